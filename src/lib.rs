@@ -6,7 +6,10 @@
 //! - [`request`]: the identity of one request.
 //! - [`key`]: what a key is called and which state lets it sign.
 //! - [`auth`]: who calls and what they may do.
+//! - [`store`]: which keys exist in which state, and the hashes of tokens.
 
 pub mod auth;
+pub mod config;
 pub mod key;
 pub mod request;
+pub mod store;
