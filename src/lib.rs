@@ -5,6 +5,8 @@
 //! - `hsm` (a crate of its own): the enclave; the only place where a scalar can exist.
 //! - [`request`]: the identity of one request.
 //! - [`key`]: what a key is called and which state lets it sign.
+//! - [`audit`]: the durable, provable log of every operation.
 
+pub mod audit;
 pub mod key;
 pub mod request;
