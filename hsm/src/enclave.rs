@@ -121,6 +121,12 @@ impl Enclave {
         self.running.shared.index.describe(id).map(|entry| entry.public_key)
     }
 
+    /// What the authenticated record of a key says: its owner, its public key, its time of creation.
+    #[must_use]
+    pub fn key(&self, id: KeyId) -> Option<KeyEntry> {
+        self.running.shared.index.describe(id)
+    }
+
     /// Every usable key, by id.
     #[must_use]
     pub fn keys(&self) -> Vec<KeyEntry> {

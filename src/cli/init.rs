@@ -29,13 +29,15 @@ pub(super) fn run(configuration: &Configuration, output: Output) -> Result<(), F
         let TokenSelector::Label(label) = &configuration.token.selector else {
             return Err(Failed::usage("a SoftHSM token is made by label: set token.label, not token.serial"));
         };
-        let token_directory = conf.parent().unwrap_or(directory);
-        hsm::make_softhsm_token(
-            token_directory,
-            label,
-            &configuration.token.pin_file,
-            &configuration.token.module,
-        )
+        let directory = std::path::absolute(conf.parent().unwrap_or(directory))
+            .map_err(|error| Failed::while_trying("cannot name the token directory", &error))?;
+        hsm::make_softhsm_token(&hsm::SofthsmToken {
+            module: configuration.token.module.clone(),
+            directory,
+            label: label.clone(),
+            pin_file: configuration.token.pin_file.clone(),
+            lock_file: configuration.data.token_lock(),
+        })
         .map_err(|error| Failed::while_trying("cannot make the SoftHSM token", &error))?;
     }
     let initialised = hsm::Enclave::initialise(&enclave_settings(configuration))
