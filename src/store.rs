@@ -7,6 +7,9 @@
 mod keys;
 mod tokens;
 
+use std::fs::File;
+use std::io::ErrorKind;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
@@ -33,6 +36,9 @@ pub enum StoreError {
     /// `init` over an existing store.
     #[error("there is a store already")]
     Exists,
+    /// The file could not be made.
+    #[error("the file of the store could not be made")]
+    File(#[source] std::io::Error),
     /// The file was written by another version of this program.
     #[error("the store has schema version {found}, this program knows version {known}")]
     Schema {
@@ -80,10 +86,13 @@ impl Store {
     /// # Errors
     /// When the file exists or cannot be written.
     pub fn create(path: &Path) -> Result<(), StoreError> {
-        if path.exists() {
-            return Err(StoreError::Exists);
+        // SQLite gives its journal files the mode of the database: 0600 from the first byte.
+        match File::options().write(true).create_new(true).mode(0o600).open(path) {
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => return Err(StoreError::Exists),
+            Err(error) => return Err(StoreError::File(error)),
         }
-        let mut connection = connect(path, OpenFlags::SQLITE_OPEN_CREATE)?;
+        let mut connection = connect(path)?;
         let transaction = connection.transaction()?;
         transaction.execute_batch(SCHEMA)?;
         transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
@@ -95,7 +104,7 @@ impl Store {
     /// # Errors
     /// When the file is missing, damaged or of another schema.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        let connection = connect(path, OpenFlags::empty())?;
+        let connection = connect(path)?;
         let found = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
         if found != SCHEMA_VERSION {
             return Err(StoreError::Schema { found, known: SCHEMA_VERSION });
@@ -115,8 +124,8 @@ impl Store {
     }
 }
 
-fn connect(path: &Path, extra: OpenFlags) -> Result<Connection, StoreError> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | extra;
+fn connect(path: &Path) -> Result<Connection, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
