@@ -8,8 +8,6 @@ pub(crate) struct View<'a> {
     pub(crate) seq: u64,
     /// 64 hex digits.
     pub(crate) prev: &'a [u8],
-    /// RFC 3339.
-    pub(crate) time: &'a [u8],
     /// From `"kind"` to the closing brace.
     pub(crate) body: &'a [u8],
 }
@@ -31,11 +29,11 @@ impl<'a> View<'a> {
         let rest = record.strip_prefix(b"{\"v\":1,\"seq\":")?;
         let (seq, rest) = digits(rest)?;
         let (prev, rest) = rest.strip_prefix(b",\"prev\":\"0x")?.split_at_checked(64)?;
-        let (time, rest) = rest.strip_prefix(b"\",\"time\":\"")?.split_at_checked(30)?;
+        let (_, rest) = rest.strip_prefix(b"\",\"time\":\"")?.split_at_checked(30)?;
         let (_, rest) = digits(rest.strip_prefix(b"\",\"mono_ns\":")?)?;
         let (_, rest) = rest.strip_prefix(b",\"boot\":\"")?.split_at_checked(16)?;
         let body = rest.strip_prefix(b"\",")?;
-        (body.starts_with(b"\"kind\":\"") && body.ends_with(b"}")).then_some(Self { seq, prev, time, body })
+        (body.starts_with(b"\"kind\":\"") && body.ends_with(b"}")).then_some(Self { seq, prev, body })
     }
 
     /// The record's kind.
