@@ -20,6 +20,8 @@ mod recovery;
 mod rotation;
 mod segment;
 mod settings;
+#[cfg(test)]
+mod simulation;
 mod verify;
 mod walk;
 mod writer;
