@@ -5,15 +5,31 @@
 //! Not for: deciding anything (that is `operation`), ordinary logs (`tracing`), secrets (a record never holds one).
 
 mod appender;
+mod chain;
+mod disk;
+mod fault;
+mod fields;
+mod frame;
 mod json;
 mod log;
 mod merkle;
 mod queue;
+mod read;
 mod record;
+mod recovery;
+mod rotation;
+mod segment;
 mod settings;
+#[cfg(test)]
+mod simulation;
+mod verify;
+mod walk;
 mod writer;
 
+pub use fault::{Damage, Fault, ReadError};
 pub use log::{AuditLog, Recordable, Recorded, Refused, Settlement};
 pub use merkle::{Hash, leaf_hash};
+pub use read::{Line, Lines, lines, tail};
 pub use record::{Actor, ActorKind, Event, Input, Intent, KeyRef, Outcome, Value};
 pub use settings::{AuditError, BootFacts, Head, LogId, OpenError, Receipt, Settings, Unsettled};
+pub use verify::{Progress, Report, Unfinished, verify, verify_with};

@@ -1,82 +1,207 @@
-//! Gives records their place, chains them and makes them durable.
+//! Gives records their place, chains them, makes them durable: one frame, one write, one `fdatasync` per batch.
 //!
-//! Not for: threads (`writer`).
+//! On any error nothing has changed in memory and the segment is not touched again; [`Appender::resume`] goes on in
+//! a new one. Generic over the disk. Not for: threads and waiting (`writer`), what to do about errors (`writer`).
 
-use std::fs::File;
-use std::io::{self, Write};
+use std::collections::BTreeSet;
+use std::io;
+use std::path::Path;
 
+use super::disk::{Disk, commit};
+use super::frame::{FrameBuffer, FrameHead, OPENING};
 use super::merkle::{Frontier, Hash, leaf_hash};
-use super::queue::Entry;
-use super::record::{Stamp, prefix, start_body, stop_body};
-use super::settings::{BootFacts, Head, LogId, OpenError, Receipt, Settings, Unsettled};
-use super::writer::io_error;
+use super::queue::{Entry, Role};
+use super::record::{Stamp, prefix, resume_body, start_body, stop_body};
+use super::recovery::{Active, Recovered, recover};
+use super::rotation::{self, Spare};
+use super::segment::{NONE, Reason};
+use super::settings::{BootFacts, Head, LogId, OpenError, Receipt, Unsettled};
 
-pub(crate) struct Appender {
-    file: File,
-    log: LogId,
-    boot: [u8; 8],
-    frontier: Frontier,
-    last: Hash,
+/// What the appender must know of the settings.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Layout {
+    pub(crate) segment_bytes: u64,
+    pub(crate) daily: bool,
 }
 
-impl Appender {
-    pub(crate) fn create(settings: &Settings) -> Result<(), OpenError> {
-        let path = &settings.directory;
-        if std::fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some()) {
-            return Err(OpenError::Exists { path: path.clone() });
-        }
-        std::fs::create_dir_all(path)
-            .map_err(|source| io_error("cannot create the directory", path, source))?;
-        File::create_new(path.join("log"))
-            .and_then(|file| file.sync_all())
-            .map_err(|source| io_error("cannot create the log", path, source))
+/// Who opens the log.
+#[derive(Clone, Debug)]
+pub(crate) struct Opening {
+    pub(crate) boot: BootFacts,
+    /// The kernel's boot id, which tells what `mono_ns` counts from.
+    pub(crate) kernel_boot: String,
+    /// Random, for this open only.
+    pub(crate) epoch: [u8; 16],
+}
+
+/// The writing end of the log.
+pub(crate) struct Appender<D: Disk> {
+    pub(crate) disk: D,
+    pub(crate) layout: Layout,
+    pub(crate) log: LogId,
+    pub(crate) epoch: [u8; 16],
+    boot: [u8; 8],
+    pub(crate) frontier: Frontier,
+    pub(crate) last: Hash,
+    /// Intents without an outcome.
+    pub(crate) open: BTreeSet<u64>,
+    pub(crate) active: Active<D::File>,
+    pub(crate) spare: Spare<D::File>,
+    buffer: FrameBuffer,
+}
+
+/// One record to be written.
+struct Draft<'a> {
+    stamp: Stamp,
+    body: &'a [u8],
+    opens: bool,
+    settles: Option<u64>,
+}
+
+impl<'a> Draft<'a> {
+    const fn note(stamp: Stamp, body: &'a [u8]) -> Self {
+        Self { stamp, body, opens: false, settles: None }
+    }
+}
+
+impl<D: Disk> Appender<D> {
+    /// Makes a new log in an empty directory.
+    pub(crate) fn create(disk: &D, layout: Layout, random: [u8; 32]) -> io::Result<()> {
+        let [log, epoch] = halves(random);
+        rotation::first_segment(disk, layout, LogId(log), epoch)
     }
 
-    pub(crate) fn open(settings: Settings, boot: &BootFacts) -> Result<(Self, Vec<Unsettled>), OpenError> {
-        let path = settings.directory.join("log");
-        let file = File::options()
-            .append(true)
-            .open(&path)
-            .map_err(|source| io_error("cannot open the log", &path, source))?;
-        let log = LogId([0; 16]);
-        let mut this = Self { file, log, boot: [0; 8], frontier: Frontier::default(), last: [0; 32] };
-        let body = start_body(boot, &log.0, "", 0);
-        this.write([(Stamp::now(), body.as_slice())])
-            .map_err(|source| io_error("cannot write the start record", &path, source))?;
-        Ok((this, Vec::new()))
+    /// Recovers the log and writes the start record.
+    pub(crate) fn open(
+        disk: D,
+        path: &Path,
+        layout: Layout,
+        opening: &Opening,
+    ) -> Result<(Self, Vec<Unsettled>), OpenError> {
+        let Recovered { log, active, chain, unsettled, removed } = recover(&disk, path)?;
+        let mut this = Self {
+            disk,
+            layout,
+            log,
+            epoch: opening.epoch,
+            boot: opening.epoch.first_chunk().copied().unwrap_or_default(),
+            frontier: chain.frontier,
+            last: chain.last,
+            open: unsettled.iter().map(|unsettled| unsettled.receipt.seq).collect(),
+            active,
+            spare: Spare::default(),
+            buffer: FrameBuffer::default(),
+        };
+        let body = start_body(&opening.boot, &log.0, &opening.kernel_boot, removed);
+        this.discard_spare()
+            .and_then(|()| this.frame(&[Draft::note(Stamp::now(), &body)], OPENING))
+            .map_err(|source| OpenError::Io {
+                doing: "cannot write the start record of the audit log",
+                path: path.to_owned(),
+                source,
+            })?;
+        Ok((this, unsettled))
     }
 
+    /// Makes a batch durable. On error none of it is acknowledged and nothing has changed in memory.
     pub(crate) fn append(&mut self, batch: &[Entry]) -> io::Result<Vec<Receipt>> {
-        self.write(batch.iter().map(|entry| (entry.stamp, entry.body.as_slice())))
+        let drafts: Vec<_> = batch
+            .iter()
+            .map(|entry| {
+                let (opens, settles) = match entry.role {
+                    Role::Intent { .. } => (true, None),
+                    Role::Outcome { of, .. } => (false, Some(of)),
+                    Role::Note { .. } => (false, None),
+                };
+                Draft { stamp: entry.stamp, body: &entry.body, opens, settles }
+            })
+            .collect();
+        self.frame(&drafts, 0)
     }
 
+    /// Goes on in a new segment that names the last acknowledged head, and says in its first record why.
+    pub(crate) fn resume(&mut self, cause: &str) -> io::Result<()> {
+        let (abandoned, offset) = (self.active.name.clone(), self.active.offset);
+        self.rotate(Reason::Failure)?;
+        let body = resume_body(cause, &abandoned, offset);
+        self.frame(&[Draft::note(Stamp::now(), &body)], 0).map(|_| ())
+    }
+
+    /// Writes the stop record.
     pub(crate) fn stop(&mut self) -> io::Result<()> {
-        self.write([(Stamp::now(), stop_body().as_slice())]).map(|_| ())
+        self.frame(&[Draft::note(Stamp::now(), &stop_body())], 0).map(|_| ())
     }
 
+    /// The last acknowledged head.
     pub(crate) fn head(&self) -> Head {
-        let (size, root) = (self.frontier.size(), self.frontier.root());
-        Head { log: self.log, size, record_hash: self.last, root }
+        Head { log: self.log, size: self.frontier.size(), record_hash: self.last, root: self.frontier.root() }
     }
 
-    fn write<'a>(
-        &mut self,
-        records: impl IntoIterator<Item = (Stamp, &'a [u8])>,
-    ) -> io::Result<Vec<Receipt>> {
-        let mut bytes = Vec::new();
-        let mut receipts = Vec::new();
-        for (stamp, body) in records {
-            let start = bytes.len();
-            let seq = self.frontier.size();
-            prefix(&mut bytes, seq, &self.last, stamp, &self.boot);
-            bytes.extend_from_slice(body);
-            self.last = leaf_hash(bytes.get(start..).unwrap_or_default());
-            self.frontier.push(self.last);
-            bytes.push(b'\n');
-            receipts.push(Receipt { seq, log: self.log, record_hash: self.last });
+    /// All intents below this one are settled.
+    pub(crate) fn open_from(&self) -> u64 {
+        self.open.first().copied().unwrap_or(NONE)
+    }
+
+    fn frame(&mut self, drafts: &[Draft<'_>], flags: u8) -> io::Result<Vec<Receipt>> {
+        let (first, prev_root) = (self.frontier.size(), self.frontier.root());
+        let mut frontier = self.frontier.clone();
+        let mut last = self.last;
+        let mut receipts = Vec::with_capacity(drafts.len());
+        let (mut opened, mut settled) = (Vec::new(), Vec::new());
+        self.buffer.clear();
+        for draft in drafts {
+            let seq = frontier.size();
+            let record = self.buffer.record(|out| {
+                prefix(out, seq, &last, draft.stamp, &self.boot);
+                out.extend_from_slice(draft.body);
+            });
+            last = leaf_hash(record);
+            frontier.push(last);
+            receipts.push(Receipt { seq, log: self.log, record_hash: last });
+            opened.extend(draft.opens.then_some(seq));
+            settled.extend(draft.settles);
         }
-        self.file.write_all(&bytes)?;
-        self.file.sync_data()?;
+        let root = frontier.root();
+        settled.sort_unstable();
+        let open_from = self.open_from_after(&opened, &settled);
+        let head = FrameHead { flags, epoch: self.epoch, count: 0, len: 0, first, open_from, prev_root };
+        self.buffer.finish(head, &root);
+        let disk_bytes = u64::try_from(self.buffer.bytes().len()).unwrap_or(u64::MAX);
+
+        let day = drafts.first().map_or(0, |draft| rotation::day(draft.stamp.wall_ns));
+        let day_over =
+            self.layout.daily && day > rotation::day(self.active.created_ns) && first > self.active.first;
+        if day_over || self.active.offset + disk_bytes > self.active.bytes {
+            self.rotate(Reason::Rotation)?;
+        }
+        let Active { file, name, offset, bytes, .. } = &mut self.active;
+        if *offset + disk_bytes > *bytes {
+            return Err(io::Error::other("the batch does not fit a segment"));
+        }
+        commit(file, self.buffer.bytes(), *offset)?;
+        // A file that was unlinked or swapped takes writes as before; only its name shows it.
+        self.disk.still_there(name, file, *bytes)?;
+
+        *offset += disk_bytes;
+        self.frontier = frontier;
+        self.last = last;
+        self.open.extend(opened);
+        for seq in settled {
+            self.open.remove(&seq);
+        }
+        self.prepare_spare();
         Ok(receipts)
     }
+
+    /// [`open_from`](Self::open_from) as it will be when the batch is durable. `settled` is sorted.
+    fn open_from_after(&self, opened: &[u64], settled: &[u64]) -> u64 {
+        let gone = |seq: &&u64| settled.binary_search(seq).is_err();
+        self.open.iter().find(gone).or_else(|| opened.first()).copied().unwrap_or(NONE)
+    }
+}
+
+/// Two random values of 16 bytes from one of 32.
+fn halves(random: [u8; 32]) -> [[u8; 16]; 2] {
+    let (left, right) = random.split_at(16);
+    [left, right].map(|half| half.try_into().unwrap_or_default())
 }

@@ -79,7 +79,8 @@ impl AuditLog {
     /// When there is no log, another process has it, it is damaged before its tail, or the disk refuses.
     pub fn open(settings: Settings, boot: BootFacts) -> Result<(Self, Vec<Unsettled>), OpenError> {
         let queue = Arc::new(Queue::new(&settings));
-        let writer::Started { thread, published, unsettled } = writer::start(settings, &boot, queue.clone())?;
+        let writer::Started { thread, published, unsettled } =
+            writer::start(&settings, &boot, queue.clone())?;
         Ok((Self(Arc::new(Inner { queue, published, thread: Mutex::new(Some(thread)) })), unsettled))
     }
 

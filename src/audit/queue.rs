@@ -21,7 +21,7 @@ pub(crate) const MAX_BODY_BYTES: usize = super::record::MAX_RECORD_BYTES - 256;
 
 /// What one batch may hold.
 pub(crate) const BATCH_RECORDS: usize = 1024;
-const BATCH_BYTES: usize = 1 << 20;
+const BATCH_BYTES: u64 = 1 << 20;
 
 /// Answers the one who waits for a durable note.
 pub(crate) type NoteAck = oneshot::Sender<Result<Receipt, AuditError>>;
@@ -69,6 +69,7 @@ pub(crate) struct Queue {
     capacity: usize,
     refusals_per_second: u32,
     wait: Duration,
+    batch_bytes: u64,
 }
 
 #[derive(Default)]
@@ -98,8 +99,17 @@ struct Counted {
 
 impl Queue {
     pub(crate) fn new(settings: &Settings) -> Self {
-        let Settings { queue: capacity, refusals_per_second, wait, .. } = *settings;
-        Self { state: Mutex::default(), wake: Condvar::new(), capacity, refusals_per_second, wait }
+        let Settings { queue: capacity, refusals_per_second, wait, segment_bytes, .. } = *settings;
+        // A batch must fit an empty segment.
+        let batch_bytes = BATCH_BYTES.min(segment_bytes.saturating_sub(4096) / 2);
+        Self {
+            state: Mutex::default(),
+            wake: Condvar::new(),
+            capacity,
+            refusals_per_second,
+            wait,
+            batch_bytes,
+        }
     }
 
     /// The writer's answer, or a refusal when the disk takes longer than the configured wait.
@@ -234,7 +244,7 @@ impl Queue {
             state.flush_strangers();
             state.flush_lost();
             if !state.entries.is_empty() {
-                return Taken::Batch(state.batch());
+                return Taken::Batch(state.batch(self.batch_bytes));
             }
             if state.closed {
                 return Taken::Closed;
@@ -286,6 +296,16 @@ impl Queue {
         self.wake.notify_all();
     }
 
+    /// Nobody writes any more: whoever waits is refused.
+    pub(crate) fn end(&self) {
+        let mut state = self.state();
+        state.closed = true;
+        // Dropped outside the lock: a dropped answer may come back to this queue.
+        let entries = std::mem::take(&mut state.entries);
+        drop(state);
+        drop(entries);
+    }
+
     /// Waits until the queue is closed, at most that long.
     pub(crate) fn closed_within(&self, patience: Duration) -> bool {
         let state = self.state();
@@ -305,11 +325,11 @@ impl State {
         }
     }
 
-    fn batch(&mut self) -> Vec<Entry> {
+    fn batch(&mut self, most_bytes: u64) -> Vec<Entry> {
         let mut bytes = 0;
         let fits = |entry: &&Entry| {
-            bytes += entry.body.len() + 256;
-            bytes <= BATCH_BYTES
+            bytes += u64::try_from(entry.body.len()).unwrap_or(u64::MAX).saturating_add(256);
+            bytes <= most_bytes
         };
         let count = self.entries.iter().take(BATCH_RECORDS).take_while(fits).count().max(1);
         self.entries.drain(..count).collect()

@@ -4,6 +4,7 @@
 //! body or a scalar.
 
 mod encode;
+mod view;
 
 use std::net::SocketAddr;
 
@@ -11,6 +12,8 @@ pub(crate) use encode::{
     OutcomeLabels, Stamp, aggregate_body, event_body, intent_body, lost_body, outcome_body, prefix,
     resume_body, start_body, stop_body,
 };
+
+pub(crate) use view::{Bearing, View};
 
 use crate::key::{Eoa, KeyName, Version};
 use crate::request::RequestId;

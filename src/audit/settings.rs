@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use super::fault::Fault;
 use super::merkle::Hash;
 
 /// Where the log lies and how it behaves.
@@ -17,8 +18,10 @@ use super::merkle::Hash;
 pub struct Settings {
     /// Its directory; nothing else may lie there.
     pub directory: PathBuf,
-    /// The size of a segment, bytes; written with zeros before it is used. At least 1 MiB.
+    /// The size of a segment, bytes: a multiple of 4096, at least 64 KiB. Written with zeros before it is used.
     pub segment_bytes: u64,
+    /// Begin a new segment with each day (UTC).
+    pub daily: bool,
     /// How long [`record`](super::AuditLog::record) waits for the disk before it refuses.
     pub wait: Duration,
     /// How many records may wait for the writer; more are refused.
@@ -33,6 +36,7 @@ impl Settings {
         Self {
             directory: directory.into(),
             segment_bytes: 64 << 20,
+            daily: true,
             wait: Duration::from_secs(5),
             queue: 4096,
             refusals_per_second: 100,
@@ -164,6 +168,14 @@ pub enum OpenError {
         first: LogId,
         /// The log of another one.
         second: LogId,
+    },
+    /// The log is damaged before its tail; the first bad record is named.
+    #[error("the audit log in {} is damaged: {fault}", .path.display())]
+    Damaged {
+        /// The directory.
+        path: PathBuf,
+        /// Which record, and what is wrong.
+        fault: Fault,
     },
     /// A setting makes no sense.
     #[error("audit setting {setting}: {reason}")]

@@ -1,88 +1,173 @@
 //! The one thread that writes: takes what waits, makes it durable together, answers everybody.
 //!
-//! Not for: what the bytes look like (`appender`), who may hand in (`queue`).
+//! After any error it refuses until a new segment is durable. Not for: what the bytes look like (`appender`), who
+//! may hand in (`queue`).
 
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use super::appender::Appender;
+use super::appender::{Appender, Layout, Opening};
+use super::disk::{Directory, Disk};
 use super::log::{Published, Settlement};
 use super::queue::{Entry, Queue, Role, Taken};
+use super::segment;
 use super::settings::{BootFacts, OpenError, Settings, Unsettled};
 
+/// What [`start`] gives back.
 pub(crate) struct Started {
     pub(crate) thread: JoinHandle<()>,
     pub(crate) published: Arc<Published>,
     pub(crate) unsettled: Vec<Unsettled>,
 }
 
+/// Makes the directory, if needed, and an empty log in it.
 pub(crate) fn create(settings: &Settings) -> Result<(), OpenError> {
-    Appender::create(settings)
+    let layout = layout(settings)?;
+    let path = &settings.directory;
+    let failed = |doing| move |source| OpenError::Io { doing, path: path.clone(), source };
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .map_err(failed("cannot create the audit directory"))?;
+    let directory = Directory::lock(path)?;
+    let names = directory.names().map_err(failed("cannot read the audit directory"))?;
+    // What is left of a creation that was interrupted is no log yet.
+    if names.iter().any(|name| !name.starts_with("next-")) {
+        return Err(OpenError::Exists { path: path.clone() });
+    }
+    let mut random = [0; 32];
+    getrandom::fill(&mut random)
+        .map_err(|error| failed("no randomness for")(io::Error::other(error.to_string())))?;
+    Appender::create(&directory, layout, random).map_err(failed("cannot create the audit log"))?;
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(parent).and_then(|parent| parent.sync_all()).map_err(failed("cannot sync the directory above"))
 }
 
-pub(crate) fn start(settings: Settings, boot: &BootFacts, queue: Arc<Queue>) -> Result<Started, OpenError> {
-    let directory = settings.directory.clone();
-    let (appender, unsettled) = Appender::open(settings, boot)?;
+/// Opens the log and starts the thread.
+pub(crate) fn start(settings: &Settings, boot: &BootFacts, queue: Arc<Queue>) -> Result<Started, OpenError> {
+    let layout = layout(settings)?;
+    let path = &settings.directory;
+    let failed = |doing| move |source| OpenError::Io { doing, path: path.clone(), source };
+    let mut epoch = [0; 16];
+    getrandom::fill(&mut epoch)
+        .map_err(|error| failed("no randomness for")(io::Error::other(error.to_string())))?;
+    let kernel_boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let opening = Opening { boot: boot.clone(), kernel_boot: kernel_boot.trim_end().to_owned(), epoch };
+    let directory = Directory::lock(path)?;
+    let (appender, unsettled) = Appender::open(directory, path, layout, &opening)?;
     let published =
         Arc::new(Published { writable: AtomicBool::new(true), head: Mutex::new(appender.head()) });
     let mut writer = Writer { appender, queue, published: published.clone() };
     let thread = std::thread::Builder::new()
         .name("audit-writer".to_owned())
         .spawn(move || writer.run())
-        .map_err(|source| io_error("cannot start the writer thread", &directory, source))?;
+        .map_err(failed("cannot start the writer thread"))?;
     Ok(Started { thread, published, unsettled })
 }
 
-pub(crate) fn io_error(doing: &'static str, path: &Path, source: std::io::Error) -> OpenError {
-    OpenError::Io { doing, path: path.to_owned(), source }
+fn layout(settings: &Settings) -> Result<Layout, OpenError> {
+    let Settings { segment_bytes, daily, .. } = *settings;
+    let refused = |reason| Err(OpenError::Setting { setting: "segment_bytes", reason });
+    match segment_bytes {
+        0..65_536 => refused("must be at least 65536"),
+        bytes if bytes % segment::HEADER_BYTES != 0 => refused("must be a multiple of 4096"),
+        _ => Ok(Layout { segment_bytes, daily }),
+    }
 }
 
-struct Writer {
-    appender: Appender,
+struct Writer<D: Disk> {
+    appender: Appender<D>,
     queue: Arc<Queue>,
     published: Arc<Published>,
 }
 
-impl Writer {
+impl<D: Disk> Writer<D> {
     fn run(&mut self) {
         loop {
-            match self.queue.take(Duration::from_secs(3600)) {
-                Taken::Batch(batch) => self.commit(batch),
+            match self.queue.take(Duration::from_secs(60)) {
+                Taken::Batch(batch) => {
+                    if let Err(cause) = self.commit(batch)
+                        && !self.reopened(&cause)
+                    {
+                        return;
+                    }
+                }
                 Taken::Idle => {}
                 Taken::Closed => break,
             }
         }
-        let _ = self.appender.stop();
+        if let Err(error) = self.appender.stop() {
+            self.latch(&error, Vec::new());
+        }
         self.publish();
     }
 
-    fn commit(&mut self, batch: Vec<Entry>) {
-        match self.appender.append(&batch) {
-            Ok(receipts) => {
-                self.publish();
-                for (entry, receipt) in batch.into_iter().zip(receipts) {
-                    match entry.role {
-                        Role::Intent { ack, labels } => {
-                            let _ = ack.send(Ok(Settlement::new(receipt, labels, self.queue.clone())));
-                        }
-                        Role::Outcome { ack: Some(ack), .. } | Role::Note { ack: Some(ack) } => {
-                            let _ = ack.send(Ok(receipt));
-                        }
-                        Role::Outcome { ack: None, .. } | Role::Note { ack: None } => {}
-                    }
+    /// Makes a batch durable and answers everybody in it, or refuses everybody and everything from now on.
+    fn commit(&mut self, batch: Vec<Entry>) -> Result<(), Arc<str>> {
+        let receipts = match self.appender.append(&batch) {
+            Ok(receipts) => receipts,
+            Err(error) => return Err(self.latch(&error, batch)),
+        };
+        self.publish();
+        for (entry, receipt) in batch.into_iter().zip(receipts) {
+            match entry.role {
+                // When nobody takes the answer, the settlement in it is dropped and records that.
+                Role::Intent { ack, labels } => {
+                    let _ = ack.send(Ok(Settlement::new(receipt, labels, self.queue.clone())));
                 }
-            }
-            Err(error) => {
-                self.published.writable.store(false, Ordering::Release);
-                self.queue.latch(&Arc::from(error.to_string()), batch);
+                Role::Outcome { ack: Some(ack), .. } | Role::Note { ack: Some(ack) } => {
+                    let _ = ack.send(Ok(receipt));
+                }
+                Role::Outcome { ack: None, .. } | Role::Note { ack: None } => {}
             }
         }
+        Ok(())
+    }
+
+    fn latch(&self, error: &io::Error, batch: Vec<Entry>) -> Arc<str> {
+        self.published.writable.store(false, Ordering::Release);
+        let cause: Arc<str> = Arc::from(error.to_string());
+        tracing::error!(%cause, segment = %self.appender.active.name, "the audit log cannot be written: nothing is signed");
+        self.queue.latch(&cause, batch);
+        cause
+    }
+
+    /// Tries to go on in a new segment, more and more slowly; false when the log was closed meanwhile.
+    fn reopened(&mut self, cause: &Arc<str>) -> bool {
+        let mut pause = Duration::from_millis(100);
+        loop {
+            if self.queue.closed_within(pause) {
+                return false;
+            }
+            match self.appender.resume(cause) {
+                Ok(()) => break,
+                Err(error) => tracing::warn!(%error, "the audit log still cannot be written"),
+            }
+            pause = (pause * 2).min(Duration::from_secs(5));
+        }
+        tracing::warn!(segment = %self.appender.active.name, "the audit log goes on in a new segment");
+        self.publish();
+        self.queue.unlatch();
+        self.published.writable.store(true, Ordering::Release);
+        true
     }
 
     fn publish(&self) {
         *self.published.head.lock().unwrap_or_else(PoisonError::into_inner) = self.appender.head();
+    }
+}
+
+/// However the thread ends, nobody waits for it any longer.
+impl<D: Disk> Drop for Writer<D> {
+    fn drop(&mut self) {
+        self.published.writable.store(false, Ordering::Release);
+        self.queue.end();
     }
 }

@@ -1,0 +1,68 @@
+//! Reads the fixed part of a record without parsing JSON, so that verification keeps up with the disk.
+//!
+//! Not for: the members of the body (`serde_json` reads those).
+
+/// The fixed members of a record.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct View<'a> {
+    pub(crate) seq: u64,
+    /// 64 hex digits.
+    pub(crate) prev: &'a [u8],
+    /// From `"kind"` to the closing brace.
+    pub(crate) body: &'a [u8],
+}
+
+/// What a record means for the intents that are open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Bearing {
+    /// Opens one: itself.
+    Opens,
+    /// Settles the intent of that number.
+    Settles(u64),
+    /// None.
+    Neutral,
+}
+
+impl<'a> View<'a> {
+    /// The view of a record as this program writes it; `None` for anything else.
+    pub(crate) fn of(record: &'a [u8]) -> Option<Self> {
+        let rest = record.strip_prefix(b"{\"v\":1,\"seq\":")?;
+        let (seq, rest) = digits(rest)?;
+        let (prev, rest) = rest.strip_prefix(b",\"prev\":\"0x")?.split_at_checked(64)?;
+        let (_, rest) = rest.strip_prefix(b"\",\"time\":\"")?.split_at_checked(30)?;
+        let (_, rest) = digits(rest.strip_prefix(b"\",\"mono_ns\":")?)?;
+        let (_, rest) = rest.strip_prefix(b",\"boot\":\"")?.split_at_checked(16)?;
+        let body = rest.strip_prefix(b"\",")?;
+        (body.starts_with(b"\"kind\":\"") && body.ends_with(b"}")).then_some(Self { seq, prev, body })
+    }
+
+    /// The record's kind.
+    pub(crate) fn kind(&self) -> &'a [u8] {
+        let rest = self.body.get(8..).unwrap_or_default();
+        rest.split(|&byte| byte == b'"').next().unwrap_or_default()
+    }
+
+    /// What the record means for open intents.
+    pub(crate) fn bearing(&self) -> Bearing {
+        match self.kind() {
+            b"intent" => Bearing::Opens,
+            kind @ (b"outcome" | b"recovered") => {
+                let rest = self.body.get(8 + kind.len()..).unwrap_or_default();
+                let intent = rest.strip_prefix(b"\",\"intent\":").and_then(digits);
+                intent.map_or(Bearing::Neutral, |(intent, _)| Bearing::Settles(intent))
+            }
+            _ => Bearing::Neutral,
+        }
+    }
+}
+
+/// A decimal number without a superfluous zero, and what follows it.
+fn digits(bytes: &[u8]) -> Option<(u64, &[u8])> {
+    let count = bytes.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let (number, rest) = bytes.split_at_checked(count)?;
+    if number.len() > 1 && number.starts_with(b"0") {
+        return None;
+    }
+    let number = std::str::from_utf8(number).ok()?.parse().ok()?;
+    Some((number, rest))
+}

@@ -1,0 +1,151 @@
+//! New segments: zeros first, then the header that names the head, then the name; each step durable before the next.
+//!
+//! The zeros of the next segment are written beforehand by another thread. Not for: what goes into a segment
+//! (`appender`).
+
+use std::io;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use super::appender::{Appender, Layout};
+use super::disk::{Disk, commit};
+use super::merkle::Frontier;
+use super::record::Stamp;
+use super::recovery::Active;
+use super::segment::{self, HEADER_BYTES, NONE, Reason, SegmentHeader};
+use super::settings::LogId;
+
+/// The name of the prepared file. It holds no records and is made anew at each start.
+const SPARE: &str = "next-segment";
+
+/// The file that will be the next segment.
+pub(crate) struct Spare<F> {
+    coming: Option<mpsc::Receiver<io::Result<F>>>,
+    ready: Option<(F, u64)>,
+    not_before: Option<Instant>,
+}
+
+impl<F> Default for Spare<F> {
+    fn default() -> Self {
+        Self { coming: None, ready: None, not_before: None }
+    }
+}
+
+/// The day since 1970-01-01 of a time.
+pub(crate) const fn day(wall_ns: u64) -> u64 {
+    wall_ns / 86_400_000_000_000
+}
+
+/// The first segment of a new log.
+pub(crate) fn first_segment<D: Disk>(
+    disk: &D,
+    layout: Layout,
+    log: LogId,
+    epoch: [u8; 16],
+) -> io::Result<()> {
+    let header = SegmentHeader {
+        reason: Reason::First,
+        log,
+        epoch,
+        open_from: NONE,
+        created_ns: Stamp::now().wall_ns,
+        bytes: layout.segment_bytes,
+        record_hash: [0; 32],
+        previous: NONE,
+        frontier: Frontier::default(),
+    };
+    remove_if_there(disk, SPARE)?;
+    let file = disk.create_zeroed(SPARE, header.bytes)?;
+    begin(disk, &file, &header)
+}
+
+/// Turns the prepared file into a segment: the header durable, then its name durable.
+fn begin<D: Disk>(disk: &D, file: &D::File, header: &SegmentHeader) -> io::Result<()> {
+    commit(file, &header.encode(), 0)?;
+    disk.rename(SPARE, &segment::name(header.first()))?;
+    disk.sync_names()
+}
+
+fn remove_if_there<D: Disk>(disk: &D, name: &str) -> io::Result<()> {
+    match disk.remove(name) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+impl<D: Disk> Appender<D> {
+    /// Removes what an earlier run had prepared.
+    pub(crate) fn discard_spare(&mut self) -> io::Result<()> {
+        remove_if_there(&self.disk, SPARE)
+    }
+
+    /// Has the next segment prepared once this one is half full.
+    pub(crate) fn prepare_spare(&mut self) {
+        if let Some(answer) = self.spare.coming.as_ref().and_then(|coming| coming.try_recv().ok()) {
+            self.spare.coming = None;
+            match answer {
+                Ok(file) => self.spare.ready = Some((file, self.layout.segment_bytes)),
+                Err(error) => {
+                    tracing::warn!(%error, "cannot prepare the next audit segment; trying again");
+                    self.spare.not_before = Some(Instant::now() + Duration::from_secs(1));
+                    let _ = self.discard_spare();
+                }
+            }
+        }
+        let wanted = self.active.offset > self.active.bytes / 2
+            && self.spare.ready.is_none()
+            && self.spare.coming.is_none()
+            && self.spare.not_before.is_none_or(|time| Instant::now() >= time);
+        if wanted {
+            self.spare.coming = Some(self.disk.prepare(SPARE, self.layout.segment_bytes));
+        }
+    }
+
+    /// Goes on in a new segment whose header names the last acknowledged head.
+    pub(crate) fn rotate(&mut self, reason: Reason) -> io::Result<()> {
+        let first = self.frontier.size();
+        let previous = if first == self.active.first { self.active.previous } else { self.active.first };
+        let (file, bytes) = self.take_spare()?;
+        let header = SegmentHeader {
+            reason,
+            log: self.log,
+            epoch: self.epoch,
+            open_from: self.open_from(),
+            created_ns: Stamp::now().wall_ns,
+            bytes,
+            record_hash: self.last,
+            previous,
+            frontier: self.frontier.clone(),
+        };
+        // A segment of this name was begun and failed before it held an acknowledged record; its name is needed.
+        let name = segment::name(first);
+        let aside = format!("abandoned-{}-{name}", header.created_ns);
+        self.disk.rename(&name, &aside).or_else(|error| match error.kind() {
+            io::ErrorKind::NotFound => Ok(()),
+            _ => Err(error),
+        })?;
+        begin(&self.disk, &file, &header)?;
+        self.active = Active {
+            file,
+            name,
+            first,
+            previous,
+            bytes,
+            created_ns: header.created_ns,
+            offset: HEADER_BYTES,
+        };
+        Ok(())
+    }
+
+    fn take_spare(&mut self) -> io::Result<(D::File, u64)> {
+        if let Some(ready) = self.spare.ready.take() {
+            return Ok(ready);
+        }
+        let bytes = self.layout.segment_bytes;
+        if let Some(Ok(Ok(file))) = self.spare.coming.take().map(|coming| coming.recv()) {
+            return Ok((file, bytes));
+        }
+        self.discard_spare()?;
+        Ok((self.disk.create_zeroed(SPARE, bytes)?, bytes))
+    }
+}
