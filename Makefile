@@ -1,0 +1,100 @@
+# What people, CI and a fresh machine run. `make help` lists it.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+CARGO  ?= cargo
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+DATA   ?= ./var
+
+SOFTHSM_MODULE := /usr/lib/softhsm/libsofthsm2.so
+CARGO_DENY     := 0.20.2
+
+# In this order a mistake shows early and nothing is built twice.
+CI_STEPS := fmt-check lint doc test deny
+
+.PHONY: help
+help: ## List the targets.
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
+
+## Use
+
+.PHONY: run
+run: softhsm compiler ## Build, make ./var (or DATA=…) if there is none, serve on 127.0.0.1:8254.
+	$(CARGO) build --release --locked
+	@test -e '$(DATA)' || '$(TARGET)/release/avs-kms' --data '$(DATA)' init
+	exec '$(TARGET)/release/avs-kms' --data '$(DATA)' serve
+
+## Development
+
+.PHONY: test
+test: softhsm compiler ## Run every test; needs SoftHSM and nothing else.
+	$(CARGO) test --workspace --locked
+
+.PHONY: fmt
+fmt: ## Format the source.
+	$(CARGO) fmt --all
+
+.PHONY: fmt-check
+fmt-check: ## Check the format.
+	$(CARGO) fmt --all --check
+
+.PHONY: lint
+lint: compiler ## Run clippy; warnings are errors.
+	$(CARGO) clippy --workspace --all-targets --locked -- --deny warnings
+
+.PHONY: doc
+doc: compiler ## Build the documentation, private items too; warnings are errors.
+	RUSTDOCFLAGS='--deny warnings' $(CARGO) doc --workspace --no-deps --document-private-items --locked
+
+.PHONY: deny
+deny: cargo-deny ## Check dependencies: bans, licences, sources (deny.toml).
+	$(CARGO) deny --locked check --hide-inclusion-graph bans licenses sources
+
+.PHONY: advisories
+advisories: cargo-deny ## Check dependencies for known holes; not in `make ci`, it fetches the RustSec database.
+	$(CARGO) deny --locked check advisories
+
+.PHONY: ci
+ci: ## Run everything that must pass before a merge, with the seconds of each step.
+	@for step in $(CI_STEPS); do \
+		begin=$$SECONDS; \
+		$(MAKE) --no-print-directory "$$step"; \
+		echo "ci: $$step took $$((SECONDS - begin)) s"; \
+	done
+
+# What the targets above need. Each installs only what is missing.
+
+# $(call need,TEST,PACKAGE): the Debian package is installed where the test fails; where that cannot be, says how.
+define need
+@$(1) >/dev/null 2>&1 || { \
+	command -v apt-get >/dev/null || { echo 'error: $(2) is missing, and there is no apt-get to install it' >&2; exit 1; }; \
+	as_root=; \
+	if [ "$$(id -u)" != 0 ]; then \
+		command -v sudo >/dev/null || { \
+			echo 'error: $(2) is missing. As root: apt-get update && apt-get install --yes $(2)' >&2; exit 1; }; \
+		as_root=sudo; \
+	fi; \
+	echo 'installing $(2)'; \
+	$$as_root apt-get update --quiet=2; \
+	$$as_root env DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet=2 --no-install-recommends $(2); \
+	$(1) >/dev/null || { echo 'error: $(2) is installed, but this still fails: $(1)' >&2; exit 1; }; \
+}
+endef
+
+.PHONY: softhsm
+softhsm:
+	$(call need,{ test -e $(SOFTHSM_MODULE) && command -v softhsm2-util; },softhsm2)
+
+# Rust links with it, and SQLite is compiled from source.
+.PHONY: compiler
+compiler:
+	$(call need,command -v cc,build-essential)
+
+# Built from source, the one way that every platform has; without its own fat LTO that is minutes faster.
+.PHONY: cargo-deny
+cargo-deny: compiler
+	@$(CARGO) deny --version >/dev/null 2>&1 || \
+		CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 CARGO_PROFILE_RELEASE_OPT_LEVEL=1 \
+		$(CARGO) install --locked --quiet cargo-deny@$(CARGO_DENY)
