@@ -69,17 +69,17 @@ ci: ## Run everything that must pass before a merge, with the seconds of each st
 # $(call need,TEST,PACKAGE): the Debian package is installed where the test fails; where that cannot be, says how.
 define need
 @$(1) >/dev/null 2>&1 || { \
-	command -v apt-get >/dev/null || { echo 'error: $(2) is missing, and there is no apt-get to install it' >&2; exit 1; }; \
+	command -v apt-get >/dev/null || { echo 'error: missing: $(2), and there is no apt-get to install it' >&2; exit 1; }; \
 	as_root=; \
 	if [ "$$(id -u)" != 0 ]; then \
 		command -v sudo >/dev/null || { \
-			echo 'error: $(2) is missing. As root: apt-get update && apt-get install --yes $(2)' >&2; exit 1; }; \
+			echo 'error: missing: $(2). As root: apt-get update && apt-get install --yes $(2)' >&2; exit 1; }; \
 		as_root=sudo; \
 	fi; \
 	echo 'installing $(2)'; \
-	$$as_root apt-get update --quiet=2; \
-	$$as_root env DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet=2 --no-install-recommends $(2); \
-	$(1) >/dev/null || { echo 'error: $(2) is installed, but this still fails: $(1)' >&2; exit 1; }; \
+	$$as_root apt-get update --quiet=2 >/dev/null; \
+	$$as_root env DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet=2 --no-install-recommends $(2) >/dev/null; \
+	$(1) >/dev/null || { echo 'error: installed $(2), but this still fails: $(1)' >&2; exit 1; }; \
 }
 endef
 
@@ -90,7 +90,7 @@ softhsm:
 # Rust links with it, and SQLite is compiled from source.
 .PHONY: compiler
 compiler:
-	$(call need,command -v cc,build-essential)
+	$(call need,command -v cc,gcc libc6-dev)
 
 # Built from source, the one way that every platform has; without its own fat LTO that is minutes faster.
 .PHONY: cargo-deny
