@@ -67,6 +67,12 @@ impl TokenHash {
     }
 }
 
+impl fmt::Debug for TokenHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TokenHash(..)")
+    }
+}
+
 /// The public name of a token: `tok_` and 12 hex digits. It stands in records and listings.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TokenId(String);

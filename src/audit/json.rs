@@ -1,0 +1,96 @@
+//! Writes the few JSON shapes that a record consists of, always the same bytes for the same values.
+//!
+//! Not for: reading JSON, or any document whose member order does not matter (`serde_json` does those).
+
+/// Appends `"name":` to an object, with a comma when it is not the first member.
+pub(crate) fn name(out: &mut Vec<u8>, member: &str) {
+    if !matches!(out.last(), None | Some(b'{')) {
+        out.push(b',');
+    }
+    string(out, member);
+    out.push(b':');
+}
+
+/// Appends a member whose value is text.
+pub(crate) fn text(out: &mut Vec<u8>, member: &str, value: &str) {
+    name(out, member);
+    string(out, value);
+}
+
+/// Appends a member whose value is a number.
+pub(crate) fn number(out: &mut Vec<u8>, member: &str, value: u64) {
+    name(out, member);
+    digits(out, value);
+}
+
+/// Appends a member whose value is `0x` and lower-case hex.
+pub(crate) fn hex(out: &mut Vec<u8>, member: &str, value: &[u8]) {
+    name(out, member);
+    out.extend_from_slice(b"\"0x");
+    hex_digits(out, value);
+    out.push(b'"');
+}
+
+/// Appends lower-case hex digits.
+pub(crate) fn hex_digits(out: &mut Vec<u8>, value: &[u8]) {
+    const DIGITS: [u8; 16] = *b"0123456789abcdef";
+    for byte in value {
+        for nibble in [byte >> 4, byte & 15] {
+            out.extend(DIGITS.get(usize::from(nibble)));
+        }
+    }
+}
+
+/// Appends a decimal number.
+pub(crate) fn digits(out: &mut Vec<u8>, mut value: u64) {
+    let start = out.len();
+    loop {
+        out.push(b'0' + u8::try_from(value % 10).unwrap_or_default());
+        value /= 10;
+        if value == 0 {
+            break;
+        }
+    }
+    if let Some(written) = out.get_mut(start..) {
+        written.reverse();
+    }
+}
+
+/// Appends a JSON string. Control characters, DEL and the Unicode line ends are escaped, so that a record stays one
+/// line in every tool and cannot draw on a terminal; the rest stays UTF-8.
+fn string(out: &mut Vec<u8>, value: &str) {
+    out.push(b'"');
+    for c in value.chars() {
+        match c {
+            '"' => out.extend_from_slice(b"\\\""),
+            '\\' => out.extend_from_slice(b"\\\\"),
+            c if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') => {
+                out.extend_from_slice(b"\\u");
+                let unit = u16::try_from(u32::from(c)).unwrap_or(0xfffd);
+                hex_digits(out, &unit.to_be_bytes());
+            }
+            c => out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
+        }
+    }
+    out.push(b'"');
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failing test should panic")]
+
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn every_text_and_number_reads_back_on_one_line(value in any::<String>(), count in any::<u64>()) {
+            let mut out = b"{".to_vec();
+            super::text(&mut out, "a", &value);
+            super::number(&mut out, "b", count);
+            out.push(b'}');
+            prop_assert!(!out.contains(&b'\n'));
+            let read: serde_json::Value = serde_json::from_slice(&out).unwrap();
+            prop_assert_eq!(read, serde_json::json!({"a": value, "b": count}));
+        }
+    }
+}

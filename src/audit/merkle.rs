@@ -1,0 +1,63 @@
+//! RFC 6962 hashing and the compact state of a growing tree.
+//!
+//! Not for: proofs (`tlog_tiles` makes and checks those).
+
+use sha2::{Digest, Sha256};
+
+/// A SHA-256 value: of a record, a tree node or a root.
+pub type Hash = [u8; 32];
+
+/// The hash of a record: SHA-256(0x00 ‖ record), RFC 6962 section 2.1.
+pub fn leaf_hash(record: &[u8]) -> Hash {
+    Sha256::new().chain_update([0]).chain_update(record).finalize().into()
+}
+
+/// The hash of an inner node: SHA-256(0x01 ‖ left ‖ right), RFC 6962 section 2.1.
+pub(crate) fn node_hash(left: &Hash, right: &Hash) -> Hash {
+    Sha256::new().chain_update([1]).chain_update(left).chain_update(right).finalize().into()
+}
+
+/// The roots of the perfect subtrees that a tree of `size` leaves consists of, largest first: all that is needed to
+/// go on appending and to know the root.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Frontier {
+    size: u64,
+    roots: Vec<Hash>,
+}
+
+impl Frontier {
+    /// A frontier that was stored; `None` when the number of roots does not fit the size.
+    pub(crate) fn from_parts(size: u64, roots: Vec<Hash>) -> Option<Self> {
+        (usize::try_from(size.count_ones()) == Ok(roots.len())).then_some(Self { size, roots })
+    }
+
+    /// The number of leaves.
+    pub(crate) const fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// The subtree roots, largest first.
+    pub(crate) fn roots(&self) -> &[Hash] {
+        &self.roots
+    }
+
+    /// Adds a leaf.
+    pub(crate) fn push(&mut self, leaf: Hash) {
+        let mut node = leaf;
+        // Each trailing one bit of the size is a perfect subtree that the new leaf completes.
+        for _ in 0..self.size.trailing_ones() {
+            if let Some(left) = self.roots.pop() {
+                node = node_hash(&left, &node);
+            }
+        }
+        self.roots.push(node);
+        self.size += 1;
+    }
+
+    /// The RFC 6962 root; of the empty tree SHA-256 of nothing.
+    pub(crate) fn root(&self) -> Hash {
+        let mut from_right = self.roots.iter().rev();
+        let Some(&last) = from_right.next() else { return Sha256::digest([]).into() };
+        from_right.fold(last, |right, left| node_hash(left, &right))
+    }
+}

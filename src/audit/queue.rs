@@ -1,0 +1,345 @@
+//! The hand-over from requests to the writer thread: one queue, one lock, one condition.
+//!
+//! Decides what is taken in and what is refused; a stranger cannot fill it. Not for: files (`appender`), what a
+//! record says (`record`).
+
+use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+
+use super::log::Settlement;
+use super::record::{ActorKind, Event, Stamp, aggregate_body, event_body, lost_body};
+use super::settings::{AuditError, Receipt, Settings};
+use crate::key::Eoa;
+use crate::request::RequestId;
+
+/// The most bytes of a body; with the longest prefix a record stays under 4 KiB.
+pub(crate) const MAX_BODY_BYTES: usize = super::record::MAX_RECORD_BYTES - 256;
+
+/// What one batch may hold.
+pub(crate) const BATCH_RECORDS: usize = 1024;
+const BATCH_BYTES: usize = 1 << 20;
+
+/// Answers the one who waits for a durable note.
+pub(crate) type NoteAck = oneshot::Sender<Result<Receipt, AuditError>>;
+/// Answers the one who waits for a durable intent. An answer that nobody takes settles the intent as abandoned.
+pub(crate) type IntentAck = oneshot::Sender<Result<Settlement, AuditError>>;
+
+/// What an outcome repeats of its intent.
+#[derive(Clone, Debug)]
+pub(crate) struct Labels {
+    pub(crate) operation: &'static str,
+    pub(crate) request: RequestId,
+    pub(crate) eoa: Option<Eoa>,
+}
+
+/// What a record is to the log, and who waits for it.
+pub(crate) enum Role {
+    /// Opens an operation.
+    Intent { ack: IntentAck, labels: Labels },
+    /// Ends the operation of that intent.
+    Outcome { of: u64, ack: Option<NoteAck> },
+    /// Stands alone.
+    Note { ack: Option<NoteAck> },
+}
+
+/// A record that waits for its place.
+pub(crate) struct Entry {
+    pub(crate) body: Vec<u8>,
+    pub(crate) stamp: Stamp,
+    pub(crate) role: Role,
+}
+
+/// What the writer finds.
+pub(crate) enum Taken {
+    /// Records to write, in order; never empty.
+    Batch(Vec<Entry>),
+    /// Nothing came in time.
+    Idle,
+    /// Closed and empty.
+    Closed,
+}
+
+pub(crate) struct Queue {
+    state: Mutex<State>,
+    wake: Condvar,
+    capacity: usize,
+    refusals_per_second: u32,
+    wait: Duration,
+}
+
+#[derive(Default)]
+struct State {
+    entries: VecDeque<Entry>,
+    /// Why nothing can be written now.
+    latched: Option<Arc<str>>,
+    closed: bool,
+    /// Events that found no room.
+    lost: u64,
+    strangers: Strangers,
+}
+
+/// Refusals of strangers in the current second.
+#[derive(Default)]
+struct Strangers {
+    since: Option<Instant>,
+    written: u32,
+    counted: HashMap<(&'static str, &'static str), Counted>,
+}
+
+struct Counted {
+    count: u64,
+    since: u64,
+    addresses: [Option<SocketAddr>; 2],
+}
+
+impl Queue {
+    pub(crate) fn new(settings: &Settings) -> Self {
+        let Settings { queue: capacity, refusals_per_second, wait, .. } = *settings;
+        Self { state: Mutex::default(), wake: Condvar::new(), capacity, refusals_per_second, wait }
+    }
+
+    /// The writer's answer, or a refusal when the disk takes longer than the configured wait.
+    pub(crate) async fn answer<A>(
+        &self,
+        answer: oneshot::Receiver<Result<A, AuditError>>,
+    ) -> Result<A, AuditError> {
+        match tokio::time::timeout(self.wait, answer).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) => Err(AuditError::Closed),
+            Err(_) => Err(AuditError::Unavailable { cause: Arc::from("the disk did not confirm in time") }),
+        }
+    }
+
+    /// A panic elsewhere must not silence the log: a poisoned lock is taken all the same, every change is one step.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes an intent in, or says why not.
+    pub(crate) fn push_intent(
+        &self,
+        body: Vec<u8>,
+        labels: Labels,
+        ack: IntentAck,
+    ) -> Result<(), AuditError> {
+        if body.len() > MAX_BODY_BYTES {
+            return Err(AuditError::TooLarge);
+        }
+        let mut state = self.state();
+        if state.closed {
+            return Err(AuditError::Closed);
+        }
+        if let Some(cause) = &state.latched {
+            return Err(AuditError::Unavailable { cause: cause.clone() });
+        }
+        if state.entries.len() >= self.capacity {
+            return Err(AuditError::Full);
+        }
+        self.admit(&mut state, body, Role::Intent { ack, labels });
+        Ok(())
+    }
+
+    /// Takes an outcome in, always while the writer lives: there are no more of them than there were intents. While
+    /// nothing can be written it is kept for later and whoever waits is told.
+    pub(crate) fn push_outcome(&self, body: Vec<u8>, of: u64, mut ack: Option<NoteAck>) {
+        let mut state = self.state();
+        if let Some(error) = state.refusal() {
+            refuse(&mut ack, &error);
+            if state.closed {
+                return;
+            }
+        }
+        self.admit(&mut state, body, Role::Outcome { of, ack });
+    }
+
+    /// Takes a note in; without room it is counted as lost.
+    pub(crate) fn push_note(&self, body: Vec<u8>, mut ack: Option<NoteAck>) {
+        let mut state = self.state();
+        if let Some(error) = state.refusal() {
+            refuse(&mut ack, &error);
+            if state.closed {
+                return;
+            }
+        }
+        if state.entries.len() >= self.capacity.saturating_mul(2) {
+            state.lost = state.lost.saturating_add(1);
+            refuse(&mut ack, &AuditError::Full);
+            return;
+        }
+        self.admit(&mut state, body, Role::Note { ack });
+    }
+
+    /// Takes an event in. A stranger's refusals beyond the rate become a count that is written once a second.
+    pub(crate) fn push_event(&self, event: &Event) {
+        if event.actor.kind == ActorKind::Anonymous && event.code != "ok" && self.count_stranger(event) {
+            return;
+        }
+        let body = match event_body(event) {
+            body if body.len() <= MAX_BODY_BYTES => body,
+            _ => event_body(&Event { input: None, ..event.clone() }),
+        };
+        self.push_note(body, None);
+    }
+
+    /// Whether the event was only counted.
+    fn count_stranger(&self, event: &Event) -> bool {
+        let mut state = self.state();
+        let strangers = &mut state.strangers;
+        let now = Instant::now();
+        if strangers.since.is_none_or(|since| now.duration_since(since) >= Duration::from_secs(1)) {
+            if !strangers.counted.is_empty() {
+                self.wake.notify_one();
+            } else {
+                strangers.since = Some(now);
+                strangers.written = 0;
+            }
+        }
+        if strangers.written < self.refusals_per_second && strangers.counted.is_empty() {
+            strangers.written += 1;
+            return false;
+        }
+        let address = event.actor.address;
+        let counted = strangers.counted.entry((event.operation, event.code)).or_insert_with(|| Counted {
+            count: 0,
+            since: Stamp::now().wall_ns,
+            addresses: [address; 2],
+        });
+        counted.count = counted.count.saturating_add(1);
+        let [_, last] = &mut counted.addresses;
+        *last = address;
+        // The writer must wake within a second to write the count, even when nothing else comes.
+        if counted.count == 1 {
+            self.wake.notify_one();
+        }
+        true
+    }
+
+    fn admit(&self, state: &mut State, body: Vec<u8>, role: Role) {
+        // Stamped under the lock: times then never run backwards from one sequence number to the next.
+        state.entries.push_back(Entry { body, stamp: Stamp::now(), role });
+        if state.entries.len() == 1 {
+            self.wake.notify_one();
+        }
+    }
+
+    /// The next batch; waits at most `patience` for its first record.
+    pub(crate) fn take(&self, patience: Duration) -> Taken {
+        let deadline = Instant::now() + patience;
+        let mut state = self.state();
+        loop {
+            state.flush_strangers();
+            state.flush_lost();
+            if !state.entries.is_empty() {
+                return Taken::Batch(state.batch());
+            }
+            if state.closed {
+                return Taken::Closed;
+            }
+            let now = Instant::now();
+            if now >= deadline {
+                return Taken::Idle;
+            }
+            let second = Duration::from_secs(1);
+            let nap =
+                if state.strangers.counted.is_empty() { deadline - now } else { second.min(deadline - now) };
+            state = self.wake.wait_timeout(state, nap).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Nothing can be written: refuses intents from now on, those that wait too, and keeps everything else.
+    pub(crate) fn latch(&self, cause: &Arc<str>, failed: Vec<Entry>) {
+        let error = AuditError::Unavailable { cause: cause.clone() };
+        let mut state = self.state();
+        state.latched = Some(cause.clone());
+        let waiting = std::mem::take(&mut state.entries);
+        for mut entry in failed.into_iter().chain(waiting) {
+            match &mut entry.role {
+                Role::Intent { .. } => {
+                    if let Role::Intent { ack, .. } = entry.role {
+                        let _ = ack.send(Err(error.clone()));
+                    }
+                    continue;
+                }
+                Role::Outcome { ack, .. } | Role::Note { ack } => refuse(ack, &error),
+            }
+            state.entries.push_back(entry);
+        }
+    }
+
+    /// Writing works again.
+    pub(crate) fn unlatch(&self) {
+        self.state().latched = None;
+    }
+
+    /// Why nothing can be written, if so.
+    pub(crate) fn refusal(&self) -> Option<AuditError> {
+        self.state().refusal()
+    }
+
+    /// No more records; the writer finishes what waits.
+    pub(crate) fn close(&self) {
+        self.state().closed = true;
+        self.wake.notify_all();
+    }
+
+    /// Waits until the queue is closed, at most that long.
+    pub(crate) fn closed_within(&self, patience: Duration) -> bool {
+        let state = self.state();
+        self.wake
+            .wait_timeout_while(state, patience, |state| !state.closed)
+            .unwrap_or_else(PoisonError::into_inner)
+            .0
+            .closed
+    }
+}
+
+impl State {
+    fn refusal(&self) -> Option<AuditError> {
+        match &self.latched {
+            Some(cause) => Some(AuditError::Unavailable { cause: cause.clone() }),
+            None => self.closed.then_some(AuditError::Closed),
+        }
+    }
+
+    fn batch(&mut self) -> Vec<Entry> {
+        let mut bytes = 0;
+        let fits = |entry: &&Entry| {
+            bytes += entry.body.len() + 256;
+            bytes <= BATCH_BYTES
+        };
+        let count = self.entries.iter().take(BATCH_RECORDS).take_while(fits).count().max(1);
+        self.entries.drain(..count).collect()
+    }
+
+    fn flush_strangers(&mut self) {
+        let strangers = &mut self.strangers;
+        if strangers.counted.is_empty()
+            || (!self.closed && strangers.since.is_some_and(|since| since.elapsed() < Duration::from_secs(1)))
+        {
+            return;
+        }
+        strangers.since = Some(Instant::now());
+        strangers.written = 0;
+        for ((operation, code), Counted { count, since, addresses }) in strangers.counted.drain() {
+            let body = aggregate_body(operation, code, count, since, addresses);
+            self.entries.push_back(Entry { body, stamp: Stamp::now(), role: Role::Note { ack: None } });
+        }
+    }
+
+    fn flush_lost(&mut self) {
+        if self.lost > 0 && self.latched.is_none() {
+            let body = lost_body(std::mem::take(&mut self.lost));
+            self.entries.push_back(Entry { body, stamp: Stamp::now(), role: Role::Note { ack: None } });
+        }
+    }
+}
+
+fn refuse(ack: &mut Option<NoteAck>, error: &AuditError) {
+    if let Some(ack) = ack.take() {
+        let _ = ack.send(Err(error.clone()));
+    }
+}
