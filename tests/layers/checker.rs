@@ -84,8 +84,7 @@ fn the_configuration_is_a_leaf_that_only_the_command_line_reads() {
 
 #[test]
 fn the_way_to_a_key_is_named_only_by_custody_and_the_command_line() {
-    let said = "only operation/custody.rs and cli name more of hsm than G1Point, G2Point, KeyId, KeyIdError, \
-                PointError, PublicKey";
+    let said = "only operation/custody.rs and cli name more of hsm than ids, public points and their errors";
     for (source, path) in [
         ("use hsm::Enclave;", "hsm::Enclave"),
         ("use hsm::{G1Point, Enclave};", "hsm::Enclave"),
@@ -98,6 +97,8 @@ fn the_way_to_a_key_is_named_only_by_custody_and_the_command_line() {
         passes("operation/custody.rs", source);
         passes("cli/init.rs", source);
     }
+    passes("operation/code.rs", "use hsm::EnclaveError;");
+    refused("http/error.rs", "use hsm::EnclaveError;", &[&format!("1: hsm::EnclaveError: {said}")]);
     passes("eigenlayer/hash.rs", "use hsm::{G1Point, G2Point}; fn f(hsm: u8) -> u8 { hsm }");
 }
 

@@ -17,6 +17,9 @@ pub(crate) const ORDER: &[&[&str]] = &[
 /// What any module may name of `hsm`: ids and public points. The rest is the way to a key and belongs to custody.
 const PUBLIC_VALUES: &[&str] = &["G1Point", "G2Point", "KeyId", "KeyIdError", "PointError", "PublicKey"];
 
+/// What operations ask of custody and are told by it: plain values too, but of no use to the other modules.
+const ASKED_AND_TOLD: &[&str] = &["EnclaveError", "NewKey"];
+
 /// The one owner of the enclave handle.
 const CUSTODY: &str = "operation/custody.rs";
 
