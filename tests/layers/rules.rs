@@ -84,11 +84,12 @@ impl<'a> File<'a> {
         if self.module == "config" {
             return Some("config is a leaf".to_owned());
         }
-        if self.is_command_line() || self.name == CUSTODY || word.is_some_and(|w| PUBLIC_VALUES.contains(&w))
-        {
+        let named = |list: &[&str]| word.is_some_and(|word| list.contains(&word));
+        let custody = self.is_command_line() || self.name == CUSTODY;
+        if custody || named(PUBLIC_VALUES) || (self.module == "operation" && named(ASKED_AND_TOLD)) {
             return None;
         }
-        Some(format!("only {CUSTODY} and cli name more of hsm than {}", PUBLIC_VALUES.join(", ")))
+        Some(format!("only {CUSTODY} and cli name more of hsm than ids, public points and their errors"))
     }
 
     /// Why this file may not name the module `other` of this crate; none where it may.
