@@ -58,7 +58,8 @@ pub fn public_router(app: App) -> Router {
 pub fn local_router(app: App) -> Router {
     let routes = public_routes()
         .route("/local/tokens", get(tokens::list).post(tokens::issue))
-        .route("/local/tokens/revoke", post(tokens::revoke));
+        .route("/local/tokens/revoke", post(tokens::revoke))
+        .route("/local/keys", get(keys::list_all));
     finished(routes, app)
 }
 
@@ -133,6 +134,7 @@ fn operation_of(request: &Request) -> Option<&'static str> {
         (&Method::GET, "/v1/keys/{eoa}") => Some("keys.list"),
         (&Method::GET, "/v1/keys/{eoa}/{name}") => Some("keys.show"),
         (&Method::POST, "/v1/scalar_mul") => Some("scalar_mul"),
+        (&Method::GET, "/local/keys") => Some("keys.list_all"),
         (&Method::GET, "/local/tokens") => Some("token.list"),
         (&Method::POST, "/local/tokens") => Some("token.issue"),
         (&Method::POST, "/local/tokens/revoke") => Some("token.revoke"),

@@ -23,7 +23,7 @@ use crate::audit::{AuditLog, Event, Input, KeyRef, Value};
 use crate::key::{Eoa, KeyName};
 use crate::store::{KeyVersion, Store};
 
-pub use authorise::Allowed;
+pub use authorise::{Allowed, Operation};
 pub use code::{Code, Failure};
 pub use context::{Context, Peer};
 pub use create_key::{CreateKey, Created};
@@ -89,7 +89,7 @@ impl Service {
     /// Records an operation that needs no durable intent: a read, a refusal.
     fn note(&self, operation: &'static str, context: &Context, asked: Asked, code: &'static str) {
         let Asked { key, input } = asked;
-        self.audit.note(&Event {
+        self.audit.note(Event {
             operation,
             actor: context.actor(),
             request: Some(context.request()),

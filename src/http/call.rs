@@ -72,7 +72,11 @@ impl Call {
     }
 
     /// Records a refusal under the caller's name.
-    pub(super) fn checked<T>(&self, operation: &'static str, result: Result<T, Failure>) -> Result<T, Failure> {
+    pub(super) fn checked<T>(
+        &self,
+        operation: &'static str,
+        result: Result<T, Failure>,
+    ) -> Result<T, Failure> {
         result.map_err(|failure| self.service().refuse(operation, &self.context, Asked::default(), failure))
     }
 }

@@ -81,8 +81,9 @@ fn bytes<const N: usize>(text: &str) -> Result<[u8; N], Failure> {
         return Err(Failure::new(Code::EmptyContractRead, sentence));
     }
     let mut bytes = [0; N];
-    hex::decode_to_slice(digits, &mut bytes)
-        .map_err(|_| Failure::new(Code::InvalidHex, format!("expected {} hex digits, with or without 0x", 2 * N)))?;
+    hex::decode_to_slice(digits, &mut bytes).map_err(|_| {
+        Failure::new(Code::InvalidHex, format!("expected {} hex digits, with or without 0x", 2 * N))
+    })?;
     Ok(bytes)
 }
 

@@ -52,14 +52,21 @@ pub(super) async fn create(call: Call, request: Request) -> Result<Response, Fai
 
 /// `GET /v1/keys/{eoa}`
 pub(super) async fn list(call: Call, path: Result<Path<String>, PathRejection>) -> Result<Response, Failure> {
-    let wish = path
-        .map_err(bad_path)
-        .and_then(|Path(eoa)| Ok(ListKeys { eoa: form::address(&eoa).map_err(|failure| failure.at("eoa"))? }));
+    let wish = path.map_err(bad_path).and_then(|Path(eoa)| {
+        Ok(ListKeys { eoa: form::address(&eoa).map_err(|failure| failure.at("eoa"))? })
+    });
     let wish = call.checked(ListKeys::NAME, wish)?;
     let eoa = wish.eoa.to_string();
     let versions = call.service().list_keys(call.context().clone(), wish)?;
     let keys = versions.iter().map(|version| KeyRecord::from(&**version)).collect();
     Ok(json(StatusCode::OK, &ListBody { eoa, keys }))
+}
+
+/// `GET /local/keys`: every EOA's, for the machine's own operator.
+pub(super) async fn list_all(call: Call) -> Result<Response, Failure> {
+    let versions = call.service().list_all_keys(call.context())?;
+    let keys: Vec<_> = versions.iter().map(|version| KeyRecord::from(&**version)).collect();
+    Ok(json(StatusCode::OK, &serde_json::json!({ "keys": keys })))
 }
 
 /// `GET /v1/keys/{eoa}/{name}`
@@ -75,7 +82,8 @@ pub(super) async fn show(
     let wish = call.checked(ShowKey::NAME, wish)?;
     let versions = call.service().show_key(call.context().clone(), wish)?;
     let active = versions.iter().find(|version| version.state == KeyState::Active);
-    let current = active.or_else(|| versions.first()).ok_or_else(|| Failure::internal("a key without versions"))?;
+    let current =
+        active.or_else(|| versions.first()).ok_or_else(|| Failure::internal("a key without versions"))?;
     let record = KeyRecord::from(&**current);
     let versions = versions.iter().map(|version| KeyRecord::from(&**version)).collect();
     Ok(json(StatusCode::OK, &ShowBody { record, versions }))

@@ -80,7 +80,8 @@ pub(super) async fn list(call: Call) -> Result<Response, Failure> {
 pub(super) async fn revoke(call: Call, request: Request) -> Result<Response, Failure> {
     let wish = call
         .parse("token.revoke", request, |members| {
-            let id = members.required("id", |value| form::text(value)?.parse().map_err(|error: &str| invalid(error)))?;
+            let id = members
+                .required("id", |value| form::text(value)?.parse().map_err(|error: &str| invalid(error)))?;
             Ok(RevokeToken { id })
         })
         .await?;
@@ -95,10 +96,15 @@ fn subject(value: Value) -> Result<Subject, Failure> {
 
 fn scopes(value: Value) -> Result<Scopes, Failure> {
     let Value::Array(words) = value else { return Err(invalid("scopes are a list of texts")) };
-    let scope = |word| form::text(word)?.parse().map_err(|error: crate::auth::UnknownScope| invalid(error.to_string()));
+    let scope = |word| {
+        form::text(word)?.parse().map_err(|error: crate::auth::UnknownScope| invalid(error.to_string()))
+    };
     words.into_iter().map(scope).collect()
 }
 
 fn seconds(value: Value) -> Result<Duration, Failure> {
-    value.as_u64().map(Duration::from_secs).ok_or_else(|| invalid("a whole number of seconds is expected here"))
+    value
+        .as_u64()
+        .map(Duration::from_secs)
+        .ok_or_else(|| invalid("a whole number of seconds is expected here"))
 }

@@ -1,7 +1,7 @@
 //! From an operation somebody asks for to one that somebody may do.
 
-use super::{Asked, Context, Failure, Service};
-use crate::auth::{Scope, Unauthenticated};
+use super::{Asked, Code, Context, Failure, Service};
+use crate::auth::{Caller, Scope, Unauthenticated};
 use crate::key::{Eoa, KeyName};
 
 /// An operation on the keys of an EOA, and what it takes.
@@ -38,6 +38,19 @@ impl<Op> Allowed<Op> {
 }
 
 impl Service {
+    /// Whether the caller is the machine's own operator. A refusal is recorded.
+    pub(super) fn local_only(
+        &self,
+        operation: &'static str,
+        context: &Context,
+        sentence: &'static str,
+    ) -> Result<(), Failure> {
+        if context.caller().is_some_and(Caller::is_local) {
+            return Ok(());
+        }
+        Err(self.refuse(operation, context, Asked::default(), Failure::new(Code::Forbidden, sentence)))
+    }
+
     /// Decides by caller and request alone, before anything is looked up, so that a refusal says nothing
     /// about which keys exist. The refusal is recorded.
     pub(super) fn authorise<Op: Operation>(
@@ -53,7 +66,9 @@ impl Service {
             Ok(()) => Ok(Allowed { context, operation }),
             Err(failure) => {
                 let owner = operation.owner();
-                let asked = operation.key_name().map_or_else(|| Asked::keys_of(owner), |name| Asked::key(owner, name));
+                let asked = operation
+                    .key_name()
+                    .map_or_else(|| Asked::keys_of(owner), |name| Asked::key(owner, name));
                 Err(self.refuse(Op::NAME, &context, asked, failure))
             }
         }

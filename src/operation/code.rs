@@ -205,8 +205,18 @@ impl From<SigningRefusal> for Failure {
 
 impl From<AuditError> for Failure {
     fn from(error: AuditError) -> Self {
-        let sentence = "the audit log cannot be written, so nothing is signed or changed";
-        Self::new(Code::AuditUnavailable, sentence).retry_after(Duration::from_secs(1)).because(error)
+        match error {
+            AuditError::Closed => Self::shutting_down(),
+            AuditError::Full => {
+                Self::new(Code::Overloaded, "too many requests are waiting for the audit log")
+                    .retry_after(Duration::from_millis(100))
+            }
+            AuditError::TooLarge => Self::internal(error),
+            AuditError::Unavailable { .. } => {
+                let sentence = "the audit log cannot be written, so nothing is signed or changed";
+                Self::new(Code::AuditUnavailable, sentence).retry_after(Duration::from_secs(1)).because(error)
+            }
+        }
     }
 }
 

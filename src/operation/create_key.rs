@@ -108,7 +108,8 @@ impl Service {
         let id = KeyId::random().map_err(Failure::internal)?;
         let reservation = Reservation { id, eoa, name, version: Version::FIRST };
         let planned = Planned { context, reservation };
-        let recorded = self.audit.record(planned).await.map_err(|refused| Failure::from(refused.error).recorded())?;
+        let recorded =
+            self.audit.record(planned).await.map_err(|refused| Failure::from(refused.error).recorded())?;
         let reserve = recorded.subject().reservation.clone();
         if let Err(failure) = self.in_store(move |store| store.reserve(&reserve, now())).await {
             let (_, settlement) = recorded.consume();
@@ -120,12 +121,13 @@ impl Service {
         let reservation = planned.reservation;
         match result {
             Ok(public_key) => {
-                let complete =
-                    move |store: &crate::store::Store| store.complete(reservation, public_key, KeyState::Active, now());
+                let complete = move |store: &crate::store::Store| {
+                    store.complete(reservation, public_key, KeyState::Active, now())
+                };
                 match self.in_store(complete).await {
                     Ok(version) => {
                         settlement
-                            .settle_durable(&Outcome::ok(micros))
+                            .settle_durable(Outcome::ok(micros))
                             .await
                             .map_err(|error| Failure::from(error).recorded())?;
                         Ok(Created { version, created: true })
@@ -158,7 +160,7 @@ impl Service {
 async fn settled(settlement: Settlement, failure: Failure) -> Failure {
     let code = failure.code().slug();
     let outcome = Outcome { code, signature_hash: None, micros: 0, detail: failure.cause() };
-    if let Err(error) = settlement.settle_durable(&outcome).await {
+    if let Err(error) = settlement.settle_durable(outcome).await {
         tracing::error!(%error, "the outcome of a failed operation could not be recorded");
     }
     failure.recorded()

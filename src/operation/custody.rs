@@ -4,7 +4,7 @@
 
 use std::time::Instant;
 
-use hsm::{Enclave, EnclaveError, G1Point, Health, KeyId, NewKey, PublicKey};
+use hsm::{Enclave, EnclaveError, G1Point, Health, KeyId, NewKey, PublicKey, TokenState};
 
 use super::scalar_mul::Ready;
 use crate::audit::{Recordable, Recorded, Settlement};
@@ -88,6 +88,14 @@ impl Custody {
     pub fn ids(&self) -> Vec<KeyId> {
         let entries = self.enclave.as_ref().map(Enclave::keys).unwrap_or_default();
         entries.into_iter().map(|entry| entry.id).collect()
+    }
+
+    /// Whether the token serves and its canary was right when last multiplied with.
+    pub fn is_ready(health: &Health) -> bool {
+        matches!(health.token, TokenState::Ready)
+            && health.logged_in
+            && health.workers > 0
+            && health.canary.as_ref().is_some_and(|canary| canary.passed)
     }
 
     /// The enclave's state, if there is one.

@@ -62,6 +62,18 @@ impl Service {
         Ok(self.store.versions_of_eoa(&eoa))
     }
 
+    /// Every version of every key of everybody, for the machine's own operator: by EOA, name, newest first.
+    ///
+    /// # Errors
+    /// When the caller is somebody else.
+    pub fn list_all_keys(&self, context: &Context) -> Result<Vec<Arc<KeyVersion>>, Failure> {
+        self.local_only("keys.list_all", context, "all keys are listed on the service's own machine")?;
+        self.note("keys.list_all", context, Asked::default(), "ok");
+        let mut versions = self.store.all_versions();
+        versions.sort_by(|a, b| (a.eoa, &a.name, b.version).cmp(&(b.eoa, &b.name, a.version)));
+        Ok(versions)
+    }
+
     /// Every version of one key, newest first; never empty.
     ///
     /// # Errors

@@ -81,7 +81,7 @@ impl Service {
                     End::Finished => "recovered_finished",
                     End::Undone => "recovered_undone",
                 };
-                self.audit.note(&Event {
+                self.audit.note(Event {
                     operation: "keys.reconcile",
                     actor: Actor::service(),
                     request: None,
@@ -97,7 +97,8 @@ impl Service {
     async fn reconcile(&self, reservation: Reservation) -> Result<End, Failure> {
         match self.custody.public_key(reservation.id) {
             Some(public_key) => {
-                self.in_store(move |store| store.complete(reservation, public_key, KeyState::Active, now())).await?;
+                self.in_store(move |store| store.complete(reservation, public_key, KeyState::Active, now()))
+                    .await?;
                 Ok(End::Finished)
             }
             None => {

@@ -96,7 +96,8 @@ impl Service {
     ) -> Result<Signed, Failure> {
         let allowed = self.authorise(context, request)?;
         let ready = self.ready(allowed)?;
-        let recorded = self.audit.record(ready).await.map_err(|refused| Failure::from(refused.error).recorded())?;
+        let recorded =
+            self.audit.record(ready).await.map_err(|refused| Failure::from(refused.error).recorded())?;
         let receipt = recorded.receipt();
         let begun = Instant::now();
         let (result, ready, settlement) = self.custody.multiply(recorded, deadline).await;
@@ -104,13 +105,13 @@ impl Service {
         match result {
             Ok(signature) => {
                 let hash = Sha256::digest(signature.to_bytes()).into();
-                settlement.settle(&Outcome { code: "ok", signature_hash: Some(hash), micros, detail: None });
+                settlement.settle(Outcome { code: "ok", signature_hash: Some(hash), micros, detail: None });
                 Ok(Signed { point: ready.point(), version: ready.version, signature, receipt })
             }
             Err(error) => {
                 let failure = Failure::from(error);
                 let code = failure.code().slug();
-                settlement.settle(&Outcome { code, signature_hash: None, micros, detail: failure.cause() });
+                settlement.settle(Outcome { code, signature_hash: None, micros, detail: failure.cause() });
                 Err(failure.recorded())
             }
         }

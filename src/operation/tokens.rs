@@ -38,6 +38,7 @@ pub struct Issued {
     pub record: TokenRecord,
 }
 
+const HERE_ONLY: &str = "tokens are managed on the service's own machine";
 const ISSUE: &str = "token.issue";
 const LIST: &str = "token.list";
 const REVOKE: &str = "token.revoke";
@@ -68,7 +69,7 @@ impl Service {
     /// When the caller is not the machine's own operator, the wish is out of bounds, or nothing can be
     /// written.
     pub async fn issue_token(&self, context: Context, wish: IssueToken) -> Result<Issued, Failure> {
-        self.local_only(ISSUE, &context)?;
+        self.local_only(ISSUE, &context, HERE_ONLY)?;
         let wrong = if wish.scopes.is_empty() {
             Some(("scopes", "a token needs at least one scope"))
         } else if wish.life > LONGEST_LIFE || wish.life.as_secs() == 0 {
@@ -108,7 +109,7 @@ impl Service {
     /// # Errors
     /// When the caller is not the machine's own operator.
     pub fn list_tokens(&self, context: &Context) -> Result<Vec<TokenRecord>, Failure> {
-        self.local_only(LIST, context)?;
+        self.local_only(LIST, context, HERE_ONLY)?;
         self.note(LIST, context, Asked::default(), "ok");
         Ok(self.store.all_tokens())
     }
@@ -118,19 +119,11 @@ impl Service {
     /// # Errors
     /// When the caller is not the machine's own operator, there is no such token, or nothing can be written.
     pub async fn revoke_token(&self, context: Context, wish: RevokeToken) -> Result<TokenRecord, Failure> {
-        self.local_only(REVOKE, &context)?;
+        self.local_only(REVOKE, &context, HERE_ONLY)?;
         let facts = vec![("token_id", Value::Text(wish.id.to_string()))];
         let revoked =
             self.change(context, REVOKE, facts, move |store| store.revoke_token(&wish.id, now())).await?;
         revoked.ok_or_else(|| Failure::new(Code::NotFound, "there is no such token").recorded())
-    }
-
-    fn local_only(&self, operation: &'static str, context: &Context) -> Result<(), Failure> {
-        if context.caller().is_some_and(crate::auth::Caller::is_local) {
-            return Ok(());
-        }
-        let sentence = "tokens are managed on the service's own machine";
-        Err(self.refuse(operation, context, Asked::default(), Failure::new(Code::Forbidden, sentence)))
     }
 
     /// Intent, change, outcome: each durable before the next.
@@ -142,12 +135,13 @@ impl Service {
         write: impl FnOnce(&crate::store::Store) -> Result<T, crate::store::StoreError> + Send + 'static,
     ) -> Result<T, Failure> {
         let change = Change { context, operation, facts };
-        let recorded = self.audit.record(change).await.map_err(|refused| Failure::from(refused.error).recorded())?;
+        let recorded =
+            self.audit.record(change).await.map_err(|refused| Failure::from(refused.error).recorded())?;
         let (_, settlement) = recorded.consume();
         let result = self.in_store(write).await;
         let code = result.as_ref().map_or_else(|failure| failure.code().slug(), |_| "ok");
         let detail = result.as_ref().err().and_then(Failure::cause);
-        settlement.settle_durable(&Outcome { code, signature_hash: None, micros: 0, detail }).await?;
+        settlement.settle_durable(Outcome { code, signature_hash: None, micros: 0, detail }).await?;
         result.map_err(Failure::recorded)
     }
 }
