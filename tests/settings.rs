@@ -1,4 +1,4 @@
-//! The places that describe the settings say the same: the example file and the table in the README.
+//! The places that describe the settings say the same: the program, the example file, the table in the README.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)] // a failed unwrap is a failed test
 
 use std::collections::BTreeMap;
@@ -11,6 +11,21 @@ fn the_readme_lists_every_setting_of_the_example_with_its_default() {
     assert_eq!(table(), example);
 }
 
+#[test]
+fn the_example_shows_the_defaults_of_the_program() {
+    let directory = tempfile::tempdir().unwrap();
+    let digest = |name: &str, text: &str| {
+        let file = directory.path().join(name);
+        std::fs::write(&file, text).unwrap();
+        avs_kms::config::load(Some(&file), &[]).unwrap_or_else(|mistakes| panic!("{name}: {mistakes}")).digest
+    };
+    let example = text("avs-kms.example.toml");
+    let switched_on: Vec<_> = example.lines().map(|line| setting(line).unwrap_or(line)).collect();
+    let defaults = digest("empty.toml", "");
+    assert_eq!(digest("as_it_is.toml", &example), defaults);
+    assert_eq!(digest("switched_on.toml", &switched_on.join("\n").replace("<data>", "./var")), defaults);
+}
+
 /// Setting and default of each commented-out line of the example file.
 fn example() -> BTreeMap<String, String> {
     let mut section = String::new();
@@ -18,13 +33,16 @@ fn example() -> BTreeMap<String, String> {
     for line in text("avs-kms.example.toml").lines() {
         if let Some(name) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
             name.clone_into(&mut section);
-        } else if let Some((name, value)) = line.strip_prefix('#').and_then(|rest| rest.split_once(" = "))
-            && name.chars().all(|c| c == '_' || c.is_ascii_lowercase())
-        {
+        } else if let Some((name, value)) = setting(line).and_then(|line| line.split_once(" = ")) {
             settings.insert(format!("{section}.{name}"), value.trim_matches('"').to_owned());
         }
     }
     settings
+}
+
+/// A commented-out `#name = value` without its comment sign; prose has a space after it.
+fn setting(line: &str) -> Option<&str> {
+    line.strip_prefix('#').filter(|rest| rest.starts_with(|c: char| c.is_ascii_lowercase()))
 }
 
 /// Setting and default of each row of the README's table.
