@@ -13,12 +13,14 @@ mod arena;
 mod curve;
 mod enclave;
 mod pkcs11;
+mod wrap;
 
 pub use arena::ArenaError;
 pub use curve::{G1Point, G2Point, PointError};
 pub use enclave::{
     CanaryReport, Enclave, EnclaveError, FaultCheck, Findings, Health, Initialised, KeyEntry, KeyId,
-    KeyIdError, NewKey, OpenError, PinFileProblem, PublicKey, SecretMemory, Settings, TokenSelector,
-    TokenState,
+    KeyIdError, MakeTokenError, NewKey, OpenError, PinFileProblem, PublicKey, SOFTHSM_MODULE, SecretMemory,
+    Settings, SofthsmToken, TokenMade, TokenObject, TokenSelector, TokenState, harden_process,
+    make_softhsm_token, restore_softhsm_token, softhsm_token_objects,
 };
 pub use pkcs11::{Call, Code, TokenError};

@@ -6,7 +6,7 @@ use axum::response::Response;
 use hsm::{G1Point, G2Point};
 use serde::Serialize;
 
-use crate::eigenlayer;
+use crate::eigenlayer::{self, PubkeyRegistrationParams};
 use crate::operation::Signed;
 use crate::request::RequestId;
 use crate::store::KeyVersion;
@@ -108,7 +108,7 @@ pub(super) struct SignResult {
 
 #[derive(Serialize)]
 struct Evm {
-    pubkey_registration_params: ([String; 2], [String; 2], [[String; 2]; 2]),
+    pubkey_registration_params: PubkeyRegistrationParams,
 }
 
 #[derive(Serialize)]
@@ -121,8 +121,6 @@ struct AuditReceipt {
 impl SignResult {
     pub(super) fn new(signed: &Signed, request: RequestId) -> Self {
         let key = &signed.version.public_key;
-        let pair = |point: &G1Point| [hex0x(point.x()), hex0x(point.y())];
-        let g2 = G2::from(&key.g2);
         Self {
             signature: (&signed.signature).into(),
             g1: (&key.g1).into(),
@@ -134,7 +132,13 @@ impl SignResult {
             key_data: hex0x(&eigenlayer::key_data(&key.g1, &key.g2)),
             operator_id: hex0x(&eigenlayer::operator_id(&key.g1)),
             hash: (&signed.point).into(),
-            evm: Evm { pubkey_registration_params: (pair(&signed.signature), pair(&key.g1), [g2.x, g2.y]) },
+            evm: Evm {
+                pubkey_registration_params: PubkeyRegistrationParams::new(
+                    &signed.signature,
+                    &key.g1,
+                    &key.g2,
+                ),
+            },
             audit: AuditReceipt {
                 seq: signed.receipt.seq,
                 log: signed.receipt.log.to_string(),

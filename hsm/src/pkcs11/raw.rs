@@ -4,7 +4,7 @@
 
 use std::mem::ManuallyDrop;
 use std::path::Path;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard, TryLockError};
 use std::time::{Duration, Instant};
 
 use cryptoki_sys::*;
@@ -31,7 +31,7 @@ struct Gate {
 /// A loaded module. Never unloaded: libraries leave exit handlers and thread-local destructors behind.
 pub(crate) struct Library {
     functions: CK_FUNCTION_LIST,
-    _loaded: ManuallyDrop<cryptoki_sys::Pkcs11>,
+    _loaded: ManuallyDrop<Pkcs11>,
     gate: RwLock<Gate>,
 }
 
@@ -60,7 +60,7 @@ impl Library {
     /// Loads the module and takes its function list; initialises nothing.
     pub(crate) fn load(path: &Path) -> Result<Arc<Self>, Box<dyn std::error::Error + Send + Sync>> {
         // SAFETY: loading runs the library's constructors; which library is the operator's decision.
-        let loaded = unsafe { cryptoki_sys::Pkcs11::new(path) }?;
+        let loaded = unsafe { Pkcs11::new(path) }?;
         let get = match &loaded.C_GetFunctionList {
             Ok(get) => *get,
             Err(_) => return Err("it exports no C_GetFunctionList".into()),
@@ -93,7 +93,7 @@ impl Library {
 
     /// C_Initialize with the module's own locking.
     pub(crate) fn initialise(&self) -> Result<Generation, TokenError> {
-        let mut gate = self.gate.write().unwrap_or_else(PoisonError::into_inner);
+        let mut gate = self.alone(Call::Initialize, Duration::ZERO)?;
         let mut arguments = CK_C_INITIALIZE_ARGS { flags: CKF_OS_LOCKING_OK, ..Default::default() };
         let mut body = |list: &CK_FUNCTION_LIST| {
             // SAFETY: `arguments` outlives the call; no mutex callbacks are given.
@@ -107,16 +107,7 @@ impl Library {
 
     /// C_Finalize, once no thread is inside the module; gives up after `patience`.
     pub(crate) fn finalise(&self, patience: Duration) -> Result<(), TokenError> {
-        let give_up = Instant::now() + patience;
-        let mut gate = loop {
-            if let Ok(gate) = self.gate.try_write() {
-                break gate;
-            }
-            if Instant::now() >= give_up {
-                return Err(TokenError { call: Call::Finalize, code: Code(CKR_OPERATION_ACTIVE) });
-            }
-            std::thread::sleep(Duration::from_millis(1));
-        };
+        let mut gate = self.alone(Call::Finalize, patience)?;
         if !gate.initialised {
             return Ok(());
         }
@@ -126,6 +117,23 @@ impl Library {
             Some(unsafe { list.C_Finalize?(std::ptr::null_mut()) })
         };
         result(Call::Finalize, body(&self.functions))
+    }
+
+    /// The gate with no thread inside; a call that hangs keeps it shut, so waiting has an end.
+    fn alone(&self, call: Call, patience: Duration) -> Result<RwLockWriteGuard<'_, Gate>, TokenError> {
+        let give_up = Instant::now() + patience;
+        loop {
+            match self.gate.try_write() {
+                Ok(gate) => return Ok(gate),
+                Err(TryLockError::Poisoned(poisoned)) => return Ok(poisoned.into_inner()),
+                Err(TryLockError::WouldBlock) if Instant::now() < give_up => {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                Err(TryLockError::WouldBlock) => {
+                    return Err(TokenError { call, code: Code(CKR_OPERATION_ACTIVE) });
+                }
+            }
+        }
     }
 
     /// Every slot that holds a token, with what is said of it.

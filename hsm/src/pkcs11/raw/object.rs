@@ -6,7 +6,7 @@ use super::{Call, Session, TokenError};
 use crate::pkcs11::code::Code;
 
 /// Handle of an object, valid within the initialisation and login it was found in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct ObjectHandle(pub(super) CK_OBJECT_HANDLE);
 
 /// One attribute of a template.
