@@ -8,11 +8,15 @@ CARGO  ?= cargo
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 DATA   ?= ./var
 
+# Profile of what `run` and `demo` build: release or dev.
+PROFILE ?= release
+BUILT   := $(TARGET)/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
+
 SOFTHSM_MODULE := /usr/lib/softhsm/libsofthsm2.so
 CARGO_DENY     := 0.20.2
 
 # In this order a mistake shows early and nothing is built twice.
-CI_STEPS := fmt-check lint doc test deny
+CI_STEPS := fmt-check lint doc test demo deny
 
 .PHONY: help
 help: ## List the targets.
@@ -22,15 +26,24 @@ help: ## List the targets.
 
 .PHONY: run
 run: softhsm compiler ## Build, make ./var (or DATA=…) if there is none, serve on 127.0.0.1:8254.
-	$(CARGO) build --release --locked
-	@test -e '$(DATA)' || '$(TARGET)/release/avs-kms' --data '$(DATA)' init
-	exec '$(TARGET)/release/avs-kms' --data '$(DATA)' serve
+	$(CARGO) build --profile $(PROFILE) --locked
+	@test -e '$(DATA)' || '$(BUILT)/avs-kms' --data '$(DATA)' init
+	exec '$(BUILT)/avs-kms' --data '$(DATA)' serve
+
+.PHONY: demo
+demo: softhsm compiler ## Walk the main job on a service of its own, or on yours: AVS_KMS_URL=http://127.0.0.1:8254.
+	$(CARGO) build --profile $(PROFILE) --locked --bins --example demo
+	'$(BUILT)/examples/demo' $(if $(AVS_KMS_URL),'$(DATA)' '$(AVS_KMS_URL:http://%=%)')
 
 ## Development
 
 .PHONY: test
 test: softhsm compiler ## Run every test; needs SoftHSM and nothing else.
 	$(CARGO) test --workspace --locked
+
+.PHONY: bench
+bench: softhsm compiler ## Measure the service: signatures per second, latency, memory, start-up.
+	$(CARGO) bench --package avs-kms --bench service --locked
 
 .PHONY: fmt
 fmt: ## Format the source.
