@@ -76,7 +76,7 @@ async fn until_stopped(
     let (stop, stopped) = watch::channel(false);
     let public = tokio::spawn(serve(Listener::Tcp(tcp), public_router(app.clone()), limits, stopped.clone()));
     let local = tokio::spawn(serve(Listener::Unix(unix), local_router(app), limits, stopped));
-    tracing::info!(%address, "listening on http://{address}");
+    tracing::info!("listening on http://{address}");
 
     tokio::select! {
         _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),

@@ -104,6 +104,8 @@ where
         .header_read_timeout(limits.header)
         .max_buf_size(MAX_HEADER_BYTES)
         .max_headers(MAX_HEADER_FIELDS)
+        // A client that sent its request and left is still served: what it asked for is in the books.
+        .half_close(true)
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
     let connection = watcher.watch(connection);
     tokio::spawn(async move {

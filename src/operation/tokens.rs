@@ -9,7 +9,7 @@ use crate::audit::{Input, Intent, Outcome, Recordable, Value};
 use crate::auth::{BearerToken, Scopes, Subject, TokenId, TokenRecord};
 
 /// The longest life of a token, 90 days: a runbook host's token is renewed each quarter.
-pub const LONGEST_LIFE: Duration = Duration::from_secs(90 * 86_400);
+const LONGEST_LIFE: Duration = Duration::from_secs(90 * 86_400);
 
 /// A token to be made.
 #[derive(Debug)]

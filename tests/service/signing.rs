@@ -24,7 +24,7 @@ fn a_signature_verifies_under_both_public_keys_and_carries_every_form() {
         let body = signed.body;
         let (signature, key1, key2) = (g1(&body["signature"]), g1(&body["g1"]), g2(&body["g2"]));
         assert!(eigenlayer::verify(&signature, &hash, &key2));
-        assert!(eigenlayer::apk_registry_accepts(&signature, &key1, &key2, &hash));
+        assert!(eigenlayer::apk_registry_accepts(&signature, &hash, &key1, &key2));
         assert_eq!(body["hash"], point(&hash));
         assert_eq!(bytes::<64>(&body["signature_bytes"]), signature.to_bytes());
         assert_eq!(bytes::<192>(&body["key_data"]), eigenlayer::key_data(&key1, &key2));

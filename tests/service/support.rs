@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::mpsc;
+use std::sync::{Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -103,7 +103,7 @@ impl Installation {
                         line.split("listening on http://").nth(1).map(|rest| rest.trim().parse().unwrap());
                     log.push(line);
                     if let Some(address) = address {
-                        return Running { child, address, log: receive };
+                        return Running { child, address, log: Mutex::new(receive) };
                     }
                 }
                 Err(error) => {
@@ -131,7 +131,7 @@ impl Installation {
 pub(crate) struct Running {
     child: Child,
     pub(crate) address: SocketAddr,
-    log: mpsc::Receiver<String>,
+    log: Mutex<mpsc::Receiver<String>>,
 }
 
 impl Running {
@@ -153,7 +153,7 @@ impl Running {
 
     /// What the service has said since it listens.
     pub(crate) fn log(&self) -> String {
-        let lines: Vec<_> = self.log.try_iter().collect();
+        let lines: Vec<_> = self.log.lock().unwrap().try_iter().collect();
         lines.join("\n")
     }
 
