@@ -24,7 +24,9 @@ pub fn isolated(name: &str, body: impl FnOnce(Fixture)) {
     }
     let directory = tempfile::tempdir().unwrap();
     let output = again(name, directory.path()).output().unwrap();
-    assert!(output.status.success(), "{name}: {}\n{}", output.status, text(&output));
+    let text = text(&output);
+    // A misspelt name would run nothing and succeed.
+    assert!(output.status.success() && text.contains(" 1 passed;"), "{name}: {}\n{text}", output.status);
 }
 
 /// The command that runs `name` on `directory`.
