@@ -9,6 +9,10 @@
 //!
 //! No exported type can hold a scalar: the interface takes ids and public points and gives public points.
 
+// The support of the integration tests says `hsm::`; unit tests share it.
+#[cfg(test)]
+extern crate self as hsm;
+
 mod arena;
 mod curve;
 mod enclave;

@@ -84,11 +84,11 @@ impl Index {
         let mut records: HashMap<KeyId, Vec<Option<Record>>> = HashMap::new();
         let mut findings = Findings::default();
         wrap::scan(&session, |found| match found {
-            Found::Key(id, stored) => {
-                if let Err(problem) = &stored.record {
+            Found::Key(id, record) => {
+                if let Err(problem) = &*record {
                     tracing::error!(key = %id, %problem, "a record in the token is damaged");
                 }
-                records.entry(id).or_default().push(stored.record.ok());
+                records.entry(id).or_default().push(record.ok());
             }
             Found::Own => {}
             Found::HalfMade => findings.half_made += 1,

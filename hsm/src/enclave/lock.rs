@@ -44,7 +44,7 @@ impl TokenLock {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)] // a failed unwrap is a failed test
+    #![allow(clippy::unwrap_used, clippy::wildcard_enum_match_arm)] // a failed unwrap is a failed test
     use super::*;
 
     #[test]

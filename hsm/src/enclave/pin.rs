@@ -12,7 +12,7 @@ use crate::arena::{Pin, PinReadError, Preference};
 pub(super) fn read(path: &Path, preference: Preference) -> Result<Pin, OpenError> {
     let refuse = |problem| OpenError::PinFile { path: path.to_owned(), problem };
     // A pipe would block here for ever, so look before opening; what counts is checked again after it.
-    let (looked, mut file) = match std::fs::metadata(path).and_then(|looked| Ok((looked, File::open(path)))) {
+    let (looked, mut file) = match std::fs::metadata(path).map(|looked| (looked, File::open(path))) {
         Ok((looked, Ok(file))) if looked.is_file() => (looked, file),
         Ok((looked, _)) if !looked.is_file() => return Err(refuse(PinFileProblem::NotAFile)),
         Ok((_, Err(error))) | Err(error) => return Err(refuse(unreadable(error))),
@@ -47,7 +47,7 @@ fn unreadable(error: io::Error) -> PinFileProblem {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::panic)] // a failed unwrap is a failed test
+    #![allow(clippy::unwrap_used, clippy::panic, clippy::wildcard_enum_match_arm)] // a failed unwrap is a failed test
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;

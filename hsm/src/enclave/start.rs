@@ -176,11 +176,13 @@ impl Running {
         if admin.is_some() {
             let _ = self.orders.send_deadline(Order::Leave, until);
         }
-        let mut gone =
-            workers.into_iter().chain(admin).fold(true, |gone, thread| ended(thread, until) && gone);
+        let mut gone = true;
+        for thread in workers.into_iter().chain(admin) {
+            gone &= ended(thread, until);
+        }
         if let Some(sentinel) = sentinel {
             let _ = self.shared.inbox.send(Notice::Leave);
-            gone = ended(sentinel, until) && gone;
+            gone &= ended(sentinel, until);
         }
         if lock.is_none() {
             return;

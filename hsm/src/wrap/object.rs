@@ -33,7 +33,7 @@ pub(crate) struct Stored {
 /// What one object of the token is.
 pub(crate) enum Found {
     /// Labelled as a key's record.
-    Key(KeyId, Stored),
+    Key(KeyId, Box<Result<Record, RecordError>>),
     /// The canary record, or the key-encryption key.
     Own,
     /// Left by an interrupted creation: no readable class, or a data object without label or value.
@@ -108,7 +108,7 @@ fn data_object(session: &Session, handle: ObjectHandle) -> Result<Found, TokenEr
     }
     let id = std::str::from_utf8(label).ok().and_then(|label| label.strip_prefix(KEY_PREFIX));
     Ok(match id.and_then(|id| id.parse().ok()) {
-        Some(id) => Found::Key(id, Stored { handle, record }),
+        Some(id) => Found::Key(id, Box::new(record)),
         None => Found::HalfMade,
     })
 }

@@ -1,5 +1,6 @@
 //! A fresh SoftHSM token for one test, in a process of its own: PKCS#11 state is global to a process.
 #![allow(dead_code, unreachable_pub)] // each test binary uses its part
+#![allow(clippy::print_stdout)] // what the child said is shown where the test's output is
 
 use std::future::Future;
 use std::path::{Path, PathBuf};
@@ -24,7 +25,10 @@ pub fn isolated(name: &str, body: impl FnOnce(Fixture)) {
     }
     let directory = tempfile::tempdir().unwrap();
     let output = again(name, directory.path()).output().unwrap();
-    assert!(output.status.success(), "{name}: {}\n{}", output.status, text(&output));
+    let text = text(&output);
+    // A misspelt name would run nothing and succeed.
+    println!("{text}");
+    assert!(output.status.success() && text.contains(" 1 passed;"), "{name}: {}\n{text}", output.status);
 }
 
 /// The command that runs `name` on `directory`.

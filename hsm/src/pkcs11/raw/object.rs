@@ -100,11 +100,10 @@ impl Session {
         match answer {
             Ok(()) => {}
             // The standard fills in what it can and marks the rest; the lengths tell which.
-            Err(TokenError { code: Code(code), .. })
-                if matches!(
-                    code,
-                    CKR_ATTRIBUTE_TYPE_INVALID | CKR_ATTRIBUTE_SENSITIVE | CKR_BUFFER_TOO_SMALL
-                ) => {}
+            Err(TokenError {
+                code: Code(CKR_ATTRIBUTE_TYPE_INVALID | CKR_ATTRIBUTE_SENSITIVE | CKR_BUFFER_TOO_SMALL),
+                ..
+            }) => {}
             Err(error) => return Err(error),
         }
         for (raw, request) in raw.iter().zip(requests.iter_mut()) {

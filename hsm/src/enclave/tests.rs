@@ -1,0 +1,327 @@
+//! Objects of the token that are not what they should be: put there with the PIN and the module's own calls.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)] // a failed unwrap is a failed test
+#![allow(clippy::wildcard_enum_match_arm, clippy::print_stdout)] // what was not expected is printed
+
+use cryptoki_sys::*;
+
+use super::link::{Login, finalise};
+use super::*;
+use crate::arena::Preference;
+use crate::pkcs11::{Attribute, Library, Session};
+use crate::wrap::{self, Kek, Record};
+
+#[path = "../../tests/support/token.rs"]
+mod support;
+use support::{Fixture, create, new_key, run, signs, soon};
+
+fn isolated(name: &str, body: impl FnOnce(Fixture)) {
+    support::isolated(&format!("enclave::tests::{name}"), body);
+}
+
+/// Does something to the token while no enclave is open.
+fn meddle<R>(fixture: &Fixture, with: impl FnOnce(&Session) -> R) -> R {
+    let settings = fixture.settings();
+    let library = Library::load(&settings.module).unwrap();
+    let pin = pin::read(&settings.pin_file, Preference::PreferSecret).unwrap();
+    let login = Login::new(&library, &settings.token, None, &pin).unwrap();
+    let result = with(&login.session().unwrap());
+    finalise(&library);
+    result
+}
+
+/// Replaces the value of a key's record.
+fn replace(session: &Session, id: KeyId, value: &[u8]) {
+    for stored in wrap::find_labelled(session, &wrap::key_label(id)).unwrap() {
+        session.destroy(stored.handle).unwrap();
+    }
+    put(session, &wrap::key_label(id), "avs-kms/1", value);
+}
+
+fn put(session: &Session, label: &str, application: &str, value: &[u8]) {
+    session
+        .create(&[
+            Attribute::Number(CKA_CLASS, CKO_DATA),
+            Attribute::Flag(CKA_TOKEN, true),
+            Attribute::Flag(CKA_PRIVATE, true),
+            Attribute::Bytes(CKA_LABEL, label.as_bytes()),
+            Attribute::Bytes(CKA_APPLICATION, application.as_bytes()),
+            Attribute::Bytes(CKA_VALUE, value),
+        ])
+        .unwrap();
+}
+
+fn record(session: &Session, id: KeyId) -> Record {
+    let mut found = wrap::find_labelled(session, &wrap::key_label(id)).unwrap();
+    assert_eq!(found.len(), 1);
+    found.pop().unwrap().record.unwrap()
+}
+
+fn rehashed(mut bytes: Vec<u8>) -> Vec<u8> {
+    use sha2::{Digest, Sha256};
+    let body = bytes.len() - 32;
+    let hash = Sha256::digest(&bytes[..body]);
+    bytes[body..].copy_from_slice(&hash);
+    bytes
+}
+
+/// Two keys; the record of the first is replaced by what `forge` makes of both records.
+fn forged(name: &str, forge: impl FnOnce(&Record, &Record) -> Vec<u8>) {
+    isolated(name, |fixture| {
+        fixture.initialised();
+        let enclave = fixture.open();
+        let (victim, other) = (new_key(1), new_key(1));
+        create(&enclave, victim);
+        let sound = create(&enclave, other);
+        enclave.close();
+        meddle(&fixture, |session| {
+            let forged = forge(&record(session, victim.id), &record(session, other.id));
+            replace(session, victim.id, &forged);
+        });
+        let enclave = fixture.open();
+        let answer = run(enclave.scalar_mul(victim.id, G1Point::generator(), soon()));
+        assert!(matches!(answer, Err(EnclaveError::KeyDamaged)), "{answer:?}");
+        assert_eq!(enclave.public_key(victim.id), None);
+        assert_eq!(enclave.health().findings.damaged, [victim.id]);
+        assert_eq!(enclave.keys().len(), 1);
+        assert!(signs(&enclave, other.id, &sound));
+        // Not deleted by itself, and not overwritten by a creation of the same name.
+        assert!(matches!(run(enclave.create(victim, soon())), Err(EnclaveError::KeyDamaged)));
+        run(enclave.destroy(victim.id, soon())).unwrap();
+        let again = create(&enclave, victim);
+        assert!(signs(&enclave, victim.id, &again));
+    });
+}
+
+#[test]
+fn a_record_copied_over_another_keys_is_refused() {
+    forged("a_record_copied_over_another_keys_is_refused", |_, other| other.encoded().to_vec());
+}
+
+#[test]
+fn a_ciphertext_moved_under_another_keys_header_is_refused() {
+    forged("a_ciphertext_moved_under_another_keys_header_is_refused", |victim, other| {
+        let (mut forged, other) = (victim.encoded().to_vec(), other.encoded());
+        forged[265..].copy_from_slice(&other[265..]);
+        rehashed(forged)
+    });
+}
+
+#[test]
+fn a_changed_owner_is_refused() {
+    forged("a_changed_owner_is_refused", |victim, _| {
+        let mut forged = victim.encoded().to_vec();
+        forged[40] ^= 1;
+        rehashed(forged)
+    });
+}
+
+#[test]
+fn a_flipped_bit_of_the_ciphertext_is_refused() {
+    forged("a_flipped_bit_of_the_ciphertext_is_refused", |victim, _| {
+        let mut forged = victim.encoded().to_vec();
+        forged[290] ^= 1;
+        rehashed(forged)
+    });
+}
+
+#[test]
+fn a_truncated_record_is_refused() {
+    forged("a_truncated_record_is_refused", |victim, _| victim.encoded()[..100].to_vec());
+}
+
+#[test]
+fn foreign_and_half_made_objects_are_counted_and_left_alone() {
+    isolated("foreign_and_half_made_objects_are_counted_and_left_alone", |fixture| {
+        fixture.initialised();
+        let enclave = fixture.open();
+        let key = new_key(1);
+        let public = create(&enclave, key);
+        enclave.close();
+        let count = |session: &Session| session.find(&[], 100).unwrap().len();
+        let before = meddle(&fixture, |session| {
+            put(session, "somebody's", "another program", b"value");
+            put(session, "", "", b"");
+            put(session, "bn254/not an id", "avs-kms/1", b"");
+            session
+                .generate_key(
+                    CKM_AES_KEY_GEN,
+                    &[Attribute::Number(CKA_VALUE_LEN, 16), Attribute::Flag(CKA_TOKEN, true)],
+                )
+                .unwrap();
+            count(session)
+        });
+        // What a kill in C_CreateObject leaves: an empty object file.
+        let stump = fixture.token_directory().join("00000000-0000-0000-0000-000000000000.object");
+        std::fs::write(&stump, b"").unwrap();
+        let enclave = fixture.open();
+        let findings = enclave.health().findings;
+        assert_eq!((findings.foreign, findings.half_made), (2, 2));
+        assert!(findings.damaged.is_empty() && findings.duplicated.is_empty());
+        assert!(signs(&enclave, key.id, &public));
+        enclave.close();
+        assert_eq!(meddle(&fixture, count), before);
+        assert!(stump.exists());
+    });
+}
+
+#[test]
+fn two_identical_records_are_one_key_and_two_different_ones_are_none() {
+    isolated("two_identical_records_are_one_key_and_two_different_ones_are_none", |fixture| {
+        fixture.initialised();
+        let enclave = fixture.open();
+        let (twice, torn) = (new_key(1), new_key(1));
+        let public = create(&enclave, twice);
+        create(&enclave, torn);
+        enclave.close();
+        meddle(&fixture, |session| {
+            let bytes = record(session, twice.id).encoded().to_vec();
+            put(session, &wrap::key_label(twice.id), "avs-kms/1", &bytes);
+            // A damaged second record beside a sound one does not harm the sound one.
+            put(session, &wrap::key_label(torn.id), "avs-kms/1", b"AVSK");
+        });
+        let enclave = fixture.open();
+        let findings = enclave.health().findings;
+        let mut both = vec![twice.id, torn.id];
+        both.sort();
+        assert_eq!(findings.duplicated, both);
+        assert!(findings.damaged.is_empty());
+        assert!(signs(&enclave, twice.id, &public));
+    });
+}
+
+#[test]
+fn a_key_encryption_key_that_could_leave_the_token_is_refused() {
+    let name = "a_key_encryption_key_that_could_leave_the_token_is_refused";
+    isolated(name, |fixture| {
+        fixture.initialised();
+        let template = |kind, value| {
+            [
+                Attribute::Number(CKA_VALUE_LEN, 32),
+                Attribute::Bytes(CKA_LABEL, wrap::KEK_LABEL.as_bytes()),
+                Attribute::Bytes(CKA_ID, &[7; 16]),
+                Attribute::Flag(CKA_TOKEN, true),
+                Attribute::Flag(CKA_PRIVATE, true),
+                Attribute::Flag(CKA_SENSITIVE, true),
+                Attribute::Flag(CKA_WRAP, false),
+                Attribute::Flag(CKA_UNWRAP, false),
+                Attribute::Flag(CKA_SIGN, false),
+                Attribute::Flag(CKA_VERIFY, false),
+                Attribute::Flag(CKA_DERIVE, false),
+                Attribute::Flag(CKA_ENCRYPT, true),
+                Attribute::Flag(CKA_DECRYPT, true),
+                Attribute::Flag(kind, value),
+            ]
+        };
+        for (kind, value, what) in [
+            (CKA_EXTRACTABLE, true, "CKA_EXTRACTABLE"),
+            (CKA_WRAP, true, "CKA_WRAP"),
+            (CKA_DERIVE, true, "CKA_DERIVE"),
+            (CKA_SENSITIVE, false, "CKA_SENSITIVE"),
+            (CKA_DECRYPT, false, "CKA_DECRYPT"),
+        ] {
+            meddle(&fixture, |session| {
+                for kek in session.find(&[Attribute::Number(CKA_CLASS, CKO_SECRET_KEY)], 9).unwrap() {
+                    session.destroy(kek).unwrap();
+                }
+                session.generate_key(CKM_AES_KEY_GEN, &template(kind, value)).unwrap();
+            });
+            match Enclave::open(fixture.settings()) {
+                Err(OpenError::KekAttributes { problem }) => assert!(problem.contains(what), "{problem}"),
+                other => panic!("{what}: {other:?}"),
+            }
+        }
+    });
+}
+
+#[test]
+fn a_second_key_encryption_key_is_refused() {
+    isolated("a_second_key_encryption_key_is_refused", |fixture| {
+        fixture.initialised();
+        let error = meddle(&fixture, |session| Kek::generate(session).unwrap_err());
+        assert!(matches!(error, wrap::KekError::Duplicate(2)), "{error}");
+        let error = Enclave::open(fixture.settings()).unwrap_err();
+        assert!(matches!(error, OpenError::KekDuplicate { count: 2, .. }), "{error}");
+    });
+}
+
+#[test]
+fn a_missing_a_forged_and_a_second_canary_are_refused() {
+    isolated("a_missing_a_forged_and_a_second_canary_are_refused", |fixture| {
+        fixture.initialised();
+        let bytes = meddle(&fixture, |session| {
+            let found = wrap::find_labelled(session, wrap::CANARY_LABEL).unwrap();
+            session.destroy(found[0].handle).unwrap();
+            found[0].record.as_ref().unwrap().encoded().to_vec()
+        });
+        let refused = || Enclave::open(fixture.settings()).unwrap_err();
+        assert!(matches!(refused(), OpenError::CanaryMissing { count: 0 }));
+        let mut forged = bytes.clone();
+        forged[100] ^= 1;
+        meddle(&fixture, |session| put(session, wrap::CANARY_LABEL, "avs-kms/1", &rehashed(forged)));
+        assert!(matches!(refused(), OpenError::CanaryFailed { .. }), "{}", refused());
+        meddle(&fixture, |session| put(session, wrap::CANARY_LABEL, "avs-kms/1", &bytes));
+        assert!(matches!(refused(), OpenError::CanaryMissing { count: 2 }));
+    });
+}
+
+#[test]
+fn the_key_encryption_key_is_what_it_must_be() {
+    isolated("the_key_encryption_key_is_what_it_must_be", |fixture| {
+        fixture.initialised();
+        meddle(&fixture, |session| {
+            let kek = Kek::find(session).unwrap();
+            let refusal = session.generate_key(CKM_AES_KEY_GEN, &[Attribute::Number(CKA_VALUE_LEN, 16)]);
+            assert!(refusal.is_ok());
+            assert!(session.hides(kek.handle, CKA_VALUE).unwrap());
+            let copy = kek.session_copy(session).unwrap();
+            assert!(session.hides(copy, CKA_VALUE).unwrap());
+        });
+    });
+}
+
+#[test]
+#[ignore = "prints figures"]
+fn figures_of_the_token_alone() {
+    isolated("figures_of_the_token_alone", |fixture| {
+        fixture.initialised();
+        let enclave = fixture.open();
+        let key = new_key(1);
+        let public = create(&enclave, key);
+        enclave.close();
+        meddle(&fixture, |session| {
+            let kek = Kek::find(session).unwrap();
+            let copy = kek.session_copy(session).unwrap();
+            let record = record(session, key.id);
+            let mut arena = crate::arena::Arena::new(Preference::PreferSecret).unwrap();
+            let (slot, stack) = arena.parts();
+            let mut time = |what: &str, each: &mut dyn FnMut()| {
+                let mut best = f64::MAX;
+                for _ in 0..5 {
+                    let begun = Instant::now();
+                    (0..1000).for_each(|_| each());
+                    best = best.min(begun.elapsed().as_secs_f64() * 1e3);
+                }
+                println!("{what}: {best:.2} us");
+            };
+            time("unwrap with the session copy", &mut || {
+                drop(wrap::unwrap(session, copy, &record, slot).unwrap())
+            });
+            time("unwrap with the token's key", &mut || {
+                drop(wrap::unwrap(session, kek.handle, &record, slot).unwrap())
+            });
+            let mut unlocked = wrap::unwrap(session, copy, &record, slot).unwrap();
+            let g = G1Point::generator();
+            for check in [FaultCheck::Curve, FaultCheck::Linear] {
+                time(&format!("multiplication, {check:?}"), &mut || {
+                    unlocked.multiply(stack, &g, &public.g1, check, &[7; 32]).unwrap();
+                });
+            }
+            time("k·G1 alone, on the guarded stack", &mut || {
+                unlocked.belongs_to(stack, &public.g1).unwrap();
+            });
+            time("an empty section: switch, wipe 64 KiB, registers", &mut || stack.run(|| ()).unwrap());
+            let mut buffer = [0; 32];
+            time("getrandom(32)", &mut || getrandom::fill(&mut buffer).unwrap());
+        });
+    });
+}

@@ -1,0 +1,243 @@
+//! Bad set-ups: each is refused with its own sentence, and nothing is changed.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)] // a failed unwrap is a failed test
+#![allow(clippy::wildcard_enum_match_arm, clippy::print_stdout)] // what was not expected is printed
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Command;
+
+use hsm::*;
+
+#[path = "support/token.rs"]
+mod support;
+use support::*;
+
+fn refused(settings: Settings) -> OpenError {
+    match Enclave::open(settings) {
+        Ok(_) => panic!("it opened"),
+        Err(error) => error,
+    }
+}
+
+#[test]
+fn init_works_once_and_opening_needs_it() {
+    isolated("init_works_once_and_opening_needs_it", |fixture| {
+        make_softhsm_token(&fixture.plan()).unwrap();
+        assert!(matches!(refused(fixture.settings()), OpenError::KekMissing { .. }));
+        let made = Enclave::initialise(&fixture.settings()).unwrap();
+        assert_eq!(made.token_label, LABEL);
+        assert_eq!(made.kek_id.len(), 32);
+        let again = Enclave::initialise(&fixture.settings()).unwrap_err();
+        assert!(matches!(again, OpenError::AlreadyInitialised { .. }), "{again}");
+        fixture.open();
+    });
+}
+
+#[test]
+fn a_missing_module_and_a_wrong_label_are_named() {
+    isolated("a_missing_module_and_a_wrong_label_are_named", |fixture| {
+        fixture.initialised();
+        let missing = refused(Settings { module: "/nonexistent/module.so".into(), ..fixture.settings() });
+        assert!(missing.to_string().contains("/nonexistent/module.so"), "{missing}");
+        let not_a_module =
+            refused(Settings { module: "/lib/x86_64-linux-gnu/libc.so.6".into(), ..fixture.settings() });
+        assert!(matches!(not_a_module, OpenError::ModuleMissing { .. }), "{not_a_module}");
+        let label = TokenSelector::Label("another".into());
+        match refused(Settings { token: label, ..fixture.settings() }) {
+            OpenError::TokenNotFound { wanted, seen } => {
+                assert_eq!((wanted.as_str(), seen), ("another", vec![LABEL.to_owned()]));
+            }
+            other => panic!("{other}"),
+        }
+        // By serial it is found, and a wrong serial is not.
+        let serial = softhsm_token_objects(&fixture.directory).unwrap()[0].serial.clone();
+        Enclave::open(Settings { token: TokenSelector::Serial(serial), ..fixture.settings() })
+            .unwrap()
+            .close();
+        let serial = TokenSelector::Serial("0000000000000000".into());
+        let wrong = refused(Settings { token: serial, ..fixture.settings() });
+        assert!(matches!(wrong, OpenError::TokenNotFound { .. }), "{wrong}");
+    });
+}
+
+#[test]
+fn a_wrong_pin_is_refused_and_the_right_one_works_afterwards() {
+    isolated("a_wrong_pin_is_refused_and_the_right_one_works_afterwards", |fixture| {
+        fixture.initialised();
+        let wrong = fixture.directory.join("wrong");
+        fs::write(&wrong, "not the pin at all\n").unwrap();
+        fs::set_permissions(&wrong, fs::Permissions::from_mode(0o600)).unwrap();
+        let error = refused(Settings { pin_file: wrong, ..fixture.settings() });
+        assert!(matches!(error, OpenError::WrongPin), "{error}");
+        fixture.open();
+    });
+}
+
+#[test]
+fn a_pin_file_that_others_can_read_is_refused_by_its_mode() {
+    isolated("a_pin_file_that_others_can_read_is_refused_by_its_mode", |fixture| {
+        fixture.initialised();
+        let pin = fixture.directory.join("pin");
+        fs::set_permissions(&pin, fs::Permissions::from_mode(0o644)).unwrap();
+        let error = refused(fixture.settings());
+        assert!(error.to_string().contains("0644"), "{error}");
+        fs::remove_file(&pin).unwrap();
+        let error = refused(fixture.settings());
+        assert!(error.to_string().contains("does not exist"), "{error}");
+    });
+}
+
+#[test]
+fn a_second_user_of_the_token_is_refused_with_the_number_of_the_first() {
+    let name = "a_second_user_of_the_token_is_refused_with_the_number_of_the_first";
+    isolated(name, |fixture| {
+        if std::env::var_os("HSM_SECOND").is_some() {
+            match refused(fixture.settings()) {
+                OpenError::AlreadyRunning { holder, .. } => println!("held by {}", holder.unwrap()),
+                other => panic!("{other}"),
+            }
+            return;
+        }
+        fixture.initialised();
+        let enclave = fixture.open();
+        let output = again(name, &fixture.directory).env("HSM_SECOND", "1").output().unwrap();
+        assert!(text(&output).contains(&format!("held by {}", std::process::id())), "{}", text(&output));
+        // Making a token and initialising are refused as well: a second login could destroy the token.
+        let error = make_softhsm_token(&fixture.plan()).unwrap_err();
+        assert!(matches!(error, MakeTokenError::Token(OpenError::AlreadyRunning { .. })), "{error}");
+        let error = Enclave::initialise(&fixture.settings()).unwrap_err();
+        assert!(matches!(error, OpenError::AlreadyRunning { .. }), "{error}");
+        enclave.close();
+    });
+}
+
+#[test]
+fn senseless_settings_are_refused() {
+    isolated("senseless_settings_are_refused", |fixture| {
+        fixture.initialised();
+        assert!(matches!(refused(Settings { workers: 0, ..fixture.settings() }), OpenError::Settings(_)));
+        assert!(matches!(refused(Settings { queue: 0, ..fixture.settings() }), OpenError::Settings(_)));
+    });
+}
+
+#[test]
+fn too_little_lockable_memory_is_refused_with_the_limit() {
+    let name = "too_little_lockable_memory_is_refused_with_the_limit";
+    isolated(name, |fixture| {
+        if std::env::var_os("HSM_LIMITED").is_some() {
+            let error = refused(fixture.settings());
+            println!("refused: {error}: {}", std::error::Error::source(&error).unwrap());
+            return;
+        }
+        if !rustix_is_root() {
+            return; // only root can become somebody else; what root runs itself has no limit
+        }
+        let pin = fixture.directory.join("pin");
+        fs::write(&pin, "1234567890\n").unwrap();
+        fs::set_permissions(&pin, fs::Permissions::from_mode(0o600)).unwrap();
+        std::os::unix::fs::chown(&pin, Some(65534), None).unwrap();
+        fs::set_permissions(&fixture.directory, fs::Permissions::from_mode(0o777)).unwrap();
+        let command = again(name, &fixture.directory);
+        let mut limited = Command::new("prlimit");
+        limited.args(["--memlock=8192:8192", "setpriv", "--reuid=65534", "--clear-groups"]);
+        limited.arg(command.get_program()).args(command.get_args()).env("HSM_LIMITED", "1");
+        limited.envs(command.get_envs().filter_map(|(key, value)| Some((key, value?))));
+        let output = limited.output().unwrap();
+        assert!(text(&output).contains("RLIMIT_MEMLOCK is 8192 bytes"), "{}", text(&output));
+    });
+}
+
+fn rustix_is_root() -> bool {
+    fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0)
+}
+
+#[test]
+fn making_a_token_twice_finds_the_first_and_checks_its_pin() {
+    isolated("making_a_token_twice_finds_the_first_and_checks_its_pin", |fixture| {
+        let plan = fixture.plan();
+        let first = make_softhsm_token(&plan).unwrap();
+        assert!(first.created);
+        let second = make_softhsm_token(&plan).unwrap();
+        assert_eq!(second, TokenMade { created: false, ..first });
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
+        assert_eq!(mode(&plan.pin_file), 0o600);
+        assert_eq!(mode(&plan.tokens()), 0o700);
+        assert_eq!(fs::read_to_string(&plan.pin_file).unwrap().trim().len(), 32);
+        fs::write(&plan.pin_file, "another pin entirely\n").unwrap();
+        let error = make_softhsm_token(&plan).unwrap_err();
+        assert!(matches!(error, MakeTokenError::Token(OpenError::WrongPin)), "{error}");
+    });
+}
+
+#[test]
+fn half_made_tokens_are_refused_and_left_as_they_are() {
+    isolated("half_made_tokens_are_refused_and_left_as_they_are", |fixture| {
+        let plan = fixture.plan();
+        make_softhsm_token(&plan).unwrap();
+        let half_made = || match make_softhsm_token(&plan) {
+            Err(MakeTokenError::HalfMade { what }) => what,
+            other => panic!("{other:?}"),
+        };
+        let pin = fs::read(&plan.pin_file).unwrap();
+        fs::remove_file(&plan.pin_file).unwrap();
+        assert!(half_made().contains("exists, but not"));
+        assert!(!plan.pin_file.exists());
+        fs::write(&plan.pin_file, pin).unwrap();
+        fs::set_permissions(&plan.pin_file, fs::Permissions::from_mode(0o600)).unwrap();
+        let token = fixture.token_directory().join("token.object");
+        let whole = fs::read(&token).unwrap();
+        fs::write(&token, b"").unwrap();
+        assert!(half_made().contains("holds no readable token"));
+        fs::write(&token, whole).unwrap();
+        let elsewhere = fs::read_to_string(plan.configuration_file()).unwrap().replace("tokens", "other");
+        let right = fs::read(plan.configuration_file()).unwrap();
+        fs::write(plan.configuration_file(), elsewhere).unwrap();
+        assert!(half_made().contains("another token directory"));
+        fs::write(plan.configuration_file(), right).unwrap();
+        assert!(!make_softhsm_token(&plan).unwrap().created);
+    });
+}
+
+#[test]
+fn an_emptied_token_object_is_noticed_and_its_copy_brings_the_keys_back() {
+    isolated("an_emptied_token_object_is_noticed_and_its_copy_brings_the_keys_back", |fixture| {
+        fixture.initialised();
+        let enclave = fixture.open();
+        let key = new_key(1);
+        let public = create(&enclave, key);
+        enclave.close();
+        let token = fixture.token_directory().join("token.object");
+        // What a kill during C_Login leaves behind.
+        fs::write(&token, b"").unwrap();
+        assert!(matches!(refused(fixture.settings()), OpenError::TokenNotFound { .. }));
+        assert!(softhsm_token_objects(&fixture.directory).unwrap()[0].damaged);
+        let restored = restore_softhsm_token(&fixture.plan()).unwrap();
+        assert_eq!(restored.len(), 1);
+        assert!(!softhsm_token_objects(&fixture.directory).unwrap()[0].damaged);
+        assert!(signs(&fixture.open(), key.id, &public));
+        assert_eq!(restore_softhsm_token(&fixture.plan()).unwrap(), Vec::<String>::new());
+    });
+}
+
+#[test]
+fn the_script_makes_a_token_that_can_be_initialised_and_no_command_line_shows_a_pin() {
+    let name = "the_script_makes_a_token_that_can_be_initialised_and_no_command_line_shows_a_pin";
+    isolated(name, |fixture| {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../softhsm-config/make-token");
+        let call = |label: &str| {
+            let mut command = Command::new(script);
+            command.env_remove("SOFTHSM2_CONF").env("AVS_KMS_MAKE_TOKEN", env!("CARGO_BIN_EXE_make-token"));
+            command.arg("--dir").arg(&fixture.directory).args(["--label", label]);
+            command.arg("--pin-file").arg(fixture.directory.join("pin")).output().unwrap()
+        };
+        let output = call(LABEL);
+        assert!(output.status.success() && text(&output).contains("is made"), "{}", text(&output));
+        let output = call(LABEL);
+        assert!(output.status.success() && text(&output).contains("there already"), "{}", text(&output));
+        assert_eq!(call(&"long".repeat(9)).status.code(), Some(1));
+        Enclave::initialise(&fixture.settings()).unwrap();
+        fs::write(fixture.directory.join("pin"), "a wrong pin\n").unwrap();
+        assert_eq!(call(LABEL).status.code(), Some(1));
+    });
+}
