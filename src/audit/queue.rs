@@ -23,6 +23,10 @@ pub(crate) const MAX_BODY_BYTES: usize = super::record::MAX_RECORD_BYTES - 256;
 pub(crate) const BATCH_RECORDS: usize = 1024;
 const BATCH_BYTES: u64 = 1 << 20;
 
+/// How long a record that nobody waits for may wait for company: it rides along with the next one that somebody
+/// waits for, so that outcomes cost no sync of their own.
+const LINGER: Duration = Duration::from_millis(10);
+
 /// Answers the one who waits for a durable note.
 pub(crate) type NoteAck = oneshot::Sender<Result<Receipt, AuditError>>;
 /// Answers the one who waits for a durable intent. An answer that nobody takes settles the intent as abandoned.
@@ -44,6 +48,16 @@ pub(crate) enum Role {
     Outcome { of: u64, ack: Option<NoteAck> },
     /// Stands alone.
     Note { ack: Option<NoteAck> },
+}
+
+impl Role {
+    /// Whether somebody waits for it.
+    const fn is_urgent(&self) -> bool {
+        match self {
+            Self::Intent { .. } => true,
+            Self::Outcome { ack, .. } | Self::Note { ack } => ack.is_some(),
+        }
+    }
 }
 
 /// A record that waits for its place.
@@ -75,6 +89,10 @@ pub(crate) struct Queue {
 #[derive(Default)]
 struct State {
     entries: VecDeque<Entry>,
+    /// How many of them somebody waits for.
+    urgent: usize,
+    /// Since when the first of them waits for company.
+    lingering: Option<Instant>,
     /// Why nothing can be written now.
     latched: Option<Arc<str>>,
     closed: bool,
@@ -229,9 +247,12 @@ impl Queue {
     }
 
     fn admit(&self, state: &mut State, body: Vec<u8>, role: Role) {
+        let urgent = role.is_urgent();
         // Stamped under the lock: times then never run backwards from one sequence number to the next.
         state.entries.push_back(Entry { body, stamp: Stamp::now(), role });
-        if state.entries.len() == 1 {
+        state.urgent += usize::from(urgent);
+        // The writer sleeps when nothing is urgent: woken to write, or to look at the clock from the first note on.
+        if (urgent && state.urgent == 1) || state.entries.len() == 1 || state.entries.len() == BATCH_RECORDS {
             self.wake.notify_one();
         }
     }
@@ -266,6 +287,8 @@ impl Queue {
         let mut state = self.state();
         state.latched = Some(cause.clone());
         let waiting = std::mem::take(&mut state.entries);
+        // Whoever waited is told below.
+        state.urgent = 0;
         for mut entry in failed.into_iter().chain(waiting) {
             match &mut entry.role {
                 Role::Intent { .. } => {
@@ -302,6 +325,7 @@ impl Queue {
         state.closed = true;
         // Dropped outside the lock: a dropped answer may come back to this queue.
         let entries = std::mem::take(&mut state.entries);
+        state.urgent = 0;
         drop(state);
         drop(entries);
     }
@@ -332,7 +356,10 @@ impl State {
             bytes <= most_bytes
         };
         let count = self.entries.iter().take(BATCH_RECORDS).take_while(fits).count().max(1);
-        self.entries.drain(..count).collect()
+        let batch: Vec<_> = self.entries.drain(..count).collect();
+        self.urgent -= batch.iter().filter(|entry| entry.role.is_urgent()).count();
+        self.lingering = None;
+        batch
     }
 
     fn flush_strangers(&mut self) {
