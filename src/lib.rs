@@ -3,10 +3,24 @@
 //! The map, lowest first; a module uses only what stands above it in this list (`tests/layers.rs` checks it).
 //!
 //! - `hsm` (a crate of its own): the enclave; the only place where a scalar can exist.
-//! - [`request`]: the identity of one request.
+//! - [`config`]: the settings; a leaf.
+//! - [`request`]: the identity of one request; a leaf.
+//! - [`eigenlayer`]: public-data mathematics of the chain.
 //! - [`key`]: what a key is called and which state lets it sign.
-//! - [`audit`]: the durable, provable log of every operation.
+//! - [`auth`]: who calls and what they may do.
+//! - [`store`]: which keys exist in which state, and the hashes of tokens.
+//! - [`audit`]: what was done, durable before it is done, and provable afterwards.
+//! - [`operation`]: the straight line from a parsed request to an answer.
+//! - [`http`]: api.md.
+//! - [`cli`]: the commands.
 
 pub mod audit;
+pub mod auth;
+pub mod cli;
+pub mod config;
+pub mod eigenlayer;
+pub mod http;
 pub mod key;
+pub mod operation;
 pub mod request;
+pub mod store;

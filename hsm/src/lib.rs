@@ -1,1 +1,30 @@
-//! stub
+//! The enclave of avs-kms: the only place where a BN254 scalar can exist, and only for one multiplication.
+//!
+//! Lowest first:
+//! - [`curve`]: constant-time multiplication and validated public points;
+//! - [`arena`]: guarded memory that nobody else can read, and the stack that multiplications run on;
+//! - [`pkcs11`]: the module, its sessions and objects; raw calls write secrets straight into the arena;
+//! - [`wrap`]: what a wrapped scalar looks like in the token, and the key that wraps it;
+//! - [`enclave`]: queue, workers, administration, recovery; the only door.
+//!
+//! No exported type can hold a scalar: the interface takes ids and public points and gives public points.
+
+mod arena;
+mod curve;
+mod enclave;
+mod pkcs11;
+mod wrap;
+
+pub use arena::ArenaError;
+pub use curve::{G1Point, G2Point, PointError};
+pub use enclave::{
+    CanaryReport, Enclave, EnclaveError, FaultCheck, Findings, Health, Initialised, KeyEntry, KeyId,
+    KeyIdError, MakeTokenError, NewKey, OpenError, PinFileProblem, PublicKey, SOFTHSM_MODULE, SecretMemory,
+    Settings, SofthsmToken, TokenMade, TokenObject, TokenSelector, TokenState, harden_process,
+    make_softhsm_token, restore_softhsm_token, softhsm_token_objects,
+};
+pub use pkcs11::{Call, Code, TokenError};
+
+#[cfg(feature = "danger-curve-internals")]
+#[doc(hidden)]
+pub use curve::internals as curve_internals;

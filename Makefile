@@ -1,0 +1,113 @@
+# What people, CI and a fresh machine run. `make help` lists it.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+CARGO  ?= cargo
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+DATA   ?= ./var
+
+# Profile of what `run` and `demo` build: release or dev.
+PROFILE ?= release
+BUILT   := $(TARGET)/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
+
+SOFTHSM_MODULE := /usr/lib/softhsm/libsofthsm2.so
+CARGO_DENY     := 0.20.2
+
+# In this order a mistake shows early and nothing is built twice.
+CI_STEPS := fmt-check lint doc test demo deny
+
+.PHONY: help
+help: ## List the targets.
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
+
+## Use
+
+.PHONY: run
+run: softhsm compiler ## Build, make ./var (or DATA=…) if there is none, serve on 127.0.0.1:8254.
+	$(CARGO) build --profile $(PROFILE) --locked
+	@test -e '$(DATA)' || '$(BUILT)/avs-kms' --data '$(DATA)' init
+	exec '$(BUILT)/avs-kms' --data '$(DATA)' serve
+
+.PHONY: demo
+demo: softhsm compiler ## Walk the main job on a service of its own, or on yours: AVS_KMS_URL=http://127.0.0.1:8254.
+	$(CARGO) build --profile $(PROFILE) --locked --bins --example demo
+	'$(BUILT)/examples/demo' $(if $(AVS_KMS_URL),'$(DATA)' '$(AVS_KMS_URL:http://%=%)')
+
+## Development
+
+.PHONY: test
+test: softhsm compiler ## Run every test; needs SoftHSM and nothing else.
+	$(CARGO) test --workspace --locked
+
+.PHONY: bench
+bench: softhsm compiler ## Measure the service: signatures per second, latency, memory, start-up.
+	$(CARGO) bench --package avs-kms --bench service --locked
+
+.PHONY: fmt
+fmt: ## Format the source.
+	$(CARGO) fmt --all
+
+.PHONY: fmt-check
+fmt-check: ## Check the format.
+	$(CARGO) fmt --all --check
+
+.PHONY: lint
+lint: compiler ## Run clippy; warnings are errors.
+	$(CARGO) clippy --workspace --all-targets --locked -- --deny warnings
+
+.PHONY: doc
+doc: compiler ## Build the documentation, private items too; warnings are errors.
+	RUSTDOCFLAGS='--deny warnings' $(CARGO) doc --workspace --no-deps --document-private-items --locked
+
+.PHONY: deny
+deny: cargo-deny ## Check dependencies: bans, licences, sources (deny.toml).
+	$(CARGO) deny --locked check --hide-inclusion-graph bans licenses sources
+
+.PHONY: advisories
+advisories: cargo-deny ## Check dependencies for known holes; not in `make ci`, it fetches the RustSec database.
+	$(CARGO) deny --locked check advisories
+
+.PHONY: ci
+ci: ## Run everything that must pass before a merge, with the seconds of each step.
+	@for step in $(CI_STEPS); do \
+		begin=$$SECONDS; \
+		$(MAKE) --no-print-directory "$$step"; \
+		echo "ci: $$step took $$((SECONDS - begin)) s"; \
+	done
+
+# What the targets above need. Each installs only what is missing.
+
+# $(call need,TEST,PACKAGE): the Debian package is installed where the test fails; where that cannot be, says how.
+define need
+@$(1) >/dev/null 2>&1 || { \
+	command -v apt-get >/dev/null || { echo 'error: missing: $(2), and there is no apt-get to install it' >&2; exit 1; }; \
+	as_root=; \
+	if [ "$$(id -u)" != 0 ]; then \
+		command -v sudo >/dev/null || { \
+			echo 'error: missing: $(2). As root: apt-get update && apt-get install --yes $(2)' >&2; exit 1; }; \
+		as_root=sudo; \
+	fi; \
+	echo 'installing $(2)'; \
+	$$as_root apt-get update --quiet=2 >/dev/null; \
+	$$as_root env DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet=2 --no-install-recommends $(2) >/dev/null; \
+	$(1) >/dev/null || { echo 'error: installed $(2), but this still fails: $(1)' >&2; exit 1; }; \
+}
+endef
+
+.PHONY: softhsm
+softhsm:
+	$(call need,{ test -e $(SOFTHSM_MODULE) && command -v softhsm2-util; },softhsm2)
+
+# Rust links with it, and SQLite is compiled from source.
+.PHONY: compiler
+compiler:
+	$(call need,command -v cc,gcc libc6-dev)
+
+# Built from source, the one way that every platform has; without its own fat LTO that is minutes faster.
+.PHONY: cargo-deny
+cargo-deny: compiler
+	@$(CARGO) deny --version >/dev/null 2>&1 || \
+		CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 CARGO_PROFILE_RELEASE_OPT_LEVEL=1 \
+		$(CARGO) install --locked --quiet cargo-deny@$(CARGO_DENY)

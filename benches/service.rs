@@ -1,0 +1,200 @@
+//! `make bench`: the whole service over loopback, beside what it cannot be faster than.
+//!
+//! Signatures per second and latency at 1, 16 and 64 connections with the audit log on; one bare `fdatasync` of
+//! the same disk in the same run; start-up time and resident memory with 1,000 keys. Bounded in time; loopback only.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a measurement that goes wrong should say so and stop"
+)]
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+const EOA: &str = "0x70997970C51812dc3A010C7d01b50e0d17dc79C8";
+const KEYS: usize = 1_000;
+const SECONDS: u64 = 5;
+
+fn main() {
+    // `cargo test --benches` runs bench programs with `--test`; this one is for `cargo bench` alone.
+    if !std::env::args().any(|argument| argument == "--bench") {
+        return;
+    }
+    let directory = tempfile::tempdir_in(".").unwrap();
+    let data = directory.path().join("var");
+    let made = program(&data).arg("init").output().unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let mut issue = program(&data);
+    issue.args(["token", "issue", "--eoa", EOA, "--scope", "keys:create", "--scope", "sign:point"]);
+    let token = String::from_utf8(issue.output().unwrap().stdout).unwrap();
+    let token = token.trim();
+
+    let (service, address, _) = start(&data);
+    let begun = Instant::now();
+    let mut connection = Connection::open(address);
+    for n in 0..KEYS {
+        connection.post("/v1/keys", token, &format!(r#"{{"eoa":"{EOA}","name":"k{n}"}}"#));
+    }
+    println!("{KEYS} keys made, {:.2} ms each", begun.elapsed().as_secs_f64() * 1e3 / KEYS as f64);
+    drop(connection);
+    stop(service);
+
+    let (service, address, started) = start(&data);
+    thread::sleep(Duration::from_secs(1));
+    println!("start-up with {KEYS} keys: {} ms", started.as_millis());
+    println!("resident, idle, {KEYS} keys: {:.1} MiB", resident(service.id()));
+
+    let sync = bare_fdatasync(directory.path());
+    println!("one bare fdatasync (256 B in place): p50 {:.3} ms, p99 {:.3} ms", sync.0, sync.1);
+    println!("connections   signatures/s   p50 ms   p99 ms");
+    for connections in [1, 16, 64] {
+        let (rate, p50, p99) = load(address, token, connections);
+        println!("{connections:>11}   {rate:>12.0}   {p50:>6.3}   {p99:>6.3}");
+    }
+    println!("resident after the load: {:.1} MiB", resident(service.id()));
+    stop(service);
+    let begun = Instant::now();
+    let verified = program(&data).args(["audit", "verify"]).output().unwrap();
+    assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stderr));
+    println!(
+        "audit verify: {} in {} ms",
+        String::from_utf8_lossy(&verified.stdout).trim(),
+        begun.elapsed().as_millis()
+    );
+}
+
+fn program(data: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_avs-kms"));
+    command.arg("--data").arg(data).env_remove("SOFTHSM2_CONF").env("AVS_KMS__LOG__LEVEL", "info");
+    command
+}
+
+fn start(data: &Path) -> (Child, SocketAddr, Duration) {
+    let begun = Instant::now();
+    let mut child =
+        program(data).args(["serve", "--listen", "127.0.0.1:0"]).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
+    let address =
+        lines.find_map(|line| Some(line.split("listening on http://").nth(1)?.trim().parse().unwrap()));
+    let started = begun.elapsed();
+    thread::spawn(move || lines.for_each(drop));
+    (child, address.expect("the service did not start"), started)
+}
+
+fn stop(mut service: Child) {
+    let pid = rustix::process::Pid::from_child(&service);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    assert!(service.wait().unwrap().success());
+}
+
+/// One kept-alive connection.
+struct Connection(BufReader<TcpStream>);
+
+impl Connection {
+    fn open(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).unwrap();
+        stream.set_nodelay(true).unwrap();
+        Self(BufReader::new(stream))
+    }
+
+    fn post(&mut self, path: &str, token: &str, body: &str) {
+        let request = format!(
+            "POST {path} HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        self.0.get_mut().write_all(request.as_bytes()).unwrap();
+        let mut length = 0;
+        let mut line = String::new();
+        let mut first = String::new();
+        loop {
+            line.clear();
+            self.0.read_line(&mut line).unwrap();
+            if line == "\r\n" {
+                break;
+            }
+            if first.is_empty() {
+                first.clone_from(&line);
+            }
+            if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+                length = value.trim().parse().unwrap();
+            }
+        }
+        let mut answer = vec![0; length];
+        self.0.read_exact(&mut answer).unwrap();
+        assert!(
+            first.contains(" 200 ") || first.contains(" 201 "),
+            "{first}{}",
+            String::from_utf8_lossy(&answer)
+        );
+    }
+}
+
+/// Signatures per second, p50 and p99 in milliseconds.
+fn load(address: SocketAddr, token: &str, connections: usize) -> (f64, f64, f64) {
+    let end = Instant::now() + Duration::from_secs(SECONDS);
+    let begun = Instant::now();
+    let times: Vec<Duration> = thread::scope(|scope| {
+        let clients: Vec<_> = (0..connections)
+            .map(|client| {
+                scope.spawn(move || {
+                    let mut connection = Connection::open(address);
+                    let mut times = Vec::new();
+                    // The generator: a point like any other.
+                    let point = format!("{:064x}{:064x}", 1, 2);
+                    for n in client.. {
+                        let now = Instant::now();
+                        if now >= end {
+                            break;
+                        }
+                        let body = format!(r#"{{"eoa":"{EOA}","name":"k{}","hash":"{point}"}}"#, n % KEYS);
+                        connection.post("/v1/scalar_mul", token, &body);
+                        times.push(now.elapsed());
+                    }
+                    times
+                })
+            })
+            .collect();
+        clients.into_iter().flat_map(|client| client.join().unwrap()).collect()
+    });
+    let rate = times.len() as f64 / begun.elapsed().as_secs_f64();
+    let (p50, p99) = percentiles(times);
+    (rate, p50, p99)
+}
+
+fn bare_fdatasync(directory: &Path) -> (f64, f64) {
+    let file = File::options().create_new(true).write(true).open(directory.join("sync")).unwrap();
+    file.write_all_at(&vec![0; 1 << 20], 0).unwrap();
+    file.sync_all().unwrap();
+    let times = (0..2_000_u64)
+        .map(|n| {
+            let begun = Instant::now();
+            file.write_all_at(&[1; 256], n * 256).unwrap();
+            file.sync_data().unwrap();
+            begun.elapsed()
+        })
+        .collect();
+    percentiles(times)
+}
+
+fn percentiles(mut times: Vec<Duration>) -> (f64, f64) {
+    times.sort_unstable();
+    let at = |share: f64| times[((times.len() - 1) as f64 * share) as usize].as_secs_f64() * 1e3;
+    (at(0.5), at(0.99))
+}
+
+/// Resident memory in MiB.
+fn resident(pid: u32) -> f64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() / 1024.0
+}

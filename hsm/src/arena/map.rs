@@ -1,0 +1,200 @@
+//! Mapping and locking of the guarded pages. Not for their use.
+#![allow(unsafe_code)] // part of the arena: mmap and its relatives
+
+use std::io;
+use std::ptr;
+
+use crate::enclave::SecretMemory;
+
+/// Why memory for secrets could not be had.
+#[derive(Debug, thiserror::Error)]
+pub enum ArenaError {
+    /// The kernel has no `memfd_secret` and the settings insist on it.
+    #[error("the kernel gives no memfd_secret ({0}), and require_secret_memory insists on it")]
+    NoSecretMemory(#[source] io::Error),
+    /// The limit on locked memory is too low.
+    #[error(
+        "RLIMIT_MEMLOCK is {limit} bytes, too few to lock {needed} more; raise it (ulimit -l, LimitMEMLOCK=)"
+    )]
+    LockLimit {
+        /// The soft limit, bytes.
+        limit: u64,
+        /// Bytes that were to be locked.
+        needed: usize,
+    },
+    /// Another refusal of the kernel.
+    #[error("{call} failed")]
+    System {
+        /// The system call.
+        call: &'static str,
+        /// What it said.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// Which memory will do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Preference {
+    /// `memfd_secret` or nothing.
+    RequireSecret,
+    /// `memfd_secret`, else locked pages.
+    PreferSecret,
+    /// Locked pages: what older kernels get.
+    #[cfg_attr(not(test), allow(dead_code))] // chosen by tests; at run time it is the fallback
+    LockedPages,
+}
+
+const PAGE: usize = 4096;
+const GUARD: usize = PAGE;
+
+/// One reservation with guard pages around each part.
+pub(super) struct Mapping {
+    base: *mut u8,
+    length: usize,
+    parts: Vec<(usize, usize)>,
+    kind: SecretMemory,
+}
+
+// SAFETY: the mapping belongs to this value alone.
+unsafe impl Send for Mapping {}
+
+impl Mapping {
+    /// Reserves, maps and locks parts of these sizes (multiples of the page size).
+    pub(super) fn new(sizes: &[usize], preference: Preference) -> Result<Self, ArenaError> {
+        let data: usize = sizes.iter().sum();
+        let length = data + GUARD * (sizes.len() + 1);
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+        // SAFETY: a new anonymous reservation without access, at an address of the kernel's choice.
+        let base = unsafe { libc::mmap(ptr::null_mut(), length, libc::PROT_NONE, flags, -1, 0) };
+        if base == libc::MAP_FAILED {
+            return Err(failed("mmap"));
+        }
+        let mut parts = Vec::with_capacity(sizes.len());
+        let mut offset = GUARD;
+        for size in sizes {
+            parts.push((offset, *size));
+            offset += size + GUARD;
+        }
+        let kind = SecretMemory::MemfdSecret;
+        let mut mapping = Self { base: base.cast(), length, parts, kind };
+        mapping.fill(preference, data)?;
+        Ok(mapping)
+    }
+
+    fn fill(&mut self, preference: Preference, data: usize) -> Result<(), ArenaError> {
+        match preference {
+            Preference::RequireSecret => match secret_file(data) {
+                Ok(file) => self.map_secret(&file, data),
+                Err(error) => Err(ArenaError::NoSecretMemory(error)),
+            },
+            Preference::PreferSecret => match secret_file(data) {
+                Ok(file) => self.map_secret(&file, data),
+                Err(_) => self.lock_pages(data),
+            },
+            Preference::LockedPages => self.lock_pages(data),
+        }
+    }
+
+    fn map_secret(&mut self, file: &std::fs::File, data: usize) -> Result<(), ArenaError> {
+        use std::os::fd::AsRawFd;
+        let mut offset = 0;
+        for (index, (_, size)) in self.parts.clone().into_iter().enumerate() {
+            let (start, flags) = (self.part(index), libc::MAP_SHARED | libc::MAP_FIXED);
+            let access = libc::PROT_READ | libc::PROT_WRITE;
+            // SAFETY: replaces pages inside our own reservation; the file has `data` bytes.
+            let at = unsafe {
+                libc::mmap(start.cast(), size, access, flags, file.as_raw_fd(), offset as libc::off_t)
+            };
+            if at == libc::MAP_FAILED {
+                return Err(lock_failed("mmap of memfd_secret", data));
+            }
+            advise(start, size, libc::MADV_DONTFORK, "madvise(MADV_DONTFORK)")?;
+            touch(start, size);
+            offset += size;
+        }
+        self.kind = SecretMemory::MemfdSecret;
+        Ok(())
+    }
+
+    fn lock_pages(&mut self, data: usize) -> Result<(), ArenaError> {
+        for (index, (_, size)) in self.parts.clone().into_iter().enumerate() {
+            let start = self.part(index);
+            // SAFETY: pages of our own reservation.
+            if unsafe { libc::mprotect(start.cast(), size, libc::PROT_READ | libc::PROT_WRITE) } != 0 {
+                return Err(failed("mprotect"));
+            }
+            advise(start, size, libc::MADV_DONTDUMP, "madvise(MADV_DONTDUMP)")?;
+            advise(start, size, libc::MADV_DONTFORK, "madvise(MADV_DONTFORK)")?;
+            // SAFETY: as above.
+            if unsafe { libc::mlock(start.cast(), size) } != 0 {
+                return Err(lock_failed("mlock", data));
+            }
+            touch(start, size);
+        }
+        self.kind = SecretMemory::LockedPages;
+        Ok(())
+    }
+
+    /// Start of a part.
+    pub(super) fn part(&self, index: usize) -> *mut u8 {
+        let offset = self.parts.get(index).map_or(0, |(offset, _)| *offset);
+        // SAFETY: inside the reservation.
+        unsafe { self.base.add(offset) }
+    }
+
+    pub(super) fn kind(&self) -> SecretMemory {
+        self.kind
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: our own reservation; owners of its parts are gone. Unmapping unlocks and frees the pages.
+        unsafe { libc::munmap(self.base.cast(), self.length) };
+    }
+}
+
+fn secret_file(length: usize) -> io::Result<std::fs::File> {
+    use std::os::fd::FromRawFd;
+    // SAFETY: takes a flag and gives a new descriptor or -1.
+    let fd = unsafe { libc::syscall(libc::SYS_memfd_secret, libc::O_CLOEXEC) };
+    let fd = libc::c_int::try_from(fd).unwrap_or(-1);
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: a descriptor that was just opened and belongs to nobody else.
+    let file = unsafe { std::fs::File::from_raw_fd(fd) };
+    file.set_len(length as u64)?;
+    Ok(file)
+}
+
+fn advise(start: *mut u8, size: usize, advice: libc::c_int, call: &'static str) -> Result<(), ArenaError> {
+    // SAFETY: pages of our own reservation.
+    if unsafe { libc::madvise(start.cast(), size, advice) } != 0 {
+        return Err(failed(call));
+    }
+    Ok(())
+}
+
+/// Brings the pages in now, so that no fault happens with a secret in hand.
+fn touch(start: *mut u8, size: usize) {
+    // SAFETY: mapped readable and writable.
+    unsafe { ptr::write_bytes(start, 0, size) };
+}
+
+fn failed(call: &'static str) -> ArenaError {
+    ArenaError::System { call, source: io::Error::last_os_error() }
+}
+
+/// The kernel says EAGAIN, ENOMEM or EPERM where the limit on locked memory stands in the way.
+fn lock_failed(call: &'static str, needed: usize) -> ArenaError {
+    let source = io::Error::last_os_error();
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Memlock).current;
+    match (source.raw_os_error(), limit) {
+        (Some(libc::EAGAIN | libc::ENOMEM | libc::EPERM), Some(limit)) => {
+            ArenaError::LockLimit { limit, needed }
+        }
+        _ => ArenaError::System { call, source },
+    }
+}

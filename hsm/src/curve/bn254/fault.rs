@@ -1,0 +1,129 @@
+//! Checks of a result before it leaves: a faulty one can reveal the scalar. Not for repairing anything.
+//!
+//! Biehl, Meyer, Müller, "Differential fault attacks on elliptic curve cryptosystems" (2000): a result off the curve tells
+//! about k. Blömer, Otto, Seifert, "Sign change fault attacks on elliptic curve cryptosystems",
+//! <https://eprint.iacr.org/2004/227>: so does one that stays on it. The linear check answers both.
+
+use zeroize::Zeroize;
+
+use super::complete::Homogeneous;
+use super::field::portable::Portable;
+use super::field::{Arithmetic, Element, Kernel, limbs_from_bytes};
+use super::formulas::Jacobian;
+use super::mask::Mask;
+use super::{G1Point, SCALAR_LEN, affine, blinding_factor, concatenate, randomised, variable_base};
+
+/// A result did not pass its check: nothing of it may be released, and the key must not be used again before it is examined.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// The result is not a point of the curve.
+    #[error("the result of the multiplication is not on the curve")]
+    OffCurve,
+    /// sk·(P + G1) − sk·P is not the public key that belongs to sk.
+    #[error("the result of the multiplication does not agree with the public key")]
+    Mismatch,
+}
+
+/// k·P, released only if it is on the curve. Arguments as in [`super::multiply`].
+pub(crate) fn multiply_curve_checked(
+    k: &[u8; SCALAR_LEN],
+    p: &G1Point,
+    blinding: &[u8; 32],
+) -> Result<[u8; 64], Fault> {
+    let mut result = super::multiply(k, p, blinding);
+    let (x, y) = halves(&result);
+    let on_curve = Element::<Portable>::is_on_curve(&Element::from_bytes(&x), &Element::from_bytes(&y));
+    release(&mut result, on_curve, !Mask::FALSE)
+}
+
+/// k·P, released only if it is on the curve and k·(P + G1) − k·P is `g1_public`, the stored k·G1.
+///
+/// This finds a transient fault in either multiplication and a scalar that no longer belongs to the public key, whatever
+/// the fault is, unless two faults agree. Costs a second multiplication. Arguments as in [`super::multiply`].
+pub(crate) fn multiply_checked(
+    k: &[u8; SCALAR_LEN],
+    p: &G1Point,
+    g1_public: &G1Point,
+    blinding: &[u8; 32],
+) -> Result<[u8; 64], Fault> {
+    let (mut result, on_curve, agrees) = dispatch!(multiply_linear(k, p, g1_public, blinding));
+    release(&mut result, on_curve, agrees)
+}
+
+/// The one branch: on whether there was a fault.
+fn release(result: &mut [u8; 64], on_curve: Mask, agrees: Mask) -> Result<[u8; 64], Fault> {
+    if bool::from((on_curve & agrees).choice()) {
+        return Ok(*result);
+    }
+    result.zeroize();
+    Err(if bool::from(on_curve.choice()) { Fault::Mismatch } else { Fault::OffCurve })
+}
+
+/// k·P, whether it is on the curve, and whether k·(P + n·G1) = k·P + n·g1 with n = 1, or 2 if P = −G1.
+pub(super) fn multiply_linear<K: Kernel>(
+    k: &[u8; SCALAR_LEN],
+    p: &G1Point,
+    g1_public: &G1Point,
+    blinding: &[u8; 32],
+) -> ([u8; 64], Mask, Mask) {
+    let mut k = limbs_from_bytes(k);
+    let factor = blinding_factor::<K>(blinding);
+    let mut first = variable_base::multiply(&k, &randomised(p, &factor));
+    let [x, y] = affine(&first);
+    first.zeroize();
+
+    // P and G1 are public, and so is the number n.
+    let generator = G1Point::generator();
+    let n = if is_negated_generator_vartime(p) { 2 } else { 1 };
+    let shifted = add_repeatedly::<K>(p, &generator, n);
+    let mut second = variable_base::multiply(&k, &jacobian(&shifted, &factor.square()));
+    k.zeroize();
+
+    let start = Homogeneous { x, y, z: Element::ONE };
+    let (x_key, y_key) = (Element::from_bytes(g1_public.x()), Element::from_bytes(g1_public.y()));
+    let mut expected = start;
+    for _ in 0..n {
+        expected = expected.add(&x_key, &y_key);
+    }
+    let agrees = represents(&second, &expected);
+    second.zeroize();
+    (concatenate(&[x, y]), Element::is_on_curve(&x, &y), agrees)
+}
+
+fn is_negated_generator_vartime(p: &G1Point) -> bool {
+    let (p_y, g_y) = (Element::<Portable>::from_bytes(p.y()), Element::from_bytes(G1Point::generator().y()));
+    p.x() == G1Point::generator().x() && bool::from(p_y.add(&g_y).is_zero().choice())
+}
+
+fn add_repeatedly<K: Kernel>(p: &G1Point, q: &G1Point, times: usize) -> Homogeneous<Element<K>> {
+    let mut sum =
+        Homogeneous { x: Element::from_bytes(p.x()), y: Element::from_bytes(p.y()), z: Element::ONE };
+    for _ in 0..times {
+        sum = sum.add(&Element::from_bytes(q.x()), &Element::from_bytes(q.y()));
+    }
+    sum
+}
+
+/// (X : Y : Z), not infinity, as Jacobian coordinates (X·Z·f², Y·Z²·f³, Z·f).
+fn jacobian<K: Kernel>(point: &Homogeneous<Element<K>>, factor: &Element<K>) -> Jacobian<Element<K>> {
+    let z = point.z.multiply(factor);
+    let x = point.x.multiply(&z).multiply(factor);
+    let y = point.y.multiply(&z.square()).multiply(factor);
+    Jacobian { x, y, z }
+}
+
+/// True if both are one point and neither is infinity: X₁·Z₂ = X₂·Z₁² and Y₁·Z₂ = Y₂·Z₁³.
+fn represents<K: Kernel>(a: &Jacobian<Element<K>>, b: &Homogeneous<Element<K>>) -> Mask {
+    let zz = a.z.square();
+    let same_x = a.x.multiply(&b.z).equals(&b.x.multiply(&zz));
+    let same_y = a.y.multiply(&b.z).equals(&b.y.multiply(&a.z.multiply(&zz)));
+    same_x & same_y & !a.z.is_zero() & !b.z.is_zero()
+}
+
+fn halves(bytes: &[u8; 64]) -> ([u8; 32], [u8; 32]) {
+    let mut parts = ([0; 32], [0; 32]);
+    let (x, y) = bytes.split_at(32);
+    parts.0.copy_from_slice(x);
+    parts.1.copy_from_slice(y);
+    parts
+}

@@ -1,0 +1,78 @@
+//! k·P for a P that the caller chooses and a secret k: GLV halves, signed windows of four bits, masked table scans.
+//! Not for the generator (`fixed_base`) and not for checking results (`fault`).
+//!
+//! # Why no addition meets an exceptional case
+//! Before an addition the accumulator is a·P + b·λP with |a|, |b| ≤ 1.034·2^126 + 16, in table coordinates. It equals ± an
+//! entry d·P (or d·λP), |d| ≤ 8, only if (a ∓ d, b) (or (a, b ∓ d)) is in the lattice {(u, v) : u + vλ ≡ 0 mod r}, whose
+//! shortest non-zero vector has maximum norm 1.739·2^126 (tested by enumeration). So it is (0, 0): b = 0 and a = ±d.
+//! The first addition of a window follows four doublings: a is a multiple of 16 and |d| ≤ 8, so d = 0. In the second
+//! addition of a window, of d·λP, likewise a = 0 and b = ±d with b a multiple of 16: d = 0. In both cases the result is
+//! discarded by the selection below. An accumulator at infinity is replaced by the entry instead of added to. No point has order 2,
+//! so doubling is total, and k ≠ 0 mod r, so the result is not infinity.
+
+use super::constants::{BETA, Limbs};
+use super::field::Arithmetic;
+use super::formulas::{Affine, Jacobian, multiples};
+use super::mask::Mask;
+use super::split::{Digit, Half, split};
+use zeroize::Zeroize;
+
+/// k·P in Jacobian coordinates, for 0 < k < r and P = (X/Z², Y/Z³) not infinity.
+///
+/// Z may be any non-zero number: with a random one the whole computation is randomised (Coron, "Resistance against
+/// differential power analysis for elliptic curve cryptosystems", 1999; against Naccache, Smart, Stern,
+/// "Projective coordinates leak", <https://eprint.iacr.org/2003/191>).
+pub(super) fn multiply<F: Arithmetic + Zeroize>(k: &Limbs, p: &Jacobian<F>) -> Jacobian<F> {
+    let mut halves = split(k);
+    let zero = Affine { x: F::ZERO, y: F::ZERO };
+    let mut tables = [[zero; 8]; 2];
+    let z = multiples(&Affine { x: p.x, y: p.y }, &mut tables[0]);
+    let beta = F::constant(BETA);
+    let [first, second] = &mut tables;
+    for (with_lambda, entry) in second.iter_mut().zip(first.iter()) {
+        *with_lambda = Affine { x: entry.x.multiply(&beta), y: entry.y };
+    }
+
+    let mut accumulator = Jacobian { x: F::ONE, y: F::ONE, z: F::ZERO };
+    let mut infinite = !Mask::FALSE;
+    for window in (0..Half::WINDOWS).rev() {
+        if window + 1 != Half::WINDOWS {
+            accumulator = accumulator.times_16();
+        }
+        for (half, table) in halves.iter().zip(&tables) {
+            add_digit(&mut accumulator, &mut infinite, half.digit(window), table);
+        }
+    }
+    let result = Jacobian { z: accumulator.z.multiply(&z.multiply(&p.z)), ..accumulator };
+    halves.zeroize();
+    tables.zeroize();
+    accumulator.zeroize();
+    result
+}
+
+/// Adds digit·table[0]: every entry is read, and the sum is computed whatever the digit is.
+#[inline(always)]
+fn add_digit<F: Arithmetic>(
+    accumulator: &mut Jacobian<F>,
+    infinite: &mut Mask,
+    digit: Digit,
+    table: &[Affine<F>; 8],
+) {
+    let entry = lookup(table, digit.magnitude).negate_if(digit.negative);
+    let sum = accumulator.add(&entry);
+    let no_digit = Mask::is_zero(digit.magnitude);
+    let first = Jacobian { x: entry.x, y: entry.y, z: F::ONE };
+    let changed = Jacobian::select(*infinite, &first, &sum);
+    *accumulator = Jacobian::select(no_digit, accumulator, &changed);
+    *infinite = *infinite & no_digit;
+}
+
+/// table[magnitude − 1]; anything for 0.
+#[inline(always)]
+fn lookup<F: Arithmetic>(table: &[Affine<F>; 8], magnitude: u64) -> Affine<F> {
+    let mut found = table[0];
+    for (number, entry) in (2..).zip(&table[1..]) {
+        found = Affine::select(Mask::equal(magnitude, number), entry, &found);
+    }
+    found
+}

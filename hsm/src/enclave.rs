@@ -1,0 +1,203 @@
+//! The handle that the service holds: queue, threads and token behind one door. Not for HTTP, audit or policy.
+
+mod admin;
+mod canary;
+mod desk;
+mod error;
+mod harden;
+mod health;
+mod index;
+mod key;
+mod link;
+mod lock;
+mod pin;
+mod recovery;
+mod sentinel;
+mod settings;
+mod softhsm;
+mod start;
+mod state;
+mod worker;
+
+use std::fmt;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
+use std::time::{Instant, SystemTime};
+
+use crossbeam_channel::{Sender, TrySendError};
+use tokio::sync::oneshot;
+
+pub use error::{EnclaveError, OpenError, PinFileProblem};
+pub use harden::harden_process;
+pub use health::{CanaryReport, Findings, Health, SecretMemory, TokenState};
+pub use key::{KeyEntry, KeyId, KeyIdError, NewKey, PublicKey};
+pub use settings::{FaultCheck, Settings, TokenSelector};
+pub use softhsm::files::TokenObject;
+pub use softhsm::{
+    MakeTokenError, SOFTHSM_MODULE, SofthsmToken, TokenMade, make_softhsm_token, restore_softhsm_token,
+    softhsm_token_objects,
+};
+
+use crate::curve::G1Point;
+use admin::Order;
+use start::Running;
+use state::Status;
+use worker::{Job, Multiply};
+
+/// Handle to the one enclave of this process; clones share it. Dropping the last one closes it.
+#[derive(Clone)]
+pub struct Enclave {
+    running: Arc<Running>,
+}
+
+impl fmt::Debug for Enclave {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Enclave").finish_non_exhaustive()
+    }
+}
+
+/// What `init` made in the token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Initialised {
+    /// Label of the token.
+    pub token_label: String,
+    /// Serial number of the token.
+    pub token_serial: String,
+    /// Label of the key-encryption key.
+    pub kek_label: String,
+    /// Its `CKA_ID`, 32 hex digits.
+    pub kek_id: String,
+}
+
+impl Enclave {
+    /// Makes the key-encryption key and the canary record in an existing token.
+    ///
+    /// # Errors
+    /// [`OpenError::AlreadyInitialised`] where either exists, and all that opening can meet.
+    pub fn initialise(settings: &Settings) -> Result<Initialised, OpenError> {
+        start::initialise(settings)
+    }
+
+    /// Locks the token for this process, logs in once, checks key-encryption key and canary, indexes and
+    /// authenticates the records and starts the threads. Blocks.
+    ///
+    /// # Errors
+    /// One variant of [`OpenError`] for each thing that can be wrong.
+    pub fn open(settings: Settings) -> Result<Self, OpenError> {
+        Ok(Self { running: Arc::new(start::open(settings)?) })
+    }
+
+    /// Makes a key, durably, and proves that it can be read back. Repeating it with the same id and owner answers
+    /// the same key, whatever became of the first attempt.
+    ///
+    /// # Errors
+    /// After any error but [`EnclaveError::KeyExists`] the key was not reported and should be taken for missing;
+    /// [`EnclaveError::DeadlineExceeded`] leaves it open whether it comes about. Repeat by id, or destroy.
+    pub async fn create(&self, key: NewKey, deadline: Instant) -> Result<PublicKey, EnclaveError> {
+        self.running.shared.link()?;
+        let order = |reply| Order::Create { key, deadline, reply };
+        self.ask(&self.running.orders, order, deadline).await
+    }
+
+    /// `k·point` of the key's scalar.
+    ///
+    /// # Errors
+    /// Any variant of [`EnclaveError`]; no product leaves with one.
+    pub async fn scalar_mul(
+        &self,
+        id: KeyId,
+        point: G1Point,
+        deadline: Instant,
+    ) -> Result<G1Point, EnclaveError> {
+        let entry = self.running.shared.index.find(id)?;
+        self.running.shared.link()?;
+        let job = |reply| Job::Multiply(Multiply { entry, point, deadline, reply });
+        self.ask(&self.running.jobs, job, deadline).await
+    }
+
+    /// The public key of a record, from the index of the token's records. None for a damaged one.
+    #[must_use]
+    pub fn public_key(&self, id: KeyId) -> Option<PublicKey> {
+        self.running.shared.index.describe(id).map(|entry| entry.public_key)
+    }
+
+    /// What the authenticated record of a key says: its owner, its public key, its time of creation.
+    #[must_use]
+    pub fn key(&self, id: KeyId) -> Option<KeyEntry> {
+        self.running.shared.index.describe(id)
+    }
+
+    /// Every usable key, by id.
+    #[must_use]
+    pub fn keys(&self) -> Vec<KeyEntry> {
+        self.running.shared.index.list()
+    }
+
+    /// Destroys the record of a key and proves that it is gone. Cannot be undone. Also for damaged records.
+    ///
+    /// # Errors
+    /// [`EnclaveError::UnknownKey`] where there is none (also when repeated).
+    pub async fn destroy(&self, id: KeyId, deadline: Instant) -> Result<(), EnclaveError> {
+        self.running.shared.link()?;
+        let order = |reply| Order::Destroy { id, deadline, reply };
+        self.ask(&self.running.orders, order, deadline).await
+    }
+
+    /// Puts work into a queue and waits for its answer, until the deadline at the latest, whatever the token does.
+    async fn ask<T, R>(
+        &self,
+        queue: &Sender<T>,
+        work: impl FnOnce(oneshot::Sender<Result<R, EnclaveError>>) -> T,
+        deadline: Instant,
+    ) -> Result<R, EnclaveError> {
+        if self.running.shared.is_closing() {
+            return Err(EnclaveError::ShuttingDown);
+        }
+        let (reply, answer) = oneshot::channel();
+        queue.try_send(work(reply)).map_err(|refused| match refused {
+            TrySendError::Full(_) => EnclaveError::Overloaded,
+            TrySendError::Disconnected(_) => EnclaveError::ShuttingDown,
+        })?;
+        match tokio::time::timeout_at(deadline.into(), answer).await {
+            Ok(Ok(answer)) => answer,
+            // The thread let the order fall: it is gone, or it saw that nobody waited.
+            Ok(Err(_)) if self.running.shared.is_closing() => Err(EnclaveError::ShuttingDown),
+            Ok(Err(_)) => Err(EnclaveError::Internal("an order was dropped".into())),
+            Err(_) => Err(EnclaveError::DeadlineExceeded),
+        }
+    }
+
+    /// A snapshot of token, queue, workers and findings.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        let shared = &self.running.shared;
+        let (token, logged_in) = match shared.status() {
+            Status::Ready(_) => (TokenState::Ready, true),
+            Status::Recovering { cause, .. } => (TokenState::Recovering { cause }, false),
+            Status::Stopped { cause } => (TokenState::Stopped { cause }, false),
+        };
+        let canary = *shared.canary.lock().unwrap_or_else(PoisonError::into_inner);
+        Health {
+            token,
+            logged_in,
+            canary: canary.map(|(passed, at)| CanaryReport { passed, age: at.elapsed() }),
+            queue_depth: self.running.jobs.len(),
+            workers: shared.workers.load(Ordering::Relaxed),
+            stuck_workers: 0,
+            secret_memory: shared.secret_memory,
+            keys: shared.index.count(),
+            findings: shared.findings.clone(),
+            recoveries: shared.recoveries.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Finishes what is queued, logs out and finalizes the module. Other clones answer `ShuttingDown` from then on.
+    pub fn close(self) {
+        self.running.shut_down();
+    }
+}
+
+/// Unix seconds; 0 on a host whose clock stands before 1970.
+fn now() -> u64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}

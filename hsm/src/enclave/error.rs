@@ -1,0 +1,196 @@
+//! Every way in which opening or using the enclave ends badly, by who can mend it. Not for status codes.
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::arena::ArenaError;
+use crate::pkcs11::TokenError;
+
+/// Why one operation gave no result. Nothing secret is ever part of it.
+#[derive(Debug, thiserror::Error)]
+pub enum EnclaveError {
+    /// The queue is full; no work was begun.
+    #[error("too many operations are waiting")]
+    Overloaded,
+    /// The deadline passed; no result left. A creation may still come about: repeat it by id, or destroy it.
+    #[error("the deadline passed before the token answered")]
+    DeadlineExceeded,
+    /// No record of that name.
+    #[error("the token holds no key of that id")]
+    UnknownKey,
+    /// A key of that name belongs to somebody else.
+    #[error("a key of that id exists and has another owner")]
+    KeyExists,
+    /// The token cannot work now; nothing was signed, and nothing was created.
+    #[error("the token is not available")]
+    TokenUnavailable {
+        /// When a repetition may help.
+        retry_after: Duration,
+        /// The call that failed, where one did.
+        #[source]
+        source: Option<TokenError>,
+    },
+    /// The record of this key is torn, tampered with or not its own; other keys are not affected.
+    #[error("the wrapped record of the key is damaged")]
+    KeyDamaged,
+    /// A product failed its check twice and was withheld.
+    #[error("the product failed its check and was withheld")]
+    FaultDetected,
+    /// The enclave is being closed.
+    #[error("the enclave is shutting down")]
+    ShuttingDown,
+    /// A defect or a failing host; the text names it.
+    #[error("internal error: {0}")]
+    Internal(String),
+}
+
+/// Why the enclave could not be initialised or opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The module could not be loaded.
+    #[error("the PKCS#11 module {} could not be loaded", path.display())]
+    ModuleMissing {
+        /// Its path.
+        path: PathBuf,
+        /// What the loader said.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// No token of that label or serial.
+    #[error("no token {wanted:?} was found; the module shows {seen:?}")]
+    TokenNotFound {
+        /// The label or serial that was looked for.
+        wanted: String,
+        /// Labels of the initialised tokens that are there.
+        seen: Vec<String>,
+    },
+    /// Several tokens share the label.
+    #[error("several tokens are called {wanted:?} (serials {serials:?}); name one by serial")]
+    TokenAmbiguous {
+        /// The label.
+        wanted: String,
+        /// Their serials.
+        serials: Vec<String>,
+    },
+    /// The PIN file cannot be used.
+    #[error("PIN file {}: {problem}", path.display())]
+    PinFile {
+        /// Its path.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: PinFileProblem,
+    },
+    /// The token refused the PIN. It was tried once and is never tried again by this process.
+    #[error("the token refused the PIN (tried once, not tried again)")]
+    WrongPin,
+    /// The token has locked the PIN, or would lock it at the next mistake; no login was tried.
+    #[error("the token's user PIN is locked or one mistake away from it; the security officer must act")]
+    PinLocked,
+    /// Another process uses the token.
+    #[error("the token is in use by process {} (lock {})", holder.map_or_else(|| "unknown".into(), |p| p.to_string()), lock.display())]
+    AlreadyRunning {
+        /// The lock file.
+        lock: PathBuf,
+        /// Process id written in it.
+        holder: Option<u32>,
+    },
+    /// The lock file could not be opened or written.
+    #[error("the lock file {} cannot be used", lock.display())]
+    LockFile {
+        /// Its path.
+        lock: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The token has no key-encryption key; `init` makes one.
+    #[error("the token holds no key-encryption key {label:?}; run init")]
+    KekMissing {
+        /// Label that was looked for.
+        label: String,
+    },
+    /// More than one object carries the label of the key-encryption key.
+    #[error("{count} objects are called {label:?}; exactly one may be")]
+    KekDuplicate {
+        /// The label.
+        label: String,
+        /// How many.
+        count: usize,
+    },
+    /// The key-encryption key is not what it must be.
+    #[error("the key-encryption key is unfit: {problem}")]
+    KekAttributes {
+        /// Which attribute, and what it should be.
+        problem: String,
+    },
+    /// `init` on a token that has a key-encryption key or a canary already.
+    #[error("the token is initialised already: it holds {found:?}")]
+    AlreadyInitialised {
+        /// Label that was found.
+        found: String,
+    },
+    /// There is no canary record, or more than one.
+    #[error("the token holds {count} canary records, where one is expected")]
+    CanaryMissing {
+        /// How many.
+        count: usize,
+    },
+    /// The canary record did not decrypt to its known content.
+    #[error("the canary record failed its check")]
+    CanaryFailed {
+        /// The call that failed, where one did.
+        #[source]
+        source: Option<TokenError>,
+    },
+    /// Memory for secrets could not be had.
+    #[error("no memory for secrets")]
+    Memory(#[from] ArenaError),
+    /// The token refused a call.
+    #[error("the token refused a call")]
+    Token(#[from] TokenError),
+    /// The host failed, not the token.
+    #[error("{what}")]
+    Host {
+        /// What was tried.
+        what: &'static str,
+        /// Why it failed.
+        #[source]
+        source: io::Error,
+    },
+    /// A setting makes no sense.
+    #[error("setting {0}")]
+    Settings(&'static str),
+}
+
+/// What is wrong with a PIN file.
+#[derive(Debug, thiserror::Error)]
+pub enum PinFileProblem {
+    /// It does not exist.
+    #[error("it does not exist")]
+    Missing,
+    /// Group or others have rights on it.
+    #[error("mode {mode:04o} lets others use it; make it 0600 or stricter")]
+    Permissions {
+        /// Its mode bits.
+        mode: u32,
+    },
+    /// It belongs to somebody else.
+    #[error("it belongs to user {owner}, neither the user of this process nor root")]
+    Owner {
+        /// Its owner.
+        owner: u32,
+    },
+    /// Nothing in it.
+    #[error("it is empty")]
+    Empty,
+    /// Longer than any PIN, or more than one line.
+    #[error("it holds more than one line of 255 bytes")]
+    TooLong,
+    /// A directory, a device, a pipe.
+    #[error("it is not a regular file")]
+    NotAFile,
+    /// It could not be read.
+    #[error("it cannot be read: {0}")]
+    Unreadable(#[source] io::Error),
+}

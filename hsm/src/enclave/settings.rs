@@ -1,0 +1,48 @@
+//! Plain values the enclave is opened with. Not for reading files or the environment: the service does that.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How the token is found; never by slot number, which modules renumber at will.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TokenSelector {
+    /// By `CKA_LABEL` of the token, without its padding.
+    Label(String),
+    /// By serial number, without its padding.
+    Serial(String),
+}
+
+/// What is checked of every product before it leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FaultCheck {
+    /// A second multiplication by a masked point proves the product against the public key: catches a fault in
+    /// the scalar and in the computation. About twice the cost.
+    Linear,
+    /// The product lies on the curve.
+    Curve,
+}
+
+/// Everything [`crate::Enclave::open`] needs to know.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The PKCS#11 module, e.g. `/usr/lib/softhsm/libsofthsm2.so`.
+    pub module: PathBuf,
+    /// Which token of the module.
+    pub token: TokenSelector,
+    /// File with the user PIN; mode 0600 or stricter, owned by the effective user or root.
+    pub pin_file: PathBuf,
+    /// File that is locked while a process uses the token.
+    pub lock_file: PathBuf,
+    /// SoftHSM's token directory: synced before a creation is reported, because SoftHSM itself never syncs.
+    pub sync_directory: Option<PathBuf>,
+    /// Worker threads, each with a session of its own; at least one.
+    pub workers: usize,
+    /// Operations that may wait for a worker; one more is answered `Overloaded`.
+    pub queue: usize,
+    /// Refuse to run where the kernel has no `memfd_secret`.
+    pub require_secret_memory: bool,
+    /// What is checked of every product.
+    pub fault_check: FaultCheck,
+    /// Time between two checks of the canary record.
+    pub canary_interval: Duration,
+}

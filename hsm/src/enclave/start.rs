@@ -1,0 +1,209 @@
+//! Opening, initialising and closing: the order in which everything comes up and goes down. Not for what runs between.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Sender, bounded, unbounded};
+
+use super::admin::{Admin, Order};
+use super::canary;
+use super::error::OpenError;
+use super::health::SecretMemory;
+use super::index::Index;
+use super::link::{Login, finalise};
+use super::lock::TokenLock;
+use super::sentinel::{Notice, Sentinel};
+use super::settings::Settings;
+use super::state::{Shared, Status};
+use super::worker::{self, Job};
+use super::{Initialised, pin};
+use crate::arena::{Arena, Pin, Preference};
+use crate::curve::bn254;
+use crate::pkcs11::Library;
+use crate::wrap::{KEK_LABEL, Kek, KekError};
+
+/// Creations and destructions that may wait.
+const ORDERS: usize = 256;
+/// How long closing waits for threads that are inside a call.
+const FAREWELL: Duration = Duration::from_secs(10);
+
+/// Everything behind the handle.
+pub(super) struct Running {
+    pub(super) shared: Arc<Shared>,
+    pub(super) jobs: Sender<Job>,
+    pub(super) orders: Sender<Order>,
+    threads: Mutex<Threads>,
+}
+
+#[derive(Default)]
+struct Threads {
+    workers: Vec<JoinHandle<()>>,
+    admin: Option<JoinHandle<()>>,
+    sentinel: Option<JoinHandle<()>>,
+    lock: Option<TokenLock>,
+}
+
+struct Prepared {
+    lock: TokenLock,
+    memory: Preference,
+    pin: Pin,
+    arena: Arena,
+    library: Arc<Library>,
+}
+
+/// What `initialise` and `open` begin with; everything here fails before the token is touched.
+fn prepare(settings: &Settings) -> Result<Prepared, OpenError> {
+    let lock = TokenLock::take(&settings.lock_file)?;
+    let memory =
+        if settings.require_secret_memory { Preference::RequireSecret } else { Preference::PreferSecret };
+    let pin = pin::read(&settings.pin_file, memory)?;
+    let arena = Arena::new(memory)?;
+    if arena.kind() == SecretMemory::LockedPages {
+        tracing::warn!("the kernel gives no memfd_secret; scalars lie in locked pages that root can read");
+    }
+    let module = &settings.module;
+    let library =
+        Library::load(module).map_err(|source| OpenError::ModuleMissing { path: module.clone(), source })?;
+    Ok(Prepared { lock, memory, pin, arena, library })
+}
+
+/// See [`super::Enclave::initialise`].
+pub(super) fn initialise(settings: &Settings) -> Result<Initialised, OpenError> {
+    let Prepared { lock: _lock, pin, mut arena, library, .. } = prepare(settings)?;
+    let login = Login::new(&library, &settings.token, None, &pin)?;
+    let made = make_kek(&login, &mut arena, settings);
+    drop(login.holder);
+    finalise(&library);
+    let kek = made?;
+    Ok(Initialised {
+        token_label: login.token.label,
+        token_serial: login.token.serial,
+        kek_label: KEK_LABEL.to_owned(),
+        kek_id: hex::encode(kek.id),
+    })
+}
+
+fn make_kek(login: &Login, arena: &mut Arena, settings: &Settings) -> Result<Kek, OpenError> {
+    let session = login.session()?;
+    match Kek::find(&session) {
+        Err(KekError::Missing) => {}
+        Ok(_) | Err(KekError::Duplicate(_) | KekError::Unfit(_)) => {
+            return Err(OpenError::AlreadyInitialised { found: KEK_LABEL.to_owned() });
+        }
+        Err(error) => return Err(error.into()),
+    }
+    if canary::exists(&session)? {
+        return Err(OpenError::AlreadyInitialised { found: crate::wrap::CANARY_LABEL.to_owned() });
+    }
+    let kek = Kek::generate(&session)?;
+    canary::plant(&session, &kek, arena.parts().0)?;
+    if let Some(directory) = &settings.sync_directory {
+        let synced = std::fs::File::open(directory).and_then(|opened| Ok(rustix::fs::syncfs(&opened)?));
+        synced.map_err(|source| OpenError::Host { what: "the token directory was not synced", source })?;
+    }
+    Ok(kek)
+}
+
+/// See [`super::Enclave::open`].
+pub(super) fn open(settings: Settings) -> Result<Running, OpenError> {
+    if settings.workers == 0 {
+        return Err(OpenError::Settings("workers must be at least 1"));
+    }
+    if settings.queue == 0 {
+        return Err(OpenError::Settings("queue must be at least 1"));
+    }
+    let Prepared { lock, memory, pin, mut arena, library } = prepare(&settings)?;
+    let arenas = (0..settings.workers).map(|_| Arena::new(memory)).collect::<Result<Vec<_>, _>>()?;
+    let admin_arenas = [Arena::new(memory)?, Arena::new(memory)?];
+    bn254::initialise();
+    let link = Login::new(&library, &settings.token, None, &pin)?.link(1, arena.parts().0)?;
+    let link = Arc::new(link);
+    let (index, findings) = match Index::load(&link, arena.parts().0) {
+        Ok(loaded) => loaded,
+        Err(error) => {
+            link.disconnect();
+            return Err(error.into());
+        }
+    };
+    tracing::info!(
+        token = link.token.label, serial = link.token.serial, keys = index.count(), ?findings,
+        memory = ?arena.kind(), "the enclave is open"
+    );
+
+    let (jobs, job_inbox) = bounded(settings.queue);
+    let (orders, order_inbox) = bounded(ORDERS);
+    let (inbox, notices) = unbounded();
+    let kind = arena.kind();
+    let shared = Arc::new(Shared::new(link, index, findings, settings.fault_check, kind, inbox));
+    let running = Running { shared, jobs, orders, threads: Mutex::default() };
+    let started = || {
+        let mut threads = running.threads.lock().unwrap_or_else(PoisonError::into_inner);
+        threads.lock = Some(lock);
+        let (selector, interval) = (settings.token, settings.canary_interval);
+        let sentinel = Sentinel { shared: Arc::clone(&running.shared), arena, selector, pin, interval };
+        threads.sentinel = Some(spawn("hsm-sentinel".into(), move || sentinel.run(&notices))?);
+        let admin = Admin::new(Arc::clone(&running.shared), admin_arenas, settings.sync_directory);
+        threads.admin = Some(spawn("hsm-admin".into(), move || admin.run(&order_inbox))?);
+        for (number, arena) in arenas.into_iter().enumerate() {
+            let (shared, inbox) = (Arc::clone(&running.shared), job_inbox.clone());
+            let worker = spawn(format!("hsm-worker-{number}"), move || worker::run(shared, arena, &inbox))?;
+            running.shared.workers.fetch_add(1, Ordering::Relaxed);
+            threads.workers.push(worker);
+        }
+        Ok(())
+    };
+    // Dropping `running` after a failure ends what was started.
+    started().map(|()| running)
+}
+
+fn spawn(name: String, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, OpenError> {
+    let spawned = std::thread::Builder::new().name(name).spawn(body);
+    spawned.map_err(|source| OpenError::Host { what: "a thread could not be started", source })
+}
+
+impl Running {
+    /// Finishes what is queued, ends the threads, logs out. Safe to call twice.
+    pub(super) fn shut_down(&self) {
+        self.shared.closing.store(true, Ordering::Release);
+        let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+        let Threads { workers, admin, sentinel, lock } = std::mem::take(&mut *threads);
+        let until = Instant::now() + FAREWELL;
+        for _ in &workers {
+            let _ = self.jobs.send_deadline(Job::Leave, until);
+        }
+        if admin.is_some() {
+            let _ = self.orders.send_deadline(Order::Leave, until);
+        }
+        let mut gone =
+            workers.into_iter().chain(admin).fold(true, |gone, thread| ended(thread, until) && gone);
+        if let Some(sentinel) = sentinel {
+            let _ = self.shared.inbox.send(Notice::Leave);
+            gone = ended(sentinel, until) && gone;
+        }
+        if lock.is_none() {
+            return;
+        }
+        match self.shared.status() {
+            // A thread that hangs inside the module forbids C_Finalize; the process is about to end anyway.
+            _ if !gone => tracing::warn!("a thread is still inside the module; it is left behind"),
+            Status::Ready(link) | Status::Recovering { last: link, .. } => link.disconnect(),
+            Status::Stopped { .. } => finalise(&self.shared.library),
+        }
+        drop(lock);
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.shut_down();
+    }
+}
+
+fn ended(thread: JoinHandle<()>, until: Instant) -> bool {
+    while !thread.is_finished() && Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    thread.is_finished() && thread.join().is_ok()
+}

@@ -1,0 +1,165 @@
+//! What all threads of the enclave share: the current link, whether it serves, and the one inbox for alarms. Recovery is
+//! single-flight: threads report trouble with the epoch they saw it in and wait; the sentinel alone mends. Not for mending.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::Sender;
+
+use super::error::EnclaveError;
+use super::health::{Findings, SecretMemory};
+use super::index::Index;
+use super::link::Link;
+use super::sentinel::Notice;
+use super::settings::FaultCheck;
+use crate::pkcs11::{Library, TokenError};
+
+/// Whether operations can be served.
+#[derive(Clone)]
+pub(super) enum Status {
+    Ready(Arc<Link>),
+    /// The sentinel is at work; the link is the last one that worked.
+    Recovering {
+        last: Arc<Link>,
+        cause: String,
+        next_try: Instant,
+    },
+    /// Latched: nothing is tried until the process is started again.
+    Stopped {
+        cause: String,
+    },
+}
+
+/// What a thread saw, for the sentinel.
+pub(super) struct Alarm {
+    /// Epoch of the link it was seen on; an alarm of an earlier epoch is answered already.
+    pub(super) epoch: u64,
+    pub(super) remedy: Remedy,
+}
+
+/// How far to go back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Remedy {
+    LogIn,
+    Reinitialise,
+    Stop,
+}
+
+/// See the module.
+pub(super) struct Shared {
+    pub(super) index: Index,
+    pub(super) findings: Findings,
+    pub(super) fault_check: FaultCheck,
+    pub(super) library: Arc<Library>,
+    pub(super) secret_memory: SecretMemory,
+    pub(super) closing: AtomicBool,
+    pub(super) recoveries: AtomicU64,
+    pub(super) workers: AtomicUsize,
+    /// Result of the last canary check and when it ended.
+    pub(super) canary: Mutex<Option<(bool, Instant)>>,
+    pub(super) inbox: Sender<Notice>,
+    status: Mutex<Status>,
+    changed: Condvar,
+}
+
+/// Longest time that a thread waits for the sentinel before it answers its caller.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+impl Shared {
+    pub(super) fn new(
+        link: Arc<Link>,
+        index: Index,
+        findings: Findings,
+        fault_check: FaultCheck,
+        secret_memory: SecretMemory,
+        inbox: Sender<Notice>,
+    ) -> Self {
+        Self {
+            index,
+            findings,
+            fault_check,
+            library: Arc::clone(&link.library),
+            secret_memory,
+            closing: AtomicBool::new(false),
+            recoveries: AtomicU64::new(0),
+            workers: AtomicUsize::new(0),
+            canary: Mutex::new(Some((true, Instant::now()))),
+            inbox,
+            status: Mutex::new(Status::Ready(link)),
+            changed: Condvar::new(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Status> {
+        self.status.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn status(&self) -> Status {
+        self.lock().clone()
+    }
+
+    pub(super) fn set_status(&self, status: Status) {
+        *self.lock() = status;
+        self.changed.notify_all();
+    }
+
+    /// The link to work on, or the answer to give while there is none.
+    pub(super) fn link(&self) -> Result<Arc<Link>, EnclaveError> {
+        match &*self.lock() {
+            Status::Ready(link) => Ok(Arc::clone(link)),
+            Status::Recovering { next_try, .. } => Err(unavailable(Some(*next_try), None)),
+            Status::Stopped { .. } => Err(unavailable(None, None)),
+        }
+    }
+
+    /// Reports trouble of `epoch` and waits until the sentinel has mended it, for a short while.
+    pub(super) fn recover(
+        &self,
+        epoch: u64,
+        remedy: Remedy,
+        error: TokenError,
+        deadline: Instant,
+    ) -> Result<(), EnclaveError> {
+        let mut status = self.lock();
+        if let Status::Ready(link) = &*status
+            && link.epoch == epoch
+        {
+            // Said here, so that nobody else begins work on a link that is known to be broken.
+            let (last, next_try) = (Arc::clone(link), Instant::now());
+            *status = Status::Recovering { last, cause: error.to_string(), next_try };
+            tracing::warn!(%error, epoch, ?remedy, "the token is in trouble");
+            // The inbox is unbounded and this is the only alarm of the epoch.
+            let _ = self.inbox.send(Notice::Alarm(Alarm { epoch, remedy }));
+        }
+        let until = deadline.min(Instant::now() + PATIENCE);
+        loop {
+            match &*status {
+                Status::Ready(_) => return Ok(()),
+                Status::Stopped { .. } => return Err(unavailable(None, Some(error))),
+                Status::Recovering { next_try, .. } => {
+                    let Some(left) = until.checked_duration_since(Instant::now()) else {
+                        return Err(unavailable(Some(*next_try), Some(error)));
+                    };
+                    let waited = self.changed.wait_timeout(status, left);
+                    status = waited.unwrap_or_else(PoisonError::into_inner).0;
+                }
+            }
+        }
+    }
+
+    pub(super) fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Acquire)
+    }
+
+    pub(super) fn note_canary(&self, passed: bool) {
+        *self.canary.lock().unwrap_or_else(PoisonError::into_inner) = Some((passed, Instant::now()));
+    }
+}
+
+/// The answer while the token is away. A stopped enclave asks callers to wait long: only an operator helps.
+pub(super) fn unavailable(next_try: Option<Instant>, source: Option<TokenError>) -> EnclaveError {
+    let wait = next_try.map(|at| at.saturating_duration_since(Instant::now()));
+    let retry_after = wait.map_or(Duration::from_secs(60), |wait| wait.max(Duration::from_millis(100)));
+    EnclaveError::TokenUnavailable { retry_after, source }
+}

@@ -1,0 +1,208 @@
+//! The wrapped record as bytes: strict parse, one encoding. Pure: not for tokens, keys or clocks.
+//!
+//! Big-endian: `magic 4 | version 1 | scheme 1 | KEK id 16 | key id 16 | owner 20 | curve 1 | kind 1 | flags 2 |
+//! created 8 | public length 2 | public | IV length 1 | IV | sealed length 2 | sealed | SHA-256 of all before`.
+//! Everything before the IV's length is the header; behind a prefix it is the AAD of the encryption, so a record
+//! copied over another key's does not decrypt. The hash only tells torn objects apart; authority is the tag.
+
+use sha2::{Digest, Sha256};
+
+use crate::curve::{G1Point, G2Point, PointError};
+use crate::enclave::{KeyId, PublicKey};
+use crate::pkcs11::{IV_LEN, TAG_LEN};
+
+/// Said before the header in the AAD, so that no other use of the same key can be taken for a record.
+const CONTEXT: &[u8; 16] = b"avs-kms/record/1";
+const MAGIC: &[u8; 4] = b"AVSK";
+const VERSION: u8 = 1;
+/// Scheme S1: AES-256-GCM by C_Encrypt and C_Decrypt.
+const SCHEME: u8 = 1;
+const CURVE_BN254: u8 = 1;
+const PUBLIC_LEN: usize = 64 + 128;
+const HASH_LEN: usize = 32;
+/// Length of what is wrapped, bytes.
+pub(crate) const PLAIN_LEN: usize = 32;
+/// Length of the sealed part, bytes.
+pub(crate) const SEALED_LEN: usize = PLAIN_LEN + TAG_LEN;
+
+/// What a record wraps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Content {
+    /// The scalar of these public keys.
+    Scalar(PublicKey),
+    /// The known plaintext that tells a bad record from a token in trouble.
+    Canary,
+}
+
+/// The authenticated description of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Header {
+    /// `CKA_ID` of the key-encryption key.
+    pub(crate) kek: [u8; 16],
+    pub(crate) key: KeyId,
+    pub(crate) owner: [u8; 20],
+    /// Unix seconds.
+    pub(crate) created: u64,
+    pub(crate) content: Content,
+}
+
+/// Why bytes are no record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum RecordError {
+    #[error("it ends early")]
+    Short,
+    #[error("bytes follow its end")]
+    Long,
+    #[error("it does not begin as a record")]
+    Magic,
+    #[error("{0} {1} is not known")]
+    Unknown(&'static str, u8),
+    #[error("{0} has an impossible length")]
+    Length(&'static str),
+    #[error("its hash does not match: it is torn")]
+    Torn,
+    #[error("its public key is invalid: {0}")]
+    Point(#[from] PointError),
+}
+
+impl Header {
+    /// Context and header: what the encryption authenticates.
+    pub(crate) fn aad(&self) -> Vec<u8> {
+        let public = match self.content {
+            Content::Scalar(key) => [&key.g1.to_bytes()[..], &key.g2.to_bytes()[..]].concat(),
+            Content::Canary => Vec::new(),
+        };
+        let mut out = Vec::with_capacity(512);
+        out.extend_from_slice(CONTEXT);
+        out.extend_from_slice(MAGIC);
+        out.extend_from_slice(&[VERSION, SCHEME]);
+        out.extend_from_slice(&self.kek);
+        out.extend_from_slice(&self.key.to_bytes());
+        out.extend_from_slice(&self.owner);
+        out.extend_from_slice(&[CURVE_BN254, self.content.kind(), 0, 0]);
+        out.extend_from_slice(&self.created.to_be_bytes());
+        out.extend_from_slice(&(public.len() as u16).to_be_bytes());
+        out.extend_from_slice(&public);
+        out
+    }
+}
+
+impl Content {
+    const fn kind(self) -> u8 {
+        match self {
+            Self::Scalar(_) => 1,
+            Self::Canary => 2,
+        }
+    }
+}
+
+/// A well-formed record; whether it is authentic, only decryption says.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Record {
+    pub(crate) header: Header,
+    iv: [u8; IV_LEN],
+    sealed: [u8; SEALED_LEN],
+    /// [`CONTEXT`] and the encoding, so that the AAD is a slice of it.
+    bytes: Box<[u8]>,
+    aad_length: usize,
+}
+
+impl Record {
+    /// Puts a header and what was sealed under it together.
+    pub(crate) fn new(header: Header, iv: [u8; IV_LEN], sealed: [u8; SEALED_LEN]) -> Self {
+        let mut bytes = header.aad();
+        let aad_length = bytes.len();
+        bytes.push(IV_LEN as u8);
+        bytes.extend_from_slice(&iv);
+        bytes.extend_from_slice(&(SEALED_LEN as u16).to_be_bytes());
+        bytes.extend_from_slice(&sealed);
+        let hash = Sha256::digest(bytes.get(CONTEXT.len()..).unwrap_or_default());
+        bytes.extend_from_slice(&hash);
+        Self { header, iv, sealed, bytes: bytes.into(), aad_length }
+    }
+
+    /// Reads the one encoding of a record and refuses everything else.
+    pub(crate) fn parse(bytes: &[u8]) -> Result<Self, RecordError> {
+        let body = bytes.len().checked_sub(HASH_LEN).ok_or(RecordError::Short)?;
+        let (body, hash) = bytes.split_at(body);
+        let mut reader = Reader(body);
+        if &reader.array::<4>()? != MAGIC {
+            return Err(RecordError::Magic);
+        }
+        if Sha256::digest(body)[..] != *hash {
+            return Err(RecordError::Torn);
+        }
+        reader.expect("version", VERSION)?;
+        reader.expect("scheme", SCHEME)?;
+        let (kek, key, owner) = (reader.array()?, KeyId::from_bytes(reader.array()?), reader.array()?);
+        reader.expect("curve", CURVE_BN254)?;
+        let kind = reader.byte()?;
+        reader.expect("flag", 0)?;
+        reader.expect("flag", 0)?;
+        let created = u64::from_be_bytes(reader.array()?);
+        let public = usize::from(u16::from_be_bytes(reader.array()?));
+        let content = match (kind, public) {
+            (1, PUBLIC_LEN) => Content::Scalar(PublicKey {
+                g1: G1Point::from_bytes(&reader.array()?)?,
+                g2: G2Point::from_bytes(&reader.array()?)?,
+            }),
+            (2, 0) => Content::Canary,
+            (1 | 2, _) => return Err(RecordError::Length("public key")),
+            (other, _) => return Err(RecordError::Unknown("kind", other)),
+        };
+        if usize::from(reader.byte()?) != IV_LEN {
+            return Err(RecordError::Length("IV"));
+        }
+        let iv = reader.array()?;
+        if usize::from(u16::from_be_bytes(reader.array()?)) != SEALED_LEN {
+            return Err(RecordError::Length("sealed part"));
+        }
+        let sealed = reader.array()?;
+        if !reader.0.is_empty() {
+            return Err(RecordError::Long);
+        }
+        Ok(Self::new(Header { kek, key, owner, created, content }, iv, sealed))
+    }
+
+    /// The bytes to be stored.
+    pub(crate) fn encoded(&self) -> &[u8] {
+        self.bytes.get(CONTEXT.len()..).unwrap_or_default()
+    }
+
+    pub(crate) fn aad(&self) -> &[u8] {
+        self.bytes.get(..self.aad_length).unwrap_or_default()
+    }
+
+    pub(crate) fn iv(&self) -> &[u8; IV_LEN] {
+        &self.iv
+    }
+
+    pub(crate) fn sealed(&self) -> &[u8; SEALED_LEN] {
+        &self.sealed
+    }
+}
+
+struct Reader<'a>(&'a [u8]);
+
+impl Reader<'_> {
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], RecordError> {
+        let (head, tail) = self.0.split_first_chunk::<N>().ok_or(RecordError::Short)?;
+        self.0 = tail;
+        Ok(*head)
+    }
+
+    fn byte(&mut self) -> Result<u8, RecordError> {
+        let [byte] = self.array()?;
+        Ok(byte)
+    }
+
+    fn expect(&mut self, what: &'static str, wanted: u8) -> Result<(), RecordError> {
+        match self.byte()? {
+            byte if byte == wanted => Ok(()),
+            byte => Err(RecordError::Unknown(what, byte)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

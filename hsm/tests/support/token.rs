@@ -1,0 +1,106 @@
+//! A fresh SoftHSM token for one test, in a process of its own: PKCS#11 state is global to a process.
+#![allow(dead_code, unreachable_pub)] // each test binary uses its part
+
+use std::future::Future;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+
+use hsm::*;
+
+const DIRECTORY: &str = "HSM_TEST_DIRECTORY";
+pub const LABEL: &str = "test token";
+
+/// What a test body has: a directory of its own, and `SOFTHSM2_CONF` pointing into it.
+pub struct Fixture {
+    pub directory: PathBuf,
+}
+
+/// Runs `body` in a child process that executes only the test `name`.
+pub fn isolated(name: &str, body: impl FnOnce(Fixture)) {
+    assert!(Path::new(SOFTHSM_MODULE).exists(), "{SOFTHSM_MODULE} is missing: apt-get install -y softhsm2");
+    if let Some(directory) = std::env::var_os(DIRECTORY) {
+        return body(Fixture { directory: directory.into() });
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let output = again(name, directory.path()).output().unwrap();
+    assert!(output.status.success(), "{name}: {}\n{}", output.status, text(&output));
+}
+
+/// The command that runs `name` on `directory`.
+pub fn again(name: &str, directory: &Path) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command
+        .args(["--exact", name, "--nocapture", "--include-ignored"])
+        .env(DIRECTORY, directory)
+        .env("SOFTHSM2_CONF", directory.join("softhsm2.conf"));
+    command
+}
+
+pub fn text(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+impl Fixture {
+    pub fn plan(&self) -> SofthsmToken {
+        SofthsmToken {
+            module: SOFTHSM_MODULE.into(),
+            directory: self.directory.clone(),
+            label: LABEL.into(),
+            pin_file: self.directory.join("pin"),
+            lock_file: self.directory.join("lock"),
+        }
+    }
+
+    pub fn settings(&self) -> Settings {
+        Settings {
+            module: SOFTHSM_MODULE.into(),
+            token: TokenSelector::Label(LABEL.into()),
+            pin_file: self.directory.join("pin"),
+            lock_file: self.directory.join("lock"),
+            sync_directory: Some(self.directory.join("tokens")),
+            workers: 2,
+            queue: 64,
+            require_secret_memory: false,
+            fault_check: FaultCheck::Linear,
+            canary_interval: Duration::from_secs(60),
+        }
+    }
+
+    /// Token, key-encryption key, canary.
+    pub fn initialised(&self) -> Initialised {
+        make_softhsm_token(&self.plan()).unwrap();
+        Enclave::initialise(&self.settings()).unwrap()
+    }
+
+    pub fn open(&self) -> Enclave {
+        Enclave::open(self.settings()).unwrap()
+    }
+
+    /// The one directory of the token.
+    pub fn token_directory(&self) -> PathBuf {
+        let mut entries = std::fs::read_dir(self.directory.join("tokens")).unwrap();
+        entries.next().unwrap().unwrap().path()
+    }
+}
+
+pub fn run<F: Future>(future: F) -> F::Output {
+    tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(future)
+}
+
+pub fn soon() -> Instant {
+    Instant::now() + Duration::from_secs(20)
+}
+
+pub fn new_key(owner: u8) -> NewKey {
+    NewKey { id: KeyId::random().unwrap(), owner: [owner; 20] }
+}
+
+pub fn create(enclave: &Enclave, key: NewKey) -> PublicKey {
+    run(enclave.create(key, soon())).unwrap()
+}
+
+/// Whether the product of the generator is the public key: a right signature of a known point.
+pub fn signs(enclave: &Enclave, id: KeyId, key: &PublicKey) -> bool {
+    run(enclave.scalar_mul(id, G1Point::generator(), soon())).unwrap() == key.g1
+}

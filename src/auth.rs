@@ -1,0 +1,12 @@
+//! Who calls and what they may do: bearer tokens, scopes, [`Caller`].
+//!
+//! Pure decisions over values: it looks nothing up and remembers nothing. Not for: storing tokens
+//! (`store`), deciding what an operation needs (`operation`), or headers and status codes (`http`).
+
+mod caller;
+mod scope;
+mod token;
+
+pub use caller::{Caller, Forbidden, Unauthenticated, authenticate};
+pub use scope::{Scope, Scopes, UnknownScope};
+pub use token::{BearerToken, Subject, TokenHash, TokenId, TokenRecord};

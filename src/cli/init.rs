@@ -1,0 +1,97 @@
+//! `avs-kms init`: makes what `serve` needs, and refuses what is there already.
+//!
+//! The store comes last: a data directory without one was not finished, and `serve` says so.
+
+use std::fs;
+use std::os::unix::fs::DirBuilderExt;
+
+use serde_json::json;
+
+use super::lock::DataLock;
+use super::open::{audit_settings, enclave_settings, with_softhsm_environment};
+use super::{Failed, Output};
+use crate::audit::AuditLog;
+use crate::config::{Configuration, TokenSelector};
+use crate::store::Store;
+
+pub(super) fn run(configuration: &Configuration, output: Output) -> Result<(), Failed> {
+    let directory = &configuration.data.directory;
+    refuse_what_exists(configuration)?;
+    with_softhsm_environment(configuration)?;
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(directory)
+        .map_err(|error| Failed::while_trying(format!("cannot make {}", directory.display()), &error))?;
+    let _lock = DataLock::acquire(&configuration.data)?.map_err(|held| held.failed(&configuration.data))?;
+
+    if let Some(conf) = &configuration.token.softhsm_conf {
+        let TokenSelector::Label(label) = &configuration.token.selector else {
+            return Err(Failed::usage("a SoftHSM token is made by label: set token.label, not token.serial"));
+        };
+        let directory = std::path::absolute(conf.parent().unwrap_or(directory))
+            .map_err(|error| Failed::while_trying("cannot name the token directory", &error))?;
+        hsm::make_softhsm_token(&hsm::SofthsmToken {
+            module: configuration.token.module.clone(),
+            directory,
+            label: label.clone(),
+            pin_file: configuration.token.pin_file.clone(),
+            lock_file: configuration.data.token_lock(),
+        })
+        .map_err(|error| Failed::while_trying("cannot make the SoftHSM token", &error))?;
+    }
+    let initialised = hsm::Enclave::initialise(&enclave_settings(configuration))
+        .map_err(|error| Failed::while_trying("cannot initialise the token", &error))?;
+    AuditLog::create(&audit_settings(configuration))
+        .map_err(|error| Failed::while_trying("cannot make the audit log", &error))?;
+    Store::create(&configuration.data.store())
+        .map_err(|error| Failed::while_trying("cannot make the store", &error))?;
+    let facts = json!({
+        "data": directory,
+        "token_label": initialised.token_label,
+        "token_serial": initialised.token_serial,
+        "kek_label": initialised.kek_label,
+        "pin_file": configuration.token.pin_file,
+    });
+    output.print(&facts, || {
+        format!(
+            "made {}: token {} (serial {}), PIN in {}, key-encryption key {}, audit log, store",
+            directory.display(),
+            initialised.token_label,
+            initialised.token_serial,
+            configuration.token.pin_file.display(),
+            initialised.kek_label,
+        )
+    });
+    Ok(())
+}
+
+fn refuse_what_exists(configuration: &Configuration) -> Result<(), Failed> {
+    let directory = &configuration.data.directory;
+    if configuration.data.store().exists() {
+        return Err(Failed::new(format!(
+            "{} is a data directory already; init never touches one",
+            directory.display()
+        )));
+    }
+    // The re-executed process meets its own empty directory; the lock file is nobody's data.
+    let entries = match fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => {
+            return Err(Failed::while_trying(format!("cannot read {}", directory.display()), &error));
+        }
+    };
+    let ours = ["lock", "lost+found"];
+    let foreign =
+        entries.filter_map(Result::ok).find(|entry| ours.iter().all(|name| entry.file_name() != *name));
+    match foreign {
+        None => Ok(()),
+        Some(entry) => Err(Failed::new(format!(
+            "{} is not empty (it has {}). If an earlier init was interrupted and no key was ever made, \
+             remove the directory and run init again",
+            directory.display(),
+            entry.file_name().to_string_lossy(),
+        ))),
+    }
+}

@@ -1,0 +1,110 @@
+//! `avs-kms keys list|show|create`.
+
+use axum::http::Method;
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use super::local::{Ask, ask};
+use super::open::Needs;
+use super::{Failed, Output};
+use crate::config::Configuration;
+use crate::key::{Eoa, KeyName};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// List keys: of one EOA, or all.
+    List {
+        /// Whose keys.
+        #[arg(long)]
+        eoa: Option<Eoa>,
+    },
+    /// Show one key with all its versions.
+    Show(Key),
+    /// Make a key, or show the one that is there.
+    Create(Key),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Key {
+    /// The owner's address.
+    #[arg(long)]
+    eoa: Eoa,
+    /// The name of the key.
+    #[arg(long, default_value = "default")]
+    name: KeyName,
+}
+
+pub(super) fn run(command: &Command, configuration: Configuration, output: Output) -> Result<(), Failed> {
+    let (method, path, body, needs) = match command {
+        Command::List { eoa: None } => (Method::GET, "/local/keys".to_owned(), None, Needs::Books),
+        Command::List { eoa: Some(eoa) } => (Method::GET, format!("/v1/keys/{eoa}"), None, Needs::Books),
+        Command::Show(Key { eoa, name }) => {
+            (Method::GET, format!("/v1/keys/{eoa}/{name}"), None, Needs::Books)
+        }
+        Command::Create(Key { eoa, name }) => {
+            let body = json!({"eoa": eoa.to_string(), "name": name.as_str()});
+            (Method::POST, "/v1/keys".to_owned(), Some(body), Needs::Token)
+        }
+    };
+    let answer = ask(configuration, Ask { method, path, body, needs })?;
+    output.print(&answer, || match command {
+        Command::List { .. } => {
+            let rows: Vec<_> = list(&answer, "keys").iter().map(row).collect();
+            if rows.is_empty() { "no keys".to_owned() } else { rows.join("\n") }
+        }
+        Command::Show(_) => {
+            let versions: Vec<_> = list(&answer, "versions").iter().map(details).collect();
+            versions.join("\n\n")
+        }
+        Command::Create(_) => {
+            let made = answer.get("created") == Some(&Value::Bool(true));
+            format!("{}\n{}", if made { "created" } else { "was there already" }, details(&answer))
+        }
+    });
+    Ok(())
+}
+
+fn list<'a>(answer: &'a Value, name: &str) -> &'a [Value] {
+    answer.get(name).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+}
+
+/// A member at a path, as people read it.
+pub(super) fn member(value: &Value, pointer: &str) -> String {
+    match value.pointer(pointer) {
+        None => "-".to_owned(),
+        Some(Value::String(text)) => text.clone(),
+        Some(other) => other.to_string(),
+    }
+}
+
+fn row(key: &Value) -> String {
+    let of = |pointer| member(key, pointer);
+    format!(
+        "{}  {:<24}  v{:<3} {:<17}  {}",
+        of("/eoa"),
+        of("/name"),
+        of("/version"),
+        of("/state"),
+        of("/created_at")
+    )
+}
+
+fn details(key: &Value) -> String {
+    let lines = [
+        ("eoa", "/eoa"),
+        ("name", "/name"),
+        ("version", "/version"),
+        ("state", "/state"),
+        ("created", "/created_at"),
+        ("operator id", "/operator_id"),
+        ("g1.x", "/g1/x"),
+        ("g1.y", "/g1/y"),
+        ("g2.x[0]", "/g2/x/0"),
+        ("g2.x[1]", "/g2/x/1"),
+        ("g2.y[0]", "/g2/y/0"),
+        ("g2.y[1]", "/g2/y/1"),
+    ];
+    let lines: Vec<_> =
+        lines.into_iter().map(|(label, pointer)| format!("{label:<12} {}", member(key, pointer))).collect();
+    lines.join("\n")
+}

@@ -1,0 +1,136 @@
+//! How a command reaches the service: the running one through its socket, else one opened in this process.
+//!
+//! Both answer the same requests through the same router, so a command is recorded like any request.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::http::{Method, Request, header};
+use axum::{Extension, Router};
+use http_body_util::BodyExt;
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use tower::ServiceExt;
+
+use super::Failed;
+use super::lock::DataLock;
+use super::open::{Needs, Opened, open, with_softhsm_environment};
+use crate::config::Configuration;
+use crate::http::{App, local_router};
+use crate::operation::Peer;
+
+/// A request of the command line.
+pub(super) struct Ask {
+    pub(super) method: Method,
+    pub(super) path: String,
+    pub(super) body: Option<Value>,
+    pub(super) needs: Needs,
+}
+
+/// Sends the request and gives the answer's JSON, or the service's own sentence.
+pub(super) fn ask(configuration: Configuration, ask: Ask) -> Result<Value, Failed> {
+    if !configuration.data.directory.exists() {
+        return Err(Failed::new(format!(
+            "there is no data directory {}; `avs-kms init` makes one",
+            configuration.data.directory.display()
+        )));
+    }
+    // The lock is taken only after the process was replaced: it would be lost with the old one.
+    if ask.needs == Needs::Token {
+        with_softhsm_environment(&configuration)?;
+    }
+    let lock = DataLock::acquire(&configuration.data)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|error| Failed::while_trying("cannot start threads", &error))?;
+    match lock {
+        Ok(_lock) => {
+            let Opened { service, unsettled } = open(&configuration, ask.needs)?;
+            runtime.block_on(in_process(configuration, service, unsettled, ask))
+        }
+        Err(held) => runtime.block_on(over_socket(&configuration, ask)).map_err(|failed| match failed {
+            Reached::Answered(failed) => failed,
+            Reached::Nobody(error) => {
+                let holder = held.failed(&configuration.data).sentence;
+                Failed::while_trying(format!("{holder}, but its socket does not answer; try again"), &*error)
+            }
+        }),
+    }
+}
+
+async fn in_process(
+    configuration: Configuration,
+    service: crate::operation::Service,
+    unsettled: Vec<crate::audit::Unsettled>,
+    ask: Ask,
+) -> Result<Value, Failed> {
+    // Only with the token at hand can it be known how an interrupted creation ended.
+    if ask.needs == Needs::Token {
+        service.recover(unsettled).await.map_err(|failure| Failed::new(failure.to_string()))?;
+    }
+    let service = Arc::new(service);
+    let app = App::new(Arc::clone(&service), configuration.server.body_timeout);
+    let router: Router = local_router(app).layer(Extension(Peer::Local));
+    let response = match router.oneshot(request(&ask)?).await {
+        Ok(response) => response,
+        Err(never) => match never {},
+    };
+    let status = response.status();
+    let bytes = response.into_body().collect().await;
+    let answer = bytes
+        .map_err(|error| Failed::while_trying("cannot read the answer", &error))
+        .and_then(|body| understood(status.is_success(), &body.to_bytes()));
+    let closing = Arc::clone(&service);
+    let closed = tokio::task::spawn_blocking(move || {
+        closing.custody().close();
+        closing.audit().clone().close()
+    });
+    match closed.await {
+        Ok(Ok(_)) => answer,
+        Ok(Err(error)) => Err(Failed::while_trying("cannot close the audit log", &error)),
+        Err(error) => Err(Failed::while_trying("cannot close the service", &error)),
+    }
+}
+
+/// Whether anybody answered.
+enum Reached {
+    Answered(Failed),
+    Nobody(Box<dyn std::error::Error + Send + Sync>),
+}
+
+async fn over_socket(configuration: &Configuration, ask: Ask) -> Result<Value, Reached> {
+    let nobody = |error: Box<dyn std::error::Error + Send + Sync>| Reached::Nobody(error);
+    let stream = tokio::net::UnixStream::connect(configuration.data.socket()).await;
+    let stream = stream.map_err(|error| nobody(error.into()))?;
+    let handshake = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
+    let (mut sender, connection) = handshake.map_err(|error| nobody(error.into()))?;
+    tokio::spawn(connection);
+    let request = request(&ask).map_err(Reached::Answered)?;
+    let response = sender.send_request(request).await.map_err(|error| nobody(error.into()))?;
+    let status = response.status();
+    let body = response.into_body().collect().await.map_err(|error| nobody(error.into()))?;
+    understood(status.is_success(), &body.to_bytes()).map_err(Reached::Answered)
+}
+
+fn request(ask: &Ask) -> Result<Request<Body>, Failed> {
+    let body = ask.body.as_ref().map(Value::to_string).unwrap_or_default();
+    Request::builder()
+        .method(ask.method.clone())
+        .uri(&ask.path)
+        .header(header::HOST, "local")
+        .header(header::CONTENT_TYPE, "application/json")
+        .body(Body::from(body))
+        .map_err(|error| Failed::while_trying("cannot make the request", &error))
+}
+
+fn understood(success: bool, body: &[u8]) -> Result<Value, Failed> {
+    let value: Value = serde_json::from_slice(body)
+        .map_err(|error| Failed::while_trying("the answer is not JSON", &error))?;
+    if success {
+        return Ok(value);
+    }
+    let text = |name: &str| value.get(name).and_then(Value::as_str).unwrap_or("?").to_owned();
+    Err(Failed::new(format!("{} ({}, {})", text("error"), text("code"), text("request_id"))))
+}

@@ -1,0 +1,100 @@
+//! From the configuration to an open service, in the order that refuses fastest.
+
+use crate::audit::{AuditLog, BootFacts, Unsettled};
+use crate::config::{Configuration, FaultCheck, TokenSelector};
+use crate::operation::{Custody, Service};
+use crate::store::Store;
+
+use super::Failed;
+
+/// Whether a command needs the token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Needs {
+    /// The store and the log alone.
+    Books,
+    /// The token, too.
+    Token,
+}
+
+/// An open service and what an earlier process left open.
+pub(super) struct Opened {
+    pub(super) service: Service,
+    pub(super) unsettled: Vec<Unsettled>,
+}
+
+/// Opens store, log and token. The data directory must be locked and the environment prepared.
+pub(super) fn open(configuration: &Configuration, needs: Needs) -> Result<Opened, Failed> {
+    let path = configuration.data.store();
+    let store = Store::open(&path).map_err(|error| {
+        let hint = if path.exists() { "" } else { " (is this a data directory? `avs-kms init` makes one)" };
+        Failed::while_trying(format!("cannot open the store {}{hint}", path.display()), &error)
+    })?;
+    let boot =
+        BootFacts { version: env!("CARGO_PKG_VERSION").to_owned(), config_digest: configuration.digest };
+    let (audit, unsettled) = AuditLog::open(audit_settings(configuration), boot).map_err(|error| {
+        let directory = configuration.audit.directory.display();
+        Failed::while_trying(format!("cannot open the audit log {directory}"), &error)
+    })?;
+    let custody = match needs {
+        Needs::Books => Custody::absent(),
+        Needs::Token => {
+            let enclave = hsm::Enclave::open(enclave_settings(configuration))
+                .map_err(|error| Failed::while_trying("cannot open the token", &error))?;
+            Custody::new(enclave)
+        }
+    };
+    let service = Service::new(store, audit, custody, configuration.server.request_deadline);
+    Ok(Opened { service, unsettled })
+}
+
+pub(super) fn audit_settings(configuration: &Configuration) -> crate::audit::Settings {
+    let audit = &configuration.audit;
+    crate::audit::Settings {
+        segment_bytes: audit.segment_bytes,
+        ..crate::audit::Settings::new(&audit.directory)
+    }
+}
+
+pub(super) fn enclave_settings(configuration: &Configuration) -> hsm::Settings {
+    let (token, enclave) = (&configuration.token, &configuration.enclave);
+    hsm::Settings {
+        module: token.module.clone(),
+        token: match &token.selector {
+            TokenSelector::Label(label) => hsm::TokenSelector::Label(label.clone()),
+            TokenSelector::Serial(serial) => hsm::TokenSelector::Serial(serial.clone()),
+        },
+        pin_file: token.pin_file.clone(),
+        lock_file: configuration.data.token_lock(),
+        sync_directory: token.softhsm_directory(),
+        workers: enclave.workers,
+        queue: enclave.queue,
+        require_secret_memory: enclave.require_secret_memory,
+        fault_check: match enclave.fault_check {
+            FaultCheck::Curve => hsm::FaultCheck::Curve,
+            FaultCheck::Linear => hsm::FaultCheck::Linear,
+        },
+        canary_interval: enclave.canary_interval,
+    }
+}
+
+/// Runs the program again with `SOFTHSM2_CONF` set, where it is not: the module reads it from the
+/// environment of its process, and replacing the process is the way to set that without `unsafe`.
+pub(super) fn with_softhsm_environment(configuration: &Configuration) -> Result<(), Failed> {
+    use std::os::unix::process::CommandExt;
+
+    const VARIABLE: &str = "SOFTHSM2_CONF";
+    let Some(path) = &configuration.token.softhsm_conf else { return Ok(()) };
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
+    if std::env::var_os(VARIABLE).is_some_and(|value| value == path.as_os_str()) {
+        return Ok(());
+    }
+    let program = std::env::current_exe()
+        .map_err(|error| Failed::while_trying("cannot find this program's file", &error))?;
+    let mut arguments = std::env::args_os();
+    let mut command = std::process::Command::new(program);
+    if let Some(name) = arguments.next() {
+        command.arg0(name);
+    }
+    let error = command.args(arguments).env(VARIABLE, path).exec();
+    Err(Failed::while_trying("cannot start this program again with SOFTHSM2_CONF set", &error))
+}

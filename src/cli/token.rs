@@ -1,0 +1,81 @@
+//! `avs-kms token issue|list|revoke`.
+
+use std::time::Duration;
+
+use axum::http::Method;
+use clap::Subcommand;
+use serde_json::{Value, json};
+
+use super::keys::member;
+use super::local::{Ask, ask};
+use super::open::Needs;
+use super::{Failed, Output};
+use crate::auth::{Scope, Subject, TokenId};
+use crate::config::Configuration;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Issue a token and print it, once.
+    Issue {
+        /// The EOA whose keys it is good for, or `*` for every EOA's.
+        #[arg(long)]
+        eoa: Subject,
+        /// What it allows; repeat for more.
+        #[arg(long = "scope", required = true, value_name = "SCOPE")]
+        scopes: Vec<Scope>,
+        /// How long it works: 12h, 30d; at most 90d.
+        #[arg(long, default_value = "30d", value_parser = time)]
+        ttl: Duration,
+    },
+    /// List tokens; their text is not kept and cannot be shown.
+    List,
+    /// Revoke a token at once.
+    Revoke {
+        /// Its id, tok_…
+        id: TokenId,
+    },
+}
+
+/// A friendly duration in which a day has 24 hours.
+fn time(text: &str) -> Result<Duration, String> {
+    let span: jiff::Span = text.parse().map_err(|error: jiff::Error| error.to_string())?;
+    let relative = jiff::SpanRelativeTo::days_are_24_hours();
+    let duration = span.to_duration(relative).map_err(|error| error.to_string())?;
+    duration.try_into().map_err(|_| "a token lives forwards in time".to_owned())
+}
+
+pub(super) fn run(command: &Command, configuration: Configuration, output: Output) -> Result<(), Failed> {
+    let (method, path, body) = match command {
+        Command::Issue { eoa, scopes, ttl } => {
+            let scopes: Vec<_> = scopes.iter().map(|scope| scope.as_str()).collect();
+            let body = json!({"eoa": eoa.to_string(), "scopes": scopes, "ttl_seconds": ttl.as_secs()});
+            (Method::POST, "/local/tokens", Some(body))
+        }
+        Command::List => (Method::GET, "/local/tokens", None),
+        Command::Revoke { id } => (Method::POST, "/local/tokens/revoke", Some(json!({"id": id.as_str()}))),
+    };
+    let answer = ask(configuration, Ask { method, path: path.to_owned(), body, needs: Needs::Books })?;
+    output.print(&answer, || match command {
+        // Alone on standard output, so that TOKEN=$(avs-kms token issue …) works.
+        Command::Issue { .. } => member(&answer, "/token"),
+        Command::List => {
+            let tokens = answer.get("tokens").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+            if tokens.is_empty() {
+                return "no tokens".to_owned();
+            }
+            tokens.iter().map(row).collect::<Vec<_>>().join("\n")
+        }
+        Command::Revoke { id } => format!("revoked {id}"),
+    });
+    Ok(())
+}
+
+fn row(token: &Value) -> String {
+    let scopes = token.get("scopes").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let scopes: Vec<_> = scopes.iter().filter_map(Value::as_str).collect();
+    let end = match token.get("revoked_at") {
+        Some(Value::String(time)) => format!("revoked {time}"),
+        _ => format!("expires {}", member(token, "/expires_at")),
+    };
+    format!("{}  {:<42}  {end}  {}", member(token, "/id"), member(token, "/eoa"), scopes.join(" "))
+}

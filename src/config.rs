@@ -1,0 +1,240 @@
+//! The settings of the program: defaults < `avs-kms.toml` < environment < flags.
+//!
+//! A leaf: it uses nothing of the crate, and modules get plain values from it, never the whole. Unknown
+//! settings are refused and every mistake is reported at once. No setting is a secret: secrets go by path.
+
+mod reader;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use thiserror::Error;
+
+use reader::Reader;
+
+/// Every setting, valid.
+#[derive(Debug)]
+pub struct Configuration {
+    /// `[server]`
+    pub server: Server,
+    /// `[data]`
+    pub data: Data,
+    /// `[token]`
+    pub token: Token,
+    /// `[enclave]`
+    pub enclave: Enclave,
+    /// `[audit]`
+    pub audit: Audit,
+    /// `[log]`
+    pub log: Log,
+    /// SHA-256 of every setting and its value, for the audit log.
+    pub digest: [u8; 32],
+}
+
+/// `[server]`: the HTTP listener.
+#[derive(Debug)]
+pub struct Server {
+    /// Where to listen. Plain HTTP: loopback only.
+    pub listen: SocketAddr,
+    /// Every request is answered within this time.
+    pub request_deadline: Duration,
+    /// The header of a request must be complete within this time; idle connections end after it.
+    pub header_timeout: Duration,
+    /// The body of a request must be complete within this time.
+    pub body_timeout: Duration,
+    /// Beyond so many connections no further one is accepted until one ends.
+    pub max_connections: usize,
+    /// How long a shutdown waits for requests that are under way.
+    pub shutdown_grace: Duration,
+}
+
+/// `[data]`: the one directory that must survive.
+#[derive(Debug)]
+pub struct Data {
+    /// The directory.
+    pub directory: PathBuf,
+}
+
+impl Data {
+    /// The database of the store.
+    pub fn store(&self) -> PathBuf {
+        self.directory.join("store.sqlite")
+    }
+
+    /// Who holds the directory: one process at a time.
+    pub fn lock(&self) -> PathBuf {
+        self.directory.join("lock")
+    }
+
+    /// The lock of the token, held by the enclave.
+    pub fn token_lock(&self) -> PathBuf {
+        self.directory.join("token.lock")
+    }
+
+    /// The socket on which the running service takes the machine's own operator's commands.
+    pub fn socket(&self) -> PathBuf {
+        self.directory.join("admin.sock")
+    }
+}
+
+/// `[token]`: the PKCS#11 slot.
+#[derive(Debug)]
+pub struct Token {
+    /// The vendor's library.
+    pub module: PathBuf,
+    /// Which token.
+    pub selector: TokenSelector,
+    /// The file with the user PIN, 0600 or stricter.
+    pub pin_file: PathBuf,
+    /// SoftHSM's own configuration; none for other modules.
+    pub softhsm_conf: Option<PathBuf>,
+}
+
+impl Token {
+    /// Where SoftHSM keeps its tokens: `tokens` beside its configuration.
+    pub fn softhsm_directory(&self) -> Option<PathBuf> {
+        self.softhsm_conf.as_deref().and_then(Path::parent).map(|directory| directory.join("tokens"))
+    }
+}
+
+/// How the token is found: never by slot number, which changes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TokenSelector {
+    /// By label.
+    Label(String),
+    /// By serial number.
+    Serial(String),
+}
+
+/// `[enclave]`: the workers.
+#[derive(Debug)]
+pub struct Enclave {
+    /// Worker threads.
+    pub workers: usize,
+    /// Requests that may wait for a worker.
+    pub queue: usize,
+    /// Refuse to start without `memfd_secret`.
+    pub require_secret_memory: bool,
+    /// How results are checked before release.
+    pub fault_check: FaultCheck,
+    /// How often the canary record is multiplied with.
+    pub canary_interval: Duration,
+}
+
+/// How the result of a multiplication is checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FaultCheck {
+    /// The result is on the curve.
+    Curve,
+    /// The result is consistent with the public key, too: about twice the time.
+    Linear,
+}
+
+/// `[audit]`: the log.
+#[derive(Debug)]
+pub struct Audit {
+    /// The directory of the segments.
+    pub directory: PathBuf,
+    /// The size of a segment.
+    pub segment_bytes: u64,
+}
+
+/// `[log]`: what goes to standard error.
+#[derive(Debug)]
+pub struct Log {
+    /// For people or for programs.
+    pub format: LogFormat,
+    /// A `tracing` filter, such as `info` or `avs_kms=debug`.
+    pub level: String,
+}
+
+/// The form of a log line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// One JSON object a line.
+    Json,
+    /// Text.
+    Text,
+}
+
+/// Every mistake in the settings, one a line.
+#[derive(Debug, Error)]
+#[error("the configuration has {} mistake(s):\n  {}", .0.len(), .0.join("\n  "))]
+pub struct Mistakes(Vec<String>);
+
+/// The file that is read if it is there and none is named.
+pub const DEFAULT_FILE: &str = "avs-kms.toml";
+
+/// Reads the settings. `overrides` come from flags: the name of a setting and its value.
+///
+/// # Errors
+/// All mistakes at once, each with the setting, the value and where it came from.
+pub fn load(file: Option<&Path>, overrides: &[(&str, String)]) -> Result<Configuration, Mistakes> {
+    let mut reader = Reader::new(file, overrides).map_err(|mistake| Mistakes(vec![mistake]))?;
+    let directory: PathBuf = reader.path("data.directory", Path::new("./var"));
+    let below = |name: &str| directory.join(name);
+
+    let server = Server {
+        listen: reader.value("server.listen", "127.0.0.1:8254", "an address and port such as 127.0.0.1:8254"),
+        request_deadline: reader.duration("server.request_deadline", "10s"),
+        header_timeout: reader.duration("server.header_timeout", "5s"),
+        body_timeout: reader.duration("server.body_timeout", "5s"),
+        max_connections: reader.number("server.max_connections", 512, 1..=65_536),
+        shutdown_grace: reader.duration("server.shutdown_grace", "20s"),
+    };
+    if !server.listen.ip().is_loopback() {
+        reader.mistake("server.listen", "plain HTTP is served on a loopback address only");
+    }
+    let module = reader.path("token.module", Path::new("/usr/lib/softhsm/libsofthsm2.so"));
+    let serial = reader.text("token.serial", "");
+    let label = reader.text("token.label", if serial.is_empty() { "avs-kms" } else { "" });
+    let selector = match (label.is_empty(), serial.is_empty()) {
+        (false, true) => TokenSelector::Label(label),
+        (_, false) if label.is_empty() => TokenSelector::Serial(serial),
+        _ => {
+            reader.mistake("token.label", "exactly one of token.label and token.serial names the token");
+            TokenSelector::Label(label)
+        }
+    };
+    let softhsm = module.file_name().is_some_and(|name| name.to_string_lossy().contains("softhsm"));
+    let softhsm_default = if softhsm { below("token/softhsm2.conf") } else { PathBuf::new() };
+    let softhsm_conf = reader.path("token.softhsm_conf", &softhsm_default);
+    let token = Token {
+        module,
+        selector,
+        pin_file: reader.path("token.pin_file", &below("pin")),
+        softhsm_conf: (!softhsm_conf.as_os_str().is_empty()).then_some(softhsm_conf),
+    };
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let enclave = Enclave {
+        workers: match reader.number("enclave.workers", 0, 0..=1024) {
+            0 => cores,
+            workers => workers,
+        },
+        queue: reader.number("enclave.queue", 1024, 1..=1_048_576),
+        require_secret_memory: reader.value("enclave.require_secret_memory", "false", "true or false"),
+        fault_check: reader.choice(
+            "enclave.fault_check",
+            "linear",
+            &[("linear", FaultCheck::Linear), ("curve", FaultCheck::Curve)],
+        ),
+        canary_interval: reader.duration("enclave.canary_interval", "5s"),
+    };
+    let audit = Audit {
+        directory: reader.path("audit.directory", &below("audit")),
+        segment_bytes: reader.number("audit.segment_bytes", 64 << 20, 1 << 20..=4 << 30),
+    };
+    let log = Log {
+        format: reader.choice("log.format", "text", &[("text", LogFormat::Text), ("json", LogFormat::Json)]),
+        level: reader.text("log.level", "info"),
+    };
+    if log.level.parse::<tracing_subscriber::EnvFilter>().is_err() {
+        reader.mistake("log.level", "not a level or filter such as info or avs_kms=debug");
+    }
+    let digest = reader.finish().map_err(Mistakes)?;
+    Ok(Configuration { server, data: Data { directory }, token, enclave, audit, log, digest })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,89 @@
+#![allow(clippy::unwrap_used, reason = "a failing test should panic")]
+
+use super::*;
+
+fn from_text(text: &str) -> Result<Configuration, Mistakes> {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("avs-kms.toml");
+    std::fs::write(&file, text).unwrap();
+    load(Some(&file), &[])
+}
+
+#[test]
+fn an_empty_file_gives_the_documented_defaults() {
+    let configuration = from_text("").unwrap();
+    assert_eq!(configuration.server.listen.to_string(), "127.0.0.1:8254");
+    assert_eq!(configuration.data.directory, Path::new("./var"));
+    assert_eq!(configuration.token.selector, TokenSelector::Label("avs-kms".into()));
+    assert_eq!(configuration.token.pin_file, Path::new("./var/pin"));
+    assert_eq!(configuration.token.softhsm_conf.as_deref(), Some(Path::new("./var/token/softhsm2.conf")));
+    assert_eq!(configuration.audit.directory, Path::new("./var/audit"));
+    assert_eq!(configuration.enclave.fault_check, FaultCheck::Linear);
+    assert!(configuration.enclave.workers >= 1);
+}
+
+#[test]
+fn the_example_file_says_what_is_the_default() {
+    let example = load(Some(Path::new("avs-kms.example.toml")), &[]).unwrap();
+    assert_eq!(example.digest, from_text("").unwrap().digest);
+}
+
+#[test]
+fn a_flag_beats_the_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("c.toml");
+    std::fs::write(&file, "[server]\nlisten = \"127.0.0.1:1\"\n[data]\ndirectory = \"/a\"").unwrap();
+    let flags = [("server.listen", "127.0.0.1:2".to_owned())];
+    let configuration = load(Some(&file), &flags).unwrap();
+    assert_eq!(configuration.server.listen.port(), 2);
+    assert_eq!(configuration.data.directory, Path::new("/a"));
+    assert_ne!(configuration.digest, load(Some(&file), &[]).unwrap().digest);
+}
+
+#[test]
+fn every_mistake_is_reported_at_once_with_its_setting() {
+    let mistakes = from_text(
+        "[server]\nlisten = \"nowhere\"\nrequest_deadline = \"0s\"\nmax_connections = 0\ntypo = 1\n\
+         [enclave]\nfault_check = \"none\"\nqueue = -1\n[log]\nformat = [1]\n[colour]\nred = true\n\
+         [token]\nlabel = \"a\"\nserial = \"b\"",
+    )
+    .unwrap_err()
+    .to_string();
+    for key in [
+        "server.listen",
+        "server.request_deadline",
+        "server.max_connections",
+        "server.typo",
+        "enclave.fault_check",
+        "enclave.queue",
+        "log.format",
+        "colour.red",
+        "token.label",
+    ] {
+        assert!(mistakes.contains(&format!("  {key}: ")), "{key} is not in:\n{mistakes}");
+    }
+}
+
+#[test]
+fn plain_http_beyond_loopback_is_refused() {
+    let mistakes = from_text("[server]\nlisten = \"0.0.0.0:8254\"").unwrap_err().to_string();
+    assert!(mistakes.contains("loopback"), "{mistakes}");
+}
+
+#[test]
+fn a_named_file_must_exist_and_be_toml() {
+    assert!(load(Some(Path::new("/nowhere/avs-kms.toml")), &[]).is_err());
+    assert!(from_text("listen = ").is_err());
+}
+
+#[test]
+fn a_token_can_be_named_by_serial_alone() {
+    let configuration = from_text("[token]\nserial = \"1f\"").unwrap();
+    assert_eq!(configuration.token.selector, TokenSelector::Serial("1f".into()));
+}
+
+#[test]
+fn another_vendors_module_has_no_softhsm_configuration() {
+    let configuration = from_text("[token]\nmodule = \"/opt/vendor/libpkcs11.so\"").unwrap();
+    assert_eq!(configuration.token.softhsm_conf, None);
+}

@@ -1,0 +1,82 @@
+//! The extractor that every call with a caller starts with: it authenticates, or the call never begins.
+
+use std::time::Instant;
+
+use axum::extract::{FromRequestParts, Request};
+use axum::http::header;
+use axum::http::request::Parts;
+use jiff::Timestamp;
+
+use super::body::Members;
+use super::{App, Deadline};
+use crate::auth::{Caller, Unauthenticated, authenticate};
+use crate::operation::{Asked, Context, Failure, Peer, Service};
+
+/// A recognised caller and what serves the call.
+pub(super) struct Call {
+    app: App,
+    context: Context,
+    deadline: Instant,
+}
+
+impl FromRequestParts<App> for Call {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Failure> {
+        let missing = || Failure::internal("a request came past the middleware");
+        let context = parts.extensions.get::<Context>().cloned().ok_or_else(missing)?;
+        let Deadline(deadline) = *parts.extensions.get::<Deadline>().ok_or_else(missing)?;
+        let caller = match context.peer() {
+            Peer::Local => Caller::local(),
+            Peer::Tcp(_) => {
+                let mut headers = parts.headers.get_all(header::AUTHORIZATION).iter();
+                let header = headers.next().map(|value| value.to_str().unwrap_or_default());
+                // Two headers: which one another reader would believe is anybody's guess.
+                if headers.next().is_some() {
+                    return Err(Unauthenticated::Malformed.into());
+                }
+                authenticate(header, Timestamp::now(), |hash| app.service.store().token(hash))?
+            }
+        };
+        Ok(Self { app: app.clone(), context: context.recognised(caller), deadline })
+    }
+}
+
+impl Call {
+    pub(super) fn service(&self) -> &Service {
+        &self.app.service
+    }
+
+    pub(super) const fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
+    pub(super) const fn context(&self) -> &Context {
+        &self.context
+    }
+
+    /// Reads and parses the body; a refusal is recorded under the caller's name.
+    pub(super) async fn parse<T>(
+        &self,
+        operation: &'static str,
+        request: Request,
+        parse: impl FnOnce(&mut Members) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let parsed = async {
+            let mut members = Members::read(request, self.app.body_timeout).await?;
+            let parsed = parse(&mut members)?;
+            members.finish()?;
+            Ok(parsed)
+        };
+        self.checked(operation, parsed.await)
+    }
+
+    /// Records a refusal under the caller's name.
+    pub(super) fn checked<T>(
+        &self,
+        operation: &'static str,
+        result: Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        result.map_err(|failure| self.service().refuse(operation, &self.context, Asked::default(), failure))
+    }
+}

@@ -1,0 +1,98 @@
+//! The one table from codes to status codes, and the one form of an error answer.
+
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+use super::answer::json;
+use crate::operation::{Code, Failure};
+use crate::request::RequestId;
+
+/// api.md, Codes.
+const fn status(code: Code) -> StatusCode {
+    match code {
+        Code::CoordinateOutOfRange
+        | Code::EmptyContractRead
+        | Code::InvalidAddress
+        | Code::InvalidHex
+        | Code::InvalidRequest
+        | Code::PointAtInfinity
+        | Code::PointNotOnCurve => StatusCode::BAD_REQUEST,
+        Code::TokenExpired | Code::Unauthenticated => StatusCode::UNAUTHORIZED,
+        Code::Forbidden => StatusCode::FORBIDDEN,
+        Code::NotFound | Code::UnknownKey | Code::UnknownVersion => StatusCode::NOT_FOUND,
+        Code::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+        Code::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        Code::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        Code::KeyDestroyed | Code::KeyDisabled | Code::KeyRetired => StatusCode::CONFLICT,
+        Code::AuditUnavailable | Code::Overloaded | Code::ShuttingDown | Code::TokenUnavailable => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
+        Code::DeadlineExceeded => StatusCode::GATEWAY_TIMEOUT,
+        Code::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+#[derive(Serialize)]
+struct ErrorBody<'a> {
+    error: &'a str,
+    code: &'static str,
+    request_id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    field: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after_ms: Option<u64>,
+}
+
+/// A failure on its way to [`answer`], which alone knows the request id.
+#[derive(Clone)]
+struct Carried(std::sync::Arc<std::sync::Mutex<Option<Failure>>>);
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        let mut response = status(self.code()).into_response();
+        let carried = Carried(std::sync::Arc::new(std::sync::Mutex::new(Some(self))));
+        response.extensions_mut().insert(carried);
+        response
+    }
+}
+
+/// Takes the failure out of a response that carries one.
+#[expect(clippy::result_large_err, reason = "moved once per failed request")]
+pub(super) fn failure_in(mut response: Response) -> Result<Response, Failure> {
+    let carried = response.extensions_mut().remove::<Carried>();
+    let failure = carried.and_then(|Carried(slot)| slot.lock().ok().and_then(|mut failure| failure.take()));
+    failure.map_or(Ok(response), Err)
+}
+
+/// The answer to a failed request; the cause goes to the log, under the same request id.
+pub(super) fn answer(failure: &Failure, request: RequestId) -> Response {
+    let status = status(failure.code());
+    match failure.cause() {
+        Some(cause) if status.is_server_error() => {
+            tracing::error!(code = failure.code().slug(), cause, "{}", failure.sentence());
+        }
+        Some(cause) => tracing::info!(code = failure.code().slug(), cause, "{}", failure.sentence()),
+        None => tracing::info!(code = failure.code().slug(), "{}", failure.sentence()),
+    }
+    let body = ErrorBody {
+        error: failure.sentence(),
+        code: failure.code().slug(),
+        request_id: request.to_string(),
+        field: failure.field(),
+        retry_after_ms: failure.retry().map(|wait| wait.as_millis().try_into().unwrap_or(u64::MAX)),
+    };
+    let mut response = json(status, &body);
+    if status == StatusCode::UNAUTHORIZED {
+        response
+            .headers_mut()
+            .insert(axum::http::header::WWW_AUTHENTICATE, axum::http::HeaderValue::from_static("Bearer"));
+    }
+    if let Some(wait) = failure.retry() {
+        let seconds = wait.as_millis().div_ceil(1_000).max(1).to_string();
+        if let Ok(value) = seconds.parse() {
+            response.headers_mut().insert(axum::http::header::RETRY_AFTER, value);
+        }
+    }
+    response
+}

@@ -1,0 +1,97 @@
+//! The forms of values in requests: forgiving in form, strict in meaning (api.md, Rules).
+
+use hsm::{G1Point, PointError};
+use serde_json::Value;
+
+use super::body::{Members, invalid};
+use crate::key::{AddressError, Eoa, KeyName, Version, VersionSelector};
+use crate::operation::{Code, Failure};
+
+pub(super) fn text(value: Value) -> Result<String, Failure> {
+    match value {
+        Value::String(text) => Ok(text),
+        Value::Array(_) | Value::Bool(_) | Value::Null | Value::Number(_) | Value::Object(_) => {
+            Err(invalid("a text is expected here"))
+        }
+    }
+}
+
+pub(super) fn address(text: &str) -> Result<Eoa, Failure> {
+    text.parse().map_err(|error: AddressError| Failure::new(Code::InvalidAddress, error.to_string()))
+}
+
+pub(super) fn eoa(value: Value) -> Result<Eoa, Failure> {
+    address(&text(value)?)
+}
+
+pub(super) fn name(value: Value) -> Result<KeyName, Failure> {
+    text(value)?.parse().map_err(|error: crate::key::NameError| invalid(error.to_string()))
+}
+
+pub(super) fn curve(value: Value) -> Result<(), Failure> {
+    if text(value)? == "bn254" { Ok(()) } else { Err(invalid("the one curve here is bn254")) }
+}
+
+/// A number from 1, `"current"` or `"next"`.
+pub(super) fn version(value: Value) -> Result<VersionSelector, Failure> {
+    let number = value.as_u64().and_then(|number| u32::try_from(number).ok()).and_then(Version::new);
+    match (number, value.as_str()) {
+        (Some(number), _) => Ok(VersionSelector::Number(number)),
+        (None, Some("current")) => Ok(VersionSelector::Current),
+        (None, Some("next")) => Ok(VersionSelector::Next),
+        (None, _) => Err(invalid("a version is a number from 1, \"current\" or \"next\"")),
+    }
+}
+
+/// `{"x", "y"}` in either letter case, or one text of 64 bytes.
+pub(super) fn g1_point(value: Value) -> Result<G1Point, Failure> {
+    if let Value::String(text) = &value {
+        return G1Point::from_bytes(&bytes(text)?).map_err(point_failure);
+    }
+    let mut members = Members::of("hash.", value)
+        .ok_or_else(|| invalid("a point is {\"x\": \"0x…\", \"y\": \"0x…\"} or 64 bytes of hex"))?;
+    let mut coordinate = |lower, upper| match members.take(upper) {
+        None => members.required(lower, field_element),
+        Some(_) if members.take(lower).is_some() => {
+            Err(invalid(format!("the point has both {lower} and {upper}")))
+        }
+        Some(value) => field_element(value).map_err(|failure| failure.at(format!("hash.{upper}"))),
+    };
+    let x = coordinate("x", "X")?;
+    let y = coordinate("y", "Y")?;
+    members.finish()?;
+    G1Point::from_coordinates(&x, &y).map_err(point_failure)
+}
+
+fn field_element(value: Value) -> Result<[u8; 32], Failure> {
+    match value {
+        Value::String(text) => bytes(&text),
+        Value::Array(_) | Value::Bool(_) | Value::Null | Value::Number(_) | Value::Object(_) => {
+            Err(invalid("a coordinate is a text of 0x and 64 hex digits, never a number"))
+        }
+    }
+}
+
+/// Exactly `N` bytes of hex, `0x` optional.
+fn bytes<const N: usize>(text: &str) -> Result<[u8; N], Failure> {
+    let digits = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")).unwrap_or(text);
+    if digits.is_empty() || digits.eq_ignore_ascii_case("0x") {
+        let sentence = "the value is empty: the contract read that it comes from gave nothing \
+                        (wrong address, wrong chain or no such function)";
+        return Err(Failure::new(Code::EmptyContractRead, sentence));
+    }
+    let mut bytes = [0; N];
+    hex::decode_to_slice(digits, &mut bytes).map_err(|_| {
+        Failure::new(Code::InvalidHex, format!("expected {} hex digits, with or without 0x", 2 * N))
+    })?;
+    Ok(bytes)
+}
+
+fn point_failure(error: PointError) -> Failure {
+    let code = match error {
+        PointError::CoordinateOutOfRange => Code::CoordinateOutOfRange,
+        PointError::Infinity => Code::PointAtInfinity,
+        PointError::NotInSubgroup | PointError::NotOnCurve => Code::PointNotOnCurve,
+    };
+    Failure::new(code, error.to_string())
+}

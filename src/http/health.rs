@@ -1,0 +1,47 @@
+//! `/healthz`, `/readyz`, `/version`: open to everybody.
+
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde_json::json as object;
+
+use super::App;
+use super::answer::json;
+use crate::operation::{Code, Failure};
+
+/// The process answers.
+pub(super) async fn healthz() -> Response {
+    json(StatusCode::OK, &object!({"status": "ok"}))
+}
+
+/// The program and its version.
+pub(super) async fn version() -> Response {
+    json(StatusCode::OK, &object!({"name": "avs-kms", "version": env!("CARGO_PKG_VERSION"), "api": "v1"}))
+}
+
+/// Token logged in, canary multiplied with recently, audit log writable.
+pub(super) async fn readyz(State(app): State<App>) -> Result<Response, Failure> {
+    let soon = Duration::from_secs(1);
+    if !app.service.audit().is_writable() {
+        let failure = Failure::new(Code::AuditUnavailable, "the audit log cannot be written");
+        return Err(failure.retry_after(soon));
+    }
+    let health = app.service.custody().health();
+    let ready = health.filter(crate::operation::Custody::is_ready);
+    let Some(health) = ready else {
+        return Err(Failure::new(Code::TokenUnavailable, "the token cannot be used").retry_after(soon));
+    };
+    let head = app.service.audit().head();
+    Ok(json(
+        StatusCode::OK,
+        &object!({
+            "status": "ready",
+            "keys": health.keys,
+            "workers": health.workers,
+            "queue_depth": health.queue_depth,
+            "audit": {"log": head.log.to_string(), "size": head.size},
+        }),
+    ))
+}

@@ -1,0 +1,76 @@
+//! From an operation somebody asks for to one that somebody may do.
+
+use super::{Asked, Code, Context, Failure, Service};
+use crate::auth::{Caller, Scope, Unauthenticated};
+use crate::key::{Eoa, KeyName};
+
+/// An operation on the keys of an EOA, and what it takes.
+pub trait Operation {
+    /// Its name in the audit log.
+    const NAME: &'static str;
+    /// The scope that it needs.
+    const SCOPE: Scope;
+    /// Whose keys it touches.
+    fn owner(&self) -> Eoa;
+    /// Which of them, if one.
+    fn key_name(&self) -> Option<&KeyName>;
+}
+
+/// An operation that its caller may do. Made only by [`Service::authorise`]; consumed by the next step.
+#[derive(Debug)]
+pub struct Allowed<Op> {
+    context: Context,
+    operation: Op,
+}
+
+impl<Op> Allowed<Op> {
+    pub(super) const fn context(&self) -> &Context {
+        &self.context
+    }
+
+    pub(super) const fn operation(&self) -> &Op {
+        &self.operation
+    }
+
+    pub(super) fn into_parts(self) -> (Context, Op) {
+        (self.context, self.operation)
+    }
+}
+
+impl Service {
+    /// Whether the caller is the machine's own operator. A refusal is recorded.
+    pub(super) fn local_only(
+        &self,
+        operation: &'static str,
+        context: &Context,
+        sentence: &'static str,
+    ) -> Result<(), Failure> {
+        if context.caller().is_some_and(Caller::is_local) {
+            return Ok(());
+        }
+        Err(self.refuse(operation, context, Asked::default(), Failure::new(Code::Forbidden, sentence)))
+    }
+
+    /// Decides by caller and request alone, before anything is looked up, so that a refusal says nothing
+    /// about which keys exist. The refusal is recorded.
+    pub(super) fn authorise<Op: Operation>(
+        &self,
+        context: Context,
+        operation: Op,
+    ) -> Result<Allowed<Op>, Failure> {
+        let verdict = match context.caller() {
+            None => Err(Failure::from(Unauthenticated::Missing)),
+            Some(caller) => caller.may(Op::SCOPE, &operation.owner()).map_err(Failure::from),
+        };
+        match verdict {
+            Ok(()) => Ok(Allowed { context, operation }),
+            Err(failure) => {
+                let owner = operation.owner();
+                let asked = operation
+                    .key_name()
+                    .map_or_else(|| Asked::keys_of(owner), |name| Asked::key(owner, name));
+                Err(self.refuse(Op::NAME, &context, asked, failure))
+            }
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! Who asks, under which request id, from where.
+
+use std::net::SocketAddr;
+
+use crate::audit::{Actor, ActorKind};
+use crate::auth::Caller;
+use crate::request::RequestId;
+
+/// The other end of the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Peer {
+    /// The machine's own operator, on the socket in the data directory or in this very process.
+    Local,
+    /// A client over TCP.
+    Tcp(SocketAddr),
+}
+
+/// The facts about one request that every operation needs.
+#[derive(Clone, Debug)]
+pub struct Context {
+    request: RequestId,
+    peer: Peer,
+    /// `None` as long as nobody was recognised.
+    caller: Option<Caller>,
+}
+
+impl Context {
+    /// The context of a request whose caller is not known (yet).
+    pub const fn anonymous(request: RequestId, peer: Peer) -> Self {
+        Self { request, peer, caller: None }
+    }
+
+    /// The same request, with its caller recognised.
+    pub fn recognised(self, caller: Caller) -> Self {
+        Self { caller: Some(caller), ..self }
+    }
+
+    /// The request id.
+    pub const fn request(&self) -> RequestId {
+        self.request
+    }
+
+    /// The other end of the connection.
+    pub const fn peer(&self) -> Peer {
+        self.peer
+    }
+
+    /// The caller, if recognised.
+    pub const fn caller(&self) -> Option<&Caller> {
+        self.caller.as_ref()
+    }
+
+    /// The words of the audit log for all this.
+    pub(super) fn actor(&self) -> Actor {
+        let kind = match &self.caller {
+            None => ActorKind::Anonymous,
+            Some(caller) if caller.is_local() => ActorKind::Local,
+            Some(_) => ActorKind::Token,
+        };
+        Actor {
+            kind,
+            eoa: self.caller.as_ref().and_then(Caller::eoa),
+            token_id: self.caller.as_ref().and_then(Caller::token_id).map(ToString::to_string),
+            address: match self.peer {
+                Peer::Local => None,
+                Peer::Tcp(address) => Some(address),
+            },
+        }
+    }
+}

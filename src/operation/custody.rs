@@ -1,0 +1,112 @@
+//! The one owner of the enclave. Whoever wants a key made or used brings a durable audit record of it.
+//!
+//! Not for: deciding who may; nothing else in the service may name `hsm::Enclave` (`tests/layers.rs`).
+
+use std::time::Instant;
+
+use hsm::{Enclave, EnclaveError, G1Point, Health, KeyId, NewKey, PublicKey, TokenState};
+
+use super::scalar_mul::Ready;
+use crate::audit::{Recordable, Recorded, Settlement};
+use crate::store::KeyVersion;
+
+/// The enclave behind its door.
+#[derive(Debug)]
+pub struct Custody {
+    enclave: Option<Enclave>,
+}
+
+/// A creation that can be recorded and carried out.
+pub(super) trait Creation: Recordable {
+    fn new_key(&self) -> NewKey;
+}
+
+impl Custody {
+    /// Takes the enclave; from here on it is reached through records only.
+    pub const fn new(enclave: Enclave) -> Self {
+        Self { enclave: Some(enclave) }
+    }
+
+    /// No enclave: for commands that need the store and the log alone.
+    pub const fn absent() -> Self {
+        Self { enclave: None }
+    }
+
+    fn enclave(&self) -> Result<&Enclave, EnclaveError> {
+        self.enclave.as_ref().ok_or(EnclaveError::ShuttingDown)
+    }
+
+    /// Multiplies the recorded point with the recorded key, once: the record is consumed.
+    pub async fn multiply(
+        &self,
+        recorded: Recorded<Ready>,
+        deadline: Instant,
+    ) -> (Result<G1Point, EnclaveError>, Ready, Settlement) {
+        let (ready, settlement) = recorded.consume();
+        let result = match self.confirmed(ready.version()) {
+            Ok(enclave) => enclave.scalar_mul(ready.version().id, ready.point(), deadline).await,
+            Err(error) => Err(error),
+        };
+        (result, ready, settlement)
+    }
+
+    /// Makes the recorded key.
+    pub(super) async fn create<C: Creation>(
+        &self,
+        recorded: Recorded<C>,
+        deadline: Instant,
+    ) -> (Result<PublicKey, EnclaveError>, C, Settlement) {
+        let (creation, settlement) = recorded.consume();
+        let result = match self.enclave() {
+            Ok(enclave) => enclave.create(creation.new_key(), deadline).await,
+            Err(error) => Err(error),
+        };
+        (result, creation, settlement)
+    }
+
+    /// The enclave, if the token's own authenticated record says the same of this version as the store:
+    /// a store that was tampered with cannot lend one owner's key to another.
+    fn confirmed(&self, version: &KeyVersion) -> Result<&Enclave, EnclaveError> {
+        let enclave = self.enclave()?;
+        if self.holds(version) { Ok(enclave) } else { Err(EnclaveError::UnknownKey) }
+    }
+
+    /// Whether the token has a record of this version with the same owner and public key.
+    pub fn holds(&self, version: &KeyVersion) -> bool {
+        let entry = self.enclave.as_ref().and_then(|enclave| enclave.key(version.id));
+        entry.is_some_and(|entry| {
+            entry.owner == *version.eoa.as_bytes() && entry.public_key == version.public_key
+        })
+    }
+
+    /// What the token's record of an id says, if there is one.
+    pub fn public_key(&self, id: KeyId) -> Option<PublicKey> {
+        self.enclave.as_ref().and_then(|enclave| enclave.public_key(id))
+    }
+
+    /// Ids of all records in the token.
+    pub fn ids(&self) -> Vec<KeyId> {
+        let entries = self.enclave.as_ref().map(Enclave::keys).unwrap_or_default();
+        entries.into_iter().map(|entry| entry.id).collect()
+    }
+
+    /// Whether the token serves and its canary was right when last multiplied with.
+    pub fn is_ready(health: &Health) -> bool {
+        matches!(health.token, TokenState::Ready)
+            && health.logged_in
+            && health.workers > 0
+            && health.canary.as_ref().is_some_and(|canary| canary.passed)
+    }
+
+    /// The enclave's state, if there is one.
+    pub fn health(&self) -> Option<Health> {
+        self.enclave.as_ref().map(Enclave::health)
+    }
+
+    /// Finishes what is queued and logs out.
+    pub fn close(&self) {
+        if let Some(enclave) = &self.enclave {
+            enclave.clone().close();
+        }
+    }
+}

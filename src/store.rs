@@ -1,0 +1,134 @@
+//! What must survive and is not secret: which keys exist in which state, and the hashes of tokens.
+//!
+//! One SQLite file (WAL, `synchronous=FULL`: a commit that returned survives a power cut) with an index in
+//! memory in front, so that signing never reads the database. Not for: scalars or their ciphertexts (the
+//! token has them), history (the audit log has it), or decisions (`key`, `auth`).
+
+mod keys;
+mod tokens;
+
+use std::fs::File;
+use std::io::ErrorKind;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
+
+use rusqlite::{Connection, OpenFlags};
+use thiserror::Error;
+
+pub use keys::{KeyVersion, NoSuchVersion, Reservation};
+
+/// The store: every method may be called from any thread; writes take some milliseconds.
+#[derive(Debug)]
+pub struct Store {
+    /// Writers take this first, then the index: the index never shows what is not committed.
+    connection: Mutex<Connection>,
+    keys: RwLock<keys::Index>,
+    tokens: RwLock<tokens::Index>,
+}
+
+/// Why the store did not do something.
+#[derive(Debug, Error)]
+pub enum StoreError {
+    /// The file holds something that this program never writes.
+    #[error("the store holds a row that makes no sense: {0}")]
+    Corrupt(String),
+    /// `init` over an existing store.
+    #[error("there is a store already")]
+    Exists,
+    /// The file could not be made.
+    #[error("the file of the store could not be made")]
+    File(#[source] std::io::Error),
+    /// The file was written by another version of this program.
+    #[error("the store has schema version {found}, this program knows version {known}")]
+    Schema {
+        /// The version in the file.
+        found: i64,
+        /// The version of this program.
+        known: i64,
+    },
+    /// SQLite said no.
+    #[error("the store could not be read or written")]
+    Sqlite(#[from] rusqlite::Error),
+}
+
+const SCHEMA_VERSION: i64 = 1;
+
+/// A version without points is reserved: its creation was begun and not finished.
+const SCHEMA: &str = "
+    CREATE TABLE key_version (
+        id BLOB PRIMARY KEY CHECK (length(id) = 16),
+        eoa BLOB NOT NULL CHECK (length(eoa) = 20),
+        name TEXT NOT NULL,
+        version INTEGER NOT NULL CHECK (version > 0),
+        state TEXT NOT NULL,
+        g1 BLOB CHECK (length(g1) = 64),
+        g2 BLOB CHECK (length(g2) = 128),
+        created_at INTEGER NOT NULL,
+        UNIQUE (eoa, name, version),
+        CHECK ((g1 IS NULL) = (g2 IS NULL))
+    ) STRICT;
+    CREATE UNIQUE INDEX one_active_version ON key_version (eoa, name) WHERE state = 'active';
+    CREATE TABLE token (
+        id TEXT PRIMARY KEY,
+        hash BLOB NOT NULL UNIQUE CHECK (length(hash) = 32),
+        subject TEXT NOT NULL,
+        scopes TEXT NOT NULL,
+        created_at INTEGER NOT NULL,
+        expires_at INTEGER NOT NULL,
+        revoked_at INTEGER
+    ) STRICT;
+";
+
+impl Store {
+    /// Makes an empty store.
+    ///
+    /// # Errors
+    /// When the file exists or cannot be written.
+    pub fn create(path: &Path) -> Result<(), StoreError> {
+        // SQLite gives its journal files the mode of the database: 0600 from the first byte.
+        match File::options().write(true).create_new(true).mode(0o600).open(path) {
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => return Err(StoreError::Exists),
+            Err(error) => return Err(StoreError::File(error)),
+        }
+        let mut connection = connect(path)?;
+        let transaction = connection.transaction()?;
+        transaction.execute_batch(SCHEMA)?;
+        transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+        Ok(transaction.commit()?)
+    }
+
+    /// Opens an existing store and reads it into memory.
+    ///
+    /// # Errors
+    /// When the file is missing, damaged or of another schema.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        let connection = connect(path)?;
+        let found = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+        if found != SCHEMA_VERSION {
+            return Err(StoreError::Schema { found, known: SCHEMA_VERSION });
+        }
+        let verdict: String = connection.pragma_query_value(None, "quick_check", |row| row.get(0))?;
+        if verdict != "ok" {
+            return Err(StoreError::Corrupt(verdict));
+        }
+        let keys = RwLock::new(keys::Index::load(&connection)?);
+        let tokens = RwLock::new(tokens::Index::load(&connection)?);
+        Ok(Self { connection: Mutex::new(connection), keys, tokens })
+    }
+
+    /// A panic while the lock was held left SQLite's own transaction rolled back: going on is safe.
+    fn connection(&self) -> MutexGuard<'_, Connection> {
+        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn connect(path: &Path) -> Result<Connection, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "trusted_schema", false)?;
+    Ok(connection)
+}

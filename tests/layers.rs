@@ -1,0 +1,69 @@
+//! The order of the service's modules, low to high, one way only (`src/lib.rs` has the map).
+//!
+//! Reads what each file under `src/` names and fails on an upward reference, with file and line. Not for: the
+//! boundary of the enclave crate itself, which `Cargo.toml` and `deny.toml` keep.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)] // a failed unwrap is a failed test
+
+#[path = "layers/checker.rs"]
+mod checker;
+#[path = "layers/paths.rs"]
+mod paths;
+#[path = "layers/rules.rs"]
+mod rules;
+
+use std::path::{Path, PathBuf};
+
+#[test]
+fn no_module_uses_what_stands_above_it() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut offences = Vec::new();
+    for file in rust_files(&src) {
+        let name = file.strip_prefix(&src).unwrap().to_str().unwrap().to_owned();
+        let text = std::fs::read_to_string(&file).unwrap();
+        offences.extend(rules::check(&name, &text).iter().map(|offence| format!("src/{name}:{offence}")));
+    }
+    assert!(offences.is_empty(), "{} offence(s):\n{}", offences.len(), offences.join("\n"));
+}
+
+#[test]
+fn the_map_in_lib_rs_lists_the_modules_in_this_order() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let map = std::fs::read_to_string(src.join("lib.rs")).unwrap();
+    let listed: Vec<&str> = map
+        .lines()
+        .filter_map(|line| line.strip_prefix("//! - [`"))
+        .filter_map(|line| line.split_once('`'))
+        .map(|(name, _)| name)
+        .filter(|name| *name != "config") // a leaf: it has no place in the order
+        .collect();
+    let ranks: Vec<usize> = listed
+        .iter()
+        .map(|name| rules::rank(name).unwrap_or_else(|| panic!("the order does not know {name}")))
+        .collect();
+    assert!(ranks.is_sorted(), "lib.rs lists {listed:?}, the order is {:?}", rules::ORDER);
+
+    for module in rust_files(&src).iter().filter(|file| file.parent() == Some(src.as_path())) {
+        let name = module.file_stem().unwrap().to_str().unwrap();
+        if !["lib", "main", "cli", "config"].contains(&name) {
+            assert!(listed.contains(&name), "the map in lib.rs leaves out {name}");
+        }
+    }
+}
+
+/// Every `.rs` file below `directory`, in a stable order; a walk that finds no crate root is a broken walk.
+fn rust_files(directory: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut open = vec![directory.to_owned()];
+    while let Some(next) = open.pop() {
+        for entry in std::fs::read_dir(&next).unwrap().map(Result::unwrap) {
+            match entry.path() {
+                path if path.is_dir() => open.push(path),
+                path if path.extension().is_some_and(|e| e == "rs") => found.push(path),
+                _ => {}
+            }
+        }
+    }
+    found.sort();
+    assert!(found.contains(&directory.join("lib.rs")), "no lib.rs below {}", directory.display());
+    found
+}

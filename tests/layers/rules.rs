@@ -1,0 +1,131 @@
+//! What may use what. A new module finds its place here first.
+
+use crate::paths::{Kind, Token, named, tokens};
+
+/// Lowest first; modules on one line do not use each other. `hsm` stands below all, `cli` and `main` above all.
+pub(crate) const ORDER: &[&[&str]] = &[
+    &["request"],
+    &["eigenlayer"],
+    &["key"],
+    &["auth"],
+    &["store", "audit"],
+    &["operation"],
+    &["rotation"],
+    &["http"],
+];
+
+/// What any module may name of `hsm`: ids and public points. The rest is the way to a key and belongs to custody.
+const PUBLIC_VALUES: &[&str] = &["G1Point", "G2Point", "KeyId", "KeyIdError", "PointError", "PublicKey"];
+
+/// What operations ask of custody and are told by it: plain values too, but of no use to the other modules.
+const ASKED_AND_TOLD: &[&str] = &["EnclaveError", "NewKey"];
+
+/// The one owner of the enclave handle.
+const CUSTODY: &str = "operation/custody.rs";
+
+/// The crates that only `hsm` may name.
+const TOKEN_CRATES: [&str; 2] = ["cryptoki", "cryptoki_sys"];
+
+/// Macros that talk to a terminal.
+const PRINTING: [&str; 5] = ["dbg", "eprint", "eprintln", "print", "println"];
+
+/// Place of a module in the order; none where it is not known.
+pub(crate) fn rank(module: &str) -> Option<usize> {
+    match module {
+        "cli" | "lib" | "main" => Some(ORDER.len()),
+        _ => ORDER.iter().position(|level| level.contains(&module)),
+    }
+}
+
+/// Offences of the file `name` (relative to `src/`), each as `line: what`.
+pub(crate) fn check(name: &str, source: &str) -> Vec<String> {
+    let file = File::new(name);
+    let tokens = tokens(source);
+    let mut offences = Vec::new();
+    if file.module != "config" && rank(file.module).is_none() {
+        offences.push((1, format!("the order does not know the module {}", file.module)));
+    }
+    for name in named(&tokens, &file.path) {
+        let words: Vec<&str> = name.path.iter().map(String::as_str).collect();
+        let refusal = match words.as_slice() {
+            ["hsm", rest @ ..] => file.refuses_hsm(rest.first().copied()),
+            ["crate", rest @ ..] => file.refuses_module(rest.first().copied()),
+            _ => None,
+        };
+        offences.extend(refusal.map(|why| (name.line, format!("{}: {why}", name.path.join("::")))));
+    }
+    offences.extend(file.loose_words(&tokens));
+    offences.sort();
+    offences.dedup();
+    offences.into_iter().map(|(line, what)| format!("{line}: {what}")).collect()
+}
+
+/// Where a source file stands.
+struct File<'a> {
+    name: &'a str,
+    module: &'a str,
+    path: Vec<&'a str>,
+}
+
+impl<'a> File<'a> {
+    fn new(name: &'a str) -> Self {
+        let stem = name.strip_suffix(".rs").expect("a Rust file");
+        let module = stem.split('/').next().unwrap_or(stem);
+        let path = if ["lib", "main"].contains(&stem) { Vec::new() } else { stem.split('/').collect() };
+        Self { name, module, path }
+    }
+
+    fn is_command_line(&self) -> bool {
+        self.module == "cli"
+    }
+
+    /// Why this file may not name `word` of `hsm`; none where it may.
+    fn refuses_hsm(&self, word: Option<&str>) -> Option<String> {
+        if self.module == "config" {
+            return Some("config is a leaf".to_owned());
+        }
+        let named = |list: &[&str]| word.is_some_and(|word| list.contains(&word));
+        let custody = self.is_command_line() || self.name == CUSTODY;
+        if custody || named(PUBLIC_VALUES) || (self.module == "operation" && named(ASKED_AND_TOLD)) {
+            return None;
+        }
+        Some(format!("only {CUSTODY} and cli name more of hsm than ids, public points and their errors"))
+    }
+
+    /// Why this file may not name the module `other` of this crate; none where it may.
+    fn refuses_module(&self, other: Option<&str>) -> Option<String> {
+        let top = rank(self.module) == Some(ORDER.len());
+        match other {
+            Some(other) if other == self.module => None,
+            _ if self.module == "config" => Some("config is a leaf".to_owned()),
+            Some("config") => (!top).then(|| "only cli and main read the configuration".to_owned()),
+            None | Some("*") => (!top).then(|| "the crate's root hides which module is used".to_owned()),
+            Some(other) => match (rank(self.module), rank(other)) {
+                (_, None) if !top => Some(format!("the order does not know the module {other}")),
+                (Some(mine), Some(theirs)) if mine < theirs => {
+                    Some(format!("{other} stands above {}", self.module))
+                }
+                (Some(mine), Some(theirs)) if mine == theirs && !top => {
+                    Some(format!("{other} stands beside {}", self.module))
+                }
+                _ => None,
+            },
+        }
+    }
+
+    /// Words that are refused wherever they stand, path or not.
+    fn loose_words(&self, tokens: &[Token]) -> Vec<(usize, String)> {
+        let mut offences = Vec::new();
+        for (at, token) in tokens.iter().enumerate() {
+            let Kind::Word(word) = &token.kind else { continue };
+            let called = tokens.get(at + 1).is_some_and(|next| next.kind == Kind::Mark('!'));
+            if TOKEN_CRATES.contains(&word.as_str()) {
+                offences.push((token.line, format!("{word}: only the crate hsm speaks PKCS#11")));
+            }
+            if called && PRINTING.contains(&word.as_str()) && !self.is_command_line() {
+                offences.push((token.line, format!("{word}!: only cli talks to a terminal")));
+            }
+        }
+        offences
+    }
+}

@@ -1,0 +1,7 @@
+//! A `Recorded` cannot be made by hand: only the audit log mints one, when the intent is durable.
+
+fn forge(ready: avs_kms::operation::Ready) -> avs_kms::audit::Recorded<avs_kms::operation::Ready> {
+    avs_kms::audit::Recorded { subject: ready }
+}
+
+fn main() {}

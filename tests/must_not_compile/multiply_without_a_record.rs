@@ -1,0 +1,7 @@
+//! An operation that was allowed but not recorded does not reach the enclave.
+
+async fn multiply(custody: &avs_kms::operation::Custody, ready: avs_kms::operation::Ready) {
+    let _ = custody.multiply(ready, std::time::Instant::now()).await;
+}
+
+fn main() {}

@@ -1,0 +1,19 @@
+//! Whole-program tests: the real binary, a real SoftHSM token of its own for each test, port 0.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a failing test should panic"
+)]
+
+mod access;
+mod bad_input;
+mod client;
+mod commands;
+mod keys;
+mod life;
+mod set_up;
+mod signing;
+mod support;

@@ -1,0 +1,211 @@
+//! An installation in a directory of its own, the service over it, and a client that shows every byte.
+
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::client::{self, Answer, request};
+
+pub(crate) const MODULE: &str = "/usr/lib/softhsm/libsofthsm2.so";
+
+/// Addresses of nobody in particular, in EIP-55 form.
+pub(crate) const EOA: &str = "0x70997970C51812dc3A010C7d01b50e0d17dc79C8";
+pub(crate) const OTHER_EOA: &str = "0x3C44CdDdB6a900fa2b585dd299e03d12FA4293BC";
+
+/// A data directory that `avs-kms init` made.
+pub(crate) struct Installation {
+    directory: TempDir,
+}
+
+impl Installation {
+    pub(crate) fn new() -> Self {
+        let installation = Self::empty();
+        let output = installation.run(&["init"]);
+        assert!(output.status.success(), "init failed: {}", text(&output.stderr));
+        installation
+    }
+
+    /// A place where nothing was made yet.
+    pub(crate) fn empty() -> Self {
+        assert!(Path::new(MODULE).exists(), "SoftHSM is missing: apt-get install --yes softhsm2");
+        Self { directory: tempfile::tempdir().unwrap() }
+    }
+
+    pub(crate) fn data(&self) -> PathBuf {
+        self.directory.path().join("var")
+    }
+
+    /// The program with this installation's data directory; small segments, so that each test writes little.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_avs-kms"));
+        command
+            .args(arguments)
+            .current_dir(self.directory.path())
+            .env_remove("SOFTHSM2_CONF")
+            .env("AVS_KMS__DATA__DIRECTORY", self.data())
+            .env("AVS_KMS__AUDIT__SEGMENT_BYTES", "1048576")
+            .env("AVS_KMS__ENCLAVE__WORKERS", "2")
+            .stdin(Stdio::null());
+        command
+    }
+
+    pub(crate) fn run(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+
+    /// Runs a command that must work, and gives its standard output.
+    pub(crate) fn must(&self, arguments: &[&str]) -> String {
+        let output = self.run(arguments);
+        assert!(output.status.success(), "{arguments:?} failed: {}", text(&output.stderr));
+        text(&output.stdout).trim_end().to_owned()
+    }
+
+    /// A token for every scope of this EOA.
+    pub(crate) fn token(&self, eoa: &str) -> String {
+        self.token_with(eoa, &["keys:read", "keys:create", "sign:point", "sign:digest", "sign:typed"], "1h")
+    }
+
+    pub(crate) fn token_with(&self, eoa: &str, scopes: &[&str], ttl: &str) -> String {
+        let mut arguments = vec!["token", "issue", "--eoa", eoa, "--ttl", ttl];
+        for scope in scopes {
+            arguments.extend(["--scope", scope]);
+        }
+        self.must(&arguments)
+    }
+
+    pub(crate) fn serve(&self) -> Running {
+        self.serve_with(|_| {})
+    }
+
+    /// Starts the service and waits until it says where it listens.
+    pub(crate) fn serve_with(&self, change: impl FnOnce(&mut Command)) -> Running {
+        let mut command = self.command(&["serve", "--listen", "127.0.0.1:0"]);
+        command.stdout(Stdio::null()).stderr(Stdio::piped());
+        change(&mut command);
+        let mut child = command.spawn().unwrap();
+        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let (send, receive) = mpsc::channel();
+        std::thread::spawn(move || lines.map_while(Result::ok).for_each(|line| drop(send.send(line))));
+        let mut log = Vec::new();
+        let deadline = Instant::now() + Duration::from_secs(60);
+        loop {
+            let wait = deadline.saturating_duration_since(Instant::now());
+            match receive.recv_timeout(wait) {
+                Ok(line) => {
+                    let address =
+                        line.split("listening on http://").nth(1).map(|rest| rest.trim().parse().unwrap());
+                    log.push(line);
+                    if let Some(address) = address {
+                        return Running { child, address, log: receive };
+                    }
+                }
+                Err(error) => {
+                    let _ = child.kill();
+                    panic!("the service did not start ({error}):\n{}", log.join("\n"));
+                }
+            }
+        }
+    }
+
+    /// The records of the audit log, oldest first.
+    pub(crate) fn records(&self) -> Vec<Value> {
+        let lines = self.must(&["audit", "tail", "-n", "100000"]);
+        lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    pub(crate) fn records_of(&self, operation: &str) -> Vec<Value> {
+        let mut records = self.records();
+        records.retain(|record| record["op"] == operation);
+        records
+    }
+}
+
+/// The service, running.
+pub(crate) struct Running {
+    child: Child,
+    pub(crate) address: SocketAddr,
+    log: mpsc::Receiver<String>,
+}
+
+impl Running {
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// SIGKILL: no goodbye.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// SIGTERM; gives the exit code.
+    pub(crate) fn stop(mut self) -> Option<i32> {
+        kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
+        self.child.wait().unwrap().code()
+    }
+
+    /// What the service has said since it listens.
+    pub(crate) fn log(&self) -> String {
+        let lines: Vec<_> = self.log.try_iter().collect();
+        lines.join("\n")
+    }
+
+    pub(crate) fn get(&self, path: &str, token: Option<&str>) -> Answer {
+        self.send(&request("GET", path, token, None))
+    }
+
+    pub(crate) fn post(&self, path: &str, token: Option<&str>, body: &Value) -> Answer {
+        self.send(&request("POST", path, token, Some(&body.to_string())))
+    }
+
+    /// Sends bytes as they are and reads the whole answer.
+    pub(crate) fn send(&self, bytes: &[u8]) -> Answer {
+        client::send(self.address, bytes).expect("no answer")
+    }
+
+    pub(crate) fn create(&self, token: &str, eoa: &str, name: &str) -> Value {
+        let answer = self.post("/v1/keys", Some(token), &json!({"eoa": eoa, "name": name}));
+        assert!(matches!(answer.status, 200 | 201), "{answer:?}");
+        answer.body
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+pub(crate) fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+pub(crate) fn bytes<const N: usize>(value: &Value) -> [u8; N] {
+    let text = value.as_str().unwrap().strip_prefix("0x").unwrap();
+    let mut bytes = [0; N];
+    hex::decode_to_slice(text, &mut bytes).unwrap();
+    bytes
+}
+
+pub(crate) fn g1(value: &Value) -> hsm::G1Point {
+    hsm::G1Point::from_coordinates(&bytes(&value["x"]), &bytes(&value["y"])).unwrap()
+}
+
+pub(crate) fn g2(value: &Value) -> hsm::G2Point {
+    let (x, y) = (&value["x"], &value["y"]);
+    let x = [bytes(&x[0]), bytes(&x[1])];
+    let y = [bytes(&y[0]), bytes(&y[1])];
+    hsm::G2Point::from_coordinates([&x[0], &x[1]], [&y[0], &y[1]]).unwrap()
+}
+
+pub(crate) fn point(point: &hsm::G1Point) -> Value {
+    json!({"x": format!("0x{}", hex::encode(point.x())), "y": format!("0x{}", hex::encode(point.y()))})
+}
