@@ -37,7 +37,6 @@ pub trait Recordable {
 }
 
 /// Proof that the intent of this operation is durable. Minted by [`AuditLog::record`] only, never cloned.
-#[derive(Debug)]
 #[must_use = "an operation that was recorded must be carried out or settled"]
 pub struct Recorded<T> {
     subject: T,
@@ -45,7 +44,6 @@ pub struct Recorded<T> {
 }
 
 /// The operation comes back: it was not recorded and must not be carried out.
-#[derive(Debug)]
 pub struct Refused<T> {
     /// What was to be recorded.
     pub subject: T,
@@ -239,6 +237,19 @@ impl Settlement {
 impl Drop for Settlement {
     fn drop(&mut self) {
         self.push(&Outcome { code: "abandoned", signature_hash: None, micros: 0, detail: None }, None);
+    }
+}
+
+// By hand, so that operations need no `Debug`.
+impl<T> std::fmt::Debug for Recorded<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Recorded").field("receipt", &self.receipt()).finish_non_exhaustive()
+    }
+}
+
+impl<T> std::fmt::Debug for Refused<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Refused").field("error", &self.error).finish_non_exhaustive()
     }
 }
 

@@ -61,3 +61,45 @@ impl Frontier {
         from_right.fold(last, |right, left| node_hash(left, &right))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failing test should panic")]
+
+    use ct_merkle::mem_backed_tree::MemoryBackedTree;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn roots_are_those_of_two_independent_implementations(
+            leaves in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 1..70),
+        ) {
+            let mut frontier = Frontier::default();
+            let mut tree: MemoryBackedTree<Sha256, Vec<u8>> = MemoryBackedTree::new();
+            let mut stored: Vec<tlog_tiles::Hash> = Vec::new();
+            for (index, leaf) in leaves.into_iter().enumerate() {
+                frontier.push(leaf_hash(&leaf));
+                let hashes = tlog_tiles::stored_hashes(index as u64, &leaf, &Stored(&stored)).unwrap();
+                stored.extend(hashes);
+                tree.push(leaf);
+                let root = frontier.root();
+                let expected: Hash = (*tree.root().as_bytes()).into();
+                prop_assert_eq!(root, expected);
+                let other = tlog_tiles::tree_hash(index as u64 + 1, &Stored(&stored)).unwrap();
+                prop_assert_eq!(root, other.0);
+                let again = Frontier::from_parts(frontier.size(), frontier.roots().to_vec()).unwrap();
+                prop_assert_eq!(again.root(), root);
+            }
+        }
+    }
+
+    struct Stored<'a>(&'a [tlog_tiles::Hash]);
+
+    impl tlog_tiles::HashReader for Stored<'_> {
+        fn read_hashes(&self, indexes: &[u64]) -> Result<Vec<tlog_tiles::Hash>, tlog_tiles::Error> {
+            Ok(indexes.iter().map(|&index| *self.0.get(index as usize).unwrap()).collect())
+        }
+    }
+}

@@ -3,18 +3,20 @@
 //! Decides what is taken in and what is refused; a stranger cannot fill it. Not for: files (`appender`), what a
 //! record says (`record`).
 
-use std::collections::{HashMap, VecDeque};
-use std::net::SocketAddr;
+mod entry;
+mod strangers;
+
+use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use super::log::Settlement;
-use super::record::{ActorKind, Event, Stamp, aggregate_body, event_body, lost_body};
-use super::settings::{AuditError, Receipt, Settings};
-use crate::key::Eoa;
-use crate::request::RequestId;
+pub(crate) use entry::{Entry, IntentAck, Labels, NoteAck, Role};
+use strangers::Strangers;
+
+use super::record::{ActorKind, Event, Stamp, event_body, lost_body};
+use super::settings::{AuditError, Settings};
 
 /// The most bytes of a body; with the longest prefix a record stays under 4 KiB.
 pub(crate) const MAX_BODY_BYTES: usize = super::record::MAX_RECORD_BYTES - 256;
@@ -23,35 +25,9 @@ pub(crate) const MAX_BODY_BYTES: usize = super::record::MAX_RECORD_BYTES - 256;
 pub(crate) const BATCH_RECORDS: usize = 1024;
 const BATCH_BYTES: u64 = 1 << 20;
 
-/// Answers the one who waits for a durable note.
-pub(crate) type NoteAck = oneshot::Sender<Result<Receipt, AuditError>>;
-/// Answers the one who waits for a durable intent. An answer that nobody takes settles the intent as abandoned.
-pub(crate) type IntentAck = oneshot::Sender<Result<Settlement, AuditError>>;
-
-/// What an outcome repeats of its intent.
-#[derive(Clone, Debug)]
-pub(crate) struct Labels {
-    pub(crate) operation: &'static str,
-    pub(crate) request: RequestId,
-    pub(crate) eoa: Option<Eoa>,
-}
-
-/// What a record is to the log, and who waits for it.
-pub(crate) enum Role {
-    /// Opens an operation.
-    Intent { ack: IntentAck, labels: Labels },
-    /// Ends the operation of that intent.
-    Outcome { of: u64, ack: Option<NoteAck> },
-    /// Stands alone.
-    Note { ack: Option<NoteAck> },
-}
-
-/// A record that waits for its place.
-pub(crate) struct Entry {
-    pub(crate) body: Vec<u8>,
-    pub(crate) stamp: Stamp,
-    pub(crate) role: Role,
-}
+/// How long a record that nobody waits for may wait for company: it rides along with the next one that somebody
+/// waits for, so that outcomes cost no sync of their own.
+const LINGER: Duration = Duration::from_millis(10);
 
 /// What the writer finds.
 pub(crate) enum Taken {
@@ -75,26 +51,16 @@ pub(crate) struct Queue {
 #[derive(Default)]
 struct State {
     entries: VecDeque<Entry>,
+    /// How many of them somebody waits for.
+    urgent: usize,
+    /// Since when the first of them waits for company.
+    lingering: Option<Instant>,
     /// Why nothing can be written now.
     latched: Option<Arc<str>>,
     closed: bool,
     /// Events that found no room.
     lost: u64,
     strangers: Strangers,
-}
-
-/// Refusals of strangers in the current second.
-#[derive(Default)]
-struct Strangers {
-    since: Option<Instant>,
-    written: u32,
-    counted: HashMap<(&'static str, &'static str), Counted>,
-}
-
-struct Counted {
-    count: u64,
-    since: u64,
-    addresses: [Option<SocketAddr>; 2],
 }
 
 impl Queue {
@@ -185,8 +151,16 @@ impl Queue {
 
     /// Takes an event in. A stranger's refusals beyond the rate become a count that is written once a second.
     pub(crate) fn push_event(&self, event: &Event) {
-        if event.actor.kind == ActorKind::Anonymous && event.code != "ok" && self.count_stranger(event) {
-            return;
+        if event.actor.kind == ActorKind::Anonymous && event.code != "ok" {
+            let mut state = self.state();
+            let due = state.strangers.due();
+            if state.strangers.count(event, self.refusals_per_second) {
+                // The writer must look at the clock, to write the count when its second is over.
+                if due.is_none() {
+                    self.wake.notify_one();
+                }
+                return;
+            }
         }
         let body = match event_body(event) {
             body if body.len() <= MAX_BODY_BYTES => body,
@@ -195,43 +169,13 @@ impl Queue {
         self.push_note(body, None);
     }
 
-    /// Whether the event was only counted.
-    fn count_stranger(&self, event: &Event) -> bool {
-        let mut state = self.state();
-        let strangers = &mut state.strangers;
-        let now = Instant::now();
-        if strangers.since.is_none_or(|since| now.duration_since(since) >= Duration::from_secs(1)) {
-            if !strangers.counted.is_empty() {
-                self.wake.notify_one();
-            } else {
-                strangers.since = Some(now);
-                strangers.written = 0;
-            }
-        }
-        if strangers.written < self.refusals_per_second && strangers.counted.is_empty() {
-            strangers.written += 1;
-            return false;
-        }
-        let address = event.actor.address;
-        let counted = strangers.counted.entry((event.operation, event.code)).or_insert_with(|| Counted {
-            count: 0,
-            since: Stamp::now().wall_ns,
-            addresses: [address; 2],
-        });
-        counted.count = counted.count.saturating_add(1);
-        let [_, last] = &mut counted.addresses;
-        *last = address;
-        // The writer must wake within a second to write the count, even when nothing else comes.
-        if counted.count == 1 {
-            self.wake.notify_one();
-        }
-        true
-    }
-
     fn admit(&self, state: &mut State, body: Vec<u8>, role: Role) {
+        let urgent = role.is_urgent();
         // Stamped under the lock: times then never run backwards from one sequence number to the next.
         state.entries.push_back(Entry { body, stamp: Stamp::now(), role });
-        if state.entries.len() == 1 {
+        state.urgent += usize::from(urgent);
+        // The writer sleeps when nothing is urgent: woken to write, or to look at the clock from the first note on.
+        if (urgent && state.urgent == 1) || state.entries.len() == 1 || state.entries.len() == BATCH_RECORDS {
             self.wake.notify_one();
         }
     }
@@ -241,21 +185,25 @@ impl Queue {
         let deadline = Instant::now() + patience;
         let mut state = self.state();
         loop {
-            state.flush_strangers();
-            state.flush_lost();
-            if !state.entries.is_empty() {
-                return Taken::Batch(state.batch(self.batch_bytes));
-            }
-            if state.closed {
+            state.flush_counted();
+            if state.entries.is_empty() && state.closed {
                 return Taken::Closed;
             }
             let now = Instant::now();
-            if now >= deadline {
+            let mut until = deadline;
+            if !state.entries.is_empty() {
+                let due = *state.lingering.get_or_insert(now) + LINGER;
+                if state.urgent > 0 || state.closed || now >= due || state.entries.len() >= BATCH_RECORDS {
+                    return Taken::Batch(state.batch(self.batch_bytes));
+                }
+                until = until.min(due);
+            } else if now >= deadline {
                 return Taken::Idle;
             }
-            let second = Duration::from_secs(1);
-            let nap =
-                if state.strangers.counted.is_empty() { deadline - now } else { second.min(deadline - now) };
+            if let Some(due) = state.strangers.due() {
+                until = until.min(due);
+            }
+            let nap = until.saturating_duration_since(now);
             state = self.wake.wait_timeout(state, nap).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
@@ -266,6 +214,8 @@ impl Queue {
         let mut state = self.state();
         state.latched = Some(cause.clone());
         let waiting = std::mem::take(&mut state.entries);
+        // Whoever waited is told below.
+        state.urgent = 0;
         for mut entry in failed.into_iter().chain(waiting) {
             match &mut entry.role {
                 Role::Intent { .. } => {
@@ -302,6 +252,7 @@ impl Queue {
         state.closed = true;
         // Dropped outside the lock: a dropped answer may come back to this queue.
         let entries = std::mem::take(&mut state.entries);
+        state.urgent = 0;
         drop(state);
         drop(entries);
     }
@@ -332,27 +283,19 @@ impl State {
             bytes <= most_bytes
         };
         let count = self.entries.iter().take(BATCH_RECORDS).take_while(fits).count().max(1);
-        self.entries.drain(..count).collect()
+        let batch: Vec<_> = self.entries.drain(..count).collect();
+        self.urgent -= batch.iter().filter(|entry| entry.role.is_urgent()).count();
+        self.lingering = None;
+        batch
     }
 
-    fn flush_strangers(&mut self) {
-        let strangers = &mut self.strangers;
-        if strangers.counted.is_empty()
-            || (!self.closed && strangers.since.is_some_and(|since| since.elapsed() < Duration::from_secs(1)))
-        {
-            return;
-        }
-        strangers.since = Some(Instant::now());
-        strangers.written = 0;
-        for ((operation, code), Counted { count, since, addresses }) in strangers.counted.drain() {
-            let body = aggregate_body(operation, code, count, since, addresses);
-            self.entries.push_back(Entry { body, stamp: Stamp::now(), role: Role::Note { ack: None } });
-        }
-    }
-
-    fn flush_lost(&mut self) {
-        if self.lost > 0 && self.latched.is_none() {
-            let body = lost_body(std::mem::take(&mut self.lost));
+    /// Queues what was only counted so far.
+    fn flush_counted(&mut self) {
+        let lost = match self.lost {
+            1.. if self.latched.is_none() => Some(lost_body(std::mem::take(&mut self.lost))),
+            _ => None,
+        };
+        for body in self.strangers.flush(self.closed).into_iter().chain(lost) {
             self.entries.push_back(Entry { body, stamp: Stamp::now(), role: Role::Note { ack: None } });
         }
     }

@@ -183,3 +183,6 @@ pub struct Event {
     /// `ok` or a code of api.md.
     pub code: &'static str,
 }
+
+#[cfg(test)]
+mod tests;

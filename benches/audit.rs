@@ -1,0 +1,179 @@
+//! The appender alone: how its waiting compares with one bare `fdatasync` of the same disk, how many records become
+//! durable per second, and how fast a log is verified. Everything in one run, because only ratios travel.
+//!
+//! `cargo bench --bench audit [-- SECONDS_PER_STEP]`
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::cast_precision_loss,
+    reason = "a bench prints, and should stop at the first surprise"
+)]
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use avs_kms::audit::{
+    Actor, AuditLog, BootFacts, Event, Input, Intent, KeyRef, Outcome, Recordable, Settings, verify,
+};
+use avs_kms::key::{Eoa, Version};
+use avs_kms::request::RequestId;
+
+struct Multiply;
+
+fn key(eoa: Eoa) -> Option<KeyRef> {
+    Some(KeyRef {
+        eoa,
+        name: "default".parse().unwrap(),
+        version: Version::new(1),
+        id: Some("00112233445566778899aabbccddeeff".to_owned()),
+        public_key_hash: Some([3; 32]),
+    })
+}
+
+impl Recordable for Multiply {
+    fn intent(&self) -> Intent {
+        let eoa = Eoa::new([7; 20]);
+        Intent {
+            operation: "scalar_mul",
+            actor: Actor::token(Some(eoa), "tok_0123456789", None),
+            request: RequestId::new([5; 16]),
+            key: key(eoa),
+            input: Some(Input::Point([9; 64])),
+        }
+    }
+}
+
+fn event() -> Event {
+    let Intent { operation, actor, request, key, input } = Multiply.intent();
+    Event { operation, actor, request: Some(request), key, input, code: "ok" }
+}
+
+struct Times(Vec<Duration>);
+
+impl Times {
+    fn micros(&mut self, share: f64) -> f64 {
+        self.0.sort_unstable();
+        let index = ((self.0.len() - 1) as f64 * share) as usize;
+        self.0[index].as_nanos() as f64 / 1000.0
+    }
+
+    fn show(&mut self, what: &str) -> f64 {
+        let (p50, p99) = (self.micros(0.5), self.micros(0.99));
+        println!("{what:<58} p50 {p50:>8.0} us   p99 {p99:>8.0} us   n {}", self.0.len());
+        p50
+    }
+}
+
+/// One sector in place and `fdatasync`, as the log does it.
+fn bare(directory: &Path, time: Duration) -> Times {
+    let file = File::create_new(directory.join("bare")).unwrap();
+    file.write_all_at(&vec![0; 64 << 20], 0).unwrap();
+    file.sync_all().unwrap();
+    let (begun, mut times, mut offset) = (Instant::now(), Vec::new(), 0);
+    while begun.elapsed() < time && offset < 64 << 20 {
+        let one = Instant::now();
+        file.write_all_at(&[1; 1024], offset).unwrap();
+        file.sync_data().unwrap();
+        times.push(one.elapsed());
+        offset += 1024;
+    }
+    Times(times)
+}
+
+fn open(directory: &Path, name: &str) -> AuditLog {
+    let settings = Settings { queue: 1 << 16, ..Settings::new(directory.join(name)) };
+    AuditLog::create(&settings).unwrap();
+    let boot = BootFacts { version: "bench".to_owned(), config_digest: [0; 32] };
+    AuditLog::open(settings, boot).unwrap().0
+}
+
+/// As a client with one connection does: wait for the intent, work 100 us, hand the outcome in, ask again.
+fn one_waiter(runtime: &tokio::runtime::Runtime, directory: &Path, time: Duration) -> Times {
+    let log = open(directory, "one");
+    let times = runtime.block_on(async {
+        let (begun, mut times) = (Instant::now(), Vec::new());
+        while begun.elapsed() < time {
+            let one = Instant::now();
+            let recorded = log.record(Multiply).await.unwrap();
+            times.push(one.elapsed());
+            let work = Instant::now();
+            while work.elapsed() < Duration::from_micros(100) {
+                std::hint::spin_loop();
+            }
+            recorded.consume().1.settle(Outcome::ok(100));
+        }
+        times
+    });
+    log.close().unwrap();
+    Times(times)
+}
+
+/// Processor time of the whole process: what still means something on a busy machine.
+fn cpu() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    Duration::new(time.tv_sec.try_into().unwrap(), time.tv_nsec.try_into().unwrap())
+}
+
+fn throughput(
+    runtime: &tokio::runtime::Runtime,
+    directory: &Path,
+    waiters: u64,
+    time: Duration,
+) -> (f64, f64) {
+    let log = open(directory, &format!("waiters-{waiters}"));
+    let count = Arc::new(AtomicU64::new(0));
+    let (begun, cpu_before) = (Instant::now(), cpu());
+    runtime.block_on(async {
+        let tasks: Vec<_> = (0..waiters)
+            .map(|_| {
+                let (log, count, event) = (log.clone(), count.clone(), event());
+                tokio::spawn(async move {
+                    while begun.elapsed() < time {
+                        log.note_durable(event.clone()).await.unwrap();
+                        count.fetch_add(1, Ordering::Relaxed);
+                    }
+                })
+            })
+            .collect();
+        for task in tasks {
+            task.await.unwrap();
+        }
+    });
+    let count = count.load(Ordering::Relaxed) as f64;
+    let (rate, cost) = (count / begun.elapsed().as_secs_f64(), (cpu() - cpu_before).as_secs_f64() / count);
+    log.close().unwrap();
+    (rate, cost * 1e6)
+}
+
+fn main() {
+    let seconds = std::env::args().skip(1).find_map(|word| word.parse().ok()).unwrap_or(2.0);
+    let time = Duration::from_secs_f64(seconds);
+    let root = tempfile::tempdir_in(".").unwrap();
+    let directory = root.path();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+
+    let before = bare(directory, time).show("one write and fdatasync, bare");
+    let one = one_waiter(&runtime, directory, time).show("one intent durable, one waiter");
+    println!("{:<58} {:.2} (aim 1.5 at most)\n", "  ratio of the medians", one / before);
+    for waiters in [1, 16, 64, 256] {
+        let (rate, cost) = throughput(&runtime, directory, waiters, time);
+        println!(
+            "{waiters:>4} waiters: {rate:>10.0} durable records/s   {cost:>8.2} us of processor time each"
+        );
+    }
+    let (begun, cpu_before) = (Instant::now(), cpu());
+    let report = verify(&directory.join("waiters-256")).unwrap();
+    let records = report.records as f64;
+    let (rate, cpu_rate) =
+        (records / begun.elapsed().as_secs_f64(), records / (cpu() - cpu_before).as_secs_f64());
+    assert!(report.is_good(), "{report:?}");
+    println!(
+        "\nverification: {records} records, {rate:.0} records/s, {cpu_rate:.0} per second of processor time (aim 1,000,000)"
+    );
+}

@@ -1,0 +1,49 @@
+//! What waits in the queue.
+
+use tokio::sync::oneshot;
+
+use crate::audit::log::Settlement;
+use crate::audit::record::Stamp;
+use crate::audit::settings::{AuditError, Receipt};
+use crate::key::Eoa;
+use crate::request::RequestId;
+
+/// Answers the one who waits for a durable note.
+pub(crate) type NoteAck = oneshot::Sender<Result<Receipt, AuditError>>;
+/// Answers the one who waits for a durable intent. An answer that nobody takes settles the intent as abandoned.
+pub(crate) type IntentAck = oneshot::Sender<Result<Settlement, AuditError>>;
+
+/// What an outcome repeats of its intent.
+#[derive(Clone, Debug)]
+pub(crate) struct Labels {
+    pub(crate) operation: &'static str,
+    pub(crate) request: RequestId,
+    pub(crate) eoa: Option<Eoa>,
+}
+
+/// What a record is to the log, and who waits for it.
+pub(crate) enum Role {
+    /// Opens an operation.
+    Intent { ack: IntentAck, labels: Labels },
+    /// Ends the operation of that intent.
+    Outcome { of: u64, ack: Option<NoteAck> },
+    /// Stands alone.
+    Note { ack: Option<NoteAck> },
+}
+
+impl Role {
+    /// Whether somebody waits for it.
+    pub(super) const fn is_urgent(&self) -> bool {
+        match self {
+            Self::Intent { .. } => true,
+            Self::Outcome { ack, .. } | Self::Note { ack } => ack.is_some(),
+        }
+    }
+}
+
+/// A record that waits for its place.
+pub(crate) struct Entry {
+    pub(crate) body: Vec<u8>,
+    pub(crate) stamp: Stamp,
+    pub(crate) role: Role,
+}

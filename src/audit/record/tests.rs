@@ -1,0 +1,132 @@
+//! The bytes of a record, kept as files: a change of the format shows as a change of these.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a failing test should panic")]
+
+use super::*;
+use crate::audit::settings::BootFacts;
+
+const STAMP: Stamp = Stamp { wall_ns: 1_795_629_802_000_000_042, mono_ns: 77 };
+
+fn key() -> KeyRef {
+    KeyRef {
+        eoa: Eoa::new([0xab; 20]),
+        name: "set-7".parse().unwrap(),
+        version: Version::new(3),
+        id: Some("00112233445566778899aabbccddeeff".to_owned()),
+        public_key_hash: Some([0xcd; 32]),
+    }
+}
+
+fn actor() -> Actor {
+    Actor::token(Some(Eoa::new([0xab; 20])), "tok_5", Some("192.0.2.1:4711".parse().unwrap()))
+}
+
+fn bodies() -> Vec<(&'static str, Vec<u8>)> {
+    let (operation, request) = ("scalar_mul", RequestId::new([0x11; 16]));
+    let intent = |input| Intent { operation, actor: actor(), request, key: Some(key()), input };
+    let event = |actor, input, code| Event { operation, actor, request: None, key: None, input, code };
+    let request = request.to_string();
+    let labels = OutcomeLabels {
+        operation,
+        request: Some(&request),
+        eoa: Some("0xABaBaBaBABabABabAbAbABAbABabababaBaBABaB"),
+    };
+    let outcome = Outcome {
+        code: "ok",
+        signature_hash: Some([0xee; 32]),
+        micros: 93,
+        detail: Some("by \"schedule\"\n".to_owned()),
+    };
+    let boot = BootFacts { version: "0.1.0".to_owned(), config_digest: [0x22; 32] };
+    let typed = Input::Typed {
+        kind: "bls_apk_registry",
+        digest: [0x33; 32],
+        fields: vec![
+            ("chain_id", Value::Number(1)),
+            ("verifying_contract", Value::Text("0x0".to_owned())),
+            ("salt", Value::Bytes(vec![1, 2])),
+        ],
+    };
+    let fields = Input::Fields(vec![("ttl_seconds", Value::Number(60))]);
+    let operator = Actor::operator(Eoa::new([0xab; 20]), None);
+    let stranger = Actor::anonymous(Some("[2001:db8::1]:9".parse().unwrap()));
+    vec![
+        ("intent-point", intent_body(&intent(Some(Input::Point([0x44; 64]))))),
+        ("intent-digest", intent_body(&intent(Some(Input::Digest([0x55; 32]))))),
+        ("intent-typed", intent_body(&intent(Some(typed)))),
+        ("outcome", outcome_body("outcome", 41, &labels, &outcome)),
+        ("recovered", outcome_body("recovered", 41, &labels, &Outcome::unknown())),
+        ("event-operator", event_body(&event(operator, Some(fields), "forbidden"))),
+        ("event-stranger", event_body(&event(stranger, None, "unauthenticated"))),
+        ("event-local", event_body(&event(Actor::local(), None, "ok"))),
+        ("event-service", event_body(&event(Actor::service(), None, "ok"))),
+        (
+            "aggregate",
+            aggregate_body(
+                "scalar_mul",
+                "unauthenticated",
+                19_900,
+                STAMP.wall_ns,
+                [Some("192.0.2.1:1".parse().unwrap()), Some("192.0.2.9:2".parse().unwrap())],
+            ),
+        ),
+        ("start", start_body(&boot, &[0x66; 16], "8f0c1d2e-0000-4000-8000-000000000000", 512)),
+        ("stop", stop_body()),
+        ("resume", resume_body("Input/output error (os error 5)", "seg-00000000000000000000.log", 8192)),
+        ("lost", lost_body(12)),
+    ]
+}
+
+/// `AVS_KMS_BLESS=1` writes the files anew.
+#[test]
+fn each_kind_of_record_has_the_bytes_of_its_golden_example() {
+    let directory = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/audit");
+    for (name, body) in bodies() {
+        let mut record = Vec::new();
+        prefix(&mut record, 42, &[0xaa; 32], STAMP, &[0x77; 8]);
+        record.extend_from_slice(&body);
+        // The process id is the one thing that is not chosen here.
+        let record = String::from_utf8(record).unwrap();
+        let record = record.replace(&format!("\"pid\":{}", std::process::id()), "\"pid\":1");
+        let path = directory.join(format!("record-v1-{name}.json"));
+        if std::env::var_os("AVS_KMS_BLESS").is_some() {
+            std::fs::write(&path, format!("{record}\n")).unwrap();
+        }
+        let golden = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!(record, golden.trim_end(), "{name}");
+        serde_json::from_str::<serde_json::Value>(&record).unwrap();
+        let view = View::of(record.as_bytes()).unwrap();
+        let expected = match name.split('-').next().unwrap() {
+            "intent" => Bearing::Opens,
+            "outcome" | "recovered" => Bearing::Settles(41),
+            _ => Bearing::Neutral,
+        };
+        assert_eq!((view.seq, view.bearing()), (42, expected), "{name}");
+    }
+}
+
+#[test]
+fn times_are_right_around_leap_days_and_centuries() {
+    for (seconds, text) in [
+        (0, "1970-01-01T00:00:00"),
+        (951_782_400, "2000-02-29T00:00:00"),
+        (1_709_251_199, "2024-02-29T23:59:59"),
+        (4_107_542_400, "2100-03-01T00:00:00"),
+    ] {
+        let mut record = Vec::new();
+        prefix(&mut record, 0, &[0; 32], Stamp { wall_ns: seconds * 1_000_000_000, mono_ns: 0 }, &[0; 8]);
+        let record = String::from_utf8(record).unwrap();
+        assert!(record.contains(&format!("\"time\":\"{text}.000000000Z\"")), "{record}");
+    }
+}
+
+#[test]
+fn no_text_makes_a_record_larger_than_four_kib() {
+    let detail = Some("\u{1}".repeat(9_000));
+    let labels = OutcomeLabels { operation: "scalar_mul", request: None, eoa: None };
+    let body = outcome_body("outcome", 0, &labels, &Outcome { detail, ..Outcome::ok(1) });
+    let mut record = Vec::new();
+    prefix(&mut record, u64::MAX, &[0; 32], Stamp { wall_ns: u64::MAX, mono_ns: u64::MAX }, &[0; 8]);
+    assert!(record.len() <= MAX_RECORD_BYTES - crate::audit::queue::MAX_BODY_BYTES, "{}", record.len());
+    record.extend_from_slice(&body);
+    assert!(record.len() <= MAX_RECORD_BYTES, "{}", record.len());
+}
