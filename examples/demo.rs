@@ -70,7 +70,7 @@ fn main() {
     let (pk1, pk2) = (g1(&signed["g1"]), g2(&signed["g2"]));
     check("e(sigma, G2) = e(H, pk)", eigenlayer::verify(&signature, &hash, &pk2));
     check("g1 and g2 belong to one key", eigenlayer::same_key(&pk1, &pk2));
-    check("BLSApkRegistry's own equation", eigenlayer::apk_registry_accepts(&signature, &pk1, &pk2, &hash));
+    check("BLSApkRegistry's own equation", eigenlayer::apk_registry_accepts(&signature, &hash, &pk1, &pk2));
     let foreign = eigenlayer::hash_to_g1(&[0; 32]);
     check("and not for another message", !eigenlayer::verify(&signature, &foreign, &pk2));
 
