@@ -31,14 +31,16 @@ pub(crate) enum KekError {
 }
 
 /// Every capability that is not ENCRYPT or DECRYPT: with one of these, a second mechanism could export what GCM guards.
-const FORBIDDEN: [(CK_ATTRIBUTE_TYPE, &str); 7] = [
+///
+/// CKA_MODIFIABLE is not among them: SoftHSM refuses to make a session copy of a key that has it false, and what an owner
+/// of the PIN could change with it (never SENSITIVE or EXTRACTABLE) is checked at every start.
+const FORBIDDEN: [(CK_ATTRIBUTE_TYPE, &str); 6] = [
     (CKA_EXTRACTABLE, "CKA_EXTRACTABLE"),
     (CKA_WRAP, "CKA_WRAP"),
     (CKA_UNWRAP, "CKA_UNWRAP"),
     (CKA_DERIVE, "CKA_DERIVE"),
     (CKA_SIGN, "CKA_SIGN"),
     (CKA_VERIFY, "CKA_VERIFY"),
-    (CKA_MODIFIABLE, "CKA_MODIFIABLE"),
 ];
 const REQUIRED: [(CK_ATTRIBUTE_TYPE, &str); 5] = [
     (CKA_TOKEN, "CKA_TOKEN"),
