@@ -6,6 +6,7 @@
 
 mod appender;
 mod chain;
+mod checkpoint;
 mod disk;
 mod fault;
 mod fields;
@@ -26,6 +27,7 @@ mod verify;
 mod walk;
 mod writer;
 
+pub use checkpoint::{CheckpointError, CheckpointSigner, KeyError, PublicKey, SignedCheckpoint, VerifierKey};
 pub use fault::{Damage, Fault, ReadError};
 pub use log::{AuditLog, Recordable, Recorded, Refused, Settlement};
 pub use merkle::{Hash, leaf_hash};
