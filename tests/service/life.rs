@@ -35,6 +35,7 @@ fn a_restart_keeps_every_key_and_its_signatures() {
 fn health_and_version_are_open_and_readiness_needs_a_canary() {
     let installation = Installation::new();
     let service = installation.serve();
+    assert!(!service.start.contains("WARN") && !service.start.contains("ERROR"), "{}", service.start);
     assert_eq!(service.get("/healthz", None).body, json!({"status": "ok"}));
     let ready = service.get("/readyz", None);
     assert_eq!((ready.status, &ready.body["status"]), (200, &json!("ready")), "{ready:?}");

@@ -103,7 +103,7 @@ impl Installation {
                         line.split("listening on http://").nth(1).map(|rest| rest.trim().parse().unwrap());
                     log.push(line);
                     if let Some(address) = address {
-                        return Running { child, address, log: Mutex::new(receive) };
+                        return Running { child, address, start: log.join("\n"), log: Mutex::new(receive) };
                     }
                 }
                 Err(error) => {
@@ -131,6 +131,8 @@ impl Installation {
 pub(crate) struct Running {
     child: Child,
     pub(crate) address: SocketAddr,
+    /// What it said until it listened.
+    pub(crate) start: String,
     log: Mutex<mpsc::Receiver<String>>,
 }
 
