@@ -38,7 +38,7 @@ demo: softhsm compiler ## Walk the main job on a service of its own, or on yours
 ## Development
 
 .PHONY: test
-test: softhsm compiler ## Run every test; needs SoftHSM and nothing else.
+test: softhsm compiler curl ## Run every test; needs SoftHSM and nothing else.
 	$(CARGO) test --workspace --locked
 
 .PHONY: bench
@@ -104,6 +104,11 @@ softhsm:
 .PHONY: compiler
 compiler:
 	$(call need,command -v cc,gcc libc6-dev)
+
+# The README's calls are made with it.
+.PHONY: curl
+curl:
+	$(call need,command -v curl,curl)
 
 # Built from source, the one way that every platform has; without its own fat LTO that is minutes faster.
 .PHONY: cargo-deny

@@ -225,6 +225,9 @@ pub fn load(file: Option<&Path>, overrides: &[(&str, String)]) -> Result<Configu
         directory: reader.path("audit.directory", &below("audit")),
         segment_bytes: reader.number("audit.segment_bytes", 64 << 20, 1 << 20..=4 << 30),
     };
+    if audit.segment_bytes % 4096 != 0 {
+        reader.mistake("audit.segment_bytes", "a whole number of pages of 4096 bytes");
+    }
     let log = Log {
         format: reader.choice("log.format", "text", &[("text", LogFormat::Text), ("json", LogFormat::Json)]),
         level: reader.text("log.level", "info"),

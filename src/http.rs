@@ -69,6 +69,9 @@ fn public_routes() -> Router<App> {
         .route("/v1/keys/{eoa}", get(keys::list))
         .route("/v1/keys/{eoa}/{name}", get(keys::show))
         .route("/v1/scalar_mul", post(signing::scalar_mul))
+        .route("/v1/sign/digest", post(signing::digest))
+        .route("/v1/sign/registration", post(signing::registration))
+        .route("/v1/sign/certificate", post(signing::certificate))
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
         .route("/version", get(health::version))
@@ -134,6 +137,9 @@ fn operation_of(request: &Request) -> Option<&'static str> {
         (&Method::GET, "/v1/keys/{eoa}") => Some("keys.list"),
         (&Method::GET, "/v1/keys/{eoa}/{name}") => Some("keys.show"),
         (&Method::POST, "/v1/scalar_mul") => Some("scalar_mul"),
+        (&Method::POST, "/v1/sign/digest") => Some("sign.digest"),
+        (&Method::POST, "/v1/sign/registration") => Some("sign.registration"),
+        (&Method::POST, "/v1/sign/certificate") => Some("sign.certificate"),
         (&Method::GET, "/local/keys") => Some("keys.list_all"),
         (&Method::GET, "/local/tokens") => Some("token.list"),
         (&Method::POST, "/local/tokens") => Some("token.issue"),

@@ -9,9 +9,10 @@ mod code;
 mod context;
 mod create_key;
 mod custody;
+mod message;
 mod read_keys;
 mod recovery;
-mod scalar_mul;
+mod sign;
 mod tokens;
 
 use std::sync::Arc;
@@ -23,14 +24,15 @@ use crate::audit::{AuditLog, Event, Input, KeyRef, Value};
 use crate::key::{Eoa, KeyName};
 use crate::store::{KeyVersion, Store};
 
-pub use authorise::{Allowed, Operation};
+pub use authorise::Allowed;
 pub use code::{Code, Failure};
 pub use context::{Context, Peer};
 pub use create_key::{CreateKey, Created};
 pub use custody::Custody;
+pub use message::Message;
 pub use read_keys::{ListKeys, ShowKey};
 pub use recovery::Recovered;
-pub use scalar_mul::{Ready, ScalarMul, Signed};
+pub use sign::{Ready, Sign, Signed};
 pub use tokens::{IssueToken, Issued, RevokeToken};
 
 /// What the operations work with. One per process, shared by all requests.

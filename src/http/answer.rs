@@ -100,6 +100,8 @@ pub(super) struct SignResult {
     signature_bytes: String,
     key_data: String,
     operator_id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    digest: Option<String>,
     hash: G1,
     evm: Evm,
     audit: AuditReceipt,
@@ -131,6 +133,7 @@ impl SignResult {
             signature_bytes: hex0x(&signed.signature.to_bytes()),
             key_data: hex0x(&eigenlayer::key_data(&key.g1, &key.g2)),
             operator_id: hex0x(&eigenlayer::operator_id(&key.g1)),
+            digest: signed.digest.map(|digest| hex0x(&digest)),
             hash: (&signed.point).into(),
             evm: Evm {
                 pubkey_registration_params: PubkeyRegistrationParams::new(

@@ -72,6 +72,17 @@ fn field_element(value: Value) -> Result<[u8; 32], Failure> {
     }
 }
 
+/// 32 bytes of hex.
+pub(super) fn bytes32(value: Value) -> Result<[u8; 32], Failure> {
+    bytes(&text(value)?)
+}
+
+/// A whole number that fits.
+pub(super) fn number<T: TryFrom<u64>>(value: Value) -> Result<T, Failure> {
+    let number = value.as_u64().and_then(|number| T::try_from(number).ok());
+    number.ok_or_else(|| invalid("a whole number is expected here, and not too large a one"))
+}
+
 /// Exactly `N` bytes of hex, `0x` optional.
 fn bytes<const N: usize>(text: &str) -> Result<[u8; N], Failure> {
     let digits = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")).unwrap_or(text);

@@ -11,7 +11,7 @@ use super::body::invalid;
 use super::call::Call;
 use super::form;
 use crate::key::KeyState;
-use crate::operation::{CreateKey, Failure, ListKeys, Operation, ShowKey};
+use crate::operation::{CreateKey, Failure, ListKeys, ShowKey};
 
 #[derive(Serialize)]
 struct CreatedBody {

@@ -1,27 +1,84 @@
-//! `/v1/scalar_mul`.
+//! `/v1/scalar_mul` and `/v1/sign/…`: one body each, one way for all.
 
 use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::response::Response;
 
 use super::answer::{SignResult, json};
+use super::body::{Members, invalid};
 use super::call::Call;
 use super::form;
-use crate::key::VersionSelector;
-use crate::operation::{Failure, Operation, ScalarMul};
+use crate::key::{Eoa, VersionSelector};
+use crate::operation::{Failure, Message, Sign};
 
 /// `POST /v1/scalar_mul`
 pub(super) async fn scalar_mul(call: Call, request: Request) -> Result<Response, Failure> {
+    sign(call, request, "scalar_mul", |members, _| {
+        Ok(Message::Point(members.required("hash", form::g1_point)?))
+    })
+    .await
+}
+
+/// `POST /v1/sign/digest`
+pub(super) async fn digest(call: Call, request: Request) -> Result<Response, Failure> {
+    sign(call, request, "sign.digest", |members, _| {
+        Ok(Message::Digest(members.required("digest", form::bytes32)?))
+    })
+    .await
+}
+
+/// `POST /v1/sign/registration`
+pub(super) async fn registration(call: Call, request: Request) -> Result<Response, Failure> {
+    sign(call, request, "sign.registration", |members, eoa| {
+        let registry = members.required("registry", form::text)?;
+        let chain_id = members.required("chain_id", form::number)?;
+        let verifying_contract = members.required("verifying_contract", form::eoa)?;
+        let operator = members.optional("operator", form::eoa)?.unwrap_or(eoa);
+        match registry.as_str() {
+            "bls_apk_registry" => {
+                Ok(Message::RegisterWithApkRegistry { chain_id, verifying_contract, operator })
+            }
+            "key_registrar" => Ok(Message::RegisterWithKeyRegistrar {
+                chain_id,
+                verifying_contract,
+                operator,
+                avs: members.required("avs", form::eoa)?,
+                operator_set_id: members.required("operator_set_id", form::number)?,
+            }),
+            _ => Err(invalid("a registry is \"bls_apk_registry\" or \"key_registrar\"").at("registry")),
+        }
+    })
+    .await
+}
+
+/// `POST /v1/sign/certificate`
+pub(super) async fn certificate(call: Call, request: Request) -> Result<Response, Failure> {
+    sign(call, request, "sign.certificate", |members, _| {
+        Ok(Message::Certificate {
+            reference_timestamp: members.required("reference_timestamp", form::number)?,
+            message_hash: members.required("message_hash", form::bytes32)?,
+        })
+    })
+    .await
+}
+
+async fn sign(
+    call: Call,
+    request: Request,
+    operation: &'static str,
+    message: impl FnOnce(&mut Members, Eoa) -> Result<Message, Failure>,
+) -> Result<Response, Failure> {
     let wish = call
-        .parse(ScalarMul::NAME, request, |members| {
-            Ok(ScalarMul {
-                eoa: members.required("eoa", form::eoa)?,
+        .parse(operation, request, |members| {
+            let eoa = members.required("eoa", form::eoa)?;
+            Ok(Sign {
+                eoa,
                 name: members.optional("name", form::name)?.unwrap_or_default(),
                 version: members.optional("version", form::version)?.unwrap_or(VersionSelector::Current),
-                point: members.required("hash", form::g1_point)?,
+                message: message(members, eoa)?,
             })
         })
         .await?;
-    let signed = call.service().scalar_mul(call.context().clone(), wish, call.deadline()).await?;
+    let signed = call.service().sign(call.context().clone(), wish, call.deadline()).await?;
     Ok(json(StatusCode::OK, &SignResult::new(&signed, call.context().request())))
 }

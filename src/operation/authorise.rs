@@ -5,11 +5,11 @@ use crate::auth::{Caller, Scope, Unauthenticated};
 use crate::key::{Eoa, KeyName};
 
 /// An operation on the keys of an EOA, and what it takes.
-pub trait Operation {
+pub(super) trait Operation {
     /// Its name in the audit log.
-    const NAME: &'static str;
+    fn name(&self) -> &'static str;
     /// The scope that it needs.
-    const SCOPE: Scope;
+    fn scope(&self) -> Scope;
     /// Whose keys it touches.
     fn owner(&self) -> Eoa;
     /// Which of them, if one.
@@ -60,7 +60,7 @@ impl Service {
     ) -> Result<Allowed<Op>, Failure> {
         let verdict = match context.caller() {
             None => Err(Failure::from(Unauthenticated::Missing)),
-            Some(caller) => caller.may(Op::SCOPE, &operation.owner()).map_err(Failure::from),
+            Some(caller) => caller.may(operation.scope(), &operation.owner()).map_err(Failure::from),
         };
         match verdict {
             Ok(()) => Ok(Allowed { context, operation }),
@@ -69,7 +69,7 @@ impl Service {
                 let asked = operation
                     .key_name()
                     .map_or_else(|| Asked::keys_of(owner), |name| Asked::key(owner, name));
-                Err(self.refuse(Op::NAME, &context, asked, failure))
+                Err(self.refuse(operation.name(), &context, asked, failure))
             }
         }
     }

@@ -26,9 +26,19 @@ pub struct CreateKey {
     pub name: KeyName,
 }
 
+impl CreateKey {
+    /// Its name in the audit log.
+    pub const NAME: &'static str = "keys.create";
+}
+
 impl Operation for CreateKey {
-    const NAME: &'static str = "keys.create";
-    const SCOPE: Scope = Scope::KeysCreate;
+    fn name(&self) -> &'static str {
+        Self::NAME
+    }
+
+    fn scope(&self) -> Scope {
+        Scope::KeysCreate
+    }
 
     fn owner(&self) -> Eoa {
         self.eoa

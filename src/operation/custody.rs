@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use hsm::{Enclave, EnclaveError, G1Point, Health, KeyId, NewKey, PublicKey, TokenState};
 
-use super::scalar_mul::Ready;
+use super::sign::Ready;
 use crate::audit::{Recordable, Recorded, Settlement};
 use crate::store::KeyVersion;
 

@@ -15,9 +15,19 @@ pub struct ListKeys {
     pub eoa: Eoa,
 }
 
+impl ListKeys {
+    /// Its name in the audit log.
+    pub const NAME: &'static str = "keys.list";
+}
+
 impl Operation for ListKeys {
-    const NAME: &'static str = "keys.list";
-    const SCOPE: Scope = Scope::KeysRead;
+    fn name(&self) -> &'static str {
+        Self::NAME
+    }
+
+    fn scope(&self) -> Scope {
+        Scope::KeysRead
+    }
 
     fn owner(&self) -> Eoa {
         self.eoa
@@ -37,9 +47,19 @@ pub struct ShowKey {
     pub name: KeyName,
 }
 
+impl ShowKey {
+    /// Its name in the audit log.
+    pub const NAME: &'static str = "keys.show";
+}
+
 impl Operation for ShowKey {
-    const NAME: &'static str = "keys.show";
-    const SCOPE: Scope = Scope::KeysRead;
+    fn name(&self) -> &'static str {
+        Self::NAME
+    }
+
+    fn scope(&self) -> Scope {
+        Scope::KeysRead
+    }
 
     fn owner(&self) -> Eoa {
         self.eoa

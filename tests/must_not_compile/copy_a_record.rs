@@ -1,7 +1,10 @@
-//! A record cannot be copied to be used again.
+//! E0277: a record cannot be copied to be used again.
 
-fn copy(recorded: &avs_kms::audit::Recorded<avs_kms::operation::Ready>) -> avs_kms::audit::Recorded<avs_kms::operation::Ready> {
-    recorded.clone()
+use avs_kms::audit::Recorded;
+use avs_kms::operation::Ready;
+
+fn copied<T: Clone>() {}
+
+pub fn copy() {
+    copied::<Recorded<Ready>>();
 }
-
-fn main() {}

@@ -1,9 +1,7 @@
-//! `Allowed` comes from the authorisation alone.
+//! E0451: `Allowed` comes from the authorisation alone.
 
-use avs_kms::operation::{Allowed, Context, ScalarMul};
+use avs_kms::operation::{Allowed, Context, Sign};
 
-fn forge(context: Context, operation: ScalarMul) -> Allowed<ScalarMul> {
+pub fn forge(context: Context, operation: Sign) -> Allowed<Sign> {
     Allowed { context, operation }
 }
-
-fn main() {}

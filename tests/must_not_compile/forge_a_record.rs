@@ -1,7 +1,5 @@
-//! A `Recorded` cannot be made by hand: only the audit log mints one, when the intent is durable.
+//! due to private fields: A `Recorded` cannot be made by hand: only the audit log mints one, when the intent is durable.
 
-fn forge(ready: avs_kms::operation::Ready) -> avs_kms::audit::Recorded<avs_kms::operation::Ready> {
+pub fn forge(ready: avs_kms::operation::Ready) -> avs_kms::audit::Recorded<avs_kms::operation::Ready> {
     avs_kms::audit::Recorded { subject: ready }
 }
-
-fn main() {}

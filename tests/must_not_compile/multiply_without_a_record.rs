@@ -1,7 +1,5 @@
-//! An operation that was allowed but not recorded does not reach the enclave.
+//! E0308: An operation that was allowed but not recorded does not reach the enclave.
 
-async fn multiply(custody: &avs_kms::operation::Custody, ready: avs_kms::operation::Ready) {
+pub async fn multiply(custody: &avs_kms::operation::Custody, ready: avs_kms::operation::Ready) {
     let _ = custody.multiply(ready, std::time::Instant::now()).await;
 }
-
-fn main() {}

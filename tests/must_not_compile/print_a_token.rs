@@ -1,8 +1,11 @@
-//! A bearer token has no text form but the one that is asked for by name, and no copy.
+//! E0277: a bearer token has no text form but the one that is asked for by name, no copy and no JSON.
 
-fn print(token: &avs_kms::auth::BearerToken) -> String {
-    let copy: avs_kms::auth::BearerToken = token.clone();
-    format!("{copy}")
+use avs_kms::auth::BearerToken;
+
+fn copied<T: Clone>() {}
+fn shown<T: std::fmt::Display>() {}
+
+pub fn leak() {
+    copied::<BearerToken>();
+    shown::<BearerToken>();
 }
-
-fn main() {}

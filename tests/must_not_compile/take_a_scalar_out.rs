@@ -1,7 +1,5 @@
-//! The modules of the enclave that see a scalar are closed.
+//! E0603: the modules of the enclave that see a scalar are closed.
 
-use hsm::arena::Slot;
-use hsm::curve::bn254::multiply;
-use hsm::wrap::Unlocked;
-
-fn main() {}
+pub use hsm::arena::Slot;
+pub use hsm::curve::bn254::multiply;
+pub use hsm::wrap::Unlocked;

@@ -1,11 +1,9 @@
-//! One record, one multiplication.
+//! E0382: One record, one multiplication.
 
 use avs_kms::audit::Recorded;
 use avs_kms::operation::{Custody, Ready};
 
-async fn twice(custody: &Custody, recorded: Recorded<Ready>) {
+pub async fn twice(custody: &Custody, recorded: Recorded<Ready>) {
     let _ = custody.multiply(recorded, std::time::Instant::now()).await;
     let _ = custody.multiply(recorded, std::time::Instant::now()).await;
 }
-
-fn main() {}

@@ -14,6 +14,8 @@ mod client;
 mod commands;
 mod keys;
 mod life;
+mod messages;
+mod readme;
 mod set_up;
 mod signing;
 mod support;

@@ -1,4 +1,4 @@
-//! `POST /v1/scalar_mul`: multiplies a point of the caller's choice.
+//! `POST /v1/scalar_mul` and `/v1/sign/…`: one straight line for every message.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -7,28 +7,34 @@ use hsm::G1Point;
 use sha2::{Digest, Sha256};
 
 use super::authorise::Operation;
-use super::{Allowed, Asked, Context, Failure, Service, version_ref};
-use crate::audit::{Input, Intent, Outcome, Receipt, Recordable};
+use super::{Allowed, Asked, Context, Failure, Message, Service, version_ref};
+use crate::audit::{Intent, Outcome, Receipt, Recordable};
 use crate::auth::Scope;
+use crate::eigenlayer;
 use crate::key::{Eoa, KeyName, VersionSelector};
 use crate::store::KeyVersion;
 
 /// What the caller asks for.
 #[derive(Debug)]
-pub struct ScalarMul {
+pub struct Sign {
     /// The owner of the key.
     pub eoa: Eoa,
     /// Its name.
     pub name: KeyName,
     /// Which version.
     pub version: VersionSelector,
-    /// The point to multiply.
-    pub point: G1Point,
+    /// What to sign.
+    pub message: Message,
 }
 
-impl Operation for ScalarMul {
-    const NAME: &'static str = "scalar_mul";
-    const SCOPE: Scope = Scope::SignPoint;
+impl Operation for Sign {
+    fn name(&self) -> &'static str {
+        self.message.operation()
+    }
+
+    fn scope(&self) -> Scope {
+        self.message.scope()
+    }
 
     fn owner(&self) -> Eoa {
         self.eoa
@@ -42,8 +48,10 @@ impl Operation for ScalarMul {
 /// An allowed multiplication with a key that exists and may sign: ready to be recorded.
 #[derive(Debug)]
 pub struct Ready {
-    allowed: Allowed<ScalarMul>,
+    allowed: Allowed<Sign>,
     version: Arc<KeyVersion>,
+    digest: Option<[u8; 32]>,
+    point: G1Point,
 }
 
 impl Ready {
@@ -52,7 +60,7 @@ impl Ready {
     }
 
     pub(super) const fn point(&self) -> G1Point {
-        self.allowed.operation().point
+        self.point
     }
 }
 
@@ -60,11 +68,11 @@ impl Recordable for Ready {
     fn intent(&self) -> Intent {
         let context = self.allowed.context();
         Intent {
-            operation: ScalarMul::NAME,
+            operation: self.allowed.operation().name(),
             actor: context.actor(),
             request: context.request(),
             key: Some(version_ref(&self.version)),
-            input: Some(Input::Point(self.point().to_bytes())),
+            input: Some(self.allowed.operation().message.input(self.digest)),
         }
     }
 }
@@ -74,6 +82,8 @@ impl Recordable for Ready {
 pub struct Signed {
     /// The key that was used.
     pub version: Arc<KeyVersion>,
+    /// The digest that was hashed to the curve, if one was.
+    pub digest: Option<[u8; 32]>,
     /// What was multiplied.
     pub point: G1Point,
     /// The product.
@@ -83,17 +93,12 @@ pub struct Signed {
 }
 
 impl Service {
-    /// Multiplies. The intent is durable before the key is touched; the outcome follows without being
+    /// Signs: multiplies one point. The intent is durable before the key is touched; the outcome follows without being
     /// waited for.
     ///
     /// # Errors
     /// Every refusal and failure, recorded.
-    pub async fn scalar_mul(
-        &self,
-        context: Context,
-        request: ScalarMul,
-        deadline: Instant,
-    ) -> Result<Signed, Failure> {
+    pub async fn sign(&self, context: Context, request: Sign, deadline: Instant) -> Result<Signed, Failure> {
         let allowed = self.authorise(context, request)?;
         let ready = self.ready(allowed)?;
         let recorded =
@@ -106,7 +111,13 @@ impl Service {
             Ok(signature) => {
                 let hash = Sha256::digest(signature.to_bytes()).into();
                 settlement.settle(Outcome { code: "ok", signature_hash: Some(hash), micros, detail: None });
-                Ok(Signed { point: ready.point(), version: ready.version, signature, receipt })
+                Ok(Signed {
+                    digest: ready.digest,
+                    point: ready.point,
+                    version: ready.version,
+                    signature,
+                    receipt,
+                })
             }
             Err(error) => {
                 let failure = Failure::from(error);
@@ -117,18 +128,31 @@ impl Service {
         }
     }
 
-    /// Finds the version and asks whether it signs.
-    fn ready(&self, allowed: Allowed<ScalarMul>) -> Result<Ready, Failure> {
-        let ScalarMul { eoa, name, version, .. } = allowed.operation();
+    /// Finds the version, asks whether it signs, and builds the point.
+    fn ready(&self, allowed: Allowed<Sign>) -> Result<Ready, Failure> {
+        let Sign { eoa, name, version, .. } = allowed.operation();
         let found = self.store.version(eoa, name, *version).map_err(Failure::from).and_then(|version| {
             version.state.may_sign()?;
             Ok(version)
         });
         match found {
-            Ok(version) => Ok(Ready { allowed, version }),
+            Ok(version) => {
+                let message = &allowed.operation().message;
+                let digest = message.digest(&version.public_key);
+                let point = match message {
+                    Message::Point(point) => *point,
+                    Message::Certificate { .. }
+                    | Message::Digest(_)
+                    | Message::RegisterWithApkRegistry { .. }
+                    | Message::RegisterWithKeyRegistrar { .. } => {
+                        eigenlayer::hash_to_g1(&digest.unwrap_or_default())
+                    }
+                };
+                Ok(Ready { allowed, version, digest, point })
+            }
             Err(failure) => {
                 let asked = Asked::key(*eoa, name);
-                Err(self.refuse(ScalarMul::NAME, allowed.context(), asked, failure))
+                Err(self.refuse(allowed.operation().name(), allowed.context(), asked, failure))
             }
         }
     }

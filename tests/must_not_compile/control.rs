@@ -1,0 +1,8 @@
+//! compiles: one record, one multiplication. If this did not compile, the others would prove nothing.
+
+use avs_kms::audit::Recorded;
+use avs_kms::operation::{Custody, Ready};
+
+pub async fn once(custody: &Custody, recorded: Recorded<Ready>) {
+    let _ = custody.multiply(recorded, std::time::Instant::now()).await;
+}
