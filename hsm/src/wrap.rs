@@ -40,7 +40,7 @@ pub(crate) fn seal(
     let mut iv = [0; IV_LEN];
     getrandom::fill(&mut iv)?;
     let mut sealed = [0; SEALED_LEN + 16];
-    let length = session.encrypt(kek, &iv, &header.aad(), plain, &mut sealed)?;
+    let length = session.encrypt(kek, &mut iv, &header.aad(), plain, &mut sealed)?;
     let sealed = sealed.get(..length).and_then(|sealed| <[u8; SEALED_LEN]>::try_from(sealed).ok());
     Ok(Record::new(header, iv, sealed.ok_or(SealError::Length(length))?))
 }

@@ -62,8 +62,11 @@ impl<'a> Creation<'a> {
         }
         let Some(entry) = Entry::new(record.clone()) else { return Ok(None) };
         let (slot, stack) = attempt.arena.parts();
-        let unlocked = wrap::unwrap(attempt.session, attempt.link.kek.handle, record, slot);
-        let mut unlocked = unlocked.map_err(UnwrapError::as_token_error)?;
+        // On a session of its own, which a refusal may spoil. The canary was just well: a refusal is the record's.
+        let session = attempt.link.session()?;
+        let Ok(mut unlocked) = wrap::unwrap(&session, attempt.link.kek.handle, record, slot) else {
+            return Ok(None);
+        };
         if !unlocked.belongs_to(stack, &entry.public_key.g1).unwrap_or(false) {
             return Ok(None);
         }
