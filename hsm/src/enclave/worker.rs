@@ -13,6 +13,7 @@ use super::error::EnclaveError;
 use super::index::Entry;
 use super::settings::FaultCheck;
 use super::state::Shared;
+use super::watchdog::Post;
 use crate::arena::{self, Arena};
 use crate::curve::G1Point;
 use crate::pkcs11::{Call, Code, TokenError};
@@ -32,8 +33,8 @@ pub(super) struct Multiply {
     pub(super) reply: oneshot::Sender<Result<G1Point, EnclaveError>>,
 }
 
-/// Runs until told to leave or until the enclave is gone.
-pub(super) fn run(shared: Arc<Shared>, arena: Arena, jobs: &Receiver<Job>) {
+/// Runs until told to leave, until the enclave is gone, or until a spare has taken this thread's place.
+pub(super) fn run(shared: Arc<Shared>, arena: Arena, post: &Post, jobs: &Receiver<Job>) {
     arena::block_signals();
     let check = shared.fault_check;
     let mut desk = Desk::new(shared, arena);
@@ -48,6 +49,7 @@ pub(super) fn run(shared: Arc<Shared>, arena: Arena, jobs: &Receiver<Job>) {
             }
             desk.carry_out(job.deadline, Some(&job.entry), |attempt| multiply(attempt, &job, check))
         };
+        post.begin();
         // A panic outside the guarded section unwinds past the guard, which wipes; this thread goes on.
         let result = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
             desk.leave();
@@ -55,6 +57,9 @@ pub(super) fn run(shared: Arc<Shared>, arena: Arena, jobs: &Receiver<Job>) {
         });
         // A caller that has just given up gets nothing.
         let _ = job.reply.send(result);
+        if !post.end() {
+            break;
+        }
     }
     desk.leave();
 }
