@@ -5,5 +5,9 @@
 pub(crate) mod bn254;
 mod point;
 
+#[cfg(feature = "danger-curve-internals")]
+#[doc(hidden)]
+pub use bn254::internals;
+
 pub use bn254::Fault;
 pub use point::{G1Point, G2Point, PointError};

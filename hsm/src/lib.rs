@@ -28,3 +28,7 @@ pub use enclave::{
     make_softhsm_token, restore_softhsm_token, softhsm_token_objects,
 };
 pub use pkcs11::{Call, Code, TokenError};
+
+#[cfg(feature = "danger-curve-internals")]
+#[doc(hidden)]
+pub use curve::internals as curve_internals;

@@ -11,7 +11,7 @@ mod unlocked;
 pub(crate) use kek::{KEK_LABEL, Kek, KekError};
 pub(crate) use object::{CANARY_LABEL, Found, Stored, find_labelled, key_label, scan, store};
 pub(crate) use record::{Content, Header, PLAIN_LEN, Record, SEALED_LEN};
-pub(crate) use unlocked::{GenerateError, Unlocked, UseError};
+pub(crate) use unlocked::{Fingerprint, GenerateError, Unlocked, UseError};
 
 use crate::arena::Slot;
 use crate::pkcs11::{Code, IV_LEN, ObjectHandle, Session, TokenError};

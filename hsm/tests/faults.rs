@@ -15,8 +15,12 @@ use shim::{Bench, Outcome};
 use support::*;
 
 fn table(name: &str, rows: &[(&str, &str, Outcome)]) {
+    table_with(name, FaultCheck::Linear, rows);
+}
+
+fn table_with(name: &str, check: FaultCheck, rows: &[(&str, &str, Outcome)]) {
     isolated(name, |fixture| {
-        let mut bench = Bench::new(fixture);
+        let mut bench = Bench::with(fixture, check);
         for (name, rules, outcome) in rows {
             println!("{}", bench.row(name, rules, *outcome));
         }
@@ -95,45 +99,52 @@ fn sessions_that_are_spoiled() {
     );
 }
 
+/// What a lying token can answer.
+const LIES: &[(&str, &str, Outcome)] = {
+    use Outcome::{Damaged, Recovers, Serves};
+    &[
+        ("one bit of one plaintext is flipped", "C_Decrypt flip times=1", Serves),
+        ("one bit of every plaintext is flipped", "C_Decrypt flip", Recovers),
+        ("plaintexts are swapped", "C_Decrypt swap", Recovers),
+        ("plaintext comes with an error once", "C_Decrypt plain=0x40 times=1", Serves),
+        ("plaintext comes with an error", "C_Decrypt plain=0x40", Recovers),
+        ("length 0", "C_Decrypt length=0 times=1", Serves),
+        ("length 31", "C_Decrypt length=31 times=1", Serves),
+        ("length 33", "C_Decrypt length=33", Recovers),
+        ("length of the buffer", "C_Decrypt length=4096", Recovers),
+        ("length beyond the buffer", "C_Decrypt length=5000 times=1", Serves),
+        ("scalar 0 once", "C_Decrypt fill=0 times=1", Serves),
+        ("scalar 0", "C_Decrypt fill=0", Recovers),
+        ("scalar above r", "C_Decrypt fill=255 times=1", Serves),
+        (
+            "one record fails twice, the canary is well",
+            "C_Decrypt rv=0x40 times=1\nC_Decrypt rv=0x40 after=2 times=1",
+            Damaged,
+        ),
+        (
+            "one record gives another scalar twice",
+            "C_Decrypt fill=17 times=1\nC_Decrypt fill=17 after=2 times=1",
+            Damaged,
+        ),
+        ("ciphertext is flipped at creation", "C_Encrypt flip times=1", Serves),
+        ("ciphertext is always flipped", "C_Encrypt flip", Recovers),
+        ("ciphertext has another length", "C_Encrypt length=47", Recovers),
+        ("the token makes its own IV", "own_iv slow", Serves),
+        ("finds nothing and says OK", "C_FindObjects hits=0", Recovers),
+        ("finds nothing once", "C_FindObjects hits=0 times=1", Serves),
+        ("finds everything twice", "C_FindObjects hits=2", Recovers),
+        ("values are read wrongly", "C_GetAttributeValue flip", Recovers),
+    ]
+};
+
 #[test]
 fn answers_that_are_wrong() {
-    use Outcome::{Damaged, Recovers, Serves};
-    table(
-        "answers_that_are_wrong",
-        &[
-            ("one bit of one plaintext is flipped", "C_Decrypt flip times=1", Serves),
-            ("one bit of every plaintext is flipped", "C_Decrypt flip", Recovers),
-            ("plaintexts are swapped", "C_Decrypt swap", Recovers),
-            ("plaintext comes with an error once", "C_Decrypt plain=0x40 times=1", Serves),
-            ("plaintext comes with an error", "C_Decrypt plain=0x40", Recovers),
-            ("length 0", "C_Decrypt length=0 times=1", Serves),
-            ("length 31", "C_Decrypt length=31 times=1", Serves),
-            ("length 33", "C_Decrypt length=33", Recovers),
-            ("length of the buffer", "C_Decrypt length=4096", Recovers),
-            ("length beyond the buffer", "C_Decrypt length=5000 times=1", Serves),
-            ("scalar 0 once", "C_Decrypt fill=0 times=1", Serves),
-            ("scalar 0", "C_Decrypt fill=0", Recovers),
-            ("scalar above r", "C_Decrypt fill=255 times=1", Serves),
-            (
-                "one record fails twice, the canary is well",
-                "C_Decrypt rv=0x40 times=1\nC_Decrypt rv=0x40 after=2 times=1",
-                Damaged,
-            ),
-            (
-                "one record gives another scalar twice",
-                "C_Decrypt fill=17 times=1\nC_Decrypt fill=17 after=2 times=1",
-                Damaged,
-            ),
-            ("ciphertext is flipped at creation", "C_Encrypt flip times=1", Serves),
-            ("ciphertext is always flipped", "C_Encrypt flip", Recovers),
-            ("ciphertext has another length", "C_Encrypt length=47", Recovers),
-            ("the token makes its own IV", "own_iv slow", Serves),
-            ("finds nothing and says OK", "C_FindObjects hits=0", Recovers),
-            ("finds nothing once", "C_FindObjects hits=0 times=1", Serves),
-            ("finds everything twice", "C_FindObjects hits=2", Recovers),
-            ("values are read wrongly", "C_GetAttributeValue flip", Recovers),
-        ],
-    );
+    table("answers_that_are_wrong", LIES);
+}
+
+#[test]
+fn answers_that_are_wrong_under_the_curve_check() {
+    table_with("answers_that_are_wrong_under_the_curve_check", FaultCheck::Curve, LIES);
 }
 
 #[test]

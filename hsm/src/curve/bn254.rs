@@ -9,9 +9,23 @@ use zeroize::Zeroize;
 
 use super::point::G1Point;
 use field::portable::Portable;
-use field::{Element, Kernel, limbs_from_bytes};
+use field::{Arithmetic, Element, Kernel, limbs_from_bytes};
 use formulas::Jacobian;
 use mask::Mask;
+
+/// Calls a function of a kernel with the best kernel that this processor has.
+macro_rules! dispatch {
+    ($function:ident($($argument:expr),*)) => {{
+        #[cfg(target_arch = "x86_64")]
+        if $crate::curve::bn254::field::x86_64::is_supported() {
+            $function::<$crate::curve::bn254::field::x86_64::Assembly>($($argument),*)
+        } else {
+            $function::<$crate::curve::bn254::field::portable::Portable>($($argument),*)
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        $function::<$crate::curve::bn254::field::portable::Portable>($($argument),*)
+    }};
+}
 
 mod complete;
 mod constants;
@@ -20,6 +34,8 @@ mod fault;
 mod field;
 mod fixed_base;
 mod formulas;
+#[cfg(feature = "danger-curve-internals")]
+pub mod internals;
 mod inversion;
 mod mask;
 mod split;
@@ -59,6 +75,8 @@ const fn integer(high: u128, low: u128) -> [u8; 32] {
 /// worker's own stack; a multiplication that comes first does the same and then allocates.
 pub(crate) fn initialise() {
     fixed_base::initialise();
+    #[cfg(target_arch = "x86_64")]
+    field::x86_64::is_supported();
 }
 
 /// Whether 0 < k < r, in constant time. `k` is big-endian.
@@ -77,21 +95,29 @@ pub(crate) fn scalar_in_range(k: &[u8; SCALAR_LEN]) -> Choice {
 /// `blinding` is 32 fresh random bytes that randomise the coordinates of the whole computation; every value is safe.
 /// Nothing is checked on the way out: see [`multiply_checked`].
 pub(crate) fn multiply(k: &[u8; SCALAR_LEN], p: &G1Point, blinding: &[u8; 32]) -> [u8; 64] {
-    multiply_with::<Portable>(k, p, blinding)
+    dispatch!(multiply_with(k, p, blinding))
 }
 
 /// k·G1 as x ‖ y, big-endian, for a scalar in range.
 pub(crate) fn multiply_g1_generator(k: &[u8; SCALAR_LEN]) -> [u8; 64] {
-    let mut k = limbs_from_bytes(k);
-    let point = fixed_base::multiply_g1::<Portable>(&k);
-    k.zeroize();
-    concatenate(&point)
+    dispatch!(multiply_g1_generator_with(k))
 }
 
 /// k·G2 in EVM order, that is imaginary and real part of x, then of y, for a scalar in range.
 pub(crate) fn multiply_g2_generator(k: &[u8; SCALAR_LEN]) -> [u8; 128] {
+    dispatch!(multiply_g2_generator_with(k))
+}
+
+fn multiply_g1_generator_with<K: Kernel>(k: &[u8; SCALAR_LEN]) -> [u8; 64] {
     let mut k = limbs_from_bytes(k);
-    let [x, y] = fixed_base::multiply_g2::<Portable>(&k);
+    let point = fixed_base::multiply_g1::<K>(&k);
+    k.zeroize();
+    concatenate(&point)
+}
+
+fn multiply_g2_generator_with<K: Kernel>(k: &[u8; SCALAR_LEN]) -> [u8; 128] {
+    let mut k = limbs_from_bytes(k);
+    let [x, y] = fixed_base::multiply_g2::<K>(&k);
     k.zeroize();
     let mut bytes = [0; 128];
     let (x_bytes, y_bytes) = bytes.split_at_mut(64);
@@ -116,7 +142,7 @@ fn blinding_factor<K: Kernel>(blinding: &[u8; 32]) -> Element<K> {
 }
 
 /// The point with Z = factor.
-fn randomised<K: Kernel>(p: &G1Point, factor: &Element<K>) -> Jacobian<K> {
+fn randomised<K: Kernel>(p: &G1Point, factor: &Element<K>) -> Jacobian<Element<K>> {
     let square = factor.square();
     Jacobian {
         x: Element::from_bytes(p.x()).multiply(&square),
@@ -125,7 +151,7 @@ fn randomised<K: Kernel>(p: &G1Point, factor: &Element<K>) -> Jacobian<K> {
     }
 }
 
-fn affine<K: Kernel>(point: &Jacobian<K>) -> [Element<K>; 2] {
+fn affine<K: Kernel>(point: &Jacobian<Element<K>>) -> [Element<K>; 2] {
     let mut inverse = point.z.invert();
     let square = inverse.square();
     let affine = [point.x.multiply(&square), point.y.multiply(&square.multiply(&inverse))];

@@ -120,6 +120,8 @@ pub(super) fn open(settings: Settings) -> Result<Running, OpenError> {
     let arenas = (0..settings.workers).map(|_| Arena::new(memory)).collect::<Result<Vec<_>, _>>()?;
     let admin_arenas = [Arena::new(memory)?, Arena::new(memory)?];
     bn254::initialise();
+    let mut digest_key = [0; 32];
+    getrandom::fill(&mut digest_key)?;
     let link = Login::new(&library, &settings.token, None, &pin)?.link(1, arena.parts().0)?;
     let link = Arc::new(link);
     let (index, findings) = match Index::load(&link, arena.parts().0) {
@@ -138,7 +140,7 @@ pub(super) fn open(settings: Settings) -> Result<Running, OpenError> {
     let (orders, order_inbox) = bounded(ORDERS);
     let (inbox, notices) = unbounded();
     let kind = arena.kind();
-    let shared = Arc::new(Shared::new(link, index, findings, settings.fault_check, kind, inbox));
+    let shared = Arc::new(Shared::new(link, index, findings, settings.fault_check, digest_key, kind, inbox));
     let running = Running { shared, jobs, orders, threads: Mutex::default() };
     let started = || {
         let mut threads = running.threads.lock().unwrap_or_else(PoisonError::into_inner);

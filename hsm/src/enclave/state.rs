@@ -52,6 +52,8 @@ pub(super) struct Shared {
     pub(super) index: Index,
     pub(super) findings: Findings,
     pub(super) fault_check: FaultCheck,
+    /// Key of the digests by which workers know a scalar again.
+    pub(super) digest_key: [u8; 32],
     pub(super) library: Arc<Library>,
     pub(super) secret_memory: SecretMemory,
     pub(super) closing: AtomicBool,
@@ -78,6 +80,7 @@ impl Shared {
         index: Index,
         findings: Findings,
         fault_check: FaultCheck,
+        digest_key: [u8; 32],
         secret_memory: SecretMemory,
         inbox: Sender<Notice>,
     ) -> Self {
@@ -85,6 +88,7 @@ impl Shared {
             index,
             findings,
             fault_check,
+            digest_key,
             library: Arc::clone(&link.library),
             secret_memory,
             closing: AtomicBool::new(false),

@@ -36,7 +36,7 @@ pub(super) struct Multiply {
 /// Runs until told to leave, until the enclave is gone, or until a spare has taken this thread's place.
 pub(super) fn run(shared: Arc<Shared>, arena: Arena, post: &Post, jobs: &Receiver<Job>) {
     arena::block_signals();
-    let check = shared.fault_check;
+    let (check, digest_key) = (shared.fault_check, shared.digest_key);
     let mut desk = Desk::new(shared, arena);
     while let Ok(Job::Multiply(job)) = jobs.recv() {
         // Nobody waits any more: the caller's own clock has run out.
@@ -47,7 +47,9 @@ pub(super) fn run(shared: Arc<Shared>, arena: Arena, post: &Post, jobs: &Receive
             if Instant::now() >= job.deadline {
                 return Err(EnclaveError::DeadlineExceeded);
             }
-            desk.carry_out(job.deadline, Some(&job.entry), |attempt| multiply(attempt, &job, check))
+            desk.carry_out(job.deadline, Some(&job.entry), |attempt| {
+                multiply(attempt, &job, check, &digest_key)
+            })
         };
         post.begin();
         // A panic outside the guarded section unwinds past the guard, which wipes; this thread goes on.
@@ -64,7 +66,12 @@ pub(super) fn run(shared: Arc<Shared>, arena: Arena, post: &Post, jobs: &Receive
     desk.leave();
 }
 
-fn multiply(attempt: Attempt<'_>, job: &Multiply, check: FaultCheck) -> Result<G1Point, Trouble> {
+fn multiply(
+    attempt: Attempt<'_>,
+    job: &Multiply,
+    check: FaultCheck,
+    digest_key: &[u8; 32],
+) -> Result<G1Point, Trouble> {
     let entry = &job.entry;
     entry.check_usable()?;
     let mut blinding = [0; 32];
@@ -73,11 +80,17 @@ fn multiply(attempt: Attempt<'_>, job: &Multiply, check: FaultCheck) -> Result<G
     let g1 = &entry.public_key.g1;
     let unlocked = wrap::unwrap(attempt.session, attempt.link.session_kek, &entry.record, slot);
     let mut unlocked = unlocked.map_err(UnwrapError::as_token_error)?;
-    if !entry.is_proven() {
-        if !unlocked.belongs_to(stack, g1).unwrap_or(false) {
+    // The linear check proves the scalar with every product. The curve check does not, so the digest must.
+    if check == FaultCheck::Curve {
+        let digest = unlocked.fingerprint(stack, digest_key);
+        let same = match entry.proof() {
+            Some(proof) => *proof == digest,
+            None => unlocked.belongs_to(stack, g1).unwrap_or(false),
+        };
+        if !same {
             return Err(not_its_scalar());
         }
-        entry.set_proven();
+        entry.set_proof(digest);
     }
     let product = unlocked.multiply(stack, &job.point, g1, check, &blinding);
     blinding.zeroize();

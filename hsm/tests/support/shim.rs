@@ -41,9 +41,13 @@ pub type Tally = BTreeMap<String, usize>;
 
 impl Bench {
     pub fn new(fixture: Fixture) -> Self {
+        Self::with(fixture, FaultCheck::Linear)
+    }
+
+    pub fn with(fixture: Fixture, fault_check: FaultCheck) -> Self {
         fixture.initialised();
         let canary_interval = Duration::from_secs(3600);
-        let settings = Settings { module: module(), canary_interval, ..fixture.settings() };
+        let settings = Settings { module: module(), canary_interval, fault_check, ..fixture.settings() };
         let enclave = Enclave::open(settings.clone()).unwrap();
         let keys = [1, 2].map(|owner| {
             let key = new_key(owner);

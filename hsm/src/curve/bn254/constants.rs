@@ -6,13 +6,18 @@ pub(super) type Limbs = [u64; 4];
 
 /// The base field's prime p.
 pub(super) const P: Limbs = [0x3c208c16d87cfd47, 0x97816a916871ca8d, 0xb85045b68181585d, 0x30644e72e131a029];
-/// 2p, the top of the redundant range.
+/// 2p, the usual bound of an element.
 pub(super) const P2: Limbs = [0x7841182db0f9fa8e, 0x2f02d522d0e3951a, 0x70a08b6d0302b0bb, 0x60c89ce5c2634053];
+/// 4p.
+pub(super) const P4: Limbs = [0xf082305b61f3f51c, 0x5e05aa45a1c72a34, 0xe14116da06056176, 0xc19139cb84c680a6];
 /// The order r of G1 and G2.
 pub(super) const ORDER: Limbs =
     [0x43e1f593f0000001, 0x2833e84879b97091, 0xb85045b68181585d, 0x30644e72e131a029];
 /// −p⁻¹ mod 2^64.
 pub(super) const P_NEG_INV_64: u64 = 0x87d20782e4866389;
+/// (p·(−p⁻¹ mod 2^64) + 1)/2^64, the multiplier of the short reduction rounds.
+pub(super) const N_PRIME: Limbs =
+    [0x327d7c1b18f7bd41, 0xdb8ed52f824ed32f, 0x29b67b05eb29a6a1, 0x19ac99126b459dda];
 /// p⁻¹ mod 2^62.
 pub(super) const P_INV_62: u64 = 0x382df87d1b799c77;
 /// p in five limbs of 62 bits, for the inversion.
@@ -24,8 +29,6 @@ pub(super) const ONE: Limbs =
     [0xd35d438dc58f0d9d, 0x0a78eb28f5c70b3d, 0x666ea36f7879462c, 0x0e0a77c19a07df2f];
 /// 2^512 mod p: a product with it takes an integer into Montgomery form.
 pub(super) const R2: Limbs = [0xf32cfc5b538afa89, 0xb5e71911d44501fb, 0x47ab1eff0a417ff6, 0x06d89f71cab8351f];
-/// 2^768 mod p: a product with it repairs the form after an inversion.
-pub(super) const R3: Limbs = [0xb1cd6dafda1530df, 0x62f210e6a7283db6, 0xef7f0b0c0ada0afb, 0x20fd6e902d592544];
 /// b = 3 of y² = x³ + 3, in Montgomery form.
 pub(super) const B: Limbs = [0x7a17caa950ad28d7, 0x1f6ac17ae15521b9, 0x334bea4e696bd284, 0x2a1f6744ce179d8e];
 /// 2, the y coordinate of the generator (1, 2) of G1, in Montgomery form.

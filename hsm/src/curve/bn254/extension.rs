@@ -2,10 +2,10 @@
 //! of either field. Not for pairings.
 
 use super::constants::TWIST_B3;
-use super::field::{Element, Kernel};
+use super::field::Arithmetic;
 use super::mask::Mask;
 
-/// The operations of the complete formulas, over the field of G1 or of G2.
+/// The operations of the complete formulas, over the field of G1 or of G2. Every value is at most 2p.
 pub(super) trait Coordinate: Copy {
     const ZERO: Self;
     const ONE: Self;
@@ -21,97 +21,98 @@ pub(super) trait Coordinate: Copy {
     fn invert(&self) -> Self;
 }
 
-impl<K: Kernel> Coordinate for Element<K> {
-    const ZERO: Self = Element::ZERO;
-    const ONE: Self = Element::ONE;
+impl<F: Arithmetic> Coordinate for F {
+    const ZERO: Self = <F as Arithmetic>::ZERO;
+    const ONE: Self = <F as Arithmetic>::ONE;
 
     #[inline(always)]
     fn add(&self, other: &Self) -> Self {
-        Element::add(self, other)
+        Arithmetic::add(self, other)
     }
     #[inline(always)]
     fn subtract(&self, other: &Self) -> Self {
-        Element::subtract(self, other)
+        Arithmetic::subtract(self, other)
     }
     #[inline(always)]
     fn negate(&self) -> Self {
-        Element::negate(self)
+        Arithmetic::negate(self)
     }
     #[inline(always)]
     fn multiply(&self, other: &Self) -> Self {
-        Element::multiply(self, other)
+        Arithmetic::multiply(self, other)
     }
     #[inline(always)]
     fn sum_of_products(a: &Self, b: &Self, c: &Self, d: &Self) -> Self {
-        Element::sum_of_products(a, b, c, d)
+        <F as Arithmetic>::sum_of_products(a, b, c, d).reduce()
     }
     /// 9 = 3·3.
     #[inline(always)]
     fn times_b3(&self) -> Self {
-        self.double().double().double().add(self)
+        let eight = self.double().double().double();
+        Arithmetic::add(&eight, self)
     }
     #[inline(always)]
     fn select(mask: Mask, a: &Self, b: &Self) -> Self {
-        Element::select(mask, a, b)
+        <F as Arithmetic>::select(mask, a, b)
     }
     fn invert(&self) -> Self {
-        Element::invert(self)
+        Arithmetic::invert(self)
     }
 }
 
 /// c0 + c1·u.
 #[derive(Clone, Copy)]
-pub(super) struct Quadratic<K> {
-    pub(super) c0: Element<K>,
-    pub(super) c1: Element<K>,
+pub(super) struct Quadratic<F> {
+    pub(super) c0: F,
+    pub(super) c1: F,
 }
 
-impl<K> zeroize::Zeroize for Quadratic<K> {
+impl<F: zeroize::Zeroize> zeroize::Zeroize for Quadratic<F> {
     fn zeroize(&mut self) {
         self.c0.zeroize();
         self.c1.zeroize();
     }
 }
 
-impl<K: Kernel> Coordinate for Quadratic<K> {
-    const ZERO: Self = Self { c0: Element::ZERO, c1: Element::ZERO };
-    const ONE: Self = Self { c0: Element::ONE, c1: Element::ZERO };
+impl<F: Arithmetic> Coordinate for Quadratic<F> {
+    const ZERO: Self = Self { c0: <F as Arithmetic>::ZERO, c1: <F as Arithmetic>::ZERO };
+    const ONE: Self = Self { c0: <F as Arithmetic>::ONE, c1: <F as Arithmetic>::ZERO };
 
     #[inline(always)]
     fn add(&self, other: &Self) -> Self {
-        Self { c0: self.c0.add(&other.c0), c1: self.c1.add(&other.c1) }
+        Self { c0: Arithmetic::add(&self.c0, &other.c0), c1: Arithmetic::add(&self.c1, &other.c1) }
     }
     #[inline(always)]
     fn subtract(&self, other: &Self) -> Self {
-        Self { c0: self.c0.subtract(&other.c0), c1: self.c1.subtract(&other.c1) }
+        Self { c0: Arithmetic::subtract(&self.c0, &other.c0), c1: Arithmetic::subtract(&self.c1, &other.c1) }
     }
     #[inline(always)]
     fn negate(&self) -> Self {
-        Self { c0: self.c0.negate(), c1: self.c1.negate() }
+        Self { c0: Arithmetic::negate(&self.c0), c1: Arithmetic::negate(&self.c1) }
     }
     #[inline(always)]
     fn multiply(&self, other: &Self) -> Self {
         Self {
-            c0: Element::sum_of_products(&self.c0, &other.c0, &self.c1.negate(), &other.c1),
-            c1: Element::sum_of_products(&self.c0, &other.c1, &self.c1, &other.c0),
+            c0: Coordinate::sum_of_products(&self.c0, &other.c0, &Arithmetic::negate(&self.c1), &other.c1),
+            c1: Coordinate::sum_of_products(&self.c0, &other.c1, &self.c1, &other.c0),
         }
     }
     #[inline(always)]
     fn sum_of_products(a: &Self, b: &Self, c: &Self, d: &Self) -> Self {
-        a.multiply(b).add(&c.multiply(d))
+        Coordinate::add(&Coordinate::multiply(a, b), &Coordinate::multiply(c, d))
     }
     #[inline(always)]
     fn times_b3(&self) -> Self {
         let [c0, c1] = TWIST_B3;
-        self.multiply(&Self { c0: Element::from_limbs(c0), c1: Element::from_limbs(c1) })
+        Coordinate::multiply(self, &Self { c0: F::constant(c0), c1: F::constant(c1) })
     }
     #[inline(always)]
     fn select(mask: Mask, a: &Self, b: &Self) -> Self {
-        Self { c0: Element::select(mask, &a.c0, &b.c0), c1: Element::select(mask, &a.c1, &b.c1) }
+        Self { c0: Arithmetic::select(mask, &a.c0, &b.c0), c1: Arithmetic::select(mask, &a.c1, &b.c1) }
     }
     /// (c0 − c1·u)/(c0² + c1²).
     fn invert(&self) -> Self {
-        let norm = Element::sum_of_products(&self.c0, &self.c0, &self.c1, &self.c1).invert();
-        Self { c0: self.c0.multiply(&norm), c1: self.c1.negate().multiply(&norm) }
+        let norm = Coordinate::sum_of_products(&self.c0, &self.c0, &self.c1, &self.c1).invert();
+        Self { c0: self.c0.multiply(&norm), c1: Arithmetic::negate(&self.c1).multiply(&norm) }
     }
 }

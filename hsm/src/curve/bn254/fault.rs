@@ -8,7 +8,7 @@ use zeroize::Zeroize;
 
 use super::complete::Homogeneous;
 use super::field::portable::Portable;
-use super::field::{Element, Kernel, limbs_from_bytes};
+use super::field::{Arithmetic, Element, Kernel, limbs_from_bytes};
 use super::formulas::Jacobian;
 use super::mask::Mask;
 use super::{G1Point, SCALAR_LEN, affine, blinding_factor, concatenate, randomised, variable_base};
@@ -46,7 +46,7 @@ pub(crate) fn multiply_checked(
     g1_public: &G1Point,
     blinding: &[u8; 32],
 ) -> Result<[u8; 64], Fault> {
-    let (mut result, on_curve, agrees) = multiply_linear::<Portable>(k, p, g1_public, blinding);
+    let (mut result, on_curve, agrees) = dispatch!(multiply_linear(k, p, g1_public, blinding));
     release(&mut result, on_curve, agrees)
 }
 
@@ -60,7 +60,7 @@ fn release(result: &mut [u8; 64], on_curve: Mask, agrees: Mask) -> Result<[u8; 6
 }
 
 /// k·P, whether it is on the curve, and whether k·(P + n·G1) = k·P + n·g1 with n = 1, or 2 if P = −G1.
-fn multiply_linear<K: Kernel>(
+pub(super) fn multiply_linear<K: Kernel>(
     k: &[u8; SCALAR_LEN],
     p: &G1Point,
     g1_public: &G1Point,
@@ -105,7 +105,7 @@ fn add_repeatedly<K: Kernel>(p: &G1Point, q: &G1Point, times: usize) -> Homogene
 }
 
 /// (X : Y : Z), not infinity, as Jacobian coordinates (X·Z·f², Y·Z²·f³, Z·f).
-fn jacobian<K: Kernel>(point: &Homogeneous<Element<K>>, factor: &Element<K>) -> Jacobian<K> {
+fn jacobian<K: Kernel>(point: &Homogeneous<Element<K>>, factor: &Element<K>) -> Jacobian<Element<K>> {
     let z = point.z.multiply(factor);
     let x = point.x.multiply(&z).multiply(factor);
     let y = point.y.multiply(&z.square()).multiply(factor);
@@ -113,7 +113,7 @@ fn jacobian<K: Kernel>(point: &Homogeneous<Element<K>>, factor: &Element<K>) -> 
 }
 
 /// True if both are one point and neither is infinity: X₁·Z₂ = X₂·Z₁² and Y₁·Z₂ = Y₂·Z₁³.
-fn represents<K: Kernel>(a: &Jacobian<K>, b: &Homogeneous<Element<K>>) -> Mask {
+fn represents<K: Kernel>(a: &Jacobian<Element<K>>, b: &Homogeneous<Element<K>>) -> Mask {
     let zz = a.z.square();
     let same_x = a.x.multiply(&b.z).equals(&b.x.multiply(&zz));
     let same_y = a.y.multiply(&b.z).equals(&b.y.multiply(&a.z.multiply(&zz)));

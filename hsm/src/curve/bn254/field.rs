@@ -1,34 +1,79 @@
 //! The field of p elements, Montgomery form, R = 2^256, constant time. Not for scalars, which are integers mod r.
 //!
-//! An [`Element`] is any value in the redundant range 0..=2p; only [`Element::canonical`] gives the one below p.
-//! R/p = 5.2901, so a product of a ≤ αp and b ≤ βp is below (αβ/5.2901 + 1)p: with α = β = 2 it is below 1.757p and
-//! needs no final subtraction. Source of the method: Montgomery, "Modular multiplication without trial division" (1985);
-//! the redundant range is Walter's, "Montgomery exponentiation needs no final subtractions" (1999).
+//! Values are redundant: an [`Element`] is any of the numbers v + i·p below 2^256 = 5.2901p, and each operation says what
+//! bound it needs and gives. A product of a ≤ αp and b ≤ βp, reduced once, is below (αβ/5.2901 + 1)p: operands up
+//! to 2p give 1.757p without a final subtraction. That the formulas respect all bounds is not argued but computed, by
+//! running them on bounds instead of values (`bounds`, in the tests). Source of the method: Montgomery, "Modular multiplication without
+//! trial division" (1985); Walter, "Montgomery exponentiation needs no final subtractions" (1999).
 
 use std::marker::PhantomData;
 
-use super::constants::{B, Limbs, ONE, P, P2, R2};
+use super::constants::{B, Limbs, ONE, P, P2, P4, R2};
+use super::inversion::inverse;
 use super::mask::Mask;
 
 pub(super) mod portable;
+#[cfg(target_arch = "x86_64")]
+pub(super) mod x86_64;
 
-/// The arithmetic on limbs that exists more than once: in portable Rust and in assembly, with identical results.
+/// The arithmetic on limbs that exists more than once: in portable Rust and in assembly. All results are congruent mod p.
 pub(super) trait Kernel: Copy + 'static {
-    /// a·b/2^256 mod p, below 1.757p, for a and b ≤ 2p.
+    /// a·b/2^256 mod p, below a·b/2^256 + (1 + 2^-62)p, which must be below 2^256.
     fn multiply(a: &Limbs, b: &Limbs) -> Limbs;
-    /// a²/2^256 mod p, below 1.757p, for a ≤ 2p.
+    /// a²/2^256 mod p, bounded as a product.
     fn square(a: &Limbs) -> Limbs;
-    /// (a·b + c·d)/2^256 mod p, ≤ 2p, for all four ≤ 2p.
+    /// (a·b + c·d)/2^256 mod p, below (a·b + c·d)/2^256 + (1 + 2^-62)p, which must be below 2^256; a and c ≤ 4p.
     fn sum_of_products(a: &Limbs, b: &Limbs, c: &Limbs, d: &Limbs) -> Limbs;
+    /// a − m if that is not negative, else a.
+    fn subtract_if_not_below(a: &Limbs, m: &Limbs) -> Limbs;
+    /// a − b, plus m if that is negative.
+    fn subtract(a: &Limbs, b: &Limbs, m: &Limbs) -> Limbs;
     /// a if the mask is true, else b.
     fn select(mask: Mask, a: &Limbs, b: &Limbs) -> Limbs;
-    /// a − p2 if that is not negative, else a; `p2` is p or 2p.
-    fn subtract_if_not_below(a: &Limbs, p2: &Limbs) -> Limbs;
-    /// a − b, plus 2p if that is negative.
-    fn subtract(a: &Limbs, b: &Limbs) -> Limbs;
 }
 
-/// An element of the field: limbs in 0..=2p.
+/// What the point formulas are made of. The two implementations are [`Element`], which computes, and a bound in the tests.
+pub(super) trait Arithmetic: Copy {
+    const ZERO: Self;
+    const ONE: Self;
+    /// From limbs below 2p.
+    fn constant(limbs: Limbs) -> Self;
+    fn multiply(&self, other: &Self) -> Self;
+    fn square(&self) -> Self;
+    /// a·b + c·d with one reduction; a and c ≤ 4p.
+    fn sum_of_products(a: &Self, b: &Self, c: &Self, d: &Self) -> Self;
+    /// a + b as it is, below 2^256.
+    fn add_unreduced(&self, other: &Self) -> Self;
+    /// Up to 4p to at most 2p.
+    fn reduce(&self) -> Self;
+    /// a − b, plus 2p if that is negative: b ≤ 2p.
+    fn subtract(&self, other: &Self) -> Self;
+    /// a − b, plus 4p if that is negative: b ≤ 4p.
+    fn subtract_wide(&self, other: &Self) -> Self;
+    /// a/2: an odd value first gains p.
+    fn half(&self) -> Self;
+    /// 2p − a, for a ≤ 2p.
+    fn negate(&self) -> Self;
+    /// 2p − a or 4p − a, at most 2p, for a ≤ 4p.
+    fn negate_wide(&self) -> Self;
+    /// 1/a at most 2p, and 0 for 0.
+    fn invert(&self) -> Self;
+    /// a if the mask is true, else b.
+    fn select(mask: Mask, a: &Self, b: &Self) -> Self;
+
+    /// a + b, at most 2p, for operands that are at most 2p.
+    #[inline(always)]
+    fn add(&self, other: &Self) -> Self {
+        self.add_unreduced(other).reduce()
+    }
+    /// 2a, at most 2p, for operands that are at most 2p.
+    #[inline(always)]
+    fn double(&self) -> Self {
+        self.add(self)
+    }
+}
+
+/// An element of the field.
 #[derive(Clone, Copy)]
 pub(super) struct Element<K> {
     pub(super) limbs: Limbs,
@@ -41,25 +86,75 @@ impl<K> zeroize::Zeroize for Element<K> {
     }
 }
 
-impl<K: Kernel> Element<K> {
-    pub(super) const ZERO: Self = Self::from_limbs([0; 4]);
-    pub(super) const ONE: Self = Self::from_limbs(ONE);
+impl<K: Kernel> Arithmetic for Element<K> {
+    const ZERO: Self = Self::from_limbs([0; 4]);
+    const ONE: Self = Self::from_limbs(ONE);
 
-    /// From limbs in Montgomery form, ≤ 2p.
+    #[inline(always)]
+    fn constant(limbs: Limbs) -> Self {
+        Self::from_limbs(limbs)
+    }
+    #[inline(always)]
+    fn multiply(&self, other: &Self) -> Self {
+        Self::from_limbs(K::multiply(&self.limbs, &other.limbs))
+    }
+    #[inline(always)]
+    fn square(&self) -> Self {
+        Self::from_limbs(K::square(&self.limbs))
+    }
+    #[inline(always)]
+    fn sum_of_products(a: &Self, b: &Self, c: &Self, d: &Self) -> Self {
+        Self::from_limbs(K::sum_of_products(&a.limbs, &b.limbs, &c.limbs, &d.limbs))
+    }
+    #[inline(always)]
+    fn add_unreduced(&self, other: &Self) -> Self {
+        Self::from_limbs(add_limbs(&self.limbs, &other.limbs))
+    }
+    #[inline(always)]
+    fn reduce(&self) -> Self {
+        Self::from_limbs(K::subtract_if_not_below(&self.limbs, &P2))
+    }
+    #[inline(always)]
+    fn subtract(&self, other: &Self) -> Self {
+        Self::from_limbs(K::subtract(&self.limbs, &other.limbs, &P2))
+    }
+    #[inline(always)]
+    fn subtract_wide(&self, other: &Self) -> Self {
+        Self::from_limbs(K::subtract(&self.limbs, &other.limbs, &P4))
+    }
+    #[inline(always)]
+    fn half(&self) -> Self {
+        let odd = Mask::from_bit(self.limbs[0] & 1).bits();
+        let [a0, a1, a2, a3] = add_limbs(&self.limbs, &P.map(|limb| limb & odd));
+        Self::from_limbs([(a0 >> 1) | (a1 << 63), (a1 >> 1) | (a2 << 63), (a2 >> 1) | (a3 << 63), a3 >> 1])
+    }
+    #[inline(always)]
+    fn negate(&self) -> Self {
+        Self::from_limbs(subtract_limbs(&P2, &self.limbs).0)
+    }
+    #[inline(always)]
+    fn negate_wide(&self) -> Self {
+        Self::from_limbs(K::subtract(&P2, &self.limbs, &P2))
+    }
+    fn invert(&self) -> Self {
+        Self::from_limbs(inverse::<K>(&self.canonical()))
+    }
+    #[inline(always)]
+    fn select(mask: Mask, a: &Self, b: &Self) -> Self {
+        Self::from_limbs(K::select(mask, &a.limbs, &b.limbs))
+    }
+}
+
+impl<K: Kernel> Element<K> {
+    /// From limbs in Montgomery form.
     #[inline(always)]
     pub(super) const fn from_limbs(limbs: Limbs) -> Self {
         Self { limbs, kernel: PhantomData }
     }
 
-    /// From an integer below 2^256, which is taken mod p: 5.2901p · p / R + p = 2p.
-    #[inline(always)]
-    pub(super) fn from_integer(integer: &Limbs) -> Self {
-        Self::from_limbs(K::multiply(&R2, integer))
-    }
-
-    /// From 32 big-endian bytes, taken mod p.
+    /// From 32 big-endian bytes, taken mod p: below 5.2901p · p/2^256 + p = 2p.
     pub(super) fn from_bytes(bytes: &[u8; 32]) -> Self {
-        Self::from_integer(&limbs_from_bytes(bytes))
+        Self::from_limbs(K::multiply(&R2, &limbs_from_bytes(bytes)))
     }
 
     /// The integer below p.
@@ -73,68 +168,18 @@ impl<K: Kernel> Element<K> {
         bytes_from_limbs(&self.canonical())
     }
 
-    #[inline(always)]
-    pub(super) fn multiply(&self, other: &Self) -> Self {
-        Self::from_limbs(K::multiply(&self.limbs, &other.limbs))
-    }
-
-    #[inline(always)]
-    pub(super) fn square(&self) -> Self {
-        Self::from_limbs(K::square(&self.limbs))
-    }
-
-    /// a·b + c·d with one reduction.
-    #[inline(always)]
-    pub(super) fn sum_of_products(a: &Self, b: &Self, c: &Self, d: &Self) -> Self {
-        Self::from_limbs(K::sum_of_products(&a.limbs, &b.limbs, &c.limbs, &d.limbs))
-    }
-
-    /// 2p + 2p < 2^256, then ≤ 2p again by one subtraction.
-    #[inline(always)]
-    pub(super) fn add(&self, other: &Self) -> Self {
-        Self::from_limbs(K::subtract_if_not_below(&add_limbs(&self.limbs, &other.limbs), &P2))
-    }
-
-    #[inline(always)]
-    pub(super) fn double(&self) -> Self {
-        self.add(self)
-    }
-
-    #[inline(always)]
-    pub(super) fn subtract(&self, other: &Self) -> Self {
-        Self::from_limbs(K::subtract(&self.limbs, &other.limbs))
-    }
-
-    /// 2p − a.
-    #[inline(always)]
-    pub(super) fn negate(&self) -> Self {
-        Self::from_limbs(subtract_limbs(&P2, &self.limbs).0)
-    }
-
-    /// a/2: an odd value first gains p, so the result is ≤ 3p/2.
-    #[inline(always)]
-    pub(super) fn half(&self) -> Self {
-        let odd = Mask::from_bit(self.limbs[0] & 1).bits();
-        let [a0, a1, a2, a3] = add_limbs(&self.limbs, &P.map(|limb| limb & odd));
-        Self::from_limbs([(a0 >> 1) | (a1 << 63), (a1 >> 1) | (a2 << 63), (a2 >> 1) | (a3 << 63), a3 >> 1])
-    }
-
-    #[inline(always)]
-    pub(super) fn select(mask: Mask, a: &Self, b: &Self) -> Self {
-        Self::from_limbs(K::select(mask, &a.limbs, &b.limbs))
-    }
-
-    /// True for 0 mod p, which has three forms in the range.
+    /// True for 0 mod p, which has several forms in the range.
     pub(super) fn is_zero(&self) -> Mask {
         let [a0, a1, a2, a3] = self.canonical();
         Mask::is_zero(a0 | a1 | a2 | a3)
     }
 
+    /// True for equal elements, both at most 2p.
     pub(super) fn equals(&self, other: &Self) -> Mask {
         self.subtract(other).is_zero()
     }
 
-    /// True if y² = x³ + 3.
+    /// True if y² = x³ + 3, for coordinates at most 2p.
     pub(super) fn is_on_curve(x: &Self, y: &Self) -> Mask {
         y.square().equals(&x.square().multiply(x).add(&Self::from_limbs(B)))
     }

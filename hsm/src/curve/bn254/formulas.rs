@@ -4,26 +4,26 @@
 //! No formula uses b, so a table whose points share one Z is a table of affine points on the isomorphic curve
 //! y² = x³ + b·Z⁶ ("effective affine", Wuille's term in libsecp256k1).
 
-use super::field::{Element, Kernel};
+use super::field::Arithmetic;
 use super::mask::Mask;
 use zeroize::Zeroize;
 
 /// Jacobian coordinates.
 #[derive(Clone, Copy)]
-pub(super) struct Jacobian<K> {
-    pub(super) x: Element<K>,
-    pub(super) y: Element<K>,
-    pub(super) z: Element<K>,
+pub(super) struct Jacobian<F> {
+    pub(super) x: F,
+    pub(super) y: F,
+    pub(super) z: F,
 }
 
 /// Coordinates on the curve on which the table is affine.
 #[derive(Clone, Copy)]
-pub(super) struct Affine<K> {
-    pub(super) x: Element<K>,
-    pub(super) y: Element<K>,
+pub(super) struct Affine<F> {
+    pub(super) x: F,
+    pub(super) y: F,
 }
 
-impl<K> Zeroize for Jacobian<K> {
+impl<F: Zeroize> Zeroize for Jacobian<F> {
     fn zeroize(&mut self) {
         self.x.zeroize();
         self.y.zeroize();
@@ -31,63 +31,76 @@ impl<K> Zeroize for Jacobian<K> {
     }
 }
 
-impl<K> Zeroize for Affine<K> {
+impl<F: Zeroize> Zeroize for Affine<F> {
     fn zeroize(&mut self) {
         self.x.zeroize();
         self.y.zeroize();
     }
 }
 
-impl<K: Kernel> Affine<K> {
+impl<F: Arithmetic> Affine<F> {
     #[inline(always)]
     pub(super) fn select(mask: Mask, a: &Self, b: &Self) -> Self {
-        Self { x: Element::select(mask, &a.x, &b.x), y: Element::select(mask, &a.y, &b.y) }
+        Self { x: F::select(mask, &a.x, &b.x), y: F::select(mask, &a.y, &b.y) }
     }
 
     /// −P under a mask.
     #[inline(always)]
     pub(super) fn negate_if(&self, mask: Mask) -> Self {
-        Self { x: self.x, y: Element::select(mask, &self.y.negate(), &self.y) }
+        Self { x: self.x, y: F::select(mask, &self.y.negate(), &self.y) }
     }
 }
 
-impl<K: Kernel> Jacobian<K> {
+impl<F: Arithmetic> Jacobian<F> {
     #[inline(always)]
     pub(super) fn select(mask: Mask, a: &Self, b: &Self) -> Self {
         Self {
-            x: Element::select(mask, &a.x, &b.x),
-            y: Element::select(mask, &a.y, &b.y),
-            z: Element::select(mask, &a.z, &b.z),
+            x: F::select(mask, &a.x, &b.x),
+            y: F::select(mask, &a.y, &b.y),
+            z: F::select(mask, &a.z, &b.z),
         }
     }
 
-    /// 2P: 2M + 3S + 1 fused. Holds for every point, infinity (Z = 0) included, as no point has order 2.
-    ///
-    /// The tangent's slope over Z is L = 3X²/2, S = Y², T = X·S: X₃ = L² − 2T, Y₃ = L(T − X₃) − S², Z₃ = Y·Z
-    /// (Bernstein, Lange, Explicit-Formulas Database, a = 0; divided through by 2).
+    /// 16P, all coordinates at most 2.14p. Right for every point, infinity (Z = 0) included, as no point has order 2.
     #[inline(always)]
-    pub(super) fn double(&self) -> Self {
+    pub(super) fn times_16(&self) -> Self {
+        let point = self.double_negated().double_negated().double_negated().double_negated();
+        Self { y: point.y.reduce(), ..point }
+    }
+
+    /// −2P: 2M + 3S + 1 fused.
+    ///
+    /// With L = 3X²/2, S = Y², T = X·S: X₃ = L² − 2T, Y₃ = S² + L(X₃ − T), Z₃ = Y·Z (Bernstein, Lange, Explicit-Formulas
+    /// Database, a = 0, divided through by 2; the sign of Y₃ saves a negation and keeps the sum of products small).
+    #[inline(always)]
+    fn double_negated(&self) -> Self {
         let s = self.y.square();
         let xx = self.x.square();
-        let l = xx.add(&xx.half());
+        let z = self.y.multiply(&self.z);
+        let l = xx.add_unreduced(&xx.half()).reduce();
         let t = self.x.multiply(&s);
         let x = l.square().subtract(&t.double());
-        let y = Element::sum_of_products(&l, &t.subtract(&x), &s.negate(), &s);
-        Self { x, y, z: self.y.multiply(&self.z) }
+        let y = F::sum_of_products(&l, &x.subtract(&t), &s, &s);
+        Self { x, y, z }
     }
 
     /// P + Q: 6M + 3S + 1 fused. Wrong if P = ±Q or if P is infinity.
+    ///
+    /// With H = X₁ − x₂Z₁², R = Y₁ − y₂Z₁³, V = X₁H²: X₃ = R² + H³ − 2V, −Y₃ = R(X₃ − V) + Y₁H³, Z₃ = Z₁H: the usual
+    /// mixed addition with both differences negated, which leaves fewer subtractions.
     #[inline(always)]
-    pub(super) fn add(&self, q: &Affine<K>) -> Self {
+    pub(super) fn add(&self, q: &Affine<F>) -> Self {
         let zz = self.z.square();
-        let h = q.x.multiply(&zz).subtract(&self.x);
-        let r = q.y.multiply(&self.z.multiply(&zz)).subtract(&self.y);
+        let zzz = self.z.multiply(&zz);
+        let h = self.x.subtract(&q.x.multiply(&zz));
+        let r = self.y.subtract(&q.y.multiply(&zzz));
         let hh = h.square();
+        let z = self.z.multiply(&h);
         let hhh = h.multiply(&hh);
         let v = self.x.multiply(&hh);
-        let x = r.square().subtract(&hhh).subtract(&v.double());
-        let y = Element::sum_of_products(&r, &v.subtract(&x), &self.y.negate(), &hhh);
-        Self { x, y, z: self.z.multiply(&h) }
+        let x = r.square().add_unreduced(&hhh).subtract_wide(&v.add_unreduced(&v)).reduce();
+        let y = F::sum_of_products(&r, &x.subtract(&v), &self.y, &hhh).negate_wide();
+        Self { x, y, z }
     }
 }
 
@@ -99,7 +112,7 @@ impl<K: Kernel> Jacobian<K> {
 /// other's negative. Entry j is left on the Z that it was made with; Z grows by a factor d per addition, so entry j
 /// is brought to the last Z by the product of the later factors.
 #[inline(always)]
-pub(super) fn multiples<K: Kernel>(p: &Affine<K>, table: &mut [Affine<K>; 8]) -> Element<K> {
+pub(super) fn multiples<F: Arithmetic>(p: &Affine<F>, table: &mut [Affine<F>; 8]) -> F {
     // DBLU: 2P, and P on the same Z = 2y.
     let xx = p.x.square();
     let e = p.y.square();
@@ -113,7 +126,7 @@ pub(super) fn multiples<K: Kernel>(p: &Affine<K>, table: &mut [Affine<K>; 8]) ->
     let mut z = p.y.double();
     table[1] = last;
 
-    let mut factors = [Element::ONE; 8];
+    let mut factors = [F::ONE; 8];
     for (entry, factor) in table.iter_mut().zip(&mut factors).skip(2) {
         // ZADDU: the sum, and P on its Z.
         let d = first.x.subtract(&last.x);
@@ -132,7 +145,7 @@ pub(super) fn multiples<K: Kernel>(p: &Affine<K>, table: &mut [Affine<K>; 8]) ->
     }
     table[0] = first;
 
-    let mut scale = Element::ONE;
+    let mut scale = F::ONE;
     for (entry, factor) in table.iter_mut().skip(1).zip(factors.iter().skip(2)).rev() {
         scale = scale.multiply(factor);
         let square = scale.square();

@@ -9,8 +9,8 @@
 //! |u| + |v| ≤ 2^62; f, g stay in (−2^256, 2^256); d, e stay in (−2p, p), so every sum of two products of a 62-bit limb
 //! plus a carry fits an i128.
 
-use super::constants::{Limbs, P_62, P_INV_62, R3};
-use super::field::{Element, Kernel};
+use super::constants::{Limbs, P_62, P_INV_62, R2};
+use super::field::Kernel;
 use super::mask::opaque;
 
 const LOW_62: u64 = u64::MAX >> 2;
@@ -26,17 +26,9 @@ struct Matrix {
     r: i64,
 }
 
-impl<K: Kernel> Element<K> {
-    /// 1/a, and 0 for 0.
-    pub(super) fn invert(&self) -> Self {
-        // The input stands for a·R, its inverse is 1/(aR): times R³, one reduction, gives R/a.
-        let canonical = K::subtract_if_not_below(
-            &K::subtract_if_not_below(&self.limbs, &super::constants::P),
-            &super::constants::P,
-        );
-        let inverse = pack(&invert(&unpack(&canonical)));
-        Self::from_limbs(K::multiply(&R3, &inverse))
-    }
+/// 1/x in Montgomery form, for an integer x < p: the product of 1/x with R², reduced once, is R/x.
+pub(super) fn inverse<K: Kernel>(x: &Limbs) -> Limbs {
+    K::multiply(&R2, &pack(&invert(&unpack(x))))
 }
 
 /// 1/x mod p in 0..p, for 0 ≤ x < p.

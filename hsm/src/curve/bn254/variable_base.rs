@@ -11,7 +11,7 @@
 //! so doubling is total, and k ≠ 0 mod r, so the result is not infinity.
 
 use super::constants::{BETA, Limbs};
-use super::field::{Element, Kernel};
+use super::field::Arithmetic;
 use super::formulas::{Affine, Jacobian, multiples};
 use super::mask::Mask;
 use super::split::{Digit, Half, split};
@@ -22,24 +22,22 @@ use zeroize::Zeroize;
 /// Z may be any non-zero number: with a random one the whole computation is randomised (Coron, "Resistance against
 /// differential power analysis for elliptic curve cryptosystems", 1999; against Naccache, Smart, Stern,
 /// "Projective coordinates leak", <https://eprint.iacr.org/2003/191>).
-pub(super) fn multiply<K: Kernel>(k: &Limbs, p: &Jacobian<K>) -> Jacobian<K> {
+pub(super) fn multiply<F: Arithmetic + Zeroize>(k: &Limbs, p: &Jacobian<F>) -> Jacobian<F> {
     let mut halves = split(k);
-    let zero = Affine { x: Element::ZERO, y: Element::ZERO };
+    let zero = Affine { x: F::ZERO, y: F::ZERO };
     let mut tables = [[zero; 8]; 2];
     let z = multiples(&Affine { x: p.x, y: p.y }, &mut tables[0]);
-    let beta = Element::from_limbs(BETA);
+    let beta = F::constant(BETA);
     let [first, second] = &mut tables;
     for (with_lambda, entry) in second.iter_mut().zip(first.iter()) {
         *with_lambda = Affine { x: entry.x.multiply(&beta), y: entry.y };
     }
 
-    let mut accumulator = Jacobian { x: Element::ONE, y: Element::ONE, z: Element::ZERO };
+    let mut accumulator = Jacobian { x: F::ONE, y: F::ONE, z: F::ZERO };
     let mut infinite = !Mask::FALSE;
     for window in (0..Half::WINDOWS).rev() {
         if window + 1 != Half::WINDOWS {
-            for _ in 0..4 {
-                accumulator = accumulator.double();
-            }
+            accumulator = accumulator.times_16();
         }
         for (half, table) in halves.iter().zip(&tables) {
             add_digit(&mut accumulator, &mut infinite, half.digit(window), table);
@@ -54,16 +52,16 @@ pub(super) fn multiply<K: Kernel>(k: &Limbs, p: &Jacobian<K>) -> Jacobian<K> {
 
 /// Adds digit·table[0]: every entry is read, and the sum is computed whatever the digit is.
 #[inline(always)]
-fn add_digit<K: Kernel>(
-    accumulator: &mut Jacobian<K>,
+fn add_digit<F: Arithmetic>(
+    accumulator: &mut Jacobian<F>,
     infinite: &mut Mask,
     digit: Digit,
-    table: &[Affine<K>; 8],
+    table: &[Affine<F>; 8],
 ) {
     let entry = lookup(table, digit.magnitude).negate_if(digit.negative);
     let sum = accumulator.add(&entry);
     let no_digit = Mask::is_zero(digit.magnitude);
-    let first = Jacobian { x: entry.x, y: entry.y, z: Element::ONE };
+    let first = Jacobian { x: entry.x, y: entry.y, z: F::ONE };
     let changed = Jacobian::select(*infinite, &first, &sum);
     *accumulator = Jacobian::select(no_digit, accumulator, &changed);
     *infinite = *infinite & no_digit;
@@ -71,7 +69,7 @@ fn add_digit<K: Kernel>(
 
 /// table[magnitude − 1]; anything for 0.
 #[inline(always)]
-fn lookup<K: Kernel>(table: &[Affine<K>; 8], magnitude: u64) -> Affine<K> {
+fn lookup<F: Arithmetic>(table: &[Affine<F>; 8], magnitude: u64) -> Affine<F> {
     let mut found = table[0];
     for (number, entry) in (2..).zip(&table[1..]) {
         found = Affine::select(Mask::equal(magnitude, number), entry, &found);

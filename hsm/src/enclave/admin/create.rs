@@ -75,7 +75,6 @@ impl<'a> Creation<'a> {
             return Err(EnclaveError::KeyExists.into());
         }
         (self.sync)()?;
-        entry.set_proven();
         Ok(Some(entry))
     }
 
@@ -101,9 +100,7 @@ impl<'a> Creation<'a> {
         wrap::store(session, label, &record)?;
         (self.sync)()?;
         self.prove(session, link.kek.handle, label, &record, &fresh)?;
-        let entry = Entry::new(record).ok_or(Trouble::Fault)?;
-        entry.set_proven();
-        Ok(entry)
+        Entry::new(record).ok_or(Trouble::Fault)
     }
 
     /// Found exactly once, the same bytes, and they open to the same scalar.
