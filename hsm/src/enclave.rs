@@ -17,6 +17,7 @@ mod settings;
 mod softhsm;
 mod start;
 mod state;
+mod watchdog;
 mod worker;
 
 use std::fmt;
@@ -94,7 +95,7 @@ impl Enclave {
     /// After any error but [`EnclaveError::KeyExists`] the key was not reported and should be taken for missing;
     /// [`EnclaveError::DeadlineExceeded`] leaves it open whether it comes about. Repeat by id, or destroy.
     pub async fn create(&self, key: NewKey, deadline: Instant) -> Result<PublicKey, EnclaveError> {
-        self.running.shared.link()?;
+        self.check_admin()?;
         let order = |reply| Order::Create { key, deadline, reply };
         self.ask(&self.running.orders, order, deadline).await
     }
@@ -109,8 +110,12 @@ impl Enclave {
         point: G1Point,
         deadline: Instant,
     ) -> Result<G1Point, EnclaveError> {
-        let entry = self.running.shared.index.find(id)?;
-        self.running.shared.link()?;
+        let shared = &self.running.shared;
+        let entry = shared.index.find(id)?;
+        shared.link()?;
+        if shared.circuit_open.load(Ordering::Acquire) {
+            return Err(state::unavailable(Some(Instant::now()), None));
+        }
         let job = |reply| Job::Multiply(Multiply { entry, point, deadline, reply });
         self.ask(&self.running.jobs, job, deadline).await
     }
@@ -138,9 +143,18 @@ impl Enclave {
     /// # Errors
     /// [`EnclaveError::UnknownKey`] where there is none (also when repeated).
     pub async fn destroy(&self, id: KeyId, deadline: Instant) -> Result<(), EnclaveError> {
-        self.running.shared.link()?;
+        self.check_admin()?;
         let order = |reply| Order::Destroy { id, deadline, reply };
         self.ask(&self.running.orders, order, deadline).await
+    }
+
+    /// Refuses at once what would only wait behind a call that hangs.
+    fn check_admin(&self) -> Result<(), EnclaveError> {
+        self.running.shared.link()?;
+        match self.running.shared.admin.is_stuck() {
+            true => Err(state::unavailable(Some(Instant::now()), None)),
+            false => Ok(()),
+        }
     }
 
     /// Puts work into a queue and waits for its answer, until the deadline at the latest, whatever the token does.
@@ -176,14 +190,18 @@ impl Enclave {
             Status::Recovering { cause, .. } => (TokenState::Recovering { cause }, false),
             Status::Stopped { cause } => (TokenState::Stopped { cause }, false),
         };
+        let (stuck_workers, workers) = shared.posts(|posts| {
+            let lost = posts.iter().filter(|post| post.is_stuck()).count();
+            (lost, posts.len() - lost)
+        });
         let canary = *shared.canary.lock().unwrap_or_else(PoisonError::into_inner);
         Health {
             token,
             logged_in,
             canary: canary.map(|(passed, at)| CanaryReport { passed, age: at.elapsed() }),
             queue_depth: self.running.jobs.len(),
-            workers: shared.workers.load(Ordering::Relaxed),
-            stuck_workers: 0,
+            workers,
+            stuck_workers,
             secret_memory: shared.secret_memory,
             keys: shared.index.count(),
             findings: shared.findings.clone(),

@@ -11,7 +11,7 @@ mod unlocked;
 pub(crate) use kek::{KEK_LABEL, Kek, KekError};
 pub(crate) use object::{CANARY_LABEL, Found, Stored, find_labelled, key_label, scan, store};
 pub(crate) use record::{Content, Header, PLAIN_LEN, Record, SEALED_LEN};
-pub(crate) use unlocked::{GenerateError, Unlocked, UseError};
+pub(crate) use unlocked::{Fingerprint, GenerateError, Unlocked, UseError};
 
 use crate::arena::Slot;
 use crate::pkcs11::{Code, IV_LEN, ObjectHandle, Session, TokenError};
@@ -40,7 +40,7 @@ pub(crate) fn seal(
     let mut iv = [0; IV_LEN];
     getrandom::fill(&mut iv)?;
     let mut sealed = [0; SEALED_LEN + 16];
-    let length = session.encrypt(kek, &iv, &header.aad(), plain, &mut sealed)?;
+    let length = session.encrypt(kek, &mut iv, &header.aad(), plain, &mut sealed)?;
     let sealed = sealed.get(..length).and_then(|sealed| <[u8; SEALED_LEN]>::try_from(sealed).ok());
     Ok(Record::new(header, iv, sealed.ok_or(SealError::Length(length))?))
 }

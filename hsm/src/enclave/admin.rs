@@ -47,7 +47,9 @@ impl Admin {
     /// Runs until told to leave or until the enclave is gone.
     pub(super) fn run(mut self, orders: &Receiver<Order>) {
         arena::block_signals();
+        let shared = Arc::clone(&self.desk.shared);
         while let Ok(order) = orders.recv() {
+            shared.admin.begin();
             match order {
                 // Begun only while somebody waits; what is begun is finished.
                 Order::Create { reply, .. } if reply.is_closed() => {}
@@ -60,6 +62,7 @@ impl Admin {
                 }
                 Order::Leave => break,
             }
+            shared.admin.end();
         }
         self.desk.leave();
     }

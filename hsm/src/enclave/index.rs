@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use super::error::EnclaveError;
 use super::health::Findings;
@@ -11,39 +11,41 @@ use super::key::{KeyEntry, KeyId, PublicKey};
 use super::link::Link;
 use crate::arena::Slot;
 use crate::pkcs11::{Session, TokenError};
-use crate::wrap::{self, Content, Found, Record};
+use crate::wrap::{self, Content, Fingerprint, Found, Record};
 
 /// One authentic record.
 pub(super) struct Entry {
     pub(super) record: Record,
     pub(super) public_key: PublicKey,
+    /// Keyed digest of the scalar that was seen to belong to the public key; none before its first use.
+    proof: OnceLock<Fingerprint>,
     standing: AtomicU8,
 }
 
-const UNPROVEN: u8 = 0;
-const PROVEN: u8 = 1;
-const DAMAGED: u8 = 2;
-const DESTROYED: u8 = 3;
+const USABLE: u8 = 0;
+const DAMAGED: u8 = 1;
+const DESTROYED: u8 = 2;
 
 impl Entry {
     /// None for a canary.
     pub(super) fn new(record: Record) -> Option<Self> {
         match record.header.content {
             Content::Scalar(public_key) => {
-                Some(Self { record, public_key, standing: AtomicU8::new(UNPROVEN) })
+                Some(Self { record, public_key, proof: OnceLock::new(), standing: AtomicU8::new(USABLE) })
             }
             Content::Canary => None,
         }
     }
 
-    /// Whether its scalar was seen to belong to its public key.
-    pub(super) fn is_proven(&self) -> bool {
-        self.standing.load(Ordering::Acquire) == PROVEN
+    /// The digest to compare an unlocked scalar with, once one was proven.
+    pub(super) fn proof(&self) -> Option<&Fingerprint> {
+        self.proof.get()
     }
 
-    pub(super) fn set_proven(&self) {
-        // Only forwards: a damaged or destroyed record does not become sound again.
-        let _ = self.standing.compare_exchange(UNPROVEN, PROVEN, Ordering::AcqRel, Ordering::Acquire);
+    /// Takes the digest of a scalar that was just seen to belong to the public key.
+    pub(super) fn set_proof(&self, digest: Fingerprint) {
+        // Another worker may have been first; both saw the same scalar.
+        let _ = self.proof.set(digest);
     }
 
     pub(super) fn set_damaged(&self) {

@@ -1,7 +1,7 @@
 //! The way to the token: find it, log in once, key-encryption key, canary. Made at start and again by every recovery;
 //! not for records and not for deciding when.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use cryptoki_sys::*;
@@ -37,7 +37,8 @@ pub(super) struct Link {
     /// Its copy, owned by the holder session: works without a file, valid in every session of this login.
     pub(super) session_kek: ObjectHandle,
     pub(super) canary: Record,
-    holder: Mutex<Session>,
+    /// Gone once disconnected.
+    holder: Mutex<Option<Session>>,
 }
 
 impl Login {
@@ -79,7 +80,7 @@ impl Login {
         };
         match build(&holder) {
             Ok((kek, session_kek, canary)) => {
-                let holder = Mutex::new(holder);
+                let holder = Mutex::new(Some(holder));
                 Ok(Link { epoch, library, generation, token, kek, session_kek, canary, holder })
             }
             Err(error) => {
@@ -113,7 +114,10 @@ impl Link {
 
     /// Logs out and finalizes. Sessions of other threads become stale, and are stopped at the gate.
     pub(super) fn disconnect(&self) {
-        if let Err(error) = self.holder.lock().unwrap_or_else(std::sync::PoisonError::into_inner).log_out() {
+        let holder = self.holder.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(holder) = holder
+            && let Err(error) = holder.log_out()
+        {
             tracing::debug!(%error, "logging out failed");
         }
         finalise(&self.library);
@@ -192,14 +196,16 @@ impl From<getrandom::Error> for OpenError {
     }
 }
 
-/// Whether an error of opening can pass by itself, so that a recovery may try again.
+/// Whether a recovery may try again. Only what concerns the PIN may not: a token in trouble says everything else.
 pub(super) fn may_pass(error: &OpenError) -> bool {
     match error {
-        OpenError::WrongPin | OpenError::PinLocked | OpenError::KekAttributes { .. } => false,
-        OpenError::KekDuplicate { .. } | OpenError::TokenAmbiguous { .. } => false,
+        OpenError::WrongPin | OpenError::PinLocked => false,
         OpenError::Token(TokenError { call: Call::Login, code }) => code.0 != CKR_USER_PIN_NOT_INITIALIZED,
         OpenError::ModuleMissing { .. }
         | OpenError::TokenNotFound { .. }
+        | OpenError::TokenAmbiguous { .. }
+        | OpenError::KekDuplicate { .. }
+        | OpenError::KekAttributes { .. }
         | OpenError::PinFile { .. }
         | OpenError::AlreadyRunning { .. }
         | OpenError::LockFile { .. }

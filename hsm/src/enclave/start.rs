@@ -17,6 +17,7 @@ use super::lock::TokenLock;
 use super::sentinel::{Notice, Sentinel};
 use super::settings::Settings;
 use super::state::{Shared, Status};
+use super::watchdog::{Post, Watchdog};
 use super::worker::{self, Job};
 use super::{Initialised, pin};
 use crate::arena::{Arena, Pin, Preference};
@@ -42,6 +43,7 @@ struct Threads {
     workers: Vec<JoinHandle<()>>,
     admin: Option<JoinHandle<()>>,
     sentinel: Option<JoinHandle<()>>,
+    watchdog: Option<(Sender<()>, JoinHandle<Vec<JoinHandle<()>>>)>,
     lock: Option<TokenLock>,
 }
 
@@ -118,6 +120,8 @@ pub(super) fn open(settings: Settings) -> Result<Running, OpenError> {
     let arenas = (0..settings.workers).map(|_| Arena::new(memory)).collect::<Result<Vec<_>, _>>()?;
     let admin_arenas = [Arena::new(memory)?, Arena::new(memory)?];
     bn254::initialise();
+    let mut digest_key = [0; 32];
+    getrandom::fill(&mut digest_key)?;
     let link = Login::new(&library, &settings.token, None, &pin)?.link(1, arena.parts().0)?;
     let link = Arc::new(link);
     let (index, findings) = match Index::load(&link, arena.parts().0) {
@@ -136,7 +140,7 @@ pub(super) fn open(settings: Settings) -> Result<Running, OpenError> {
     let (orders, order_inbox) = bounded(ORDERS);
     let (inbox, notices) = unbounded();
     let kind = arena.kind();
-    let shared = Arc::new(Shared::new(link, index, findings, settings.fault_check, kind, inbox));
+    let shared = Arc::new(Shared::new(link, index, findings, settings.fault_check, digest_key, kind, inbox));
     let running = Running { shared, jobs, orders, threads: Mutex::default() };
     let started = || {
         let mut threads = running.threads.lock().unwrap_or_else(PoisonError::into_inner);
@@ -148,17 +152,26 @@ pub(super) fn open(settings: Settings) -> Result<Running, OpenError> {
         threads.admin = Some(spawn("hsm-admin".into(), move || admin.run(&order_inbox))?);
         for (number, arena) in arenas.into_iter().enumerate() {
             let (shared, inbox) = (Arc::clone(&running.shared), job_inbox.clone());
-            let worker = spawn(format!("hsm-worker-{number}"), move || worker::run(shared, arena, &inbox))?;
-            running.shared.workers.fetch_add(1, Ordering::Relaxed);
-            threads.workers.push(worker);
+            let post = Arc::new(Post::new());
+            let own = Arc::clone(&post);
+            let body = move || worker::run(shared, arena, &own, &inbox);
+            threads.workers.push(spawn(format!("hsm-worker-{number}"), body)?);
+            running.shared.posts(|posts| posts.push(post));
         }
+        let (shared, workers) = (Arc::clone(&running.shared), settings.workers);
+        let watchdog = Watchdog { shared, jobs: job_inbox, memory, workers };
+        let (farewell, end) = bounded(0);
+        threads.watchdog = Some((farewell, spawn("hsm-watchdog".into(), move || watchdog.run(&end))?));
         Ok(())
     };
     // Dropping `running` after a failure ends what was started.
     started().map(|()| running)
 }
 
-fn spawn(name: String, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, OpenError> {
+fn spawn<R: Send + 'static>(
+    name: String,
+    body: impl FnOnce() -> R + Send + 'static,
+) -> Result<JoinHandle<R>, OpenError> {
     let spawned = std::thread::Builder::new().name(name).spawn(body);
     spawned.map_err(|source| OpenError::Host { what: "a thread could not be started", source })
 }
@@ -168,8 +181,13 @@ impl Running {
     pub(super) fn shut_down(&self) {
         self.shared.closing.store(true, Ordering::Release);
         let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
-        let Threads { workers, admin, sentinel, lock } = std::mem::take(&mut *threads);
+        let Threads { mut workers, admin, sentinel, watchdog, lock } = std::mem::take(&mut *threads);
         let until = Instant::now() + FAREWELL;
+        if let Some((farewell, watchdog)) = watchdog {
+            drop(farewell);
+            workers.extend(watchdog.join().unwrap_or_default());
+        }
+        // One for each; those that hang do not take theirs.
         for _ in &workers {
             let _ = self.jobs.send_deadline(Job::Leave, until);
         }

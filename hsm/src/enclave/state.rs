@@ -1,7 +1,7 @@
 //! What all threads of the enclave share: the current link, whether it serves, and the one inbox for alarms. Recovery is
 //! single-flight: threads report trouble with the epoch they saw it in and wait; the sentinel alone mends. Not for mending.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -13,6 +13,7 @@ use super::index::Index;
 use super::link::Link;
 use super::sentinel::Notice;
 use super::settings::FaultCheck;
+use super::watchdog::Post;
 use crate::pkcs11::{Library, TokenError};
 
 /// Whether operations can be served.
@@ -51,11 +52,18 @@ pub(super) struct Shared {
     pub(super) index: Index,
     pub(super) findings: Findings,
     pub(super) fault_check: FaultCheck,
+    /// Key of the digests by which workers know a scalar again.
+    pub(super) digest_key: [u8; 32],
     pub(super) library: Arc<Library>,
     pub(super) secret_memory: SecretMemory,
     pub(super) closing: AtomicBool,
     pub(super) recoveries: AtomicU64,
-    pub(super) workers: AtomicUsize,
+    /// Every worker, the lost ones too.
+    pub(super) workers: Mutex<Vec<Arc<Post>>>,
+    /// The administration thread.
+    pub(super) admin: Post,
+    /// No worker is left that could take work.
+    pub(super) circuit_open: AtomicBool,
     /// Result of the last canary check and when it ended.
     pub(super) canary: Mutex<Option<(bool, Instant)>>,
     pub(super) inbox: Sender<Notice>,
@@ -72,6 +80,7 @@ impl Shared {
         index: Index,
         findings: Findings,
         fault_check: FaultCheck,
+        digest_key: [u8; 32],
         secret_memory: SecretMemory,
         inbox: Sender<Notice>,
     ) -> Self {
@@ -79,11 +88,14 @@ impl Shared {
             index,
             findings,
             fault_check,
+            digest_key,
             library: Arc::clone(&link.library),
             secret_memory,
             closing: AtomicBool::new(false),
             recoveries: AtomicU64::new(0),
-            workers: AtomicUsize::new(0),
+            workers: Mutex::default(),
+            admin: Post::new(),
+            circuit_open: AtomicBool::new(false),
             canary: Mutex::new(Some((true, Instant::now()))),
             inbox,
             status: Mutex::new(Status::Ready(link)),

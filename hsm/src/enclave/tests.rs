@@ -10,6 +10,9 @@ use crate::arena::Preference;
 use crate::pkcs11::{Attribute, Library, Session};
 use crate::wrap::{self, Kek, Record};
 
+mod residue;
+mod scanner;
+
 #[path = "../../tests/support/token.rs"]
 mod support;
 use support::{Fixture, create, new_key, run, signs, soon};

@@ -13,6 +13,7 @@ use super::error::EnclaveError;
 use super::index::Entry;
 use super::settings::FaultCheck;
 use super::state::Shared;
+use super::watchdog::Post;
 use crate::arena::{self, Arena};
 use crate::curve::G1Point;
 use crate::pkcs11::{Call, Code, TokenError};
@@ -32,10 +33,10 @@ pub(super) struct Multiply {
     pub(super) reply: oneshot::Sender<Result<G1Point, EnclaveError>>,
 }
 
-/// Runs until told to leave or until the enclave is gone.
-pub(super) fn run(shared: Arc<Shared>, arena: Arena, jobs: &Receiver<Job>) {
+/// Runs until told to leave, until the enclave is gone, or until a spare has taken this thread's place.
+pub(super) fn run(shared: Arc<Shared>, arena: Arena, post: &Post, jobs: &Receiver<Job>) {
     arena::block_signals();
-    let check = shared.fault_check;
+    let (check, digest_key) = (shared.fault_check, shared.digest_key);
     let mut desk = Desk::new(shared, arena);
     while let Ok(Job::Multiply(job)) = jobs.recv() {
         // Nobody waits any more: the caller's own clock has run out.
@@ -46,8 +47,11 @@ pub(super) fn run(shared: Arc<Shared>, arena: Arena, jobs: &Receiver<Job>) {
             if Instant::now() >= job.deadline {
                 return Err(EnclaveError::DeadlineExceeded);
             }
-            desk.carry_out(job.deadline, Some(&job.entry), |attempt| multiply(attempt, &job, check))
+            desk.carry_out(job.deadline, Some(&job.entry), |attempt| {
+                multiply(attempt, &job, check, &digest_key)
+            })
         };
+        post.begin();
         // A panic outside the guarded section unwinds past the guard, which wipes; this thread goes on.
         let result = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
             desk.leave();
@@ -55,11 +59,19 @@ pub(super) fn run(shared: Arc<Shared>, arena: Arena, jobs: &Receiver<Job>) {
         });
         // A caller that has just given up gets nothing.
         let _ = job.reply.send(result);
+        if !post.end() {
+            break;
+        }
     }
     desk.leave();
 }
 
-fn multiply(attempt: Attempt<'_>, job: &Multiply, check: FaultCheck) -> Result<G1Point, Trouble> {
+fn multiply(
+    attempt: Attempt<'_>,
+    job: &Multiply,
+    check: FaultCheck,
+    digest_key: &[u8; 32],
+) -> Result<G1Point, Trouble> {
     let entry = &job.entry;
     entry.check_usable()?;
     let mut blinding = [0; 32];
@@ -68,11 +80,17 @@ fn multiply(attempt: Attempt<'_>, job: &Multiply, check: FaultCheck) -> Result<G
     let g1 = &entry.public_key.g1;
     let unlocked = wrap::unwrap(attempt.session, attempt.link.session_kek, &entry.record, slot);
     let mut unlocked = unlocked.map_err(UnwrapError::as_token_error)?;
-    if !entry.is_proven() {
-        if !unlocked.belongs_to(stack, g1).unwrap_or(false) {
+    // The linear check proves the scalar with every product. The curve check does not, so the digest must.
+    if check == FaultCheck::Curve {
+        let digest = unlocked.fingerprint(stack, digest_key);
+        let same = match entry.proof() {
+            Some(proof) => *proof == digest,
+            None => unlocked.belongs_to(stack, g1).unwrap_or(false),
+        };
+        if !same {
             return Err(not_its_scalar());
         }
-        entry.set_proven();
+        entry.set_proof(digest);
     }
     let product = unlocked.multiply(stack, &job.point, g1, check, &blinding);
     blinding.zeroize();

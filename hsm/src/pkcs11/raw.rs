@@ -26,6 +26,8 @@ pub(crate) struct Generation(u64);
 struct Gate {
     generation: Generation,
     initialised: bool,
+    /// C_Finalize was refused: the module may still be initialised, by us.
+    leftover: bool,
 }
 
 /// A loaded module. Never unloaded: libraries leave exit handlers and thread-local destructors behind.
@@ -73,7 +75,7 @@ impl Library {
         }
         // SAFETY: not null, and by the standard it points to a list that lives as long as the module.
         let functions = unsafe { list.read_unaligned() };
-        let gate = RwLock::new(Gate { generation: Generation(0), initialised: false });
+        let gate = RwLock::new(Gate { generation: Generation(0), initialised: false, leftover: false });
         Ok(Arc::new(Self { functions, _loaded: ManuallyDrop::new(loaded), gate }))
     }
 
@@ -99,7 +101,13 @@ impl Library {
             // SAFETY: `arguments` outlives the call; no mutex callbacks are given.
             Some(unsafe { list.C_Initialize?((&raw mut arguments).cast()) })
         };
-        result(Call::Initialize, body(&self.functions))?;
+        let mut answer = body(&self.functions);
+        if gate.leftover && answer == Some(CKR_CRYPTOKI_ALREADY_INITIALIZED) {
+            self.finalise_alone()?;
+            answer = body(&self.functions);
+        }
+        result(Call::Initialize, answer)?;
+        gate.leftover = false;
         gate.generation = Generation(gate.generation.0 + 1);
         gate.initialised = true;
         Ok(gate.generation)
@@ -112,8 +120,12 @@ impl Library {
             return Ok(());
         }
         gate.initialised = false;
+        self.finalise_alone().inspect_err(|_| gate.leftover = true)
+    }
+
+    fn finalise_alone(&self) -> Result<(), TokenError> {
         let body = |list: &CK_FUNCTION_LIST| {
-            // SAFETY: the write half of the gate proves that no other thread is in the module.
+            // SAFETY: both callers hold the write half of the gate: no other thread is in the module.
             Some(unsafe { list.C_Finalize?(std::ptr::null_mut()) })
         };
         result(Call::Finalize, body(&self.functions))

@@ -80,8 +80,12 @@ impl Kek {
 
     /// Finds the one key of the label and checks what it is.
     pub(crate) fn find(session: &Session) -> Result<Self, KekError> {
-        let template =
-            [Attribute::Number(CKA_CLASS, CKO_SECRET_KEY), Attribute::Bytes(CKA_LABEL, KEK_LABEL.as_bytes())];
+        let template = [
+            Attribute::Number(CKA_CLASS, CKO_SECRET_KEY),
+            Attribute::Bytes(CKA_LABEL, KEK_LABEL.as_bytes()),
+            // Not the session copies of this key.
+            Attribute::Flag(CKA_TOKEN, true),
+        ];
         let found = session.find(&template, 16)?;
         let [handle] = found[..] else {
             return Err(if found.is_empty() { KekError::Missing } else { KekError::Duplicate(found.len()) });

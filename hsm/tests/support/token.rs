@@ -37,7 +37,9 @@ pub fn again(name: &str, directory: &Path) -> Command {
     command
         .args(["--exact", name, "--nocapture", "--include-ignored"])
         .env(DIRECTORY, directory)
-        .env("SOFTHSM2_CONF", directory.join("softhsm2.conf"));
+        .env("SOFTHSM2_CONF", directory.join("softhsm2.conf"))
+        .env("HSM_SHIM_RULES", directory.join("rules"))
+        .env("HSM_SHIM_LOG", directory.join("shim.log"));
     command
 }
 

@@ -62,8 +62,11 @@ impl<'a> Creation<'a> {
         }
         let Some(entry) = Entry::new(record.clone()) else { return Ok(None) };
         let (slot, stack) = attempt.arena.parts();
-        let unlocked = wrap::unwrap(attempt.session, attempt.link.kek.handle, record, slot);
-        let mut unlocked = unlocked.map_err(UnwrapError::as_token_error)?;
+        // On a session of its own, which a refusal may spoil. The canary was just well: a refusal is the record's.
+        let session = attempt.link.session()?;
+        let Ok(mut unlocked) = wrap::unwrap(&session, attempt.link.kek.handle, record, slot) else {
+            return Ok(None);
+        };
         if !unlocked.belongs_to(stack, &entry.public_key.g1).unwrap_or(false) {
             return Ok(None);
         }
@@ -72,7 +75,6 @@ impl<'a> Creation<'a> {
             return Err(EnclaveError::KeyExists.into());
         }
         (self.sync)()?;
-        entry.set_proven();
         Ok(Some(entry))
     }
 
@@ -98,9 +100,7 @@ impl<'a> Creation<'a> {
         wrap::store(session, label, &record)?;
         (self.sync)()?;
         self.prove(session, link.kek.handle, label, &record, &fresh)?;
-        let entry = Entry::new(record).ok_or(Trouble::Fault)?;
-        entry.set_proven();
-        Ok(entry)
+        Entry::new(record).ok_or(Trouble::Fault)
     }
 
     /// Found exactly once, the same bytes, and they open to the same scalar.

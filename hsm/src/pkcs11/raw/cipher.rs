@@ -11,9 +11,9 @@ pub(crate) const TAG_LEN: usize = 16;
 pub(crate) const IV_LEN: usize = 12;
 
 /// Parameters of one AES-GCM operation (PKCS#11 2.40 errata layout, with `ulIvBits`).
-fn parameters(iv: &[u8; IV_LEN], aad: &[u8]) -> CK_GCM_PARAMS {
+fn parameters(iv: *mut u8, aad: &[u8]) -> CK_GCM_PARAMS {
     CK_GCM_PARAMS {
-        pIv: iv.as_ptr().cast_mut(),
+        pIv: iv,
         ulIvLen: IV_LEN as CK_ULONG,
         ulIvBits: 8 * IV_LEN as CK_ULONG,
         pAAD: aad.as_ptr().cast_mut(),
@@ -32,18 +32,20 @@ fn mechanism(parameters: &mut CK_GCM_PARAMS) -> CK_MECHANISM {
 
 impl Session {
     /// Encrypts `plain` under `key` into `out`; gives the length written, ciphertext and tag.
+    ///
+    /// A token that insists on a vector of its own leaves it in `iv` (AWS CloudHSM does).
     pub(crate) fn encrypt(
         &self,
         key: ObjectHandle,
-        iv: &[u8; IV_LEN],
+        iv: &mut [u8; IV_LEN],
         aad: &[u8],
         plain: &[u8],
         out: &mut [u8],
     ) -> Result<usize, TokenError> {
-        let mut parameters = parameters(iv, aad);
+        let mut parameters = parameters(iv.as_mut_ptr(), aad);
         let mut mechanism = mechanism(&mut parameters);
         self.call(Call::EncryptInit, |list, s| {
-            // SAFETY: mechanism, parameters, IV and AAD outlive the call; the module only reads them.
+            // SAFETY: mechanism, parameters, IV and AAD outlive the call; the IV may be written.
             Some(unsafe { list.C_EncryptInit?(s, &raw mut mechanism, key.0) })
         })?;
         let mut length = out.len() as CK_ULONG;
@@ -66,7 +68,7 @@ impl Session {
         sealed: &[u8],
         out: &mut [u8],
     ) -> Result<usize, TokenError> {
-        let mut parameters = parameters(iv, aad);
+        let mut parameters = parameters(iv.as_ptr().cast_mut(), aad);
         let mut mechanism = mechanism(&mut parameters);
         self.call(Call::DecryptInit, |list, s| {
             // SAFETY: mechanism, parameters, IV and AAD outlive the call; the module only reads them.

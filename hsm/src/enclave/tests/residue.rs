@@ -1,0 +1,219 @@
+//! Nothing left behind: another process searches the enclave's whole readable memory for every scalar and the PIN, after
+//! signatures, under load and in a core file, and the same scanner finds what is planted for it.
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::Duration;
+
+use secrecy::ExposeSecret;
+
+use super::scanner::{Hits, Scanner};
+use super::*;
+use crate::arena::Arena;
+
+const KEYS: usize = 4;
+
+/// The process whose memory is searched: does the next thing whenever it is told to.
+fn victim(fixture: &Fixture) {
+    let enclave = fixture.open();
+    let ids: Vec<_> = enclave.keys().iter().map(|entry| entry.id).collect();
+    let sign = |count: usize| {
+        for at in 0..count {
+            run(enclave.scalar_mul(ids[at % KEYS], G1Point::generator(), soon())).unwrap();
+        }
+    };
+    let mut commands = std::io::stdin().lines();
+    loop {
+        println!("done");
+        std::io::stdout().flush().unwrap();
+        match commands.next().unwrap().unwrap().as_str() {
+            "one" => sign(1),
+            "many" => sign(10_000),
+            "load" => {
+                println!("done");
+                std::io::stdout().flush().unwrap();
+                std::thread::scope(|scope| {
+                    (0..2).for_each(|_| drop(scope.spawn(|| sign(usize::MAX))));
+                });
+            }
+            "plant" => {
+                let scalar = &scalars(fixture, false)[0];
+                std::mem::forget(std::hint::black_box(scalar.to_vec()));
+            }
+            other => panic!("{other}"),
+        }
+    }
+}
+
+/// What an ordinary program does: the scalar in a variable, multiplied by arkworks, over and over.
+fn plain_victim(fixture: &Fixture) {
+    use ark_ec::{AffineRepr, CurveGroup};
+    use ark_ff::PrimeField;
+    let scalar = scalars(fixture, false)[0];
+    println!("done\ndone");
+    std::io::stdout().flush().unwrap();
+    loop {
+        let k = ark_bn254::Fr::from_be_bytes_mod_order(&scalar);
+        let _ = std::hint::black_box((ark_bn254::G1Affine::generator() * k).into_affine());
+    }
+}
+
+/// The clear scalars of all keys, as only somebody with the PIN can have them; from a file where the token is in use.
+fn scalars(fixture: &Fixture, from_token: bool) -> Vec<[u8; 32]> {
+    let path = fixture.directory.join("scalars");
+    if !from_token {
+        let bytes = std::fs::read(path).unwrap();
+        return bytes.chunks_exact(32).map(|chunk| chunk.try_into().unwrap()).collect();
+    }
+    let found = meddle(fixture, |session| {
+        let kek = Kek::find(session).unwrap();
+        let mut arena = Arena::new(Preference::PreferSecret).unwrap();
+        let mut found = Vec::new();
+        wrap::scan(session, |object| {
+            if let wrap::Found::Key(_, record) = object {
+                let unlocked =
+                    wrap::unwrap(session, kek.handle, record.as_ref().as_ref().unwrap(), arena.parts().0);
+                found.push(*unlocked.unwrap().plain());
+            }
+        })
+        .unwrap();
+        found
+    });
+    std::fs::write(path, found.concat()).unwrap();
+    found
+}
+
+struct Watched {
+    child: Child,
+    commands: ChildStdin,
+    answers: BufReader<ChildStdout>,
+}
+
+impl Watched {
+    fn start(name: &str, fixture: &Fixture, role: &str) -> Self {
+        let mut command = support::again(&format!("enclave::tests::residue::{name}"), &fixture.directory);
+        command.env("HSM_VICTIM", role).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let (commands, answers) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
+        let mut watched = Self { child, commands, answers };
+        watched.wait();
+        watched
+    }
+
+    fn wait(&mut self) {
+        let mut line = String::new();
+        while !line.ends_with("done\n") {
+            line.clear();
+            assert_ne!(self.answers.read_line(&mut line).unwrap(), 0, "the victim died");
+        }
+    }
+
+    fn tell(&mut self, command: &str) {
+        writeln!(self.commands, "{command}").unwrap();
+        self.wait();
+    }
+
+    /// A snapshot of the stopped process.
+    fn search(&self, scanner: &Scanner, everything: bool) -> (Hits, usize) {
+        self.signal("STOP");
+        let stat = format!("/proc/{}/stat", self.child.id());
+        while !std::fs::read_to_string(&stat).unwrap().contains(") T ") {
+            std::thread::yield_now();
+        }
+        let found = scanner.process(self.child.id(), everything);
+        self.signal("CONT");
+        found
+    }
+
+    fn signal(&self, name: &str) {
+        let sent = Command::new("kill").arg(format!("-{name}")).arg(self.child.id().to_string()).status();
+        assert!(sent.unwrap().success());
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn snapshots() -> usize {
+    std::env::var("HSM_SNAPSHOTS").ok().and_then(|n| n.parse().ok()).unwrap_or(30)
+}
+
+/// Under load SoftHSM's own heap shows the bytes that it decrypts, for as long as the call lasts.
+fn only_softhsms_heap(hits: &Hits) -> bool {
+    hits.keys()
+        .all(|(shape, place)| *shape == "scalar, big-endian" && (place == "[heap]" || place == "anonymous"))
+}
+
+#[test]
+fn no_scalar_and_no_pin_is_left_in_readable_memory() {
+    let name = "no_scalar_and_no_pin_is_left_in_readable_memory";
+    isolated(&format!("residue::{name}"), |fixture| {
+        match std::env::var("HSM_VICTIM").as_deref() {
+            Ok("enclave") => return victim(&fixture),
+            Ok(_) => return plain_victim(&fixture),
+            Err(_) => {}
+        }
+        fixture.initialised();
+        let enclave = fixture.open();
+        if enclave.health().secret_memory != SecretMemory::MemfdSecret {
+            println!("no memfd_secret on this kernel: locked pages can be read by root, nothing to prove");
+            return;
+        }
+        (0..KEYS).for_each(|_| {
+            create(&enclave, new_key(1));
+        });
+        enclave.close();
+        let mut scanner = Scanner::new();
+        let known = scalars(&fixture, true);
+        assert_eq!(known.len(), KEYS);
+        known.iter().for_each(|scalar| scanner.scalar(scalar));
+        let pin = pin::read(&fixture.settings().pin_file, Preference::PreferSecret).unwrap();
+        scanner.pin(pin.expose_secret());
+
+        let mut watched = Watched::start(name, &fixture, "enclave");
+        for phase in ["one", "many"] {
+            watched.tell(phase);
+            let (hits, read) = watched.search(&scanner, true);
+            println!("after {phase}: {} hits in {read} bytes", hits.len());
+            assert!(hits.is_empty(), "after {phase}: {hits:?}");
+        }
+        let core = fixture.directory.join("core");
+        let dumped = Command::new("gcore").arg("-o").arg(&core).arg(watched.child.id().to_string()).output();
+        match dumped {
+            Ok(output) if output.status.success() => {
+                let (hits, read) = scanner.file(&core.with_file_name(format!("core.{}", watched.child.id())));
+                println!("core file: {} hits in {read} bytes", hits.len());
+                assert!(hits.is_empty(), "core: {hits:?}");
+            }
+            other => println!("no gcore here: {other:?}"),
+        }
+        watched.tell("load");
+        let (mut clean, mut softhsm) = (0, 0);
+        for _ in 0..snapshots() {
+            std::thread::sleep(Duration::from_micros(1700));
+            let (hits, _) = watched.search(&scanner, false);
+            assert!(only_softhsms_heap(&hits), "under load: {hits:?}");
+            if hits.is_empty() { clean += 1 } else { softhsm += 1 }
+        }
+        println!("under load: {clean} clean snapshots, {softhsm} with bytes in SoftHSM's own heap");
+        drop(watched);
+
+        // The scanner finds what is there: a copy that is planted, and a plain implementation every time.
+        let mut watched = Watched::start(name, &fixture, "enclave");
+        watched.tell("plant");
+        assert!(!watched.search(&scanner, true).0.is_empty(), "a planted scalar was not found");
+        drop(watched);
+        let watched = Watched::start(name, &fixture, "arkworks");
+        for snapshot in 0..snapshots() {
+            assert!(
+                !watched.search(&scanner, false).0.is_empty(),
+                "a plain implementation went unseen in {snapshot}"
+            );
+        }
+        println!("control: found in {0} of {0} snapshots of a plain implementation", snapshots());
+    });
+}
