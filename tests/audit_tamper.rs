@@ -158,3 +158,39 @@ fn the_end_of_a_completed_segment_zeroed_is_a_missing_frame() {
     copy.write_frames(0, &frames);
     assert_eq!(damaged(&verify(&copy.directory()).unwrap()), (seq, Damage::Missing));
 }
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+    /// Whatever lies in the directory, a reader answers; it never panics and never hangs.
+    #[test]
+    fn a_reader_survives_any_bytes(
+        places in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..40),
+        cut in any::<prop::sample::Index>(),
+        mended in any::<bool>(),
+    ) {
+        static LOG: std::sync::LazyLock<Kept> = std::sync::LazyLock::new(|| Log::with_records(20).keep());
+        let copy = LOG.copy();
+        let mut frames = copy.frames(0);
+        for (place, byte) in places {
+            let index = place.index(frames.len());
+            let at = place.index(frames[index].len());
+            frames[index][at] = byte;
+            if mended {
+                // Lengths that lie, under checksums that do not.
+                let len = u32::from_be_bytes(frames[index][28..32].try_into().unwrap()) as usize;
+                if 84 + len + 36 <= frames[index].len() {
+                    kit::mend(&mut frames[index]);
+                }
+            }
+        }
+        frames.truncate(cut.index(frames.len()) + 1);
+        copy.write_frames(0, &frames);
+        let _ = verify(&copy.directory()).unwrap();
+        for line in avs_kms::audit::lines(&copy.directory(), 0, None).unwrap() {
+            if line.is_err() {
+                break;
+            }
+        }
+        let _ = avs_kms::audit::tail(&copy.directory(), 3, None);
+    }
+}

@@ -10,6 +10,7 @@ use std::path::Path;
 use super::disk::{Disk, commit};
 use super::frame::{FrameBuffer, FrameHead, OPENING};
 use super::merkle::{Frontier, Hash, leaf_hash};
+use super::published::Sealed;
 use super::queue::{Entry, Role};
 use super::record::{Stamp, prefix, resume_body, start_body, stop_body};
 use super::recovery::{Active, Recovered, recover};
@@ -47,6 +48,8 @@ pub(crate) struct Appender<D: Disk> {
     pub(crate) open: BTreeSet<u64>,
     pub(crate) active: Active<D::File>,
     pub(crate) spare: Spare<D::File>,
+    /// Segments that were completed and that nobody has been told of.
+    pub(crate) sealed: Vec<Sealed>,
     buffer: FrameBuffer,
 }
 
@@ -90,6 +93,7 @@ impl<D: Disk> Appender<D> {
             open: unsettled.iter().map(|unsettled| unsettled.receipt.seq).collect(),
             active,
             spare: Spare::default(),
+            sealed: Vec::new(),
             buffer: FrameBuffer::default(),
         };
         let body = start_body(&opening.boot, &log.0, &opening.kernel_boot, removed);

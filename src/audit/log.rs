@@ -3,16 +3,28 @@
 //! A [`Recorded`] exists only when its intent is durable, and is the only way to the enclave. Not for: files and
 //! threads (`writer`, `appender`).
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+mod recorded;
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 
 use tokio::sync::oneshot;
 
-use super::queue::{Labels, NoteAck, Queue};
-use super::record::{Event, Intent, Outcome, OutcomeLabels, event_body, intent_body, outcome_body};
+pub use recorded::{Recordable, Recorded, Refused, Settlement};
+
+use super::checkpoint::SignedCheckpoint;
+use super::fault::ReadError;
+use super::proof::{ConsistencyProof, InclusionProof, ProofError};
+use super::published::Published;
+use super::publisher::{PublishError, Publisher, Publishing};
+use super::queue::{Labels, Queue};
+use super::read::{Source, io_error};
+use super::recent::{self, Page};
+use super::record::{Event, Outcome, OutcomeLabels, event_body, intent_body, outcome_body};
 use super::settings::{AuditError, BootFacts, Head, OpenError, Receipt, Settings, Unsettled};
 use super::writer;
+use crate::key::Eoa;
 
 /// The handle to an open log; clones share one writer thread. Dropping the last one closes the log.
 #[derive(Clone)]
@@ -22,41 +34,8 @@ struct Inner {
     queue: Arc<Queue>,
     published: Arc<Published>,
     thread: Mutex<Option<JoinHandle<()>>>,
-}
-
-/// What the writer tells the rest of the program.
-pub(crate) struct Published {
-    pub(crate) writable: AtomicBool,
-    pub(crate) head: Mutex<Head>,
-}
-
-/// An operation that can be recorded.
-pub trait Recordable {
-    /// What its intent record says.
-    fn intent(&self) -> Intent;
-}
-
-/// Proof that the intent of this operation is durable. Minted by [`AuditLog::record`] only, never cloned.
-#[must_use = "an operation that was recorded must be carried out or settled"]
-pub struct Recorded<T> {
-    subject: T,
-    settlement: Settlement,
-}
-
-/// The operation comes back: it was not recorded and must not be carried out.
-pub struct Refused<T> {
-    /// What was to be recorded.
-    pub subject: T,
-    /// Why it was not.
-    pub error: AuditError,
-}
-
-/// The duty to say how a recorded operation ended. Dropped unused, it records `abandoned`.
-#[must_use = "say how the operation ended"]
-pub struct Settlement {
-    receipt: Receipt,
-    labels: Labels,
-    queue: Option<Arc<Queue>>,
+    directory: PathBuf,
+    publisher: OnceLock<Arc<Publisher>>,
 }
 
 impl AuditLog {
@@ -77,9 +56,11 @@ impl AuditLog {
     /// When there is no log, another process has it, it is damaged before its tail, or the disk refuses.
     pub fn open(settings: Settings, boot: BootFacts) -> Result<(Self, Vec<Unsettled>), OpenError> {
         let queue = Arc::new(Queue::new(&settings));
+        let directory = settings.directory.clone();
         let writer::Started { thread, published, unsettled } =
             writer::start(&settings, &boot, queue.clone())?;
-        Ok((Self(Arc::new(Inner { queue, published, thread: Mutex::new(Some(thread)) })), unsettled))
+        let (thread, publisher) = (Mutex::new(Some(thread)), OnceLock::new());
+        Ok((Self(Arc::new(Inner { queue, published, thread, directory, publisher })), unsettled))
     }
 
     /// Records the intent of an operation; answers when it is durable, or refuses within the configured wait.
@@ -97,7 +78,7 @@ impl AuditLog {
             return Err(Refused { subject, error });
         }
         match self.0.queue.answer(answer).await {
-            Ok(settlement) => Ok(Recorded { subject, settlement }),
+            Ok(settlement) => Ok(Recorded::new(subject, settlement)),
             Err(error) => Err(Refused { subject, error }),
         }
     }
@@ -143,7 +124,7 @@ impl AuditLog {
 
     /// Whether an intent would be taken now.
     pub fn is_writable(&self) -> bool {
-        self.0.published.writable.load(Ordering::Acquire)
+        self.0.published.is_writable()
     }
 
     /// Why nothing can be written now, if so.
@@ -153,7 +134,55 @@ impl AuditLog {
 
     /// The durable end of the log.
     pub fn head(&self) -> Head {
-        *self.0.published.head.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.published.head()
+    }
+
+    /// From now on makes checkpoints, keeps what proofs need, and feeds the mirror. Blocks for the first checkpoint.
+    ///
+    /// # Errors
+    /// When the log does not have the past that an earlier checkpoint says, or the token or the disk refuses.
+    pub fn publish(&self, publishing: Publishing) -> Result<(), PublishError> {
+        if self.0.publisher.get().is_some() {
+            return Err(PublishError::Already);
+        }
+        let publisher = Publisher::start(&self.0.directory, self.0.published.clone(), publishing)?;
+        self.0.publisher.set(publisher).map_err(|_| PublishError::Already)
+    }
+
+    /// The newest checkpoint, once they are published.
+    pub fn checkpoint(&self) -> Option<Arc<SignedCheckpoint>> {
+        self.0.publisher.get()?.newest()
+    }
+
+    /// Proves that a record is in the log of the newest checkpoint. A few disk reads.
+    ///
+    /// # Errors
+    /// When no checkpoint covers it yet, or none are made.
+    pub fn prove_inclusion(&self, seq: u64) -> Result<InclusionProof, ProofError> {
+        self.0.publisher.get().ok_or(ProofError::Off)?.inclusion(seq)
+    }
+
+    /// Proves that the log of `to` records goes on from the log of `from` records. A few disk reads.
+    ///
+    /// # Errors
+    /// When no checkpoint covers `to` yet, or none are made.
+    pub fn prove_consistency(&self, from: u64, to: u64) -> Result<ConsistencyProof, ProofError> {
+        self.0.publisher.get().ok_or(ProofError::Off)?.consistency(from, to)
+    }
+
+    /// At most `limit` durable records after record `after` that concern the account, or any account without one.
+    ///
+    /// Reads the disk on tokio's blocking threads; looks at 50,000 records at most, so a page may be empty although
+    /// its `next` moved.
+    ///
+    /// # Errors
+    /// When the disk cannot be read.
+    pub async fn recent(&self, eoa: Option<Eoa>, after: u64, limit: usize) -> Result<Page, ReadError> {
+        let (directory, size) = (self.0.directory.clone(), self.head().size);
+        let read = move || recent::page(&Source::open(&directory)?, size, eoa.as_ref(), after, limit);
+        tokio::task::spawn_blocking(read)
+            .await
+            .unwrap_or_else(|error| Err(io_error("the audit log", std::io::Error::other(error))))
     }
 
     /// Writes what waits, the stop record, syncs and ends the writer. Blocks; other handles are refused from now on.
@@ -164,6 +193,9 @@ impl AuditLog {
         self.0.queue.close();
         let thread = self.0.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         let ended = thread.is_none_or(|thread| thread.join().is_ok());
+        if let Some(publisher) = self.0.publisher.get() {
+            publisher.join();
+        }
         match self.0.queue.refusal() {
             Some(error @ AuditError::Unavailable { .. }) => Err(error),
             _ if !ended => Err(AuditError::Unavailable { cause: Arc::from("the writer thread panicked") }),
@@ -175,87 +207,6 @@ impl AuditLog {
 impl Drop for Inner {
     fn drop(&mut self) {
         self.queue.close();
-    }
-}
-
-impl<T> Recorded<T> {
-    /// The operation.
-    pub const fn subject(&self) -> &T {
-        &self.subject
-    }
-
-    /// Where its intent stands.
-    pub const fn receipt(&self) -> Receipt {
-        self.settlement.receipt
-    }
-
-    /// Takes the operation out, to be carried out once, and the duty to say how it ended.
-    pub fn consume(self) -> (T, Settlement) {
-        (self.subject, self.settlement)
-    }
-}
-
-impl Settlement {
-    pub(crate) const fn new(receipt: Receipt, labels: Labels, queue: Arc<Queue>) -> Self {
-        Self { receipt, labels, queue: Some(queue) }
-    }
-
-    /// Where the intent stands.
-    pub const fn receipt(&self) -> Receipt {
-        self.receipt
-    }
-
-    /// Queues the outcome and does not wait.
-    pub fn settle(mut self, outcome: Outcome) {
-        self.push(&outcome, None);
-    }
-
-    /// Records the outcome; answers when it is durable.
-    ///
-    /// # Errors
-    /// When the log cannot be written now; the outcome stays queued for when it can.
-    pub async fn settle_durable(mut self, outcome: Outcome) -> Result<Receipt, AuditError> {
-        let Some(queue) = self.queue.clone() else { return Err(AuditError::Closed) };
-        let (ack, answer) = oneshot::channel();
-        self.push(&outcome, Some(ack));
-        queue.answer(answer).await
-    }
-
-    fn push(&mut self, outcome: &Outcome, ack: Option<NoteAck>) {
-        let Some(queue) = self.queue.take() else { return };
-        let (request, eoa) = (self.labels.request.to_string(), self.labels.eoa.map(|eoa| eoa.to_string()));
-        let labels =
-            OutcomeLabels { operation: self.labels.operation, request: Some(&request), eoa: eoa.as_deref() };
-        queue.push_outcome(
-            outcome_body("outcome", self.receipt.seq, &labels, outcome),
-            self.receipt.seq,
-            ack,
-        );
-    }
-}
-
-impl Drop for Settlement {
-    fn drop(&mut self) {
-        self.push(&Outcome { code: "abandoned", signature_hash: None, micros: 0, detail: None }, None);
-    }
-}
-
-// By hand, so that operations need no `Debug`.
-impl<T> std::fmt::Debug for Recorded<T> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Recorded").field("receipt", &self.receipt()).finish_non_exhaustive()
-    }
-}
-
-impl<T> std::fmt::Debug for Refused<T> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Refused").field("error", &self.error).finish_non_exhaustive()
-    }
-}
-
-impl std::fmt::Debug for Settlement {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Settlement").field("receipt", &self.receipt).finish_non_exhaustive()
     }
 }
 

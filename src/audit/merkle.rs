@@ -43,11 +43,18 @@ impl Frontier {
 
     /// Adds a leaf.
     pub(crate) fn push(&mut self, leaf: Hash) {
+        self.push_each(leaf, |_| ());
+    }
+
+    /// Adds a leaf and shows each node that it completes, the leaf first.
+    pub(crate) fn push_each(&mut self, leaf: Hash, mut each: impl FnMut(&Hash)) {
         let mut node = leaf;
+        each(&node);
         // Each trailing one bit of the size is a perfect subtree that the new leaf completes.
         for _ in 0..self.size.trailing_ones() {
             if let Some(left) = self.roots.pop() {
                 node = node_hash(&left, &node);
+                each(&node);
             }
         }
         self.roots.push(node);

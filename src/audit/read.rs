@@ -1,28 +1,19 @@
-//! Reads the records of a log as lines of JSON, of a copy or beside the running service, without its lock.
+//! Reads the records of a log, of a copy or beside the running service, without its lock.
 //!
-//! Every line is checked before it is given out. Not for: a verdict on the whole log (`verify`).
+//! Every record is checked before it is given out. Not for: a verdict on the whole log (`verify`).
 
-use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use super::chain::Chain;
+use super::chain::{Chain, Checked};
 use super::disk::ReadOnly;
 use super::fault::ReadError;
+use super::merkle::Hash;
 use super::recovery::header_of;
 use super::segment::{self, SegmentHeader};
 use super::walk::{Step, Walk};
-
-/// One record as it was written, without a line end.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Line {
-    /// Its number.
-    pub seq: u64,
-    /// The JSON object.
-    pub json: String,
-}
 
 /// A directory with segments, read only.
 pub(crate) struct Source {
@@ -78,7 +69,7 @@ pub(crate) fn patient_step(
     file: &File,
     walk: &mut Walk<'_, File>,
     chain: &mut Chain,
-    mut each: impl FnMut(&super::chain::Checked<'_>),
+    mut each: impl FnMut(&Checked<'_>),
 ) -> Result<Step, ReadError> {
     let mut left = 5;
     loop {
@@ -100,14 +91,12 @@ fn is_fresh(file: &File) -> bool {
     written.is_ok_and(|time| time.elapsed().is_ok_and(|age| age < Duration::from_secs(2)))
 }
 
-/// The lines of a log from some record on. Ends at the log's end, or waits there when it follows.
-pub struct Lines {
+/// A place in a log that moves forward, through all segments that are there.
+pub(crate) struct Cursor {
     source: Source,
     place: Option<Place>,
+    /// The next record to be shown.
     next: u64,
-    follow: Option<Duration>,
-    ready: VecDeque<Line>,
-    failed: bool,
 }
 
 struct Place {
@@ -116,36 +105,22 @@ struct Place {
     offset: u64,
 }
 
-/// The lines from record `from` on; the first one may be later when older segments are not there. With `follow` the
-/// iterator waits at the end and looks for new records that often.
-///
-/// # Errors
-/// When the directory cannot be read.
-pub fn lines(directory: &Path, from: u64, follow: Option<Duration>) -> Result<Lines, ReadError> {
-    let source = Source::open(directory)?;
-    Ok(Lines { source, place: None, next: from, follow, ready: VecDeque::new(), failed: false })
-}
+/// How many records one [`Cursor::advance`] shows at least, if there are so many.
+const STRETCH: usize = 1024;
 
-/// The last `count` lines; with `follow` what comes after them, too.
-///
-/// # Errors
-/// When the log cannot be read up to its end.
-pub fn tail(directory: &Path, count: u64, follow: Option<Duration>) -> Result<Lines, ReadError> {
-    let source = Source::open(directory)?;
-    let mut size = 0;
-    if let Some(&last) = source.firsts()?.last() {
-        let Segment { name, file, header } = source.segment(last)?;
-        let mut chain = Chain::at(&header);
-        let mut walk = Walk::new(&file, &name, header.bytes);
-        while let Step::Frame { .. } = patient_step(&file, &mut walk, &mut chain, |_| ())? {}
-        size = chain.size();
+impl Cursor {
+    /// Before record `next`, or the oldest one that is there.
+    pub(crate) const fn new(source: Source, next: u64) -> Self {
+        Self { source, place: None, next }
     }
-    lines(directory, size.saturating_sub(count), follow)
-}
 
-impl Lines {
-    /// Reads the next frame's records into `ready`; false at the end.
-    fn fill(&mut self) -> Result<bool, ReadError> {
+    /// Shows some more records; false when there are none at present. Frames that reach beyond `limit` records are
+    /// not looked at.
+    pub(crate) fn advance(
+        &mut self,
+        limit: u64,
+        mut each: impl FnMut(&Checked<'_>),
+    ) -> Result<bool, ReadError> {
         let firsts = self.source.firsts()?;
         let place = match &mut self.place {
             Some(place) => place,
@@ -160,52 +135,47 @@ impl Lines {
             }
         };
         let Place { segment: Segment { name, file, header }, chain, offset } = place;
-        let (next, ready) = (self.next, &mut self.ready);
         let following = firsts.iter().copied().find(|&first| first > header.first());
+        let end = following.unwrap_or(u64::MAX).min(limit);
         let mut walk = Walk::at(file, name, header.bytes, *offset);
-        while following.is_none_or(|following| chain.size() < following) {
+        let mut shown = 0;
+        while chain.size() < end && shown < STRETCH {
+            let next = &mut self.next;
             let step = patient_step(file, &mut walk, chain, |record| {
-                if record.view.seq >= next {
-                    let json = String::from_utf8_lossy(record.bytes).into_owned();
-                    ready.push_back(Line { seq: record.view.seq, json });
+                if record.view.seq >= *next {
+                    each(record);
+                    shown += 1;
+                    *next = record.view.seq + 1;
                 }
             })?;
             let Step::Frame { .. } = step else { break };
             *offset = walk.offset;
-            if ready.len() >= 1024 {
-                break;
+        }
+        if shown > 0 {
+            return Ok(true);
+        }
+        match following {
+            Some(following) if following < limit => {
+                // What was read of a failed write, if anything, was never acknowledged: the next segment says it anew.
+                self.next = if chain.size() > following { following } else { self.next.max(following) };
+                self.place = None;
+                Ok(true)
             }
+            _ => Ok(false),
         }
-        if let Some(last) = ready.back() {
-            self.next = last.seq + 1;
-            return Ok(true);
-        }
-        if let Some(following) = following {
-            self.place = None;
-            self.next = self.next.max(following);
-            return Ok(true);
-        }
-        Ok(false)
     }
 }
 
-impl Iterator for Lines {
-    type Item = Result<Line, ReadError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        while !self.failed {
-            if let Some(line) = self.ready.pop_front() {
-                return Some(Ok(line));
-            }
-            match self.fill() {
-                Ok(true) => {}
-                Ok(false) => std::thread::sleep(self.follow?),
-                Err(error) => {
-                    self.failed = true;
-                    return Some(Err(error));
-                }
-            }
-        }
-        None
+/// The root over the first `size` records; `None` when they end in a segment that is not here, or where no batch did.
+pub(crate) fn root_at(source: &Source, size: u64) -> Result<Option<Hash>, ReadError> {
+    let firsts = source.firsts()?;
+    let at_or_before = firsts.partition_point(|&first| first <= size).saturating_sub(1);
+    let Some(&first) = firsts.get(at_or_before).filter(|&&first| first <= size) else { return Ok(None) };
+    let Segment { name, file, header } = source.segment(first)?;
+    let mut chain = Chain::at(&header);
+    let mut walk = Walk::new(&file, &name, header.bytes);
+    while chain.size() < size {
+        let Step::Frame { .. } = patient_step(&file, &mut walk, &mut chain, |_| ())? else { break };
     }
+    Ok((chain.size() == size).then(|| chain.frontier.root()))
 }

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use super::appender::{Appender, Layout};
 use super::disk::{Disk, commit};
 use super::merkle::Frontier;
+use super::published::Sealed;
 use super::record::Stamp;
 use super::recovery::Active;
 use super::segment::{self, HEADER_BYTES, NONE, Reason, SegmentHeader};
@@ -79,6 +80,13 @@ impl<D: Disk> Appender<D> {
         remove_if_there(&self.disk, SPARE)
     }
 
+    /// Waits for a preparation that is going on, so that nothing touches the directory any more.
+    pub(crate) fn finish_spare(&mut self) {
+        if let Some(coming) = self.spare.coming.take() {
+            let _ = coming.recv();
+        }
+    }
+
     /// Has the next segment prepared once this one is half full.
     pub(crate) fn prepare_spare(&mut self) {
         if let Some(answer) = self.spare.coming.as_ref().and_then(|coming| coming.try_recv().ok()) {
@@ -125,6 +133,9 @@ impl<D: Disk> Appender<D> {
             _ => Err(error),
         })?;
         begin(&self.disk, &file, &header)?;
+        if first > self.active.first {
+            self.sealed.push(Sealed { first: self.active.first, head: self.head() });
+        }
         self.active = Active {
             file,
             name,

@@ -2,11 +2,16 @@
 //!
 //! Not for: repairing anything.
 
+mod targets;
+
 use std::collections::BTreeSet;
 use std::ops::Range;
 use std::path::Path;
 
+use targets::Targets;
+
 use super::chain::{Chain, Checked};
+use super::checkpoint::SignedCheckpoint;
 use super::fault::{Damage, Fault, ReadError};
 use super::read::{Segment, Source, patient_step};
 use super::record::Bearing;
@@ -29,6 +34,14 @@ pub struct Report {
     pub unfinished: Option<Unfinished>,
     /// Intents without an outcome: operations under way, or cut off by a crash.
     pub open_intents: u64,
+    /// How many of the given checkpoints the log fits.
+    pub checkpoints: u64,
+    /// How many checkpoints are of records that are not here.
+    pub unchecked_checkpoints: u64,
+    /// The last segment that is here.
+    pub last_segment: String,
+    /// Where its last frame ends.
+    pub last_offset: u64,
     /// The first thing that is wrong.
     pub fault: Option<Fault>,
 }
@@ -75,6 +88,18 @@ pub fn verify(directory: &Path) -> Result<Report, ReadError> {
 /// # Errors
 /// When the disk cannot be read. Damage is no error: it stands in the report.
 pub fn verify_with(directory: &Path, progress: impl FnMut(Progress)) -> Result<Report, ReadError> {
+    verify_against(directory, &[], progress)
+}
+
+/// Checks the log in a directory, and that it has the past that each of these checkpoints says.
+///
+/// # Errors
+/// When the disk cannot be read. Damage is no error: it stands in the report.
+pub fn verify_against(
+    directory: &Path,
+    checkpoints: &[SignedCheckpoint],
+    progress: impl FnMut(Progress),
+) -> Result<Report, ReadError> {
     let source = Source::open(directory)?;
     let firsts = source.firsts()?;
     let mut check = Check {
@@ -83,6 +108,7 @@ pub fn verify_with(directory: &Path, progress: impl FnMut(Progress)) -> Result<R
         progress,
         done: 0,
         total: source.total_bytes(),
+        targets: Targets::new(checkpoints),
     };
     for (index, &first) in firsts.iter().enumerate() {
         if let Err(error) = check.segment(&source, first, firsts.get(index + 1).copied()) {
@@ -93,6 +119,7 @@ pub fn verify_with(directory: &Path, progress: impl FnMut(Progress)) -> Result<R
             break;
         }
     }
+    check.end();
     check.report.open_intents = u64::try_from(check.open.len()).unwrap_or(u64::MAX);
     Ok(check.report)
 }
@@ -103,6 +130,7 @@ struct Check<P> {
     progress: P,
     done: u64,
     total: u64,
+    targets: Targets,
 }
 
 impl<P: FnMut(Progress)> Check<P> {
@@ -117,6 +145,8 @@ impl<P: FnMut(Progress)> Check<P> {
         };
         self.enter(header.log, &Chain::at(&header), &fault)?;
         let mut chain = Chain::at(&header);
+        self.report.unchecked_checkpoints += self.targets.skip_before(chain.size());
+        self.targets.reach(&chain.frontier, &[]).map_err(|seq| fault(seq, 0, Damage::Forked))?;
         let mut walk = Walk::new(&file, &name, header.bytes);
         self.report.segments += 1;
         loop {
@@ -130,13 +160,27 @@ impl<P: FnMut(Progress)> Check<P> {
                 }
                 break;
             }
-            let Self { report, open, .. } = self;
+            let Self { report, open, targets, .. } = self;
+            targets.hashes.clear();
+            let before = targets.pending().then(|| chain.frontier.clone());
             let step = patient_step(&file, &mut walk, &mut chain, |record| {
                 report.records += 1;
                 follow(open, record);
+                if before.is_some() {
+                    targets.hashes.push(record.hash);
+                }
             });
             match step? {
-                Step::Frame { disk_bytes, .. } => self.step_done(header.log, &chain, disk_bytes),
+                Step::Frame { disk_bytes, offset } => {
+                    if let Some(before) = before {
+                        let hashes = std::mem::take(&mut self.targets.hashes);
+                        self.targets
+                            .reach(&before, &hashes)
+                            .map_err(|seq| fault(seq, offset, Damage::Forked))?;
+                        self.targets.hashes = hashes;
+                    }
+                    self.step_done(header.log, &chain, disk_bytes);
+                }
                 // Nothing is known to follow, or what follows here is not in this directory.
                 Step::End if after.as_ref().is_none_or(|after| after.previous != first) => break,
                 Step::Torn { to } if next.is_none() => {
@@ -151,6 +195,8 @@ impl<P: FnMut(Progress)> Check<P> {
             }
         }
         self.report.head = Some(head(header.log, &chain));
+        self.report.last_segment.clone_from(&name);
+        self.report.last_offset = walk.offset;
         if next.is_some_and(|next| next < chain.size()) {
             return Err(fault(chain.size() - 1, walk.offset, Damage::Overlap));
         }
@@ -179,6 +225,17 @@ impl<P: FnMut(Progress)> Check<P> {
             Some(before) if before != head(log, chain) => Err(fault(at, 0, Damage::SegmentHead)),
             _ => Ok(()),
         }
+    }
+
+    /// The log must reach what its checkpoints cover.
+    fn end(&mut self) {
+        let size = self.report.head.map_or(0, |head| head.size);
+        if let Some(&(expected, _)) = self.targets.next().filter(|_| self.report.fault.is_none()) {
+            let segment = self.report.last_segment.clone();
+            let damage = Damage::Truncated { expected };
+            self.report.fault = Some(Fault { seq: size, segment, offset: self.report.last_offset, damage });
+        }
+        self.report.checkpoints = self.targets.reached;
     }
 
     fn step_done(&mut self, log: LogId, chain: &Chain, disk_bytes: usize) {

@@ -7,14 +7,14 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::appender::{Appender, Layout, Opening};
 use super::disk::{Directory, Disk};
-use super::log::{Published, Settlement};
+use super::log::Settlement;
+use super::published::Published;
 use super::queue::{Entry, Queue, Role, Taken};
 use super::segment;
 use super::settings::{BootFacts, OpenError, Settings, Unsettled};
@@ -62,8 +62,7 @@ pub(crate) fn start(settings: &Settings, boot: &BootFacts, queue: Arc<Queue>) ->
     let opening = Opening { boot: boot.clone(), kernel_boot: kernel_boot.trim_end().to_owned(), epoch };
     let directory = Directory::lock(path)?;
     let (appender, unsettled) = Appender::open(directory, path, layout, &opening)?;
-    let published =
-        Arc::new(Published { writable: AtomicBool::new(true), head: Mutex::new(appender.head()) });
+    let published = Arc::new(Published::new(appender.head()));
     let mut writer = Writer { appender, queue, published: published.clone() };
     let thread = std::thread::Builder::new()
         .name("audit-writer".to_owned())
@@ -132,7 +131,7 @@ impl<D: Disk> Writer<D> {
     }
 
     fn latch(&self, error: &io::Error, batch: Vec<Entry>) -> Arc<str> {
-        self.published.writable.store(false, Ordering::Release);
+        self.published.set_writable(false);
         let cause: Arc<str> = Arc::from(error.to_string());
         tracing::error!(%cause, segment = %self.appender.active.name, "the audit log cannot be written: nothing is signed");
         self.queue.latch(&cause, batch);
@@ -155,19 +154,21 @@ impl<D: Disk> Writer<D> {
         tracing::warn!(segment = %self.appender.active.name, "the audit log goes on in a new segment");
         self.publish();
         self.queue.unlatch();
-        self.published.writable.store(true, Ordering::Release);
+        self.published.set_writable(true);
         true
     }
 
-    fn publish(&self) {
-        *self.published.head.lock().unwrap_or_else(PoisonError::into_inner) = self.appender.head();
+    fn publish(&mut self) {
+        let sealed = std::mem::take(&mut self.appender.sealed);
+        self.published.advance(self.appender.head(), sealed);
     }
 }
 
 /// However the thread ends, nobody waits for it any longer.
 impl<D: Disk> Drop for Writer<D> {
     fn drop(&mut self) {
-        self.published.writable.store(false, Ordering::Release);
+        self.appender.finish_spare();
         self.queue.end();
+        self.published.end();
     }
 }

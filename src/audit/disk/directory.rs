@@ -117,7 +117,10 @@ impl Disk for Directory {
         let directory = self.clone();
         // When no thread can be had, the sender is gone and the writer makes the file itself.
         let _ = std::thread::Builder::new().name("audit-prepare".to_owned()).spawn(move || {
-            let _ = done.send(directory.create_zeroed(name, bytes));
+            let made = directory.create_zeroed(name, bytes);
+            // The lock lives as long as any handle: it must be gone when the answer is there.
+            drop(directory);
+            let _ = done.send(made);
         });
         receiver
     }

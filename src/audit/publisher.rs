@@ -1,0 +1,259 @@
+//! The thread beside the writer: signs checkpoints, keeps the hashes for proofs, feeds the mirror.
+//!
+//! It only reads the segments, up to the durable head, and can be late or fail without any harm to signing.
+//! Not for: durability (`writer`).
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use thiserror::Error;
+
+use super::checkpoint::{CheckpointError, CheckpointSigner, SignedCheckpoint, VerifierKey};
+use super::fault::{Damage, Fault, ReadError};
+use super::file::{read_optional, write_durably};
+use super::index::{Index, Stored};
+use super::mirror::Mirror;
+use super::proof::{self, ConsistencyProof, InclusionProof, ProofError};
+use super::published::{Published, Sealed};
+use super::read::{Source, root_at};
+use super::segment;
+use super::settings::Head;
+
+/// The newest checkpoint, in the directory of the log.
+pub(crate) const CHECKPOINT: &str = "checkpoint";
+
+/// How checkpoints are made and where they go.
+pub struct Publishing {
+    /// Signs them.
+    pub signer: Arc<dyn CheckpointSigner>,
+    /// The log's name in them, a URL without a scheme; `avs-kms/<log id>` by default.
+    pub origin: Option<String>,
+    /// How often, while there is news.
+    pub every: Duration,
+    /// How often when there is none, as a sign of life.
+    pub idle: Duration,
+    /// Copies of the newest checkpoint, e.g. on another disk.
+    pub files: Vec<PathBuf>,
+    /// Every record as a line of JSON, for log shippers.
+    pub mirror: Option<PathBuf>,
+    /// A checkpoint that was kept outside of this disk: the log must still have that past.
+    pub anchor: Option<String>,
+    /// Shown each new checkpoint: a log line, a webhook, the token. Called on the publisher's thread.
+    pub on_checkpoint: Option<Box<dyn Fn(&SignedCheckpoint) + Send>>,
+}
+
+impl Publishing {
+    /// Every second while there is news, every minute otherwise, into the log's own directory only.
+    pub fn new(signer: Arc<dyn CheckpointSigner>) -> Self {
+        Self {
+            signer,
+            origin: None,
+            every: Duration::from_secs(1),
+            idle: Duration::from_secs(60),
+            files: Vec::new(),
+            mirror: None,
+            anchor: None,
+            on_checkpoint: None,
+        }
+    }
+}
+
+/// Why checkpoints are not published.
+#[derive(Debug, Error)]
+pub enum PublishError {
+    /// The log is not the one that an earlier checkpoint was made for: its disk was rolled back, or it was forked.
+    #[error("the log was rolled back or replaced: a checkpoint of {} records exists, but {fault}", .checkpoint.size())]
+    RolledBack {
+        /// The earlier checkpoint.
+        checkpoint: Box<SignedCheckpoint>,
+        /// What does not fit.
+        fault: Fault,
+    },
+    /// The token, or the earlier checkpoint.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// The disk.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The thread.
+    #[error("cannot start the publisher thread")]
+    Thread(#[source] std::io::Error),
+    /// It runs already.
+    #[error("checkpoints of this log are published already")]
+    Already,
+}
+
+/// What the rest of the program asks the publisher for.
+pub(crate) struct Publisher {
+    newest: Mutex<Option<Arc<SignedCheckpoint>>>,
+    stored: Option<Stored>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Publisher {
+    /// Checks the past, makes the first checkpoint and starts the thread.
+    pub(crate) fn start(
+        directory: &Path,
+        published: Arc<Published>,
+        publishing: Publishing,
+    ) -> Result<Arc<Self>, PublishError> {
+        let head = published.head();
+        let origin = publishing.origin.clone().unwrap_or_else(|| format!("avs-kms/{}", head.log));
+        let key = VerifierKey::new(&origin, publishing.signer.public_key())
+            .map_err(|_| CheckpointError::OriginForm)?;
+        let source = Source::open(directory)?;
+        let kept = read_optional(&directory.join(CHECKPOINT))?;
+        for note in kept.into_iter().chain(publishing.anchor.clone().map(String::into_bytes)) {
+            has_past(&source, &head, key.open(&note)?)?;
+        }
+        let mut index = Index::open(directory)?;
+        if let Some(index) = &mut index {
+            index.update(head.size)?;
+        } else {
+            tracing::warn!("older audit segments were moved away before they were indexed: no proofs");
+        }
+        let stored = index.as_ref().and_then(|index| index.stored().ok());
+        let this = Arc::new(Self { newest: Mutex::new(None), stored, thread: Mutex::new(None) });
+        let mirror = publishing.mirror.clone().map(|path| Mirror::new(path, directory.to_owned()));
+        let mut worker = Worker {
+            directory: directory.to_owned(),
+            origin,
+            publishing,
+            published,
+            index,
+            mirror,
+            publisher: this.clone(),
+            last: None,
+        };
+        worker.checkpoint(&head)?;
+        let thread = std::thread::Builder::new()
+            .name("audit-publisher".to_owned())
+            .spawn(move || worker.run())
+            .map_err(PublishError::Thread)?;
+        *this.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
+        Ok(this)
+    }
+
+    /// The newest checkpoint.
+    pub(crate) fn newest(&self) -> Option<Arc<SignedCheckpoint>> {
+        self.newest.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn inclusion(&self, seq: u64) -> Result<InclusionProof, ProofError> {
+        let newest = self.newest().ok_or(ProofError::Off)?;
+        proof::inclusion(self.stored.as_ref().ok_or(ProofError::Off)?, &newest, seq)
+    }
+
+    pub(crate) fn consistency(&self, from: u64, to: u64) -> Result<ConsistencyProof, ProofError> {
+        let newest = self.newest().ok_or(ProofError::Off)?;
+        let stored = self.stored.as_ref().ok_or(ProofError::Off)?;
+        let proof = proof::consistency(stored, newest.size(), from, to)?;
+        // What is stored must lead to what was signed.
+        let signed = to != newest.size() || proof.to_root == newest.root();
+        signed.then_some(proof).ok_or(ProofError::Wrong)
+    }
+
+    /// Waits for the last checkpoint, once the writer has ended.
+    pub(crate) fn join(&self) {
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Whether the log of `head` still begins as the checkpoint says.
+fn has_past(source: &Source, head: &Head, checkpoint: SignedCheckpoint) -> Result<(), PublishError> {
+    let size = checkpoint.size();
+    let damage = if size > head.size {
+        Damage::Truncated { expected: size }
+    } else if root_at(source, size)?.is_some_and(|root| root != checkpoint.root()) {
+        Damage::Forked
+    } else {
+        return Ok(());
+    };
+    let seq = size.min(head.size).saturating_sub(1);
+    let first = source.firsts()?.into_iter().rev().find(|&first| first <= seq).unwrap_or_default();
+    let fault = Fault { seq, segment: segment::name(first), offset: 0, damage };
+    Err(PublishError::RolledBack { checkpoint: Box::new(checkpoint), fault })
+}
+
+struct Worker {
+    directory: PathBuf,
+    origin: String,
+    publishing: Publishing,
+    published: Arc<Published>,
+    index: Option<Index>,
+    mirror: Option<Mirror>,
+    publisher: Arc<Publisher>,
+    last: Option<(u64, Instant)>,
+}
+
+impl Worker {
+    fn run(&mut self) {
+        loop {
+            let closed = self.published.wait(self.publishing.every);
+            let head = self.published.head();
+            for sealed in self.published.take_sealed() {
+                self.seal(&sealed);
+            }
+            let (size, when) = self.last.map_or((0, None), |(size, when)| (size, Some(when)));
+            let quiet = when.is_some_and(|when| when.elapsed() < self.publishing.idle);
+            if (size != head.size || !quiet)
+                && let Err(error) = self.checkpoint(&head)
+            {
+                tracing::error!(error = &error as &dyn std::error::Error, "no audit checkpoint was made");
+            }
+            if let Some(mirror) = &mut self.mirror
+                && let Err(error) = mirror.update(head.size)
+            {
+                tracing::error!(error = &error as &dyn std::error::Error, "the audit mirror is behind");
+            }
+            if closed {
+                return;
+            }
+        }
+    }
+
+    /// Makes the checkpoint of a head and shows it to everybody.
+    fn checkpoint(&mut self, head: &Head) -> Result<(), PublishError> {
+        if let Some(index) = &mut self.index {
+            index.update(head.size)?;
+            if index.size() < head.size {
+                tracing::warn!(indexed = index.size(), size = head.size, "audit proofs are behind");
+            }
+        }
+        let checkpoint = SignedCheckpoint::sign(&self.origin, head, &*self.publishing.signer)?;
+        write_durably(&self.directory.join(CHECKPOINT), checkpoint.note().as_bytes())?;
+        for path in &self.publishing.files {
+            if let Err(error) = write_durably(path, checkpoint.note().as_bytes()) {
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "a copy of the checkpoint was not written"
+                );
+            }
+        }
+        if let Some(show) = &self.publishing.on_checkpoint {
+            show(&checkpoint);
+        }
+        *self.publisher.newest.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(checkpoint));
+        self.last = Some((head.size, Instant::now()));
+        Ok(())
+    }
+
+    /// Signs the end of a completed segment into a file beside it, which goes where the segment goes.
+    fn seal(&self, sealed: &Sealed) {
+        let name = segment::name(sealed.first).replace(".log", ".checkpoint");
+        let done = SignedCheckpoint::sign(&self.origin, &sealed.head, &*self.publishing.signer)
+            .map_err(PublishError::from)
+            .and_then(|seal| Ok(write_durably(&self.directory.join(name), seal.note().as_bytes())?));
+        if let Err(error) = done {
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "a completed audit segment was not sealed"
+            );
+        }
+    }
+}

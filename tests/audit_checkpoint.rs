@@ -1,0 +1,289 @@
+//! What an outsider can prove with a checkpoint and a public key, and what the owner of the disk cannot hide.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a failing test should panic"
+)]
+
+#[path = "support/audit.rs"]
+mod kit;
+
+use std::error::Error;
+use std::fs;
+use std::sync::Arc;
+use std::time::Duration;
+
+use avs_kms::audit::{
+    AuditLog, CheckpointSigner, Damage, InclusionProof, Outcome, ProofError, PublicKey, PublishError,
+    Publishing, SignedCheckpoint, VerifierKey, lines, verify_against,
+};
+use ed25519_dalek::{Signer, SigningKey};
+use kit::{Log, Multiply, boot, runtime};
+
+struct Software(SigningKey);
+
+impl Software {
+    fn new(seed: u8) -> Arc<Self> {
+        Arc::new(Self(SigningKey::from_bytes(&[seed; 32])))
+    }
+}
+
+impl CheckpointSigner for Software {
+    fn public_key(&self) -> PublicKey {
+        PublicKey::Ed25519(self.0.verifying_key().to_bytes())
+    }
+
+    fn sign(&self, text: &[u8]) -> Result<Vec<u8>, Box<dyn Error + Send + Sync>> {
+        Ok(self.0.sign(text).to_bytes().to_vec())
+    }
+}
+
+const ORIGIN: &str = "example.test/avs-kms";
+
+fn key(seed: u8) -> VerifierKey {
+    VerifierKey::new(ORIGIN, Software::new(seed).public_key()).unwrap()
+}
+
+fn publishing(seed: u8) -> Publishing {
+    Publishing {
+        origin: Some(ORIGIN.to_owned()),
+        every: Duration::from_millis(20),
+        ..Publishing::new(Software::new(seed))
+    }
+}
+
+fn fill(log: &AuditLog, count: u8) {
+    runtime().block_on(async {
+        for n in 0..count {
+            let recorded = log.record(Multiply(n)).await.unwrap();
+            recorded.consume().1.settle_durable(Outcome::ok(1)).await.unwrap();
+        }
+    });
+}
+
+/// Runs the service once more over a log; the last checkpoint.
+fn live(log: &Log, count: u8) -> SignedCheckpoint {
+    let (open, _) = AuditLog::open(log.settings(), boot()).unwrap();
+    open.publish(publishing(1)).unwrap();
+    fill(&open, count);
+    let head = open.close().unwrap();
+    let note = fs::read(log.directory().join("checkpoint")).unwrap();
+    let checkpoint = key(1).open(&note).unwrap();
+    assert_eq!(
+        (checkpoint.size(), checkpoint.root()),
+        (head.size, head.root),
+        "the last one covers the stop record"
+    );
+    checkpoint
+}
+
+fn damage(log: &Log, checkpoints: &[SignedCheckpoint]) -> Option<(u64, Damage)> {
+    let report = verify_against(&log.directory(), checkpoints, |_| ()).unwrap();
+    report.fault.map(|fault| (fault.seq, fault.damage))
+}
+
+#[test]
+fn every_record_is_proven_in_the_checkpoint_and_no_other_record_is() {
+    let log = Log::empty(1 << 16);
+    live(&log, 60);
+    let (open, _) = AuditLog::open(log.settings(), boot()).unwrap();
+    open.publish(publishing(1)).unwrap();
+    let recorded = runtime().block_on(open.record(Multiply(9))).unwrap();
+    let receipt = recorded.receipt();
+    drop(recorded);
+    let begun = std::time::Instant::now();
+    while open.checkpoint().unwrap().size() <= receipt.seq {
+        assert!(begun.elapsed() < Duration::from_secs(10), "no checkpoint came");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let size = open.checkpoint().unwrap().size();
+    for line in lines(&log.directory(), 0, None).unwrap().map(Result::unwrap).filter(|line| line.seq < size) {
+        let proof = open.prove_inclusion(line.seq).unwrap();
+        assert_eq!(proof.record_hash, avs_kms::audit::leaf_hash(line.json.as_bytes()));
+    }
+    // Offline: a text, a public key and the receipt from the client's answer.
+    let text = open.prove_inclusion(receipt.seq).unwrap().to_string();
+    assert!(text.starts_with(&format!("c2sp.org/tlog-proof@v1\nindex {}\n", receipt.seq)));
+    InclusionProof::verify_receipt(&text, &key(1), &receipt).unwrap();
+    let mut forged = receipt;
+    forged.record_hash[0] ^= 1;
+    assert!(matches!(InclusionProof::verify_receipt(&text, &key(1), &forged), Err(ProofError::Wrong)));
+    forged = receipt;
+    forged.seq -= 1;
+    assert!(matches!(
+        InclusionProof::verify_receipt(&text, &key(1), &forged),
+        Err(ProofError::OtherRecord { .. })
+    ));
+    assert!(matches!(
+        InclusionProof::verify_receipt(&text, &key(2), &receipt),
+        Err(ProofError::Checkpoint(_))
+    ));
+    assert!(matches!(open.prove_inclusion(1 << 40), Err(ProofError::NotYet { .. })));
+    for from in 1..size {
+        open.prove_consistency(from, size).unwrap();
+    }
+    assert!(matches!(open.prove_consistency(0, size), Err(ProofError::Order)));
+    open.close().unwrap();
+}
+
+#[test]
+fn what_the_owner_of_the_disk_cannot_hide_from_who_kept_a_checkpoint() {
+    let log = Log::empty(1 << 18);
+    let early = live(&log, 5);
+    let before = log.copy();
+    let late = live(&log, 5);
+    assert_eq!(damage(&log, &[early.clone(), late.clone()]), None);
+
+    // A disk that was rolled back, and one that went on from there: a fork.
+    assert_eq!(
+        damage(&before, &[late.clone()]),
+        Some((early.size(), Damage::Truncated { expected: late.size() }))
+    );
+    let (open, _) = AuditLog::open(before.settings(), boot()).unwrap();
+    fill(&open, 9);
+    open.close().unwrap();
+    assert_eq!(damage(&before, &[early.clone()]), None, "it does have the earlier past");
+    assert_eq!(damage(&before, &[early.clone(), late.clone()]), Some((late.size() - 1, Damage::Forked)));
+
+    // The last frames cut off, cleanly.
+    let cut = log.copy();
+    let mut frames = log.frames(0);
+    frames.truncate(frames.len() - 2);
+    cut.write_frames(0, &frames);
+    assert_eq!(damage(&cut, &[]), None, "without a checkpoint nobody can tell");
+    assert!(matches!(damage(&cut, &[late.clone()]), Some((_, Damage::Truncated { .. }))));
+
+    // A whole new history, signed with another key.
+    let other = Log::empty(1 << 18);
+    let (open, _) = AuditLog::open(other.settings(), boot()).unwrap();
+    open.publish(publishing(2)).unwrap();
+    fill(&open, 20);
+    open.close().unwrap();
+    let forged = fs::read(other.directory().join("checkpoint")).unwrap();
+    key(1).open(&forged).unwrap_err();
+    assert!(matches!(damage(&other, &[late]), Some((_, Damage::Forked))));
+}
+
+#[test]
+fn the_service_refuses_to_publish_over_a_log_that_was_rolled_back() {
+    let log = Log::empty(1 << 18);
+    live(&log, 5);
+    let before = log.copy();
+    let late = live(&log, 5);
+    // The checkpoint in the directory was rolled back with it; the one that the token kept was not.
+    let (open, _) = AuditLog::open(before.settings(), boot()).unwrap();
+    let anchored = Publishing { anchor: Some(late.note().to_owned()), ..publishing(1) };
+    let refused = open.publish(anchored).unwrap_err();
+    assert!(matches!(refused, PublishError::RolledBack { .. }), "{refused}");
+    let words = refused.to_string();
+    assert!(words.contains(&format!("a checkpoint of {} records exists", late.size())), "{words}");
+    open.close().unwrap();
+    let (open, _) = AuditLog::open(log.settings(), boot()).unwrap();
+    open.publish(Publishing { anchor: Some(late.note().to_owned()), ..publishing(1) }).unwrap();
+    open.close().unwrap();
+}
+
+#[test]
+fn completed_segments_are_sealed_and_may_be_moved_away() {
+    let log = Log::empty(1 << 16);
+    let (open, _) = AuditLog::open(log.settings(), boot()).unwrap();
+    open.publish(publishing(1)).unwrap();
+    while log.firsts().len() < 4 {
+        fill(&open, 5);
+    }
+    open.close().unwrap();
+    let firsts = log.firsts();
+    let mut checkpoints = Vec::new();
+    for pair in firsts.windows(2) {
+        let seal = log.segment_path(pair[0]).with_extension("checkpoint");
+        let seal = key(1).open(&fs::read(seal).unwrap()).unwrap();
+        assert_eq!(seal.size(), pair[1], "a seal covers its segment to the end");
+        checkpoints.push(seal);
+    }
+    checkpoints.push(key(1).open(&fs::read(log.directory().join("checkpoint")).unwrap()).unwrap());
+    let all = checkpoints.len() as u64;
+    let report = verify_against(&log.directory(), &checkpoints, |_| ()).unwrap();
+    assert_eq!((report.is_good(), report.checkpoints), (true, all), "{report:?}");
+
+    fs::remove_file(log.segment_path(firsts[0])).unwrap();
+    fs::remove_file(log.segment_path(firsts[1])).unwrap();
+    let report = verify_against(&log.directory(), &checkpoints, |_| ()).unwrap();
+    assert!(report.is_good(), "{report:?}");
+    assert_eq!(report.absent, vec![0..firsts[2]]);
+    assert_eq!((report.checkpoints, report.unchecked_checkpoints), (all - 1, 1));
+    // The proofs of what was moved away are still there, because they were indexed before.
+    let (open, _) = AuditLog::open(log.settings(), boot()).unwrap();
+    open.publish(publishing(1)).unwrap();
+    open.prove_inclusion(0).unwrap();
+    open.close().unwrap();
+    // Without the index they are gone, and the log still works.
+    fs::remove_file(log.directory().join("hashes")).unwrap();
+    let (open, _) = AuditLog::open(log.settings(), boot()).unwrap();
+    open.publish(publishing(1)).unwrap();
+    assert!(matches!(open.prove_inclusion(0), Err(ProofError::Off)));
+    open.close().unwrap();
+}
+
+#[test]
+fn a_damaged_index_gives_no_wrong_proof_and_is_made_anew() {
+    let log = Log::empty(1 << 18);
+    live(&log, 20);
+    let path = log.directory().join("hashes");
+    let mut bytes = fs::read(&path).unwrap();
+    bytes.fill(7);
+    fs::write(&path, bytes).unwrap();
+    let (open, _) = AuditLog::open(log.settings(), boot()).unwrap();
+    open.publish(publishing(1)).unwrap();
+    open.prove_inclusion(3).unwrap();
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[..64].fill(9);
+    fs::write(&path, bytes).unwrap();
+    assert!(matches!(open.prove_inclusion(1), Err(ProofError::Wrong)));
+    open.close().unwrap();
+}
+
+#[test]
+fn the_mirror_has_every_line_once_across_restarts_and_a_cut_line() {
+    let log = Log::empty(1 << 16);
+    let mirror = log.directory().with_extension("jsonl");
+    for round in 0..3 {
+        let (open, _) = AuditLog::open(log.settings(), boot()).unwrap();
+        open.publish(Publishing { mirror: Some(mirror.clone()), ..publishing(1) }).unwrap();
+        fill(&open, 30);
+        open.close().unwrap();
+        if round == 0 {
+            let bytes = fs::read(&mirror).unwrap();
+            fs::write(&mirror, &bytes[..bytes.len() - 25]).unwrap();
+        }
+    }
+    let expected: Vec<_> = lines(&log.directory(), 0, None).unwrap().map(|line| line.unwrap().json).collect();
+    let found = fs::read_to_string(&mirror).unwrap();
+    assert_eq!(found.lines().collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn recent_pages_through_the_records_of_one_account_only() {
+    let log = Log::empty(1 << 16);
+    let (open, _) = AuditLog::open(log.settings(), boot()).unwrap();
+    for _ in 0..12 {
+        fill(&open, 10);
+    }
+    let eoa = avs_kms::key::Eoa::new([7; 20]);
+    let mut found = Vec::new();
+    let mut after = 0;
+    loop {
+        let page = runtime().block_on(open.recent(Some(eoa), after, 5)).unwrap();
+        if page.next == after {
+            assert!(page.records.is_empty());
+            break;
+        }
+        assert!(page.records.len() <= 5 && page.next > after);
+        found.extend(page.records);
+        after = page.next;
+    }
+    assert_eq!(found.len(), 24, "an intent and an outcome in each round");
+    assert!(found.iter().all(|json| json.contains("\"eoa\":\"0x0707070707070707070707070707070707070707\"")));
+    open.close().unwrap();
+}
