@@ -14,6 +14,7 @@
 )]
 
 #[path = "../tests/service/client.rs"]
+#[allow(dead_code, reason = "the tests use more of it")]
 mod client;
 
 use std::io::{BufRead, BufReader};

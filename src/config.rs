@@ -225,7 +225,7 @@ pub fn load(file: Option<&Path>, overrides: &[(&str, String)]) -> Result<Configu
         directory: reader.path("audit.directory", &below("audit")),
         segment_bytes: reader.number("audit.segment_bytes", 64 << 20, 1 << 20..=4 << 30),
     };
-    if audit.segment_bytes % 4096 != 0 {
+    if !audit.segment_bytes.is_multiple_of(4096) {
         reader.mistake("audit.segment_bytes", "a whole number of pages of 4096 bytes");
     }
     let log = Log {

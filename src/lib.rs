@@ -11,8 +11,8 @@
 //! - [`store`]: which keys exist in which state, and the hashes of tokens.
 //! - [`audit`]: what was done, durable before it is done, and provable afterwards.
 //! - [`operation`]: the straight line from a parsed request to an answer.
-//! - [`http`]: api.md.
-//! - [`cli`]: the commands.
+//! - [`http`]: the contract with clients, api.md.
+//! - [`cli`]: the commands of the program.
 
 pub mod audit;
 pub mod auth;

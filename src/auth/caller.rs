@@ -121,7 +121,7 @@ impl Caller {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "a failing test should panic")]
+    #![allow(clippy::panic, clippy::unwrap_used, reason = "a failing test should panic")]
 
     use super::*;
 

@@ -58,7 +58,6 @@ impl IntoResponse for Failure {
 }
 
 /// Takes the failure out of a response that carries one.
-#[expect(clippy::result_large_err, reason = "moved once per failed request")]
 pub(super) fn failure_in(mut response: Response) -> Result<Response, Failure> {
     let carried = response.extensions_mut().remove::<Carried>();
     let failure = carried.and_then(|Carried(slot)| slot.lock().ok().and_then(|mut failure| failure.take()));

@@ -108,6 +108,7 @@ impl Installation {
                 }
                 Err(error) => {
                     let _ = child.kill();
+                    let _ = child.wait();
                     panic!("the service did not start ({error}):\n{}", log.join("\n"));
                 }
             }
