@@ -17,7 +17,7 @@ use super::lock::TokenLock;
 use super::sentinel::{Notice, Sentinel};
 use super::settings::Settings;
 use super::state::{Shared, Status};
-use super::watchdog::{Post, Watchdog};
+use super::watchdog::{Post, Spares, Watchdog};
 use super::worker::{self, Job};
 use super::{Initialised, pin};
 use crate::arena::{Arena, Pin, Preference};
@@ -43,7 +43,8 @@ struct Threads {
     workers: Vec<JoinHandle<()>>,
     admin: Option<JoinHandle<()>>,
     sentinel: Option<JoinHandle<()>>,
-    watchdog: Option<(Sender<()>, JoinHandle<Vec<JoinHandle<()>>>)>,
+    /// Ends when the sender is dropped, and gives the spares.
+    watchdog: Option<(Sender<()>, JoinHandle<Spares>)>,
     lock: Option<TokenLock>,
 }
 

@@ -10,6 +10,7 @@ use crate::arena::Preference;
 use crate::pkcs11::{Attribute, Library, Session};
 use crate::wrap::{self, Kek, Record};
 
+mod figures;
 mod residue;
 mod scanner;
 
@@ -279,53 +280,6 @@ fn the_key_encryption_key_is_what_it_must_be() {
             let copy = kek.session_copy(session).unwrap();
             assert_ne!(copy, kek.handle, "SoftHSM allows a session copy; without one each use reads files");
             assert!(session.hides(copy, CKA_VALUE).unwrap());
-        });
-    });
-}
-
-#[test]
-#[ignore = "prints figures"]
-fn figures_of_the_token_alone() {
-    isolated("figures_of_the_token_alone", |fixture| {
-        fixture.initialised();
-        let enclave = fixture.open();
-        let key = new_key(1);
-        let public = create(&enclave, key);
-        enclave.close();
-        meddle(&fixture, |session| {
-            let kek = Kek::find(session).unwrap();
-            let copy = kek.session_copy(session).unwrap();
-            let record = record(session, key.id);
-            let mut arena = crate::arena::Arena::new(Preference::PreferSecret).unwrap();
-            let (slot, stack) = arena.parts();
-            let mut time = |what: &str, each: &mut dyn FnMut()| {
-                let mut best = f64::MAX;
-                for _ in 0..5 {
-                    let begun = Instant::now();
-                    (0..1000).for_each(|_| each());
-                    best = best.min(begun.elapsed().as_secs_f64() * 1e3);
-                }
-                println!("{what}: {best:.2} us");
-            };
-            time("unwrap with the session copy", &mut || {
-                drop(wrap::unwrap(session, copy, &record, slot).unwrap())
-            });
-            time("unwrap with the token's key", &mut || {
-                drop(wrap::unwrap(session, kek.handle, &record, slot).unwrap())
-            });
-            let mut unlocked = wrap::unwrap(session, copy, &record, slot).unwrap();
-            let g = G1Point::generator();
-            for check in [FaultCheck::Curve, FaultCheck::Linear] {
-                time(&format!("multiplication, {check:?}"), &mut || {
-                    unlocked.multiply(stack, &g, &public.g1, check, &[7; 32]).unwrap();
-                });
-            }
-            time("k·G1 alone, on the guarded stack", &mut || {
-                unlocked.belongs_to(stack, &public.g1).unwrap();
-            });
-            time("an empty section: switch, wipe 64 KiB, registers", &mut || stack.run(|| ()).unwrap());
-            let mut buffer = [0; 32];
-            time("getrandom(32)", &mut || getrandom::fill(&mut buffer).unwrap());
         });
     });
 }

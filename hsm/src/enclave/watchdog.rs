@@ -54,6 +54,9 @@ impl Post {
     }
 }
 
+/// Threads that took the place of others.
+pub(super) type Spares = Vec<JoinHandle<()>>;
+
 /// What the thread needs to start spares.
 pub(super) struct Watchdog {
     pub(super) shared: Arc<Shared>,
@@ -64,7 +67,7 @@ pub(super) struct Watchdog {
 
 impl Watchdog {
     /// Runs until the sender is gone; gives the spares that it started.
-    pub(super) fn run(self, farewell: &Receiver<()>) -> Vec<JoinHandle<()>> {
+    pub(super) fn run(self, farewell: &Receiver<()>) -> Spares {
         let mut spares = Vec::new();
         let most = self.workers.max(SPARES_MIN);
         while let Err(RecvTimeoutError::Timeout) = farewell.recv_timeout(TICK) {
