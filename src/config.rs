@@ -138,6 +138,10 @@ pub struct Audit {
     pub directory: PathBuf,
     /// The size of a segment.
     pub segment_bytes: u64,
+    /// Copies of the newest checkpoint, on other disks.
+    pub checkpoint_files: Vec<PathBuf>,
+    /// Every record as a line of JSON, for log shippers.
+    pub mirror: Option<PathBuf>,
 }
 
 /// `[log]`: what goes to standard error.
@@ -224,6 +228,8 @@ pub fn load(file: Option<&Path>, overrides: &[(&str, String)]) -> Result<Configu
     let audit = Audit {
         directory: reader.path("audit.directory", &below("audit")),
         segment_bytes: reader.number("audit.segment_bytes", 64 << 20, 1 << 20..=4 << 30),
+        checkpoint_files: reader.path_or_none("audit.checkpoint_file").into_iter().collect(),
+        mirror: reader.path_or_none("audit.mirror"),
     };
     if !audit.segment_bytes.is_multiple_of(4096) {
         reader.mistake("audit.segment_bytes", "a whole number of pages of 4096 bytes");

@@ -4,6 +4,7 @@
 //! listener and, with the token calls added, the machine's own operator on the socket in the data directory.
 
 mod answer;
+mod audit;
 mod body;
 mod call;
 mod error;
@@ -72,6 +73,9 @@ fn public_routes() -> Router<App> {
         .route("/v1/sign/digest", post(signing::digest))
         .route("/v1/sign/registration", post(signing::registration))
         .route("/v1/sign/certificate", post(signing::certificate))
+        .route("/v1/audit", get(audit::records))
+        .route("/v1/audit/checkpoint", get(audit::checkpoint))
+        .route("/v1/audit/proof", get(audit::proof))
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
         .route("/version", get(health::version))
@@ -140,6 +144,7 @@ fn operation_of(request: &Request) -> Option<&'static str> {
         (&Method::POST, "/v1/sign/digest") => Some("sign.digest"),
         (&Method::POST, "/v1/sign/registration") => Some("sign.registration"),
         (&Method::POST, "/v1/sign/certificate") => Some("sign.certificate"),
+        (&Method::GET, "/v1/audit") => Some("audit.read"),
         (&Method::GET, "/local/keys") => Some("keys.list_all"),
         (&Method::GET, "/local/tokens") => Some("token.list"),
         (&Method::POST, "/local/tokens") => Some("token.issue"),

@@ -5,6 +5,7 @@
 //! consumes and that nothing else can make. Not for: HTTP, JSON, status codes.
 
 mod authorise;
+mod checkpoints;
 mod code;
 mod context;
 mod create_key;
@@ -15,16 +16,17 @@ mod recovery;
 mod sign;
 mod tokens;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::audit::{AuditLog, Event, Input, KeyRef, Value};
+use crate::audit::{AuditLog, Event, Input, KeyRef, Value, VerifierKey};
 use crate::key::{Eoa, KeyName};
 use crate::store::{KeyVersion, Store};
 
 pub use authorise::Allowed;
+pub use checkpoints::{Consistency, ReadRecords};
 pub use code::{Code, Failure};
 pub use context::{Context, Peer};
 pub use create_key::{CreateKey, Created};
@@ -43,6 +45,8 @@ pub struct Service {
     custody: Custody,
     /// Creations are rare and slow: one at a time keeps "get or create" free of races.
     creating: tokio::sync::Mutex<()>,
+    /// Checks the checkpoints that are published, once they are.
+    checkpoint_key: OnceLock<VerifierKey>,
     /// How long an operation may take before its client is told that it took too long.
     deadline: Duration,
 }
@@ -50,7 +54,14 @@ pub struct Service {
 impl Service {
     /// A service over an open store, log and enclave.
     pub fn new(store: Store, audit: AuditLog, custody: Custody, deadline: Duration) -> Self {
-        Self { store: Arc::new(store), audit, custody, creating: tokio::sync::Mutex::new(()), deadline }
+        Self {
+            store: Arc::new(store),
+            audit,
+            custody,
+            creating: tokio::sync::Mutex::new(()),
+            checkpoint_key: OnceLock::new(),
+            deadline,
+        }
     }
 
     /// How long a request may take.

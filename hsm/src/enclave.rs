@@ -40,6 +40,7 @@ pub use softhsm::{
 };
 
 use crate::curve::G1Point;
+use crate::notary::CheckpointKey;
 use admin::Order;
 use start::Running;
 use state::Status;
@@ -136,6 +137,29 @@ impl Enclave {
     #[must_use]
     pub fn keys(&self) -> Vec<KeyEntry> {
         self.running.shared.index.list()
+    }
+
+    /// The public half of the key that signs the audit log's checkpoints.
+    ///
+    /// # Errors
+    /// [`EnclaveError::TokenUnavailable`] while the token is away.
+    pub fn checkpoint_key(&self) -> Result<CheckpointKey, EnclaveError> {
+        Ok(self.running.shared.link()?.notary.public)
+    }
+
+    /// Signs the text of a checkpoint. Blocks; not for async threads.
+    ///
+    /// # Errors
+    /// As for every operation; the checkpoint can be made later.
+    pub fn sign_checkpoint(&self, text: &[u8], deadline: Instant) -> Result<Vec<u8>, EnclaveError> {
+        self.check_admin()?;
+        let (reply, answer) = crossbeam_channel::bounded(1);
+        let order = Order::Sign { text: text.to_vec(), deadline, reply };
+        self.running.orders.try_send(order).map_err(|refused| match refused {
+            TrySendError::Full(_) => EnclaveError::Overloaded,
+            TrySendError::Disconnected(_) => EnclaveError::ShuttingDown,
+        })?;
+        answer.recv_deadline(deadline).unwrap_or(Err(EnclaveError::DeadlineExceeded))
     }
 
     /// Destroys the record of a key and proves that it is gone. Cannot be undone. Also for damaged records.

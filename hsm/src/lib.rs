@@ -4,6 +4,7 @@
 //! - [`curve`]: constant-time multiplication and validated public points;
 //! - [`arena`]: guarded memory that nobody else can read, and the stack that multiplications run on;
 //! - [`pkcs11`]: the module, its sessions and objects; raw calls write secrets straight into the arena;
+//! - [`notary`]: the key that signs the audit log's checkpoints;
 //! - [`wrap`]: what a wrapped scalar looks like in the token, and the key that wraps it;
 //! - [`enclave`]: queue, workers, administration, recovery; the only door.
 //!
@@ -16,6 +17,7 @@ extern crate self as hsm;
 mod arena;
 mod curve;
 mod enclave;
+mod notary;
 mod pkcs11;
 mod wrap;
 
@@ -27,6 +29,7 @@ pub use enclave::{
     Settings, SofthsmToken, TokenMade, TokenObject, TokenSelector, TokenState, harden_process,
     make_softhsm_token, restore_softhsm_token, softhsm_token_objects,
 };
+pub use notary::CheckpointKey;
 pub use pkcs11::{Call, Code, TokenError};
 
 #[cfg(feature = "danger-curve-internals")]

@@ -99,6 +99,11 @@ impl Caller {
         }
     }
 
+    /// Whether the caller has a scope, for what concerns no particular EOA.
+    pub const fn has(&self, scope: Scope) -> bool {
+        self.scopes.contains(scope)
+    }
+
     /// Whether the caller may do something that needs `scope` with a key of `owner`. Deny unless allowed.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 use std::net::TcpListener as StdTcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use tokio::net::{TcpListener, UnixListener};
@@ -57,6 +58,9 @@ async fn until_stopped(
     let recovered = service.recover(unsettled).await;
     let recovered = recovered.map_err(|failure| Failed::new(format!("cannot recover: {failure}")))?;
     report(&recovered);
+    service
+        .publish_checkpoints(&configuration.audit.checkpoint_files, configuration.audit.mirror.as_deref())
+        .map_err(|failure| Failed::new(failure.cause().unwrap_or_else(|| failure.to_string())))?;
 
     let io = |error: std::io::Error| Failed::while_trying("cannot listen", &error);
     tcp.set_nonblocking(true).map_err(io)?;
@@ -90,14 +94,20 @@ async fn until_stopped(
         }
     }
     let _ = std::fs::remove_file(configuration.data.socket());
-    close(service).await
+    close(service, configuration.server.shutdown_grace).await
 }
 
-/// The enclave first, so that every outcome is in the log before the log ends.
-async fn close(service: Arc<crate::operation::Service>) -> Result<(), Failed> {
+/// The log before the token, which signs its last checkpoint; and both after the last operation.
+async fn close(service: Arc<crate::operation::Service>, grace: Duration) -> Result<(), Failed> {
+    // Operations hold the service: those that outlived their client's patience, too.
+    let end = Instant::now() + grace;
+    while Arc::strong_count(&service) > 1 && Instant::now() < end {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
     let closed = tokio::task::spawn_blocking(move || {
+        let head = service.audit().clone().close();
         service.custody().close();
-        service.audit().clone().close()
+        head
     });
     match closed.await {
         Ok(Ok(head)) => {

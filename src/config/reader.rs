@@ -65,6 +65,11 @@ impl Reader {
         PathBuf::from(value)
     }
 
+    /// A path; an empty text is none.
+    pub(super) fn path_or_none(&mut self, key: &'static str) -> Option<PathBuf> {
+        Some(self.text(key, "")).filter(|text| !text.is_empty()).map(PathBuf::from)
+    }
+
     /// A value that `parse` understands; on a mistake the default stands in until the end.
     fn parsed<T>(
         &mut self,

@@ -2,13 +2,33 @@
 //!
 //! Not for: deciding who may; nothing else in the service may name `hsm::Enclave` (`tests/layers.rs`).
 
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use hsm::{Enclave, EnclaveError, G1Point, Health, KeyId, NewKey, PublicKey, TokenState};
+use hsm::{CheckpointKey, Enclave, EnclaveError, G1Point, Health, KeyId, NewKey, PublicKey, TokenState};
 
 use super::sign::Ready;
-use crate::audit::{Recordable, Recorded, Settlement};
+use crate::audit::{self, CheckpointSigner, Recordable, Recorded, Settlement};
 use crate::store::KeyVersion;
+
+/// Signs the audit log's checkpoints with the token's key for that.
+struct TokenSigner {
+    enclave: Enclave,
+    key: audit::PublicKey,
+}
+
+/// How long a checkpoint may take; a later one will do as well.
+const CHECKPOINT_PATIENCE: Duration = Duration::from_secs(5);
+
+impl CheckpointSigner for TokenSigner {
+    fn public_key(&self) -> audit::PublicKey {
+        self.key
+    }
+
+    fn sign(&self, text: &[u8]) -> Result<Vec<u8>, Box<dyn std::error::Error + Send + Sync>> {
+        Ok(self.enclave.sign_checkpoint(text, Instant::now() + CHECKPOINT_PATIENCE)?)
+    }
+}
 
 /// The enclave behind its door.
 #[derive(Debug)]
@@ -101,6 +121,19 @@ impl Custody {
     /// The enclave's state, if there is one.
     pub fn health(&self) -> Option<Health> {
         self.enclave.as_ref().map(Enclave::health)
+    }
+
+    /// What signs the audit log's checkpoints.
+    ///
+    /// # Errors
+    /// When there is no enclave, or the token is away.
+    pub fn checkpoint_signer(&self) -> Result<Arc<dyn CheckpointSigner>, EnclaveError> {
+        let enclave = self.enclave()?.clone();
+        let key = match enclave.checkpoint_key()? {
+            CheckpointKey::Ed25519(key) => audit::PublicKey::Ed25519(key),
+            CheckpointKey::P256(point) => audit::PublicKey::P256(point),
+        };
+        Ok(Arc::new(TokenSigner { enclave, key }))
     }
 
     /// Finishes what is queued and logs out.

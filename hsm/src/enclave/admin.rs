@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crossbeam_channel::Receiver;
+use crossbeam_channel::{Receiver, Sender};
 use tokio::sync::oneshot;
 
 use super::canary::{self, CanaryError};
@@ -26,6 +26,7 @@ use create::Creation;
 pub(super) enum Order {
     Create { key: NewKey, deadline: Instant, reply: oneshot::Sender<Result<PublicKey, EnclaveError>> },
     Destroy { id: KeyId, deadline: Instant, reply: oneshot::Sender<Result<(), EnclaveError>> },
+    Sign { text: Vec<u8>, deadline: Instant, reply: Sender<Result<Vec<u8>, EnclaveError>> },
     Leave,
 }
 
@@ -60,11 +61,20 @@ impl Admin {
                 Order::Destroy { id, deadline, reply } => {
                     let _ = reply.send(self.survive(|admin| admin.destroy(id, deadline)));
                 }
+                Order::Sign { text, deadline, reply } => {
+                    let _ = reply.send(self.survive(|admin| admin.sign(&text, deadline)));
+                }
                 Order::Leave => break,
             }
             shared.admin.end();
         }
         self.desk.leave();
+    }
+
+    /// Signs a checkpoint of the audit log.
+    fn sign(&mut self, text: &[u8], deadline: Instant) -> Result<Vec<u8>, EnclaveError> {
+        self.desk
+            .carry_out(deadline, None, |Attempt { session, link, .. }| Ok(link.notary.sign(session, text)?))
     }
 
     fn survive<R>(

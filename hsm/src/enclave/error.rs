@@ -130,6 +130,14 @@ pub enum OpenError {
         /// Label that was found.
         found: String,
     },
+    /// The key that signs the audit log's checkpoints is missing or unfit.
+    #[error("the audit log's signing key {label:?}: {problem}")]
+    CheckpointKey {
+        /// Its label.
+        label: &'static str,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// There is no canary record, or more than one.
     #[error("the token holds {count} canary records, where one is expected")]
     CanaryMissing {

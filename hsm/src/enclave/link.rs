@@ -11,6 +11,7 @@ use super::canary;
 use super::error::OpenError;
 use super::settings::TokenSelector;
 use crate::arena::{Pin, Slot};
+use crate::notary::{NOTARY_LABEL, Notary, NotaryError};
 use crate::pkcs11::{Call, Code, Generation, Library, ObjectHandle, Role, Session, TokenError, TokenInfo};
 use crate::wrap::{KEK_LABEL, Kek, KekError, Record};
 
@@ -37,6 +38,8 @@ pub(super) struct Link {
     /// Its copy, owned by the holder session: works without a file, valid in every session of this login.
     pub(super) session_kek: ObjectHandle,
     pub(super) canary: Record,
+    /// Signs the audit log's checkpoints.
+    pub(super) notary: Notary,
     /// Gone once disconnected.
     holder: Mutex<Option<Session>>,
 }
@@ -76,12 +79,12 @@ impl Login {
             let canary = canary::find(&worker, &kek)?;
             canary::open(&worker, kek.handle, &canary, slot)?;
             canary::open(&worker, session_kek, &canary, slot)?;
-            Ok((kek, session_kek, canary))
+            Ok((kek, session_kek, canary, Notary::find(holder)?))
         };
         match build(&holder) {
-            Ok((kek, session_kek, canary)) => {
+            Ok((kek, session_kek, canary, notary)) => {
                 let holder = Mutex::new(Some(holder));
-                Ok(Link { epoch, library, generation, token, kek, session_kek, canary, holder })
+                Ok(Link { epoch, library, generation, token, kek, session_kek, canary, notary, holder })
             }
             Err(error) => {
                 drop(holder);
@@ -177,6 +180,16 @@ fn log_in(holder: &Session, token: &TokenInfo, pin: &Pin) -> Result<(), OpenErro
     }
 }
 
+impl From<NotaryError> for OpenError {
+    fn from(error: NotaryError) -> Self {
+        match error {
+            NotaryError::Unfit(problem) => Self::CheckpointKey { label: NOTARY_LABEL, problem },
+            NotaryError::Token(error) => error.into(),
+            NotaryError::Random(error) => error.into(),
+        }
+    }
+}
+
 impl From<KekError> for OpenError {
     fn from(error: KekError) -> Self {
         let label = KEK_LABEL.to_owned();
@@ -211,6 +224,7 @@ pub(super) fn may_pass(error: &OpenError) -> bool {
         | OpenError::LockFile { .. }
         | OpenError::KekMissing { .. }
         | OpenError::AlreadyInitialised { .. }
+        | OpenError::CheckpointKey { .. }
         | OpenError::CanaryMissing { .. }
         | OpenError::CanaryFailed { .. }
         | OpenError::Memory(_)

@@ -22,6 +22,7 @@ use super::worker::{self, Job};
 use super::{Initialised, pin};
 use crate::arena::{Arena, Pin, Preference};
 use crate::curve::bn254;
+use crate::notary::{NOTARY_LABEL, Notary};
 use crate::pkcs11::Library;
 use crate::wrap::{KEK_LABEL, Kek, KekError};
 
@@ -100,7 +101,11 @@ fn make_kek(login: &Login, arena: &mut Arena, settings: &Settings) -> Result<Kek
     if canary::exists(&session)? {
         return Err(OpenError::AlreadyInitialised { found: crate::wrap::CANARY_LABEL.to_owned() });
     }
+    if Notary::exists(&session)? {
+        return Err(OpenError::AlreadyInitialised { found: NOTARY_LABEL.to_owned() });
+    }
     let kek = Kek::generate(&session)?;
+    Notary::generate(&session)?;
     canary::plant(&session, &kek, arena.parts().0)?;
     if let Some(directory) = &settings.sync_directory {
         let synced = std::fs::File::open(directory).and_then(|opened| Ok(rustix::fs::syncfs(&opened)?));

@@ -42,7 +42,7 @@ calls! {
     CopyObject "C_CopyObject", DestroyObject "C_DestroyObject", GetAttributeValue "C_GetAttributeValue",
     FindObjectsInit "C_FindObjectsInit", FindObjects "C_FindObjects", FindObjectsFinal "C_FindObjectsFinal",
     EncryptInit "C_EncryptInit", Encrypt "C_Encrypt", DecryptInit "C_DecryptInit", Decrypt "C_Decrypt",
-    GenerateRandom "C_GenerateRandom",
+    GenerateRandom "C_GenerateRandom", GenerateKeyPair "C_GenerateKeyPair", SignInit "C_SignInit", Sign "C_Sign",
 }
 
 macro_rules! codes {

@@ -14,6 +14,7 @@ use super::code::{Call, Code, TokenError};
 mod cipher;
 mod object;
 mod session;
+mod signature;
 
 pub(crate) use cipher::{IV_LEN, TAG_LEN};
 pub(crate) use object::{Attribute, ObjectHandle, Request};

@@ -119,8 +119,14 @@ fn other_object(session: &Session, handle: ObjectHandle) -> Result<Found, TokenE
     if half_made(session.read(handle, &mut requests))? || requests[0].bytes().is_none() {
         return Ok(Found::HalfMade);
     }
-    let own = requests[1].bytes() == Some(super::KEK_LABEL.as_bytes());
-    Ok(if own && CK_ULONG::from_ne_bytes(class) == CKO_SECRET_KEY { Found::Own } else { Found::Foreign })
+    let label_matches = |own: &str| requests[1].bytes() == Some(own.as_bytes());
+    let (kek, notary) = (label_matches(super::KEK_LABEL), label_matches(crate::notary::NOTARY_LABEL));
+    let own = match CK_ULONG::from_ne_bytes(class) {
+        CKO_SECRET_KEY => kek,
+        CKO_PRIVATE_KEY | CKO_PUBLIC_KEY => notary,
+        _ => false,
+    };
+    Ok(if own { Found::Own } else { Found::Foreign })
 }
 
 /// SoftHSM says ATTRIBUTE_VALUE_INVALID of an object whose file was cut before its class was written.

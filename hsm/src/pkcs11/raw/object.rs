@@ -18,7 +18,7 @@ pub(crate) enum Attribute<'a> {
 }
 
 impl Attribute<'_> {
-    fn raw(&self) -> CK_ATTRIBUTE {
+    pub(super) fn raw(&self) -> CK_ATTRIBUTE {
         let (kind, pointer, length) = match self {
             Self::Flag(kind, flag) => (*kind, (&raw const *flag).cast::<u8>(), size_of::<CK_BBOOL>()),
             Self::Number(kind, number) => (*kind, (&raw const *number).cast::<u8>(), size_of::<CK_ULONG>()),
