@@ -41,7 +41,7 @@ pub use lines::{Line, Lines, lines, tail};
 pub use log::{AuditLog, Recordable, Recorded, Refused, Settlement};
 pub use merkle::{Hash, leaf_hash};
 pub use proof::{ConsistencyProof, InclusionProof, ProofError};
-pub use publisher::{PublishError, Publishing};
+pub use publisher::{PublishError, Publishing, Show};
 pub use recent::Page;
 pub use record::{Actor, ActorKind, Event, Input, Intent, KeyRef, Outcome, Value};
 pub use settings::{AuditError, BootFacts, Head, LogId, OpenError, Receipt, Settings, Unsettled};

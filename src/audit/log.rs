@@ -116,7 +116,7 @@ impl AuditLog {
             request: unsettled.text("/request"),
             eoa: unsettled.text("/key/eoa").or_else(|| unsettled.text("/actor/eoa")),
         };
-        let body = outcome_body("recovered", unsettled.receipt.seq, &labels, &outcome);
+        let body = outcome_body("recovered", unsettled.receipt.seq, &labels, outcome);
         let (ack, answer) = oneshot::channel();
         self.0.queue.push_outcome(body, unsettled.receipt.seq, Some(ack));
         self.0.queue.answer(answer).await
