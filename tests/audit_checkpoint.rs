@@ -287,3 +287,19 @@ fn recent_pages_through_the_records_of_one_account_only() {
     assert!(found.iter().all(|json| json.contains("\"eoa\":\"0x0707070707070707070707070707070707070707\"")));
     open.close().unwrap();
 }
+
+#[test]
+fn export_gives_one_accounts_records_with_their_outcomes_and_respects_times() {
+    use avs_kms::audit::{Filter, export};
+    let log = Log::empty(1 << 18);
+    live(&log, 6);
+    let directory = log.directory();
+    let count = |filter| export(&directory, filter).unwrap().map(Result::unwrap).count();
+    let eoa = Some(avs_kms::key::Eoa::new([3; 20]));
+    assert_eq!(count(Filter::default()), 14);
+    assert_eq!(count(Filter { eoa, ..Filter::default() }), 2);
+    assert_eq!(count(Filter { key: Some("default".parse().unwrap()), ..Filter::default() }), 12);
+    assert_eq!(count(Filter { key: Some("other".parse().unwrap()), ..Filter::default() }), 0);
+    assert_eq!(count(Filter { since: Some(u64::from(u32::MAX)), ..Filter::default() }), 0);
+    assert_eq!(count(Filter { until: Some(u64::from(u32::MAX)), ..Filter::default() }), 14);
+}

@@ -8,6 +8,7 @@ mod recorded;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 
@@ -35,6 +36,7 @@ struct Inner {
     published: Arc<Published>,
     thread: Mutex<Option<JoinHandle<()>>>,
     directory: PathBuf,
+    wait: Duration,
     publisher: OnceLock<Arc<Publisher>>,
 }
 
@@ -56,11 +58,11 @@ impl AuditLog {
     /// When there is no log, another process has it, it is damaged before its tail, or the disk refuses.
     pub fn open(settings: Settings, boot: BootFacts) -> Result<(Self, Vec<Unsettled>), OpenError> {
         let queue = Arc::new(Queue::new(&settings));
-        let directory = settings.directory.clone();
+        let (directory, wait) = (settings.directory.clone(), settings.wait);
         let writer::Started { thread, published, unsettled } =
             writer::start(&settings, &boot, queue.clone())?;
         let (thread, publisher) = (Mutex::new(Some(thread)), OnceLock::new());
-        Ok((Self(Arc::new(Inner { queue, published, thread, directory, publisher })), unsettled))
+        Ok((Self(Arc::new(Inner { queue, published, thread, directory, wait, publisher })), unsettled))
     }
 
     /// Records the intent of an operation; answers when it is durable, or refuses within the configured wait.
@@ -116,15 +118,15 @@ impl AuditLog {
             request: unsettled.text("/request"),
             eoa: unsettled.text("/key/eoa").or_else(|| unsettled.text("/actor/eoa")),
         };
-        let body = outcome_body("recovered", unsettled.receipt.seq, &labels, &outcome);
+        let body = outcome_body("recovered", unsettled.receipt.seq, &labels, outcome);
         let (ack, answer) = oneshot::channel();
         self.0.queue.push_outcome(body, unsettled.receipt.seq, Some(ack));
         self.0.queue.answer(answer).await
     }
 
-    /// Whether an intent would be taken now.
+    /// Whether an intent would be taken now. False also while the disk is silent for longer than the configured wait.
     pub fn is_writable(&self) -> bool {
-        self.0.published.is_writable()
+        self.0.published.is_writable(self.0.wait)
     }
 
     /// Why nothing can be written now, if so.

@@ -2,9 +2,9 @@
 //!
 //! Not for: the records that wait (`queue`).
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::settings::Head;
 
@@ -19,9 +19,15 @@ pub(crate) struct Sealed {
     pub(crate) head: Head,
 }
 
+/// Zero: the writer is not writing.
+const IDLE: u64 = 0;
+
 /// Shared between the writer, the publisher and the handles.
 pub(crate) struct Published {
     writable: AtomicBool,
+    /// Since when the writer waits for the disk: milliseconds after `born`, plus one.
+    busy: AtomicU64,
+    born: Instant,
     state: Mutex<State>,
     news: Condvar,
 }
@@ -37,15 +43,29 @@ struct State {
 impl Published {
     pub(crate) fn new(head: Head) -> Self {
         let state = State { head, sealed: Vec::new(), told: head.size, ended: false };
-        Self { writable: AtomicBool::new(true), state: Mutex::new(state), news: Condvar::new() }
+        let (writable, busy, born) = (AtomicBool::new(true), AtomicU64::new(IDLE), Instant::now());
+        Self { writable, busy, born, state: Mutex::new(state), news: Condvar::new() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn is_writable(&self) -> bool {
-        self.writable.load(Ordering::Acquire)
+    /// Whether the log can be written, and the disk has not been silent for longer than that.
+    pub(crate) fn is_writable(&self, patience: Duration) -> bool {
+        let busy = self.busy.load(Ordering::Acquire);
+        let silent = self.now().saturating_sub(busy);
+        let stuck = busy != IDLE && u128::from(silent) > patience.as_millis();
+        self.writable.load(Ordering::Acquire) && !stuck
+    }
+
+    /// The writer begins, or has ended, to wait for the disk.
+    pub(crate) fn set_busy(&self, busy: bool) {
+        self.busy.store(if busy { self.now() } else { IDLE }, Ordering::Release);
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX).saturating_add(1)
     }
 
     pub(crate) fn set_writable(&self, writable: bool) {

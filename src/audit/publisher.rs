@@ -24,6 +24,9 @@ use super::settings::Head;
 /// The newest checkpoint, in the directory of the log.
 pub(crate) const CHECKPOINT: &str = "checkpoint";
 
+/// Is shown each new checkpoint, on the publisher's thread.
+pub type Show = Box<dyn Fn(&SignedCheckpoint) + Send>;
+
 /// How checkpoints are made and where they go.
 pub struct Publishing {
     /// Signs them.
@@ -40,8 +43,8 @@ pub struct Publishing {
     pub mirror: Option<PathBuf>,
     /// A checkpoint that was kept outside of this disk: the log must still have that past.
     pub anchor: Option<String>,
-    /// Shown each new checkpoint: a log line, a webhook, the token. Called on the publisher's thread.
-    pub on_checkpoint: Option<Box<dyn Fn(&SignedCheckpoint) + Send>>,
+    /// Shown each new checkpoint: a log line, a webhook, the token.
+    pub on_checkpoint: Option<Show>,
 }
 
 impl Publishing {

@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 
 pub(crate) use encode::{
     OutcomeLabels, Stamp, aggregate_body, event_body, intent_body, lost_body, outcome_body, prefix,
-    resume_body, start_body, stop_body,
+    resume_body, start_body, stop_body, time_text,
 };
 
 pub(crate) use view::{Bearing, View};

@@ -128,10 +128,11 @@ impl<D: Disk> Appender<D> {
         // A segment of this name was begun and failed before it held an acknowledged record; its name is needed.
         let name = segment::name(first);
         let aside = format!("abandoned-{}-{name}", header.created_ns);
-        self.disk.rename(&name, &aside).or_else(|error| match error.kind() {
-            io::ErrorKind::NotFound => Ok(()),
-            _ => Err(error),
-        })?;
+        if let Err(error) = self.disk.rename(&name, &aside)
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            return Err(error);
+        }
         begin(&self.disk, &file, &header)?;
         if first > self.active.first {
             self.sealed.push(Sealed { first: self.active.first, head: self.head() });

@@ -110,7 +110,10 @@ impl<D: Disk> Writer<D> {
 
     /// Makes a batch durable and answers everybody in it, or refuses everybody and everything from now on.
     fn commit(&mut self, batch: Vec<Entry>) -> Result<(), Arc<str>> {
-        let receipts = match self.appender.append(&batch) {
+        self.published.set_busy(true);
+        let appended = self.appender.append(&batch);
+        self.published.set_busy(false);
+        let receipts = match appended {
             Ok(receipts) => receipts,
             Err(error) => return Err(self.latch(&error, batch)),
         };

@@ -39,7 +39,7 @@ pub struct VerifierKey {
 
 #[derive(Clone)]
 enum Checker {
-    Ed25519(signed_note::StandardVerifier),
+    Ed25519(Box<signed_note::StandardVerifier>),
     P256(Box<p256::ecdsa::VerifyingKey>),
 }
 
@@ -59,7 +59,7 @@ impl VerifierKey {
             PublicKey::Ed25519(_) => {
                 let id = signed_note::key_id(name, &typed);
                 let line = format!("{name}+{id:08x}+{}", STANDARD.encode(&typed));
-                Checker::Ed25519(signed_note::StandardVerifier::new(&line).map_err(|_| KeyError)?)
+                Checker::Ed25519(Box::new(signed_note::StandardVerifier::new(&line).map_err(|_| KeyError)?))
             }
             PublicKey::P256(point) => {
                 let key = p256::ecdsa::VerifyingKey::from_sec1_bytes(&point).map_err(|_| KeyError)?;

@@ -22,9 +22,13 @@ pub(crate) struct Directory {
 impl Directory {
     /// Opens the directory and takes its lock, which lives on the directory itself and ends with the process.
     pub(crate) fn lock(path: &Path) -> Result<Self, OpenError> {
-        let handle = File::open(path).map_err(|source| match source.kind() {
-            io::ErrorKind::NotFound => OpenError::Missing { path: path.to_owned() },
-            _ => OpenError::Io { doing: "cannot open the audit directory", path: path.to_owned(), source },
+        let handle = File::open(path).map_err(|source| {
+            let path = path.to_owned();
+            if source.kind() == io::ErrorKind::NotFound {
+                OpenError::Missing { path }
+            } else {
+                OpenError::Io { doing: "cannot open the audit directory", path, source }
+            }
         })?;
         match handle.try_lock() {
             Ok(()) => Ok(Self { path: Arc::new(path.to_owned()), handle: Arc::new(handle) }),

@@ -52,6 +52,13 @@ pub(crate) fn prefix(out: &mut Vec<u8>, seq: u64, prev: &Hash, stamp: Stamp, boo
     out.extend_from_slice(b"\",");
 }
 
+/// The time of a record as text, for comparing.
+pub(crate) fn time_text(unix_seconds: u64) -> String {
+    let mut out = Vec::new();
+    time(&mut out, unix_seconds.saturating_mul(1_000_000_000));
+    String::from_utf8(out).unwrap_or_default()
+}
+
 /// RFC 3339 in UTC with nine decimals, by the days-to-civil algorithm of the proleptic Gregorian calendar.
 fn time(out: &mut Vec<u8>, wall_ns: u64) {
     let (seconds, nanos) = (wall_ns / 1_000_000_000, wall_ns % 1_000_000_000);
