@@ -1,20 +1,34 @@
-//! `avs-kms audit verify|tail`: reads the files of the log, on this machine or a copy on another.
+//! `avs-kms audit …`: reads the files of the log, on this machine or a copy on another, without token or service.
 
-use std::io::{ErrorKind, Write};
-use std::path::PathBuf;
+use std::fs;
+use std::io::{BufWriter, ErrorKind, IsTerminal, Write};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use serde_json::json;
+use jiff::Timestamp;
+use serde_json::{Value, json};
 
 use super::{Failed, Output};
-use crate::audit::{self, Report};
+use crate::audit::{
+    self, Filter, InclusionProof, Line, Progress, ReadError, Receipt, Report, SignedCheckpoint, VerifierKey,
+};
 use crate::config::Configuration;
+use crate::key::{Eoa, KeyName};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Check every record and the chain; name the first bad one.
-    Verify(Place),
+    Verify {
+        #[command(flatten)]
+        place: Place,
+        /// A checkpoint that was kept elsewhere: the log must still have that past; repeat for more.
+        #[arg(long, value_name = "FILE", requires = "public_key")]
+        checkpoint: Vec<PathBuf>,
+        /// A file with the public key of the log, one line.
+        #[arg(long, value_name = "FILE")]
+        public_key: Option<PathBuf>,
+    },
     /// Print the last records as JSON lines.
     Tail {
         #[command(flatten)]
@@ -26,6 +40,35 @@ pub(super) enum Command {
         #[arg(short, long)]
         follow: bool,
     },
+    /// Print the records of a key, an EOA or a time as JSON lines; outcomes come with their intents.
+    Export {
+        #[command(flatten)]
+        place: Place,
+        /// The owner of the key, or who acted.
+        #[arg(long)]
+        eoa: Option<Eoa>,
+        /// The name of the key.
+        #[arg(long)]
+        name: Option<KeyName>,
+        /// Not before this time, RFC 3339.
+        #[arg(long, value_name = "TIME")]
+        since: Option<Timestamp>,
+        /// Before this time, RFC 3339.
+        #[arg(long, value_name = "TIME")]
+        until: Option<Timestamp>,
+    },
+    /// Check offline that the record of a signing answer is in the log.
+    VerifyReceipt {
+        /// A file with the answer of the signing call.
+        #[arg(long, value_name = "FILE")]
+        answer: PathBuf,
+        /// A file with the answer of GET /v1/audit/proof?seq=…, or with its `proof` alone.
+        #[arg(long, value_name = "FILE")]
+        proof: PathBuf,
+        /// A file with the public key of the log, one line.
+        #[arg(long, value_name = "FILE")]
+        public_key: PathBuf,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -35,34 +78,143 @@ pub(super) struct Place {
     log: Option<PathBuf>,
 }
 
+impl Place {
+    fn directory<'a>(&'a self, configuration: &'a Configuration) -> &'a Path {
+        self.log.as_deref().unwrap_or(&configuration.audit.directory)
+    }
+}
+
 /// How often a followed log is looked at.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
 pub(super) fn run(command: &Command, configuration: &Configuration, output: Output) -> Result<(), Failed> {
-    let (Command::Verify(place) | Command::Tail { place, .. }) = command;
-    let directory = place.log.as_deref().unwrap_or(&configuration.audit.directory);
-    let unreadable = |error: audit::ReadError| {
-        Failed::while_trying(format!("cannot read the audit log {}", directory.display()), &error)
-    };
     match command {
-        Command::Verify(_) => verdict(&audit::verify(directory).map_err(unreadable)?, output),
-        Command::Tail { lines, follow, .. } => {
-            let mut out = std::io::stdout().lock();
-            for line in audit::tail(directory, *lines, follow.then_some(LOOK_AGAIN)).map_err(unreadable)? {
-                let line = line.map_err(unreadable)?;
-                match writeln!(out, "{}", line.json).and_then(|()| out.flush()) {
-                    Ok(()) => {}
-                    // `audit tail | head` has seen enough.
-                    Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(()),
-                    Err(error) => return Err(Failed::while_trying("cannot print", &error)),
+        Command::Verify { place, checkpoint, public_key } => {
+            let directory = place.directory(configuration);
+            let checkpoints = match public_key {
+                None => Vec::new(),
+                Some(file) => {
+                    let key = public_key_in(file)?;
+                    checkpoint.iter().map(|file| checkpoint_in(file, &key)).collect::<Result<_, _>>()?
                 }
-            }
+            };
+            let report = audit::verify_against(directory, &checkpoints, progress)
+                .map_err(|error| unreadable(directory, &error))?;
+            verdict(&report, checkpoints.len(), output)
+        }
+        Command::Tail { place, lines, follow } => {
+            let directory = place.directory(configuration);
+            let lines = audit::tail(directory, *lines, follow.then_some(LOOK_AGAIN));
+            print(directory, lines.map_err(|error| unreadable(directory, &error))?, *follow)
+        }
+        Command::Export { place, eoa, name, since, until } => {
+            let directory = place.directory(configuration);
+            let seconds = |time: &Option<Timestamp>| time.map(|time| time.as_second().max(0).unsigned_abs());
+            let filter =
+                Filter { eoa: *eoa, key: name.clone(), since: seconds(since), until: seconds(until) };
+            let lines = audit::export(directory, filter).map_err(|error| unreadable(directory, &error))?;
+            print(directory, lines, false)
+        }
+        Command::VerifyReceipt { answer, proof, public_key } => {
+            let key = public_key_in(public_key)?;
+            let receipt = receipt_in(answer)?;
+            let text = read(proof)?;
+            // The whole answer of the service, or the text of the proof alone.
+            let text = serde_json::from_str::<Value>(&text)
+                .ok()
+                .and_then(|value| value.get("proof").and_then(Value::as_str).map(str::to_owned))
+                .unwrap_or(text);
+            let checkpoint = InclusionProof::verify_receipt(&text, &key, &receipt)
+                .map_err(|error| Failed::while_trying("the receipt does not hold", &error))?;
+            let (seq, size) = (receipt.seq, checkpoint.size());
+            output.print(&json!({"seq": seq, "size": size, "origin": checkpoint.origin()}), || {
+                format!("proven: record {seq} is in the log {} of {size} records", checkpoint.origin())
+            });
             Ok(())
         }
     }
 }
 
-fn verdict(report: &Report, output: Output) -> Result<(), Failed> {
+fn unreadable(directory: &Path, error: &ReadError) -> Failed {
+    Failed::while_trying(format!("cannot read the audit log {}", directory.display()), error)
+}
+
+fn read(file: &Path) -> Result<String, Failed> {
+    fs::read_to_string(file)
+        .map_err(|error| Failed::while_trying(format!("cannot read {}", file.display()), &error))
+}
+
+fn public_key_in(file: &Path) -> Result<VerifierKey, Failed> {
+    let key = read(file)?.trim().parse();
+    key.map_err(|error| Failed::while_trying(format!("cannot use {}", file.display()), &error))
+}
+
+/// A signed note, or the answer of `GET /v1/audit/checkpoint` with one in it.
+fn checkpoint_in(file: &Path, key: &VerifierKey) -> Result<SignedCheckpoint, Failed> {
+    let text = read(file)?;
+    let note = serde_json::from_str::<Value>(&text)
+        .ok()
+        .and_then(|value| value.get("checkpoint").and_then(Value::as_str).map(str::to_owned))
+        .unwrap_or(text);
+    let opened = key.open(note.as_bytes());
+    opened.map_err(|error| Failed::while_trying(format!("cannot use {}", file.display()), &error))
+}
+
+fn receipt_in(file: &Path) -> Result<Receipt, Failed> {
+    let unusable =
+        || Failed::new(format!("{} has no audit receipt {{seq, log, record_hash}}", file.display()));
+    let answer: Value = serde_json::from_str(&read(file)?).map_err(|_| unusable())?;
+    let receipt = answer.get("audit").ok_or_else(unusable)?;
+    let text = |name: &str| receipt.get(name).and_then(Value::as_str).ok_or_else(unusable);
+    let mut record_hash = [0; 32];
+    let digits = text("record_hash")?;
+    let digits = digits.strip_prefix("0x").unwrap_or(digits);
+    hex::decode_to_slice(digits, &mut record_hash).map_err(|_| unusable())?;
+    let log = text("log")?.parse().map_err(|_| unusable())?;
+    Ok(Receipt { seq: receipt.get("seq").and_then(Value::as_u64).ok_or_else(unusable)?, log, record_hash })
+}
+
+fn print(
+    directory: &Path,
+    lines: impl Iterator<Item = Result<Line, ReadError>>,
+    at_once: bool,
+) -> Result<(), Failed> {
+    let mut out = BufWriter::new(std::io::stdout().lock());
+    for line in lines {
+        let line = line.map_err(|error| unreadable(directory, &error))?;
+        let written = writeln!(out, "{}", line.json);
+        match written.and_then(|()| if at_once { out.flush() } else { Ok(()) }) {
+            Ok(()) => {}
+            // `audit tail | head` has seen enough.
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(()),
+            Err(error) => return Err(Failed::while_trying("cannot print", &error)),
+        }
+    }
+    match out.flush() {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(Failed::while_trying("cannot print", &error))
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// A bar for people who watch a large log being checked; nothing for programs.
+#[expect(clippy::print_stderr, reason = "a bar is for the terminal alone")]
+fn progress(progress: Progress) {
+    let Progress { records, bytes, total_bytes } = progress;
+    let percent = bytes.saturating_mul(100).checked_div(total_bytes).unwrap_or(100);
+    if std::io::stderr().is_terminal() {
+        eprint!(
+            "\r{percent:>3} % [{:<40}] {records} records",
+            "#".repeat((percent * 2 / 5).min(40) as usize)
+        );
+        if bytes >= total_bytes {
+            eprintln!();
+        }
+    }
+}
+
+fn verdict(report: &Report, checkpoints: usize, output: Output) -> Result<(), Failed> {
     if let Some(fault) = &report.fault {
         return Err(Failed::new(format!("the audit log is damaged: {fault}")));
     }
@@ -79,13 +231,18 @@ fn verdict(report: &Report, output: Output) -> Result<(), Failed> {
         "root": hex::encode(head.root),
         "open_intents": report.open_intents,
         "unfinished_tail": report.unfinished.is_some(),
+        "checkpoints": checkpoints,
         "absent": absent,
     });
     output.print(&facts, || {
         let gaps =
             if absent.is_empty() { String::new() } else { format!("; not here: {}", absent.join(", ")) };
+        let past = match checkpoints {
+            0 => String::new(),
+            count => format!("; it has the past of {count} checkpoint(s)"),
+        };
         format!(
-            "sound: {} records in {} segment(s) of log {}, last record hash {hash}{gaps}",
+            "sound: {} records in {} segment(s) of log {}, last record hash {hash}{past}{gaps}",
             report.records, report.segments, head.log
         )
     });

@@ -24,6 +24,8 @@ pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) head: String,
     pub(crate) body: Value,
+    /// The body as it came.
+    pub(crate) raw: String,
 }
 
 impl Answer {
@@ -34,6 +36,7 @@ impl Answer {
         let status = head.split(' ').nth(1).unwrap().parse().unwrap();
         let lower = head.to_ascii_lowercase();
         assert!(lower.contains("content-type: application/json"), "{head}\n{body}");
+        let raw = body.to_owned();
         let body: Value = serde_json::from_str(body).unwrap_or_else(|_| panic!("not JSON: {body:?}"));
         assert!(body.is_object(), "{body}");
         if status < 400 {
@@ -47,7 +50,7 @@ impl Answer {
         if matches!(status, 429 | 503) {
             assert!(body["retry_after_ms"].is_u64(), "{body}");
         }
-        Self { status, head: head.to_owned(), body }
+        Self { status, head: head.to_owned(), body, raw }
     }
 
     pub(crate) fn code(&self) -> (u16, &str) {

@@ -1,0 +1,156 @@
+//! The audit log as outsiders see it: checkpoints, proofs, pages, receipts.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::support::{EOA, Installation, OTHER_EOA, Running, bytes, text};
+
+/// A page whose records keep their bytes.
+#[derive(serde::Deserialize)]
+struct RawPage<'a> {
+    #[serde(borrow)]
+    records: Vec<&'a serde_json::value::RawValue>,
+}
+
+/// The newest checkpoint, once it covers so many records.
+fn checkpoint_of(service: &Running, size: u64) -> Value {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        let answer = service.get("/v1/audit/checkpoint", None);
+        if answer.status == 200 && answer.body["size"].as_u64().unwrap() >= size {
+            return answer.body;
+        }
+        assert!(Instant::now() < deadline, "no checkpoint of {size} records: {answer:?}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn a_receipt_is_proven_offline_against_a_checkpoint_that_the_token_signed() {
+    let installation = Installation::new();
+    let token = installation.token(EOA);
+    let service = installation.serve();
+    service.create(&token, EOA, "default");
+    let early = checkpoint_of(&service, 1);
+    let wish = json!({"eoa": EOA, "digest": "07".repeat(32)});
+    let signed = service.post("/v1/sign/digest", Some(&token), &wish);
+    let seq = signed.body["audit"]["seq"].as_u64().unwrap();
+    let late = checkpoint_of(&service, seq + 1);
+    assert_eq!(late["public_key"], early["public_key"]);
+    let proof = service.get(&format!("/v1/audit/proof?seq={seq}"), None);
+    assert_eq!(proof.body["record_hash"], signed.body["audit"]["record_hash"]);
+    let consistent =
+        service.get(&format!("/v1/audit/proof?from={}&to={}", early["size"], late["size"]), None);
+    assert_eq!((&consistent.body["from_root"], &consistent.body["to_root"]), (&early["root"], &late["root"]));
+    assert_eq!(service.stop(), Some(0));
+
+    let place = tempfile::tempdir().unwrap();
+    let file = |name: &str, content: &str| {
+        let path = place.path().join(name);
+        fs::write(&path, content).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let key = file("key", late["public_key"].as_str().unwrap());
+    let answer = file("answer", &signed.body.to_string());
+    let proof_file = file("proof", &proof.body.to_string());
+    let checkpoint = file("checkpoint", &early.to_string());
+    let verify =
+        ["audit", "verify-receipt", "--answer", &answer, "--proof", &proof_file, "--public-key", &key];
+    installation.must(&verify);
+    installation.must(&["audit", "verify", "--checkpoint", &checkpoint, "--public-key", &key]);
+
+    let mut forged = signed.body;
+    forged["audit"]["record_hash"] = json!(format!("0x{}", "00".repeat(32)));
+    fs::write(&answer, forged.to_string()).unwrap();
+    assert_eq!(installation.run(&verify).status.code(), Some(1), "a forged receipt was proven");
+}
+
+#[test]
+fn a_log_that_was_rolled_back_behind_its_checkpoint_is_refused() {
+    let installation = Installation::new();
+    installation.serve().stop();
+    let (log, old) = (installation.data().join("audit"), installation.data().join("old"));
+    fs::create_dir(&old).unwrap();
+    for entry in fs::read_dir(&log).unwrap() {
+        let entry = entry.unwrap();
+        if entry.file_type().unwrap().is_file() {
+            fs::copy(entry.path(), old.join(entry.file_name())).unwrap();
+        }
+    }
+    let service = installation.serve();
+    let token = installation.token(EOA);
+    service.create(&token, EOA, "default");
+    service.stop();
+    let newest = fs::read(log.join("checkpoint")).unwrap();
+    fs::remove_dir_all(&log).unwrap();
+    fs::rename(&old, &log).unwrap();
+    fs::write(log.join("checkpoint"), newest).unwrap();
+    let output = installation.run(&["serve", "--listen", "127.0.0.1:0"]);
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("rolled back"), "{said}");
+}
+
+#[test]
+fn pages_hold_the_callers_own_records_byte_for_byte() {
+    let installation = Installation::new();
+    let (token, other) = (installation.token(EOA), installation.token(OTHER_EOA));
+    let reader = installation.token_with(EOA, &["audit:read"], "1h");
+    let service = installation.serve();
+    service.create(&token, EOA, "mine");
+    service.create(&other, OTHER_EOA, "theirs");
+    let wish = json!({"eoa": EOA, "name": "mine", "digest": "07".repeat(32)});
+    let signed = service.post("/v1/sign/digest", Some(&token), &wish);
+    assert_eq!(service.get("/v1/audit", Some(&token)).code(), (403, "forbidden"));
+    assert_eq!(service.get("/v1/audit", None).code(), (401, "unauthenticated"));
+    let page = service.get("/v1/audit?after=0&limit=1000", Some(&reader));
+    let records = page.body["records"].as_array().unwrap();
+    assert!(records.iter().any(|record| record["op"] == "keys.create" && record["key"]["name"] == "mine"));
+    assert!(!page.body.to_string().contains("theirs"), "{page:?}");
+    // The hash of what was answered is the hash in the receipt.
+    let raw: RawPage<'_> = serde_json::from_str(&page.raw).unwrap();
+    let seq = format!("\"seq\":{},", signed.body["audit"]["seq"]);
+    let record = raw.records.iter().find(|record| record.get().contains(&seq)).unwrap().get();
+    let hash: [u8; 32] = Sha256::digest([&[0], record.as_bytes()].concat()).into();
+    assert_eq!(hash, bytes::<32>(&signed.body["audit"]["record_hash"]), "{record}");
+    let mut seen = 0;
+    let mut after = 0;
+    loop {
+        let page = service.get(&format!("/v1/audit?after={after}&limit=1"), Some(&reader)).body;
+        seen += page["records"].as_array().unwrap().len();
+        if page["next"] == after {
+            break;
+        }
+        after = page["next"].as_u64().unwrap();
+    }
+    assert!(seen >= records.len(), "{seen} of {}", records.len());
+    for wrong in ["after=x", "limit=0", "limit=1001", "after=1&after=2", "colour=1", "after=-1"] {
+        assert_eq!(
+            service.get(&format!("/v1/audit?{wrong}"), Some(&reader)).code(),
+            (400, "invalid_request"),
+            "{wrong}"
+        );
+    }
+    for wrong in ["", "seq=1&from=1&to=2", "from=1", "from=2&to=1", "seq=a"] {
+        assert_eq!(
+            service.get(&format!("/v1/audit/proof?{wrong}"), None).code(),
+            (400, "invalid_request"),
+            "{wrong}"
+        );
+    }
+    assert_eq!(service.get("/v1/audit/proof?seq=999999", None).code(), (404, "not_found"));
+}
+
+#[test]
+fn the_trail_of_one_key_can_be_exported() {
+    let installation = Installation::new();
+    for name in ["a", "b"] {
+        installation.must(&["keys", "create", "--eoa", EOA, "--name", name]);
+    }
+    let lines = installation.must(&["audit", "export", "--eoa", EOA, "--name", "b"]);
+    assert_eq!(lines.lines().count(), 2, "{lines}");
+    assert!(lines.contains("\"name\":\"b\"") && !lines.contains("\"name\":\"a\""));
+}
