@@ -4,6 +4,7 @@ mod admin;
 mod canary;
 mod desk;
 mod error;
+mod examine;
 mod harden;
 mod health;
 mod index;
@@ -29,6 +30,7 @@ use crossbeam_channel::{Sender, TrySendError};
 use tokio::sync::oneshot;
 
 pub use error::{EnclaveError, OpenError, PinFileProblem};
+pub use examine::{Check, Examination};
 pub use harden::harden_process;
 pub use health::{CanaryReport, Findings, Health, SecretMemory, TokenState};
 pub use key::{KeyEntry, KeyId, KeyIdError, NewKey, PublicKey};
@@ -87,6 +89,15 @@ impl Enclave {
     /// One variant of [`OpenError`] for each thing that can be wrong.
     pub fn open(settings: Settings) -> Result<Self, OpenError> {
         Ok(Self { running: Arc::new(start::open(settings)?) })
+    }
+
+    /// Looks a slot over for `doctor`: what the module claims, what the live probe found, the host's limits. Takes the
+    /// token's lock and logs in once; changes nothing in the token.
+    ///
+    /// # Errors
+    /// What keeps the token from being looked at at all; everything else is a failed [`Check`].
+    pub fn examine(settings: &Settings) -> Result<Examination, OpenError> {
+        examine::examine(settings)
     }
 
     /// Makes a key, durably, and proves that it can be read back. Repeating it with the same id and owner answers

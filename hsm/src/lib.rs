@@ -24,10 +24,10 @@ mod wrap;
 pub use arena::ArenaError;
 pub use curve::{G1Point, G2Point, PointError};
 pub use enclave::{
-    CanaryReport, Enclave, EnclaveError, FaultCheck, Findings, Health, Initialised, KeyEntry, KeyId,
-    KeyIdError, MakeTokenError, NewKey, OpenError, PinFileProblem, PublicKey, SOFTHSM_MODULE, SecretMemory,
-    Settings, SofthsmToken, TokenMade, TokenObject, TokenSelector, TokenState, harden_process,
-    make_softhsm_token, restore_softhsm_token, softhsm_token_objects,
+    CanaryReport, Check, Enclave, EnclaveError, Examination, FaultCheck, Findings, Health, Initialised,
+    KeyEntry, KeyId, KeyIdError, MakeTokenError, NewKey, OpenError, PinFileProblem, PublicKey,
+    SOFTHSM_MODULE, SecretMemory, Settings, SofthsmToken, TokenMade, TokenObject, TokenSelector, TokenState,
+    harden_process, make_softhsm_token, restore_softhsm_token, softhsm_token_objects,
 };
 pub use notary::CheckpointKey;
 pub use pkcs11::{Call, Code, TokenError};

@@ -9,4 +9,4 @@ mod raw;
 
 pub use code::{Call, Code, TokenError};
 pub(crate) use raw::{Attribute, Generation, Library, ObjectHandle, Request, Session, TokenInfo};
-pub(crate) use raw::{IV_LEN, Role, TAG_LEN};
+pub(crate) use raw::{IV_LEN, Mechanism, Role, TAG_LEN};

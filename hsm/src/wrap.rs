@@ -5,11 +5,13 @@
 
 mod kek;
 mod object;
+mod probe;
 mod record;
 mod unlocked;
 
 pub(crate) use kek::{KEK_LABEL, Kek, KekError};
 pub(crate) use object::{CANARY_LABEL, Found, Stored, find_labelled, key_label, scan, store};
+pub(crate) use probe::{Unfit, probe, probe_alone};
 pub(crate) use record::{Content, Header, PLAIN_LEN, Record, SEALED_LEN};
 pub(crate) use unlocked::{Fingerprint, GenerateError, Unlocked, UseError};
 

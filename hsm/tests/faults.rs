@@ -230,3 +230,23 @@ fn a_slow_token_is_only_slow() {
         ],
     );
 }
+
+#[test]
+fn a_token_whose_encryption_cannot_be_trusted_is_refused_at_the_start() {
+    isolated("a_token_whose_encryption_cannot_be_trusted_is_refused_at_the_start", |fixture| {
+        let mut bench = Bench::new(fixture);
+        if let Some(enclave) = bench.enclave.take() {
+            enclave.close();
+        }
+        // The canary passes (two decryptions); then everything opens, also what must not.
+        bench.rules("C_Decrypt forgive after=3");
+        match Enclave::open(bench.settings.clone()) {
+            Err(OpenError::TokenUnfit { problem }) => {
+                assert!(problem.contains("another header"), "{problem}")
+            }
+            other => panic!("{other:?}"),
+        }
+        bench.rules("");
+        bench.finish();
+    });
+}

@@ -241,3 +241,24 @@ fn the_script_makes_a_token_that_can_be_initialised_and_no_command_line_shows_a_
         assert_eq!(call(LABEL).status.code(), Some(1));
     });
 }
+
+#[test]
+fn an_examination_says_what_is_there_and_what_is_missing() {
+    isolated("an_examination_says_what_is_there_and_what_is_missing", |fixture| {
+        make_softhsm_token(&fixture.plan()).unwrap();
+        let before = Enclave::examine(&fixture.settings()).unwrap();
+        assert!(!before.is_fit());
+        let failed: Vec<_> = before.checks.iter().filter(|check| check.fatal && !check.passed).collect();
+        assert_eq!(failed.len(), 1, "{failed:?}");
+        assert!(failed[0].what.contains("key-encryption key"));
+        Enclave::initialise(&fixture.settings()).unwrap();
+        let enclave = fixture.open();
+        create(&enclave, new_key(1));
+        enclave.close();
+        let after = Enclave::examine(&fixture.settings()).unwrap();
+        assert!(after.is_fit(), "{after:?}");
+        assert_eq!((after.keys, after.scheme, after.pin), (1, Some("S1"), "ok"));
+        assert!(after.library.contains("PKCS#11 2.40"), "{}", after.library);
+        assert_eq!(after.findings, Findings::default());
+    });
+}

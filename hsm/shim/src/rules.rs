@@ -3,7 +3,8 @@
 //! `<function|*> <effect> [after=N] [times=N] [delay_ms=N]` with the effects `rv=0x30` (instead of the call), `post=0x30`
 //! (after it: the reply is lost), `plain=0x30` (as `post`: the output stays), `hang` (until the rules change), `poison`
 //! (the session says OPERATION_ACTIVE from its second time on), `logout`, `flip`, `swap` (the output of the call before),
-//! `fill=N`, `length=N`, `hits=0|2`, `own_iv`, `kill`, `kill_post`, `slow` (only the delay).
+//! `fill=N`, `length=N`, `hits=0|2`, `own_iv`, `forgive` (a refused
+//! decryption says OK and gives 32 bytes), `kill`, `kill_post`, `slow` (only the delay).
 
 use std::path::PathBuf;
 use std::sync::Mutex;
@@ -25,6 +26,8 @@ pub enum Effect {
     Length(u64),
     Hits(u64),
     OwnIv,
+    /// A refusal becomes a success with 32 bytes.
+    Forgive,
     Kill,
     KillAfter,
 }
@@ -108,6 +111,7 @@ fn parse(line: &str) -> Option<Rule> {
             "length" => rule.effect = Effect::Length(number()),
             "hits" => rule.effect = Effect::Hits(number()),
             "own_iv" => rule.effect = Effect::OwnIv,
+            "forgive" => rule.effect = Effect::Forgive,
             "kill" => rule.effect = Effect::Kill,
             "kill_post" => rule.effect = Effect::KillAfter,
             "slow" => {}

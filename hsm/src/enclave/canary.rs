@@ -71,7 +71,7 @@ pub(super) fn open(
     slot: &mut Slot,
 ) -> Result<(), CanaryError> {
     match wrap::unwrap(session, kek, record, slot) {
-        Ok(plain) if plain.is_canary() => Ok(()),
+        Ok(plain) if plain.holds(CANARY_PLAINTEXT) => Ok(()),
         Ok(_) | Err(UnwrapError::Length(_)) => Err(CanaryError::Wrong),
         Err(UnwrapError::Token(error)) => Err(error.into()),
     }

@@ -151,6 +151,12 @@ pub enum OpenError {
         #[source]
         source: Option<TokenError>,
     },
+    /// The live probe found that the token cannot be trusted with records.
+    #[error("the token is unfit: {problem}")]
+    TokenUnfit {
+        /// What it does or does not do.
+        problem: String,
+    },
     /// Memory for secrets could not be had.
     #[error("no memory for secrets")]
     Memory(#[from] ArenaError),

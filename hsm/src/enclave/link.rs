@@ -13,7 +13,7 @@ use super::settings::TokenSelector;
 use crate::arena::{Pin, Slot};
 use crate::notary::{NOTARY_LABEL, Notary, NotaryError};
 use crate::pkcs11::{Call, Code, Generation, Library, ObjectHandle, Role, Session, TokenError, TokenInfo};
-use crate::wrap::{KEK_LABEL, Kek, KekError, Record};
+use crate::wrap::{KEK_LABEL, Kek, KekError, Record, Unfit};
 
 /// How long C_Finalize may wait for calls of other threads to come back.
 const QUIESCE: Duration = Duration::from_secs(2);
@@ -203,6 +203,17 @@ impl From<KekError> for OpenError {
     }
 }
 
+impl From<Unfit> for OpenError {
+    fn from(error: Unfit) -> Self {
+        match error {
+            Unfit::Token(error) => error.into(),
+            Unfit::RoundTrip | Unfit::IgnoresHeader | Unfit::IgnoresTag => {
+                Self::TokenUnfit { problem: error.to_string() }
+            }
+        }
+    }
+}
+
 impl From<getrandom::Error> for OpenError {
     fn from(error: getrandom::Error) -> Self {
         Self::Host { what: "the kernel's generator failed", source: std::io::Error::other(error) }
@@ -227,6 +238,7 @@ pub(super) fn may_pass(error: &OpenError) -> bool {
         | OpenError::CheckpointKey { .. }
         | OpenError::CanaryMissing { .. }
         | OpenError::CanaryFailed { .. }
+        | OpenError::TokenUnfit { .. }
         | OpenError::Memory(_)
         | OpenError::Token(_)
         | OpenError::Host { .. }

@@ -24,7 +24,7 @@ use crate::arena::{Arena, Pin, Preference};
 use crate::curve::bn254;
 use crate::notary::{NOTARY_LABEL, Notary};
 use crate::pkcs11::Library;
-use crate::wrap::{KEK_LABEL, Kek, KekError};
+use crate::wrap::{self, KEK_LABEL, Kek, KekError};
 
 /// Creations and destructions that may wait.
 const ORDERS: usize = 256;
@@ -49,16 +49,17 @@ struct Threads {
     lock: Option<TokenLock>,
 }
 
-struct Prepared {
-    lock: TokenLock,
-    memory: Preference,
-    pin: Pin,
-    arena: Arena,
-    library: Arc<Library>,
+/// What does not concern the token yet.
+pub(super) struct Prepared {
+    pub(super) lock: TokenLock,
+    pub(super) memory: Preference,
+    pub(super) pin: Pin,
+    pub(super) arena: Arena,
+    pub(super) library: Arc<Library>,
 }
 
 /// What `initialise` and `open` begin with; everything here fails before the token is touched.
-fn prepare(settings: &Settings) -> Result<Prepared, OpenError> {
+pub(super) fn prepare(settings: &Settings) -> Result<Prepared, OpenError> {
     let lock = TokenLock::take(&settings.lock_file)?;
     let memory =
         if settings.require_secret_memory { Preference::RequireSecret } else { Preference::PreferSecret };
@@ -99,11 +100,12 @@ fn make_kek(login: &Login, arena: &mut Arena, settings: &Settings) -> Result<Kek
         Err(error) => return Err(error.into()),
     }
     if canary::exists(&session)? {
-        return Err(OpenError::AlreadyInitialised { found: crate::wrap::CANARY_LABEL.to_owned() });
+        return Err(OpenError::AlreadyInitialised { found: wrap::CANARY_LABEL.to_owned() });
     }
     if Notary::exists(&session)? {
         return Err(OpenError::AlreadyInitialised { found: NOTARY_LABEL.to_owned() });
     }
+    wrap::probe_alone(|| login.session(), arena.parts().0)?;
     let kek = Kek::generate(&session)?;
     Notary::generate(&session)?;
     canary::plant(&session, &kek, arena.parts().0)?;
@@ -130,13 +132,10 @@ pub(super) fn open(settings: Settings) -> Result<Running, OpenError> {
     getrandom::fill(&mut digest_key)?;
     let link = Login::new(&library, &settings.token, None, &pin)?.link(1, arena.parts().0)?;
     let link = Arc::new(link);
-    let (index, findings) = match Index::load(&link, arena.parts().0) {
-        Ok(loaded) => loaded,
-        Err(error) => {
-            link.disconnect();
-            return Err(error.into());
-        }
-    };
+    let slot = arena.parts().0;
+    let probed = wrap::probe(|| link.session(), link.session_kek, slot).map_err(OpenError::from);
+    let loaded = probed.and_then(|()| Ok(Index::load(&link, slot)?));
+    let (index, findings) = loaded.inspect_err(|_| link.disconnect())?;
     tracing::info!(
         token = link.token.label, serial = link.token.serial, keys = index.count(), ?findings,
         memory = ?arena.kind(), "the enclave is open"

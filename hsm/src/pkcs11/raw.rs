@@ -44,6 +44,13 @@ unsafe impl Send for Library {}
 // SAFETY: as above; sessions, which must not be shared, are `Session` values and not `Sync`.
 unsafe impl Sync for Library {}
 
+/// The mechanisms that scheme S1 needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mechanism {
+    AesKeyGen,
+    AesGcm,
+}
+
 /// What is said of a token in a slot.
 #[derive(Clone, Debug)]
 pub(crate) struct TokenInfo {
@@ -170,6 +177,44 @@ impl Library {
         })?;
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim_end().to_owned();
         Ok(TokenInfo { slot, label: text(&info.label), serial: text(&info.serialNumber), flags: info.flags })
+    }
+
+    /// What the module says of itself.
+    pub(crate) fn description(&self, generation: Generation) -> Result<String, TokenError> {
+        let mut info = CK_INFO::default();
+        self.invoke(generation, Call::GetInfo, |list| {
+            // SAFETY: `info` outlives the call and has the standard's layout.
+            Some(unsafe { list.C_GetInfo?(&raw mut info) })
+        })?;
+        let name = String::from_utf8_lossy(&info.libraryDescription);
+        let (own, standard) = (info.libraryVersion, info.cryptokiVersion);
+        Ok(format!(
+            "{} {}.{}, PKCS#11 {}.{}",
+            name.trim_end(),
+            own.major,
+            own.minor,
+            standard.major,
+            standard.minor
+        ))
+    }
+
+    /// What the module claims of a mechanism.
+    pub(crate) fn mechanism_flags(
+        &self,
+        generation: Generation,
+        slot: CK_SLOT_ID,
+        mechanism: Mechanism,
+    ) -> Result<CK_FLAGS, TokenError> {
+        let mut info = CK_MECHANISM_INFO::default();
+        let kind = match mechanism {
+            Mechanism::AesKeyGen => CKM_AES_KEY_GEN,
+            Mechanism::AesGcm => CKM_AES_GCM,
+        };
+        self.invoke(generation, Call::GetMechanismInfo, |list| {
+            // SAFETY: `info` outlives the call and has the standard's layout.
+            Some(unsafe { list.C_GetMechanismInfo?(slot, kind, &raw mut info) })
+        })?;
+        Ok(info.flags)
     }
 
     /// C_InitToken: destroys everything in the slot's token and names it.

@@ -103,9 +103,9 @@ impl<'slot> Unlocked<'slot> {
         self.plain().ct_eq(other.plain()).into()
     }
 
-    /// Whether it is the canary's known plaintext.
-    pub(crate) fn is_canary(&self) -> bool {
-        self.plain().ct_eq(super::CANARY_PLAINTEXT).into()
+    /// Whether it is this known plaintext.
+    pub(crate) fn holds(&self, known: &[u8; PLAIN_LEN]) -> bool {
+        self.plain().ct_eq(known).into()
     }
 
     /// `k·G1` and `k·G2`.

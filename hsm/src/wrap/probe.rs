@@ -1,0 +1,85 @@
+//! The live probe of scheme S1. That a mechanism is listed proves nothing: SoftHSM lists an OAEP that ignores its label, other
+//! tokens list what always fails. Not for choosing: S1 is the only scheme yet.
+
+use cryptoki_sys::*;
+
+use super::record::{Content, Header, PLAIN_LEN, Record};
+use super::{SealError, seal, unwrap};
+use crate::arena::Slot;
+use crate::enclave::KeyId;
+use crate::pkcs11::{Attribute, ObjectHandle, Session, TokenError};
+
+/// Why a token cannot be trusted with records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Unfit {
+    #[error("its AES-GCM failed: {0}")]
+    Token(#[from] TokenError),
+    #[error("its AES-GCM does not give back what was sealed")]
+    RoundTrip,
+    #[error("its AES-GCM opens a record under another header: records could be swapped")]
+    IgnoresHeader,
+    #[error("its AES-GCM opens a changed ciphertext")]
+    IgnoresTag,
+}
+
+/// Begins and ends with zeros, which some tokens cut off.
+const VECTOR: &[u8; PLAIN_LEN] = b"\0\0probe, known to everybody  \0\0\0";
+
+/// Seals a known text and demands that it opens, and that nothing else does. `session` gives a new one each time, because a
+/// refusal may spoil one.
+pub(crate) fn probe(
+    session: impl Fn() -> Result<Session, TokenError>,
+    key: ObjectHandle,
+    slot: &mut Slot,
+) -> Result<(), Unfit> {
+    let header = Header {
+        kek: [1; 16],
+        key: KeyId::from_bytes([2; 16]),
+        owner: [3; 20],
+        created: 4,
+        content: Content::Canary,
+    };
+    let record = match seal(&session()?, key, header, VECTOR) {
+        Ok(record) => record,
+        Err(SealError::Token(error)) => return Err(error.into()),
+        Err(SealError::Random(_) | SealError::Length(_)) => return Err(Unfit::RoundTrip),
+    };
+    match unwrap(&session()?, key, &record, slot) {
+        Ok(opened) if opened.holds(VECTOR) => {}
+        Ok(_) => return Err(Unfit::RoundTrip),
+        Err(error) => return Err(error.as_token_error().into()),
+    }
+    let swapped = Header { owner: [5; 20], ..header };
+    if unwrap(&session()?, key, &Record::new(swapped, *record.iv(), *record.sealed()), slot).is_ok() {
+        return Err(Unfit::IgnoresHeader);
+    }
+    let mut sealed = *record.sealed();
+    sealed[0] ^= 1;
+    if unwrap(&session()?, key, &Record::new(header, *record.iv(), sealed), slot).is_ok() {
+        return Err(Unfit::IgnoresTag);
+    }
+    Ok(())
+}
+
+/// The same with a key that lives as long as the probe, of the kind that a key-encryption key is.
+pub(crate) fn probe_alone(
+    session: impl Fn() -> Result<Session, TokenError>,
+    slot: &mut Slot,
+) -> Result<(), Unfit> {
+    let owner = session()?;
+    let key = owner.generate_key(
+        CKM_AES_KEY_GEN,
+        &[
+            Attribute::Number(CKA_VALUE_LEN, 32),
+            Attribute::Flag(CKA_TOKEN, false),
+            Attribute::Flag(CKA_PRIVATE, true),
+            Attribute::Flag(CKA_SENSITIVE, true),
+            Attribute::Flag(CKA_EXTRACTABLE, false),
+            Attribute::Flag(CKA_ENCRYPT, true),
+            Attribute::Flag(CKA_DECRYPT, true),
+        ],
+    )?;
+    let probed = probe(session, key, slot);
+    owner.destroy(key)?;
+    probed
+}
