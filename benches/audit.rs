@@ -167,8 +167,14 @@ fn main() {
             "{waiters:>4} waiters: {rate:>10.0} durable records/s   {cost:>8.2} us of processor time each"
         );
     }
+    let log = open(directory, "long");
+    for _ in 0..100 {
+        (0..4_000).for_each(|_| log.note(event()));
+        runtime.block_on(log.note_durable(event())).unwrap();
+    }
+    log.close().unwrap();
     let (begun, cpu_before) = (Instant::now(), cpu());
-    let report = verify(&directory.join("waiters-256")).unwrap();
+    let report = verify(&directory.join("long")).unwrap();
     let records = report.records as f64;
     let (rate, cpu_rate) =
         (records / begun.elapsed().as_secs_f64(), records / (cpu() - cpu_before).as_secs_f64());

@@ -33,11 +33,11 @@ pub(crate) fn hex(out: &mut Vec<u8>, member: &str, value: &[u8]) {
 
 /// Appends lower-case hex digits.
 pub(crate) fn hex_digits(out: &mut Vec<u8>, value: &[u8]) {
-    const DIGITS: [u8; 16] = *b"0123456789abcdef";
-    for byte in value {
-        for nibble in [byte >> 4, byte & 15] {
-            out.extend(DIGITS.get(usize::from(nibble)));
-        }
+    let start = out.len();
+    out.resize(start + 2 * value.len(), 0);
+    if let Some(place) = out.get_mut(start..) {
+        // The length fits by construction.
+        let _ = hex::encode_to_slice(value, place);
     }
 }
 
@@ -60,6 +60,11 @@ pub(crate) fn digits(out: &mut Vec<u8>, mut value: u64) {
 /// line in every tool and cannot draw on a terminal; the rest stays UTF-8.
 fn string(out: &mut Vec<u8>, value: &str) {
     out.push(b'"');
+    if value.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\') {
+        out.extend_from_slice(value.as_bytes());
+        out.push(b'"');
+        return;
+    }
     for c in value.chars() {
         match c {
             '"' => out.extend_from_slice(b"\\\""),

@@ -67,7 +67,7 @@ impl<'f, F: DiskFile> Walk<'f, F> {
         }
         let sector = self.view(offset, SECTOR)?;
         let Some(head) = FrameHead::decode(sector) else {
-            if sector.iter().any(|&byte| byte != 0) {
+            if !is_zero(sector) {
                 return Err(self.fault(seq, Damage::FrameHead));
             }
             return self.tail(offset, seq);
@@ -82,7 +82,7 @@ impl<'f, F: DiskFile> Walk<'f, F> {
         let bytes = window(&mut self.window, &mut self.window_at, self.file, self.bytes, offset, disk_bytes)
             .map_err(|source| ReadError::Io { segment: name.clone(), source })?;
         let body = FrameBody::split(&head, bytes).ok_or((seq, Damage::FrameHead)).map_err(fault)?;
-        let untouched = || bytes.chunks(SECTOR).any(|sector| sector.iter().all(|&byte| byte == 0));
+        let untouched = || bytes.chunks(SECTOR).any(|sector| is_zero(sector));
         if !body.whole && untouched() {
             return match self.tail(end, seq)? {
                 Step::End => Ok(Step::Torn { to: end }),
@@ -102,12 +102,10 @@ impl<'f, F: DiskFile> Walk<'f, F> {
             let count = usize::try_from(self.bytes - at).unwrap_or(WINDOW).min(WINDOW);
             let bytes = self.view(at, count)?;
             let mut later_frame = false;
-            if bytes.iter().any(|&byte| byte != 0) {
-                for (sector, start) in bytes.chunks(SECTOR).zip((at..).step_by(SECTOR)) {
-                    if sector.iter().any(|&byte| byte != 0) {
-                        to = start + SECTOR_BYTES;
-                        later_frame |= FrameHead::decode(sector).is_some();
-                    }
+            for (sector, start) in bytes.chunks(SECTOR).zip((at..).step_by(SECTOR)) {
+                if !is_zero(sector) {
+                    to = start + SECTOR_BYTES;
+                    later_frame |= FrameHead::decode(sector).is_some();
                 }
             }
             if later_frame {
@@ -131,6 +129,12 @@ impl<'f, F: DiskFile> Walk<'f, F> {
     fn fault(&self, seq: u64, damage: Damage) -> ReadError {
         Fault { seq, segment: self.name.clone(), offset: self.offset, damage }.into()
     }
+}
+
+/// Whether a sector was never written. One comparison of memory, not a loop: most of a young segment is zeros.
+fn is_zero(sector: &[u8]) -> bool {
+    const ZEROS: [u8; SECTOR] = [0; SECTOR];
+    ZEROS.get(..sector.len()).is_some_and(|zeros| zeros == sector)
 }
 
 /// `count` bytes at `offset`, from the window when they are in it.

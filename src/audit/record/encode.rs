@@ -3,38 +3,17 @@
 //! A record is a prefix that only the writer knows (sequence number, previous hash, times) and a body that the caller
 //! made in its own thread. Not for: framing (`frame`).
 
+mod time;
+
 use std::net::SocketAddr;
+
+pub(crate) use time::{Stamp, time_text};
 
 use super::{Actor, ActorKind, Event, Input, Intent, KeyRef, Outcome, Value};
 use crate::audit::json;
 use crate::audit::merkle::Hash;
 use crate::audit::settings::BootFacts;
-
-/// When something happened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Stamp {
-    /// Nanoseconds since 1970-01-01 UTC.
-    pub(crate) wall_ns: u64,
-    /// Nanoseconds of `CLOCK_MONOTONIC`.
-    pub(crate) mono_ns: u64,
-}
-
-impl Stamp {
-    /// Now.
-    pub(crate) fn now() -> Self {
-        let read = |clock| {
-            let time = rustix::time::clock_gettime(clock);
-            let seconds = u64::try_from(time.tv_sec).unwrap_or_default();
-            seconds
-                .saturating_mul(1_000_000_000)
-                .saturating_add(u64::try_from(time.tv_nsec).unwrap_or_default())
-        };
-        Self {
-            wall_ns: read(rustix::time::ClockId::Realtime),
-            mono_ns: read(rustix::time::ClockId::Monotonic),
-        }
-    }
-}
+use crate::key::Eoa;
 
 /// Starts a record: `{"v":1,"seq":…,"prev":…,"time":…,"mono_ns":…,"boot":…,` and then the body follows.
 pub(crate) fn prefix(out: &mut Vec<u8>, seq: u64, prev: &Hash, stamp: Stamp, boot: &[u8; 8]) {
@@ -43,7 +22,7 @@ pub(crate) fn prefix(out: &mut Vec<u8>, seq: u64, prev: &Hash, stamp: Stamp, boo
     json::hex(out, "prev", prev);
     json::name(out, "time");
     out.push(b'"');
-    time(out, stamp.wall_ns);
+    time::write(out, stamp.wall_ns);
     out.push(b'"');
     json::number(out, "mono_ns", stamp.mono_ns);
     json::name(out, "boot");
@@ -52,54 +31,14 @@ pub(crate) fn prefix(out: &mut Vec<u8>, seq: u64, prev: &Hash, stamp: Stamp, boo
     out.extend_from_slice(b"\",");
 }
 
-/// The time of a record as text, for comparing.
-pub(crate) fn time_text(unix_seconds: u64) -> String {
-    let mut out = Vec::new();
-    time(&mut out, unix_seconds.saturating_mul(1_000_000_000));
-    String::from_utf8(out).unwrap_or_default()
-}
-
-/// RFC 3339 in UTC with nine decimals, by the days-to-civil algorithm of the proleptic Gregorian calendar.
-fn time(out: &mut Vec<u8>, wall_ns: u64) {
-    let (seconds, nanos) = (wall_ns / 1_000_000_000, wall_ns % 1_000_000_000);
-    let (days, second) = (seconds / 86_400, seconds % 86_400);
-    // Days since 0000-03-01, split into 400-year eras; the year starts in March so that the leap day comes last.
-    let shifted = days + 719_468;
-    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-    let year = year_of_era + era * 400 + u64::from(month <= 2);
-    padded(out, year, 4);
-    for (separator, value, width) in [
-        (b'-', month, 2),
-        (b'-', day, 2),
-        (b'T', second / 3600, 2),
-        (b':', second / 60 % 60, 2),
-        (b':', second % 60, 2),
-        (b'.', nanos, 9),
-    ] {
-        out.push(separator);
-        padded(out, value, width);
-    }
-    out.push(b'Z');
-}
-
-fn padded(out: &mut Vec<u8>, value: u64, width: u32) {
-    for place in (0..width).rev() {
-        out.push(b'0' + u8::try_from(value / 10_u64.pow(place) % 10).unwrap_or_default());
-    }
-}
-
 /// The body of an intent.
 pub(crate) fn intent_body(intent: &Intent) -> Vec<u8> {
     let mut out = start("intent", 512);
     json::text(&mut out, "op", intent.operation);
-    actor(&mut out, &intent.actor);
+    let owner = owner(intent.key.as_ref());
+    actor(&mut out, &intent.actor, owner.as_ref());
     json::text(&mut out, "request", &intent.request.to_string());
-    key(&mut out, intent.key.as_ref());
+    key(&mut out, intent.key.as_ref(), owner.as_ref());
     input(&mut out, intent.input.as_ref());
     end(out)
 }
@@ -142,11 +81,12 @@ pub(crate) struct OutcomeLabels<'a> {
 pub(crate) fn event_body(event: &Event) -> Vec<u8> {
     let mut out = start("event", 384);
     json::text(&mut out, "op", event.operation);
-    actor(&mut out, &event.actor);
+    let owner = owner(event.key.as_ref());
+    actor(&mut out, &event.actor, owner.as_ref());
     if let Some(request) = &event.request {
         json::text(&mut out, "request", &request.to_string());
     }
-    key(&mut out, event.key.as_ref());
+    key(&mut out, event.key.as_ref(), owner.as_ref());
     input(&mut out, event.input.as_ref());
     json::text(&mut out, "code", event.code);
     end(out)
@@ -166,7 +106,7 @@ pub(crate) fn aggregate_body(
     json::number(&mut out, "count", count);
     json::name(&mut out, "since");
     out.push(b'"');
-    time(&mut out, since);
+    time::write(&mut out, since);
     out.push(b'"');
     for (member, address) in ["first_address", "last_address"].into_iter().zip(addresses) {
         if let Some(address) = address {
@@ -227,7 +167,12 @@ fn object(out: &mut Vec<u8>, member: &str, fill: impl FnOnce(&mut Vec<u8>)) {
     out.push(b'}');
 }
 
-fn actor(out: &mut Vec<u8>, actor: &Actor) {
+/// The owner of the key and the text of it: the checksum in the text costs a hash, and actor and owner are mostly one.
+fn owner(key: Option<&KeyRef>) -> Option<(Eoa, String)> {
+    key.map(|key| (key.eoa, key.eoa.to_string()))
+}
+
+fn actor(out: &mut Vec<u8>, actor: &Actor, owner: Option<&(Eoa, String)>) {
     object(out, "actor", |out| {
         let kind = match actor.kind {
             ActorKind::Token => "token",
@@ -237,8 +182,10 @@ fn actor(out: &mut Vec<u8>, actor: &Actor) {
             ActorKind::Anonymous => "anonymous",
         };
         json::text(out, "kind", kind);
-        if let Some(eoa) = &actor.eoa {
-            json::text(out, "eoa", &eoa.to_string());
+        match (&actor.eoa, owner) {
+            (Some(eoa), Some((owner, text))) if eoa == owner => json::text(out, "eoa", text),
+            (Some(eoa), _) => json::text(out, "eoa", &eoa.to_string()),
+            (None, _) => {}
         }
         if let Some(token) = &actor.token_id {
             json::text(out, "token", shortened(token));
@@ -249,10 +196,10 @@ fn actor(out: &mut Vec<u8>, actor: &Actor) {
     });
 }
 
-fn key(out: &mut Vec<u8>, key: Option<&KeyRef>) {
-    let Some(key) = key else { return };
+fn key(out: &mut Vec<u8>, key: Option<&KeyRef>, owner: Option<&(Eoa, String)>) {
+    let (Some(key), Some((_, owner))) = (key, owner) else { return };
     object(out, "key", |out| {
-        json::text(out, "eoa", &key.eoa.to_string());
+        json::text(out, "eoa", owner);
         json::text(out, "name", key.name.as_str());
         if let Some(version) = key.version {
             json::number(out, "version", u64::from(version.number()));
