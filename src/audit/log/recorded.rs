@@ -16,7 +16,7 @@ pub trait Recordable {
     fn intent(&self) -> Intent;
 }
 
-/// Proof that the intent of this operation is durable. Minted by [`AuditLog::record`] only, never cloned.
+/// Proof that the intent of this operation is durable. Minted by `AuditLog::record` only, never cloned.
 #[must_use = "an operation that was recorded must be carried out or settled"]
 pub struct Recorded<T> {
     subject: T,

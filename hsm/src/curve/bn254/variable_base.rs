@@ -50,7 +50,7 @@ pub(super) fn multiply<F: Arithmetic + Zeroize>(k: &Limbs, p: &Jacobian<F>) -> J
     result
 }
 
-/// Adds digit·table[0]: every entry is read, and the sum is computed whatever the digit is.
+/// Adds `digit·table[0]`: every entry is read, and the sum is computed whatever the digit is.
 #[inline(always)]
 fn add_digit<F: Arithmetic>(
     accumulator: &mut Jacobian<F>,
