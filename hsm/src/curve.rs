@@ -3,6 +3,7 @@
 
 #[allow(dead_code)] // until the enclave calls all of it
 pub(crate) mod bn254;
+mod encoding;
 mod point;
 
 #[cfg(feature = "danger-curve-internals")]

@@ -34,7 +34,8 @@ mod fault;
 mod field;
 mod fixed_base;
 mod formulas;
-#[cfg(feature = "danger-curve-internals")]
+#[cfg(any(test, feature = "danger-curve-internals"))]
+#[cfg_attr(not(feature = "danger-curve-internals"), allow(unreachable_pub, dead_code))]
 pub mod internals;
 mod inversion;
 mod mask;
@@ -95,19 +96,26 @@ pub(crate) fn scalar_in_range(k: &[u8; SCALAR_LEN]) -> Choice {
 /// `blinding` is 32 fresh random bytes that randomise the coordinates of the whole computation; every value is safe.
 /// Nothing is checked on the way out: see [`multiply_checked`].
 pub(crate) fn multiply(k: &[u8; SCALAR_LEN], p: &G1Point, blinding: &[u8; 32]) -> [u8; 64] {
-    dispatch!(multiply_with(k, p, blinding))
+    let product = dispatch!(multiply_with(k, p, blinding));
+    wipe_stack();
+    product
 }
 
 /// k·G1 as x ‖ y, big-endian, for a scalar in range.
 pub(crate) fn multiply_g1_generator(k: &[u8; SCALAR_LEN]) -> [u8; 64] {
-    dispatch!(multiply_g1_generator_with(k))
+    let product = dispatch!(multiply_g1_generator_with(k));
+    wipe_stack();
+    product
 }
 
 /// k·G2 in EVM order, that is imaginary and real part of x, then of y, for a scalar in range.
 pub(crate) fn multiply_g2_generator(k: &[u8; SCALAR_LEN]) -> [u8; 128] {
-    dispatch!(multiply_g2_generator_with(k))
+    let product = dispatch!(multiply_g2_generator_with(k));
+    wipe_stack();
+    product
 }
 
+#[inline(never)]
 fn multiply_g1_generator_with<K: Kernel>(k: &[u8; SCALAR_LEN]) -> [u8; 64] {
     let mut k = limbs_from_bytes(k);
     let point = fixed_base::multiply_g1::<K>(&k);
@@ -115,6 +123,7 @@ fn multiply_g1_generator_with<K: Kernel>(k: &[u8; SCALAR_LEN]) -> [u8; 64] {
     concatenate(&point)
 }
 
+#[inline(never)]
 fn multiply_g2_generator_with<K: Kernel>(k: &[u8; SCALAR_LEN]) -> [u8; 128] {
     let mut k = limbs_from_bytes(k);
     let [x, y] = fixed_base::multiply_g2::<K>(&k);
@@ -126,6 +135,7 @@ fn multiply_g2_generator_with<K: Kernel>(k: &[u8; SCALAR_LEN]) -> [u8; 128] {
     bytes
 }
 
+#[inline(never)]
 fn multiply_with<K: Kernel>(k: &[u8; SCALAR_LEN], p: &G1Point, blinding: &[u8; 32]) -> [u8; 64] {
     let mut k = limbs_from_bytes(k);
     let mut result = variable_base::multiply(&k, &randomised::<K>(p, &blinding_factor(blinding)));
@@ -133,6 +143,18 @@ fn multiply_with<K: Kernel>(k: &[u8; SCALAR_LEN], p: &G1Point, blinding: &[u8; 3
     let affine = affine(&result);
     result.zeroize();
     concatenate(&affine)
+}
+
+/// Bytes of stack that a multiplication may have used below its caller; a test measures that they are enough.
+const STACK_USED: usize = 8 * 1024;
+
+/// Overwrites what the multiplication that has just returned left on the stack: spilled registers above all. What it
+/// held in variables it has wiped itself. Called from the frame that called the multiplication, so both start at one depth.
+#[inline(never)]
+fn wipe_stack() {
+    let mut area = [0u64; STACK_USED / 8];
+    // The optimiser must assume that the zeros are read.
+    std::hint::black_box(&mut area);
 }
 
 /// A non-zero element from any 32 bytes.

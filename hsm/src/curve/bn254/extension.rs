@@ -18,6 +18,8 @@ pub(super) trait Coordinate: Copy {
     /// 3b times this, b being the curve's constant.
     fn times_b3(&self) -> Self;
     fn select(mask: Mask, a: &Self, b: &Self) -> Self;
+    /// This, or `other` if the mask is true, where this is 0.
+    fn or_if(&self, mask: Mask, other: &Self) -> Self;
     fn invert(&self) -> Self;
 }
 
@@ -54,6 +56,10 @@ impl<F: Arithmetic> Coordinate for F {
     #[inline(always)]
     fn select(mask: Mask, a: &Self, b: &Self) -> Self {
         <F as Arithmetic>::select(mask, a, b)
+    }
+    #[inline(always)]
+    fn or_if(&self, mask: Mask, other: &Self) -> Self {
+        Arithmetic::or_if(self, mask, other)
     }
     fn invert(&self) -> Self {
         Arithmetic::invert(self)
@@ -109,6 +115,10 @@ impl<F: Arithmetic> Coordinate for Quadratic<F> {
     #[inline(always)]
     fn select(mask: Mask, a: &Self, b: &Self) -> Self {
         Self { c0: Arithmetic::select(mask, &a.c0, &b.c0), c1: Arithmetic::select(mask, &a.c1, &b.c1) }
+    }
+    #[inline(always)]
+    fn or_if(&self, mask: Mask, other: &Self) -> Self {
+        Self { c0: self.c0.or_if(mask, &other.c0), c1: self.c1.or_if(mask, &other.c1) }
     }
     /// (c0 − c1·u)/(c0² + c1²).
     fn invert(&self) -> Self {

@@ -47,6 +47,7 @@ pub(crate) fn multiply_checked(
     blinding: &[u8; 32],
 ) -> Result<[u8; 64], Fault> {
     let (mut result, on_curve, agrees) = dispatch!(multiply_linear(k, p, g1_public, blinding));
+    super::wipe_stack();
     release(&mut result, on_curve, agrees)
 }
 
@@ -60,6 +61,7 @@ fn release(result: &mut [u8; 64], on_curve: Mask, agrees: Mask) -> Result<[u8; 6
 }
 
 /// k·P, whether it is on the curve, and whether k·(P + n·G1) = k·P + n·g1 with n = 1, or 2 if P = −G1.
+#[inline(never)]
 pub(super) fn multiply_linear<K: Kernel>(
     k: &[u8; SCALAR_LEN],
     p: &G1Point,
@@ -69,8 +71,11 @@ pub(super) fn multiply_linear<K: Kernel>(
     let mut k = limbs_from_bytes(k);
     let factor = blinding_factor::<K>(blinding);
     let mut first = variable_base::multiply(&k, &randomised(p, &factor));
-    let [x, y] = affine(&first);
+    let result = concatenate(&affine(&first));
     first.zeroize();
+    // Checked as it will be released: the conversion can fault too.
+    let (x, y) = halves(&result);
+    let (x, y) = (Element::from_bytes(&x), Element::from_bytes(&y));
 
     // P and G1 are public, and so is the number n.
     let generator = G1Point::generator();
@@ -87,7 +92,7 @@ pub(super) fn multiply_linear<K: Kernel>(
     }
     let agrees = represents(&second, &expected);
     second.zeroize();
-    (concatenate(&[x, y]), Element::is_on_curve(&x, &y), agrees)
+    (result, Element::is_on_curve(&x, &y), agrees)
 }
 
 fn is_negated_generator_vartime(p: &G1Point) -> bool {

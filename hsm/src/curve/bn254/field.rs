@@ -28,6 +28,8 @@ pub(super) trait Kernel: Copy + 'static {
     fn subtract_if_not_below(a: &Limbs, m: &Limbs) -> Limbs;
     /// a − b, plus m if that is negative.
     fn subtract(a: &Limbs, b: &Limbs, m: &Limbs) -> Limbs;
+    /// a/2 for an even a, (a + p)/2 for an odd one; a + p is below 2^256.
+    fn half(a: &Limbs) -> Limbs;
     /// a if the mask is true, else b.
     fn select(mask: Mask, a: &Limbs, b: &Limbs) -> Limbs;
 }
@@ -60,6 +62,8 @@ pub(super) trait Arithmetic: Copy {
     fn invert(&self) -> Self;
     /// a if the mask is true, else b.
     fn select(mask: Mask, a: &Self, b: &Self) -> Self;
+    /// This, or `other` if the mask is true, where this is 0: for scans of tables, in which one mask at most is true.
+    fn or_if(&self, mask: Mask, other: &Self) -> Self;
 
     /// a + b, at most 2p, for operands that are at most 2p.
     #[inline(always)]
@@ -124,9 +128,7 @@ impl<K: Kernel> Arithmetic for Element<K> {
     }
     #[inline(always)]
     fn half(&self) -> Self {
-        let odd = Mask::from_bit(self.limbs[0] & 1).bits();
-        let [a0, a1, a2, a3] = add_limbs(&self.limbs, &P.map(|limb| limb & odd));
-        Self::from_limbs([(a0 >> 1) | (a1 << 63), (a1 >> 1) | (a2 << 63), (a2 >> 1) | (a3 << 63), a3 >> 1])
+        Self::from_limbs(K::half(&self.limbs))
     }
     #[inline(always)]
     fn negate(&self) -> Self {
@@ -142,6 +144,11 @@ impl<K: Kernel> Arithmetic for Element<K> {
     #[inline(always)]
     fn select(mask: Mask, a: &Self, b: &Self) -> Self {
         Self::from_limbs(K::select(mask, &a.limbs, &b.limbs))
+    }
+    #[inline(always)]
+    fn or_if(&self, mask: Mask, other: &Self) -> Self {
+        let ([a0, a1, a2, a3], [b0, b1, b2, b3], mask) = (self.limbs, other.limbs, mask.bits());
+        Self::from_limbs([a0 | (b0 & mask), a1 | (b1 & mask), a2 | (b2 & mask), a3 | (b3 & mask)])
     }
 }
 

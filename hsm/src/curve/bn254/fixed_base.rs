@@ -80,7 +80,7 @@ pub(super) fn multiply_g2<K: Kernel>(k: &Limbs) -> [G2Coordinate<K>; 2] {
 }
 
 #[inline(always)]
-fn multiply<T: Copy, F: Coordinate + Zeroize>(
+pub(super) fn multiply<T: Copy, F: Coordinate + Zeroize>(
     k: &Limbs,
     table: &Table<T>,
     entry_for_kernel: impl Fn(&T) -> F,
@@ -88,13 +88,10 @@ fn multiply<T: Copy, F: Coordinate + Zeroize>(
     let mut accumulator = Homogeneous::INFINITY;
     for (number, window) in table.iter().enumerate() {
         let digit = digit(k, number);
-        let mut found = window[0].map(|value| entry_for_kernel(&value));
-        for (magnitude, entry) in (2..).zip(&window[1..]) {
+        let mut found = [F::ZERO; 2];
+        for (magnitude, [x, y]) in (1..).zip(window) {
             let mask = Mask::equal(digit.magnitude, magnitude);
-            found = [
-                F::select(mask, &entry_for_kernel(&entry[0]), &found[0]),
-                F::select(mask, &entry_for_kernel(&entry[1]), &found[1]),
-            ];
+            found = [found[0].or_if(mask, &entry_for_kernel(x)), found[1].or_if(mask, &entry_for_kernel(y))];
         }
         let y = F::select(digit.negative, &found[1].negate(), &found[1]);
         let sum = accumulator.add(&found[0], &y);

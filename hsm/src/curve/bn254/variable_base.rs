@@ -67,12 +67,13 @@ fn add_digit<F: Arithmetic>(
     *infinite = *infinite & no_digit;
 }
 
-/// table[magnitude − 1]; anything for 0.
+/// table[magnitude − 1], and (0, 0) for 0.
 #[inline(always)]
 fn lookup<F: Arithmetic>(table: &[Affine<F>; 8], magnitude: u64) -> Affine<F> {
-    let mut found = table[0];
-    for (number, entry) in (2..).zip(&table[1..]) {
-        found = Affine::select(Mask::equal(magnitude, number), entry, &found);
+    let mut found = Affine { x: F::ZERO, y: F::ZERO };
+    for (number, entry) in (1..).zip(table) {
+        let mask = Mask::equal(magnitude, number);
+        found = Affine { x: found.x.or_if(mask, &entry.x), y: found.y.or_if(mask, &entry.y) };
     }
     found
 }

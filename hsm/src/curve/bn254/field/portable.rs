@@ -50,6 +50,13 @@ impl Kernel for Portable {
     }
 
     #[inline(always)]
+    fn half(a: &Limbs) -> Limbs {
+        let odd = Mask::from_bit(a[0] & 1).bits();
+        let [a0, a1, a2, a3] = add_limbs(a, &P.map(|limb| limb & odd));
+        [(a0 >> 1) | (a1 << 63), (a1 >> 1) | (a2 << 63), (a2 >> 1) | (a3 << 63), a3 >> 1]
+    }
+
+    #[inline(always)]
     fn select(mask: Mask, a: &Limbs, b: &Limbs) -> Limbs {
         let (yes, no) = (mask.bits(), (!mask).bits());
         [

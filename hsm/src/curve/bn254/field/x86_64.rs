@@ -47,6 +47,10 @@ impl Kernel for Assembly {
         subtract(a, b, m)
     }
     #[inline(always)]
+    fn half(a: &Limbs) -> Limbs {
+        half(a)
+    }
+    #[inline(always)]
     fn select(mask: Mask, a: &Limbs, b: &Limbs) -> Limbs {
         select(mask, a, b)
     }
@@ -375,6 +379,39 @@ fn subtract(a: &Limbs, b: &Limbs, m: &Limbs) -> Limbs {
             "add {r0}, {d1}", "adc {r1}, {d2}", "adc {r2}, {d3}", "adc {r3}, {d0}",
             b = in(reg) b.as_ptr(), m = in(reg) m.as_ptr(),
             r0 = inout(reg) r0, r1 = inout(reg) r1, r2 = inout(reg) r2, r3 = inout(reg) r3,
+            d0 = out(reg) _, d1 = out(reg) _, d2 = out(reg) _, d3 = out(reg) _,
+            options(pure, readonly, nostack),
+        );
+    }
+    [r0, r1, r2, r3]
+}
+
+/// a/2 mod p: an odd a gains p first. Double shifts (shrd) are slow on AMD, rotations through the carry are not.
+#[inline(always)]
+fn half(a: &Limbs) -> Limbs {
+    let [mut r0, mut r1, mut r2, mut r3] = *a;
+    // SAFETY: reads the constants, writes registers only.
+    unsafe {
+        asm!(
+            "mov {d0}, {r0}",
+            "and {d0:e}, 1",
+            "neg {d0}",
+            "mov {d1}, [rip + {c} + 8]",
+            "and {d1}, {d0}",
+            "mov {d2}, [rip + {c} + 16]",
+            "and {d2}, {d0}",
+            "mov {d3}, [rip + {c} + 24]",
+            "and {d3}, {d0}",
+            "and {d0}, [rip + {c}]",
+            "add {r0}, {d0}",
+            "adc {r1}, {d1}",
+            "adc {r2}, {d2}",
+            "adc {r3}, {d3}",
+            "shr {r3}, 1",
+            "rcr {r2}, 1",
+            "rcr {r1}, 1",
+            "rcr {r0}, 1",
+            c = sym CONSTANTS, r0 = inout(reg) r0, r1 = inout(reg) r1, r2 = inout(reg) r2, r3 = inout(reg) r3,
             d0 = out(reg) _, d1 = out(reg) _, d2 = out(reg) _, d3 = out(reg) _,
             options(pure, readonly, nostack),
         );

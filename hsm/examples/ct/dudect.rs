@@ -1,0 +1,131 @@
+//! A statistical test of timing: a fixed scalar against fresh random ones. Not a proof; memcheck is nearer to one.
+//!
+//! Welch's t of the two classes' times, for all samples and for those below the 50, 75, 90 and 99 % quantile, since interruptions
+//! hide small differences. |t| below 4.5 everywhere is the pass mark of Reparaz, Balasch and Verbauwhede.
+
+use std::hint::black_box;
+use std::time::Instant;
+
+use hsm::curve::G1Point;
+use hsm::curve_internals::{self as curve, Backend};
+
+const LIMIT: f64 = 4.5;
+const CROPS: [f64; 5] = [0.50, 0.75, 0.90, 0.99, 1.0];
+
+/// xorshift64*: fair coins and scalars for a timing test need no more.
+struct Random(u64);
+
+impl Random {
+    fn word(&mut self) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
+    }
+
+    fn bytes(&mut self) -> [u8; 32] {
+        let mut bytes = [0; 32];
+        bytes.as_chunks_mut::<8>().0.iter_mut().for_each(|chunk| *chunk = self.word().to_be_bytes());
+        bytes
+    }
+
+    /// Below r, as the top byte is below r's.
+    fn scalar(&mut self) -> [u8; 32] {
+        let mut k = self.bytes();
+        k[0] %= 0x30;
+        k
+    }
+}
+
+fn fixed_scalars(random: &mut Random) -> [(&'static str, [u8; 32]); 4] {
+    let mut one = [0; 32];
+    one[31] = 1;
+    let mut power = [0; 32];
+    power[16] = 0x80;
+    let order_minus_one = [
+        0x30, 0x64, 0x4e, 0x72, 0xe1, 0x31, 0xa0, 0x29, 0xb8, 0x50, 0x45, 0xb6, 0x81, 0x81, 0x58, 0x5d, 0x28,
+        0x33, 0xe8, 0x48, 0x79, 0xb9, 0x70, 0x91, 0x43, 0xe1, 0xf5, 0x93, 0xf0, 0x00, 0x00, 0x00,
+    ];
+    [("1", one), ("r - 1", order_minus_one), ("2^127", power), ("random", random.scalar())]
+}
+
+/// Prints a table and ends the process with 1 if a difference was found.
+pub(crate) fn run(samples: usize) {
+    let mut random = Random(0x9e37_79b9_7f4a_7c15);
+    let mut failed = false;
+    println!("dudect: {samples} samples, limit |t| < {LIMIT}");
+    println!("{:<10}{:<12}{:>10}{:>14}{:>14}", "kernel", "fixed", "max |t|", "fixed ns", "random ns");
+    for backend in [Backend::Assembly, Backend::Portable].into_iter().filter(|backend| backend.is_supported())
+    {
+        for (name, fixed) in fixed_scalars(&mut random) {
+            let times = measure(backend, &fixed, samples, &mut random);
+            let t = largest_t(&times);
+            let medians = times.map(|mut class| quantile(&mut class, 0.5));
+            let verdict = if t < LIMIT { "" } else { "  FAILED" };
+            failed |= t >= LIMIT;
+            println!(
+                "{:<10}{name:<12}{t:>10.2}{:>14.0}{:>14.0}{verdict}",
+                format!("{backend:?}"),
+                medians[0],
+                medians[1]
+            );
+        }
+    }
+    if failed {
+        std::process::exit(1);
+    }
+}
+
+/// Nanoseconds of the fixed class and of the random one, in an order that a coin decides.
+fn measure(backend: Backend, fixed: &[u8; 32], samples: usize, random: &mut Random) -> [Vec<f64>; 2] {
+    let p = G1Point::from_bytes(&curve::multiply_g1_generator(backend, &random.scalar())).unwrap();
+    let mut times = [Vec::with_capacity(samples), Vec::with_capacity(samples)];
+    for number in 0..samples + samples / 100 {
+        let class = (random.word() >> 63) as usize;
+        // Both classes do the same work before the clock starts.
+        let (fresh, blinding) = (random.scalar(), random.bytes());
+        let mut k = [0; 32];
+        let mask = 0u8.wrapping_sub(class as u8);
+        for ((byte, fixed), fresh) in k.iter_mut().zip(fixed).zip(&fresh) {
+            *byte = (fixed & !mask) | (fresh & mask);
+        }
+        let begin = Instant::now();
+        black_box(curve::multiply(backend, black_box(&k), &p, &blinding));
+        let time = begin.elapsed().as_nanos() as f64;
+        // The first hundredth warms caches and predictors.
+        if number >= samples / 100 {
+            times[class].push(time);
+        }
+    }
+    times
+}
+
+fn quantile(values: &mut [f64], part: f64) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[((values.len() - 1) as f64 * part) as usize]
+}
+
+fn largest_t(times: &[Vec<f64>; 2]) -> f64 {
+    let mut all = times.concat();
+    CROPS
+        .into_iter()
+        .map(|part| {
+            let limit = quantile(&mut all, part);
+            let [a, b] =
+                [0, 1].map(|class| moments(times[class].iter().copied().filter(|time| *time <= limit)));
+            ((a.1 - b.1) / (a.2 / a.0 + b.2 / b.0).sqrt()).abs()
+        })
+        .fold(0.0, f64::max)
+}
+
+/// Count, mean and variance.
+fn moments(values: impl Iterator<Item = f64>) -> (f64, f64, f64) {
+    let (mut count, mut mean, mut sum) = (0.0, 0.0, 0.0);
+    for value in values {
+        count += 1.0;
+        let difference = value - mean;
+        mean += difference / count;
+        sum += difference * (value - mean);
+    }
+    (count, mean, sum / (count - 1.0))
+}
