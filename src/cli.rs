@@ -4,6 +4,7 @@
 //! Not for: doing anything itself; commands go the same way as requests, through the local router.
 
 mod audit;
+mod doctor;
 mod init;
 mod keys;
 mod local;
@@ -53,6 +54,10 @@ enum Command {
     /// Check and read the audit log; needs no token and no running service.
     #[command(subcommand)]
     Audit(audit::Command),
+    /// Probe the configured slot and this host, and say what fits; the service must not run.
+    Doctor,
+    /// Put back the copy of a SoftHSM token that a kill during login destroyed; the service must not run.
+    TokenRestore,
     /// Print the version.
     Version,
 }
@@ -151,6 +156,8 @@ fn dispatch(cli: Cli) -> Result<(), Failed> {
             });
             Ok(())
         }
+        Command::Doctor => doctor::run(&configuration()?, output),
+        Command::TokenRestore => doctor::restore(&configuration()?, output),
         Command::Init => init::run(&configuration()?, output),
         Command::Serve(_) => serve::run(configuration()?),
         Command::Keys(command) => keys::run(&command, configuration()?, output),

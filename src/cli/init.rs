@@ -8,10 +8,10 @@ use std::os::unix::fs::DirBuilderExt;
 use serde_json::json;
 
 use super::lock::DataLock;
-use super::open::{audit_settings, enclave_settings, with_softhsm_environment};
+use super::open::{audit_settings, enclave_settings, softhsm_token, with_softhsm_environment};
 use super::{Failed, Output};
 use crate::audit::AuditLog;
-use crate::config::{Configuration, TokenSelector};
+use crate::config::Configuration;
 use crate::store::Store;
 
 pub(super) fn run(configuration: &Configuration, output: Output) -> Result<(), Failed> {
@@ -25,20 +25,9 @@ pub(super) fn run(configuration: &Configuration, output: Output) -> Result<(), F
         .map_err(|error| Failed::while_trying(format!("cannot make {}", directory.display()), &error))?;
     let _lock = DataLock::acquire(&configuration.data)?.map_err(|held| held.failed(&configuration.data))?;
 
-    if let Some(conf) = &configuration.token.softhsm_conf {
-        let TokenSelector::Label(label) = &configuration.token.selector else {
-            return Err(Failed::usage("a SoftHSM token is made by label: set token.label, not token.serial"));
-        };
-        let directory = std::path::absolute(conf.parent().unwrap_or(directory))
-            .map_err(|error| Failed::while_trying("cannot name the token directory", &error))?;
-        hsm::make_softhsm_token(&hsm::SofthsmToken {
-            module: configuration.token.module.clone(),
-            directory,
-            label: label.clone(),
-            pin_file: configuration.token.pin_file.clone(),
-            lock_file: configuration.data.token_lock(),
-        })
-        .map_err(|error| Failed::while_trying("cannot make the SoftHSM token", &error))?;
+    if let Some(plan) = softhsm_token(configuration)? {
+        hsm::make_softhsm_token(&plan)
+            .map_err(|error| Failed::while_trying("cannot make the SoftHSM token", &error))?;
     }
     let initialised = hsm::Enclave::initialise(&enclave_settings(configuration))
         .map_err(|error| Failed::while_trying("cannot initialise the token", &error))?;

@@ -77,6 +77,24 @@ pub(super) fn enclave_settings(configuration: &Configuration) -> hsm::Settings {
     }
 }
 
+/// The SoftHSM token of the configuration; none where another module is configured.
+pub(super) fn softhsm_token(configuration: &Configuration) -> Result<Option<hsm::SofthsmToken>, Failed> {
+    let token = &configuration.token;
+    let Some(conf) = &token.softhsm_conf else { return Ok(None) };
+    let TokenSelector::Label(label) = &token.selector else {
+        return Err(Failed::usage("a SoftHSM token goes by label: set token.label, not token.serial"));
+    };
+    let directory = std::path::absolute(conf.parent().unwrap_or(&configuration.data.directory))
+        .map_err(|error| Failed::while_trying("cannot name the token directory", &error))?;
+    Ok(Some(hsm::SofthsmToken {
+        module: token.module.clone(),
+        directory,
+        label: label.clone(),
+        pin_file: token.pin_file.clone(),
+        lock_file: configuration.data.token_lock(),
+    }))
+}
+
 /// Runs the program again with `SOFTHSM2_CONF` set, where it is not: the module reads it from the
 /// environment of its process, and replacing the process is the way to set that without `unsafe`.
 pub(super) fn with_softhsm_environment(configuration: &Configuration) -> Result<(), Failed> {

@@ -61,7 +61,7 @@ fn wrong_usage_exits_with_two_and_help_with_zero() {
     ] {
         assert_eq!(installation.run(arguments).status.code(), Some(2), "{arguments:?}");
     }
-    for command in ["init", "serve", "keys", "token", "audit", "version"] {
+    for command in ["init", "serve", "keys", "token", "audit", "doctor", "token-restore", "version"] {
         let output = installation.run(&[command, "--help"]);
         assert_eq!(output.status.code(), Some(0), "{command}");
         assert!(text(&output.stdout).len() > 100, "{command}");

@@ -150,3 +150,24 @@ fn all_configuration_mistakes_are_reported_at_once_with_the_code_for_wrong_usage
     assert_eq!(output.status.code(), Some(2), "{said}");
     assert!(said.contains("server.listen") && said.contains("server.typo"), "{said}");
 }
+
+#[test]
+fn a_token_that_a_kill_destroyed_is_noticed_and_restored() {
+    let installation = Installation::new();
+    let token = installation.token(EOA);
+    installation.serve().create(&token, EOA, "default");
+    let fit: serde_json::Value = serde_json::from_str(&installation.must(&["--json", "doctor"])).unwrap();
+    assert_eq!((&fit["fit"], &fit["keys"], &fit["scheme"]), (&true.into(), &1.into(), &"S1".into()), "{fit}");
+
+    let tokens = installation.data().join("token/tokens");
+    let object = fs::read_dir(tokens).unwrap().next().unwrap().unwrap().path().join("token.object");
+    fs::write(&object, "").unwrap();
+    refusal(&installation, |_| {});
+    let output = installation.run(&["doctor"]);
+    let said = text(&output.stderr);
+    assert!(output.status.code() == Some(1) && said.contains("token-restore"), "{said}");
+    installation.must(&["token-restore"]);
+    assert_eq!(installation.must(&["token-restore"]), "nothing was damaged");
+    let key = installation.serve().create(&token, EOA, "default");
+    assert_eq!(key["created"], false, "the key is gone");
+}
