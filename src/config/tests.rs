@@ -23,12 +23,6 @@ fn an_empty_file_gives_the_documented_defaults() {
 }
 
 #[test]
-fn the_example_file_says_what_is_the_default() {
-    let example = load(Some(Path::new("avs-kms.example.toml")), &[]).unwrap();
-    assert_eq!(example.digest, from_text("").unwrap().digest);
-}
-
-#[test]
 fn a_flag_beats_the_file() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("c.toml");

@@ -106,7 +106,18 @@ impl Service {
         deadline: Instant,
     ) -> Result<Created, Failure> {
         let (context, CreateKey { eoa, name }) = self.authorise(context, request)?.into_parts();
-        let _one_at_a_time = self.creating.lock().await;
+        // Behind a token that hangs, creations give up at their deadlines instead of piling up.
+        let _one_at_a_time = match tokio::time::timeout_at(deadline.into(), self.creating.lock()).await {
+            Ok(guard) => guard,
+            Err(_) => {
+                return Err(self.refuse(
+                    CreateKey::NAME,
+                    &context,
+                    Asked::key(eoa, &name),
+                    Failure::too_late(),
+                ));
+            }
+        };
         if let Some(existing) = self.existing(&context, &eoa, &name) {
             return Ok(existing);
         }
