@@ -4,6 +4,7 @@
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
+    clippy::print_stderr,
     reason = "a failing test should panic"
 )]
 
@@ -159,4 +160,58 @@ fn strangers_cannot_fill_the_disk() {
         }
     }
     assert_eq!(counted, 20_000, "every refusal is counted");
+}
+
+/// A file system of 700 KiB, which three segments of 256 KiB do not fit.
+struct SmallDisk(std::path::PathBuf);
+
+impl SmallDisk {
+    fn mount(path: &std::path::Path) -> Option<Self> {
+        let mut command = std::process::Command::new("mount");
+        command.args(["-t", "tmpfs", "-o", "size=700k", "none"]).arg(path);
+        command.status().is_ok_and(|status| status.success()).then(|| Self(path.to_owned()))
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+#[test]
+fn a_full_disk_stops_signing_at_once_and_room_lets_it_go_on() {
+    let root = tempfile::tempdir().unwrap();
+    let Some(disk) = SmallDisk::mount(root.path()) else {
+        eprintln!("SKIPPED: mounting a small file system needs root");
+        return;
+    };
+    let directory = disk.0.join("audit");
+    let settings =
+        avs_kms::audit::Settings { segment_bytes: 1 << 18, ..avs_kms::audit::Settings::new(&directory) };
+    AuditLog::create(&settings).unwrap();
+    let (log, _) = AuditLog::open(settings, boot()).unwrap();
+    let acknowledged = runtime().block_on(async {
+        let mut acknowledged = Vec::new();
+        let error = loop {
+            match one(&log, 1).await {
+                Ok(receipt) => acknowledged.push(receipt),
+                Err(error) => break error.to_string(),
+            }
+            assert!(acknowledged.len() < 10_000, "the disk never became full");
+        };
+        assert!(error.contains("No space left"), "{error}");
+        assert!(!log.is_writable());
+        // The operator moves the oldest segment to another disk.
+        fs::remove_file(directory.join("seg-00000000000000000000.log")).unwrap();
+        until_writable(&log).await;
+        acknowledged.push(one(&log, 2).await.unwrap());
+        acknowledged
+    });
+    log.close().unwrap();
+    let report = verify(&directory).unwrap();
+    assert!(report.is_good(), "{report:?}");
+    let gone = report.absent[0].end;
+    let found: Vec<_> = lines(&directory, 0, None).unwrap().map(|line| line.unwrap().seq).collect();
+    assert!(acknowledged.iter().all(|receipt| receipt.seq < gone || found.contains(&receipt.seq)));
 }

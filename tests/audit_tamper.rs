@@ -32,7 +32,7 @@ fn a_log_that_nobody_touched_is_good() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
     fn any_flipped_bit_in_the_written_part_is_found(place in any::<prop::sample::Index>(), bit in 0_u32..8) {
         static LOG: std::sync::LazyLock<Kept> = std::sync::LazyLock::new(|| Log::with_records(60).keep());
@@ -160,7 +160,7 @@ fn the_end_of_a_completed_segment_zeroed_is_a_missing_frame() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
     /// Whatever lies in the directory, a reader answers; it never panics and never hangs.
     #[test]
     fn a_reader_survives_any_bytes(
