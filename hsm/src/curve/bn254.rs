@@ -48,6 +48,34 @@ pub use fault::Fault;
 #[allow(unused_imports)] // the enclave calls both
 pub(crate) use fault::{multiply_checked, multiply_curve_checked};
 
+/// BN254 as one of the enclave's curves.
+pub(crate) struct Bn254;
+
+impl super::Curve for Bn254 {
+    const NAME: &'static str = "bn254";
+    type Scalar = [u8; SCALAR_LEN];
+    type Point = G1Point;
+    type Product = [u8; 64];
+
+    fn initialise() {
+        initialise();
+    }
+    fn scalar_in_range(k: &[u8; SCALAR_LEN]) -> Choice {
+        scalar_in_range(k)
+    }
+    fn multiply_checked(
+        k: &[u8; SCALAR_LEN],
+        p: &G1Point,
+        key: &G1Point,
+        blinding: &[u8; SCALAR_LEN],
+    ) -> Result<[u8; 64], Fault> {
+        multiply_checked(k, p, key, blinding)
+    }
+    fn multiply_generator(k: &[u8; SCALAR_LEN]) -> [u8; 64] {
+        multiply_g1_generator(k)
+    }
+}
+
 /// Bytes of a scalar, big-endian.
 pub(crate) const SCALAR_LEN: usize = 32;
 
