@@ -71,8 +71,8 @@ fn the_lattice_is_that_of_lambda_and_the_factors_are_its_roundings() {
     assert_eq!(big(&ROUND_2), rounded(&(&m << 256u32)));
 }
 
-/// The proof in `variable_base` needs that no non-zero vector is short: for |i| or |j| above 6 it is longer still, since the
-/// basis is nearly orthogonal.
+/// The proof in `variable_base` needs that no non-zero vector is short: for |i| or |j| above 6 it is longer
+/// still, since the basis is nearly orthogonal.
 #[test]
 fn the_shortest_lattice_vector_is_longer_than_any_accumulator() {
     let (n1, n2, m) = (BigInt::from(LATTICE_N1), BigInt::from(LATTICE_N2), BigInt::from(LATTICE_M));
