@@ -1,7 +1,9 @@
-//! A statistical test of timing: a fixed scalar against fresh random ones. Not a proof; memcheck is nearer to one.
+//! A statistical test of timing: a fixed scalar against fresh random ones. Not a proof; memcheck is nearer to
+//! one.
 //!
-//! Welch's t of the two classes' times, for all samples and for those below the 50, 75, 90 and 99 % quantile, since interruptions
-//! hide small differences. |t| below 4.5 everywhere is the pass mark of Reparaz, Balasch and Verbauwhede.
+//! Welch's t of the two classes' times, for all samples and for those below the 50, 75, 90 and 99 % quantile,
+//! since interruptions hide small differences. |t| below 4.5 everywhere is the pass mark of Reparaz, Balasch
+//! and Verbauwhede.
 
 use std::hint::black_box;
 use std::time::Instant;

@@ -1,8 +1,10 @@
-//! BN254 (alt_bn128): multiplication of points by secret scalars, without a branch or an address that depends on them.
-//! Not for parsing points (`point`), nor for pairings and other work on public data, which arkworks does.
+//! BN254 (alt_bn128): multiplication of points by secret scalars, without a branch or an address that depends
+//! on them. Not for parsing points (`point`), nor for pairings and other work on public data, which arkworks
+//! does.
 //!
-//! Nothing here allocates (but [`initialise`]), makes a system call, locks or uses thread-local storage; the stack need is
-//! bounded by a test at 32 KiB. The scalar is four integers of 64 bits and never a value of another crate.
+//! Nothing here allocates (but [`initialise`]), makes a system call, locks or uses thread-local storage; the
+//! stack need is bounded by a test at 32 KiB. The scalar is four integers of 64 bits and never a value of
+//! another crate.
 
 use subtle::Choice;
 use zeroize::Zeroize;
@@ -48,6 +50,34 @@ pub use fault::Fault;
 #[allow(unused_imports)] // the enclave calls both
 pub(crate) use fault::{multiply_checked, multiply_curve_checked};
 
+/// BN254 as one of the enclave's curves.
+pub(crate) struct Bn254;
+
+impl super::Curve for Bn254 {
+    const NAME: &'static str = "bn254";
+    type Scalar = [u8; SCALAR_LEN];
+    type Point = G1Point;
+    type Product = [u8; 64];
+
+    fn initialise() {
+        initialise();
+    }
+    fn scalar_in_range(k: &[u8; SCALAR_LEN]) -> Choice {
+        scalar_in_range(k)
+    }
+    fn multiply_checked(
+        k: &[u8; SCALAR_LEN],
+        p: &G1Point,
+        key: &G1Point,
+        blinding: &[u8; SCALAR_LEN],
+    ) -> Result<[u8; 64], Fault> {
+        multiply_checked(k, p, key, blinding)
+    }
+    fn multiply_generator(k: &[u8; SCALAR_LEN]) -> [u8; 64] {
+        multiply_g1_generator(k)
+    }
+}
+
 /// Bytes of a scalar, big-endian.
 pub(crate) const SCALAR_LEN: usize = 32;
 
@@ -72,8 +102,9 @@ const fn integer(high: u128, low: u128) -> [u8; 32] {
     bytes
 }
 
-/// Builds the tables of the generators and looks the processor over. Call it once before the first multiplication on a
-/// worker's own stack; a multiplication that comes first does the same and then allocates.
+/// Builds the tables of the generators and looks the processor over. Call it once before the first
+/// multiplication on a worker's own stack; a multiplication that comes first does the same and then
+/// allocates.
 pub(crate) fn initialise() {
     fixed_base::initialise();
     #[cfg(target_arch = "x86_64")]
@@ -93,8 +124,8 @@ pub(crate) fn scalar_in_range(k: &[u8; SCALAR_LEN]) -> Choice {
 
 /// k·P as x ‖ y, big-endian, for a scalar in range.
 ///
-/// `blinding` is 32 fresh random bytes that randomise the coordinates of the whole computation; every value is safe.
-/// Nothing is checked on the way out: see [`multiply_checked`].
+/// `blinding` is 32 fresh random bytes that randomise the coordinates of the whole computation; every value
+/// is safe. Nothing is checked on the way out: see [`multiply_checked`].
 pub(crate) fn multiply(k: &[u8; SCALAR_LEN], p: &G1Point, blinding: &[u8; 32]) -> [u8; 64] {
     let product = dispatch!(multiply_with(k, p, blinding));
     wipe_stack();
@@ -148,8 +179,9 @@ fn multiply_with<K: Kernel>(k: &[u8; SCALAR_LEN], p: &G1Point, blinding: &[u8; 3
 /// Bytes of stack that a multiplication may have used below its caller; a test measures that they are enough.
 const STACK_USED: usize = 8 * 1024;
 
-/// Overwrites what the multiplication that has just returned left on the stack: spilled registers above all. What it
-/// held in variables it has wiped itself. Called from the frame that called the multiplication, so both start at one depth.
+/// Overwrites what the multiplication that has just returned left on the stack: spilled registers above all.
+/// What it held in variables it has wiped itself. Called from the frame that called the multiplication, so
+/// both start at one depth.
 #[inline(never)]
 fn wipe_stack() {
     let mut area = [0u64; STACK_USED / 8];

@@ -1,12 +1,14 @@
-//! The other encodings of public points: gnark's and arkworks', compressed and uncompressed. The EVM's is that of the points
-//! themselves. Not for secrets: square roots here take variable time.
+//! The other encodings of public points: gnark's and arkworks', compressed and uncompressed. The EVM's is
+//! that of the points themselves. Not for secrets: square roots here take variable time.
 //!
-//! gnark-crypto (ecc/bn254/marshal.go): big-endian, G2 with the imaginary part first; the two top bits of the first byte
-//! are 00 uncompressed, 10 compressed with the smaller y, 11 with the larger, 01 infinity. arkworks (ark-serialize, flags of
-//! short Weierstrass points): little-endian, G2 with the real part first; in the last byte the top bit says that y is
-//! the larger, the next one infinity. "Larger" compares y with −y as integers; in G2 the imaginary part decides unless it is 0.
+//! gnark-crypto (ecc/bn254/marshal.go): big-endian, G2 with the imaginary part first; the two top bits of the
+//! first byte are 00 uncompressed, 10 compressed with the smaller y, 11 with the larger, 01 infinity.
+//! arkworks (ark-serialize, flags of short Weierstrass points): little-endian, G2 with the real part first;
+//! in the last byte the top bit says that y is the larger, the next one infinity. "Larger" compares y with −y
+//! as integers; in G2 the imaginary part decides unless it is 0.
 //!
-//! Each point has exactly one accepted form per encoding: flags that do not fit and coordinates not below p are refused.
+//! Each point has exactly one accepted form per encoding: flags that do not fit and coordinates not below p
+//! are refused.
 
 use ark_bn254::{Fq, Fq2};
 use ark_ec::short_weierstrass::SWCurveConfig;

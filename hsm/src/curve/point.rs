@@ -1,4 +1,5 @@
-//! Public points of G1 and G2 that are known to be good. Not for secrets and not for other encodings (`encoding`).
+//! Public points of G1 and G2 that are known to be good. Not for secrets and not for other encodings
+//! (`encoding`).
 
 use ark_bn254::{Fq, Fq2, G1Affine, G2Affine};
 use ark_ec::AffineRepr;
@@ -23,7 +24,8 @@ pub enum PointError {
     NotInSubgroup,
 }
 
-/// A point of G1: canonical coordinates, on the curve, never infinity. G1 is the whole curve, so also of order r.
+/// A point of G1: canonical coordinates, on the curve, never infinity. G1 is the whole curve, so also of
+/// order r.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct G1Point {
     x: [u8; 32],

@@ -1,9 +1,9 @@
-//! Complete formulas in homogeneous coordinates (x = X/Z, y = Y/Z): right for every pair of points, infinity and equal
-//! points included. Not for the variable-base loop, where the cheaper formulas are proven safe.
+//! Complete formulas in homogeneous coordinates (x = X/Z, y = Y/Z): right for every pair of points, infinity
+//! and equal points included. Not for the variable-base loop, where the cheaper formulas are proven safe.
 //!
 //! Renes, Costello, Batina, "Complete addition formulas for prime order elliptic curves",
-//! <https://eprint.iacr.org/2015/1060>, algorithm 8 (mixed, a = 0). They need a group without a point of order 2: r is odd,
-//! and the twist's order is odd too (tested).
+//! <https://eprint.iacr.org/2015/1060>, algorithm 8 (mixed, a = 0). They need a group without a point of
+//! order 2: r is odd, and the twist's order is odd too (tested).
 
 use super::extension::Coordinate;
 use super::mask::Mask;

@@ -1,5 +1,5 @@
-//! The quadratic extension c0 + c1·u, u² = −1, over which the twist of G2 is defined, and what the complete formulas need
-//! of either field. Not for pairings.
+//! The quadratic extension c0 + c1·u, u² = −1, over which the twist of G2 is defined, and what the complete
+//! formulas need of either field. Not for pairings.
 
 use super::constants::TWIST_B3;
 use super::field::Arithmetic;

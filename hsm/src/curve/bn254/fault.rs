@@ -1,8 +1,9 @@
 //! Checks of a result before it leaves: a faulty one can reveal the scalar. Not for repairing anything.
 //!
-//! Biehl, Meyer, Müller, "Differential fault attacks on elliptic curve cryptosystems" (2000): a result off the curve tells
-//! about k. Blömer, Otto, Seifert, "Sign change fault attacks on elliptic curve cryptosystems",
-//! <https://eprint.iacr.org/2004/227>: so does one that stays on it. The linear check answers both.
+//! Biehl, Meyer, Müller, "Differential fault attacks on elliptic curve cryptosystems" (2000): a result off
+//! the curve tells about k. Blömer, Otto, Seifert, "Sign change fault attacks on elliptic curve
+//! cryptosystems", <https://eprint.iacr.org/2004/227>: so does one that stays on it. The linear check answers
+//! both.
 
 use zeroize::Zeroize;
 
@@ -13,7 +14,8 @@ use super::formulas::Jacobian;
 use super::mask::Mask;
 use super::{G1Point, SCALAR_LEN, affine, blinding_factor, concatenate, randomised, variable_base};
 
-/// A result did not pass its check: nothing of it may be released, and the key must not be used again before it is examined.
+/// A result did not pass its check: nothing of it may be released, and the key must not be used again before
+/// it is examined.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
     /// The result is not a point of the curve.
@@ -38,8 +40,9 @@ pub(crate) fn multiply_curve_checked(
 
 /// k·P, released only if it is on the curve and k·(P + G1) − k·P is `g1_public`, the stored k·G1.
 ///
-/// This finds a transient fault in either multiplication and a scalar that no longer belongs to the public key, whatever
-/// the fault is, unless two faults agree. Costs a second multiplication. Arguments as in [`super::multiply`].
+/// This finds a transient fault in either multiplication and a scalar that no longer belongs to the public
+/// key, whatever the fault is, unless two faults agree. Costs a second multiplication. Arguments as in
+/// [`super::multiply`].
 pub(crate) fn multiply_checked(
     k: &[u8; SCALAR_LEN],
     p: &G1Point,

@@ -1,10 +1,12 @@
-//! The field of p elements, Montgomery form, R = 2^256, constant time. Not for scalars, which are integers mod r.
+//! The field of p elements, Montgomery form, R = 2^256, constant time. Not for scalars, which are integers
+//! mod r.
 //!
-//! Values are redundant: an [`Element`] is any of the numbers v + i·p below 2^256 = 5.2901p, and each operation says what
-//! bound it needs and gives. A product of a ≤ αp and b ≤ βp, reduced once, is below (αβ/5.2901 + 1)p: operands up
-//! to 2p give 1.757p without a final subtraction. That the formulas respect all bounds is not argued but computed, by
-//! running them on bounds instead of values (`bounds`, in the tests). Source of the method: Montgomery, "Modular multiplication without
-//! trial division" (1985); Walter, "Montgomery exponentiation needs no final subtractions" (1999).
+//! Values are redundant: an [`Element`] is any of the numbers v + i·p below 2^256 = 5.2901p, and each
+//! operation says what bound it needs and gives. A product of a ≤ αp and b ≤ βp, reduced once, is below
+//! (αβ/5.2901 + 1)p: operands up to 2p give 1.757p without a final subtraction. That the formulas respect all
+//! bounds is not argued but computed, by running them on bounds instead of values (`bounds`, in the tests).
+//! Source of the method: Montgomery, "Modular multiplication without trial division" (1985); Walter,
+//! "Montgomery exponentiation needs no final subtractions" (1999).
 
 use std::marker::PhantomData;
 
@@ -16,13 +18,15 @@ pub(super) mod portable;
 #[cfg(target_arch = "x86_64")]
 pub(super) mod x86_64;
 
-/// The arithmetic on limbs that exists more than once: in portable Rust and in assembly. All results are congruent mod p.
+/// The arithmetic on limbs that exists more than once: in portable Rust and in assembly. All results are
+/// congruent mod p.
 pub(super) trait Kernel: Copy + 'static {
     /// a·b/2^256 mod p, below a·b/2^256 + (1 + 2^-62)p, which must be below 2^256.
     fn multiply(a: &Limbs, b: &Limbs) -> Limbs;
     /// a²/2^256 mod p, bounded as a product.
     fn square(a: &Limbs) -> Limbs;
-    /// (a·b + c·d)/2^256 mod p, below (a·b + c·d)/2^256 + (1 + 2^-62)p, which must be below 2^256; a and c ≤ 4p.
+    /// (a·b + c·d)/2^256 mod p, below (a·b + c·d)/2^256 + (1 + 2^-62)p, which must be below 2^256; a and c ≤
+    /// 4p.
     fn sum_of_products(a: &Limbs, b: &Limbs, c: &Limbs, d: &Limbs) -> Limbs;
     /// a − m if that is not negative, else a.
     fn subtract_if_not_below(a: &Limbs, m: &Limbs) -> Limbs;
@@ -34,7 +38,8 @@ pub(super) trait Kernel: Copy + 'static {
     fn select(mask: Mask, a: &Limbs, b: &Limbs) -> Limbs;
 }
 
-/// What the point formulas are made of. The two implementations are [`Element`], which computes, and a bound in the tests.
+/// What the point formulas are made of. The two implementations are [`Element`], which computes, and a bound
+/// in the tests.
 pub(super) trait Arithmetic: Copy {
     const ZERO: Self;
     const ONE: Self;
@@ -62,7 +67,8 @@ pub(super) trait Arithmetic: Copy {
     fn invert(&self) -> Self;
     /// a if the mask is true, else b.
     fn select(mask: Mask, a: &Self, b: &Self) -> Self;
-    /// This, or `other` if the mask is true, where this is 0: for scans of tables, in which one mask at most is true.
+    /// This, or `other` if the mask is true, where this is 0: for scans of tables, in which one mask at most
+    /// is true.
     fn or_if(&self, mask: Mask, other: &Self) -> Self;
 
     /// a + b, at most 2p, for operands that are at most 2p.

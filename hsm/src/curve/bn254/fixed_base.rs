@@ -1,8 +1,10 @@
-//! k·G for the generators of G1 and G2 by a table of 64 windows of eight points, without a doubling. Not for other points.
+//! k·G for the generators of G1 and G2 by a table of 64 windows of eight points, without a doubling. Not for
+//! other points.
 //!
-//! Signed digits −8..=8 of weight 16^i; k < r < 2^254, so the last digit is at most 4 and no carry is lost. Every entry of a
-//! window is read. The additions are complete: the lattice argument of `variable_base` does not hold here, and
-//! k = 6·2^252 − r makes the last one add equal points. The tables are public and built once, by `initialise`.
+//! Signed digits −8..=8 of weight 16^i; k < r < 2^254, so the last digit is at most 4 and no carry is lost.
+//! Every entry of a window is read. The additions are complete: the lattice argument of `variable_base` does
+//! not hold here, and k = 6·2^252 − r makes the last one add equal points. The tables are public and built
+//! once, by `initialise`.
 
 use std::sync::OnceLock;
 

@@ -1,5 +1,5 @@
-//! Point formulas for variable base, in Jacobian coordinates (x = X/Z², y = Y/Z³) on y² = x³ + b. Not complete: each says
-//! what it must not be given, and `variable_base` proves that it never is.
+//! Point formulas for variable base, in Jacobian coordinates (x = X/Z², y = Y/Z³) on y² = x³ + b. Not
+//! complete: each says what it must not be given, and `variable_base` proves that it never is.
 //!
 //! No formula uses b, so a table whose points share one Z is a table of affine points on the isomorphic curve
 //! y² = x³ + b·Z⁶ ("effective affine", Wuille's term in libsecp256k1).
@@ -61,7 +61,8 @@ impl<F: Arithmetic> Jacobian<F> {
         }
     }
 
-    /// 16P, all coordinates at most 2.14p. Right for every point, infinity (Z = 0) included, as no point has order 2.
+    /// 16P, all coordinates at most 2.14p. Right for every point, infinity (Z = 0) included, as no point has
+    /// order 2.
     #[inline(always)]
     pub(super) fn times_16(&self) -> Self {
         let point = self.double_negated().double_negated().double_negated().double_negated();
@@ -70,8 +71,9 @@ impl<F: Arithmetic> Jacobian<F> {
 
     /// −2P: 2M + 3S + 1 fused.
     ///
-    /// With L = 3X²/2, S = Y², T = X·S: X₃ = L² − 2T, Y₃ = S² + L(X₃ − T), Z₃ = Y·Z (Bernstein, Lange, Explicit-Formulas
-    /// Database, a = 0, divided through by 2; the sign of Y₃ saves a negation and keeps the sum of products small).
+    /// With L = 3X²/2, S = Y², T = X·S: X₃ = L² − 2T, Y₃ = S² + L(X₃ − T), Z₃ = Y·Z (Bernstein, Lange,
+    /// Explicit-Formulas Database, a = 0, divided through by 2; the sign of Y₃ saves a negation and keeps the
+    /// sum of products small).
     #[inline(always)]
     fn double_negated(&self) -> Self {
         let s = self.y.square();
@@ -86,8 +88,8 @@ impl<F: Arithmetic> Jacobian<F> {
 
     /// P + Q: 6M + 3S + 1 fused. Wrong if P = ±Q or if P is infinity.
     ///
-    /// With H = X₁ − x₂Z₁², R = Y₁ − y₂Z₁³, V = X₁H²: X₃ = R² + H³ − 2V, −Y₃ = R(X₃ − V) + Y₁H³, Z₃ = Z₁H: the usual
-    /// mixed addition with both differences negated, which leaves fewer subtractions.
+    /// With H = X₁ − x₂Z₁², R = Y₁ − y₂Z₁³, V = X₁H²: X₃ = R² + H³ − 2V, −Y₃ = R(X₃ − V) + Y₁H³, Z₃ = Z₁H:
+    /// the usual mixed addition with both differences negated, which leaves fewer subtractions.
     #[inline(always)]
     pub(super) fn add(&self, q: &Affine<F>) -> Self {
         let zz = self.z.square();
@@ -106,11 +108,11 @@ impl<F: Arithmetic> Jacobian<F> {
 
 /// The multiples 1P to 8P with one common Z: 72 products. P must be affine with y ≠ 0 and of order above 16.
 ///
-/// Doubling with update (DBLU) and additions with update (ZADDU) of Goundar, Joye, Miyaji, "Co-Z addition formulae and
-/// binary ladders", <https://eprint.iacr.org/2010/309>, after Meloni; the idea of such a table is Longa's and Miri's,
-/// <https://eprint.iacr.org/2008/051>. ZADDU adds P and jP with 2 ≤ j ≤ 7, which differ from each other and from each
-/// other's negative. Entry j is left on the Z that it was made with; Z grows by a factor d per addition, so entry j
-/// is brought to the last Z by the product of the later factors.
+/// Doubling with update (DBLU) and additions with update (ZADDU) of Goundar, Joye, Miyaji, "Co-Z addition
+/// formulae and binary ladders", <https://eprint.iacr.org/2010/309>, after Meloni; the idea of such a table
+/// is Longa's and Miri's, <https://eprint.iacr.org/2008/051>. ZADDU adds P and jP with 2 ≤ j ≤ 7, which
+/// differ from each other and from each other's negative. Entry j is left on the Z that it was made with; Z
+/// grows by a factor d per addition, so entry j is brought to the last Z by the product of the later factors.
 #[inline(always)]
 pub(super) fn multiples<F: Arithmetic>(p: &Affine<F>, table: &mut [Affine<F>; 8]) -> F {
     // DBLU: 2P, and P on the same Z = 2y.

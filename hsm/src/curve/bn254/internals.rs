@@ -1,5 +1,5 @@
-//! The multiplications with a kernel of one's choice, for benches, the constant-time harness and fuzzing. Not for any other
-//! use: nothing here checks a result. Behind the feature `danger-curve-internals`.
+//! The multiplications with a kernel of one's choice, for benches, the constant-time harness and fuzzing. Not
+//! for any other use: nothing here checks a result. Behind the feature `danger-curve-internals`.
 #![cfg_attr(not(feature = "danger-curve-internals"), allow(unreachable_pub))] // compiled for the tests alone
 #![allow(clippy::panic, clippy::missing_panics_doc)] // a wrong backend or a wrong result must stop a bench or a fuzzer
 
@@ -65,7 +65,8 @@ pub fn multiply_g2_generator(backend: Backend, k: &[u8; 32]) -> [u8; 128] {
     with!(backend, super::multiply_g2_generator_with, (k))
 }
 
-/// The linear fault check without its branch: the result, whether it is on the curve, whether it agrees with the key.
+/// The linear fault check without its branch: the result, whether it is on the curve, whether it agrees with
+/// the key.
 pub fn multiply_linear(
     backend: Backend,
     k: &[u8; 32],
@@ -90,7 +91,8 @@ pub enum Operation {
     Invert,
 }
 
-/// Operations in one multiplication of a variable point, affine in and out: (products, squares, sums of two products, inversions).
+/// Operations in one multiplication of a variable point, affine in and out: (products, squares, sums of two
+/// products, inversions).
 pub const VARIABLE_BASE_COUNT: [(Operation, u32); 4] = [
     (Operation::Multiply, 2 * 124 + 6 * 64 + 55 + 8 + 10),
     (Operation::Square, 3 * 124 + 3 * 64 + 22 + 2),
@@ -118,8 +120,8 @@ pub fn run_streams(backend: Backend, operation: Operation, streams: &mut [[u64; 
     with!(backend, run, (operation, streams, rounds));
 }
 
-/// What fuzzing asserts: 96 bytes as a scalar, another for the point, and blinding give the products of arkworks, on both
-/// kernels and through the fault check; shorter inputs are filled with zeros.
+/// What fuzzing asserts: 96 bytes as a scalar, another for the point, and blinding give the products of
+/// arkworks, on both kernels and through the fault check; shorter inputs are filled with zeros.
 pub fn check_any_bytes(data: &[u8]) {
     use ark_bn254::{Fr, G1Affine, G1Projective};
     use ark_ec::{CurveGroup, PrimeGroup};

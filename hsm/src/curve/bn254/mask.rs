@@ -3,7 +3,8 @@
 
 use std::ops::{BitAnd, BitOr, BitXor, Not};
 
-/// All ones (true) or all zeros (false), opaque to the optimiser, which therefore cannot turn it back into a branch.
+/// All ones (true) or all zeros (false), opaque to the optimiser, which therefore cannot turn it back into a
+/// branch.
 #[derive(Clone, Copy)]
 pub(super) struct Mask(u64);
 

@@ -1,14 +1,19 @@
-//! k·P for a P that the caller chooses and a secret k: GLV halves, signed windows of four bits, masked table scans.
-//! Not for the generator (`fixed_base`) and not for checking results (`fault`).
+//! k·P for a P that the caller chooses and a secret k: GLV halves, signed windows of four bits, masked table
+//! scans. Not for the generator (`fixed_base`) and not for checking results (`fault`).
 //!
 //! # Why no addition meets an exceptional case
-//! Before an addition the accumulator is a·P + b·λP with |a|, |b| ≤ 1.034·2^126 + 16, in table coordinates. It equals ± an
-//! entry d·P (or d·λP), |d| ≤ 8, only if (a ∓ d, b) (or (a, b ∓ d)) is in the lattice {(u, v) : u + vλ ≡ 0 mod r}, whose
-//! shortest non-zero vector has maximum norm 1.739·2^126 (tested by enumeration). So it is (0, 0): b = 0 and a = ±d.
-//! The first addition of a window follows four doublings: a is a multiple of 16 and |d| ≤ 8, so d = 0. In the second
-//! addition of a window, of d·λP, likewise a = 0 and b = ±d with b a multiple of 16: d = 0. In both cases the result is
-//! discarded by the selection below. An accumulator at infinity is replaced by the entry instead of added to. No point has order 2,
-//! so doubling is total, and k ≠ 0 mod r, so the result is not infinity.
+//! Before an addition the accumulator is a·P + b·λP, with |a|, |b| ≤ 1.034·2^126 + 16. It equals ± the entry
+//! d·P (or d·λP), 0 ≤ d ≤ 8, only if (a ∓ d, b), or (a, b ∓ d), is in the lattice {(u, v) : u + vλ ≡ 0 mod
+//! r}. Its shortest non-zero vector has maximum norm 1.739·2^126 (tested by enumeration), so the vector is
+//! (0, 0).
+//! - First addition of a window, of d·P: then b = 0 and a = ±d. Four doublings went before, so 16 divides a:
+//!   a = d = 0.
+//! - Second addition, of d·λP: then a = 0 and b = ±d, and 16 divides b: b = d = 0.
+//!
+//! So d = 0, and the selection below discards the sum. The accumulator is infinity only if (a, b) is in the
+//! lattice, that is (0, 0), that is while all digits were 0 (the leading digit outweighs the rest); then the
+//! entry replaces the sum. No point has order 2, so doubling is total; k is not 0 mod r, so the result is not
+//! infinity.
 
 use super::constants::{BETA, Limbs};
 use super::field::Arithmetic;
@@ -19,9 +24,9 @@ use zeroize::Zeroize;
 
 /// k·P in Jacobian coordinates, for 0 < k < r and P = (X/Z², Y/Z³) not infinity.
 ///
-/// Z may be any non-zero number: with a random one the whole computation is randomised (Coron, "Resistance against
-/// differential power analysis for elliptic curve cryptosystems", 1999; against Naccache, Smart, Stern,
-/// "Projective coordinates leak", <https://eprint.iacr.org/2003/191>).
+/// Z may be any non-zero number: with a random one the whole computation is randomised (Coron, "Resistance
+/// against differential power analysis for elliptic curve cryptosystems", 1999; against Naccache, Smart,
+/// Stern, "Projective coordinates leak", <https://eprint.iacr.org/2003/191>).
 pub(super) fn multiply<F: Arithmetic + Zeroize>(k: &Limbs, p: &Jacobian<F>) -> Jacobian<F> {
     let mut halves = split(k);
     let zero = Affine { x: F::ZERO, y: F::ZERO };

@@ -71,24 +71,24 @@ fn the_lattice_is_that_of_lambda_and_the_factors_are_its_roundings() {
     assert_eq!(big(&ROUND_2), rounded(&(&m << 256u32)));
 }
 
-/// The proof in `variable_base` needs that no non-zero vector is short: for |i| or |j| above 6 it is longer still, since the
-/// basis is nearly orthogonal.
+/// The proof in `variable_base` needs that no non-zero vector is short: for |i| or |j| above 6 it is longer
+/// still, since the basis is nearly orthogonal.
 #[test]
 fn the_shortest_lattice_vector_is_longer_than_any_accumulator() {
     let (n1, n2, m) = (BigInt::from(LATTICE_N1), BigInt::from(LATTICE_N2), BigInt::from(LATTICE_M));
     let power = BigInt::from(1u128 << 126);
-    let mut shortest = power.clone() * 1000;
+    let mut shortest: BigInt = &power * 1000;
     for i in -6..=6 {
         for j in -6..=6 {
             if (i, j) != (0, 0) {
                 let (a, b): (BigInt, BigInt) = (-&n1 * i - &m * j, &m * i - &n2 * j);
-                shortest = shortest.min(a.magnitude().max(b.magnitude()).clone().into());
+                shortest = shortest.min(BigInt::from(a.magnitude().max(b.magnitude()).clone()));
             }
         }
     }
     // 1.034·2^126 + 16 + 8 is below 1.739·2^126.
     assert!(&shortest * 1000 >= &power * 1739);
-    assert!((power / 1000 * 1035 + 24) < shortest);
+    assert!(power / 1000 * 1035 + 24 < shortest);
 }
 
 /// Complete formulas need a group without a point of order 2.

@@ -1,4 +1,5 @@
-//! The kernels against big integers, above all at the top of their ranges, which random operands never reach. Not for points.
+//! The kernels against big integers, above all at the top of their ranges, which random operands never reach.
+//! Not for points.
 
 use std::sync::OnceLock;
 

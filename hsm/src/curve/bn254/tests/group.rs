@@ -63,3 +63,19 @@ fn the_fuzzed_property_holds_for_a_few_thousand_inputs() {
     internals::check_any_bytes(&[0; 96]);
     internals::check_any_bytes(&[0xff; 96]);
 }
+
+/// What the enclave needs of any curve, asked through the trait.
+fn keeps_the_contract<C: crate::curve::Curve<Scalar = [u8; 32], Point = G1Point, Product = [u8; 64]>>() {
+    C::initialise();
+    assert!(!bool::from(C::scalar_in_range(&[0; 32])));
+    let k = scalar_bytes(Stream::new(C::NAME).scalar());
+    assert!(bool::from(C::scalar_in_range(&k)));
+    let key = G1Point::from_bytes(&C::multiply_generator(&k)).unwrap();
+    assert_eq!(C::multiply_checked(&k, &G1Point::generator(), &key, &[8; 32]), Ok(key.to_bytes()));
+    assert!(C::multiply_checked(&k, &key, &G1Point::generator(), &[8; 32]).is_err());
+}
+
+#[test]
+fn bn254_keeps_the_contract_of_a_curve() {
+    keeps_the_contract::<Bn254>();
+}

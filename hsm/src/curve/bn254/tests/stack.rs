@@ -1,4 +1,5 @@
-//! How much stack the multiplications use, and that nothing secret stays there. Not for registers: the enclave wipes those.
+//! How much stack the multiplications use, and that nothing secret stays there. Not for registers: the
+//! enclave wipes those.
 #![allow(unsafe_code)] // runs on a stack of its own, as the enclave's worker does
 
 use ark_ff::PrimeField;
@@ -14,7 +15,8 @@ const PAINT: u8 = 0xa5;
 fn painted(run: impl FnOnce()) -> Vec<u8> {
     let mut stack = vec![PAINT; SIZE + 64];
     let offset = stack.as_ptr().align_offset(64);
-    // SAFETY: the stack is SIZE bytes long, aligned, and used by nothing else until the call returns; it grows downwards.
+    // SAFETY: the stack is SIZE bytes long, aligned, and used by nothing else until the call returns; it
+    // grows downwards.
     unsafe { psm::on_stack(stack.as_mut_ptr().add(offset), SIZE, run) };
     stack
 }
@@ -28,7 +30,8 @@ fn used(stack: &[u8]) -> usize {
     stack.len() - stack.iter().take_while(|byte| **byte == PAINT).count()
 }
 
-/// Every form that the scalar takes: itself, its halves, its Montgomery forms; whole and by limbs; in both byte orders.
+/// Every form that the scalar takes: itself, its halves, its Montgomery forms; whole and by limbs; in both
+/// byte orders.
 fn traces(k: &[u8; 32]) -> Vec<Vec<u8>> {
     let value = num_bigint::BigUint::from_bytes_be(k);
     let montgomery = |modulus| limbs(&((&value << 256u32) % big(modulus)));
