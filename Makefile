@@ -16,7 +16,7 @@ SOFTHSM_MODULE := /usr/lib/softhsm/libsofthsm2.so
 CARGO_DENY     := 0.20.2
 
 # In this order a mistake shows early and nothing is built twice.
-CI_STEPS := fmt-check lint doc test demo deny
+CI_STEPS := fmt-check lint doc test demo ct deny
 
 .PHONY: help
 help: ## List the targets.
@@ -41,9 +41,25 @@ demo: softhsm compiler ## Walk the main job on a service of its own, or on yours
 test: softhsm compiler curl ## Run every test; needs SoftHSM and nothing else.
 	$(CARGO) test --workspace --locked
 
+.PHONY: test-long
+test-long: softhsm compiler curl ## Run every test with many more random cases, crashes and schedules.
+	AVS_KMS_LONG=1 $(CARGO) test --workspace --locked
+
+.PHONY: ct
+ct: compiler valgrind ## Prove by valgrind that no branch and no address depends on a scalar.
+	hsm/ct/run memcheck
+
+.PHONY: dudect
+dudect: compiler ## Look for a dependence on the scalar in measured times; wants a quiet machine.
+	hsm/ct/run dudect
+
 .PHONY: bench
 bench: softhsm compiler ## Measure the service: signatures per second, latency, memory, start-up.
 	$(CARGO) bench --package avs-kms --bench service --locked
+
+.PHONY: bench-curve
+bench-curve: compiler cmake ## Measure the curve against arkworks and mcl, interleaved.
+	$(CARGO) run --release --locked --manifest-path hsm/bench-peers/Cargo.toml --target-dir '$(TARGET)/bench-peers'
 
 .PHONY: fmt
 fmt: ## Format the source.
@@ -55,7 +71,7 @@ fmt-check: ## Check the format.
 
 .PHONY: lint
 lint: compiler ## Run clippy; warnings are errors.
-	$(CARGO) clippy --workspace --all-targets --locked -- --deny warnings
+	$(CARGO) clippy --workspace --all-targets --all-features --locked -- --deny warnings
 
 .PHONY: doc
 doc: compiler ## Build the documentation, private items too; warnings are errors.
@@ -104,6 +120,15 @@ softhsm:
 .PHONY: compiler
 compiler:
 	$(call need,command -v cc,gcc libc6-dev)
+
+.PHONY: valgrind
+valgrind:
+	$(call need,command -v valgrind,valgrind)
+
+# mcl, a peer of bench-curve, is C++.
+.PHONY: cmake
+cmake:
+	$(call need,{ command -v cmake && command -v c++; },cmake g++ make)
 
 # The README's calls are made with it.
 .PHONY: curl
