@@ -28,14 +28,20 @@ fn figures_of_the_enclave() {
         fixture.initialised();
         let before = resident_kib();
         let enclave = fixture.open();
-        let mut times: Vec<_> = (0..1000)
+        let mut times: Vec<_> = (0..20)
             .map(|_| {
                 let begun = Instant::now();
                 create(&enclave, new_key(1));
                 begun.elapsed()
             })
             .collect();
-        println!("create: p50 {:?} p99 {:?}", percentile(&mut times, 0.5), percentile(&mut times, 0.99));
+        println!("create, synced: p50 {:?}, worst of 20 {:?}", percentile(&mut times, 0.5), times[19]);
+        enclave.close();
+        let unsynced = Settings { sync_directory: None, ..fixture.settings() };
+        let enclave = Enclave::open(unsynced).unwrap();
+        (0..980).for_each(|_| {
+            create(&enclave, new_key(1));
+        });
         let id = enclave.keys()[0].id;
         enclave.close();
         if std::env::var_os("HSM_SECOND").is_none() {
@@ -88,10 +94,12 @@ fn figures_of_opening() {
     isolated("figures_of_opening", |fixture| {
         let begun = Instant::now();
         let enclave = fixture.open();
+        let (wall, keys) = (begun.elapsed(), enclave.keys().len());
+        let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+        let ticks: u64 = stat.split_whitespace().skip(13).take(2).map(|t| t.parse::<u64>().unwrap()).sum();
         println!(
-            "open with {} keys: {:?}, resident {} KiB",
-            enclave.keys().len(),
-            begun.elapsed(),
+            "open with {keys} keys: {wall:?}, {} ms of processor, resident {} KiB",
+            ticks * 10,
             resident_kib()
         );
     });
@@ -121,5 +129,33 @@ fn two_hundred_thousand_signatures_leave_memory_and_descriptors_as_they_were() {
         let after = state();
         println!("(KiB, descriptors, threads) before {before:?}, after 200,000 signatures {after:?}");
         assert!(after.0 < before.0 + 2048 && after.1 == before.1 && after.2 == before.2);
+    });
+}
+
+#[test]
+#[ignore = "prints figures"]
+fn time_from_the_token_being_back_to_the_first_signature() {
+    isolated("time_from_the_token_being_back_to_the_first_signature", |fixture| {
+        fixture.initialised();
+        let canary_interval = Duration::from_millis(50);
+        let enclave = Enclave::open(Settings { canary_interval, ..fixture.settings() }).unwrap();
+        let key = new_key(1);
+        create(&enclave, key);
+        let (tokens, away) = (fixture.directory.join("tokens"), fixture.directory.join("away"));
+        let sign = || run(enclave.scalar_mul(key.id, G1Point::generator(), soon()));
+        let mut times: Vec<_> = (0..60)
+            .map(|cycle| {
+                std::fs::rename(&tokens, &away).unwrap();
+                while sign().is_ok() {}
+                std::thread::sleep(Duration::from_millis(cycle * 37 % 600));
+                std::fs::rename(&away, &tokens).unwrap();
+                let begun = Instant::now();
+                while sign().is_err() {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                begun.elapsed()
+            })
+            .collect();
+        println!("back after: p50 {:?} p99 {:?}", percentile(&mut times, 0.5), percentile(&mut times, 0.99));
     });
 }

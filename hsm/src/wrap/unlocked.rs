@@ -99,8 +99,8 @@ impl<'slot> Unlocked<'slot> {
     }
 
     /// Whether both slots hold the same bytes, in constant time.
-    pub(crate) fn equals(&self, other: &Unlocked<'_>) -> bool {
-        self.plain().ct_eq(other.plain()).into()
+    pub(crate) fn equals(&mut self, stack: &mut Stack, other: &Unlocked<'_>) -> bool {
+        self.on(stack, |page| scalar_of(page).ct_eq(other.plain()).into())
     }
 
     /// Whether it is this known plaintext.

@@ -119,9 +119,9 @@ impl<'a> Creation<'a> {
         if read != record {
             return Err(lie(Call::GetAttributeValue).into());
         }
-        let (slot, _) = self.second.parts();
-        let again = wrap::unwrap(session, kek, read, slot).map_err(UnwrapError::as_token_error)?;
-        if again.equals(fresh) { Ok(()) } else { Err(lie(Call::Decrypt).into()) }
+        let (slot, stack) = self.second.parts();
+        let again = wrap::unwrap(session, kek, read, slot).map_err(UnwrapError::as_token_error);
+        if again?.equals(stack, fresh) { Ok(()) } else { Err(lie(Call::Decrypt).into()) }
     }
 }
 
