@@ -38,7 +38,7 @@ impl<F: Coordinate> Homogeneous<F> {
     }
 
     /// P + Q for an affine Q, which is never infinity. 5M and three sums of two products, plus 3b twice.
-    #[inline(always)]
+    #[inline(never)]
     pub(super) fn add(&self, x2: &F, y2: &F) -> Self {
         let xx = self.x.multiply(x2);
         let yy = self.y.multiply(y2);

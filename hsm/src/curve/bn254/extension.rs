@@ -96,7 +96,7 @@ impl<F: Arithmetic> Coordinate for Quadratic<F> {
     fn negate(&self) -> Self {
         Self { c0: Arithmetic::negate(&self.c0), c1: Arithmetic::negate(&self.c1) }
     }
-    #[inline(always)]
+    #[inline(never)]
     fn multiply(&self, other: &Self) -> Self {
         Self {
             c0: Coordinate::sum_of_products(&self.c0, &other.c0, &Arithmetic::negate(&self.c1), &other.c1),

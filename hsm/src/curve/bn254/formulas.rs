@@ -74,7 +74,7 @@ impl<F: Arithmetic> Jacobian<F> {
     /// With L = 3X²/2, S = Y², T = X·S: X₃ = L² − 2T, Y₃ = S² + L(X₃ − T), Z₃ = Y·Z (Bernstein, Lange,
     /// Explicit-Formulas Database, a = 0, divided through by 2; the sign of Y₃ saves a negation and keeps the
     /// sum of products small).
-    #[inline(always)]
+    #[inline(never)] // one copy: as fast, and compiled once
     fn double_negated(&self) -> Self {
         let s = self.y.square();
         let xx = self.x.square();
@@ -90,7 +90,7 @@ impl<F: Arithmetic> Jacobian<F> {
     ///
     /// With H = X₁ − x₂Z₁², R = Y₁ − y₂Z₁³, V = X₁H²: X₃ = R² + H³ − 2V, −Y₃ = R(X₃ − V) + Y₁H³, Z₃ = Z₁H:
     /// the usual mixed addition with both differences negated, which leaves fewer subtractions.
-    #[inline(always)]
+    #[inline(never)]
     pub(super) fn add(&self, q: &Affine<F>) -> Self {
         let zz = self.z.square();
         let zzz = self.z.multiply(&zz);
@@ -113,7 +113,7 @@ impl<F: Arithmetic> Jacobian<F> {
 /// is Longa's and Miri's, <https://eprint.iacr.org/2008/051>. ZADDU adds P and jP with 2 ≤ j ≤ 7, which
 /// differ from each other and from each other's negative. Entry j is left on the Z that it was made with; Z
 /// grows by a factor d per addition, so entry j is brought to the last Z by the product of the later factors.
-#[inline(always)]
+#[inline(never)]
 pub(super) fn multiples<F: Arithmetic>(p: &Affine<F>, table: &mut [Affine<F>; 8]) -> F {
     // DBLU: 2P, and P on the same Z = 2y.
     let xx = p.x.square();

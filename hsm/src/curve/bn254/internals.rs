@@ -12,7 +12,8 @@ use super::field::{Arithmetic, Element, Kernel};
 use super::split::split;
 use super::{G1Point, fault, limbs_from_bytes};
 
-/// Which arithmetic to use.
+/// Which arithmetic to use. Ask [`Backend::is_supported`] first: a processor without it stops the process. valgrind is the
+/// exception, which executes the instructions of the assembly but does not say so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Backend {
     /// x86-64 assembly.
@@ -36,7 +37,6 @@ impl Backend {
 
 macro_rules! with {
     ($backend:expr, $function:path, ($($argument:expr),*)) => {{
-        assert!($backend.is_supported(), "this processor has no {:?}", $backend);
         match $backend {
             #[cfg(target_arch = "x86_64")]
             Backend::Assembly => { use $function as call; call::<Assembly>($($argument),*) }

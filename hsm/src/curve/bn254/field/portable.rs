@@ -14,17 +14,17 @@ use super::{Kernel, add_limbs, subtract_limbs};
 pub(in super::super) struct Portable;
 
 impl Kernel for Portable {
-    #[inline(always)]
+    #[inline(never)]
     fn multiply(a: &Limbs, b: &Limbs) -> Limbs {
         reduce(&product(a, b))
     }
 
-    #[inline(always)]
+    #[inline(never)]
     fn square(a: &Limbs) -> Limbs {
         reduce(&product(a, a))
     }
 
-    #[inline(always)]
+    #[inline(never)]
     fn sum_of_products(a: &Limbs, b: &Limbs, c: &Limbs, d: &Limbs) -> Limbs {
         let ([x0, x1, x2, x3, x4, x5, x6, x7], [y0, y1, y2, y3, y4, y5, y6, y7]) =
             (product(a, b), product(c, d));
