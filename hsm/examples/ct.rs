@@ -12,7 +12,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::hint::black_box;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use hsm::curve::G1Point;
+use hsm::G1Point;
 use hsm::curve_internals::{self as curve, Backend};
 
 #[path = "ct/dudect.rs"]

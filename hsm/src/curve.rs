@@ -13,7 +13,7 @@ mod point;
 #[doc(hidden)]
 pub use bn254::internals;
 
-pub use bn254::Fault;
+pub(crate) use bn254::Fault;
 pub use point::{G1Point, G2Point, PointError};
 
 /// What the enclave asks of a curve. Scalars are big-endian bytes in the caller's memory; every function

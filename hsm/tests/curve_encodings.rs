@@ -4,7 +4,7 @@
 use ark_bn254::{Fr, G1Affine, G1Projective, G2Affine, G2Projective};
 use ark_ec::{AffineRepr, CurveGroup, PrimeGroup};
 use ark_serialize::CanonicalSerialize;
-use hsm::curve::{G1Point, G2Point, PointError};
+use hsm::{G1Point, G2Point, PointError};
 use num_bigint::BigUint;
 use proptest::prelude::*;
 use serde_json::Value;

@@ -11,7 +11,7 @@ use std::time::Instant;
 use ark_bn254::{Fr, G1Projective, G2Projective};
 use ark_ec::{CurveGroup, PrimeGroup};
 use ark_ff::{BigInteger, PrimeField, UniformRand};
-use hsm::curve::G1Point;
+use hsm::G1Point;
 use hsm::curve_internals::{self as curve, Backend, Operation, VARIABLE_BASE_COUNT};
 
 /// Multiplications in one slice of one candidate.

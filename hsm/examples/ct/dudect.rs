@@ -8,7 +8,7 @@
 use std::hint::black_box;
 use std::time::Instant;
 
-use hsm::curve::G1Point;
+use hsm::G1Point;
 use hsm::curve_internals::{self as curve, Backend};
 
 const LIMIT: f64 = 4.5;

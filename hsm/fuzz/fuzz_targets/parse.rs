@@ -1,7 +1,7 @@
 //! Any bytes as an encoded point: refused, or read and written back unchanged.
 #![no_main]
 
-use hsm::curve::{G1Point, G2Point};
+use hsm::{G1Point, G2Point};
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     if let Ok(bytes) = data.try_into() {

@@ -46,7 +46,7 @@ mod split;
 mod tests;
 mod variable_base;
 
-pub use fault::Fault;
+pub(crate) use fault::Fault;
 #[allow(unused_imports)] // the enclave calls both
 pub(crate) use fault::{multiply_checked, multiply_curve_checked};
 
@@ -90,6 +90,7 @@ pub(super) const G2_GENERATOR: [[u8; 32]; 4] = [
 ];
 
 /// Big-endian bytes of high·2^128 + low.
+#[expect(clippy::indexing_slicing, reason = "const evaluation; the bound is sixteen")]
 const fn integer(high: u128, low: u128) -> [u8; 32] {
     let (high, low) = (high.to_be_bytes(), low.to_be_bytes());
     let mut bytes = [0; 32];

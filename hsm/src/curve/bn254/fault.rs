@@ -17,7 +17,7 @@ use super::{G1Point, SCALAR_LEN, affine, blinding_factor, concatenate, randomise
 /// A result did not pass its check: nothing of it may be released, and the key must not be used again before
 /// it is examined.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Fault {
+pub(crate) enum Fault {
     /// The result is not a point of the curve.
     #[error("the result of the multiplication is not on the curve")]
     OffCurve,
