@@ -79,8 +79,9 @@ fn live(log: &Log, count: u8) -> SignedCheckpoint {
     checkpoint
 }
 
-fn damage(log: &Log, checkpoints: &[SignedCheckpoint]) -> Option<(u64, Damage)> {
-    let report = verify_against(&log.directory(), checkpoints, |_| ()).unwrap();
+fn damage(log: &Log, checkpoints: &[&SignedCheckpoint]) -> Option<(u64, Damage)> {
+    let checkpoints: Vec<_> = checkpoints.iter().copied().cloned().collect();
+    let report = verify_against(&log.directory(), &checkpoints, |_| ()).unwrap();
     report.fault.map(|fault| (fault.seq, fault.damage))
 }
 
@@ -134,18 +135,15 @@ fn what_the_owner_of_the_disk_cannot_hide_from_who_kept_a_checkpoint() {
     let early = live(&log, 5);
     let before = log.copy();
     let late = live(&log, 5);
-    assert_eq!(damage(&log, &[early.clone(), late.clone()]), None);
+    assert_eq!(damage(&log, &[&early, &late]), None);
 
     // A disk that was rolled back, and one that went on from there: a fork.
-    assert_eq!(
-        damage(&before, &[late.clone()]),
-        Some((early.size(), Damage::Truncated { expected: late.size() }))
-    );
+    assert_eq!(damage(&before, &[&late]), Some((early.size(), Damage::Truncated { expected: late.size() })));
     let (open, _) = AuditLog::open(before.settings(), boot()).unwrap();
     fill(&open, 9);
     open.close().unwrap();
-    assert_eq!(damage(&before, &[early.clone()]), None, "it does have the earlier past");
-    assert_eq!(damage(&before, &[early.clone(), late.clone()]), Some((late.size() - 1, Damage::Forked)));
+    assert_eq!(damage(&before, &[&early]), None, "it does have the earlier past");
+    assert_eq!(damage(&before, &[&early, &late]), Some((late.size() - 1, Damage::Forked)));
 
     // The last frames cut off, cleanly.
     let cut = log.copy();
@@ -153,7 +151,7 @@ fn what_the_owner_of_the_disk_cannot_hide_from_who_kept_a_checkpoint() {
     frames.truncate(frames.len() - 2);
     cut.write_frames(0, &frames);
     assert_eq!(damage(&cut, &[]), None, "without a checkpoint nobody can tell");
-    assert!(matches!(damage(&cut, &[late.clone()]), Some((_, Damage::Truncated { .. }))));
+    assert!(matches!(damage(&cut, &[&late]), Some((_, Damage::Truncated { .. }))));
 
     // A whole new history, signed with another key.
     let other = Log::empty(1 << 18);
@@ -163,7 +161,7 @@ fn what_the_owner_of_the_disk_cannot_hide_from_who_kept_a_checkpoint() {
     open.close().unwrap();
     let forged = fs::read(other.directory().join("checkpoint")).unwrap();
     key(1).open(&forged).unwrap_err();
-    assert!(matches!(damage(&other, &[late]), Some((_, Damage::Forked))));
+    assert!(matches!(damage(&other, &[&late]), Some((_, Damage::Forked))));
 }
 
 #[test]

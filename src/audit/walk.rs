@@ -82,7 +82,7 @@ impl<'f, F: DiskFile> Walk<'f, F> {
         let bytes = window(&mut self.window, &mut self.window_at, self.file, self.bytes, offset, disk_bytes)
             .map_err(|source| ReadError::Io { segment: name.clone(), source })?;
         let body = FrameBody::split(&head, bytes).ok_or((seq, Damage::FrameHead)).map_err(fault)?;
-        let untouched = || bytes.chunks(SECTOR).any(|sector| is_zero(sector));
+        let untouched = || bytes.chunks(SECTOR).any(is_zero);
         if !body.whole && untouched() {
             return match self.tail(end, seq)? {
                 Step::End => Ok(Step::Torn { to: end }),
