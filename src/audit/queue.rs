@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-pub(crate) use entry::{Entry, IntentAck, Labels, NoteAck, Role};
+pub(crate) use entry::{Entry, IntentAck, Labels, NoteAck, Role, Taken};
 use strangers::Strangers;
 
 use super::record::{ActorKind, Event, Stamp, event_body, lost_body};
@@ -28,16 +28,6 @@ const BATCH_BYTES: u64 = 1 << 20;
 /// How long a record that nobody waits for may wait for company: it rides along with the next one that somebody
 /// waits for, so that outcomes cost no sync of their own.
 const LINGER: Duration = Duration::from_millis(10);
-
-/// What the writer finds.
-pub(crate) enum Taken {
-    /// Records to write, in order; never empty.
-    Batch(Vec<Entry>),
-    /// Nothing came in time.
-    Idle,
-    /// Closed and empty.
-    Closed,
-}
 
 pub(crate) struct Queue {
     state: Mutex<State>,

@@ -6,7 +6,6 @@
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
-    clippy::print_stderr,
     reason = "test code: a violation should panic, or be counted"
 )]
 
@@ -195,13 +194,15 @@ fn run(count: u64, lying: bool) -> (u64, u64, Option<(u64, String)>) {
 fn no_acknowledged_record_is_lost_whatever_the_disk_does_with_unsynced_sectors() {
     let count = if std::env::var_os("AVS_KMS_LONG").is_some() { 100_000 } else { 1_500 };
     let (crashes, records, violation) = run(count, false);
-    let got_to = format!("{count} schedules, {crashes} crashes, {records} acknowledged records");
-    assert_eq!(violation, None, "{got_to}");
-    assert!(records > count, "the schedules must get somewhere: {got_to}");
+    assert_eq!(violation, None);
+    assert!(
+        crashes >= 2 * count && records > count,
+        "{crashes} crashes, {records} records: they must get somewhere"
+    );
 }
 
 #[test]
 fn the_same_schedules_find_a_log_that_acknowledges_before_it_syncs() {
     let (_, _, violation) = run(200, true);
-    assert!(violation.is_some(), "the planted bug was not found");
+    violation.expect("the planted bug was not found");
 }

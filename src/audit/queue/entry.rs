@@ -47,3 +47,13 @@ pub(crate) struct Entry {
     pub(crate) stamp: Stamp,
     pub(crate) role: Role,
 }
+
+/// What the writer finds.
+pub(crate) enum Taken {
+    /// Records to write, in order; never empty.
+    Batch(Vec<Entry>),
+    /// Nothing came in time.
+    Idle,
+    /// Closed and empty.
+    Closed,
+}
