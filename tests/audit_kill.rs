@@ -291,6 +291,7 @@ impl LoopDisk {
 
 impl Drop for LoopDisk {
     fn drop(&mut self) {
-        run("umount", &[self.mount.to_str().unwrap()]);
+        // Lazily: a child of the control may still have it open for a moment.
+        run("umount", &["-l", self.mount.to_str().unwrap()]);
     }
 }

@@ -81,7 +81,8 @@ pub(crate) fn recover<D: Disk>(disk: &D, path: &Path) -> Result<Recovered<D::Fil
         }
     };
     let offset = walk.offset;
-    settle_tail(&file, offset, torn, last_frame).map_err(|source| failed(read_error(&last.name, source)))?;
+    let end = torn.unwrap_or(0).max(offset.saturating_add(REACH)).min(last.header.bytes);
+    settle_tail(&file, offset, end, last_frame).map_err(|source| failed(read_error(&last.name, source)))?;
     // Names that an earlier run could not make durable must be, before anything builds on them.
     disk.sync_names().map_err(|source| failed(read_error(&last.name, source)))?;
 
@@ -126,20 +127,23 @@ fn list<D: Disk>(disk: &D, path: &Path) -> Result<Vec<Listed>, OpenError> {
     Ok(listed)
 }
 
-/// Removes what a cut write left, and writes the last good frame once more.
+/// No write reaches further than this: a batch of 1 MiB, its frame, and room to spare.
+const REACH: u64 = (1 << 20) + (64 << 10);
+
+/// Removes what a cut write left up to `end`, and writes the last good frame once more.
 ///
-/// That frame may stand in the page cache only: when its `fdatasync` failed, the kernel may have marked it clean
-/// without having written it. Everything before it was followed by another write and is durable.
+/// Both may stand in the page cache only: when an `fdatasync` failed, the kernel may have marked pages clean that it
+/// had not written. So zeros that are read behind the last frame are not believed either (an earlier removal may
+/// have failed) and are written again, as far as a write can have reached. Everything before the last frame was
+/// followed by another write and is durable.
 fn settle_tail<F: DiskFile>(
     file: &F,
     offset: u64,
-    torn: Option<u64>,
+    end: u64,
     last_frame: Option<(u64, usize)>,
 ) -> io::Result<()> {
-    if let Some(to) = torn {
-        let count = usize::try_from(to.saturating_sub(offset)).map_err(io::Error::other)?;
-        commit(file, &vec![0; count], offset)?;
-    }
+    let count = usize::try_from(end.saturating_sub(offset)).map_err(io::Error::other)?;
+    commit(file, &vec![0; count], offset)?;
     let (at, count) = last_frame.unwrap_or((0, 4096));
     let mut bytes = vec![0; count];
     file.read_at(&mut bytes, at)?;
