@@ -116,7 +116,7 @@ fn memcheck(case: &str) {
             });
         }
         "range" => compare(|k| [curve::scalar_in_range(k).unwrap_u8()]),
-        "split" => compare(|k| curve::split_digits(k)),
+        "split" => compare(curve::split_digits),
         "inversion" => compare(|k| curve::invert(backend(kernel), k)),
         // The positive controls: a table read at a secret index, and a branch on a secret bit.
         "control" if kernel == "address" => {

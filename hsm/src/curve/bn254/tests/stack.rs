@@ -98,7 +98,6 @@ fn the_wiped_area_is_deep_enough() {
         painted(|| ignore(multiply_g2_generator_with::<Portable>(&k))),
     ] {
         let depth = depth(stack);
-        println!("stack used: {depth} bytes");
         assert!(depth + 256 <= STACK_USED, "{depth}");
     }
     use super::super::fault::multiply_linear;
@@ -107,7 +106,6 @@ fn the_wiped_area_is_deep_enough() {
         painted(|| ignore(multiply_linear::<Portable>(&k, &p, &p, &k))),
     ] {
         let depth = depth(stack);
-        println!("stack used: {depth} bytes");
         assert!(depth + 256 <= STACK_USED, "{depth}");
     }
 }
