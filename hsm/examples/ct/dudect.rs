@@ -56,17 +56,20 @@ pub(crate) fn run(samples: usize) {
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
     let mut failed = false;
     println!("dudect: {samples} samples, limit |t| < {LIMIT}");
-    println!("{:<10}{:<12}{:>10}{:>14}{:>14}", "kernel", "fixed", "max |t|", "fixed ns", "random ns");
+    println!(
+        "{:<10}{:<12}{:>10}{:>16}{:>12}{:>12}",
+        "kernel", "fixed", "max |t|", "difference ns", "fixed ns", "random ns"
+    );
     for backend in [Backend::Assembly, Backend::Portable].into_iter().filter(|backend| backend.is_supported())
     {
         for (name, fixed) in fixed_scalars(&mut random) {
             let times = measure(backend, &fixed, samples, &mut random);
-            let t = largest_t(&times);
+            let (t, difference) = largest_t(&times);
             let medians = times.map(|mut class| quantile(&mut class, 0.5));
             let verdict = if t < LIMIT { "" } else { "  FAILED" };
             failed |= t >= LIMIT;
             println!(
-                "{:<10}{name:<12}{t:>10.2}{:>14.0}{:>14.0}{verdict}",
+                "{:<10}{name:<12}{t:>10.2}{difference:>16.1}{:>12.0}{:>12.0}{verdict}",
                 format!("{backend:?}"),
                 medians[0],
                 medians[1]
@@ -107,7 +110,8 @@ fn quantile(values: &mut [f64], part: f64) -> f64 {
     values[((values.len() - 1) as f64 * part) as usize]
 }
 
-fn largest_t(times: &[Vec<f64>; 2]) -> f64 {
+/// The largest |t| over the crops, and the difference of the means there.
+fn largest_t(times: &[Vec<f64>; 2]) -> (f64, f64) {
     let mut all = times.concat();
     CROPS
         .into_iter()
@@ -115,9 +119,9 @@ fn largest_t(times: &[Vec<f64>; 2]) -> f64 {
             let limit = quantile(&mut all, part);
             let [a, b] =
                 [0, 1].map(|class| moments(times[class].iter().copied().filter(|time| *time <= limit)));
-            ((a.1 - b.1) / (a.2 / a.0 + b.2 / b.0).sqrt()).abs()
+            (((a.1 - b.1) / (a.2 / a.0 + b.2 / b.0).sqrt()).abs(), a.1 - b.1)
         })
-        .fold(0.0, f64::max)
+        .fold((0.0, 0.0), |largest, next| if next.0 > largest.0 { next } else { largest })
 }
 
 /// Count, mean and variance.

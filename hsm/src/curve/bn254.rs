@@ -92,14 +92,10 @@ pub(super) const G2_GENERATOR: [[u8; 32]; 4] = [
 /// Big-endian bytes of high·2^128 + low.
 #[expect(clippy::indexing_slicing, reason = "const evaluation; the bound is sixteen")]
 const fn integer(high: u128, low: u128) -> [u8; 32] {
-    let (high, low) = (high.to_be_bytes(), low.to_be_bytes());
     let mut bytes = [0; 32];
-    let mut i = 0;
-    while i < 16 {
-        bytes[i] = high[i];
-        bytes[i + 16] = low[i];
-        i += 1;
-    }
+    let (first, second) = bytes.split_at_mut(16);
+    first.copy_from_slice(&high.to_be_bytes());
+    second.copy_from_slice(&low.to_be_bytes());
     bytes
 }
 

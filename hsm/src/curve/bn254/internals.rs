@@ -12,8 +12,8 @@ use super::field::{Arithmetic, Element, Kernel};
 use super::split::split;
 use super::{G1Point, fault, limbs_from_bytes};
 
-/// Which arithmetic to use. Ask [`Backend::is_supported`] first: a processor without it stops the process. valgrind is the
-/// exception, which executes the instructions of the assembly but does not say so.
+/// Which arithmetic to use. Ask [`Backend::is_supported`] first: a processor without it stops the process.
+/// valgrind is the exception, which executes the instructions of the assembly but does not say so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Backend {
     /// x86-64 assembly.

@@ -38,7 +38,11 @@ pub(super) fn multiply<F: Arithmetic + Zeroize>(k: &Limbs, p: &Jacobian<F>) -> J
         *with_lambda = Affine { x: entry.x.multiply(&beta), y: entry.y };
     }
 
-    let mut accumulator = Jacobian { x: F::ONE, y: F::ONE, z: F::ZERO };
+    // While it stands for infinity the accumulator holds a point like any other, so that small scalars do not
+    // compute on zeros: those take measurably less time (five cycles of a hundred thousand on Zen 3,
+    // presumably by way of power).
+    let [start, ..] = first;
+    let mut accumulator = Jacobian { x: start.x, y: start.y, z: F::ONE };
     let mut infinite = !Mask::FALSE;
     for window in (0..Half::WINDOWS).rev() {
         if window + 1 != Half::WINDOWS {
@@ -72,12 +76,13 @@ fn add_digit<F: Arithmetic>(
     *infinite = *infinite & no_digit;
 }
 
-/// table[magnitude − 1], and (0, 0) for 0.
+/// table[magnitude − 1], and table[0] for 0, whose sum is discarded.
 #[inline(always)]
 fn lookup<F: Arithmetic>(table: &[Affine<F>; 8], magnitude: u64) -> Affine<F> {
+    let wanted = magnitude | (Mask::is_zero(magnitude).bits() & 1);
     let mut found = Affine { x: F::ZERO, y: F::ZERO };
     for (number, entry) in (1..).zip(table) {
-        let mask = Mask::equal(magnitude, number);
+        let mask = Mask::equal(wanted, number);
         found = Affine { x: found.x.or_if(mask, &entry.x), y: found.y.or_if(mask, &entry.y) };
     }
     found
