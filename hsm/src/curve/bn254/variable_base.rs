@@ -76,7 +76,7 @@ fn add_digit<F: Arithmetic>(
     *infinite = *infinite & no_digit;
 }
 
-/// table[magnitude − 1], and table[0] for 0, whose sum is discarded.
+/// `table[magnitude − 1]`, and `table[0]` for 0, whose sum is discarded.
 #[inline(always)]
 fn lookup<F: Arithmetic>(table: &[Affine<F>; 8], magnitude: u64) -> Affine<F> {
     let wanted = magnitude | (Mask::is_zero(magnitude).bits() & 1);
