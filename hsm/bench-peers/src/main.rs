@@ -15,7 +15,7 @@ use hsm::G1Point;
 use hsm::curve_internals::{self as curve, Backend, Operation, VARIABLE_BASE_COUNT};
 
 /// Multiplications in one slice of one candidate.
-const SLICE: usize = 4;
+const SLICE: usize = 16;
 /// Different scalars and points.
 const INPUTS: usize = 64;
 
@@ -69,7 +69,7 @@ fn mcl_g1(point: &G1Point) -> mcl_rust::G1 {
 }
 
 fn main() {
-    let rounds: usize = std::env::args().nth(1).and_then(|n| n.parse().ok()).unwrap_or(3000);
+    let rounds: usize = std::env::args().nth(1).and_then(|n| n.parse().ok()).unwrap_or(600);
     assert!(mcl_rust::init(mcl_rust::CurveType::SNARK));
     curve::initialise();
     let mut rng = ark_std::test_rng();
@@ -125,8 +125,13 @@ fn main() {
         Candidate::new("curve, assembly", variable(Backend::Assembly)),
         Candidate::new("curve, portable", variable(Backend::Portable)),
         Candidate::new("curve, linear fault check", |i| {
-            let (result, on_curve, agrees) =
-                curve::multiply_linear(Backend::Assembly, &bytes[i], &own[i], &keys[i], &bytes[(i + 1) % INPUTS]);
+            let (result, on_curve, agrees) = curve::multiply_linear(
+                Backend::Assembly,
+                &bytes[i],
+                &own[i],
+                &keys[i],
+                &bytes[(i + 1) % INPUTS],
+            );
             assert!(bool::from(on_curve & agrees));
             black_box(result);
         }),
@@ -175,7 +180,12 @@ fn main() {
 fn report(candidates: &[Candidate<'_>], field: Vec<(Backend, Operation, Vec<f64>)>) {
     println!("{:<32}{:>12}{:>12}", "", "median µs", "5 % µs");
     for candidate in candidates {
-        println!("{:<32}{:>12.2}{:>12.2}", candidate.name, candidate.median() / 1e3, candidate.quantile(0.05) / 1e3);
+        println!(
+            "{:<32}{:>12.2}{:>12.2}",
+            candidate.name,
+            candidate.median() / 1e3,
+            candidate.quantile(0.05) / 1e3
+        );
     }
     let median = |name: &str| candidates.iter().find(|candidate| candidate.name == name).unwrap().median();
 
@@ -190,11 +200,21 @@ fn report(candidates: &[Candidate<'_>], field: Vec<(Backend, Operation, Vec<f64>
         ("curve, G2 fixed base", "ark 0.6: G2 generator * Fr", 0.30, 0.18),
     ] {
         let ratio = median(own) / median(peer);
-        let word = if ratio <= target { "target met" } else if ratio <= must { "must met" } else { "MISSED" };
+        let word = if ratio <= target {
+            "target met"
+        } else if ratio <= must {
+            "must met"
+        } else {
+            "MISSED"
+        };
         failed |= ratio > must;
         println!("{:<48}{ratio:>8.3}{must:>8.2}{target:>8.2}  {word}", format!("{own} / {peer}"));
     }
-    println!("{:<48}{:>8.3}", "linear fault check / plain", median("curve, linear fault check") / median("curve, assembly"));
+    println!(
+        "{:<48}{:>8.3}",
+        "linear fault check / plain",
+        median("curve, linear fault check") / median("curve, assembly")
+    );
 
     println!("\nfloor of a variable-base multiplication: operations × throughput on four streams");
     for backend in [Backend::Assembly, Backend::Portable] {

@@ -78,10 +78,11 @@ impl<F: Arithmetic> Jacobian<F> {
     fn double_negated(&self) -> Self {
         let s = self.y.square();
         let xx = self.x.square();
-        let z = self.y.multiply(&self.z);
         let l = xx.add_unreduced(&xx.half()).reduce();
         let t = self.x.multiply(&s);
         let x = l.square().subtract(&t.double());
+        // Here, where it fills the wait for x.
+        let z = self.y.multiply(&self.z);
         let y = F::sum_of_products(&l, &x.subtract(&t), &s, &s);
         Self { x, y, z }
     }

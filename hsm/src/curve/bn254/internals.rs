@@ -1,6 +1,5 @@
 //! The multiplications with a kernel of one's choice, for benches, the constant-time harness and fuzzing. Not
 //! for any other use: nothing here checks a result. Behind the feature `danger-curve-internals`.
-#![cfg_attr(not(feature = "danger-curve-internals"), allow(unreachable_pub))] // compiled for the tests alone
 #![allow(clippy::panic, clippy::missing_panics_doc)] // a wrong backend or a wrong result must stop a bench or a fuzzer
 
 use subtle::Choice;

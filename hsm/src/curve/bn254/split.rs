@@ -4,9 +4,9 @@
 //! (2001), with Babai's rounding: (k, 0) minus the lattice vector c1·(N1, −M) + c2·(M, N2), where c1 ≈ k·N2/r
 //! and c2 ≈ k·M/r.
 //!
-//! Bound: the products below round k·N2/r to within 1/2 + k·2^-1/2^256 < 0.595 (the constants are themselves
-//! rounded to the nearest integer after a scaling by 2^256, and k < 2^254), so |k1|, |k2| ≤ 0.5945·(N2 + M) <
-//! 1.034·2^126 < 2^127. Both halves are therefore right when computed mod 2^128, with the sign in bit 127.
+//! Bound: c1 is off k·N2/r by at most 1/2 for its own rounding and k/2^257 < 0.0945 for that of the constant,
+//! and so is c2. So |k1|, |k2| ≤ 0.5945·(N2 + M) < 1.034·2^126 < 2^127: both halves are right when computed
+//! mod 2^128, with the sign in bit 127.
 
 use super::constants::{LATTICE_M, LATTICE_N1, LATTICE_N2, Limbs, ROUND_1, ROUND_2};
 use super::mask::{Mask, opaque};
