@@ -8,9 +8,10 @@ CARGO  ?= cargo
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 DATA   ?= ./var
 
-# Profile of what `run` and `demo` build: release or dev.
-PROFILE ?= release
-BUILT   := $(TARGET)/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
+# Where cargo puts what a target builds: `run` the service as it ships, `demo` what the tests have built already.
+BUILT       = $(TARGET)/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
+run: PROFILE  = release
+demo: PROFILE = dev
 
 SOFTHSM_MODULE := /usr/lib/softhsm/libsofthsm2.so
 CARGO_DENY     := 0.20.2

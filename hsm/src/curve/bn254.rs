@@ -90,7 +90,6 @@ pub(super) const G2_GENERATOR: [[u8; 32]; 4] = [
 ];
 
 /// Big-endian bytes of high·2^128 + low.
-#[expect(clippy::indexing_slicing, reason = "const evaluation; the bound is sixteen")]
 const fn integer(high: u128, low: u128) -> [u8; 32] {
     let mut bytes = [0; 32];
     let (first, second) = bytes.split_at_mut(16);
