@@ -177,6 +177,9 @@ pub const DEFAULT_FILE: &str = "avs-kms.toml";
 pub fn load(file: Option<&Path>, overrides: &[(&str, String)]) -> Result<Configuration, Mistakes> {
     let mut reader = Reader::new(file, overrides).map_err(|mistake| Mistakes(vec![mistake]))?;
     let directory: PathBuf = reader.path("data.directory", Path::new("./var"));
+    if directory.as_os_str().is_empty() {
+        reader.mistake("data.directory", "an empty path names no directory");
+    }
     let below = |name: &str| directory.join(name);
 
     let server = Server {
@@ -204,6 +207,9 @@ pub fn load(file: Option<&Path>, overrides: &[(&str, String)]) -> Result<Configu
     let softhsm = module.file_name().is_some_and(|name| name.to_string_lossy().contains("softhsm"));
     let softhsm_default = if softhsm { below("token/softhsm2.conf") } else { PathBuf::new() };
     let softhsm_conf = reader.path("token.softhsm_conf", &softhsm_default);
+    if softhsm && softhsm_conf.as_os_str().is_empty() {
+        reader.mistake("token.softhsm_conf", "SoftHSM needs its configuration: keys are synced beside it");
+    }
     let token = Token {
         module,
         selector,

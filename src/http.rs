@@ -101,9 +101,12 @@ struct Deadline(std::time::Instant);
 /// cannot suppress its record, and a panic becomes an answer.
 async fn each_request(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let deadline = Instant::now() + app.service.deadline();
-    let peer = request.extensions().get::<Peer>().copied().unwrap_or(Peer::Local);
+    let peer = request.extensions().get::<Peer>().copied();
     // An id of zeros is still an answer with an id, on a machine without randomness.
     let id = RequestId::random().unwrap_or(RequestId::new([0; 16]));
+    let Some(peer) = peer else {
+        return error::answer(&Failure::internal("a request without a peer"), id);
+    };
     let context = Context::anonymous(id, peer);
     let operation = operation_of(&request);
     let method_known = matches!(*request.method(), Method::GET | Method::POST);
@@ -116,7 +119,8 @@ async fn each_request(State(app): State<App>, mut request: Request, next: Next) 
         match timeout_at(deadline, task).await {
             Ok(Ok(response)) => Ok(response),
             Ok(Err(panic)) => Err(Failure::internal(panic)),
-            Err(_) => Err(Failure::too_late()),
+            // The operation goes on and leaves its own record.
+            Err(_) => return error::answer(&Failure::too_late(), id),
         }
     } else {
         Err(wrong_method())

@@ -86,17 +86,26 @@ impl Store {
     /// # Errors
     /// When the file exists or cannot be written.
     pub fn create(path: &Path) -> Result<(), StoreError> {
-        // SQLite gives its journal files the mode of the database: 0600 from the first byte.
-        match File::options().write(true).create_new(true).mode(0o600).open(path) {
-            Ok(_) => {}
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => return Err(StoreError::Exists),
-            Err(error) => return Err(StoreError::File(error)),
+        if path.exists() {
+            return Err(StoreError::Exists);
         }
-        let mut connection = connect(path)?;
+        // Made aside and renamed when whole; SQLite gives its journal files the mode of the database.
+        let aside = path.with_extension("new");
+        match std::fs::remove_file(&aside) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(StoreError::File(error)),
+            Ok(()) | Err(_) => {}
+        }
+        File::options().write(true).create_new(true).mode(0o600).open(&aside).map_err(StoreError::File)?;
+        let mut connection = connect(&aside)?;
         let transaction = connection.transaction()?;
         transaction.execute_batch(SCHEMA)?;
         transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
-        Ok(transaction.commit()?)
+        transaction.commit()?;
+        connection.close().map_err(|(_, error)| error)?;
+        std::fs::rename(&aside, path).map_err(StoreError::File)?;
+        let directory =
+            path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        File::open(directory).and_then(|directory| directory.sync_all()).map_err(StoreError::File)
     }
 
     /// Opens an existing store and reads it into memory.

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{Read, Seek, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 
 use super::Failed;
 use crate::config::Data;
@@ -22,6 +22,18 @@ impl DataLock {
     /// Takes the lock, or says who has it.
     pub(super) fn acquire(data: &Data) -> Result<Result<Self, Held>, Failed> {
         let path = data.lock();
+        let directory = data.directory.display();
+        let mode = std::fs::metadata(&data.directory)
+            .map_err(|error| {
+                Failed::while_trying(format!("cannot use the data directory {directory}"), &error)
+            })?
+            .mode();
+        if mode & 0o022 != 0 {
+            return Err(Failed::new(format!(
+                "others can write the data directory {directory} (mode {:04o}); chmod go-w it",
+                mode & 0o7777
+            )));
+        }
         let error =
             |error: std::io::Error| Failed::while_trying(format!("cannot lock {}", path.display()), &error);
         let mut file = File::options()

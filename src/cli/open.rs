@@ -40,7 +40,7 @@ pub(super) fn open(configuration: &Configuration, needs: Needs) -> Result<Opened
         Needs::Token => {
             let enclave = hsm::Enclave::open(enclave_settings(configuration))
                 .map_err(|error| Failed::while_trying("cannot open the token", &error))?;
-            Custody::new(enclave)
+            Custody::new(enclave, configuration.enclave.canary_interval)
         }
     };
     let service = Service::new(store, audit, custody, configuration.server.request_deadline);
@@ -95,16 +95,21 @@ pub(super) fn softhsm_token(configuration: &Configuration) -> Result<Option<hsm:
     }))
 }
 
-/// Runs the program again with `SOFTHSM2_CONF` set, where it is not: the module reads it from the
+/// No core and no debugger for a process that will hold a PIN and, for an instant, scalars.
+fn harden() -> Result<(), Failed> {
+    hsm::harden_process().map_err(|error| Failed::while_trying("cannot harden this process", &error))
+}
+
+/// Hardens this process, and first runs the program again with `SOFTHSM2_CONF` set, where it is not: the module reads it from the
 /// environment of its process, and replacing the process is the way to set that without `unsafe`.
 pub(super) fn with_softhsm_environment(configuration: &Configuration) -> Result<(), Failed> {
     use std::os::unix::process::CommandExt;
 
     const VARIABLE: &str = "SOFTHSM2_CONF";
-    let Some(path) = &configuration.token.softhsm_conf else { return Ok(()) };
+    let Some(path) = &configuration.token.softhsm_conf else { return harden() };
     let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
     if std::env::var_os(VARIABLE).is_some_and(|value| value == path.as_os_str()) {
-        return Ok(());
+        return harden();
     }
     let program = std::env::current_exe()
         .map_err(|error| Failed::while_trying("cannot find this program's file", &error))?;

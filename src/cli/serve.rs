@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use tokio::net::{TcpListener, UnixListener};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tracing_subscriber::EnvFilter;
 
@@ -35,24 +35,41 @@ pub(super) fn run(configuration: Configuration) -> Result<(), Failed> {
         )));
     }
     with_softhsm_environment(&configuration)?;
-    hsm::harden_process().map_err(|error| Failed::while_trying("cannot harden this process", &error))?;
     start_log(&configuration.log);
     let _lock = DataLock::acquire(data)?.map_err(|held| held.failed(data))?;
     let address = configuration.server.listen;
     let tcp = StdTcpListener::bind(address)
         .map_err(|error| Failed::while_trying(format!("cannot listen on {address}"), &error))?;
-    let opened = open(&configuration, Needs::Token)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| Failed::while_trying("cannot start threads", &error))?;
-    runtime.block_on(until_stopped(&configuration, opened, tcp))
+    // Before the login: a signal that kills a process inside SoftHSM's login can destroy the token.
+    let signals = {
+        let _runtime = runtime.enter();
+        Signals::listen().map_err(|error| Failed::while_trying("cannot listen for signals", &error))?
+    };
+    let opened = open(&configuration, Needs::Token)?;
+    runtime.block_on(until_stopped(&configuration, opened, tcp, signals))
+}
+
+/// What asks the service to stop.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
 }
 
 async fn until_stopped(
     configuration: &Configuration,
     opened: Opened,
     tcp: StdTcpListener,
+    mut signals: Signals,
 ) -> Result<(), Failed> {
     let Opened { service, unsettled } = opened;
     let recovered = service.recover(unsettled).await;
@@ -67,8 +84,6 @@ async fn until_stopped(
     let tcp = TcpListener::from_std(tcp).map_err(io)?;
     let address = tcp.local_addr().map_err(io)?;
     let unix = local_socket(configuration)?;
-    let mut terminate = signal(SignalKind::terminate()).map_err(io)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(io)?;
 
     let service = Arc::new(service);
     let app = App::new(Arc::clone(&service), configuration.server.body_timeout);
@@ -83,8 +98,8 @@ async fn until_stopped(
     tracing::info!("listening on http://{address}");
 
     tokio::select! {
-        _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
-        _ = interrupt.recv() => tracing::info!("SIGINT: stopping"),
+        _ = signals.terminate.recv() => tracing::info!("SIGTERM: stopping"),
+        _ = signals.interrupt.recv() => tracing::info!("SIGINT: stopping"),
     }
     // Nobody can be listening any more if this fails, which is what it asks for.
     let _ = stop.send(true);

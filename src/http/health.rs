@@ -29,7 +29,7 @@ pub(super) async fn readyz(State(app): State<App>) -> Result<Response, Failure> 
         return Err(failure.retry_after(soon));
     }
     let health = app.service.custody().health();
-    let ready = health.filter(crate::operation::Custody::is_ready);
+    let ready = health.filter(|health| app.service.custody().is_ready(health));
     let Some(health) = ready else {
         return Err(Failure::new(Code::TokenUnavailable, "the token cannot be used").retry_after(soon));
     };
@@ -38,7 +38,6 @@ pub(super) async fn readyz(State(app): State<App>) -> Result<Response, Failure> 
         StatusCode::OK,
         &object!({
             "status": "ready",
-            "keys": health.keys,
             "workers": health.workers,
             "queue_depth": health.queue_depth,
             "audit": {"log": head.log.to_string(), "size": head.size},

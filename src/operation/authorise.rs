@@ -51,6 +51,14 @@ impl Service {
         Err(self.refuse(operation, context, Asked::default(), Failure::new(Code::Forbidden, sentence)))
     }
 
+    /// Asks once more, after the wait for the record: a token that was revoked meanwhile uses no key.
+    pub(super) fn still_recognised(&self, context: &Context) -> Result<(), Failure> {
+        match context.caller().and_then(Caller::token_id) {
+            Some(id) if !self.store.is_live(id, super::now()) => Err(Unauthenticated::Unknown.into()),
+            Some(_) | None => Ok(()),
+        }
+    }
+
     /// Decides by caller and request alone, before anything is looked up, so that a refusal says nothing
     /// about which keys exist. The refusal is recorded.
     pub(super) fn authorise<Op: Operation>(

@@ -213,7 +213,7 @@ impl From<AuditError> for Failure {
             }
             AuditError::TooLarge => Self::internal(error),
             AuditError::Unavailable { .. } => {
-                let sentence = "the audit log cannot be written, so nothing is signed or changed";
+                let sentence = "the audit log cannot be written, so nothing is signed; repeat the call to see whether a change was made";
                 Self::new(Code::AuditUnavailable, sentence).retry_after(Duration::from_secs(1)).because(error)
             }
         }

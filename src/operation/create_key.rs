@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use hsm::{EnclaveError, KeyId, NewKey};
+use hsm::{KeyId, NewKey};
 
 use super::authorise::Operation;
 use super::custody::Creation;
@@ -84,7 +84,7 @@ impl Creation for Planned {
 }
 
 /// How the audit log names a version that is being made.
-pub(super) fn reserved_key(reservation: &Reservation) -> KeyRef {
+fn reserved_key(reservation: &Reservation) -> KeyRef {
     KeyRef {
         eoa: reservation.eoa,
         name: reservation.name.clone(),
@@ -121,20 +121,29 @@ impl Service {
         if let Some(existing) = self.existing(&context, &eoa, &name) {
             return Ok(existing);
         }
-        // A creation whose end this process did not see may have left the version reserved.
-        self.reconcile_key(&eoa, &name).await?;
-        if let Some(existing) = self.existing(&context, &eoa, &name) {
-            return Ok(existing);
-        }
-        let id = KeyId::random().map_err(Failure::internal)?;
-        let reservation = Reservation { id, eoa, name, version: Version::FIRST };
+        // A creation whose end this process did not see goes on under its own id, which the enclave makes once.
+        let left = self.reservation_of(&eoa, &name)?;
+        let fresh = left.is_none();
+        let reservation = match left {
+            Some(reservation) => reservation,
+            None => {
+                let id = KeyId::random().map_err(Failure::internal)?;
+                Reservation { id, eoa, name, version: Version::FIRST }
+            }
+        };
         let planned = Planned { context, reservation };
-        let recorded =
-            self.audit.record(planned).await.map_err(|refused| Failure::from(refused.error).recorded())?;
-        let reserve = recorded.subject().reservation.clone();
-        if let Err(failure) = self.in_store(move |store| store.reserve(&reserve, now())).await {
+        let recorded = self.audit.record(planned).await;
+        let recorded = recorded.map_err(|refused| Failure::from(refused.error).recorded())?;
+        if let Err(failure) = self.still_recognised(&recorded.subject().context) {
             let (_, settlement) = recorded.consume();
             return Err(settled(settlement, failure).await);
+        }
+        if fresh {
+            let reserve = recorded.subject().reservation.clone();
+            if let Err(failure) = self.in_store(move |store| store.reserve(&reserve, now())).await {
+                let (_, settlement) = recorded.consume();
+                return Err(settled(settlement, failure).await);
+            }
         }
         let begun = Instant::now();
         let (result, planned, settlement) = self.custody.create(recorded, deadline).await;
@@ -156,16 +165,14 @@ impl Service {
                     Err(failure) => Err(settled(settlement, failure).await),
                 }
             }
-            // Whether the token made it is not known: the reservation stays for the next attempt or start.
-            Err(error @ EnclaveError::DeadlineExceeded) => Err(settled(settlement, error.into()).await),
-            Err(error) => {
-                let failure = match self.in_store(move |store| store.abandon(reservation.id)).await {
-                    Ok(()) => Failure::from(error),
-                    Err(failure) => failure,
-                };
-                Err(settled(settlement, failure).await)
-            }
+            // The reservation stays, for the next attempt or start: whether the token made it may not be known.
+            Err(error) => Err(settled(settlement, error.into()).await),
         }
+    }
+
+    fn reservation_of(&self, eoa: &Eoa, name: &KeyName) -> Result<Option<Reservation>, Failure> {
+        let reservations = self.store.reservations().map_err(Failure::internal)?;
+        Ok(reservations.into_iter().find(|left| left.eoa == *eoa && left.name == *name))
     }
 
     fn existing(&self, context: &Context, eoa: &Eoa, name: &KeyName) -> Option<Created> {
@@ -180,7 +187,7 @@ impl Service {
 /// Settles an intent with the failure that ended it.
 async fn settled(settlement: Settlement, failure: Failure) -> Failure {
     let code = failure.code().slug();
-    let outcome = Outcome { code, signature_hash: None, micros: 0, detail: failure.cause() };
+    let outcome = Outcome { code, signature_hash: None, micros: 0, detail: None };
     if let Err(error) = settlement.settle_durable(outcome).await {
         tracing::error!(%error, "the outcome of a failed operation could not be recorded");
     }

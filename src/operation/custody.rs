@@ -34,6 +34,8 @@ impl CheckpointSigner for TokenSigner {
 #[derive(Debug)]
 pub struct Custody {
     enclave: Option<Enclave>,
+    /// A canary that was right longer ago says nothing about now.
+    canary_good_for: Duration,
 }
 
 /// A creation that can be recorded and carried out.
@@ -43,13 +45,13 @@ pub(super) trait Creation: Recordable {
 
 impl Custody {
     /// Takes the enclave; from here on it is reached through records only.
-    pub const fn new(enclave: Enclave) -> Self {
-        Self { enclave: Some(enclave) }
+    pub const fn new(enclave: Enclave, canary_interval: Duration) -> Self {
+        Self { enclave: Some(enclave), canary_good_for: canary_interval.saturating_mul(3) }
     }
 
     /// No enclave: for commands that need the store and the log alone.
     pub const fn absent() -> Self {
-        Self { enclave: None }
+        Self { enclave: None, canary_good_for: Duration::ZERO }
     }
 
     fn enclave(&self) -> Result<&Enclave, EnclaveError> {
@@ -110,12 +112,15 @@ impl Custody {
         entries.into_iter().map(|entry| entry.id).collect()
     }
 
-    /// Whether the token serves and its canary was right when last multiplied with.
-    pub fn is_ready(health: &Health) -> bool {
+    /// Whether the token serves and its canary was right recently.
+    pub fn is_ready(&self, health: &Health) -> bool {
         matches!(health.token, TokenState::Ready)
             && health.logged_in
             && health.workers > 0
-            && health.canary.as_ref().is_some_and(|canary| canary.passed)
+            && health
+                .canary
+                .as_ref()
+                .is_some_and(|canary| canary.passed && canary.age <= self.canary_good_for)
     }
 
     /// The enclave's state, if there is one.

@@ -5,10 +5,9 @@
 
 use std::collections::HashSet;
 
-use super::create_key::reserved_key;
-use super::{Failure, Service, now};
-use crate::audit::{Actor, Event, Outcome, Unsettled};
-use crate::key::{Eoa, KeyName, KeyState};
+use super::{CreateKey, Failure, Service, now};
+use crate::audit::{Outcome, Unsettled};
+use crate::key::KeyState;
 use crate::store::Reservation;
 
 /// What the start put right and what it found.
@@ -38,7 +37,9 @@ impl Service {
     /// When the store or the log cannot be written.
     pub async fn recover(&self, unsettled: Vec<Unsettled>) -> Result<Recovered, Failure> {
         let mut recovered = Recovered::default();
-        let mut ends = Vec::new();
+        // A key that is whole was finished, whichever process finished it.
+        let mut ends: Vec<_> =
+            self.store.all_versions().iter().map(|version| (version.id.to_string(), End::Finished)).collect();
         for reservation in self.store.reservations().map_err(Failure::internal)? {
             let id = reservation.id.to_string();
             let end = self.reconcile(reservation).await?;
@@ -49,7 +50,8 @@ impl Service {
             ends.push((id, end));
         }
         for intent in unsettled {
-            let end = ends.iter().find(|(id, _)| intent.text("/key/id") == Some(id));
+            let creation = intent.operation == CreateKey::NAME;
+            let end = ends.iter().find(|(id, _)| creation && intent.text("/key/id") == Some(id));
             let code = match end {
                 Some((_, End::Finished)) => "recovered_finished",
                 Some((_, End::Undone)) => "recovered_undone",
@@ -69,29 +71,6 @@ impl Service {
         let unclaimed = self.custody.ids().into_iter().filter(|id| !known.contains(id));
         recovered.unclaimed = unclaimed.map(|id| id.to_string()).collect();
         Ok(recovered)
-    }
-
-    /// Reconciles what an unfinished creation of this key left, if anything.
-    pub(super) async fn reconcile_key(&self, eoa: &Eoa, name: &KeyName) -> Result<(), Failure> {
-        for reservation in self.store.reservations().map_err(Failure::internal)? {
-            if reservation.eoa == *eoa && reservation.name == *name {
-                let key = reserved_key(&reservation);
-                let end = self.reconcile(reservation).await?;
-                let code = match end {
-                    End::Finished => "recovered_finished",
-                    End::Undone => "recovered_undone",
-                };
-                self.audit.note(Event {
-                    operation: "keys.reconcile",
-                    actor: Actor::service(),
-                    request: None,
-                    key: Some(key),
-                    input: None,
-                    code,
-                });
-            }
-        }
-        Ok(())
     }
 
     async fn reconcile(&self, reservation: Reservation) -> Result<End, Failure> {

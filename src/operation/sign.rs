@@ -103,6 +103,11 @@ impl Service {
         let ready = self.ready(allowed)?;
         let recorded =
             self.audit.record(ready).await.map_err(|refused| Failure::from(refused.error).recorded())?;
+        if let Err(failure) = self.still_usable(recorded.subject()) {
+            let (_, settlement) = recorded.consume();
+            settlement.settle(Outcome::failed(failure.code().slug(), 0));
+            return Err(failure.recorded());
+        }
         let receipt = recorded.receipt();
         let begun = Instant::now();
         let (result, ready, settlement) = self.custody.multiply(recorded, deadline).await;
@@ -122,10 +127,18 @@ impl Service {
             Err(error) => {
                 let failure = Failure::from(error);
                 let code = failure.code().slug();
-                settlement.settle(Outcome { code, signature_hash: None, micros, detail: failure.cause() });
+                settlement.settle(Outcome { code, signature_hash: None, micros, detail: None });
                 Err(failure.recorded())
             }
         }
+    }
+
+    /// What was true before the wait for the record must be true after it.
+    fn still_usable(&self, ready: &Ready) -> Result<(), Failure> {
+        self.still_recognised(ready.allowed.context())?;
+        let Sign { eoa, name, .. } = ready.allowed.operation();
+        let number = VersionSelector::Number(ready.version.version);
+        Ok(self.store.version(eoa, name, number)?.state.may_sign()?)
     }
 
     /// Finds the version, asks whether it signs, and builds the point.

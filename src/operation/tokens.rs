@@ -140,8 +140,7 @@ impl Service {
         let (_, settlement) = recorded.consume();
         let result = self.in_store(write).await;
         let code = result.as_ref().map_or_else(|failure| failure.code().slug(), |_| "ok");
-        let detail = result.as_ref().err().and_then(Failure::cause);
-        settlement.settle_durable(Outcome { code, signature_hash: None, micros: 0, detail }).await?;
+        settlement.settle_durable(Outcome { code, signature_hash: None, micros: 0, detail: None }).await?;
         result.map_err(Failure::recorded)
     }
 }

@@ -12,17 +12,25 @@ use crate::auth::{TokenHash, TokenId, TokenRecord};
 #[derive(Debug, Default)]
 pub(super) struct Index {
     by_hash: HashMap<TokenHash, TokenRecord>,
+    by_id: HashMap<TokenId, TokenHash>,
 }
 
 impl Index {
     pub(super) fn load(connection: &Connection) -> Result<Self, StoreError> {
-        let mut by_hash = HashMap::new();
+        let mut index = Self::default();
         let mut statement = connection.prepare("SELECT * FROM token")?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
-            by_hash.insert(TokenHash::new(row.get("hash")?), record_from(row)?);
+            index.insert(TokenHash::new(row.get("hash")?), record_from(row)?);
         }
-        Ok(Self { by_hash })
+        Ok(index)
+    }
+}
+
+impl Index {
+    fn insert(&mut self, hash: TokenHash, record: TokenRecord) {
+        self.by_id.insert(record.id.clone(), hash);
+        self.by_hash.insert(hash, record);
     }
 }
 
@@ -45,7 +53,7 @@ impl Store {
                 record.expires_at.as_second(),
             ],
         )?;
-        self.tokens.write().unwrap_or_else(PoisonError::into_inner).by_hash.insert(hash, record);
+        self.tokens.write().unwrap_or_else(PoisonError::into_inner).insert(hash, record);
         Ok(())
     }
 
@@ -70,6 +78,13 @@ impl Store {
     /// What is known of the token with this hash.
     pub fn token(&self, hash: &TokenHash) -> Option<TokenRecord> {
         self.tokens.read().unwrap_or_else(PoisonError::into_inner).by_hash.get(hash).cloned()
+    }
+
+    /// Whether a token that was recognised a while ago would still be.
+    pub fn is_live(&self, id: &TokenId, now: Timestamp) -> bool {
+        let index = self.tokens.read().unwrap_or_else(PoisonError::into_inner);
+        let record = index.by_id.get(id).and_then(|hash| index.by_hash.get(hash));
+        record.is_some_and(|record| record.revoked_at.is_none() && now < record.expires_at)
     }
 
     /// Every token, oldest first.

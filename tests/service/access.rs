@@ -1,5 +1,7 @@
 //! Who may do what, over HTTP.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::time::Duration;
 
 use avs_kms::eigenlayer;
@@ -119,4 +121,33 @@ fn refusals_are_recorded_without_the_secret_that_was_presented() {
     assert_eq!((records.len(), &records[0]["code"]), (1, &json!("unauthenticated")), "{records:?}");
     assert!(!records[0].to_string().contains(&guess));
     assert!(!log.contains(&guess));
+}
+
+#[test]
+fn a_token_that_is_revoked_while_its_request_arrives_signs_nothing() {
+    let installation = Installation::new();
+    let token = installation.token(EOA);
+    let service = installation.serve();
+    service.create(&token, EOA, "default");
+    let list: Value = serde_json::from_str(&installation.must(&["--json", "token", "list"])).unwrap();
+    let id = list["tokens"][0]["id"].as_str().unwrap().to_owned();
+
+    let bytes = request("POST", "/v1/scalar_mul", Some(&token), Some(&wish().to_string()));
+    let (most, rest) = bytes.split_at(bytes.len() - 1);
+    let mut stream = TcpStream::connect(service.address).unwrap();
+    stream.write_all(most).unwrap();
+    // Long enough for the header to be read and the token to be recognised.
+    std::thread::sleep(Duration::from_millis(300));
+    installation.must(&["token", "revoke", &id]);
+    stream.write_all(rest).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 401"), "{answer}");
+    service.stop();
+    let outcome = installation.records_of("scalar_mul").pop().unwrap();
+    assert_eq!(
+        (&outcome["kind"], &outcome["code"]),
+        (&json!("outcome"), &json!("unauthenticated")),
+        "{outcome}"
+    );
 }

@@ -171,3 +171,11 @@ fn a_token_that_a_kill_destroyed_is_noticed_and_restored() {
     let key = installation.serve().create(&token, EOA, "default");
     assert_eq!(key["created"], false, "the key is gone");
 }
+
+#[test]
+fn a_data_directory_that_others_can_write_is_refused() {
+    let installation = Installation::new();
+    fs::set_permissions(installation.data(), fs::Permissions::from_mode(0o777)).unwrap();
+    let said = refusal(&installation, |_| {});
+    assert!(said.contains("0777"), "{said}");
+}
