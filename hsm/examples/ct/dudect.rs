@@ -81,28 +81,38 @@ pub(crate) fn run(samples: usize) {
     }
 }
 
-/// Nanoseconds of the fixed class and of the random one, in an order that a coin decides.
+/// What one sample needs, laid out alike for both classes.
+struct Sample {
+    k: [u8; 32],
+    blinding: [u8; 32],
+    fixed: bool,
+}
+
+/// Nanoseconds of the fixed class and of the random one, in an order that a coin decides. All inputs are made
+/// before the first measurement: whatever depends on the class near the clock would be measured too.
 fn measure(backend: Backend, fixed: &[u8; 32], samples: usize, random: &mut Random) -> [Vec<f64>; 2] {
     let p = G1Point::from_bytes(&curve::multiply_g1_generator(backend, &random.scalar())).unwrap();
-    let mut times = [Vec::with_capacity(samples), Vec::with_capacity(samples)];
-    for number in 0..samples + samples / 100 {
-        let class = (random.word() >> 63) as usize;
-        // Both classes do the same work before the clock starts.
-        let (fresh, blinding) = (random.scalar(), random.bytes());
-        let mut k = [0; 32];
-        let mask = 0u8.wrapping_sub(class as u8);
-        for ((byte, fixed), fresh) in k.iter_mut().zip(fixed).zip(&fresh) {
-            *byte = (fixed & !mask) | (fresh & mask);
-        }
+    // The first hundredth warms caches and predictors.
+    let warm_up = samples / 100;
+    let inputs: Vec<Sample> = (0..samples + warm_up)
+        .map(|_| {
+            let (fresh, blinding, coin) = (random.scalar(), random.bytes(), random.word() >> 63 == 1);
+            Sample { k: if coin { *fixed } else { fresh }, blinding, fixed: coin }
+        })
+        .collect();
+    let mut nanoseconds = vec![0.0; inputs.len()];
+    for (input, time) in inputs.iter().zip(&mut nanoseconds) {
+        let (k, blinding) = black_box((input.k, input.blinding));
         let begin = Instant::now();
-        black_box(curve::multiply(backend, black_box(&k), &p, &blinding));
-        let time = begin.elapsed().as_nanos() as f64;
-        // The first hundredth warms caches and predictors.
-        if number >= samples / 100 {
-            times[class].push(time);
-        }
+        black_box(curve::multiply(backend, &k, &p, &blinding));
+        *time = begin.elapsed().as_nanos() as f64;
     }
-    times
+    let class = |fixed: bool| {
+        let of_class =
+            inputs.iter().zip(&nanoseconds).skip(warm_up).filter(|(input, _)| input.fixed == fixed);
+        of_class.map(|(_, time)| *time).collect()
+    };
+    [class(true), class(false)]
 }
 
 fn quantile(values: &mut [f64], part: f64) -> f64 {
