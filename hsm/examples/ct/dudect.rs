@@ -63,7 +63,9 @@ pub(crate) fn run(samples: usize) {
     for backend in [Backend::Assembly, Backend::Portable].into_iter().filter(|backend| backend.is_supported())
     {
         for (name, fixed) in fixed_scalars(&mut random) {
-            let times = measure(backend, &fixed, samples, &mut random);
+            let p = G1Point::from_bytes(&curve::multiply_g1_generator(backend, &random.scalar())).unwrap();
+            let multiply = |k: &[u8; 32], blinding: &[u8; 32]| curve::multiply(backend, k, &p, blinding);
+            let times = measure(multiply, &fixed, samples, &mut random);
             let (t, difference) = largest_t(&times);
             let medians = times.map(|mut class| quantile(&mut class, 0.5));
             let verdict = if t < LIMIT { "" } else { "  FAILED" };
@@ -76,9 +78,27 @@ pub(crate) fn run(samples: usize) {
             );
         }
     }
+    let [(_, one), ..] = fixed_scalars(&mut random);
+    failed |= !control_is_seen(&one, &mut random);
     if failed {
         std::process::exit(1);
     }
+}
+
+/// The positive control: arkworks' multiplication, which skips leading zeros, must be told apart at once.
+fn control_is_seen(one: &[u8; 32], random: &mut Random) -> bool {
+    use ark_ec::PrimeGroup;
+    use ark_ff::PrimeField;
+    let p = ark_bn254::G1Projective::generator();
+    let multiply = |k: &[u8; 32], _: &[u8; 32]| p * ark_bn254::Fr::from_be_bytes_mod_order(k);
+    let (t, _) = largest_t(&measure(multiply, one, 2_000, random));
+    println!(
+        "{:<10}{:<12}{t:>10.2}  {}",
+        "arkworks",
+        "1",
+        if t >= LIMIT { "seen, as it must be" } else { "NOT SEEN" }
+    );
+    t >= LIMIT
 }
 
 /// What one sample needs, laid out alike for both classes.
@@ -90,8 +110,12 @@ struct Sample {
 
 /// Nanoseconds of the fixed class and of the random one, in an order that a coin decides. All inputs are made
 /// before the first measurement: whatever depends on the class near the clock would be measured too.
-fn measure(backend: Backend, fixed: &[u8; 32], samples: usize, random: &mut Random) -> [Vec<f64>; 2] {
-    let p = G1Point::from_bytes(&curve::multiply_g1_generator(backend, &random.scalar())).unwrap();
+fn measure<T>(
+    multiply: impl Fn(&[u8; 32], &[u8; 32]) -> T,
+    fixed: &[u8; 32],
+    samples: usize,
+    random: &mut Random,
+) -> [Vec<f64>; 2] {
     // The first hundredth warms caches and predictors.
     let warm_up = samples / 100;
     let inputs: Vec<Sample> = (0..samples + warm_up)
@@ -104,7 +128,7 @@ fn measure(backend: Backend, fixed: &[u8; 32], samples: usize, random: &mut Rand
     for (input, time) in inputs.iter().zip(&mut nanoseconds) {
         let (k, blinding) = black_box((input.k, input.blinding));
         let begin = Instant::now();
-        black_box(curve::multiply(backend, &k, &p, &blinding));
+        black_box(multiply(&k, &blinding));
         *time = begin.elapsed().as_nanos() as f64;
     }
     let class = |fixed: bool| {

@@ -38,9 +38,8 @@ pub(super) fn multiply<F: Arithmetic + Zeroize>(k: &Limbs, p: &Jacobian<F>) -> J
         *with_lambda = Affine { x: entry.x.multiply(&beta), y: entry.y };
     }
 
-    // While it stands for infinity the accumulator holds a point like any other, so that small scalars do not
-    // compute on zeros: those take measurably less time (five cycles of a hundred thousand on Zen 3,
-    // presumably by way of power).
+    // While it stands for infinity the accumulator holds a randomised point like any other: small scalars
+    // would otherwise compute on zeros, which no clock tells apart (measured) but a power trace might.
     let [start, ..] = first;
     let mut accumulator = Jacobian { x: start.x, y: start.y, z: F::ONE };
     let mut infinite = !Mask::FALSE;
