@@ -73,7 +73,14 @@ impl Desk {
             self.session = None;
             match trouble {
                 Trouble::Final(error) => return Err(error),
-                Trouble::Fault if number > 1 => return Err(EnclaveError::FaultDetected),
+                Trouble::Fault if number > 1 => {
+                    // A right scalar and a wrong product, twice: the key rests until somebody has looked.
+                    if let Some(entry) = subject {
+                        entry.set_damaged();
+                        tracing::error!(key = %entry.record.header.key, "a key was taken out of service");
+                    }
+                    return Err(EnclaveError::FaultDetected);
+                }
                 Trouble::Fault => {}
                 Trouble::Token(error) => self.mend(&link, error, number, deadline, subject)?,
             }
