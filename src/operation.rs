@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::audit::{AuditLog, Event, Input, KeyRef, Value, VerifierKey};
+use crate::audit::{AuditError, AuditLog, Event, Head, Input, KeyRef, Value, VerifierKey};
 use crate::key::{Eoa, KeyName};
 use crate::store::{KeyVersion, Store};
 
@@ -82,6 +82,16 @@ impl Service {
     /// The owner of the enclave, for readiness and shutdown.
     pub const fn custody(&self) -> &Custody {
         &self.custody
+    }
+
+    /// Ends the log, then the token, which signs the log's last checkpoint. Blocks.
+    ///
+    /// # Errors
+    /// When the last records could not be made durable.
+    pub fn close(&self) -> Result<Head, AuditError> {
+        let head = self.audit.clone().close();
+        self.custody.close();
+        head
     }
 
     /// Records that `operation` was refused or failed before anything was done, and passes the failure on.

@@ -83,10 +83,7 @@ async fn in_process(
         .map_err(|error| Failed::while_trying("cannot read the answer", &error))
         .and_then(|body| understood(status.is_success(), &body.to_bytes()));
     let closing = Arc::clone(&service);
-    let closed = tokio::task::spawn_blocking(move || {
-        closing.custody().close();
-        closing.audit().clone().close()
-    });
+    let closed = tokio::task::spawn_blocking(move || closing.close());
     match closed.await {
         Ok(Ok(_)) => answer,
         Ok(Err(error)) => Err(Failed::while_trying("cannot close the audit log", &error)),

@@ -119,11 +119,7 @@ async fn close(service: Arc<crate::operation::Service>, grace: Duration) -> Resu
     while Arc::strong_count(&service) > 1 && Instant::now() < end {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    let closed = tokio::task::spawn_blocking(move || {
-        let head = service.audit().clone().close();
-        service.custody().close();
-        head
-    });
+    let closed = tokio::task::spawn_blocking(move || service.close());
     match closed.await {
         Ok(Ok(head)) => {
             tracing::info!(records = head.size, "stopped; the audit log is whole");
