@@ -3,6 +3,7 @@
 //! A leaf: it uses nothing of the crate, and modules get plain values from it, never the whole. Unknown
 //! settings are refused and every mistake is reported at once. No setting is a secret: secrets go by path.
 
+mod auth;
 mod reader;
 
 use std::net::SocketAddr;
@@ -12,6 +13,8 @@ use std::time::Duration;
 use thiserror::Error;
 
 use reader::Reader;
+
+pub use auth::Auth;
 
 /// Every setting, valid.
 #[derive(Debug)]
@@ -26,6 +29,8 @@ pub struct Configuration {
     pub enclave: Enclave,
     /// `[audit]`
     pub audit: Audit,
+    /// `[auth]`
+    pub auth: Auth,
     /// `[chain]`
     pub chain: Chain,
     /// `[log]`
@@ -251,6 +256,7 @@ pub fn load(file: Option<&Path>, overrides: &[(&str, String)]) -> Result<Configu
     if !audit.segment_bytes.is_multiple_of(4096) {
         reader.mistake("audit.segment_bytes", "a whole number of pages of 4096 bytes");
     }
+    let auth = auth::auth(&mut reader);
     let chain =
         Chain { rpc_url: reader.url("chain.rpc_url"), timeout: reader.duration("chain.timeout", "5s") };
     let log = Log {
@@ -261,7 +267,7 @@ pub fn load(file: Option<&Path>, overrides: &[(&str, String)]) -> Result<Configu
         reader.mistake("log.level", "not a level or filter such as info or avs_kms=debug");
     }
     let digest = reader.finish().map_err(Mistakes)?;
-    Ok(Configuration { server, data: Data { directory }, token, enclave, audit, chain, log, digest })
+    Ok(Configuration { server, data: Data { directory }, token, enclave, audit, auth, chain, log, digest })
 }
 
 #[cfg(test)]

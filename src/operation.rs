@@ -5,15 +5,19 @@
 //! consumes and that nothing else can make. Not for: HTTP, JSON, status codes.
 
 mod authorise;
+mod caps;
 mod checkpoints;
 mod code;
 mod context;
 mod create_key;
 mod custody;
+mod login;
 mod message;
+mod policies;
 mod read_keys;
 mod recovery;
 mod sign;
+mod signed;
 mod tokens;
 
 use std::sync::{Arc, OnceLock};
@@ -31,7 +35,9 @@ pub use code::{Code, Failure};
 pub use context::{Context, Peer};
 pub use create_key::{CreateKey, Created};
 pub use custody::Custody;
+pub use login::{Answer, AskChallenge, Challenged, LoginRules};
 pub use message::Message;
+pub use policies::SetPolicy;
 pub use read_keys::{ListKeys, ShowKey};
 pub use recovery::Recovered;
 pub use sign::{Ready, Sign, Signed};
@@ -49,6 +55,10 @@ pub struct Service {
     checkpoint_key: OnceLock<VerifierKey>,
     /// How long an operation may take before its client is told that it took too long.
     deadline: Duration,
+    /// Who may log in; none where only the machine's own operator calls.
+    login: Option<login::Login>,
+    nonces: signed::Nonces,
+    caps: caps::Caps,
 }
 
 impl Service {
@@ -61,7 +71,16 @@ impl Service {
             creating: tokio::sync::Mutex::new(()),
             checkpoint_key: OnceLock::new(),
             deadline,
+            login: None,
+            nonces: signed::Nonces::default(),
+            caps: caps::Caps::default(),
         }
+    }
+
+    /// Lets operators log in and sign requests.
+    pub fn with_login(mut self, rules: LoginRules) -> Self {
+        self.login = Some(login::Login::new(rules));
+        self
     }
 
     /// How long a request may take.

@@ -1,8 +1,11 @@
 //! From the configuration to an open service, in the order that refuses fastest.
 
 use crate::audit::{AuditLog, BootFacts, Unsettled};
+use crate::auth::Audience;
+use crate::chain::Chain;
 use crate::config::{Configuration, FaultCheck, TokenSelector};
-use crate::operation::{Custody, Service};
+use crate::operation::{Custody, LoginRules, Service};
+use crate::outbound::Outbound;
 use crate::store::Store;
 
 use super::Failed;
@@ -43,8 +46,38 @@ pub(super) fn open(configuration: &Configuration, needs: Needs) -> Result<Opened
             Custody::new(enclave, configuration.enclave.canary_interval)
         }
     };
-    let service = Service::new(store, audit, custody, configuration.server.request_deadline);
+    let service = Service::new(store, audit, custody, configuration.server.request_deadline)
+        .with_login(login_rules(configuration)?);
     Ok(Opened { service, unsettled })
+}
+
+/// The rules of logins; `serve` has filled in the URL where none is configured.
+fn login_rules(configuration: &Configuration) -> Result<LoginRules, Failed> {
+    let (auth, chain) = (&configuration.auth, &configuration.chain);
+    let listening = format!("http://{}", configuration.server.listen);
+    let url = if auth.url.is_empty() { &listening } else { &auth.url };
+    let audience =
+        Audience::new(url, auth.chain_id).map_err(|error| Failed::usage(format!("auth.url: {error}")))?;
+    let operators = auth
+        .operators
+        .split_ascii_whitespace()
+        .map(|text| text.parse().map_err(|error| Failed::usage(format!("auth.operators: {text}: {error}"))));
+    let chain = match chain.rpc_url.as_str() {
+        "" => None,
+        url => {
+            let endpoint = url.parse().map_err(|error| Failed::usage(format!("chain.rpc_url: {error}")))?;
+            let outbound = Outbound::new(chain.timeout)
+                .map_err(|error| Failed::while_trying("cannot ask a chain", &error))?;
+            Some(Chain::new(endpoint, outbound))
+        }
+    };
+    Ok(LoginRules {
+        audience,
+        usual_life: auth.token_ttl,
+        longest_life: auth.max_token_ttl,
+        operators: operators.collect::<Result<_, _>>()?,
+        chain,
+    })
 }
 
 pub(super) fn audit_settings(configuration: &Configuration) -> crate::audit::Settings {

@@ -26,7 +26,7 @@ pub(super) struct Arguments {
 }
 
 /// Order: cheap refusals first, the token last, the first request after everything.
-pub(super) fn run(configuration: Configuration) -> Result<(), Failed> {
+pub(super) fn run(mut configuration: Configuration) -> Result<(), Failed> {
     let data = &configuration.data;
     if !data.store().exists() {
         return Err(Failed::new(format!(
@@ -40,6 +40,10 @@ pub(super) fn run(configuration: Configuration) -> Result<(), Failed> {
     let address = configuration.server.listen;
     let tcp = StdTcpListener::bind(address)
         .map_err(|error| Failed::while_trying(format!("cannot listen on {address}"), &error))?;
+    if configuration.auth.url.is_empty() {
+        let bound = tcp.local_addr().map_err(|error| Failed::while_trying("cannot listen", &error))?;
+        configuration.auth.url = format!("http://{bound}");
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -75,6 +79,8 @@ async fn until_stopped(
     let recovered = service.recover(unsettled).await;
     let recovered = recovered.map_err(|failure| Failed::new(format!("cannot recover: {failure}")))?;
     report(&recovered);
+    let remembered = service.remember_signed();
+    remembered.map_err(|error| Failed::while_trying("cannot read which signatures were used", &error))?;
     service
         .publish_checkpoints(&configuration.audit.checkpoint_files, configuration.audit.mirror.as_deref())
         .map_err(|failure| Failed::new(failure.cause().unwrap_or_else(|| failure.to_string())))?;
