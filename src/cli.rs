@@ -7,11 +7,16 @@ mod audit;
 mod doctor;
 mod init;
 mod keys;
+mod keystore;
 mod local;
 mod lock;
+mod login;
 mod open;
+mod request;
 mod serve;
+mod terminal;
 mod token;
+mod wallet;
 
 use std::error::Error;
 use std::fmt;
@@ -51,6 +56,10 @@ enum Command {
     /// Issue, list and revoke bearer tokens.
     #[command(subcommand)]
     Token(token::Command),
+    /// Log in at a service with an EOA, and print or store the bearer token.
+    Login(login::Arguments),
+    /// Sign one request with an EOA, and print the curl line that sends it.
+    Request(request::Arguments),
     /// Check and read the audit log; needs no token and no running service.
     #[command(subcommand)]
     Audit(audit::Command),
@@ -162,6 +171,8 @@ fn dispatch(cli: Cli) -> Result<(), Failed> {
         Command::Serve(_) => serve::run(configuration()?),
         Command::Keys(command) => keys::run(&command, configuration()?, output),
         Command::Token(command) => token::run(&command, configuration()?, output),
+        Command::Login(arguments) => login::run(&arguments, output),
+        Command::Request(arguments) => request::run(&arguments, output),
         Command::Audit(command) => audit::run(&command, &configuration()?, output),
     }
 }

@@ -227,7 +227,7 @@ impl Caller {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     #![allow(clippy::panic, clippy::unwrap_used, reason = "a failing test should panic")]
 
     use super::*;
@@ -249,6 +249,17 @@ mod tests {
             keys: Vec::new(),
             last_used_at: None,
         }
+    }
+
+    /// The bearer of a token for this subject, or for one key of it.
+    pub(in crate::auth) fn bearer(subject: Subject, scopes: Scopes, key: Option<&str>) -> Caller {
+        let keys = key.into_iter().map(|name| name.parse().unwrap()).collect();
+        present(Some(TokenRecord { keys, ..record(subject, scopes) }), 1_500).unwrap()
+    }
+
+    /// Somebody who signed the request itself.
+    pub(in crate::auth) fn signed(eoa: Eoa) -> Caller {
+        Caller { identity: Identity::Signed(eoa), scopes: Scopes::all() }
     }
 
     fn present(record: Option<TokenRecord>, now: i64) -> Result<Caller, Unauthenticated> {

@@ -66,3 +66,6 @@ pub fn decide(caller: &Caller, ask: &Ask<'_>, found: Option<Found<'_>>) -> Resul
     }
     Ok(found.state.may_sign()?)
 }
+
+#[cfg(test)]
+mod tests;

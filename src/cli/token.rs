@@ -48,7 +48,7 @@ pub(super) enum Command {
 }
 
 /// A friendly duration in which a day has 24 hours.
-fn time(text: &str) -> Result<Duration, String> {
+pub(super) fn time(text: &str) -> Result<Duration, String> {
     let span: jiff::Span = text.parse().map_err(|error: jiff::Error| error.to_string())?;
     let relative = jiff::SpanRelativeTo::days_are_24_hours();
     let duration = span.to_duration(relative).map_err(|error| error.to_string())?;
