@@ -5,6 +5,7 @@
 
 mod audit;
 mod doctor;
+mod edge;
 mod init;
 mod keys;
 mod local;
