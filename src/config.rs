@@ -33,6 +33,8 @@ pub struct Configuration {
     pub enclave: Enclave,
     /// `[audit]`
     pub audit: Audit,
+    /// `[chain]`
+    pub chain: Chain,
     /// `[log]`
     pub log: Log,
     /// SHA-256 of every setting and its value, for the audit log.
@@ -155,6 +157,15 @@ pub struct Audit {
     pub mirror: Option<PathBuf>,
 }
 
+/// `[chain]`: the node that is asked what the chain says.
+#[derive(Debug)]
+pub struct Chain {
+    /// The URL of its JSON-RPC; empty for none. It may hold an API key: not for logs.
+    pub rpc_url: String,
+    /// How long one call may take.
+    pub timeout: Duration,
+}
+
 /// `[log]`: what goes to standard error.
 #[derive(Debug)]
 pub struct Log {
@@ -260,6 +271,8 @@ pub fn load(file: Option<&Path>, overrides: &[(&str, String)]) -> Result<Configu
     if !audit.segment_bytes.is_multiple_of(4096) {
         reader.mistake("audit.segment_bytes", "a whole number of pages of 4096 bytes");
     }
+    let chain =
+        Chain { rpc_url: reader.url("chain.rpc_url"), timeout: reader.duration("chain.timeout", "5s") };
     let log = Log {
         format: reader.choice("log.format", "text", &[("text", LogFormat::Text), ("json", LogFormat::Json)]),
         level: reader.text("log.level", "info"),
@@ -268,7 +281,8 @@ pub fn load(file: Option<&Path>, overrides: &[(&str, String)]) -> Result<Configu
         reader.mistake("log.level", "not a level or filter such as info or avs_kms=debug");
     }
     let digest = reader.finish().map_err(Mistakes)?;
-    Ok(Configuration { server, limits, tls, data: Data { directory }, token, enclave, audit, log, digest })
+    let data = Data { directory };
+    Ok(Configuration { server, limits, tls, data, token, enclave, audit, chain, log, digest })
 }
 
 #[cfg(test)]

@@ -141,6 +141,7 @@ mod tests {
             created_at: Timestamp::from_second(1_000).unwrap(),
             expires_at: Timestamp::from_second(2_000).unwrap(),
             revoked_at: None,
+            client_certificate: None,
         }
     }
 

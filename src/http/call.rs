@@ -39,7 +39,11 @@ impl FromRequestParts<App> for Call {
                 if headers.next().is_some() {
                     return Err(Unauthenticated::Malformed.into());
                 }
-                authenticate(header, Timestamp::now(), |hash| app.service.store().token(hash))?
+                // Pinned to another certificate it is as unknown as a made-up one: a thief learns nothing.
+                authenticate(header, Timestamp::now(), |hash| {
+                    let record = app.service.store().token(hash);
+                    record.filter(|record| record.works_with(context.certificate()))
+                })?
             }
         };
         if let Some(token) = caller.token_id() {
