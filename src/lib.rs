@@ -4,6 +4,7 @@
 //!
 //! - `hsm` (a crate of its own): the enclave; the only place where a scalar can exist.
 //! - [`config`]: the settings; a leaf.
+//! - [`sandbox`]: what the serving process gives up; a leaf.
 //! - [`request`]: the identity of one request; a leaf.
 //! - [`eigenlayer`]: public-data mathematics of the chain.
 //! - [`key`]: what a key is called and which state lets it sign.
@@ -23,4 +24,5 @@ pub mod http;
 pub mod key;
 pub mod operation;
 pub mod request;
+pub mod sandbox;
 pub mod store;

@@ -12,11 +12,13 @@ use tokio::sync::watch;
 use tracing_subscriber::EnvFilter;
 
 use super::Failed;
+use super::confine::sandbox;
 use super::lock::DataLock;
 use super::open::{Needs, Opened, open, with_softhsm_environment};
 use crate::config::{Configuration, Log, LogFormat};
 use crate::http::{App, Limits, Listener, local_router, public_router, serve};
 use crate::operation::Recovered;
+use crate::sandbox::Confined;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -40,7 +42,13 @@ pub(super) fn run(configuration: Configuration) -> Result<(), Failed> {
     let address = configuration.server.listen;
     let tcp = StdTcpListener::bind(address)
         .map_err(|error| Failed::while_trying(format!("cannot listen on {address}"), &error))?;
+    // Counted before it: the count reads files of /proc. Threads inherit it, so it comes before all of them.
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let confined = sandbox(&configuration)
+        .confine()
+        .map_err(|error| Failed::while_trying("cannot close the sandbox", &error))?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(cores)
         .enable_all()
         .build()
         .map_err(|error| Failed::while_trying("cannot start threads", &error))?;
@@ -50,7 +58,7 @@ pub(super) fn run(configuration: Configuration) -> Result<(), Failed> {
         Signals::listen().map_err(|error| Failed::while_trying("cannot listen for signals", &error))?
     };
     let opened = open(&configuration, Needs::Token)?;
-    runtime.block_on(until_stopped(&configuration, opened, tcp, signals))
+    runtime.block_on(until_stopped(&configuration, opened, tcp, signals, confined))
 }
 
 /// What asks the service to stop.
@@ -70,6 +78,7 @@ async fn until_stopped(
     opened: Opened,
     tcp: StdTcpListener,
     mut signals: Signals,
+    confined: Confined,
 ) -> Result<(), Failed> {
     let Opened { service, unsettled } = opened;
     let recovered = service.recover(unsettled).await;
@@ -92,6 +101,8 @@ async fn until_stopped(
         header: configuration.server.header_timeout,
         grace: configuration.server.shutdown_grace,
     };
+    // Everything is open and bound: no socket is made after this line.
+    confined.filter().map_err(|error| Failed::while_trying("cannot close the sandbox", &error))?;
     let (stop, stopped) = watch::channel(false);
     let public = tokio::spawn(serve(Listener::Tcp(tcp), public_router(app.clone()), limits, stopped.clone()));
     let local = tokio::spawn(serve(Listener::Unix(unix), local_router(app), limits, stopped));

@@ -17,6 +17,7 @@ mod keys;
 mod life;
 mod messages;
 mod readme;
+mod sandbox;
 mod set_up;
 mod signing;
 mod support;
