@@ -4,6 +4,7 @@
 //! Not for: doing anything itself; commands go the same way as requests, through the local router.
 
 mod audit;
+mod confine;
 mod doctor;
 mod edge;
 mod init;

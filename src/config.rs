@@ -105,6 +105,11 @@ pub struct Token {
 }
 
 impl Token {
+    /// Whether the module is SoftHSM's, by its name.
+    pub fn is_softhsm(&self) -> bool {
+        is_softhsm(&self.module)
+    }
+
     /// Where SoftHSM keeps its tokens: `tokens` beside its configuration.
     pub fn softhsm_directory(&self) -> Option<PathBuf> {
         self.softhsm_conf.as_deref().and_then(Path::parent).map(|directory| directory.join("tokens"))
@@ -120,6 +125,10 @@ pub enum TokenSelector {
     Serial(String),
 }
 
+fn is_softhsm(module: &Path) -> bool {
+    module.file_name().is_some_and(|name| name.to_string_lossy().contains("softhsm"))
+}
+
 /// `[enclave]`: the workers.
 #[derive(Debug)]
 pub struct Enclave {
@@ -133,6 +142,23 @@ pub struct Enclave {
     pub fault_check: FaultCheck,
     /// How often the canary record is multiplied with.
     pub canary_interval: Duration,
+    /// What the serving process gives up.
+    pub sandbox: Sandbox,
+    /// Files and directories that the token's module needs besides.
+    pub sandbox_paths: Vec<PathBuf>,
+}
+
+/// What a kind of token leaves the process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sandbox {
+    /// `Softhsm` for SoftHSM's module, `Network` for every other.
+    Auto,
+    /// Files.
+    Softhsm,
+    /// Files and sockets.
+    Network,
+    /// Everything.
+    Off,
 }
 
 /// How the result of a multiplication is checked.
@@ -234,7 +260,7 @@ pub fn load(file: Option<&Path>, overrides: &[(&str, String)]) -> Result<Configu
             TokenSelector::Label(label)
         }
     };
-    let softhsm = module.file_name().is_some_and(|name| name.to_string_lossy().contains("softhsm"));
+    let softhsm = is_softhsm(&module);
     let softhsm_default = if softhsm { below("token/softhsm2.conf") } else { PathBuf::new() };
     let softhsm_conf = reader.path("token.softhsm_conf", &softhsm_default);
     if softhsm && softhsm_conf.as_os_str().is_empty() {
@@ -260,6 +286,19 @@ pub fn load(file: Option<&Path>, overrides: &[(&str, String)]) -> Result<Configu
             &[("linear", FaultCheck::Linear), ("curve", FaultCheck::Curve)],
         ),
         canary_interval: reader.duration("enclave.canary_interval", "5s"),
+        sandbox: reader.choice(
+            "enclave.sandbox",
+            "auto",
+            &[
+                ("auto", Sandbox::Auto),
+                ("softhsm", Sandbox::Softhsm),
+                ("network", Sandbox::Network),
+                ("off", Sandbox::Off),
+            ],
+        ),
+        sandbox_paths: std::env::split_paths(&reader.text("enclave.sandbox_paths", ""))
+            .filter(|path| !path.as_os_str().is_empty())
+            .collect(),
     };
     let limits = edge::limits(&mut reader, cores);
     let audit = Audit {

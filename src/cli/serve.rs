@@ -12,12 +12,14 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing_subscriber::EnvFilter;
 
+use super::confine::sandbox;
 use super::lock::DataLock;
 use super::open::{Needs, Opened, open, with_softhsm_environment};
 use super::{Failed, edge};
 use crate::config::{Configuration, Log, LogFormat};
 use crate::http::{App, Listener, Tls, health_router, local_router, public_router, serve};
 use crate::operation::Recovered;
+use crate::sandbox::Confined;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -49,7 +51,13 @@ pub(super) fn run(configuration: Configuration) -> Result<(), Failed> {
         health: configuration.server.health_listen.map(bind).transpose()?,
         tls,
     };
+    // Counted before it: the count reads files of /proc. Threads inherit it, so it comes before all of them.
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let confined = sandbox(&configuration)
+        .confine()
+        .map_err(|error| Failed::while_trying("cannot close the sandbox", &error))?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(cores)
         .enable_all()
         .build()
         .map_err(|error| Failed::while_trying("cannot start threads", &error))?;
@@ -59,7 +67,7 @@ pub(super) fn run(configuration: Configuration) -> Result<(), Failed> {
         Signals::listen().map_err(|error| Failed::while_trying("cannot listen for signals", &error))?
     };
     let opened = open(&configuration, Needs::Token)?;
-    runtime.block_on(until_stopped(&configuration, opened, sockets, signals))
+    runtime.block_on(until_stopped(&configuration, opened, sockets, signals, confined))
 }
 
 /// What clients reach, bound before anything slow is done.
@@ -111,6 +119,7 @@ async fn until_stopped(
     opened: Opened,
     sockets: Sockets,
     mut signals: Signals,
+    confined: Confined,
 ) -> Result<(), Failed> {
     let Opened { service, unsettled } = opened;
     let recovered = service.recover(unsettled).await;
@@ -124,6 +133,8 @@ async fn until_stopped(
 
     let service = Arc::new(service);
     let app = App::new(Arc::clone(&service), edge::admission(configuration));
+    // Everything is open and bound: no socket is made after this line.
+    confined.filter().map_err(|error| Failed::while_trying("cannot close the sandbox", &error))?;
     let (stop, stopped) = watch::channel(false);
     let mut listeners = JoinSet::new();
     if let Some(socket) = sockets.health {

@@ -18,6 +18,7 @@ mod life;
 mod limits;
 mod messages;
 mod readme;
+mod sandbox;
 mod set_up;
 mod signing;
 mod support;
