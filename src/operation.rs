@@ -11,6 +11,7 @@ mod context;
 mod create_key;
 mod custody;
 mod message;
+mod publish;
 mod read_keys;
 mod recovery;
 mod sign;
@@ -32,6 +33,7 @@ pub use context::{Context, Peer};
 pub use create_key::{CreateKey, Created};
 pub use custody::Custody;
 pub use message::Message;
+pub use publish::Publish;
 pub use read_keys::{ListKeys, ShowKey};
 pub use recovery::Recovered;
 pub use sign::{Ready, Sign, Signed};
@@ -90,6 +92,7 @@ impl Service {
     /// When the last records could not be made durable.
     pub fn close(&self) -> Result<Head, AuditError> {
         let head = self.audit.clone().close();
+        self.anchor_last();
         self.custody.close();
         head
     }

@@ -14,19 +14,23 @@ use tracing_subscriber::EnvFilter;
 use super::Failed;
 use super::lock::DataLock;
 use super::open::{Needs, Opened, open, with_softhsm_environment};
+use crate::audit::Past;
 use crate::config::{Configuration, Log, LogFormat};
 use crate::http::{App, Limits, Listener, local_router, public_router, serve};
-use crate::operation::Recovered;
+use crate::operation::{Publish, Recovered};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// Where to listen, instead of what the configuration says; port 0 takes a free one.
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub(super) listen: Option<String>,
+    /// Go on although the audit log lacks the past that a kept checkpoint says, as the refusal names it. Recorded for ever.
+    #[arg(long, value_name = "SIZE:ROOT")]
+    pub(super) accept_audit_rollback: Vec<Past>,
 }
 
 /// Order: cheap refusals first, the token last, the first request after everything.
-pub(super) fn run(configuration: Configuration) -> Result<(), Failed> {
+pub(super) fn run(configuration: Configuration, accepted: Vec<Past>) -> Result<(), Failed> {
     let data = &configuration.data;
     if !data.store().exists() {
         return Err(Failed::new(format!(
@@ -50,7 +54,7 @@ pub(super) fn run(configuration: Configuration) -> Result<(), Failed> {
         Signals::listen().map_err(|error| Failed::while_trying("cannot listen for signals", &error))?
     };
     let opened = open(&configuration, Needs::Token)?;
-    runtime.block_on(until_stopped(&configuration, opened, tcp, signals))
+    runtime.block_on(until_stopped(&configuration, opened, accepted, tcp, signals))
 }
 
 /// What asks the service to stop.
@@ -68,6 +72,7 @@ impl Signals {
 async fn until_stopped(
     configuration: &Configuration,
     opened: Opened,
+    accepted: Vec<Past>,
     tcp: StdTcpListener,
     mut signals: Signals,
 ) -> Result<(), Failed> {
@@ -75,8 +80,16 @@ async fn until_stopped(
     let recovered = service.recover(unsettled).await;
     let recovered = recovered.map_err(|failure| Failed::new(format!("cannot recover: {failure}")))?;
     report(&recovered);
+    let audit = &configuration.audit;
+    let publish = Publish {
+        files: audit.checkpoint_files.clone(),
+        mirror: audit.mirror.clone(),
+        anchor_every: audit.anchor_interval,
+        accepted,
+    };
     service
-        .publish_checkpoints(&configuration.audit.checkpoint_files, configuration.audit.mirror.as_deref())
+        .publish_checkpoints(publish)
+        .await
         .map_err(|failure| Failed::new(failure.cause().unwrap_or_else(|| failure.to_string())))?;
 
     let io = |error: std::io::Error| Failed::while_trying("cannot listen", &error);
