@@ -26,6 +26,8 @@ pub struct Configuration {
     pub enclave: Enclave,
     /// `[audit]`
     pub audit: Audit,
+    /// `[chain]`
+    pub chain: Chain,
     /// `[log]`
     pub log: Log,
     /// SHA-256 of every setting and its value, for the audit log.
@@ -142,8 +144,19 @@ pub struct Audit {
     pub checkpoint_files: Vec<PathBuf>,
     /// Every record as a line of JSON, for log shippers.
     pub mirror: Option<PathBuf>,
+    /// Gets the newest checkpoint; empty for none. It may hold an API key: not for logs.
+    pub webhook: String,
     /// How often the token keeps the newest checkpoint, while there is news.
     pub anchor_interval: Duration,
+}
+
+/// `[chain]`: the node that is asked what the chain says.
+#[derive(Debug)]
+pub struct Chain {
+    /// The URL of its JSON-RPC; empty for none. It may hold an API key: not for logs.
+    pub rpc_url: String,
+    /// How long one call may take.
+    pub timeout: Duration,
 }
 
 /// `[log]`: what goes to standard error.
@@ -238,11 +251,14 @@ pub fn load(file: Option<&Path>, overrides: &[(&str, String)]) -> Result<Configu
         segment_bytes: reader.number("audit.segment_bytes", 64 << 20, 1 << 20..=4 << 30),
         checkpoint_files: reader.path_or_none("audit.checkpoint_file").into_iter().collect(),
         mirror: reader.path_or_none("audit.mirror"),
+        webhook: reader.url("audit.webhook"),
         anchor_interval: reader.duration("audit.anchor_interval", "5m"),
     };
     if !audit.segment_bytes.is_multiple_of(4096) {
         reader.mistake("audit.segment_bytes", "a whole number of pages of 4096 bytes");
     }
+    let chain =
+        Chain { rpc_url: reader.url("chain.rpc_url"), timeout: reader.duration("chain.timeout", "5s") };
     let log = Log {
         format: reader.choice("log.format", "text", &[("text", LogFormat::Text), ("json", LogFormat::Json)]),
         level: reader.text("log.level", "info"),
@@ -251,7 +267,7 @@ pub fn load(file: Option<&Path>, overrides: &[(&str, String)]) -> Result<Configu
         reader.mistake("log.level", "not a level or filter such as info or avs_kms=debug");
     }
     let digest = reader.finish().map_err(Mistakes)?;
-    Ok(Configuration { server, data: Data { directory }, token, enclave, audit, log, digest })
+    Ok(Configuration { server, data: Data { directory }, token, enclave, audit, chain, log, digest })
 }
 
 #[cfg(test)]

@@ -84,6 +84,7 @@ async fn until_stopped(
     let publish = Publish {
         files: audit.checkpoint_files.clone(),
         mirror: audit.mirror.clone(),
+        webhook: audit.webhook.clone(),
         anchor_every: audit.anchor_interval,
         accepted,
     };

@@ -3,16 +3,22 @@
 //!
 //! Not for: what a checkpoint is (`audit`), showing one to a client (`checkpoints`).
 
+mod webhook;
+
 use std::path::PathBuf;
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value as Json, json};
 use thiserror::Error;
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use webhook::Webhook;
 
 use super::custody::TokenAnchor;
 use super::{Failure, Service, now};
 use crate::audit::{Actor, Event, Input, Lost, Past, Publishing, SignedCheckpoint, Value, VerifierKey};
+use crate::outbound::Outbound;
 
 /// Where checkpoints go.
 #[derive(Debug)]
@@ -21,6 +27,8 @@ pub struct Publish {
     pub files: Vec<PathBuf>,
     /// Every record as a line of JSON.
     pub mirror: Option<PathBuf>,
+    /// Gets the newest one as JSON; none when empty.
+    pub webhook: String,
     /// How often the token gets the newest one, while there is news.
     pub anchor_every: Duration,
     /// Pasts that the operator gives up by name.
@@ -29,6 +37,9 @@ pub struct Publish {
 
 /// How often the head stands in the log, so that log shippers carry it away.
 const HEAD_IN_LOG: Duration = Duration::from_secs(60);
+
+/// How often the webhook is called, at most.
+const WEBHOOK_EVERY: Duration = Duration::from_secs(10);
 
 /// The log lacks a past and nobody accepted that.
 #[derive(Debug, Error)]
@@ -44,7 +55,7 @@ impl Service {
     /// # Errors
     /// When the log lacks the past that an earlier checkpoint says, or the token does not sign.
     pub async fn publish_checkpoints(&self, publish: Publish) -> Result<(), Failure> {
-        let Publish { files, mirror, anchor_every, accepted } = publish;
+        let Publish { files, mirror, webhook, anchor_every, accepted } = publish;
         let signer = self.custody.checkpoint_signer()?;
         let head = self.audit.head();
         let origin = format!("avs-kms/{}", head.log);
@@ -66,20 +77,50 @@ impl Service {
             tracing::warn!("{lost}; accepted on the command line");
             self.audit.note_durable(acceptance(&lost, head.size)).await?;
         }
-        publishing.on_checkpoint = Some(shown(anchor, anchor_every));
+        let (newest, receiver) = watch::channel(String::new());
+        let public_key = key.to_string();
+        let on_checkpoint = shown(anchor, anchor_every);
+        publishing.on_checkpoint = Some(Box::new(move |checkpoint| {
+            on_checkpoint(checkpoint);
+            newest.send_replace(body(checkpoint, &public_key).to_string());
+        }));
         self.audit.publish(publishing).map_err(Failure::internal)?;
+        if !webhook.is_empty() {
+            let endpoint = webhook.parse().map_err(Failure::internal)?;
+            let outbound = Outbound::new(webhook::PATIENCE).map_err(Failure::internal)?;
+            let webhook = Webhook { endpoint, outbound, every: WEBHOOK_EVERY, newest: receiver };
+            *self.webhook.lock().unwrap_or_else(PoisonError::into_inner) = Some(tokio::spawn(webhook.run()));
+        }
         tracing::info!(%key, "the public key of the audit log");
         // Set once: `publish` refuses a second time.
         let _ = self.checkpoint_key.set(key);
         Ok(())
     }
 
-    /// The token gets the last head, after the log has ended.
-    pub(super) fn anchor_last(&self) {
+    /// Token and webhook get the last head, after the log has ended. Blocks.
+    pub(super) fn publish_last(&self) {
         if let Some((checkpoint, anchor)) = self.audit.checkpoint().zip(self.custody.anchor().ok()) {
             keep(&anchor, &checkpoint);
         }
+        let webhook = self.webhook.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(webhook) = webhook {
+            let last = tokio::time::timeout(2 * webhook::PATIENCE, webhook);
+            if Handle::current().block_on(last).is_err() {
+                tracing::warn!("the webhook did not take the last audit checkpoint in time");
+            }
+        }
     }
+}
+
+/// A checkpoint for programs: for the webhook and `GET /v1/audit/checkpoint`.
+pub(crate) fn body(checkpoint: &SignedCheckpoint, public_key: &str) -> Json {
+    json!({
+        "checkpoint": checkpoint.note(),
+        "size": checkpoint.size(),
+        "root": format!("0x{}", hex::encode(checkpoint.root())),
+        "origin": checkpoint.origin(),
+        "public_key": public_key,
+    })
 }
 
 /// What is done with each checkpoint, on the publisher's thread.
@@ -98,7 +139,7 @@ fn shown(anchor: TokenAnchor, anchor_every: Duration) -> crate::audit::Show {
 
 /// Whether that long has passed since the last time; the first time comes at once.
 fn due(last: &Mutex<Option<Instant>>, every: Duration) -> bool {
-    let mut last = last.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
     let due = last.is_none_or(|last| last.elapsed() >= every);
     if due {
         *last = Some(Instant::now());
