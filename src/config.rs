@@ -181,6 +181,10 @@ pub struct Audit {
     pub checkpoint_files: Vec<PathBuf>,
     /// Every record as a line of JSON, for log shippers.
     pub mirror: Option<PathBuf>,
+    /// Gets the newest checkpoint; empty for none. It may hold an API key: not for logs.
+    pub webhook: String,
+    /// How often the token keeps the newest checkpoint, while there is news.
+    pub anchor_interval: Duration,
 }
 
 /// `[chain]`: the node that is asked what the chain says.
@@ -306,6 +310,8 @@ pub fn load(file: Option<&Path>, overrides: &[(&str, String)]) -> Result<Configu
         segment_bytes: reader.number("audit.segment_bytes", 64 << 20, 1 << 20..=4 << 30),
         checkpoint_files: reader.path_or_none("audit.checkpoint_file").into_iter().collect(),
         mirror: reader.path_or_none("audit.mirror"),
+        webhook: reader.url("audit.webhook"),
+        anchor_interval: reader.duration("audit.anchor_interval", "5m"),
     };
     if !audit.segment_bytes.is_multiple_of(4096) {
         reader.mistake("audit.segment_bytes", "a whole number of pages of 4096 bytes");

@@ -24,7 +24,12 @@ pub(super) fn sandbox(configuration: &Configuration) -> Sandbox {
         let ca = tls.client.as_ref().map(|(ca, _)| ca);
         read.extend([&tls.certificate, &tls.key].into_iter().chain(ca).map(|path| beside(path)));
     }
-    Sandbox { profile: profile(configuration), read, write, connect: !chain.rpc_url.is_empty() }
+    Sandbox {
+        profile: profile(configuration),
+        read,
+        write,
+        connect: !chain.rpc_url.is_empty() || !audit.webhook.is_empty(),
+    }
 }
 
 /// The profile that is configured or follows from the module.

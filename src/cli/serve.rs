@@ -16,9 +16,10 @@ use super::confine::sandbox;
 use super::lock::DataLock;
 use super::open::{Needs, Opened, open, with_softhsm_environment};
 use super::{Failed, edge};
+use crate::audit::Past;
 use crate::config::{Configuration, Log, LogFormat};
 use crate::http::{App, Listener, Tls, health_router, local_router, public_router, serve};
-use crate::operation::Recovered;
+use crate::operation::{Publish, Recovered};
 use crate::sandbox::Confined;
 
 #[derive(Debug, Args)]
@@ -26,10 +27,13 @@ pub(super) struct Arguments {
     /// Where to listen, instead of what the configuration says; port 0 takes a free one.
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub(super) listen: Option<String>,
+    /// Go on although the audit log lacks the past that a kept checkpoint says, as the refusal names it. Recorded for ever.
+    #[arg(long, value_name = "SIZE:ROOT")]
+    pub(super) accept_audit_rollback: Vec<Past>,
 }
 
 /// Order: cheap refusals first, the token last, the first request after everything.
-pub(super) fn run(configuration: Configuration) -> Result<(), Failed> {
+pub(super) fn run(configuration: Configuration, accepted: Vec<Past>) -> Result<(), Failed> {
     let data = &configuration.data;
     if !data.store().exists() {
         return Err(Failed::new(format!(
@@ -67,7 +71,17 @@ pub(super) fn run(configuration: Configuration) -> Result<(), Failed> {
         Signals::listen().map_err(|error| Failed::while_trying("cannot listen for signals", &error))?
     };
     let opened = open(&configuration, Needs::Token)?;
-    runtime.block_on(until_stopped(&configuration, opened, sockets, signals, confined))
+    let opening = Opening { opened, accepted, sockets, confined };
+    runtime.block_on(until_stopped(&configuration, opening, signals))
+}
+
+/// What stands when the runtime begins.
+struct Opening {
+    opened: Opened,
+    /// What an operator lets the audit log go on over.
+    accepted: Vec<Past>,
+    sockets: Sockets,
+    confined: Confined,
 }
 
 /// What clients reach, bound before anything slow is done.
@@ -116,17 +130,24 @@ fn reload(tls: Option<&Tls>) {
 
 async fn until_stopped(
     configuration: &Configuration,
-    opened: Opened,
-    sockets: Sockets,
+    opening: Opening,
     mut signals: Signals,
-    confined: Confined,
 ) -> Result<(), Failed> {
-    let Opened { service, unsettled } = opened;
+    let Opening { opened: Opened { service, unsettled }, accepted, sockets, confined } = opening;
     let recovered = service.recover(unsettled).await;
     let recovered = recovered.map_err(|failure| Failed::new(format!("cannot recover: {failure}")))?;
     report(&recovered);
+    let audit = &configuration.audit;
+    let publish = Publish {
+        files: audit.checkpoint_files.clone(),
+        mirror: audit.mirror.clone(),
+        webhook: audit.webhook.clone(),
+        anchor_every: audit.anchor_interval,
+        accepted,
+    };
     service
-        .publish_checkpoints(&configuration.audit.checkpoint_files, configuration.audit.mirror.as_deref())
+        .publish_checkpoints(publish)
+        .await
         .map_err(|failure| Failed::new(failure.cause().unwrap_or_else(|| failure.to_string())))?;
 
     let unix = local_socket(configuration)?;
