@@ -5,6 +5,7 @@
 
 mod audience;
 mod caller;
+mod certificate;
 mod challenge;
 mod decide;
 mod eip4361;
@@ -18,6 +19,7 @@ mod typed_data;
 
 pub use audience::{Audience, NoAudience};
 pub use caller::{Caller, Forbidden, Unauthenticated, authenticate, authenticate_signed};
+pub use certificate::{Fingerprint, FingerprintError};
 pub use challenge::{CHALLENGE_LIFE, Challenge, ChallengeKey, SCOPE_URN};
 pub use decide::{Ask, Denied, Found, decide};
 pub use eip4361::{NoSignIn, SignIn, fuzz_sign_in};

@@ -4,7 +4,9 @@
 //! Not for: doing anything itself; commands go the same way as requests, through the local router.
 
 mod audit;
+mod confine;
 mod doctor;
+mod edge;
 mod init;
 mod keys;
 mod keystore;
@@ -150,7 +152,7 @@ fn dispatch(cli: Cli) -> Result<(), Failed> {
         let text = directory.to_str().ok_or_else(|| Failed::usage("--data must be valid UTF-8"))?;
         overrides.push(("data.directory", text.to_owned()));
     }
-    if let Command::Serve(serve::Arguments { listen: Some(address) }) = &cli.command {
+    if let Command::Serve(serve::Arguments { listen: Some(address), .. }) = &cli.command {
         overrides.push(("server.listen", address.clone()));
     }
     let configuration = || -> Result<Configuration, Failed> {
@@ -168,7 +170,7 @@ fn dispatch(cli: Cli) -> Result<(), Failed> {
         Command::Doctor => doctor::run(&configuration()?, output),
         Command::TokenRestore => doctor::restore(&configuration()?, output),
         Command::Init => init::run(&configuration()?, output),
-        Command::Serve(_) => serve::run(configuration()?),
+        Command::Serve(arguments) => serve::run(configuration()?, arguments.accept_audit_rollback),
         Command::Keys(command) => keys::run(&command, configuration()?, output),
         Command::Token(command) => token::run(&command, configuration()?, output),
         Command::Login(arguments) => login::run(&arguments, output),

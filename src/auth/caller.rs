@@ -248,6 +248,7 @@ pub(super) mod tests {
             networks: Networks::loopback(),
             keys: Vec::new(),
             last_used_at: None,
+            client_certificate: None,
         }
     }
 

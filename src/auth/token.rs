@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
-use super::{Networks, Scopes};
+use super::{Fingerprint, Networks, Scopes};
 use crate::key::{Eoa, KeyName};
 
 const PREFIX: &str = "kms_";
@@ -169,6 +169,15 @@ pub struct TokenRecord {
     pub keys: Vec<KeyName>,
     /// When it was last used, to the minute.
     pub last_used_at: Option<Timestamp>,
+    /// The client certificate that it is pinned to, if to one.
+    pub client_certificate: Option<Fingerprint>,
+}
+
+impl TokenRecord {
+    /// Whether the token works on a connection whose client showed this certificate, or none.
+    pub fn works_with(&self, shown: Option<Fingerprint>) -> bool {
+        self.client_certificate.is_none() || self.client_certificate == shown
+    }
 }
 
 #[cfg(test)]

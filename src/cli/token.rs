@@ -10,7 +10,7 @@ use super::keys::member;
 use super::local::{Ask, ask};
 use super::open::Needs;
 use super::{Failed, Output};
-use crate::auth::{Networks, Scope, Subject, TokenId};
+use crate::auth::{Fingerprint, Networks, Scope, Subject, TokenId};
 use crate::config::Configuration;
 use crate::key::KeyName;
 
@@ -33,6 +33,9 @@ pub(super) enum Command {
         /// The one key it is for, by name; repeat for more [default: all of the EOA].
         #[arg(long = "key", value_name = "NAME")]
         keys: Vec<KeyName>,
+        /// The client certificate without which it does not work: its SHA-256, as openssl shows it.
+        #[arg(long, value_name = "FINGERPRINT")]
+        client_certificate: Option<Fingerprint>,
     },
     /// List tokens; their text is not kept and cannot be shown.
     List,
@@ -57,7 +60,7 @@ pub(super) fn time(text: &str) -> Result<Duration, String> {
 
 pub(super) fn run(command: &Command, configuration: Configuration, output: Output) -> Result<(), Failed> {
     let (method, path, body) = match command {
-        Command::Issue { eoa, scopes, ttl, networks, keys } => {
+        Command::Issue { eoa, scopes, ttl, networks, keys, client_certificate } => {
             let scopes: Vec<_> = scopes.iter().map(|scope| scope.as_str()).collect();
             let mut body = json!({"eoa": eoa.to_string(), "scopes": scopes, "ttl_seconds": ttl.as_secs()});
             let networks: Vec<_> =
@@ -65,6 +68,7 @@ pub(super) fn run(command: &Command, configuration: Configuration, output: Outpu
             if !networks.is_empty() {
                 body["networks"] = networks.into();
             }
+            body["client_certificate"] = client_certificate.map(|it| it.to_string()).into();
             body["keys"] = keys.iter().map(KeyName::as_str).collect::<Vec<_>>().into();
             (Method::POST, "/local/tokens", Some(body))
         }

@@ -12,7 +12,7 @@ use super::answer::json;
 use super::body::invalid;
 use super::call::Call;
 use super::form;
-use crate::auth::{Scope, Scopes, Subject, TokenRecord};
+use crate::auth::{Fingerprint, FingerprintError, Scope, Scopes, Subject, TokenRecord};
 use crate::operation::{Code, Failure, IssueToken, RevokeToken};
 
 #[derive(Serialize)]
@@ -30,6 +30,8 @@ struct TokenBody {
     last_used_at: Option<String>,
     networks: Vec<String>,
     keys: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_certificate: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -59,6 +61,7 @@ impl From<&TokenRecord> for TokenBody {
             last_used_at: record.last_used_at.map(|time| time.to_string()),
             networks: record.networks.iter().map(ToString::to_string).collect(),
             keys: record.keys.iter().map(ToString::to_string).collect(),
+            client_certificate: record.client_certificate.map(|certificate| certificate.to_string()),
         }
     }
 }
@@ -75,6 +78,7 @@ pub(super) async fn issue(call: Call, request: Request) -> Result<Response, Fail
                 keys: members
                     .optional("keys", |value| form::texts(value, form::key_name))?
                     .unwrap_or_default(),
+                client_certificate: members.optional("client_certificate", fingerprint)?,
             })
         })
         .await?;
@@ -113,6 +117,10 @@ fn subject(value: Value) -> Result<Subject, Failure> {
 pub(super) fn scopes(value: Value) -> Result<Scopes, Failure> {
     let scope = |word: String| word.parse::<Scope>().map_err(|error| invalid(error.to_string()));
     Ok(form::texts(value, scope)?.into_iter().collect())
+}
+
+fn fingerprint(value: Value) -> Result<Fingerprint, Failure> {
+    form::text(value)?.parse().map_err(|error: FingerprintError| invalid(error.to_string()))
 }
 
 fn seconds(value: Value) -> Result<Duration, Failure> {

@@ -158,6 +158,11 @@ impl Failure {
         (!chain.is_empty()).then(|| chain.join(": "))
     }
 
+    /// A failure that leaves no record: a flood of them would be a flood of records, and nothing was asked of a key.
+    pub const fn unrecorded(self) -> Self {
+        self.recorded()
+    }
+
     pub(super) const fn is_recorded(&self) -> bool {
         self.recorded
     }

@@ -176,6 +176,7 @@ impl Service {
             networks: Networks::default(),
             keys: Vec::new(),
             last_used_at: None,
+            client_certificate: None,
         };
         let mut facts = facts_of(&record);
         facts.push(("proof", Value::Text(how.to_owned())));

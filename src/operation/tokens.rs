@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::{Asked, Code, Context, Failure, Service, now};
 use crate::audit::{Actor, Input, Intent, Outcome, Recordable, Value};
-use crate::auth::{BearerToken, Caller, Networks, Scopes, Subject, TokenId, TokenRecord};
+use crate::auth::{BearerToken, Caller, Fingerprint, Networks, Scopes, Subject, TokenId, TokenRecord};
 use crate::key::KeyName;
 
 /// The longest life of a token, 90 days: a runbook host's token is renewed each quarter.
@@ -26,6 +26,8 @@ pub struct IssueToken {
     pub networks: Option<Networks>,
     /// Which keys of the subject; none for all.
     pub keys: Vec<KeyName>,
+    /// The client certificate without which it does not work.
+    pub client_certificate: Option<Fingerprint>,
 }
 
 /// What is to be revoked.
@@ -124,6 +126,7 @@ impl Service {
             created_at,
             expires_at,
             revoked_at: None,
+            client_certificate: wish.client_certificate,
             login: false,
             networks: wish.networks.unwrap_or_else(Networks::loopback),
             keys: wish.keys,
@@ -134,6 +137,9 @@ impl Service {
         if !record.keys.is_empty() {
             let keys: Vec<_> = record.keys.iter().map(KeyName::as_str).collect();
             facts.push(("keys", Value::Text(keys.join(" "))));
+        }
+        if let Some(certificate) = record.client_certificate {
+            facts.push(("client_certificate", Value::Text(certificate.to_string())));
         }
         let (hash, kept) = (token.hash(), record.clone());
         self.change(context, ISSUE, facts, move |store| store.insert_token(hash, kept)).await?;

@@ -48,8 +48,9 @@ pub(super) fn insert(
 ) -> Result<(), StoreError> {
     let keys: Vec<_> = record.keys.iter().map(KeyName::as_str).collect();
     connection.execute(
-        "INSERT INTO token (id, hash, subject, scopes, created_at, expires_at, login, networks, keys)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        "INSERT INTO token (id, hash, subject, scopes, created_at, expires_at, login, networks, keys,
+             client_certificate)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
         params![
             record.id.as_str(),
             hash.as_bytes(),
@@ -60,6 +61,7 @@ pub(super) fn insert(
             record.login,
             record.networks.to_string(),
             keys.join(" "),
+            record.client_certificate.map(|certificate| certificate.to_string()),
         ],
     )?;
     Ok(())
@@ -179,6 +181,8 @@ fn record_from(row: &Row<'_>) -> Result<TokenRecord, StoreError> {
         seconds.map(|_| timestamp(row, column)).transpose()
     };
     let keys = text("keys")?.split_ascii_whitespace().map(str::parse).collect::<Result<_, _>>();
+    let certificate: Option<String> = row.get("client_certificate")?;
+    let certificate = certificate.map(|text| text.parse()).transpose();
     Ok(TokenRecord {
         id: text("id")?.parse().map_err(|_| StoreError::Corrupt("token column id".into()))?,
         subject: text("subject")?.parse().map_err(senseless("subject"))?,
@@ -192,6 +196,8 @@ fn record_from(row: &Row<'_>) -> Result<TokenRecord, StoreError> {
             .map_err(|_| StoreError::Corrupt("token column networks".into()))?,
         keys: keys.map_err(|_| StoreError::Corrupt("token column keys".into()))?,
         last_used_at: time("last_used_at")?,
+        client_certificate: certificate
+            .map_err(|_| StoreError::Corrupt("token column client_certificate".into()))?,
     })
 }
 
