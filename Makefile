@@ -46,6 +46,12 @@ test: softhsm compiler curl ## Run every test; needs SoftHSM and nothing else.
 test-long: softhsm compiler curl ## Run every test with many more random cases, crashes and schedules.
 	AVS_KMS_LONG=1 $(CARGO) test --workspace --locked
 
+.PHONY: login-anvil
+login-anvil: softhsm compiler ## Log in through anvil's JSON-RPC signer; fetches anvil with npm.
+	npm install --silent --no-save --prefix '$(TARGET)/anvil' @foundry-rs/anvil@1.7.1
+	ANVIL="$$(echo '$(abspath $(TARGET))'/anvil/node_modules/@foundry-rs/anvil-*/bin/anvil)" \
+		$(CARGO) test --package avs-kms --test service --locked anvil -- --ignored
+
 .PHONY: ct
 ct: compiler valgrind ## Prove by valgrind that no branch and no address depends on a scalar.
 	hsm/ct/run memcheck

@@ -9,6 +9,7 @@
 )]
 
 mod access;
+mod anvil;
 mod bad_input;
 mod checkpoints;
 mod client;
