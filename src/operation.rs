@@ -10,6 +10,7 @@ mod code;
 mod context;
 mod create_key;
 mod custody;
+mod figures;
 mod message;
 mod read_keys;
 mod recovery;

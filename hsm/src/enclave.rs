@@ -128,7 +128,7 @@ impl Enclave {
         if shared.circuit_open.load(Ordering::Acquire) {
             return Err(state::unavailable(Some(Instant::now()), None));
         }
-        let job = |reply| Job::Multiply(Multiply { entry, point, deadline, reply });
+        let job = |reply| Job::Multiply(Multiply { entry, point, queued: Instant::now(), deadline, reply });
         self.ask(&self.running.jobs, job, deadline).await
     }
 

@@ -9,6 +9,7 @@ use crate::audit::{
     ConsistencyProof, InclusionProof, Page, ProofError, Publishing, SignedCheckpoint, VerifierKey,
 };
 use crate::auth::{Forbidden, Scope, Unauthenticated};
+use crate::metrics;
 
 /// The sizes between which consistency is asked for.
 #[derive(Clone, Copy, Debug)]
@@ -42,6 +43,7 @@ impl Service {
         let key = VerifierKey::new(&origin, signer.public_key()).map_err(Failure::internal)?;
         let shown = std::sync::Mutex::new(None::<Instant>);
         let on_checkpoint = move |checkpoint: &SignedCheckpoint| {
+            metrics::checkpointed(checkpoint.size());
             let mut shown = shown.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             if shown.is_none_or(|last| last.elapsed() >= HEAD_IN_LOG) {
                 *shown = Some(Instant::now());
