@@ -4,7 +4,9 @@
 //! Not for: doing anything itself; commands go the same way as requests, through the local router.
 
 mod audit;
+mod confine;
 mod doctor;
+mod edge;
 mod init;
 mod keys;
 mod local;
@@ -141,7 +143,7 @@ fn dispatch(cli: Cli) -> Result<(), Failed> {
         let text = directory.to_str().ok_or_else(|| Failed::usage("--data must be valid UTF-8"))?;
         overrides.push(("data.directory", text.to_owned()));
     }
-    if let Command::Serve(serve::Arguments { listen: Some(address) }) = &cli.command {
+    if let Command::Serve(serve::Arguments { listen: Some(address), .. }) = &cli.command {
         overrides.push(("server.listen", address.clone()));
     }
     let configuration = || -> Result<Configuration, Failed> {
@@ -159,7 +161,7 @@ fn dispatch(cli: Cli) -> Result<(), Failed> {
         Command::Doctor => doctor::run(&configuration()?, output),
         Command::TokenRestore => doctor::restore(&configuration()?, output),
         Command::Init => init::run(&configuration()?, output),
-        Command::Serve(_) => serve::run(configuration()?),
+        Command::Serve(arguments) => serve::run(configuration()?, arguments.accept_audit_rollback),
         Command::Keys(command) => keys::run(&command, configuration()?, output),
         Command::Token(command) => token::run(&command, configuration()?, output),
         Command::Audit(command) => audit::run(&command, &configuration()?, output),

@@ -40,6 +40,7 @@ pub fn describe() {
 /// What the enclave does for a caller or for itself.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Kind {
+    Anchor,
     Canary,
     Checkpoint,
     Create,
@@ -50,6 +51,7 @@ pub(crate) enum Kind {
 impl Kind {
     const fn as_str(self) -> &'static str {
         match self {
+            Self::Anchor => "anchor",
             Self::Canary => "canary",
             Self::Checkpoint => "checkpoint",
             Self::Create => "create",

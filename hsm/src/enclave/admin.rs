@@ -19,6 +19,7 @@ use crate::arena::{self, Arena};
 use crate::telemetry::{self, Kind};
 use crate::wrap;
 
+pub(super) mod anchor;
 mod create;
 
 use create::Creation;
@@ -28,6 +29,7 @@ pub(super) enum Order {
     Create { key: NewKey, deadline: Instant, reply: oneshot::Sender<Result<PublicKey, EnclaveError>> },
     Destroy { id: KeyId, deadline: Instant, reply: oneshot::Sender<Result<(), EnclaveError>> },
     Sign { text: Vec<u8>, deadline: Instant, reply: Sender<Result<Vec<u8>, EnclaveError>> },
+    Anchor { errand: anchor::Errand, deadline: Instant, reply: Sender<Result<Vec<Vec<u8>>, EnclaveError>> },
     Leave,
 }
 
@@ -66,6 +68,10 @@ impl Admin {
                 }
                 Order::Sign { text, deadline, reply } => {
                     let result = self.timed(Kind::Checkpoint, |admin| admin.sign(&text, deadline));
+                    let _ = reply.send(result);
+                }
+                Order::Anchor { errand, deadline, reply } => {
+                    let result = self.timed(Kind::Anchor, |admin| admin.anchor(&errand, deadline));
                     let _ = reply.send(result);
                 }
                 Order::Leave => break,
