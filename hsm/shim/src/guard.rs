@@ -86,6 +86,11 @@ pub fn opened(session: CK_SESSION_HANDLE) {
     });
 }
 
+/// How many sessions are open.
+pub fn open() -> usize {
+    books(|books| books.open.len())
+}
+
 /// C_CloseSession took this one.
 pub fn closed(session: CK_SESSION_HANDLE) {
     books(|books| {
