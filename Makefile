@@ -60,7 +60,8 @@ dudect: compiler ## Look for a dependence on the scalar in measured times; wants
 	hsm/ct/run dudect
 
 .PHONY: bench
-bench: softhsm compiler ## Measure the service: signatures per second, latency, memory, start-up.
+bench: softhsm compiler ## Measure enclave and service: signatures per second, latency, memory, start-up.
+	$(CARGO) bench --package hsm --bench enclave --locked
 	$(CARGO) bench --package avs-kms --bench service --locked
 
 .PHONY: bench-curve

@@ -172,7 +172,7 @@ pub(super) fn open(settings: Settings) -> Result<Running, OpenError> {
     let (orders, order_inbox) = bounded(ORDERS);
     let (inbox, notices) = unbounded();
     let kind = arena.kind();
-    let shared = Arc::new(Shared::new(link, index, findings, settings.fault_check, digest_key, kind, inbox));
+    let shared = Arc::new(Shared::new(link, index, findings, &settings, digest_key, kind, inbox));
     let running = Running { shared, jobs, orders, threads: Mutex::default() };
     let started = || {
         let mut threads = running.threads.lock().unwrap_or_else(PoisonError::into_inner);
@@ -184,14 +184,15 @@ pub(super) fn open(settings: Settings) -> Result<Running, OpenError> {
         threads.admin = Some(spawn("hsm-admin".into(), move || admin.run(&order_inbox))?);
         for (number, arena) in arenas.into_iter().enumerate() {
             let (shared, inbox) = (Arc::clone(&running.shared), job_inbox.clone());
-            let post = Arc::new(Post::new());
+            let post = Arc::new(Post::new(settings.stall_limit));
             let own = Arc::clone(&post);
             let body = move || worker::run(shared, arena, &own, &inbox);
             threads.workers.push(spawn(format!("hsm-worker-{number}"), body)?);
             running.shared.posts(|posts| posts.push(post));
         }
         let (shared, workers) = (Arc::clone(&running.shared), settings.workers);
-        let watchdog = Watchdog { shared, jobs: job_inbox, memory, workers };
+        let stall_limit = settings.stall_limit;
+        let watchdog = Watchdog { shared, jobs: job_inbox, memory, workers, stall_limit };
         let (farewell, end) = bounded(0);
         threads.watchdog = Some((farewell, spawn("hsm-watchdog".into(), move || watchdog.run(&end))?));
         Ok(())
