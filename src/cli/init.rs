@@ -8,6 +8,7 @@ use std::os::unix::fs::DirBuilderExt;
 use clap::Args;
 use serde_json::json;
 
+use super::confine::drop_privileges;
 use super::lock::DataLock;
 use super::open::{audit_settings, enclave_settings, softhsm_token, with_softhsm_environment};
 use super::{Failed, Output};
@@ -41,6 +42,8 @@ pub(super) fn run(
         hsm::make_softhsm_token(&plan)
             .map_err(|error| Failed::while_trying("cannot make the SoftHSM token", &error))?;
     }
+    // From here on the copy of token.object stays good: without privileges no login rewrites the file.
+    drop_privileges(configuration)?;
     let settings = enclave_settings(configuration);
     let initialised =
         if arguments.adopt { hsm::Enclave::adopt(&settings) } else { hsm::Enclave::initialise(&settings) };
@@ -93,7 +96,7 @@ fn refuse_what_exists(configuration: &Configuration) -> Result<(), Failed> {
             return Err(Failed::while_trying(format!("cannot read {}", directory.display()), &error));
         }
     };
-    let ours = ["lock", "lost+found"];
+    let ours = ["lock", "token.lock", "lost+found"];
     // The PIN of an HSM is there before anything else is.
     let pin = configuration.token.softhsm_conf.is_none().then_some(&configuration.token.pin_file);
     let foreign = entries

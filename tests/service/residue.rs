@@ -8,7 +8,7 @@
 mod scanner;
 
 use std::fs;
-use std::io::Write;
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -120,20 +120,39 @@ fn sign_many(service: &Running, token: &str, count: usize) {
     });
 }
 
+/// Signs on one connection until told to end, so that the process does little else.
+fn sign_without_pause(service: &Running, token: &str, name: &str, end: &AtomicBool, signed: &AtomicUsize) {
+    let hash = point(&hsm::G1Point::generator());
+    let body = json!({"eoa": EOA, "name": name, "hash": hash}).to_string();
+    let request = crate::client::request("POST", "/v1/scalar_mul", Some(token), Some(&body));
+    let request = String::from_utf8(request).unwrap().replace("Connection: close\r\n", "");
+    let mut connection = BufReader::new(TcpStream::connect(service.address).unwrap());
+    while !end.load(Ordering::Relaxed) {
+        connection.get_mut().write_all(request.as_bytes()).unwrap();
+        let (mut line, mut length) = (String::new(), 0);
+        while line != "\r\n" {
+            line.clear();
+            connection.read_line(&mut line).unwrap();
+            if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+                length = value.trim().parse().unwrap();
+            }
+        }
+        let mut answer = vec![0; length];
+        connection.read_exact(&mut answer).unwrap();
+        assert!(crate::support::text(&answer).contains("\"signature\""), "{answer:?}");
+        signed.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
 /// Searches the process in many snapshots while it signs; gives clean ones, those with bytes in SoftHSM's heap, and the
 /// signatures made meanwhile.
 fn search_under_load(service: &Running, token: &str, scanner: &Scanner, snapshots: usize) -> [usize; 3] {
     let (end, signed) = (AtomicBool::new(false), AtomicUsize::new(0));
     let (mut clean, mut softhsm) = (0, 0);
     std::thread::scope(|scope| {
-        for thread in 0..4 {
+        for name in NAMES.iter().cycle().take(16) {
             let (end, signed) = (&end, &signed);
-            scope.spawn(move || {
-                while !end.load(Ordering::Relaxed) {
-                    sign(service, token, thread);
-                    signed.fetch_add(1, Ordering::Relaxed);
-                }
-            });
+            scope.spawn(move || sign_without_pause(service, token, name, end, signed));
         }
         for _ in 0..snapshots {
             std::thread::sleep(Duration::from_micros(7_300));
