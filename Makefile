@@ -55,8 +55,8 @@ dudect: compiler ## Look for a dependence on the scalar in measured times; wants
 	hsm/ct/run dudect
 
 .PHONY: bench
-bench: softhsm compiler ## Measure the service: signatures per second, latency, memory, start-up.
-	$(CARGO) bench --package avs-kms --bench service --locked
+bench: softhsm compiler ## Measure the service and its audit log: signatures per second, latency, what the sync costs.
+	$(CARGO) bench --package avs-kms --bench service --bench audit --locked
 
 .PHONY: bench-curve
 bench-curve: compiler cmake ## Measure the curve against arkworks and mcl, interleaved.

@@ -77,9 +77,7 @@ async fn until_stopped(
     mut signals: Signals,
 ) -> Result<(), Failed> {
     let Opened { service, unsettled } = opened;
-    let recovered = service.recover(unsettled).await;
-    let recovered = recovered.map_err(|failure| Failed::new(format!("cannot recover: {failure}")))?;
-    report(&recovered);
+    // First: over a log that was rolled back nothing is finished or undone.
     let audit = &configuration.audit;
     let publish = Publish {
         files: audit.checkpoint_files.clone(),
@@ -92,6 +90,10 @@ async fn until_stopped(
         .publish_checkpoints(publish)
         .await
         .map_err(|failure| Failed::new(failure.cause().unwrap_or_else(|| failure.to_string())))?;
+
+    let recovered = service.recover(unsettled).await;
+    let recovered = recovered.map_err(|failure| Failed::new(format!("cannot recover: {failure}")))?;
+    report(&recovered);
 
     let io = |error: std::io::Error| Failed::while_trying("cannot listen", &error);
     tcp.set_nonblocking(true).map_err(io)?;
