@@ -60,9 +60,9 @@ dudect: compiler ## Look for a dependence on the scalar in measured times; wants
 	hsm/ct/run dudect
 
 .PHONY: bench
-bench: softhsm compiler ## Measure enclave and service: signatures per second, latency, memory, start-up.
+bench: softhsm compiler ## Measure enclave, service and audit log: signatures per second, latency, what the sync costs.
 	$(CARGO) bench --package hsm --bench enclave --locked
-	$(CARGO) bench --package avs-kms --bench service --locked
+	$(CARGO) bench --package avs-kms --bench service --bench audit --locked
 
 .PHONY: bench-curve
 bench-curve: compiler cmake ## Measure the curve against arkworks and mcl, interleaved.

@@ -140,11 +140,7 @@ async fn until_stopped(
     mut signals: Signals,
 ) -> Result<(), Failed> {
     let Opening { opened: Opened { service, unsettled }, accepted, sockets, confined } = opening;
-    let recovered = service.recover(unsettled).await;
-    let recovered = recovered.map_err(|failure| Failed::new(format!("cannot recover: {failure}")))?;
-    report(&recovered);
-    let remembered = service.remember_signed();
-    remembered.map_err(|error| Failed::while_trying("cannot read which signatures were used", &error))?;
+    // First: over a log that was rolled back nothing is finished or undone.
     let audit = &configuration.audit;
     let publish = Publish {
         files: audit.checkpoint_files.clone(),
@@ -158,6 +154,11 @@ async fn until_stopped(
         .await
         .map_err(|failure| Failed::new(failure.cause().unwrap_or_else(|| failure.to_string())))?;
 
+    let recovered = service.recover(unsettled).await;
+    let recovered = recovered.map_err(|failure| Failed::new(format!("cannot recover: {failure}")))?;
+    report(&recovered);
+    let remembered = service.remember_signed();
+    remembered.map_err(|error| Failed::while_trying("cannot read which signatures were used", &error))?;
     let unix = local_socket(configuration)?;
 
     let service = Arc::new(service);
