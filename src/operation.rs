@@ -13,6 +13,7 @@ mod custody;
 mod message;
 mod read_keys;
 mod recovery;
+mod registry;
 mod sign;
 mod tokens;
 
@@ -22,6 +23,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::audit::{AuditError, AuditLog, Event, Head, Input, KeyRef, Value, VerifierKey};
+use crate::chain::Chain;
 use crate::key::{Eoa, KeyName};
 use crate::store::{KeyVersion, Store};
 
@@ -47,6 +49,8 @@ pub struct Service {
     creating: tokio::sync::Mutex<()>,
     /// Checks the checkpoints that are published, once they are.
     checkpoint_key: OnceLock<VerifierKey>,
+    /// What a registration is compared with, if a node is configured.
+    chain: Option<Chain>,
     /// How long an operation may take before its client is told that it took too long.
     deadline: Duration,
 }
@@ -60,8 +64,14 @@ impl Service {
             custody,
             creating: tokio::sync::Mutex::new(()),
             checkpoint_key: OnceLock::new(),
+            chain: None,
             deadline,
         }
+    }
+
+    /// The same, with a node to ask what the chain says.
+    pub fn with_chain(self, chain: Option<Chain>) -> Self {
+        Self { chain, ..self }
     }
 
     /// How long a request may take.

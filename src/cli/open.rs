@@ -1,8 +1,10 @@
 //! From the configuration to an open service, in the order that refuses fastest.
 
 use crate::audit::{AuditLog, BootFacts, Unsettled};
+use crate::chain::Chain;
 use crate::config::{Configuration, FaultCheck, TokenSelector};
 use crate::operation::{Custody, Service};
+use crate::outbound::Outbound;
 use crate::store::Store;
 
 use super::Failed;
@@ -43,8 +45,22 @@ pub(super) fn open(configuration: &Configuration, needs: Needs) -> Result<Opened
             Custody::new(enclave, configuration.enclave.canary_interval)
         }
     };
-    let service = Service::new(store, audit, custody, configuration.server.request_deadline);
+    let service = Service::new(store, audit, custody, configuration.server.request_deadline)
+        .with_chain(chain(configuration)?);
     Ok(Opened { service, unsettled })
+}
+
+/// The node of `[chain]`, if one is configured.
+fn chain(configuration: &Configuration) -> Result<Option<Chain>, Failed> {
+    let settings = &configuration.chain;
+    if settings.rpc_url.is_empty() {
+        return Ok(None);
+    }
+    let endpoint =
+        settings.rpc_url.parse().map_err(|error| Failed::while_trying("cannot use chain.rpc_url", &error))?;
+    let outbound = Outbound::new(settings.timeout)
+        .map_err(|error| Failed::while_trying("cannot prepare calls to the chain", &error))?;
+    Ok(Some(Chain::new(endpoint, outbound)))
 }
 
 pub(super) fn audit_settings(configuration: &Configuration) -> crate::audit::Settings {

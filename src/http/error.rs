@@ -24,10 +24,14 @@ const fn status(code: Code) -> StatusCode {
         Code::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         Code::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Code::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-        Code::KeyDestroyed | Code::KeyDisabled | Code::KeyRetired => StatusCode::CONFLICT,
-        Code::AuditUnavailable | Code::Overloaded | Code::ShuttingDown | Code::TokenUnavailable => {
-            StatusCode::SERVICE_UNAVAILABLE
+        Code::ChainMismatch | Code::KeyDestroyed | Code::KeyDisabled | Code::KeyRetired => {
+            StatusCode::CONFLICT
         }
+        Code::AuditUnavailable
+        | Code::ChainUnavailable
+        | Code::Overloaded
+        | Code::ShuttingDown
+        | Code::TokenUnavailable => StatusCode::SERVICE_UNAVAILABLE,
         Code::DeadlineExceeded => StatusCode::GATEWAY_TIMEOUT,
         Code::Internal => StatusCode::INTERNAL_SERVER_ERROR,
     }

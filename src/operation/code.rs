@@ -18,6 +18,8 @@ use crate::store::NoSuchVersion;
 pub enum Code {
     AuditUnavailable,
     BodyTooLarge,
+    ChainMismatch,
+    ChainUnavailable,
     CoordinateOutOfRange,
     DeadlineExceeded,
     EmptyContractRead,
@@ -49,6 +51,8 @@ impl Code {
         match self {
             Self::AuditUnavailable => "audit_unavailable",
             Self::BodyTooLarge => "body_too_large",
+            Self::ChainMismatch => "chain_mismatch",
+            Self::ChainUnavailable => "chain_unavailable",
             Self::CoordinateOutOfRange => "coordinate_out_of_range",
             Self::DeadlineExceeded => "deadline_exceeded",
             Self::EmptyContractRead => "empty_contract_read",

@@ -10,6 +10,7 @@
 
 mod access;
 mod bad_input;
+mod chain;
 mod checkpoints;
 mod client;
 mod commands;
