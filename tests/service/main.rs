@@ -21,3 +21,4 @@ mod readme;
 mod set_up;
 mod signing;
 mod support;
+mod typed_client;
