@@ -72,7 +72,7 @@ async fn in_process(
         service.recover(unsettled).await.map_err(|failure| Failed::new(failure.to_string()))?;
     }
     let service = Arc::new(service);
-    let app = App::new(Arc::clone(&service), configuration.server.body_timeout);
+    let app = App::new(Arc::clone(&service), super::edge::admission(&configuration));
     let router: Router = local_router(app).layer(Extension(Peer::Local));
     let response = match router.oneshot(request(&ask)?).await {
         Ok(response) => response,
@@ -126,7 +126,8 @@ fn request(ask: &Ask) -> Result<Request<Body>, Failed> {
         .map_err(|error| Failed::while_trying("cannot make the request", &error))
 }
 
-fn understood(success: bool, body: &[u8]) -> Result<Value, Failed> {
+/// The answer's JSON, or the service's own sentence.
+pub(super) fn understood(success: bool, body: &[u8]) -> Result<Value, Failed> {
     let value: Value = serde_json::from_slice(body)
         .map_err(|error| Failed::while_trying("the answer is not JSON", &error))?;
     if success {

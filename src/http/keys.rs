@@ -10,13 +10,16 @@ use super::answer::{KeyRecord, json};
 use super::body::invalid;
 use super::call::Call;
 use super::form;
+use super::policy::{self, PolicyBody};
 use crate::key::KeyState;
 use crate::operation::{CreateKey, Failure, ListKeys, ShowKey};
+use crate::store::KeyVersion;
 
 #[derive(Serialize)]
 struct CreatedBody {
     #[serde(flatten)]
     record: KeyRecord,
+    policy: PolicyBody,
     created: bool,
 }
 
@@ -30,6 +33,7 @@ struct ListBody {
 struct ShowBody {
     #[serde(flatten)]
     record: KeyRecord,
+    policy: PolicyBody,
     versions: Vec<KeyRecord>,
 }
 
@@ -41,13 +45,15 @@ pub(super) async fn create(call: Call, request: Request) -> Result<Response, Fai
             Ok(CreateKey {
                 eoa: members.required("eoa", form::eoa)?,
                 name: members.optional("name", form::name)?.unwrap_or_default(),
+                policy: members.optional("policy", policy::policy)?,
             })
         })
         .await?;
     let created = call.service().create_key(call.context().clone(), wish, call.deadline()).await?;
     let status = if created.created { StatusCode::CREATED } else { StatusCode::OK };
     let record = KeyRecord::from(&*created.version);
-    Ok(json(status, &CreatedBody { record, created: created.created }))
+    let policy = policy_of(&call, &created.version);
+    Ok(json(status, &CreatedBody { record, policy, created: created.created }))
 }
 
 /// `GET /v1/keys/{eoa}`
@@ -86,7 +92,11 @@ pub(super) async fn show(
         active.or_else(|| versions.first()).ok_or_else(|| Failure::internal("a key without versions"))?;
     let record = KeyRecord::from(&**current);
     let versions = versions.iter().map(|version| KeyRecord::from(&**version)).collect();
-    Ok(json(StatusCode::OK, &ShowBody { record, versions }))
+    Ok(json(StatusCode::OK, &ShowBody { record, policy: policy_of(&call, current), versions }))
+}
+
+fn policy_of(call: &Call, version: &KeyVersion) -> PolicyBody {
+    PolicyBody::from(&*call.service().policy(&version.eoa, &version.name))
 }
 
 fn bad_path(rejection: PathRejection) -> Failure {
