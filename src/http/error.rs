@@ -29,10 +29,16 @@ pub(super) const fn status(code: Code) -> StatusCode {
         Code::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Code::RateLimited => StatusCode::TOO_MANY_REQUESTS,
         Code::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-        Code::KeyDestroyed | Code::KeyDisabled | Code::KeyRetired | Code::WrongState => StatusCode::CONFLICT,
-        Code::AuditUnavailable | Code::Overloaded | Code::ShuttingDown | Code::TokenUnavailable => {
-            StatusCode::SERVICE_UNAVAILABLE
-        }
+        Code::ChainMismatch
+        | Code::KeyDestroyed
+        | Code::KeyDisabled
+        | Code::KeyRetired
+        | Code::WrongState => StatusCode::CONFLICT,
+        Code::AuditUnavailable
+        | Code::ChainUnavailable
+        | Code::Overloaded
+        | Code::ShuttingDown
+        | Code::TokenUnavailable => StatusCode::SERVICE_UNAVAILABLE,
         Code::DeadlineExceeded => StatusCode::GATEWAY_TIMEOUT,
         Code::Internal => StatusCode::INTERNAL_SERVER_ERROR,
     }

@@ -101,6 +101,7 @@ impl Service {
     pub async fn sign(&self, context: Context, request: Sign, deadline: Instant) -> Result<Signed, Failure> {
         let allowed = self.authorise(context, request)?;
         let ready = self.ready(allowed)?;
+        self.agreed_with_registry(&ready, deadline).await?;
         let recorded =
             self.audit.record(ready).await.map_err(|refused| Failure::from(refused.error).recorded())?;
         if let Err(failure) = self.still_usable(recorded.subject()) {
@@ -131,6 +132,17 @@ impl Service {
                 Err(failure.recorded())
             }
         }
+    }
+
+    async fn agreed_with_registry(&self, ready: &Ready, deadline: Instant) -> Result<(), Failure> {
+        let operation = ready.allowed.operation();
+        let key = &ready.version.public_key;
+        let agreed = self.registry_agrees(&operation.message, key, &ready.point, deadline).await;
+        agreed.map_err(|failure| {
+            let mut asked = Asked::version(&ready.version);
+            asked.input = Some(operation.message.input(ready.digest));
+            self.refuse(operation.name(), ready.allowed.context(), asked, failure)
+        })
     }
 
     /// What was true before the wait for the record must be true after it.

@@ -10,6 +10,7 @@
 
 mod access;
 mod bad_input;
+mod chain;
 mod checkpoints;
 mod client;
 mod commands;
@@ -31,4 +32,5 @@ mod support;
 mod tls;
 mod token_changes;
 mod tokens;
+mod typed_client;
 mod wallet;
