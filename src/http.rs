@@ -16,6 +16,7 @@ mod health;
 mod json;
 mod keys;
 mod listener;
+mod openapi;
 mod rates;
 mod signing;
 mod stream;
@@ -121,6 +122,8 @@ fn public_routes() -> Router<App> {
         .route("/v1/audit", get(audit::records))
         .route("/v1/audit/checkpoint", get(audit::checkpoint))
         .route("/v1/audit/proof", get(audit::proof))
+        .route("/openapi.json", get(openapi::document))
+        .route("/docs", get(openapi::page))
 }
 
 fn finished(routes: Router<App>, app: App) -> Router {
