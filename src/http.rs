@@ -5,6 +5,8 @@
 
 mod addresses;
 mod answer;
+#[cfg(any(test, feature = "danger-parsers"))]
+pub mod attacked;
 mod audit;
 mod body;
 mod call;

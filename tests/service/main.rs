@@ -21,4 +21,5 @@ mod readme;
 mod set_up;
 mod signing;
 mod support;
+mod surface;
 mod tls;
