@@ -23,3 +23,4 @@ mod signing;
 mod support;
 mod surface;
 mod tls;
+mod tricks;

@@ -139,22 +139,20 @@ fn the_members_of_answers_are_those_of_the_contract() {
         let (_, rest) = CONTRACT.split_once(&format!("`{name}`: `{{")).unwrap();
         let (form, _) = rest.split_once("}`").unwrap();
         let mut names = BTreeSet::new();
-        let (mut depth, mut name) = (0, None::<String>);
-        for c in form.chars() {
-            match c {
-                '{' | '[' | '(' => depth += 1,
-                '}' | ']' | ')' => depth -= 1,
-                '"' if depth == 0 => match name.take() {
-                    Some(whole) => drop(names.insert(whole)),
-                    None => name = Some(String::new()),
-                },
-                c => name.iter_mut().for_each(|name| name.push(c)),
+        let (mut depth, mut value) = (0, false);
+        // Every second piece stands in quotation marks; after a colon it is an example of a value.
+        for (at, piece) in form.split('"').enumerate() {
+            if at % 2 == 0 {
+                depth += piece.matches(['{', '[', '(']).count();
+                depth -= piece.matches(['}', ']', ')']).count();
+                value = piece.trim_end().ends_with(':');
+            } else if depth == 0 && !value {
+                names.insert(piece.to_owned());
             }
         }
         names
     };
-    let record = members(&json!({"$ref": "#/components/schemas/KeyRecord"}));
-    assert!(promised("KeyRecord").is_superset(&record), "{record:?} {:?}", promised("KeyRecord"));
+    assert_eq!(members(&json!({"$ref": "#/components/schemas/KeyRecord"})), promised("KeyRecord"));
     let mut signed = members(&json!({"$ref": "#/components/schemas/SignResult"}));
     assert!(signed.remove("digest"), "the typed calls answer their digest, too");
     assert_eq!(signed, promised("SignResult"));
