@@ -5,6 +5,8 @@
 
 mod addresses;
 mod answer;
+#[cfg(any(test, feature = "danger-parsers"))]
+pub mod attacked;
 mod audit;
 mod auth;
 mod body;
@@ -17,6 +19,7 @@ mod health;
 mod json;
 mod keys;
 mod listener;
+mod openapi;
 mod policy;
 mod query;
 mod rates;
@@ -102,9 +105,11 @@ pub fn local_router(app: App) -> Router {
     finished(routes, app)
 }
 
-/// What supervisors and monitoring ask, on a listener of its own that no flood of clients reaches.
+/// What supervisors and monitoring ask, on a listener of its own that no flood of clients reaches: a proxy on this
+/// machine shares its address with them, so no rate of clients holds here.
 pub fn health_router(app: App) -> Router {
-    finished(health_routes(), app)
+    let rates = Arc::new(Rates::new(RateSettings::default()));
+    finished(health_routes(), App { rates, ..app })
 }
 
 fn health_routes() -> Router<App> {
@@ -130,6 +135,8 @@ fn public_routes() -> Router<App> {
         .route("/v1/audit", get(audit::records))
         .route("/v1/audit/checkpoint", get(audit::checkpoint))
         .route("/v1/audit/proof", get(audit::proof))
+        .route("/openapi.json", get(openapi::document))
+        .route("/docs", get(openapi::page))
 }
 
 fn finished(routes: Router<App>, app: App) -> Router {

@@ -7,6 +7,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use super::answer::json;
 use super::body::{Members, invalid};
@@ -15,11 +16,13 @@ use super::form;
 use crate::auth::{Policy, Signing, UnknownSigning};
 use crate::operation::{Failure, SetPolicy};
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Policy)]
 pub(super) struct PolicyBody {
     signing: Vec<&'static str>,
     networks: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<u32>, minimum = 1)]
     per_minute: Option<NonZeroU32>,
 }
 
