@@ -6,6 +6,7 @@
 mod audit;
 mod confine;
 mod doctor;
+mod edge;
 mod init;
 mod keys;
 mod local;
@@ -148,7 +149,7 @@ fn dispatch(cli: Cli) -> Result<(), Failed> {
         let text = directory.to_str().ok_or_else(|| Failed::usage("--data must be valid UTF-8"))?;
         overrides.push(("data.directory", text.to_owned()));
     }
-    if let Command::Serve(serve::Arguments { listen: Some(address) }) = &cli.command {
+    if let Command::Serve(serve::Arguments { listen: Some(address), .. }) = &cli.command {
         overrides.push(("server.listen", address.clone()));
     }
     let configuration = || -> Result<Configuration, Failed> {
@@ -166,7 +167,7 @@ fn dispatch(cli: Cli) -> Result<(), Failed> {
         Command::Doctor => doctor::run(&configuration()?, output),
         Command::TokenRestore => doctor::restore(&configuration()?, output),
         Command::Init(arguments) => init::run(&arguments, &configuration()?, output),
-        Command::Serve(_) => serve::run(configuration()?),
+        Command::Serve(arguments) => serve::run(configuration()?, arguments.accept_audit_rollback),
         Command::Keys(command) => keys::run(&command, configuration()?, output),
         Command::Token(command) => token::run(&command, configuration()?, output),
         Command::Audit(command) => audit::run(&command, &configuration()?, output),

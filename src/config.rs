@@ -3,6 +3,7 @@
 //! A leaf: it uses nothing of the crate, and modules get plain values from it, never the whole. Unknown
 //! settings are refused and every mistake is reported at once. No setting is a secret: secrets go by path.
 
+mod edge;
 mod reader;
 
 use std::net::SocketAddr;
@@ -13,11 +14,17 @@ use thiserror::Error;
 
 use reader::Reader;
 
+pub use edge::{ClientAuth, Limits, Tls};
+
 /// Every setting, valid.
 #[derive(Debug)]
 pub struct Configuration {
     /// `[server]`
     pub server: Server,
+    /// `[limits]`
+    pub limits: Limits,
+    /// `[tls]`, where a certificate is given.
+    pub tls: Option<Tls>,
     /// `[data]`
     pub data: Data,
     /// `[token]`
@@ -26,6 +33,8 @@ pub struct Configuration {
     pub enclave: Enclave,
     /// `[audit]`
     pub audit: Audit,
+    /// `[chain]`
+    pub chain: Chain,
     /// `[log]`
     pub log: Log,
     /// SHA-256 of every setting and its value, for the audit log.
@@ -35,16 +44,20 @@ pub struct Configuration {
 /// `[server]`: the HTTP listener.
 #[derive(Debug)]
 pub struct Server {
-    /// Where to listen. Plain HTTP: loopback only.
+    /// Where to listen. Plain HTTP: loopback only, unless the configuration says otherwise.
     pub listen: SocketAddr,
+    /// Where health is told besides, on a listener that no flood of clients reaches.
+    pub health_listen: Option<SocketAddr>,
     /// Every request is answered within this time.
     pub request_deadline: Duration,
     /// The header of a request must be complete within this time; idle connections end after it.
     pub header_timeout: Duration,
     /// The body of a request must be complete within this time.
     pub body_timeout: Duration,
+    /// A client that takes nothing of its answer for so long is left.
+    pub write_timeout: Duration,
     /// Beyond so many connections no further one is accepted until one ends.
-    pub max_connections: usize,
+    pub max_connections: u32,
     /// How long a shutdown waits for requests that are under way.
     pub shutdown_grace: Duration,
 }
@@ -170,6 +183,19 @@ pub struct Audit {
     pub checkpoint_files: Vec<PathBuf>,
     /// Every record as a line of JSON, for log shippers.
     pub mirror: Option<PathBuf>,
+    /// Gets the newest checkpoint; empty for none. It may hold an API key: not for logs.
+    pub webhook: String,
+    /// How often the token keeps the newest checkpoint, while there is news.
+    pub anchor_interval: Duration,
+}
+
+/// `[chain]`: the node that is asked what the chain says.
+#[derive(Debug)]
+pub struct Chain {
+    /// The URL of its JSON-RPC; empty for none. It may hold an API key: not for logs.
+    pub rpc_url: String,
+    /// How long one call may take.
+    pub timeout: Duration,
 }
 
 /// `[log]`: what goes to standard error.
@@ -212,14 +238,22 @@ pub fn load(file: Option<&Path>, overrides: &[(&str, String)]) -> Result<Configu
 
     let server = Server {
         listen: reader.value("server.listen", "127.0.0.1:8254", "an address and port such as 127.0.0.1:8254"),
+        health_listen: edge::health_listen(&mut reader),
         request_deadline: reader.duration("server.request_deadline", "10s"),
         header_timeout: reader.duration("server.header_timeout", "5s"),
         body_timeout: reader.duration("server.body_timeout", "5s"),
+        write_timeout: reader.duration("server.write_timeout", "10s"),
         max_connections: reader.number("server.max_connections", 512, 1..=65_536),
         shutdown_grace: reader.duration("server.shutdown_grace", "20s"),
     };
-    if !server.listen.ip().is_loopback() {
-        reader.mistake("server.listen", "plain HTTP is served on a loopback address only");
+    let tls = edge::tls(&mut reader);
+    if !reader.value::<bool>("server.plain_http_beyond_loopback", "false", "true or false") {
+        if tls.is_none() {
+            edge::refuse_clear_text(&mut reader, "server.listen", server.listen);
+        }
+        if let Some(address) = server.health_listen {
+            edge::refuse_clear_text(&mut reader, "server.health_listen", address);
+        }
     }
     let module = reader.path("token.module", Path::new("/usr/lib/softhsm/libsofthsm2.so"));
     let serial = reader.text("token.serial", "");
@@ -273,15 +307,20 @@ pub fn load(file: Option<&Path>, overrides: &[(&str, String)]) -> Result<Configu
             .filter(|path| !path.as_os_str().is_empty())
             .collect(),
     };
+    let limits = edge::limits(&mut reader, cores);
     let audit = Audit {
         directory: reader.path("audit.directory", &below("audit")),
         segment_bytes: reader.number("audit.segment_bytes", 64 << 20, 1 << 20..=4 << 30),
         checkpoint_files: reader.path_or_none("audit.checkpoint_file").into_iter().collect(),
         mirror: reader.path_or_none("audit.mirror"),
+        webhook: reader.url("audit.webhook"),
+        anchor_interval: reader.duration("audit.anchor_interval", "5m"),
     };
     if !audit.segment_bytes.is_multiple_of(4096) {
         reader.mistake("audit.segment_bytes", "a whole number of pages of 4096 bytes");
     }
+    let chain =
+        Chain { rpc_url: reader.url("chain.rpc_url"), timeout: reader.duration("chain.timeout", "5s") };
     let log = Log {
         format: reader.choice("log.format", "text", &[("text", LogFormat::Text), ("json", LogFormat::Json)]),
         level: reader.text("log.level", "info"),
@@ -290,7 +329,8 @@ pub fn load(file: Option<&Path>, overrides: &[(&str, String)]) -> Result<Configu
         reader.mistake("log.level", "not a level or filter such as info or avs_kms=debug");
     }
     let digest = reader.finish().map_err(Mistakes)?;
-    Ok(Configuration { server, data: Data { directory }, token, enclave, audit, log, digest })
+    let data = Data { directory };
+    Ok(Configuration { server, limits, tls, data, token, enclave, audit, chain, log, digest })
 }
 
 #[cfg(test)]

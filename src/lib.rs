@@ -6,6 +6,8 @@
 //! - [`config`]: the settings; a leaf.
 //! - [`sandbox`]: what the serving process gives up; a leaf.
 //! - [`request`]: the identity of one request; a leaf.
+//! - [`outbound`]: calls that leave this machine, bounded.
+//! - [`chain`]: what a chain says, over JSON-RPC.
 //! - [`eigenlayer`]: public-data mathematics of the chain.
 //! - [`key`]: what a key is called and which state lets it sign.
 //! - [`auth`]: who calls and what they may do.
@@ -17,12 +19,14 @@
 
 pub mod audit;
 pub mod auth;
+pub mod chain;
 pub mod cli;
 pub mod config;
 pub mod eigenlayer;
 pub mod http;
 pub mod key;
 pub mod operation;
+pub mod outbound;
 pub mod request;
 pub mod sandbox;
 pub mod store;

@@ -11,6 +11,7 @@ mod context;
 mod create_key;
 mod custody;
 mod message;
+mod publish;
 mod read_keys;
 mod recovery;
 mod sign;
@@ -32,6 +33,8 @@ pub use context::{Context, Peer};
 pub use create_key::{CreateKey, Created};
 pub use custody::Custody;
 pub use message::Message;
+pub use publish::Publish;
+pub(crate) use publish::body as checkpoint_body;
 pub use read_keys::{ListKeys, ShowKey};
 pub use recovery::Recovered;
 pub use sign::{Ready, Sign, Signed};
@@ -45,6 +48,8 @@ pub struct Service {
     custody: Custody,
     /// Creations are rare and slow: one at a time keeps "get or create" free of races.
     creating: tokio::sync::Mutex<()>,
+    /// Carries checkpoints away, if one is configured.
+    webhook: std::sync::Mutex<Option<tokio::task::JoinHandle<()>>>,
     /// Checks the checkpoints that are published, once they are.
     checkpoint_key: OnceLock<VerifierKey>,
     /// How long an operation may take before its client is told that it took too long.
@@ -59,6 +64,7 @@ impl Service {
             audit,
             custody,
             creating: tokio::sync::Mutex::new(()),
+            webhook: std::sync::Mutex::new(None),
             checkpoint_key: OnceLock::new(),
             deadline,
         }
@@ -84,12 +90,13 @@ impl Service {
         &self.custody
     }
 
-    /// Ends the log, then the token, which signs the log's last checkpoint. Blocks.
+    /// Ends the log, then the token, which signs the log's last checkpoint. Blocks; wants a tokio runtime around it.
     ///
     /// # Errors
     /// When the last records could not be made durable.
     pub fn close(&self) -> Result<Head, AuditError> {
         let head = self.audit.clone().close();
+        self.publish_last();
         self.custody.close();
         head
     }

@@ -39,8 +39,8 @@ pub enum StoreError {
     /// The file could not be made.
     #[error("the file of the store could not be made")]
     File(#[source] std::io::Error),
-    /// The file was written by another version of this program.
-    #[error("the store has schema version {found}, this program knows version {known}")]
+    /// The file was written by a newer version of this program.
+    #[error("the store has schema version {found}, this program knows versions up to {known}")]
     Schema {
         /// The version in the file.
         found: i64,
@@ -52,10 +52,15 @@ pub enum StoreError {
     Sqlite(#[from] rusqlite::Error),
 }
 
-const SCHEMA_VERSION: i64 = 1;
+/// The steps from an empty file to what this program knows; a file's `user_version` counts those it has taken.
+/// A step that was released is never changed: what is new is a step of its own, after it.
+const STEPS: &[&str] = &[KEYS_AND_TOKENS, PINNED_TOKENS];
+
+/// The `user_version` of a file that is up to date.
+const KNOWN: i64 = STEPS.len() as i64;
 
 /// A version without points is reserved: its creation was begun and not finished.
-const SCHEMA: &str = "
+const KEYS_AND_TOKENS: &str = "
     CREATE TABLE key_version (
         id BLOB PRIMARY KEY CHECK (length(id) = 16),
         eoa BLOB NOT NULL CHECK (length(eoa) = 20),
@@ -80,6 +85,9 @@ const SCHEMA: &str = "
     ) STRICT;
 ";
 
+/// A token that works over connections with one client certificate only.
+const PINNED_TOKENS: &str = "ALTER TABLE token ADD COLUMN client_certificate TEXT;";
+
 impl Store {
     /// Makes an empty store.
     ///
@@ -97,10 +105,7 @@ impl Store {
         }
         File::options().write(true).create_new(true).mode(0o600).open(&aside).map_err(StoreError::File)?;
         let mut connection = connect(&aside)?;
-        let transaction = connection.transaction()?;
-        transaction.execute_batch(SCHEMA)?;
-        transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
-        transaction.commit()?;
+        take_steps(&mut connection)?;
         connection.close().map_err(|(_, error)| error)?;
         std::fs::rename(&aside, path).map_err(StoreError::File)?;
         let directory =
@@ -108,16 +113,13 @@ impl Store {
         File::open(directory).and_then(|directory| directory.sync_all()).map_err(StoreError::File)
     }
 
-    /// Opens an existing store and reads it into memory.
+    /// Opens an existing store, brings an older one up to date and reads it into memory.
     ///
     /// # Errors
-    /// When the file is missing, damaged or of another schema.
+    /// When the file is missing, damaged or written by a newer program.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        let connection = connect(path)?;
-        let found = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-        if found != SCHEMA_VERSION {
-            return Err(StoreError::Schema { found, known: SCHEMA_VERSION });
-        }
+        let mut connection = connect(path)?;
+        take_steps(&mut connection)?;
         let verdict: String = connection.pragma_query_value(None, "quick_check", |row| row.get(0))?;
         if verdict != "ok" {
             return Err(StoreError::Corrupt(verdict));
@@ -133,6 +135,19 @@ impl Store {
     }
 }
 
+/// All missing steps or none.
+fn take_steps(connection: &mut Connection) -> Result<(), StoreError> {
+    let transaction = connection.transaction()?;
+    let found: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let missing = usize::try_from(found).ok().and_then(|taken| STEPS.get(taken..));
+    let missing = missing.ok_or(StoreError::Schema { found, known: KNOWN })?;
+    for step in missing {
+        transaction.execute_batch(step)?;
+    }
+    transaction.pragma_update(None, "user_version", KNOWN)?;
+    Ok(transaction.commit()?)
+}
+
 fn connect(path: &Path) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
@@ -142,3 +157,6 @@ fn connect(path: &Path) -> Result<Connection, StoreError> {
     connection.pragma_update(None, "temp_store", "MEMORY")?; // the sandbox has no directory for temporary files
     Ok(connection)
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,9 +16,10 @@ pub use recorded::{Recordable, Recorded, Refused, Settlement};
 
 use super::checkpoint::SignedCheckpoint;
 use super::fault::ReadError;
+use super::past::Lost;
 use super::proof::{ConsistencyProof, InclusionProof, ProofError};
 use super::published::Published;
-use super::publisher::{PublishError, Publisher, Publishing};
+use super::publisher::{self, PublishError, Publisher, Publishing};
 use super::queue::{Labels, Queue};
 use super::read::{Source, io_error};
 use super::recent::{self, Page};
@@ -149,6 +150,15 @@ impl AuditLog {
         }
         let publisher = Publisher::start(&self.0.directory, self.0.published.clone(), publishing)?;
         self.0.publisher.set(publisher).map_err(|_| PublishError::Already)
+    }
+
+    /// The earlier checkpoints that the log does not go on from: none, unless its disk was rolled back or replaced.
+    /// [`publish`](Self::publish) refuses while there is one that is not accepted.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub fn lost_pasts(&self, publishing: &Publishing) -> Result<Vec<Lost>, PublishError> {
+        publisher::lost(&self.0.directory, &self.head(), publishing)
     }
 
     /// The newest checkpoint, once they are published.

@@ -8,7 +8,7 @@ use crate::sandbox::{self, Profile, Sandbox};
 
 /// Whoever makes the service open another file or connection names it here.
 pub(super) fn sandbox(configuration: &Configuration) -> Sandbox {
-    let Configuration { data, token, enclave, audit, .. } = configuration;
+    let Configuration { data, token, enclave, audit, tls, chain, .. } = configuration;
     let beside = |path: &Path| match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
         _ => PathBuf::from("."),
@@ -18,8 +18,18 @@ pub(super) fn sandbox(configuration: &Configuration) -> Sandbox {
     // These are made, renamed and rotated.
     write.extend(audit.checkpoint_files.iter().chain(&audit.mirror).map(|path| beside(path)));
     write.extend(enclave.sandbox_paths.iter().cloned());
-    let read = vec![token.module.clone(), token.pin_file.clone()];
-    Sandbox { profile: profile(configuration), read, write, connect: false }
+    let mut read = vec![token.module.clone(), token.pin_file.clone()];
+    if let Some(tls) = tls {
+        // Renewed by renaming: a rule for the file would stay with the old one.
+        let ca = tls.client.as_ref().map(|(ca, _)| ca);
+        read.extend([&tls.certificate, &tls.key].into_iter().chain(ca).map(|path| beside(path)));
+    }
+    Sandbox {
+        profile: profile(configuration),
+        read,
+        write,
+        connect: !chain.rpc_url.is_empty() || !audit.webhook.is_empty(),
+    }
 }
 
 /// The profile that is configured or follows from the module.

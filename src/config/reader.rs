@@ -70,6 +70,19 @@ impl Reader {
         Some(self.text(key, "")).filter(|text| !text.is_empty()).map(PathBuf::from)
     }
 
+    /// The URL of an HTTP service, or an empty text. A mistake does not repeat it: it may hold an API key.
+    pub(super) fn url(&mut self, key: &'static str) -> String {
+        let url = self.text(key, "");
+        let usable = ["http://", "https://"].iter().any(|scheme| {
+            url.strip_prefix(scheme)
+                .is_some_and(|rest| !rest.is_empty() && !rest.contains(char::is_whitespace))
+        });
+        if !url.is_empty() && !usable {
+            self.mistake(key, "not a URL such as https://host/path");
+        }
+        url
+    }
+
     /// A value that `parse` understands; on a mistake the default stands in until the end.
     fn parsed<T>(
         &mut self,

@@ -13,7 +13,7 @@ use super::App;
 use super::answer::{hex0x, json};
 use super::body::invalid;
 use super::call::Call;
-use crate::operation::{Consistency, Failure, ReadRecords};
+use crate::operation::{Consistency, Failure, ReadRecords, checkpoint_body};
 
 /// The most records of one page.
 const PAGE: u64 = 1_000;
@@ -46,14 +46,7 @@ pub(super) async fn records(call: Call, request: Request) -> Result<Response, Fa
 /// `GET /v1/audit/checkpoint`
 pub(super) async fn checkpoint(State(app): State<App>) -> Result<Response, Failure> {
     let (checkpoint, key) = app.service.checkpoint()?;
-    let body = object!({
-        "checkpoint": checkpoint.note(),
-        "size": checkpoint.size(),
-        "root": hex0x(&checkpoint.root()),
-        "origin": checkpoint.origin(),
-        "public_key": key.to_string(),
-    });
-    Ok(json(StatusCode::OK, &body))
+    Ok(json(StatusCode::OK, &checkpoint_body(&checkpoint, &key.to_string())))
 }
 
 /// `GET /v1/audit/proof?seq=N` or `?from=A&to=B`

@@ -1,0 +1,47 @@
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)] // a failed unwrap is a failed test
+
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use super::*;
+use crate::outbound::tests::answering;
+
+/// A node that takes one call and answers it so.
+fn node(answer: &str) -> (Chain, JoinHandle<String>) {
+    let head = format!("HTTP/1.1 200 x\r\ncontent-length: {}\r\n\r\n", answer.len());
+    let (endpoint, server) = answering([head.as_bytes(), answer.as_bytes()].concat());
+    (Chain::new(endpoint, Outbound::new(Duration::from_secs(2)).unwrap()), server)
+}
+
+fn asked(server: JoinHandle<String>) -> serde_json::Value {
+    let request = server.join().unwrap();
+    serde_json::from_str(request.split_once("\r\n\r\n").unwrap().1).unwrap()
+}
+
+#[tokio::test]
+async fn the_chain_id_is_read_and_nonsense_is_not_taken_for_one() {
+    let (chain, server) = node(r#"{"jsonrpc":"2.0","id":1,"result":"0x4268"}"#);
+    assert_eq!(chain.id().await.unwrap(), 17_000);
+    assert_eq!(asked(server), json!({"jsonrpc": "2.0", "id": 1, "method": "eth_chainId", "params": []}));
+    let long = r#"{"result":"0x10000000000000000"}"#;
+    for answer in ["", "[]", "{}", r#"{"result":"17000"}"#, r#"{"result":"0x"}"#, long, r#"{"result":7}"#] {
+        let (chain, _server) = node(answer);
+        assert!(matches!(chain.id().await, Err(ChainError::Malformed(_, 200))), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_call_gives_the_contracts_bytes_and_a_revert_is_told_in_the_nodes_words() {
+    let contract = "0x00000000219ab540356cBB839Cbe05303d7705Fa".parse().unwrap();
+    let data = [0xde, 0xad, 0xbe, 0xef];
+    let (chain, server) = node(r#"{"result":"0x0102"}"#);
+    assert_eq!(chain.call(contract, &data).await.unwrap(), [1, 2]);
+    let expected = json!({"jsonrpc": "2.0", "id": 1, "method": "eth_call", "params": [
+        {"to": "0x00000000219ab540356cBB839Cbe05303d7705Fa", "data": "0xdeadbeef"}, "latest"]});
+    assert_eq!(asked(server), expected);
+    let (chain, _server) = node(r#"{"result":"0x"}"#);
+    assert!(chain.call(contract, &data).await.unwrap().is_empty());
+    let (chain, _server) = node(r#"{"error":{"code":3,"message":"execution\nreverted"}}"#);
+    let error = chain.call(contract, &data).await.unwrap_err();
+    assert_eq!(error.to_string(), "the node refused the call: executionreverted (code 3)");
+}
