@@ -128,7 +128,16 @@ fn cost_of_the_sync(directory: &Path, address: SocketAddr, token: &str, bare: f6
 
 fn program(data: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_avs-kms"));
-    command.arg("--data").arg(data).env_remove("SOFTHSM2_CONF").env("AVS_KMS__LOG__LEVEL", "info");
+    command
+        .arg("--data")
+        .arg(data)
+        .env_remove("SOFTHSM2_CONF")
+        .env("AVS_KMS__LOG__LEVEL", "info")
+        // One client asks for everybody.
+        .env("AVS_KMS__SERVER__HEALTH_LISTEN", "")
+        .env("AVS_KMS__LIMITS__REQUESTS_PER_ADDRESS", "0")
+        .env("AVS_KMS__LIMITS__REQUESTS_PER_TOKEN", "0")
+        .env("AVS_KMS__LIMITS__IN_FLIGHT", "64");
     command
 }
 

@@ -4,9 +4,11 @@
 //! (`store`), deciding what an operation needs (`operation`), or headers and status codes (`http`).
 
 mod caller;
+mod certificate;
 mod scope;
 mod token;
 
 pub use caller::{Caller, Forbidden, Unauthenticated, authenticate};
+pub use certificate::{Fingerprint, FingerprintError};
 pub use scope::{Scope, Scopes, UnknownScope};
 pub use token::{BearerToken, Subject, TokenHash, TokenId, TokenRecord};

@@ -54,7 +54,7 @@ pub enum StoreError {
 
 /// The steps from an empty file to what this program knows; a file's `user_version` counts those it has taken.
 /// A step that was released is never changed: what is new is a step of its own, after it.
-const STEPS: &[&str] = &[KEYS_AND_TOKENS];
+const STEPS: &[&str] = &[KEYS_AND_TOKENS, PINNED_TOKENS];
 
 /// The `user_version` of a file that is up to date.
 const KNOWN: i64 = STEPS.len() as i64;
@@ -84,6 +84,9 @@ const KEYS_AND_TOKENS: &str = "
         revoked_at INTEGER
     ) STRICT;
 ";
+
+/// A token that works over connections with one client certificate only.
+const PINNED_TOKENS: &str = "ALTER TABLE token ADD COLUMN client_certificate TEXT;";
 
 impl Store {
     /// Makes an empty store.
@@ -151,6 +154,7 @@ fn connect(path: &Path) -> Result<Connection, StoreError> {
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "trusted_schema", false)?;
+    connection.pragma_update(None, "temp_store", "MEMORY")?; // the sandbox has no directory for temporary files
     Ok(connection)
 }
 

@@ -39,7 +39,13 @@ pub enum Unauthenticated {
 /// The caller is known but may not do this. The same words whether the key exists or not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum Forbidden {
-    /// The token is bound to another EOA.
+    /// What cannot be undone needs a signature of its own or the machine's own command line.
+    #[error(
+        "a bearer token alone is not enough for this: sign the request itself (Authorization: EIP712 …, \
+         GET /v1/auth/typed-data) or use the command line on the service's own machine"
+    )]
+    NeedsSignature,
+    /// The caller acts for another EOA.
     #[error("the token is not for this EOA")]
     OtherEoa,
     /// The token lacks the scope.
@@ -124,6 +130,21 @@ impl Caller {
     }
 }
 
+impl Caller {
+    /// Like [`may`](Self::may), for what cannot be undone: the caller signed this very request, or is the
+    /// machine's own operator. A bearer token never suffices, whatever its scopes.
+    ///
+    /// # Errors
+    /// The reason, which depends on the caller and the request alone.
+    pub fn may_irrevocably(&self, scope: Scope, owner: &Eoa) -> Result<(), Forbidden> {
+        self.may(scope, owner)?;
+        match &self.identity {
+            Identity::Local => Ok(()),
+            Identity::Token { .. } => Err(Forbidden::NeedsSignature),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::panic, clippy::unwrap_used, reason = "a failing test should panic")]
@@ -141,6 +162,7 @@ mod tests {
             created_at: Timestamp::from_second(1_000).unwrap(),
             expires_at: Timestamp::from_second(2_000).unwrap(),
             revoked_at: None,
+            client_certificate: None,
         }
     }
 
@@ -190,6 +212,10 @@ mod tests {
                 assert_eq!(own.may(asked, &OTHER), Err(Forbidden::OtherEoa));
                 assert_eq!(any.may(asked, &OTHER), expected);
                 assert_eq!(Caller::local().may(asked, &OTHER), Ok(()));
+                assert_eq!(Caller::local().may_irrevocably(asked, &OTHER), Ok(()));
+                let bearer = if asked == held { Err(Forbidden::NeedsSignature) } else { expected };
+                assert_eq!(own.may_irrevocably(asked, &OWN), bearer);
+                assert_eq!(any.may_irrevocably(asked, &OTHER), bearer);
             }
         }
     }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
-use super::Scopes;
+use super::{Fingerprint, Scopes};
 use crate::key::Eoa;
 
 const PREFIX: &str = "kms_";
@@ -161,6 +161,15 @@ pub struct TokenRecord {
     pub expires_at: Timestamp,
     /// When it was revoked, if it was.
     pub revoked_at: Option<Timestamp>,
+    /// The client certificate that it is pinned to, if to one.
+    pub client_certificate: Option<Fingerprint>,
+}
+
+impl TokenRecord {
+    /// Whether the token works on a connection whose client showed this certificate, or none.
+    pub fn works_with(&self, shown: Option<Fingerprint>) -> bool {
+        self.client_certificate.is_none() || self.client_certificate == shown
+    }
 }
 
 #[cfg(test)]

@@ -71,7 +71,7 @@ async fn in_process(
         service.recover(unsettled).await.map_err(|failure| Failed::new(failure.to_string()))?;
     }
     let service = Arc::new(service);
-    let app = App::new(Arc::clone(&service), configuration.server.body_timeout);
+    let app = App::new(Arc::clone(&service), super::edge::admission(&configuration));
     let router: Router = local_router(app).layer(Extension(Peer::Local));
     let response = match router.oneshot(request(&ask)?).await {
         Ok(response) => response,

@@ -6,6 +6,7 @@ use crate::operation::{Custody, Service};
 use crate::store::Store;
 
 use super::Failed;
+use super::confine::drop_privileges;
 
 /// Whether a command needs the token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +39,7 @@ pub(super) fn open(configuration: &Configuration, needs: Needs) -> Result<Opened
     let custody = match needs {
         Needs::Books => Custody::absent(),
         Needs::Token => {
+            drop_privileges(configuration)?;
             let enclave = hsm::Enclave::open(enclave_settings(configuration))
                 .map_err(|error| Failed::while_trying("cannot open the token", &error))?;
             Custody::new(enclave, configuration.enclave.canary_interval)

@@ -1,6 +1,6 @@
 //! `avs-kms serve`: start, run until told to stop, stop in order.
 
-use std::net::TcpListener as StdTcpListener;
+use std::net::{SocketAddr, TcpListener as StdTcpListener};
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,15 +9,18 @@ use clap::Args;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tracing_subscriber::EnvFilter;
 
-use super::Failed;
+use super::confine::sandbox;
 use super::lock::DataLock;
 use super::open::{Needs, Opened, open, with_softhsm_environment};
+use super::{Failed, edge};
 use crate::audit::Past;
 use crate::config::{Configuration, Log, LogFormat};
-use crate::http::{App, Limits, Listener, local_router, public_router, serve};
+use crate::http::{App, Listener, Tls, health_router, local_router, public_router, serve};
 use crate::operation::{Publish, Recovered};
+use crate::sandbox::Confined;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -42,9 +45,23 @@ pub(super) fn run(configuration: Configuration, accepted: Vec<Past>) -> Result<(
     start_log(&configuration.log);
     let _lock = DataLock::acquire(data)?.map_err(|held| held.failed(data))?;
     let address = configuration.server.listen;
-    let tcp = StdTcpListener::bind(address)
-        .map_err(|error| Failed::while_trying(format!("cannot listen on {address}"), &error))?;
+    let tls = edge::tls(&configuration)?;
+    let bind = |address| {
+        StdTcpListener::bind(address)
+            .map_err(|error| Failed::while_trying(format!("cannot listen on {address}"), &error))
+    };
+    let sockets = Sockets {
+        clients: bind(address)?,
+        health: configuration.server.health_listen.map(bind).transpose()?,
+        tls,
+    };
+    // Counted before it: the count reads files of /proc. Threads inherit it, so it comes before all of them.
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let confined = sandbox(&configuration)
+        .confine()
+        .map_err(|error| Failed::while_trying("cannot close the sandbox", &error))?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(cores)
         .enable_all()
         .build()
         .map_err(|error| Failed::while_trying("cannot start threads", &error))?;
@@ -54,29 +71,69 @@ pub(super) fn run(configuration: Configuration, accepted: Vec<Past>) -> Result<(
         Signals::listen().map_err(|error| Failed::while_trying("cannot listen for signals", &error))?
     };
     let opened = open(&configuration, Needs::Token)?;
-    runtime.block_on(until_stopped(&configuration, opened, accepted, tcp, signals))
+    let opening = Opening { opened, accepted, sockets, confined };
+    runtime.block_on(until_stopped(&configuration, opening, signals))
 }
 
-/// What asks the service to stop.
+/// What stands when the runtime begins.
+struct Opening {
+    opened: Opened,
+    /// What an operator lets the audit log go on over.
+    accepted: Vec<Past>,
+    sockets: Sockets,
+    confined: Confined,
+}
+
+/// What clients reach, bound before anything slow is done.
+struct Sockets {
+    clients: StdTcpListener,
+    health: Option<StdTcpListener>,
+    tls: Option<Arc<Tls>>,
+}
+
+/// What asks the service to stop, or to read its certificates again.
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    hangup: Signal,
 }
 
 impl Signals {
     fn listen() -> std::io::Result<Self> {
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+}
+
+fn into_tokio(socket: StdTcpListener) -> Result<(TcpListener, SocketAddr), Failed> {
+    let io = |error: std::io::Error| Failed::while_trying("cannot listen", &error);
+    socket.set_nonblocking(true).map_err(io)?;
+    let socket = TcpListener::from_std(socket).map_err(io)?;
+    let address = socket.local_addr().map_err(io)?;
+    Ok((socket, address))
+}
+
+/// New connections get the new certificates; a mistake in them leaves the old ones in place.
+fn reload(tls: Option<&Tls>) {
+    match tls.map(Tls::reload) {
+        Some(Ok(())) => tracing::info!("SIGHUP: the TLS certificates were read again"),
+        Some(Err(error)) => {
+            let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+            tracing::error!(cause, "SIGHUP: {error}; the certificates stay as they were");
+        }
+        None => tracing::info!("SIGHUP: there is nothing to read again"),
     }
 }
 
 async fn until_stopped(
     configuration: &Configuration,
-    opened: Opened,
-    accepted: Vec<Past>,
-    tcp: StdTcpListener,
+    opening: Opening,
     mut signals: Signals,
 ) -> Result<(), Failed> {
-    let Opened { service, unsettled } = opened;
+    let Opening { opened: Opened { service, unsettled }, accepted, sockets, confined } = opening;
     // First: over a log that was rolled back nothing is finished or undone.
     let audit = &configuration.audit;
     let publish = Publish {
@@ -95,32 +152,50 @@ async fn until_stopped(
     let recovered = recovered.map_err(|failure| Failed::new(format!("cannot recover: {failure}")))?;
     report(&recovered);
 
-    let io = |error: std::io::Error| Failed::while_trying("cannot listen", &error);
-    tcp.set_nonblocking(true).map_err(io)?;
-    let tcp = TcpListener::from_std(tcp).map_err(io)?;
-    let address = tcp.local_addr().map_err(io)?;
     let unix = local_socket(configuration)?;
 
     let service = Arc::new(service);
-    let app = App::new(Arc::clone(&service), configuration.server.body_timeout);
-    let limits = Limits {
-        connections: configuration.server.max_connections,
-        header: configuration.server.header_timeout,
-        grace: configuration.server.shutdown_grace,
-    };
+    let app = App::new(Arc::clone(&service), edge::admission(configuration));
+    // Everything is open and bound: no socket is made after this line.
+    confined.filter().map_err(|error| Failed::while_trying("cannot close the sandbox", &error))?;
     let (stop, stopped) = watch::channel(false);
-    let public = tokio::spawn(serve(Listener::Tcp(tcp), public_router(app.clone()), limits, stopped.clone()));
-    let local = tokio::spawn(serve(Listener::Unix(unix), local_router(app), limits, stopped));
-    tracing::info!("listening on http://{address}");
+    let mut listeners = JoinSet::new();
+    if let Some(socket) = sockets.health {
+        let (socket, address) = into_tokio(socket)?;
+        let router = health_router(app.clone());
+        listeners.spawn(serve(
+            Listener::Tcp(socket),
+            router,
+            edge::side_limits(configuration),
+            stopped.clone(),
+        ));
+        tracing::info!("health is told on http://{address}");
+    }
+    let local = local_router(app.clone());
+    listeners.spawn(serve(Listener::Unix(unix), local, edge::side_limits(configuration), stopped.clone()));
+    let (socket, address) = into_tokio(sockets.clients)?;
+    let (clients, scheme) = match &sockets.tls {
+        None => (Listener::Tcp(socket), "http"),
+        Some(tls) => (Listener::Tls(socket, Arc::clone(tls)), "https"),
+    };
+    listeners.spawn(serve(clients, public_router(app), edge::limits(configuration), stopped));
+    tracing::info!("listening on {scheme}://{address}");
 
-    tokio::select! {
-        _ = signals.terminate.recv() => tracing::info!("SIGTERM: stopping"),
-        _ = signals.interrupt.recv() => tracing::info!("SIGINT: stopping"),
+    loop {
+        tokio::select! {
+            _ = signals.terminate.recv() => tracing::info!("SIGTERM: stopping"),
+            _ = signals.interrupt.recv() => tracing::info!("SIGINT: stopping"),
+            _ = signals.hangup.recv() => {
+                reload(sockets.tls.as_deref());
+                continue;
+            }
+        }
+        break;
     }
     // Nobody can be listening any more if this fails, which is what it asks for.
     let _ = stop.send(true);
-    for listener in [public, local] {
-        if let Err(error) = listener.await {
+    while let Some(ended) = listeners.join_next().await {
+        if let Err(error) = ended {
             tracing::error!(%error, "a listener panicked");
         }
     }

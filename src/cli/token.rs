@@ -10,7 +10,7 @@ use super::keys::member;
 use super::local::{Ask, ask};
 use super::open::Needs;
 use super::{Failed, Output};
-use crate::auth::{Scope, Subject, TokenId};
+use crate::auth::{Fingerprint, Scope, Subject, TokenId};
 use crate::config::Configuration;
 
 #[derive(Debug, Subcommand)]
@@ -26,6 +26,9 @@ pub(super) enum Command {
         /// How long it works: 12h, 30d; at most 90d.
         #[arg(long, default_value = "30d", value_parser = time)]
         ttl: Duration,
+        /// The client certificate without which it does not work: its SHA-256, as openssl shows it.
+        #[arg(long, value_name = "FINGERPRINT")]
+        client_certificate: Option<Fingerprint>,
     },
     /// List tokens; their text is not kept and cannot be shown.
     List,
@@ -46,9 +49,10 @@ fn time(text: &str) -> Result<Duration, String> {
 
 pub(super) fn run(command: &Command, configuration: Configuration, output: Output) -> Result<(), Failed> {
     let (method, path, body) = match command {
-        Command::Issue { eoa, scopes, ttl } => {
+        Command::Issue { eoa, scopes, ttl, client_certificate } => {
             let scopes: Vec<_> = scopes.iter().map(|scope| scope.as_str()).collect();
-            let body = json!({"eoa": eoa.to_string(), "scopes": scopes, "ttl_seconds": ttl.as_secs()});
+            let certificate = client_certificate.map(|certificate| certificate.to_string());
+            let body = json!({"eoa": eoa.to_string(), "scopes": scopes, "ttl_seconds": ttl.as_secs(), "client_certificate": certificate});
             (Method::POST, "/local/tokens", Some(body))
         }
         Command::List => (Method::GET, "/local/tokens", None),

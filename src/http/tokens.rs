@@ -12,7 +12,7 @@ use super::answer::json;
 use super::body::invalid;
 use super::call::Call;
 use super::form;
-use crate::auth::{Scope, Scopes, Subject, TokenRecord};
+use crate::auth::{Fingerprint, FingerprintError, Scope, Scopes, Subject, TokenRecord};
 use crate::operation::{Code, Failure, IssueToken, RevokeToken};
 
 #[derive(Serialize)]
@@ -25,6 +25,8 @@ struct TokenBody {
     expires_at_unix: i64,
     #[serde(skip_serializing_if = "Option::is_none")]
     revoked_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_certificate: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -50,6 +52,7 @@ impl From<&TokenRecord> for TokenBody {
             expires_at: record.expires_at.to_string(),
             expires_at_unix: record.expires_at.as_second(),
             revoked_at: record.revoked_at.map(|time| time.to_string()),
+            client_certificate: record.client_certificate.map(|certificate| certificate.to_string()),
         }
     }
 }
@@ -62,6 +65,7 @@ pub(super) async fn issue(call: Call, request: Request) -> Result<Response, Fail
                 subject: members.required("eoa", subject)?,
                 scopes: members.required("scopes", scopes)?,
                 life: members.required("ttl_seconds", seconds)?,
+                client_certificate: members.optional("client_certificate", fingerprint)?,
             })
         })
         .await?;
@@ -100,6 +104,10 @@ fn scopes(value: Value) -> Result<Scopes, Failure> {
         form::text(word)?.parse().map_err(|error: crate::auth::UnknownScope| invalid(error.to_string()))
     };
     words.into_iter().map(scope).collect()
+}
+
+fn fingerprint(value: Value) -> Result<Fingerprint, Failure> {
+    form::text(value)?.parse().map_err(|error: FingerprintError| invalid(error.to_string()))
 }
 
 fn seconds(value: Value) -> Result<Duration, Failure> {

@@ -34,6 +34,7 @@ pub enum Code {
     Overloaded,
     PointAtInfinity,
     PointNotOnCurve,
+    RateLimited,
     ShuttingDown,
     TokenExpired,
     TokenUnavailable,
@@ -65,6 +66,7 @@ impl Code {
             Self::Overloaded => "overloaded",
             Self::PointAtInfinity => "point_at_infinity",
             Self::PointNotOnCurve => "point_not_on_curve",
+            Self::RateLimited => "rate_limited",
             Self::ShuttingDown => "shutting_down",
             Self::TokenExpired => "token_expired",
             Self::TokenUnavailable => "token_unavailable",
@@ -146,6 +148,11 @@ impl Failure {
             next = error.source();
         }
         (!chain.is_empty()).then(|| chain.join(": "))
+    }
+
+    /// A failure that leaves no record: a flood of them would be a flood of records, and nothing was asked of a key.
+    pub const fn unrecorded(self) -> Self {
+        self.recorded()
     }
 
     pub(super) const fn is_recorded(&self) -> bool {

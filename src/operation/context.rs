@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use crate::audit::{Actor, ActorKind};
-use crate::auth::Caller;
+use crate::auth::{Caller, Fingerprint};
 use crate::request::RequestId;
 
 /// The other end of the connection.
@@ -20,6 +20,8 @@ pub enum Peer {
 pub struct Context {
     request: RequestId,
     peer: Peer,
+    /// The client's certificate, verified, where it showed one.
+    certificate: Option<Fingerprint>,
     /// `None` as long as nobody was recognised.
     caller: Option<Caller>,
 }
@@ -27,7 +29,12 @@ pub struct Context {
 impl Context {
     /// The context of a request whose caller is not known (yet).
     pub const fn anonymous(request: RequestId, peer: Peer) -> Self {
-        Self { request, peer, caller: None }
+        Self { request, peer, certificate: None, caller: None }
+    }
+
+    /// The same request over a connection whose client showed this certificate.
+    pub fn certified(self, certificate: Option<Fingerprint>) -> Self {
+        Self { certificate, ..self }
     }
 
     /// The same request, with its caller recognised.
@@ -43,6 +50,11 @@ impl Context {
     /// The other end of the connection.
     pub const fn peer(&self) -> Peer {
         self.peer
+    }
+
+    /// The client's certificate, if it showed one.
+    pub const fn certificate(&self) -> Option<Fingerprint> {
+        self.certificate
     }
 
     /// The caller, if recognised.

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::{Asked, Code, Context, Failure, Service, now};
 use crate::audit::{Input, Intent, Outcome, Recordable, Value};
-use crate::auth::{BearerToken, Scopes, Subject, TokenId, TokenRecord};
+use crate::auth::{BearerToken, Fingerprint, Scopes, Subject, TokenId, TokenRecord};
 
 /// The longest life of a token, 90 days: a runbook host's token is renewed each quarter.
 const LONGEST_LIFE: Duration = Duration::from_secs(90 * 86_400);
@@ -20,6 +20,8 @@ pub struct IssueToken {
     pub scopes: Scopes,
     /// How long it works.
     pub life: Duration,
+    /// The client certificate without which it does not work.
+    pub client_certificate: Option<Fingerprint>,
 }
 
 /// A token to be revoked.
@@ -92,13 +94,17 @@ impl Service {
             created_at,
             expires_at,
             revoked_at: None,
+            client_certificate: wish.client_certificate,
         };
-        let facts = vec![
+        let mut facts = vec![
             ("token_id", Value::Text(record.id.to_string())),
             ("subject", Value::Text(record.subject.to_string())),
             ("scopes", Value::Text(record.scopes.to_string())),
             ("expires_at", Value::Text(record.expires_at.to_string())),
         ];
+        if let Some(certificate) = record.client_certificate {
+            facts.push(("client_certificate", Value::Text(certificate.to_string())));
+        }
         let (hash, kept) = (token.hash(), record.clone());
         self.change(context, ISSUE, facts, move |store| store.insert_token(hash, kept)).await?;
         Ok(Issued { token, record })

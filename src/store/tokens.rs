@@ -42,8 +42,8 @@ impl Store {
     pub fn insert_token(&self, hash: TokenHash, record: TokenRecord) -> Result<(), StoreError> {
         let connection = self.connection();
         connection.execute(
-            "INSERT INTO token (id, hash, subject, scopes, created_at, expires_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            "INSERT INTO token (id, hash, subject, scopes, created_at, expires_at, client_certificate)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
             params![
                 record.id.as_str(),
                 hash.as_bytes(),
@@ -51,6 +51,7 @@ impl Store {
                 record.scopes.to_string(),
                 record.created_at.as_second(),
                 record.expires_at.as_second(),
+                record.client_certificate.map(|certificate| certificate.to_string()),
             ],
         )?;
         self.tokens.write().unwrap_or_else(PoisonError::into_inner).insert(hash, record);
@@ -100,6 +101,8 @@ fn record_from(row: &Row<'_>) -> Result<TokenRecord, StoreError> {
     let text = |column: &str| row.get::<_, String>(column);
     let senseless = |column: &'static str| move |_| StoreError::Corrupt(format!("token column {column}"));
     let revoked: Option<i64> = row.get("revoked_at")?;
+    let certificate: Option<String> = row.get("client_certificate")?;
+    let certificate = certificate.map(|text| text.parse()).transpose();
     Ok(TokenRecord {
         id: text("id")?.parse().map_err(|_| StoreError::Corrupt("token column id".into()))?,
         subject: text("subject")?.parse().map_err(senseless("subject"))?,
@@ -107,6 +110,8 @@ fn record_from(row: &Row<'_>) -> Result<TokenRecord, StoreError> {
         created_at: timestamp(row, "created_at")?,
         expires_at: timestamp(row, "expires_at")?,
         revoked_at: revoked.map(|_| timestamp(row, "revoked_at")).transpose()?,
+        client_certificate: certificate
+            .map_err(|_| StoreError::Corrupt("token column client_certificate".into()))?,
     })
 }
 

@@ -52,6 +52,10 @@ impl Installation {
             .env("AVS_KMS__DATA__DIRECTORY", self.data())
             .env("AVS_KMS__AUDIT__SEGMENT_BYTES", "1048576")
             .env("AVS_KMS__ENCLAVE__WORKERS", "2")
+            // Any number of these run side by side, and most tests are wrong more often than a client may be.
+            .env("AVS_KMS__SERVER__HEALTH_LISTEN", "127.0.0.1:0")
+            .env("AVS_KMS__LIMITS__FAILURES_PER_ADDRESS", "0")
+            .env("AVS_KMS__LIMITS__PROOFS_PER_ADDRESS", "0")
             .stdin(Stdio::null());
         command
     }
@@ -94,16 +98,19 @@ impl Installation {
         let (send, receive) = mpsc::channel();
         std::thread::spawn(move || lines.map_while(Result::ok).for_each(|line| drop(send.send(line))));
         let mut log = Vec::new();
+        let mut health = None;
         let deadline = Instant::now() + Duration::from_secs(60);
         loop {
             let wait = deadline.saturating_duration_since(Instant::now());
             match receive.recv_timeout(wait) {
                 Ok(line) => {
-                    let address =
-                        line.split("listening on http://").nth(1).map(|rest| rest.trim().parse().unwrap());
+                    let after = |words| line.split(words).nth(1).map(|rest| rest.trim().parse().unwrap());
+                    let address = after("listening on http://").or_else(|| after("listening on https://"));
+                    health = after("health is told on http://").or(health);
                     log.push(line);
                     if let Some(address) = address {
-                        return Running { child, address, start: log.join("\n"), log: Mutex::new(receive) };
+                        let (start, log) = (log.join("\n"), Mutex::new(receive));
+                        return Running { child, address, health, start, log };
                     }
                 }
                 Err(error) => {
@@ -132,6 +139,8 @@ impl Installation {
 pub(crate) struct Running {
     child: Child,
     pub(crate) address: SocketAddr,
+    /// The listener of health alone.
+    pub(crate) health: Option<SocketAddr>,
     /// What it said until it listened.
     pub(crate) start: String,
     log: Mutex<mpsc::Receiver<String>>,
@@ -152,6 +161,11 @@ impl Running {
     pub(crate) fn stop(mut self) -> Option<i32> {
         kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
         self.child.wait().unwrap().code()
+    }
+
+    /// SIGHUP.
+    pub(crate) fn reload(&self) {
+        kill_process(Pid::from_child(&self.child), Signal::HUP).unwrap();
     }
 
     /// What the service has said since it listens.
