@@ -12,10 +12,12 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::appender::{Appender, Layout, Opening};
+use super::clock::Clock;
 use super::disk::{Directory, Disk};
 use super::log::Settlement;
 use super::published::Published;
 use super::queue::{Entry, Queue, Role, Taken};
+use super::record::Stamp;
 use super::segment;
 use super::settings::{BootFacts, OpenError, Settings, Unsettled};
 use crate::metrics;
@@ -64,7 +66,8 @@ pub(crate) fn start(settings: &Settings, boot: &BootFacts, queue: Arc<Queue>) ->
     let directory = Directory::lock(path)?;
     let (appender, unsettled) = Appender::open(directory, path, layout, &opening)?;
     let published = Arc::new(Published::new(appender.head()));
-    let mut writer = Writer { appender, queue, published: published.clone() };
+    let clock = Clock::new(Stamp::now());
+    let mut writer = Writer { appender, queue, published: published.clone(), clock };
     let thread = std::thread::Builder::new()
         .name("audit-writer".to_owned())
         .spawn(move || writer.run())
@@ -86,12 +89,24 @@ struct Writer<D: Disk> {
     appender: Appender<D>,
     queue: Arc<Queue>,
     published: Arc<Published>,
+    clock: Clock,
 }
 
 impl<D: Disk> Writer<D> {
     fn run(&mut self) {
         loop {
-            match self.queue.take(Duration::from_secs(60)) {
+            let taken = match self.queue.take(Duration::from_secs(60)) {
+                Taken::Batch(mut batch) => {
+                    self.clock.mark(&mut batch);
+                    Taken::Batch(batch)
+                }
+                Taken::Idle => match self.clock.look(Stamp::now()) {
+                    Some(note) => Taken::Batch(vec![note]),
+                    None => Taken::Idle,
+                },
+                Taken::Closed => Taken::Closed,
+            };
+            match taken {
                 Taken::Batch(batch) => {
                     if let Err(cause) = self.commit(batch)
                         && !self.reopened(&cause)

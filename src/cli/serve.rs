@@ -34,7 +34,7 @@ pub(super) struct Arguments {
 }
 
 /// Order: cheap refusals first, the token last, the first request after everything.
-pub(super) fn run(configuration: Configuration, accepted: Vec<Past>) -> Result<(), Failed> {
+pub(super) fn run(mut configuration: Configuration, accepted: Vec<Past>) -> Result<(), Failed> {
     let data = &configuration.data;
     if !data.store().exists() {
         return Err(Failed::new(format!(
@@ -56,6 +56,12 @@ pub(super) fn run(configuration: Configuration, accepted: Vec<Past>) -> Result<(
         health: configuration.server.health_listen.map(bind).transpose()?,
         tls,
     };
+    if configuration.auth.url.is_empty() {
+        let scheme = if configuration.tls.is_some() { "https" } else { "http" };
+        let bound = sockets.clients.local_addr();
+        let bound = bound.map_err(|error| Failed::while_trying("cannot listen", &error))?;
+        configuration.auth.url = format!("{scheme}://{bound}");
+    }
     // Counted before it: the count reads files of /proc. Threads inherit it, so it comes before all of them.
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let confined = sandbox(&configuration)
@@ -141,9 +147,7 @@ async fn until_stopped(
     mut signals: Signals,
 ) -> Result<(), Failed> {
     let Opening { opened: Opened { service, unsettled }, accepted, figures, sockets, confined } = opening;
-    let recovered = service.recover(unsettled).await;
-    let recovered = recovered.map_err(|failure| Failed::new(format!("cannot recover: {failure}")))?;
-    report(&recovered);
+    // First: over a log that was rolled back nothing is finished or undone.
     let audit = &configuration.audit;
     let publish = Publish {
         files: audit.checkpoint_files.clone(),
@@ -157,6 +161,11 @@ async fn until_stopped(
         .await
         .map_err(|failure| Failed::new(failure.cause().unwrap_or_else(|| failure.to_string())))?;
 
+    let recovered = service.recover(unsettled).await;
+    let recovered = recovered.map_err(|failure| Failed::new(format!("cannot recover: {failure}")))?;
+    report(&recovered);
+    let remembered = service.remember_signed();
+    remembered.map_err(|error| Failed::while_trying("cannot read which signatures were used", &error))?;
     let unix = local_socket(configuration)?;
 
     let service = Arc::new(service);

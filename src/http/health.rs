@@ -9,15 +9,26 @@ use serde_json::json as object;
 
 use super::App;
 use super::answer::json;
+use super::openapi::shapes;
 use crate::metrics::Figures;
 use crate::operation::{Code, Failure};
 
 /// The process answers.
+#[utoipa::path(
+    get, path = "/healthz", operation_id = "healthz", tag = "Service",
+    summary = "Whether the process answers",
+    responses((status = 200, description = "It does", body = shapes::Health)),
+)]
 pub(super) async fn healthz() -> Response {
     json(StatusCode::OK, &object!({"status": "ok"}))
 }
 
 /// The program and its version.
+#[utoipa::path(
+    get, path = "/version", operation_id = "version", tag = "Service",
+    summary = "The program and its version",
+    responses((status = 200, description = "What it is", body = shapes::Version)),
+)]
 pub(super) async fn version() -> Response {
     json(StatusCode::OK, &object!({"name": "avs-kms", "version": env!("CARGO_PKG_VERSION"), "api": "v1"}))
 }
@@ -30,6 +41,11 @@ pub(super) fn metrics(app: &App, figures: &Figures) -> Response {
 }
 
 /// Token logged in, canary multiplied with recently, audit log writable.
+#[utoipa::path(
+    get, path = "/readyz", operation_id = "readyz", tag = "Service",
+    summary = "Whether it can sign: token, canary, audit log",
+    responses((status = 200, description = "It can", body = shapes::Ready)),
+)]
 pub(super) async fn readyz(State(app): State<App>) -> Result<Response, Failure> {
     let soon = Duration::from_secs(1);
     if !app.service.audit().is_writable() {
