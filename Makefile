@@ -57,6 +57,12 @@ residue: softhsm compiler gdb ## Search the memory of the release binary for sca
 	$(CARGO) build --release --locked --bin avs-kms
 	AVS_KMS_LONG=1 AVS_KMS_PROGRAM="$(abspath $(TARGET))/release/avs-kms" $(CARGO) test --locked --test service residue:: -- --nocapture
 
+.PHONY: login-anvil
+login-anvil: softhsm compiler ## Log in through anvil's JSON-RPC signer; fetches anvil with npm.
+	npm install --silent --no-save --prefix '$(TARGET)/anvil' @foundry-rs/anvil@1.7.1
+	ANVIL="$$(echo '$(abspath $(TARGET))'/anvil/node_modules/@foundry-rs/anvil-*/bin/anvil)" \
+		$(CARGO) test --package avs-kms --test service --locked anvil -- --ignored
+
 .PHONY: ct
 ct: compiler valgrind ## Prove by valgrind that no branch and no address depends on a scalar.
 	hsm/ct/run memcheck

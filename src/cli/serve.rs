@@ -60,6 +60,9 @@ pub(super) fn run(mut configuration: Configuration, accepted: Vec<Past>) -> Resu
         let scheme = if configuration.tls.is_some() { "https" } else { "http" };
         let bound = sockets.clients.local_addr();
         let bound = bound.map_err(|error| Failed::while_trying("cannot listen", &error))?;
+        if !bound.ip().is_loopback() {
+            tracing::warn!("auth.url is empty: what operators sign names this service {scheme}://{bound}");
+        }
         configuration.auth.url = format!("{scheme}://{bound}");
     }
     // Counted before it: the count reads files of /proc. Threads inherit it, so it comes before all of them.

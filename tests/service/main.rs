@@ -9,6 +9,7 @@
 )]
 
 mod access;
+mod anvil;
 mod bad_input;
 mod chain;
 mod checkpoints;

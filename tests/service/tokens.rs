@@ -122,7 +122,9 @@ fn a_holder_revokes_its_own_token_and_the_machine_all_of_an_eoa() {
 #[test]
 fn an_eoa_has_so_many_logins_at_a_time_and_the_oldest_makes_room() {
     let installation = Installation::new();
-    let service = installation.serve();
+    let service = installation.serve_with(|command| {
+        command.env("AVS_KMS__LIMITS__PROOFS_PER_ADDRESS", "0");
+    });
     let issued = installation.token(EOA);
     let tokens: Vec<_> = (0..33).map(|_| logged_in(&service, EOA)).collect();
     assert_eq!(list_keys(&service, &tokens[0]).code(), (401, "unauthenticated"));
