@@ -2,7 +2,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)] // a failed unwrap is a failed test
 
 #[path = "support/token.rs"]
-#[allow(dead_code)] // each test program uses its part of it
 mod support;
 use support::*;
 
