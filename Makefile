@@ -52,6 +52,11 @@ test: softhsm compiler curl ## Run every test; needs SoftHSM and nothing else.
 test-long: softhsm compiler curl ## Run every test with many more random cases, crashes and schedules.
 	AVS_KMS_LONG=1 $(CARGO) test --workspace --locked
 
+.PHONY: residue
+residue: softhsm compiler gdb ## Search the memory of the release binary for scalars and the PIN; as root, some minutes.
+	$(CARGO) build --release --locked --bin avs-kms
+	AVS_KMS_LONG=1 AVS_KMS_PROGRAM="$(abspath $(TARGET))/release/avs-kms" $(CARGO) test --locked --test service residue:: -- --nocapture
+
 .PHONY: ct
 ct: compiler valgrind ## Prove by valgrind that no branch and no address depends on a scalar.
 	hsm/ct/run memcheck
@@ -61,7 +66,8 @@ dudect: compiler ## Look for a dependence on the scalar in measured times; wants
 	hsm/ct/run dudect
 
 .PHONY: bench
-bench: softhsm compiler ## Measure the service: signatures per second, latency, memory, start-up.
+bench: softhsm compiler ## Measure enclave and service: signatures per second, latency, memory, start-up.
+	$(CARGO) bench --package hsm --bench enclave --locked
 	$(CARGO) bench --package avs-kms --bench service --locked
 
 .PHONY: load
@@ -156,6 +162,11 @@ compiler:
 .PHONY: valgrind
 valgrind:
 	$(call need,command -v valgrind,valgrind)
+
+# Cores of a process that makes none itself.
+.PHONY: gdb
+gdb:
+	$(call need,command -v gcore,gdb)
 
 # mcl, a peer of bench-curve, is C++.
 .PHONY: cmake

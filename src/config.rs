@@ -3,6 +3,7 @@
 //! A leaf: it uses nothing of the crate, and modules get plain values from it, never the whole. Unknown
 //! settings are refused and every mistake is reported at once. No setting is a secret: secrets go by path.
 
+mod auth;
 mod edge;
 mod reader;
 
@@ -14,6 +15,7 @@ use thiserror::Error;
 
 use reader::Reader;
 
+pub use auth::Auth;
 pub use edge::{ClientAuth, Limits, Tls};
 
 /// Every setting, valid.
@@ -33,6 +35,8 @@ pub struct Configuration {
     pub enclave: Enclave,
     /// `[audit]`
     pub audit: Audit,
+    /// `[auth]`
+    pub auth: Auth,
     /// `[chain]`
     pub chain: Chain,
     /// `[log]`
@@ -105,6 +109,11 @@ pub struct Token {
 }
 
 impl Token {
+    /// Whether the module is SoftHSM's, by its name.
+    pub fn is_softhsm(&self) -> bool {
+        is_softhsm(&self.module)
+    }
+
     /// Where SoftHSM keeps its tokens: `tokens` beside its configuration.
     pub fn softhsm_directory(&self) -> Option<PathBuf> {
         self.softhsm_conf.as_deref().and_then(Path::parent).map(|directory| directory.join("tokens"))
@@ -120,6 +129,10 @@ pub enum TokenSelector {
     Serial(String),
 }
 
+fn is_softhsm(module: &Path) -> bool {
+    module.file_name().is_some_and(|name| name.to_string_lossy().contains("softhsm"))
+}
+
 /// `[enclave]`: the workers.
 #[derive(Debug)]
 pub struct Enclave {
@@ -133,6 +146,25 @@ pub struct Enclave {
     pub fault_check: FaultCheck,
     /// How often the canary record is multiplied with.
     pub canary_interval: Duration,
+    /// A token call that takes longer is taken for lost.
+    pub stall_limit: Duration,
+    /// What the serving process gives up.
+    pub sandbox: Sandbox,
+    /// Files and directories that the token's module needs besides.
+    pub sandbox_paths: Vec<PathBuf>,
+}
+
+/// What a kind of token leaves the process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sandbox {
+    /// `Softhsm` for SoftHSM's module, `Network` for every other.
+    Auto,
+    /// Files.
+    Softhsm,
+    /// Files and sockets.
+    Network,
+    /// Everything.
+    Off,
 }
 
 /// How the result of a multiplication is checked.
@@ -155,6 +187,10 @@ pub struct Audit {
     pub checkpoint_files: Vec<PathBuf>,
     /// Every record as a line of JSON, for log shippers.
     pub mirror: Option<PathBuf>,
+    /// Gets the newest checkpoint; empty for none. It may hold an API key: not for logs.
+    pub webhook: String,
+    /// How often the token keeps the newest checkpoint, while there is news.
+    pub anchor_interval: Duration,
 }
 
 /// `[chain]`: the node that is asked what the chain says.
@@ -234,7 +270,7 @@ pub fn load(file: Option<&Path>, overrides: &[(&str, String)]) -> Result<Configu
             TokenSelector::Label(label)
         }
     };
-    let softhsm = module.file_name().is_some_and(|name| name.to_string_lossy().contains("softhsm"));
+    let softhsm = is_softhsm(&module);
     let softhsm_default = if softhsm { below("token/softhsm2.conf") } else { PathBuf::new() };
     let softhsm_conf = reader.path("token.softhsm_conf", &softhsm_default);
     if softhsm && softhsm_conf.as_os_str().is_empty() {
@@ -260,6 +296,20 @@ pub fn load(file: Option<&Path>, overrides: &[(&str, String)]) -> Result<Configu
             &[("linear", FaultCheck::Linear), ("curve", FaultCheck::Curve)],
         ),
         canary_interval: reader.duration("enclave.canary_interval", "5s"),
+        stall_limit: reader.duration("enclave.stall_limit", "2s"),
+        sandbox: reader.choice(
+            "enclave.sandbox",
+            "auto",
+            &[
+                ("auto", Sandbox::Auto),
+                ("softhsm", Sandbox::Softhsm),
+                ("network", Sandbox::Network),
+                ("off", Sandbox::Off),
+            ],
+        ),
+        sandbox_paths: std::env::split_paths(&reader.text("enclave.sandbox_paths", ""))
+            .filter(|path| !path.as_os_str().is_empty())
+            .collect(),
     };
     let limits = edge::limits(&mut reader, cores);
     let audit = Audit {
@@ -267,10 +317,13 @@ pub fn load(file: Option<&Path>, overrides: &[(&str, String)]) -> Result<Configu
         segment_bytes: reader.number("audit.segment_bytes", 64 << 20, 1 << 20..=4 << 30),
         checkpoint_files: reader.path_or_none("audit.checkpoint_file").into_iter().collect(),
         mirror: reader.path_or_none("audit.mirror"),
+        webhook: reader.url("audit.webhook"),
+        anchor_interval: reader.duration("audit.anchor_interval", "5m"),
     };
     if !audit.segment_bytes.is_multiple_of(4096) {
         reader.mistake("audit.segment_bytes", "a whole number of pages of 4096 bytes");
     }
+    let auth = auth::auth(&mut reader);
     let chain =
         Chain { rpc_url: reader.url("chain.rpc_url"), timeout: reader.duration("chain.timeout", "5s") };
     let log = Log {
@@ -282,7 +335,7 @@ pub fn load(file: Option<&Path>, overrides: &[(&str, String)]) -> Result<Configu
     }
     let digest = reader.finish().map_err(Mistakes)?;
     let data = Data { directory };
-    Ok(Configuration { server, limits, tls, data, token, enclave, audit, chain, log, digest })
+    Ok(Configuration { server, limits, tls, data, token, enclave, audit, auth, chain, log, digest })
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ mod answer;
 #[cfg(any(test, feature = "danger-parsers"))]
 pub mod attacked;
 mod audit;
+mod auth;
 mod body;
 mod call;
 mod connection;
@@ -19,7 +20,10 @@ mod json;
 mod keys;
 mod listener;
 mod openapi;
+mod policy;
+mod query;
 mod rates;
+mod signed;
 mod signing;
 mod stream;
 mod tls;
@@ -96,6 +100,7 @@ pub fn local_router(app: App) -> Router {
     let routes = public_routes()
         .route("/local/tokens", get(tokens::list).post(tokens::issue))
         .route("/local/tokens/revoke", post(tokens::revoke))
+        .route("/local/keys/policy", post(policy::set))
         .route("/local/keys", get(keys::list_all));
     finished(routes, app)
 }
@@ -123,6 +128,10 @@ fn public_routes() -> Router<App> {
         .route("/v1/sign/digest", post(signing::digest))
         .route("/v1/sign/registration", post(signing::registration))
         .route("/v1/sign/certificate", post(signing::certificate))
+        .route("/v1/auth/challenge", post(auth::challenge))
+        .route("/v1/auth/verify", post(auth::verify))
+        .route("/v1/auth/revoke", post(auth::revoke))
+        .route("/v1/auth/typed-data", get(auth::typed_data))
         .route("/v1/audit", get(audit::records))
         .route("/v1/audit/checkpoint", get(audit::checkpoint))
         .route("/v1/audit/proof", get(audit::proof))
@@ -134,6 +143,7 @@ fn finished(routes: Router<App>, app: App) -> Router {
     routes
         .fallback(async || Failure::new(Code::NotFound, "there is no such path"))
         .method_not_allowed_fallback(async || wrong_method())
+        .layer(middleware::from_fn_with_state(app.clone(), signed::recognise))
         .layer(middleware::from_fn_with_state(app.clone(), each_request))
         .with_state(app)
 }
@@ -242,8 +252,11 @@ fn operation_of(request: &Request) -> Option<&'static str> {
         (&Method::POST, "/v1/sign/digest") => Some("sign.digest"),
         (&Method::POST, "/v1/sign/registration") => Some("sign.registration"),
         (&Method::POST, "/v1/sign/certificate") => Some("sign.certificate"),
+        (&Method::POST, "/v1/auth/verify") => Some("auth.verify"),
+        (&Method::POST, "/v1/auth/revoke") => Some("auth.revoke"),
         (&Method::GET, "/v1/audit") => Some("audit.read"),
         (&Method::GET, "/local/keys") => Some("keys.list_all"),
+        (&Method::POST, "/local/keys/policy") => Some("keys.set_policy"),
         (&Method::GET, "/local/tokens") => Some("token.list"),
         (&Method::POST, "/local/tokens") => Some("token.issue"),
         (&Method::POST, "/local/tokens/revoke") => Some("token.revoke"),

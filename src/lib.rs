@@ -4,6 +4,7 @@
 //!
 //! - `hsm` (a crate of its own): the enclave; the only place where a scalar can exist.
 //! - [`config`]: the settings; a leaf.
+//! - [`sandbox`]: what the serving process gives up; a leaf.
 //! - [`request`]: the identity of one request; a leaf.
 //! - [`outbound`]: calls that leave this machine, bounded.
 //! - [`chain`]: what a chain says, over JSON-RPC.
@@ -27,4 +28,5 @@ pub mod key;
 pub mod operation;
 pub mod outbound;
 pub mod request;
+pub mod sandbox;
 pub mod store;

@@ -5,15 +5,20 @@
 //! consumes and that nothing else can make. Not for: HTTP, JSON, status codes.
 
 mod authorise;
+mod caps;
 mod checkpoints;
 mod code;
 mod context;
 mod create_key;
 mod custody;
+mod login;
 mod message;
+mod policies;
+mod publish;
 mod read_keys;
 mod recovery;
 mod sign;
+mod signed;
 mod tokens;
 
 use std::sync::{Arc, OnceLock};
@@ -31,7 +36,11 @@ pub use code::{Code, Failure};
 pub use context::{Context, Peer};
 pub use create_key::{CreateKey, Created};
 pub use custody::Custody;
+pub use login::{Answer, AskChallenge, Challenged, LoginRules};
 pub use message::Message;
+pub use policies::SetPolicy;
+pub use publish::Publish;
+pub(crate) use publish::body as checkpoint_body;
 pub use read_keys::{ListKeys, ShowKey};
 pub use recovery::Recovered;
 pub use sign::{Ready, Sign, Signed};
@@ -45,10 +54,16 @@ pub struct Service {
     custody: Custody,
     /// Creations are rare and slow: one at a time keeps "get or create" free of races.
     creating: tokio::sync::Mutex<()>,
+    /// Carries checkpoints away, if one is configured.
+    webhook: std::sync::Mutex<Option<tokio::task::JoinHandle<()>>>,
     /// Checks the checkpoints that are published, once they are.
     checkpoint_key: OnceLock<VerifierKey>,
     /// How long an operation may take before its client is told that it took too long.
     deadline: Duration,
+    /// Who may log in; none where only the machine's own operator calls.
+    login: Option<login::Login>,
+    nonces: signed::Nonces,
+    caps: caps::Caps,
 }
 
 impl Service {
@@ -59,9 +74,19 @@ impl Service {
             audit,
             custody,
             creating: tokio::sync::Mutex::new(()),
+            webhook: std::sync::Mutex::new(None),
             checkpoint_key: OnceLock::new(),
             deadline,
+            login: None,
+            nonces: signed::Nonces::default(),
+            caps: caps::Caps::default(),
         }
+    }
+
+    /// Lets operators log in and sign requests.
+    pub fn with_login(mut self, rules: LoginRules) -> Self {
+        self.login = Some(login::Login::new(rules));
+        self
     }
 
     /// How long a request may take.
@@ -84,12 +109,13 @@ impl Service {
         &self.custody
     }
 
-    /// Ends the log, then the token, which signs the log's last checkpoint. Blocks.
+    /// Ends the log, then the token, which signs the log's last checkpoint. Blocks; wants a tokio runtime around it.
     ///
     /// # Errors
     /// When the last records could not be made durable.
     pub fn close(&self) -> Result<Head, AuditError> {
         let head = self.audit.clone().close();
+        self.publish_last();
         self.custody.close();
         head
     }

@@ -170,14 +170,14 @@ fn the_service_refuses_to_publish_over_a_log_that_was_rolled_back() {
     let late = live(&log, 5);
     // The checkpoint in the directory was rolled back with it; the one that the token kept was not.
     let (open, _) = AuditLog::open(before.settings(), boot()).unwrap();
-    let anchored = Publishing { anchor: Some(late.note().to_owned()), ..publishing(1) };
-    let refused = open.publish(anchored).unwrap_err();
+    let anchored = || Publishing { anchors: vec![late.note().into()], ..publishing(1) };
+    let refused = open.publish(anchored()).unwrap_err();
     assert!(matches!(refused, PublishError::RolledBack { .. }), "{refused}");
     let words = refused.to_string();
-    assert!(words.contains(&format!("a checkpoint of {} records exists", late.size())), "{words}");
+    assert!(words.contains(&format!("the token has a checkpoint of {} records", late.size())), "{words}");
     open.close().unwrap();
     let (open, _) = AuditLog::open(log.settings(), boot()).unwrap();
-    open.publish(Publishing { anchor: Some(late.note().to_owned()), ..publishing(1) }).unwrap();
+    open.publish(anchored()).unwrap();
     open.close().unwrap();
 }
 

@@ -61,6 +61,8 @@ pub enum Damage {
     },
     /// The records are not those that a checkpoint or receipt was made for.
     Forked,
+    /// The records that a checkpoint was made for are in a segment that is not here.
+    Absent,
 }
 
 impl Damage {
@@ -90,6 +92,7 @@ impl fmt::Display for Damage {
             Self::Truncated { expected } => {
                 return write!(f, "the log ends here, but it had at least {expected} records");
             }
+            Self::Absent => "the segment with the last records of the checkpoint is not here",
             Self::Forked => "the log is not the one that the checkpoint or receipt was made for",
         };
         f.write_str(words)

@@ -166,7 +166,7 @@ impl Cursor {
     }
 }
 
-/// The root over the first `size` records; `None` when they end in a segment that is not here, or where no batch did.
+/// The root over the first `size` records; `None` when they end in a segment that is not here.
 pub(crate) fn root_at(source: &Source, size: u64) -> Result<Option<Hash>, ReadError> {
     let firsts = source.firsts()?;
     let at_or_before = firsts.partition_point(|&first| first <= size).saturating_sub(1);
@@ -174,8 +174,16 @@ pub(crate) fn root_at(source: &Source, size: u64) -> Result<Option<Hash>, ReadEr
     let Segment { name, file, header } = source.segment(first)?;
     let mut chain = Chain::at(&header);
     let mut walk = Walk::new(&file, &name, header.bytes);
+    // Checkpoints end where a batch did; a forger's batches may end elsewhere.
+    let mut inside = chain.frontier.clone();
     while chain.size() < size {
-        let Step::Frame { .. } = patient_step(&file, &mut walk, &mut chain, |_| ())? else { break };
+        inside.clone_from(&chain.frontier);
+        let step = patient_step(&file, &mut walk, &mut chain, |record| {
+            if record.view.seq < size {
+                inside.push(record.hash);
+            }
+        })?;
+        let Step::Frame { .. } = step else { return Ok(None) };
     }
-    Ok((chain.size() == size).then(|| chain.frontier.root()))
+    Ok(Some(inside.root()))
 }

@@ -122,7 +122,8 @@ fn request(ask: &Ask) -> Result<Request<Body>, Failed> {
         .map_err(|error| Failed::while_trying("cannot make the request", &error))
 }
 
-fn understood(success: bool, body: &[u8]) -> Result<Value, Failed> {
+/// The answer's JSON, or the service's own sentence.
+pub(super) fn understood(success: bool, body: &[u8]) -> Result<Value, Failed> {
     let value: Value = serde_json::from_slice(body)
         .map_err(|error| Failed::while_trying("the answer is not JSON", &error))?;
     if success {

@@ -12,22 +12,28 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing_subscriber::EnvFilter;
 
+use super::confine::sandbox;
 use super::lock::DataLock;
 use super::open::{Needs, Opened, open, with_softhsm_environment};
 use super::{Failed, edge};
+use crate::audit::Past;
 use crate::config::{Configuration, Log, LogFormat};
 use crate::http::{App, Listener, Tls, health_router, local_router, public_router, serve};
-use crate::operation::Recovered;
+use crate::operation::{Publish, Recovered};
+use crate::sandbox::Confined;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// Where to listen, instead of what the configuration says; port 0 takes a free one.
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub(super) listen: Option<String>,
+    /// Go on although the audit log lacks the past that a kept checkpoint says, as the refusal names it. Recorded for ever.
+    #[arg(long, value_name = "SIZE:ROOT")]
+    pub(super) accept_audit_rollback: Vec<Past>,
 }
 
 /// Order: cheap refusals first, the token last, the first request after everything.
-pub(super) fn run(configuration: Configuration) -> Result<(), Failed> {
+pub(super) fn run(mut configuration: Configuration, accepted: Vec<Past>) -> Result<(), Failed> {
     let data = &configuration.data;
     if !data.store().exists() {
         return Err(Failed::new(format!(
@@ -49,7 +55,19 @@ pub(super) fn run(configuration: Configuration) -> Result<(), Failed> {
         health: configuration.server.health_listen.map(bind).transpose()?,
         tls,
     };
+    if configuration.auth.url.is_empty() {
+        let scheme = if configuration.tls.is_some() { "https" } else { "http" };
+        let bound = sockets.clients.local_addr();
+        let bound = bound.map_err(|error| Failed::while_trying("cannot listen", &error))?;
+        configuration.auth.url = format!("{scheme}://{bound}");
+    }
+    // Counted before it: the count reads files of /proc. Threads inherit it, so it comes before all of them.
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let confined = sandbox(&configuration)
+        .confine()
+        .map_err(|error| Failed::while_trying("cannot close the sandbox", &error))?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(cores)
         .enable_all()
         .build()
         .map_err(|error| Failed::while_trying("cannot start threads", &error))?;
@@ -59,7 +77,17 @@ pub(super) fn run(configuration: Configuration) -> Result<(), Failed> {
         Signals::listen().map_err(|error| Failed::while_trying("cannot listen for signals", &error))?
     };
     let opened = open(&configuration, Needs::Token)?;
-    runtime.block_on(until_stopped(&configuration, opened, sockets, signals))
+    let opening = Opening { opened, accepted, sockets, confined };
+    runtime.block_on(until_stopped(&configuration, opening, signals))
+}
+
+/// What stands when the runtime begins.
+struct Opening {
+    opened: Opened,
+    /// What an operator lets the audit log go on over.
+    accepted: Vec<Past>,
+    sockets: Sockets,
+    confined: Confined,
 }
 
 /// What clients reach, bound before anything slow is done.
@@ -108,22 +136,34 @@ fn reload(tls: Option<&Tls>) {
 
 async fn until_stopped(
     configuration: &Configuration,
-    opened: Opened,
-    sockets: Sockets,
+    opening: Opening,
     mut signals: Signals,
 ) -> Result<(), Failed> {
-    let Opened { service, unsettled } = opened;
+    let Opening { opened: Opened { service, unsettled }, accepted, sockets, confined } = opening;
     let recovered = service.recover(unsettled).await;
     let recovered = recovered.map_err(|failure| Failed::new(format!("cannot recover: {failure}")))?;
     report(&recovered);
+    let remembered = service.remember_signed();
+    remembered.map_err(|error| Failed::while_trying("cannot read which signatures were used", &error))?;
+    let audit = &configuration.audit;
+    let publish = Publish {
+        files: audit.checkpoint_files.clone(),
+        mirror: audit.mirror.clone(),
+        webhook: audit.webhook.clone(),
+        anchor_every: audit.anchor_interval,
+        accepted,
+    };
     service
-        .publish_checkpoints(&configuration.audit.checkpoint_files, configuration.audit.mirror.as_deref())
+        .publish_checkpoints(publish)
+        .await
         .map_err(|failure| Failed::new(failure.cause().unwrap_or_else(|| failure.to_string())))?;
 
     let unix = local_socket(configuration)?;
 
     let service = Arc::new(service);
     let app = App::new(Arc::clone(&service), edge::admission(configuration));
+    // Everything is open and bound: no socket is made after this line.
+    confined.filter().map_err(|error| Failed::while_trying("cannot close the sandbox", &error))?;
     let (stop, stopped) = watch::channel(false);
     let mut listeners = JoinSet::new();
     if let Some(socket) = sockets.health {

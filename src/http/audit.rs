@@ -1,7 +1,5 @@
 //! `/v1/audit…`: records to whom they concern; checkpoints and proofs, which hold hashes only, to everybody.
 
-use std::collections::BTreeMap;
-
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -14,7 +12,8 @@ use super::answer::{hex0x, json};
 use super::body::invalid;
 use super::call::Call;
 use super::openapi::shapes;
-use crate::operation::{Consistency, Failure, ReadRecords};
+use super::query::Query;
+use crate::operation::{Consistency, Failure, ReadRecords, checkpoint_body};
 
 /// The most records of one page.
 const PAGE: u64 = 1_000;
@@ -41,8 +40,8 @@ pub(super) struct RecordsBody {
 )]
 pub(super) async fn records(call: Call, request: Request) -> Result<Response, Failure> {
     let wish = Query::of(&request).and_then(|mut query| {
-        let after = query.take("after").unwrap_or(0);
-        let limit = query.take("limit").unwrap_or(100);
+        let after = query.number("after")?.unwrap_or(0);
+        let limit = query.number("limit")?.unwrap_or(100);
         query.finish()?;
         if !(1..=PAGE).contains(&limit) {
             return Err(invalid(format!("a page has 1 to {PAGE} records")).at("limit"));
@@ -64,14 +63,7 @@ pub(super) async fn records(call: Call, request: Request) -> Result<Response, Fa
 )]
 pub(super) async fn checkpoint(State(app): State<App>) -> Result<Response, Failure> {
     let (checkpoint, key) = app.service.checkpoint()?;
-    let body = object!({
-        "checkpoint": checkpoint.note(),
-        "size": checkpoint.size(),
-        "root": hex0x(&checkpoint.root()),
-        "origin": checkpoint.origin(),
-        "public_key": key.to_string(),
-    });
-    Ok(json(StatusCode::OK, &body))
+    Ok(json(StatusCode::OK, &checkpoint_body(&checkpoint, &key.to_string())))
 }
 
 /// `GET /v1/audit/proof?seq=N` or `?from=A&to=B`
@@ -87,7 +79,7 @@ pub(super) async fn checkpoint(State(app): State<App>) -> Result<Response, Failu
 )]
 pub(super) async fn proof(State(app): State<App>, request: Request) -> Result<Response, Failure> {
     let mut query = Query::of(&request)?;
-    let (seq, from, to) = (query.take("seq"), query.take("from"), query.take("to"));
+    let (seq, from, to) = (query.number("seq")?, query.number("from")?, query.number("to")?);
     query.finish()?;
     let hashes = |hashes: &[[u8; 32]]| -> Vec<_> { hashes.iter().map(|hash| hex0x(hash)).collect() };
     let body = match (seq, from, to) {
@@ -116,34 +108,4 @@ pub(super) async fn proof(State(app): State<App>, request: Request) -> Result<Re
         _ => return Err(invalid("ask for ?seq=N or for ?from=A&to=B")),
     };
     Ok(json(StatusCode::OK, &body))
-}
-
-/// The parameters of a path: whole numbers, each once.
-struct Query(BTreeMap<String, u64>);
-
-impl Query {
-    fn of(request: &Request) -> Result<Self, Failure> {
-        let mut parameters = BTreeMap::new();
-        for pair in request.uri().query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            let name = super::json::shown(name);
-            let number =
-                value.parse().map_err(|_| invalid("a whole number is expected here").at(name.clone()))?;
-            if parameters.insert(name.clone(), number).is_some() {
-                return Err(invalid("this parameter stands twice").at(name));
-            }
-        }
-        Ok(Self(parameters))
-    }
-
-    fn take(&mut self, name: &'static str) -> Option<u64> {
-        self.0.remove(name)
-    }
-
-    fn finish(self) -> Result<(), Failure> {
-        match self.0.into_keys().next() {
-            None => Ok(()),
-            Some(name) => Err(invalid(format!("there is no parameter `{name}` here")).at(name)),
-        }
-    }
 }

@@ -18,14 +18,18 @@ pub(super) const fn status(code: Code) -> StatusCode {
         | Code::InvalidRequest
         | Code::PointAtInfinity
         | Code::PointNotOnCurve => StatusCode::BAD_REQUEST,
-        Code::TokenExpired | Code::Unauthenticated => StatusCode::UNAUTHORIZED,
+        Code::ChallengeExpired
+        | Code::ChallengeUnknown
+        | Code::SignatureMismatch
+        | Code::TokenExpired
+        | Code::Unauthenticated => StatusCode::UNAUTHORIZED,
         Code::Forbidden => StatusCode::FORBIDDEN,
         Code::NotFound | Code::UnknownKey | Code::UnknownVersion => StatusCode::NOT_FOUND,
         Code::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         Code::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Code::RateLimited => StatusCode::TOO_MANY_REQUESTS,
         Code::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-        Code::KeyDestroyed | Code::KeyDisabled | Code::KeyRetired => StatusCode::CONFLICT,
+        Code::KeyDestroyed | Code::KeyDisabled | Code::KeyRetired | Code::WrongState => StatusCode::CONFLICT,
         Code::AuditUnavailable | Code::Overloaded | Code::ShuttingDown | Code::TokenUnavailable => {
             StatusCode::SERVICE_UNAVAILABLE
         }

@@ -12,14 +12,17 @@ use super::body::invalid;
 use super::call::Call;
 use super::form;
 use super::openapi::shapes;
+use super::policy::{self, PolicyBody};
 use crate::key::KeyState;
 use crate::operation::{CreateKey, Failure, ListKeys, ShowKey};
+use crate::store::KeyVersion;
 
 #[derive(Serialize, ToSchema)]
 #[schema(as = CreatedKey)]
 pub(super) struct CreatedBody {
     #[serde(flatten)]
     record: KeyRecord,
+    policy: PolicyBody,
     created: bool,
 }
 
@@ -36,6 +39,7 @@ pub(super) struct ListBody {
 pub(super) struct ShowBody {
     #[serde(flatten)]
     record: KeyRecord,
+    policy: PolicyBody,
     versions: Vec<KeyRecord>,
 }
 
@@ -44,7 +48,7 @@ pub(super) struct ShowBody {
     post, path = "/v1/keys", operation_id = "create_key", tag = "Keys",
     summary = "Make the key of an EOA, or get it if there is one",
     request_body = shapes::CreateKeyBody,
-    responses((status = 201, description = "Made", body = CreatedBody), (status = 200, description = "There already", body = CreatedBody)),
+    responses((status = 201, description = "Made", body = CreatedBody), (status = 200, description = "There already", body = CreatedBody), (status = 409)),
     security(("token" = ["keys:create"])),
 )]
 pub(super) async fn create(call: Call, request: Request) -> Result<Response, Failure> {
@@ -54,13 +58,15 @@ pub(super) async fn create(call: Call, request: Request) -> Result<Response, Fai
             Ok(CreateKey {
                 eoa: members.required("eoa", form::eoa)?,
                 name: members.optional("name", form::name)?.unwrap_or_default(),
+                policy: members.optional("policy", policy::policy)?,
             })
         })
         .await?;
     let created = call.service().create_key(call.context().clone(), wish, call.deadline()).await?;
     let status = if created.created { StatusCode::CREATED } else { StatusCode::OK };
     let record = KeyRecord::from(&*created.version);
-    Ok(json(status, &CreatedBody { record, created: created.created }))
+    let policy = policy_of(&call, &created.version);
+    Ok(json(status, &CreatedBody { record, policy, created: created.created }))
 }
 
 /// `GET /v1/keys/{eoa}`
@@ -113,7 +119,11 @@ pub(super) async fn show(
         active.or_else(|| versions.first()).ok_or_else(|| Failure::internal("a key without versions"))?;
     let record = KeyRecord::from(&**current);
     let versions = versions.iter().map(|version| KeyRecord::from(&**version)).collect();
-    Ok(json(StatusCode::OK, &ShowBody { record, versions }))
+    Ok(json(StatusCode::OK, &ShowBody { record, policy: policy_of(&call, current), versions }))
+}
+
+fn policy_of(call: &Call, version: &KeyVersion) -> PolicyBody {
+    PolicyBody::from(&*call.service().policy(&version.eoa, &version.name))
 }
 
 fn bad_path(rejection: PathRejection) -> Failure {

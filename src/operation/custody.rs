@@ -30,6 +30,23 @@ impl CheckpointSigner for TokenSigner {
     }
 }
 
+/// The head of the audit log, kept by the token.
+pub(super) struct TokenAnchor {
+    enclave: Enclave,
+}
+
+impl TokenAnchor {
+    /// What is kept. Blocks.
+    pub(super) fn read(&self) -> Result<Vec<Vec<u8>>, EnclaveError> {
+        self.enclave.audit_anchors(Instant::now() + CHECKPOINT_PATIENCE)
+    }
+
+    /// Keeps this in place of what was kept. Blocks.
+    pub(super) fn replace(&self, anchor: Vec<u8>) -> Result<(), EnclaveError> {
+        self.enclave.replace_audit_anchor(anchor, Instant::now() + CHECKPOINT_PATIENCE)
+    }
+}
+
 /// The enclave behind its door.
 #[derive(Debug)]
 pub struct Custody {
@@ -139,6 +156,14 @@ impl Custody {
             CheckpointKey::P256(point) => audit::PublicKey::P256(point),
         };
         Ok(Arc::new(TokenSigner { enclave, key }))
+    }
+
+    /// Where the token keeps the head of the audit log.
+    ///
+    /// # Errors
+    /// When there is no enclave.
+    pub(super) fn anchor(&self) -> Result<TokenAnchor, EnclaveError> {
+        Ok(TokenAnchor { enclave: self.enclave()?.clone() })
     }
 
     /// Finishes what is queued and logs out.

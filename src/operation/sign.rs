@@ -138,14 +138,15 @@ impl Service {
         self.still_recognised(ready.allowed.context())?;
         let Sign { eoa, name, .. } = ready.allowed.operation();
         let number = VersionSelector::Number(ready.version.version);
-        Ok(self.store.version(eoa, name, number)?.state.may_sign()?)
+        self.still_allowed(&ready.allowed, &*self.store.version(eoa, name, number)?)
     }
 
     /// Finds the version, asks whether it signs, and builds the point.
     fn ready(&self, allowed: Allowed<Sign>) -> Result<Ready, Failure> {
         let Sign { eoa, name, version, .. } = allowed.operation();
         let found = self.store.version(eoa, name, *version).map_err(Failure::from).and_then(|version| {
-            version.state.may_sign()?;
+            self.still_allowed(&allowed, &version)?;
+            self.caps.take(eoa, name, self.store.policy(eoa, name).per_minute)?;
             Ok(version)
         });
         match found {

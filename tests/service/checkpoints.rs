@@ -68,17 +68,16 @@ fn a_receipt_is_proven_offline_against_a_checkpoint_that_the_token_signed() {
     assert_eq!(installation.run(&verify).status.code(), Some(1), "a forged receipt was proven");
 }
 
-#[test]
-fn a_log_that_was_rolled_back_behind_its_checkpoint_is_refused() {
+/// An installation whose audit log was put back to what it was before the last run, its checkpoint included; the newest
+/// checkpoint comes with it.
+fn rolled_back() -> (Installation, Vec<u8>) {
     let installation = Installation::new();
     installation.serve().stop();
     let (log, old) = (installation.data().join("audit"), installation.data().join("old"));
     fs::create_dir(&old).unwrap();
     for entry in fs::read_dir(&log).unwrap() {
         let entry = entry.unwrap();
-        if entry.file_type().unwrap().is_file() {
-            fs::copy(entry.path(), old.join(entry.file_name())).unwrap();
-        }
+        fs::copy(entry.path(), old.join(entry.file_name())).unwrap();
     }
     let service = installation.serve();
     let token = installation.token(EOA);
@@ -87,11 +86,65 @@ fn a_log_that_was_rolled_back_behind_its_checkpoint_is_refused() {
     let newest = fs::read(log.join("checkpoint")).unwrap();
     fs::remove_dir_all(&log).unwrap();
     fs::rename(&old, &log).unwrap();
-    fs::write(log.join("checkpoint"), newest).unwrap();
-    let output = installation.run(&["serve", "--listen", "127.0.0.1:0"]);
+    (installation, newest)
+}
+
+/// The sentence of a start that is refused.
+fn refusal(installation: &Installation, more: &[&str]) -> String {
+    let mut arguments = vec!["serve", "--listen", "127.0.0.1:0"];
+    arguments.extend(more);
+    let output = installation.run(&arguments);
     let said = text(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(said.contains("rolled back"), "{said}");
+    said
+}
+
+/// The past that the refusal offers to give up.
+fn offered(said: &str) -> String {
+    said.split("--accept-audit-rollback ").nth(1).unwrap().split('`').next().unwrap().to_owned()
+}
+
+#[test]
+fn a_log_that_was_rolled_back_behind_its_checkpoint_is_refused() {
+    let (installation, newest) = rolled_back();
+    fs::write(installation.data().join("audit/checkpoint"), newest).unwrap();
+    let said = refusal(&installation, &[]);
+    assert!(said.contains("rolled back") && said.contains("the directory of the log has"), "{said}");
+}
+
+#[test]
+fn a_disk_that_was_rolled_back_whole_is_noticed_by_the_token_until_that_is_accepted_by_name() {
+    let (installation, _) = rolled_back();
+    let said = refusal(&installation, &[]);
+    assert!(said.contains("rolled back") && said.contains("the token has a checkpoint of"), "{said}");
+    let past = offered(&said);
+    let other = past.replace(':', "0:");
+    let again = refusal(&installation, &["--accept-audit-rollback", &other]);
+    assert_eq!(offered(&again), past, "another past than the accepted one");
+
+    let service = installation.serve_with(|command| {
+        command.args(["--accept-audit-rollback", &past]);
+    });
+    assert_eq!(service.stop(), Some(0));
+    let accepted = installation.records_of("audit.rollback_accepted");
+    let [record] = &accepted[..] else { panic!("{accepted:?}") };
+    let fields = &record["input"]["fields"];
+    let root = fields["root"].as_str().unwrap().trim_start_matches("0x");
+    assert_eq!(format!("{}:{root}", fields["size"]), past, "{record}");
+    assert_eq!((&record["actor"]["kind"], &fields["kept_by"]), (&json!("local"), &json!("the token")));
+    // Accepted once and for all: the token keeps the new past from now on.
+    assert_eq!(installation.serve().stop(), Some(0));
+}
+
+#[test]
+fn another_log_beside_the_same_token_is_not_taken_for_the_one_that_the_token_knows() {
+    let (installation, _) = rolled_back();
+    let stranger = Installation::new();
+    let log = installation.data().join("audit");
+    fs::remove_dir_all(&log).unwrap();
+    fs::rename(stranger.data().join("audit"), &log).unwrap();
+    let said = refusal(&installation, &[]);
+    assert!(said.contains("was replaced") && said.contains("the token has a checkpoint of"), "{said}");
 }
 
 #[test]

@@ -18,6 +18,7 @@ use super::state::Shared;
 use crate::arena::{self, Arena};
 use crate::wrap;
 
+pub(super) mod anchor;
 mod create;
 
 use create::Creation;
@@ -27,6 +28,7 @@ pub(super) enum Order {
     Create { key: NewKey, deadline: Instant, reply: oneshot::Sender<Result<PublicKey, EnclaveError>> },
     Destroy { id: KeyId, deadline: Instant, reply: oneshot::Sender<Result<(), EnclaveError>> },
     Sign { text: Vec<u8>, deadline: Instant, reply: Sender<Result<Vec<u8>, EnclaveError>> },
+    Anchor { errand: anchor::Errand, deadline: Instant, reply: Sender<Result<Vec<Vec<u8>>, EnclaveError>> },
     Leave,
 }
 
@@ -63,6 +65,9 @@ impl Admin {
                 }
                 Order::Sign { text, deadline, reply } => {
                     let _ = reply.send(self.survive(|admin| admin.sign(&text, deadline)));
+                }
+                Order::Anchor { errand, deadline, reply } => {
+                    let _ = reply.send(self.survive(|admin| admin.anchor(&errand, deadline)));
                 }
                 Order::Leave => break,
             }

@@ -58,6 +58,8 @@ pub(crate) struct TokenInfo {
     pub(crate) label: String,
     pub(crate) serial: String,
     pub(crate) flags: CK_FLAGS,
+    /// Sessions in all, then read-write ones: open, and how many there may be.
+    pub(crate) sessions: [(CK_ULONG, CK_ULONG); 2],
 }
 
 impl TokenInfo {
@@ -176,7 +178,16 @@ impl Library {
             Some(unsafe { list.C_GetTokenInfo?(slot, &raw mut info) })
         })?;
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim_end().to_owned();
-        Ok(TokenInfo { slot, label: text(&info.label), serial: text(&info.serialNumber), flags: info.flags })
+        Ok(TokenInfo {
+            slot,
+            label: text(&info.label),
+            serial: text(&info.serialNumber),
+            flags: info.flags,
+            sessions: [
+                (info.ulSessionCount, info.ulMaxSessionCount),
+                (info.ulRwSessionCount, info.ulMaxRwSessionCount),
+            ],
+        })
     }
 
     /// What the module says of itself.
