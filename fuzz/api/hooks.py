@@ -27,6 +27,11 @@ def before_call(context, case, kwargs):
             # Random letter case has a wrong EIP-55 checksum.
             if isinstance(value, str) and ADDRESS.fullmatch(value):
                 case.body[name] = value.lower()
+        if isinstance(case.body.get("ttl_seconds"), int):
+            # The ceiling is the configuration's.
+            case.body["ttl_seconds"] = min(case.body["ttl_seconds"], 3600)
+        if isinstance(case.body.get("policy"), dict) and case.body["policy"].get("networks"):
+            case.body["policy"]["networks"] = ["127.0.0.0/8"]
         if "hash" in case.body:
             point = case.body["hash"]
             upper = isinstance(point, dict) and "X" in point

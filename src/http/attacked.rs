@@ -9,8 +9,8 @@
 use serde_json::{Value, json};
 
 use super::body::Members;
-use super::{form, json};
-use crate::auth::{BearerToken, Fingerprint, TokenId, authenticate};
+use super::{form, json, policy, tokens};
+use crate::auth::{BearerToken, Credentials, Fingerprint, TokenId, authenticate};
 use crate::key::{Eoa, KeyName};
 use crate::operation::Failure;
 
@@ -67,6 +67,7 @@ pub fn hex32(bytes: &[u8]) {
 pub fn token(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     assert!(authenticate(Some(&text), None, jiff::Timestamp::UNIX_EPOCH, |_| None).is_err());
+    let _ = Credentials::parse(&text);
     if let Some(token) = BearerToken::parse(&text) {
         assert!(token.expose() == text && text.len() == 68);
     }
@@ -87,6 +88,9 @@ pub fn body(bytes: &[u8]) {
     let _ = refused(members.optional("name", form::name));
     let _ = refused(members.optional("version", form::version));
     let _ = refused(members.optional("curve", form::curve));
+    let _ = refused(members.optional("policy", policy::policy));
+    let _ = refused(members.optional("scopes", tokens::scopes));
+    let _ = refused(members.optional("signature", form::hex_bytes));
     let _ = refused(members.required("hash", form::g1_point));
     let _ = refused(members.required("digest", form::bytes32));
     let _ = refused(members.required("chain_id", form::number::<u64>));
@@ -125,11 +129,13 @@ mod tests {
     const CREDENTIALS: &[&str] = &[
         "Bearer kms_0000000000000000000000000000000000000000000000000000000000000000",
         "kms_0000000000000000000000000000000000000000000000000000000000000000",
+        "EIP712 operator=0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266,issued=1,expires=2,nonce=0x00,sig=0x00",
+        "operator=0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266,issued=1764072000,expires=1764072300,nonce=0x1111111111111111111111111111111111111111111111111111111111111111,sig=0x",
         "tok_0123456789ab",
         "AA:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00",
     ];
     const BODIES: &[&str] = &[
-        r#"{"eoa":"0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266","name":"a.b_c-1","version":"next","curve":"bn254"}"#,
+        r#"{"eoa":"0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266","name":"a.b_c-1","version":"next","curve":"bn254","policy":{"signing":["point"],"networks":["10.0.0.0/8","::1/128"],"per_minute":1},"scopes":["keys:read"],"signature":"0x00"}"#,
         r#"{"eoa":null,"version":4294967296,"chain_id":18446744073709551615,"digest":"0x","hash":{"x":{},"y":[[]]}}"#,
         r#"{"\u0061":1,"a":2,"\n":1e999}"#,
     ];

@@ -48,7 +48,7 @@ pub(super) struct ShowBody {
     post, path = "/v1/keys", operation_id = "create_key", tag = "Keys",
     summary = "Make the key of an EOA, or get it if there is one",
     request_body = shapes::CreateKeyBody,
-    responses((status = 201, description = "Made", body = CreatedBody), (status = 200, description = "There already", body = CreatedBody)),
+    responses((status = 201, description = "Made", body = CreatedBody), (status = 200, description = "There already", body = CreatedBody), (status = 409)),
     security(("token" = ["keys:create"])),
 )]
 pub(super) async fn create(call: Call, request: Request) -> Result<Response, Failure> {

@@ -32,6 +32,10 @@ use crate::operation::Code;
         super::signing::digest,
         super::signing::registration,
         super::signing::certificate,
+        super::auth::challenge,
+        super::auth::verify,
+        super::auth::revoke,
+        super::auth::typed_data,
         super::audit::records,
         super::audit::checkpoint,
         super::audit::proof,
@@ -42,7 +46,7 @@ use crate::operation::Code;
         page,
     ),
     components(schemas(shapes::ErrorShape)),
-    tags((name = "Keys"), (name = "Signing"), (name = "Audit"), (name = "Service")),
+    tags((name = "Authentication"), (name = "Keys"), (name = "Signing"), (name = "Audit"), (name = "Service")),
 )]
 struct Described;
 

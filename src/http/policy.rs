@@ -13,16 +13,18 @@ use super::answer::json;
 use super::body::{Members, invalid};
 use super::call::Call;
 use super::form;
+use super::openapi::shapes;
 use crate::auth::{Policy, Signing, UnknownSigning};
 use crate::operation::{Failure, SetPolicy};
 
 #[derive(Serialize, ToSchema)]
-#[schema(as = Policy)]
+#[schema(as = KeyPolicy)]
 pub(super) struct PolicyBody {
+    #[schema(value_type = Vec<shapes::SigningText>)]
     signing: Vec<&'static str>,
     networks: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<u32>, minimum = 1)]
+    #[schema(value_type = Option<u32>)]
     per_minute: Option<NonZeroU32>,
 }
 

@@ -55,6 +55,8 @@ impl Code {
     pub const ALL: &[Self] = &[
         Self::AuditUnavailable,
         Self::BodyTooLarge,
+        Self::ChallengeExpired,
+        Self::ChallengeUnknown,
         Self::CoordinateOutOfRange,
         Self::DeadlineExceeded,
         Self::EmptyContractRead,
@@ -73,12 +75,14 @@ impl Code {
         Self::PointNotOnCurve,
         Self::RateLimited,
         Self::ShuttingDown,
+        Self::SignatureMismatch,
         Self::TokenExpired,
         Self::TokenUnavailable,
         Self::Unauthenticated,
         Self::UnknownKey,
         Self::UnknownVersion,
         Self::UnsupportedMediaType,
+        Self::WrongState,
     ];
 
     /// The word that stands in answers and records.

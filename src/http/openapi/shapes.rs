@@ -136,6 +136,8 @@ pub(crate) struct CreateKeyBody {
     eoa: AddressText,
     name: Option<NameText>,
     curve: Option<Curve>,
+    /// Of a new key.
+    policy: Option<PolicyText>,
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -294,4 +296,97 @@ pub(crate) struct Version {
     name: String,
     version: String,
     api: String,
+}
+
+/// What a token allows.
+#[derive(Deserialize, ToSchema)]
+pub(crate) enum ScopeText {
+    #[serde(rename = "keys:read")]
+    KeysRead,
+    #[serde(rename = "keys:create")]
+    KeysCreate,
+    #[serde(rename = "keys:rotate")]
+    KeysRotate,
+    #[serde(rename = "keys:destroy")]
+    KeysDestroy,
+    #[serde(rename = "sign:point")]
+    SignPoint,
+    #[serde(rename = "sign:digest")]
+    SignDigest,
+    #[serde(rename = "sign:typed")]
+    SignTyped,
+    #[serde(rename = "audit:read")]
+    AuditRead,
+}
+
+/// A way of signing.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum SigningText {
+    Point,
+    Digest,
+    Typed,
+}
+
+/// What a key allows; what is left out is not restricted.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = Policy)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PolicyText {
+    #[schema(max_items = 64)]
+    signing: Option<Vec<SigningText>>,
+    /// Source networks, such as `10.0.0.0/8`.
+    #[schema(max_items = 64)]
+    networks: Option<Vec<String>>,
+    /// Signatures per minute.
+    #[schema(minimum = 1, maximum = 4294967295_usize)]
+    per_minute: Option<u32>,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AskChallengeBody {
+    eoa: AddressText,
+    /// At least one; reading, creating and typed signing where it is left out.
+    #[schema(min_items = 1, max_items = 64)]
+    scopes: Option<Vec<ScopeText>>,
+    /// 900 where it is left out; the service has a ceiling, one hour unless configured.
+    #[schema(minimum = 1, maximum = 4294967295_usize)]
+    ttl_seconds: Option<u32>,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AnswerChallengeBody {
+    challenge_id: String,
+    /// Over `message` by EIP-191 or over `typed_data` by EIP-712.
+    #[schema(pattern = "^(0[xX])?([0-9a-fA-F]{2}){1,8192}$")]
+    signature: String,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Empty {}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "UPPERCASE")]
+pub(crate) enum Method {
+    Get,
+    Post,
+}
+
+#[derive(ToSchema)]
+pub(crate) struct Revoked {
+    revoked: bool,
+}
+
+/// What to sign for one request of one's own, and the header that carries the signature.
+#[derive(ToSchema)]
+pub(crate) struct ToSign {
+    #[schema(value_type = Object)]
+    typed_data: (),
+    issued: u64,
+    expires: u64,
+    nonce: Hex32,
+    authorization: String,
 }
