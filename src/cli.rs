@@ -49,7 +49,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Make the data directory: token, PIN file, key-encryption key, canary, store and audit log.
-    Init,
+    Init(init::Arguments),
     /// Run the service.
     Serve(serve::Arguments),
     /// List, show and create keys.
@@ -83,6 +83,12 @@ struct Failed {
 impl Failed {
     fn new(sentence: impl Into<String>) -> Self {
         Self { sentence: sentence.into(), code: 1 }
+    }
+
+    /// Says what to do, too.
+    fn hinting(mut self, hint: &str) -> Self {
+        self.sentence.push_str(hint);
+        self
     }
 
     fn usage(sentence: impl Into<String>) -> Self {
@@ -169,7 +175,7 @@ fn dispatch(cli: Cli) -> Result<(), Failed> {
         }
         Command::Doctor => doctor::run(&configuration()?, output),
         Command::TokenRestore => doctor::restore(&configuration()?, output),
-        Command::Init => init::run(&configuration()?, output),
+        Command::Init(arguments) => init::run(&arguments, &configuration()?, output),
         Command::Serve(arguments) => serve::run(configuration()?, arguments.accept_audit_rollback),
         Command::Keys(command) => keys::run(&command, configuration()?, output),
         Command::Token(command) => token::run(&command, configuration()?, output),

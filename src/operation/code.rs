@@ -18,6 +18,8 @@ use crate::store::NoSuchVersion;
 pub enum Code {
     AuditUnavailable,
     BodyTooLarge,
+    ChainMismatch,
+    ChainUnavailable,
     ChallengeExpired,
     ChallengeUnknown,
     CoordinateOutOfRange,
@@ -49,11 +51,47 @@ pub enum Code {
 }
 
 impl Code {
+    /// All of them.
+    pub const ALL: &[Self] = &[
+        Self::AuditUnavailable,
+        Self::BodyTooLarge,
+        Self::ChallengeExpired,
+        Self::ChallengeUnknown,
+        Self::CoordinateOutOfRange,
+        Self::DeadlineExceeded,
+        Self::EmptyContractRead,
+        Self::Forbidden,
+        Self::Internal,
+        Self::InvalidAddress,
+        Self::InvalidHex,
+        Self::InvalidRequest,
+        Self::KeyDestroyed,
+        Self::KeyDisabled,
+        Self::KeyRetired,
+        Self::MethodNotAllowed,
+        Self::NotFound,
+        Self::Overloaded,
+        Self::PointAtInfinity,
+        Self::PointNotOnCurve,
+        Self::RateLimited,
+        Self::ShuttingDown,
+        Self::SignatureMismatch,
+        Self::TokenExpired,
+        Self::TokenUnavailable,
+        Self::Unauthenticated,
+        Self::UnknownKey,
+        Self::UnknownVersion,
+        Self::UnsupportedMediaType,
+        Self::WrongState,
+    ];
+
     /// The word that stands in answers and records.
     pub const fn slug(self) -> &'static str {
         match self {
             Self::AuditUnavailable => "audit_unavailable",
             Self::BodyTooLarge => "body_too_large",
+            Self::ChainMismatch => "chain_mismatch",
+            Self::ChainUnavailable => "chain_unavailable",
             Self::ChallengeExpired => "challenge_expired",
             Self::ChallengeUnknown => "challenge_unknown",
             Self::CoordinateOutOfRange => "coordinate_out_of_range",
