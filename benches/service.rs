@@ -65,6 +65,34 @@ fn main() {
     println!("resident after the load: {:.1} MiB", resident(service.id()));
     cost_of_the_sync(directory.path(), address, token, sync.0);
     stop(service);
+
+    // Two services in one run: what the sandbox costs is smaller than what an hour changes.
+    let services = ["softhsm", "off"].map(|sandbox| (sandbox, directory.path().join(sandbox)));
+    let mut samples = services.each_ref().map(|(sandbox, data)| {
+        assert!(program(data).arg("init").output().unwrap().status.success());
+        let mut command = program(data);
+        command.args(["token", "issue", "--eoa", EOA, "--scope", "keys:create", "--scope", "sign:point"]);
+        let token = String::from_utf8(command.output().unwrap().stdout).unwrap().trim().to_owned();
+        let (service, address, _) = start_as(data, sandbox);
+        let mut connection = Connection::open(address);
+        connection.post("/v1/keys", &token, &format!(r#"{{"eoa":"{EOA}"}}"#));
+        (service, connection, token, Vec::new())
+    });
+    for _ in 0..4_000 {
+        for (_, connection, token, times) in &mut samples {
+            let begun = Instant::now();
+            let body = format!(r#"{{"eoa":"{EOA}","hash":"{:064x}{:064x}"}}"#, 1, 2);
+            connection.post("/v1/scalar_mul", token, &body);
+            times.push(begun.elapsed());
+        }
+    }
+    for ((sandbox, _), (service, connection, _, times)) in services.iter().zip(samples) {
+        let (p50, p99) = percentiles(times);
+        println!("sandbox {sandbox:>8}: p50 {p50:.3} ms, p99 {p99:.3} ms");
+        drop(connection);
+        stop(service);
+    }
+
     let begun = Instant::now();
     let verified = program(&data).args(["audit", "verify"]).output().unwrap();
     assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stderr));
@@ -143,6 +171,12 @@ fn program(data: &Path) -> Command {
 
 fn start(data: &Path) -> (Child, SocketAddr, Duration) {
     start_with(data, |_| ())
+}
+
+fn start_as(data: &Path, sandbox: &str) -> (Child, SocketAddr, Duration) {
+    start_with(data, |command| {
+        command.env("AVS_KMS__ENCLAVE__SANDBOX", sandbox);
+    })
 }
 
 fn start_with(data: &Path, change: impl FnOnce(&mut Command)) -> (Child, SocketAddr, Duration) {

@@ -3,6 +3,7 @@
 //! A leaf: it uses nothing of the crate, and modules get plain values from it, never the whole. Unknown
 //! settings are refused and every mistake is reported at once. No setting is a secret: secrets go by path.
 
+mod auth;
 mod edge;
 mod reader;
 
@@ -14,6 +15,7 @@ use thiserror::Error;
 
 use reader::Reader;
 
+pub use auth::Auth;
 pub use edge::{ClientAuth, Limits, Tls};
 
 /// Every setting, valid.
@@ -33,6 +35,8 @@ pub struct Configuration {
     pub enclave: Enclave,
     /// `[audit]`
     pub audit: Audit,
+    /// `[auth]`
+    pub auth: Auth,
     /// `[chain]`
     pub chain: Chain,
     /// `[log]`
@@ -142,6 +146,8 @@ pub struct Enclave {
     pub fault_check: FaultCheck,
     /// How often the canary record is multiplied with.
     pub canary_interval: Duration,
+    /// A token call that takes longer is taken for lost.
+    pub stall_limit: Duration,
     /// What the serving process gives up.
     pub sandbox: Sandbox,
     /// Files and directories that the token's module needs besides.
@@ -290,6 +296,7 @@ pub fn load(file: Option<&Path>, overrides: &[(&str, String)]) -> Result<Configu
             &[("linear", FaultCheck::Linear), ("curve", FaultCheck::Curve)],
         ),
         canary_interval: reader.duration("enclave.canary_interval", "5s"),
+        stall_limit: reader.duration("enclave.stall_limit", "2s"),
         sandbox: reader.choice(
             "enclave.sandbox",
             "auto",
@@ -316,6 +323,7 @@ pub fn load(file: Option<&Path>, overrides: &[(&str, String)]) -> Result<Configu
     if !audit.segment_bytes.is_multiple_of(4096) {
         reader.mistake("audit.segment_bytes", "a whole number of pages of 4096 bytes");
     }
+    let auth = auth::auth(&mut reader);
     let chain =
         Chain { rpc_url: reader.url("chain.rpc_url"), timeout: reader.duration("chain.timeout", "5s") };
     let log = Log {
@@ -327,7 +335,7 @@ pub fn load(file: Option<&Path>, overrides: &[(&str, String)]) -> Result<Configu
     }
     let digest = reader.finish().map_err(Mistakes)?;
     let data = Data { directory };
-    Ok(Configuration { server, limits, tls, data, token, enclave, audit, chain, log, digest })
+    Ok(Configuration { server, limits, tls, data, token, enclave, audit, auth, chain, log, digest })
 }
 
 #[cfg(test)]

@@ -5,7 +5,10 @@
 
 mod addresses;
 mod answer;
+#[cfg(any(test, feature = "danger-parsers"))]
+pub mod attacked;
 mod audit;
+mod auth;
 mod body;
 mod call;
 mod connection;
@@ -16,7 +19,11 @@ mod health;
 mod json;
 mod keys;
 mod listener;
+mod openapi;
+mod policy;
+mod query;
 mod rates;
+mod signed;
 mod signing;
 mod stream;
 mod tls;
@@ -34,6 +41,7 @@ use axum::routing::{get, post};
 use tokio::time::{Instant, timeout_at};
 use tracing::Instrument;
 
+use crate::metrics::{self, Figures};
 use crate::operation::{Asked, Code, Context, Failure, Peer, Service};
 use crate::request::RequestId;
 
@@ -93,13 +101,17 @@ pub fn local_router(app: App) -> Router {
     let routes = public_routes()
         .route("/local/tokens", get(tokens::list).post(tokens::issue))
         .route("/local/tokens/revoke", post(tokens::revoke))
+        .route("/local/keys/policy", post(policy::set))
         .route("/local/keys", get(keys::list_all));
     finished(routes, app)
 }
 
-/// What supervisors and monitoring ask, on a listener of its own that no flood of clients reaches.
-pub fn health_router(app: App) -> Router {
-    finished(health_routes(), app)
+/// What supervisors and monitoring ask, on a listener of its own that no flood of clients reaches: a proxy on this
+/// machine shares its address with them, so no rate of clients holds here.
+pub fn health_router(app: App, figures: Figures) -> Router {
+    let rates = Arc::new(Rates::new(RateSettings::default()));
+    let scrape = get(async move |State(app): State<App>| health::metrics(&app, &figures));
+    finished(health_routes().route("/metrics", scrape), App { rates, ..app })
 }
 
 fn health_routes() -> Router<App> {
@@ -118,15 +130,22 @@ fn public_routes() -> Router<App> {
         .route("/v1/sign/digest", post(signing::digest))
         .route("/v1/sign/registration", post(signing::registration))
         .route("/v1/sign/certificate", post(signing::certificate))
+        .route("/v1/auth/challenge", post(auth::challenge))
+        .route("/v1/auth/verify", post(auth::verify))
+        .route("/v1/auth/revoke", post(auth::revoke))
+        .route("/v1/auth/typed-data", get(auth::typed_data))
         .route("/v1/audit", get(audit::records))
         .route("/v1/audit/checkpoint", get(audit::checkpoint))
         .route("/v1/audit/proof", get(audit::proof))
+        .route("/openapi.json", get(openapi::document))
+        .route("/docs", get(openapi::page))
 }
 
 fn finished(routes: Router<App>, app: App) -> Router {
     routes
         .fallback(async || Failure::new(Code::NotFound, "there is no such path"))
         .method_not_allowed_fallback(async || wrong_method())
+        .layer(middleware::from_fn_with_state(app.clone(), signed::recognise))
         .layer(middleware::from_fn_with_state(app.clone(), each_request))
         .with_state(app)
 }
@@ -143,6 +162,7 @@ struct Deadline(std::time::Instant);
 async fn each_request(State(app): State<App>, mut request: Request, next: Next) -> Response {
     // An id of zeros is still an answer with an id, on a machine without randomness.
     let id = RequestId::random().unwrap_or(RequestId::new([0; 16]));
+    let (begun, operation) = (std::time::Instant::now(), operation_of(&request).unwrap_or("other"));
     let mut response = match request.extensions().get::<Peer>().copied() {
         None => error::answer(&Failure::internal("a request without a peer"), id),
         Some(peer) => {
@@ -155,6 +175,8 @@ async fn each_request(State(app): State<App>, mut request: Request, next: Next) 
             }
         }
     };
+    let code = response.extensions().get::<error::Answered>().map_or("ok", |answered| answered.0.slug());
+    metrics::answered(operation, code, begun);
     if let Ok(value) = id.to_string().parse() {
         response.headers_mut().insert(REQUEST_ID, value);
     }
@@ -235,8 +257,11 @@ fn operation_of(request: &Request) -> Option<&'static str> {
         (&Method::POST, "/v1/sign/digest") => Some("sign.digest"),
         (&Method::POST, "/v1/sign/registration") => Some("sign.registration"),
         (&Method::POST, "/v1/sign/certificate") => Some("sign.certificate"),
+        (&Method::POST, "/v1/auth/verify") => Some("auth.verify"),
+        (&Method::POST, "/v1/auth/revoke") => Some("auth.revoke"),
         (&Method::GET, "/v1/audit") => Some("audit.read"),
         (&Method::GET, "/local/keys") => Some("keys.list_all"),
+        (&Method::POST, "/local/keys/policy") => Some("keys.set_policy"),
         (&Method::GET, "/local/tokens") => Some("token.list"),
         (&Method::POST, "/local/tokens") => Some("token.issue"),
         (&Method::POST, "/local/tokens/revoke") => Some("token.revoke"),

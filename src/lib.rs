@@ -10,6 +10,7 @@
 //! - [`chain`]: what a chain says, over JSON-RPC.
 //! - [`eigenlayer`]: public-data mathematics of the chain.
 //! - [`key`]: what a key is called and which state lets it sign.
+//! - [`metrics`]: what is counted and timed.
 //! - [`auth`]: who calls and what they may do.
 //! - [`store`]: which keys exist in which state, and the hashes of tokens.
 //! - [`audit`]: what was done, durable before it is done, and provable afterwards.
@@ -25,6 +26,7 @@ pub mod config;
 pub mod eigenlayer;
 pub mod http;
 pub mod key;
+pub mod metrics;
 pub mod operation;
 pub mod outbound;
 pub mod request;

@@ -5,16 +5,22 @@
 //! consumes and that nothing else can make. Not for: HTTP, JSON, status codes.
 
 mod authorise;
+mod caps;
 mod checkpoints;
 mod code;
 mod context;
 mod create_key;
 mod custody;
+mod figures;
+mod login;
 mod message;
+mod policies;
 mod publish;
 mod read_keys;
 mod recovery;
+mod registry;
 mod sign;
+mod signed;
 mod tokens;
 
 use std::sync::{Arc, OnceLock};
@@ -23,6 +29,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::audit::{AuditError, AuditLog, Event, Head, Input, KeyRef, Value, VerifierKey};
+use crate::chain::Chain;
 use crate::key::{Eoa, KeyName};
 use crate::store::{KeyVersion, Store};
 
@@ -32,7 +39,9 @@ pub use code::{Code, Failure};
 pub use context::{Context, Peer};
 pub use create_key::{CreateKey, Created};
 pub use custody::Custody;
+pub use login::{Answer, AskChallenge, Challenged, LoginRules};
 pub use message::Message;
+pub use policies::SetPolicy;
 pub use publish::Publish;
 pub(crate) use publish::body as checkpoint_body;
 pub use read_keys::{ListKeys, ShowKey};
@@ -52,8 +61,14 @@ pub struct Service {
     webhook: std::sync::Mutex<Option<tokio::task::JoinHandle<()>>>,
     /// Checks the checkpoints that are published, once they are.
     checkpoint_key: OnceLock<VerifierKey>,
+    /// What a registration is compared with, if a node is configured.
+    chain: Option<Chain>,
     /// How long an operation may take before its client is told that it took too long.
     deadline: Duration,
+    /// Who may log in; none where only the machine's own operator calls.
+    login: Option<login::Login>,
+    nonces: signed::Nonces,
+    caps: caps::Caps,
 }
 
 impl Service {
@@ -66,8 +81,24 @@ impl Service {
             creating: tokio::sync::Mutex::new(()),
             webhook: std::sync::Mutex::new(None),
             checkpoint_key: OnceLock::new(),
+            chain: None,
             deadline,
+            login: None,
+            nonces: signed::Nonces::default(),
+            caps: caps::Caps::default(),
         }
+    }
+
+    /// The same, with a node to ask what the chain says.
+    pub fn with_chain(mut self, chain: Option<Chain>) -> Self {
+        self.chain = chain;
+        self
+    }
+
+    /// Lets operators log in and sign requests.
+    pub fn with_login(mut self, rules: LoginRules) -> Self {
+        self.login = Some(login::Login::new(rules));
+        self
     }
 
     /// How long a request may take.

@@ -16,6 +16,7 @@ pub use recorded::{Recordable, Recorded, Refused, Settlement};
 
 use super::checkpoint::SignedCheckpoint;
 use super::fault::ReadError;
+use super::lines::{self, Lines};
 use super::past::Lost;
 use super::proof::{ConsistencyProof, InclusionProof, ProofError};
 use super::published::Published;
@@ -195,6 +196,14 @@ impl AuditLog {
         tokio::task::spawn_blocking(read)
             .await
             .unwrap_or_else(|error| Err(io_error("the audit log", std::io::Error::other(error))))
+    }
+
+    /// Every durable record since a time, unix seconds, and some of before. Reads the disk.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub fn lines_since(&self, since: u64) -> Result<Lines, ReadError> {
+        lines::lines_since(&self.0.directory, since)
     }
 
     /// Writes what waits, the stop record, syncs and ends the writer. Blocks; other handles are refused from now on.

@@ -9,7 +9,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::appender::{Appender, Layout, Opening};
 use super::clock::Clock;
@@ -20,6 +20,7 @@ use super::queue::{Entry, Queue, Role, Taken};
 use super::record::Stamp;
 use super::segment;
 use super::settings::{BootFacts, OpenError, Settings, Unsettled};
+use crate::metrics;
 
 /// What [`start`] gives back.
 pub(crate) struct Started {
@@ -126,12 +127,14 @@ impl<D: Disk> Writer<D> {
     /// Makes a batch durable and answers everybody in it, or refuses everybody and everything from now on.
     fn commit(&mut self, batch: Vec<Entry>) -> Result<(), Arc<str>> {
         self.published.set_busy(true);
+        let begun = Instant::now();
         let appended = self.appender.append(&batch);
         self.published.set_busy(false);
         let receipts = match appended {
             Ok(receipts) => receipts,
             Err(error) => return Err(self.latch(&error, batch)),
         };
+        metrics::committed(batch.len(), begun.elapsed());
         self.publish();
         for (entry, receipt) in batch.into_iter().zip(receipts) {
             match entry.role {
@@ -150,6 +153,7 @@ impl<D: Disk> Writer<D> {
 
     fn latch(&self, error: &io::Error, batch: Vec<Entry>) -> Arc<str> {
         self.published.set_writable(false);
+        metrics::commit_failed();
         let cause: Arc<str> = Arc::from(error.to_string());
         tracing::error!(%cause, segment = %self.appender.active.name, "the audit log cannot be written: nothing is signed");
         self.queue.latch(&cause, batch);

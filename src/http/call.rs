@@ -32,20 +32,26 @@ impl FromRequestParts<App> for Call {
         let Deadline(deadline) = *parts.extensions.get::<Deadline>().ok_or_else(missing)?;
         let caller = match context.peer() {
             Peer::Local => Caller::local(),
-            Peer::Tcp(_) => {
+            Peer::Tcp(_) if parts.extensions.get::<Caller>().is_some() => {
+                // Put there by `signed`, which has read the body.
+                parts.extensions.remove::<Caller>().ok_or_else(missing)?
+            }
+            Peer::Tcp(address) => {
                 let mut headers = parts.headers.get_all(header::AUTHORIZATION).iter();
                 let header = headers.next().map(|value| value.to_str().unwrap_or_default());
                 // Two headers: which one another reader would believe is anybody's guess.
                 if headers.next().is_some() {
                     return Err(Unauthenticated::Malformed.into());
                 }
+                let from = Some(address.ip());
                 // Pinned to another certificate it is as unknown as a made-up one: a thief learns nothing.
-                authenticate(header, Timestamp::now(), |hash| {
+                authenticate(header, from, Timestamp::now(), |hash| {
                     let record = app.service.store().token(hash);
                     record.filter(|record| record.works_with(context.certificate()))
                 })?
             }
         };
+        app.service.used(&caller);
         if let Some(token) = caller.token_id() {
             app.rates.token(token).map_err(Failure::unrecorded)?;
         }

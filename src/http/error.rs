@@ -18,17 +18,27 @@ pub(super) const fn status(code: Code) -> StatusCode {
         | Code::InvalidRequest
         | Code::PointAtInfinity
         | Code::PointNotOnCurve => StatusCode::BAD_REQUEST,
-        Code::TokenExpired | Code::Unauthenticated => StatusCode::UNAUTHORIZED,
+        Code::ChallengeExpired
+        | Code::ChallengeUnknown
+        | Code::SignatureMismatch
+        | Code::TokenExpired
+        | Code::Unauthenticated => StatusCode::UNAUTHORIZED,
         Code::Forbidden => StatusCode::FORBIDDEN,
         Code::NotFound | Code::UnknownKey | Code::UnknownVersion => StatusCode::NOT_FOUND,
         Code::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         Code::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Code::RateLimited => StatusCode::TOO_MANY_REQUESTS,
         Code::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-        Code::KeyDestroyed | Code::KeyDisabled | Code::KeyRetired => StatusCode::CONFLICT,
-        Code::AuditUnavailable | Code::Overloaded | Code::ShuttingDown | Code::TokenUnavailable => {
-            StatusCode::SERVICE_UNAVAILABLE
-        }
+        Code::ChainMismatch
+        | Code::KeyDestroyed
+        | Code::KeyDisabled
+        | Code::KeyRetired
+        | Code::WrongState => StatusCode::CONFLICT,
+        Code::AuditUnavailable
+        | Code::ChainUnavailable
+        | Code::Overloaded
+        | Code::ShuttingDown
+        | Code::TokenUnavailable => StatusCode::SERVICE_UNAVAILABLE,
         Code::DeadlineExceeded => StatusCode::GATEWAY_TIMEOUT,
         Code::Internal => StatusCode::INTERNAL_SERVER_ERROR,
     }
@@ -69,6 +79,10 @@ pub(super) fn whole_answer(failure: &Failure, request: RequestId, status: &str) 
     .into_bytes()
 }
 
+/// With which code a request was answered, for who counts.
+#[derive(Clone, Copy)]
+pub(super) struct Answered(pub(super) Code);
+
 /// A failure on its way to [`answer`], which alone knows the request id.
 #[derive(Clone)]
 struct Carried(std::sync::Arc<std::sync::Mutex<Option<Failure>>>);
@@ -104,6 +118,7 @@ pub(super) fn answer(failure: &Failure, request: RequestId) -> Response {
         None => tracing::info!(code = failure.code().slug(), "{}", failure.sentence()),
     }
     let mut response = json(status, &ErrorBody::new(failure, request));
+    response.extensions_mut().insert(Answered(failure.code()));
     if status == StatusCode::UNAUTHORIZED {
         response
             .headers_mut()

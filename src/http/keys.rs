@@ -5,35 +5,52 @@ use axum::extract::{Path, Request};
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::answer::{KeyRecord, json};
 use super::body::invalid;
 use super::call::Call;
 use super::form;
+use super::openapi::shapes;
+use super::policy::{self, PolicyBody};
 use crate::key::KeyState;
 use crate::operation::{CreateKey, Failure, ListKeys, ShowKey};
+use crate::store::KeyVersion;
 
-#[derive(Serialize)]
-struct CreatedBody {
+#[derive(Serialize, ToSchema)]
+#[schema(as = CreatedKey)]
+pub(super) struct CreatedBody {
     #[serde(flatten)]
     record: KeyRecord,
+    policy: PolicyBody,
     created: bool,
 }
 
-#[derive(Serialize)]
-struct ListBody {
+#[derive(Serialize, ToSchema)]
+#[schema(as = KeyList)]
+pub(super) struct ListBody {
+    #[schema(value_type = shapes::Address)]
     eoa: String,
     keys: Vec<KeyRecord>,
 }
 
-#[derive(Serialize)]
-struct ShowBody {
+#[derive(Serialize, ToSchema)]
+#[schema(as = KeyWithVersions)]
+pub(super) struct ShowBody {
     #[serde(flatten)]
     record: KeyRecord,
+    policy: PolicyBody,
     versions: Vec<KeyRecord>,
 }
 
 /// `POST /v1/keys`
+#[utoipa::path(
+    post, path = "/v1/keys", operation_id = "create_key", tag = "Keys",
+    summary = "Make the key of an EOA, or get it if there is one",
+    request_body = shapes::CreateKeyBody,
+    responses((status = 201, description = "Made", body = CreatedBody), (status = 200, description = "There already", body = CreatedBody), (status = 409)),
+    security(("token" = ["keys:create"])),
+)]
 pub(super) async fn create(call: Call, request: Request) -> Result<Response, Failure> {
     let wish = call
         .parse(CreateKey::NAME, request, |members| {
@@ -41,16 +58,25 @@ pub(super) async fn create(call: Call, request: Request) -> Result<Response, Fai
             Ok(CreateKey {
                 eoa: members.required("eoa", form::eoa)?,
                 name: members.optional("name", form::name)?.unwrap_or_default(),
+                policy: members.optional("policy", policy::policy)?,
             })
         })
         .await?;
     let created = call.service().create_key(call.context().clone(), wish, call.deadline()).await?;
     let status = if created.created { StatusCode::CREATED } else { StatusCode::OK };
     let record = KeyRecord::from(&*created.version);
-    Ok(json(status, &CreatedBody { record, created: created.created }))
+    let policy = policy_of(&call, &created.version);
+    Ok(json(status, &CreatedBody { record, policy, created: created.created }))
 }
 
 /// `GET /v1/keys/{eoa}`
+#[utoipa::path(
+    get, path = "/v1/keys/{eoa}", operation_id = "list_keys", tag = "Keys",
+    summary = "Every key of an EOA, newest version first",
+    params(("eoa" = shapes::AddressText, Path)),
+    responses((status = 200, description = "Its keys", body = ListBody)),
+    security(("token" = ["keys:read"])),
+)]
 pub(super) async fn list(call: Call, path: Result<Path<String>, PathRejection>) -> Result<Response, Failure> {
     let wish = path.map_err(bad_path).and_then(|Path(eoa)| {
         Ok(ListKeys { eoa: form::address(&eoa).map_err(|failure| failure.at("eoa"))? })
@@ -70,6 +96,13 @@ pub(super) async fn list_all(call: Call) -> Result<Response, Failure> {
 }
 
 /// `GET /v1/keys/{eoa}/{name}`
+#[utoipa::path(
+    get, path = "/v1/keys/{eoa}/{name}", operation_id = "show_key", tag = "Keys",
+    summary = "The current version of a key, and all its versions",
+    params(("eoa" = shapes::AddressText, Path), ("name" = shapes::NameText, Path)),
+    responses((status = 200, description = "The key", body = ShowBody), (status = 404)),
+    security(("token" = ["keys:read"])),
+)]
 pub(super) async fn show(
     call: Call,
     path: Result<Path<(String, String)>, PathRejection>,
@@ -86,7 +119,11 @@ pub(super) async fn show(
         active.or_else(|| versions.first()).ok_or_else(|| Failure::internal("a key without versions"))?;
     let record = KeyRecord::from(&**current);
     let versions = versions.iter().map(|version| KeyRecord::from(&**version)).collect();
-    Ok(json(StatusCode::OK, &ShowBody { record, versions }))
+    Ok(json(StatusCode::OK, &ShowBody { record, policy: policy_of(&call, current), versions }))
+}
+
+fn policy_of(call: &Call, version: &KeyVersion) -> PolicyBody {
+    PolicyBody::from(&*call.service().policy(&version.eoa, &version.name))
 }
 
 fn bad_path(rejection: PathRejection) -> Failure {

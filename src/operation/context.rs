@@ -67,16 +67,22 @@ impl Context {
         let kind = match &self.caller {
             None => ActorKind::Anonymous,
             Some(caller) if caller.is_local() => ActorKind::Local,
+            Some(caller) if caller.is_signed() => ActorKind::Operator,
             Some(_) => ActorKind::Token,
         };
         Actor {
             kind,
             eoa: self.caller.as_ref().and_then(Caller::eoa),
             token_id: self.caller.as_ref().and_then(Caller::token_id).map(ToString::to_string),
-            address: match self.peer {
-                Peer::Local => None,
-                Peer::Tcp(address) => Some(address),
-            },
+            address: self.address(),
+        }
+    }
+
+    /// From where the request came; none for the machine's own operator.
+    pub const fn address(&self) -> Option<SocketAddr> {
+        match self.peer {
+            Peer::Local => None,
+            Peer::Tcp(address) => Some(address),
         }
     }
 }

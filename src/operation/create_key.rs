@@ -11,9 +11,9 @@ use hsm::{KeyId, NewKey};
 
 use super::authorise::Operation;
 use super::custody::Creation;
-use super::{Asked, Context, Failure, Service, now};
-use crate::audit::{Intent, KeyRef, Outcome, Recordable, Settlement};
-use crate::auth::Scope;
+use super::{Asked, Code, Context, Failure, Service, now};
+use crate::audit::{Input, Intent, KeyRef, Outcome, Recordable, Settlement};
+use crate::auth::{Policy, Scope};
 use crate::key::{Eoa, KeyName, KeyState, Version};
 use crate::store::{KeyVersion, Reservation};
 
@@ -24,6 +24,8 @@ pub struct CreateKey {
     pub eoa: Eoa,
     /// The name.
     pub name: KeyName,
+    /// What the key shall allow; none given means everything, or what holds already.
+    pub policy: Option<Policy>,
 }
 
 impl CreateKey {
@@ -62,6 +64,7 @@ pub struct Created {
 #[derive(Debug)]
 struct Planned {
     context: Context,
+    policy: Option<Policy>,
     reservation: Reservation,
 }
 
@@ -72,7 +75,7 @@ impl Recordable for Planned {
             actor: self.context.actor(),
             request: self.context.request(),
             key: Some(reserved_key(&self.reservation)),
-            input: None,
+            input: self.policy.as_ref().map(|policy| Input::Fields(super::policies::facts_of(policy))),
         }
     }
 }
@@ -105,7 +108,7 @@ impl Service {
         request: CreateKey,
         deadline: Instant,
     ) -> Result<Created, Failure> {
-        let (context, CreateKey { eoa, name }) = self.authorise(context, request)?.into_parts();
+        let (context, CreateKey { eoa, name, policy }) = self.authorise(context, request)?.into_parts();
         // Behind a token that hangs, creations give up at their deadlines instead of piling up.
         let _one_at_a_time = match tokio::time::timeout_at(deadline.into(), self.creating.lock()).await {
             Ok(guard) => guard,
@@ -119,7 +122,15 @@ impl Service {
             }
         };
         if let Some(existing) = self.existing(&context, &eoa, &name) {
-            return Ok(existing);
+            return match policy {
+                Some(policy) if policy != *self.store.policy(&eoa, &name) => {
+                    let sentence = "the key is there with another policy, which is changed on the service's own \
+                                    machine: avs-kms keys policy";
+                    let failure = Failure::new(Code::WrongState, sentence).at("policy");
+                    Err(self.refuse(CreateKey::NAME, &context, Asked::key(eoa, &name), failure))
+                }
+                Some(_) | None => Ok(existing),
+            };
         }
         // A creation whose end this process did not see goes on under its own id, which the enclave makes once.
         let left = self.reservation_of(&eoa, &name)?;
@@ -131,7 +142,7 @@ impl Service {
                 Reservation { id, eoa, name, version: Version::FIRST }
             }
         };
-        let planned = Planned { context, reservation };
+        let planned = Planned { context, policy, reservation };
         let recorded = self.audit.record(planned).await;
         let recorded = recorded.map_err(|refused| Failure::from(refused.error).recorded())?;
         if let Err(failure) = self.still_recognised(&recorded.subject().context) {
@@ -144,6 +155,15 @@ impl Service {
                 let (_, settlement) = recorded.consume();
                 return Err(settled(settlement, failure).await);
             }
+        }
+        // Before the key exists; what an interrupted creation left is not what this one asked for.
+        let Reservation { eoa, name, .. } = recorded.subject().reservation.clone();
+        let policy = recorded.subject().policy.clone().unwrap_or_default();
+        if *self.store.policy(&eoa, &name) != policy
+            && let Err(failure) = self.in_store(move |store| store.set_policy(eoa, name, policy)).await
+        {
+            let (_, settlement) = recorded.consume();
+            return Err(settled(settlement, failure).await);
         }
         let begun = Instant::now();
         let (result, planned, settlement) = self.custody.create(recorded, deadline).await;

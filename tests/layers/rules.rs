@@ -8,6 +8,7 @@ pub(crate) const ORDER: &[&[&str]] = &[
     &["chain"],
     &["eigenlayer"],
     &["key"],
+    &["metrics"],
     &["auth"],
     &["store", "audit"],
     &["operation"],
