@@ -152,7 +152,7 @@ fn no_log_at_any_level_and_no_record_shows_a_token_or_a_challenge_key() {
     service.post("/v1/auth/revoke", Some(&token), &json!({}));
     let log = format!("{}\n{}", service.start, service.log());
     service.stop();
-    assert!(log.lines().count() > 20, "the log at trace level is empty");
+    assert!(log.contains("/v1/keys"), "the log at trace level is empty: {log}");
     let records: Vec<_> = installation.records().iter().map(ToString::to_string).collect();
     let store = std::fs::read(installation.data().join("store.sqlite")).unwrap();
     for token in [&token, &issued] {
