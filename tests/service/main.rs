@@ -10,11 +10,13 @@
 
 mod access;
 mod anvil;
+mod backup;
 mod bad_input;
 mod chain;
 mod checkpoints;
 mod client;
 mod commands;
+mod figures;
 mod keys;
 mod life;
 mod limits;
