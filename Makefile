@@ -17,7 +17,7 @@ SOFTHSM_MODULE := /usr/lib/softhsm/libsofthsm2.so
 CARGO_DENY     := 0.20.2
 
 # In this order a mistake shows early and nothing is built twice.
-CI_STEPS := fmt-check lint doc test demo ct deny
+CI_STEPS := fmt-check lint doc test demo test-txtx ct deny
 
 .PHONY: help
 help: ## List the targets.
@@ -46,6 +46,15 @@ test: softhsm compiler curl ## Run every test; needs SoftHSM and nothing else.
 test-long: softhsm compiler curl ## Run every test with many more random cases, crashes and schedules.
 	AVS_KMS_LONG=1 $(CARGO) test --workspace --locked
 
+# The program under test is the one that `test` has built. What these two build lies beside it and is shared.
+ECOSYSTEM = $(CARGO) test --locked --target-dir '$(TARGET)/chain' --manifest-path
+PROGRAM   = AVS_KMS_PROGRAM='$(abspath $(TARGET))/debug/avs-kms'
+
+.PHONY: test-txtx
+test-txtx: softhsm compiler ## Run the shipped runbooks, and every refusal, in the real TXTX engine.
+	$(CARGO) build --locked --bin avs-kms
+	$(PROGRAM) $(ECOSYSTEM) tests/txtx/Cargo.toml -- --nocapture
+
 .PHONY: ct
 ct: compiler valgrind ## Prove by valgrind that no branch and no address depends on a scalar.
 	hsm/ct/run memcheck
@@ -65,10 +74,12 @@ bench-curve: compiler cmake ## Measure the curve against arkworks and mcl, inter
 .PHONY: fmt
 fmt: ## Format the source.
 	$(CARGO) fmt --all
+	for tree in tests/txtx; do $(CARGO) fmt --manifest-path $$tree/Cargo.toml; done
 
 .PHONY: fmt-check
 fmt-check: ## Check the format.
 	$(CARGO) fmt --all --check
+	for tree in tests/txtx; do $(CARGO) fmt --check --manifest-path $$tree/Cargo.toml; done
 
 .PHONY: lint
 lint: compiler ## Run clippy; warnings are errors.
