@@ -4,9 +4,11 @@
 //! Not for: doing anything itself; commands go the same way as requests, through the local router.
 
 mod audit;
+mod backup;
 mod confine;
 mod doctor;
 mod edge;
+mod health;
 mod init;
 mod keys;
 mod keystore;
@@ -49,7 +51,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Make the data directory: token, PIN file, key-encryption key, canary, store and audit log.
-    Init,
+    Init(init::Arguments),
     /// Run the service.
     Serve(serve::Arguments),
     /// List, show and create keys.
@@ -69,6 +71,12 @@ enum Command {
     Doctor,
     /// Put back the copy of a SoftHSM token that a kill during login destroyed; the service must not run.
     TokenRestore,
+    /// Say whether the running service is ready, by exit status too.
+    Health,
+    /// Write everything that must survive into one archive, beside the running service; the PIN is not in it.
+    Backup(backup::Arguments),
+    /// Put an archive into a data directory that is not there yet.
+    Restore(backup::Arguments),
     /// Print the version.
     Version,
 }
@@ -83,6 +91,12 @@ struct Failed {
 impl Failed {
     fn new(sentence: impl Into<String>) -> Self {
         Self { sentence: sentence.into(), code: 1 }
+    }
+
+    /// Says what to do, too.
+    fn hinting(mut self, hint: &str) -> Self {
+        self.sentence.push_str(hint);
+        self
     }
 
     fn usage(sentence: impl Into<String>) -> Self {
@@ -168,8 +182,11 @@ fn dispatch(cli: Cli) -> Result<(), Failed> {
             Ok(())
         }
         Command::Doctor => doctor::run(&configuration()?, output),
+        Command::Health => health::run(&configuration()?, output),
+        Command::Backup(arguments) => backup::run(&arguments, &configuration()?, output),
+        Command::Restore(arguments) => backup::restore(&arguments, &configuration()?, output),
         Command::TokenRestore => doctor::restore(&configuration()?, output),
-        Command::Init => init::run(&configuration()?, output),
+        Command::Init(arguments) => init::run(&arguments, &configuration()?, output),
         Command::Serve(arguments) => serve::run(configuration()?, arguments.accept_audit_rollback),
         Command::Keys(command) => keys::run(&command, configuration()?, output),
         Command::Token(command) => token::run(&command, configuration()?, output),

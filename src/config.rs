@@ -146,6 +146,8 @@ pub struct Enclave {
     pub fault_check: FaultCheck,
     /// How often the canary record is multiplied with.
     pub canary_interval: Duration,
+    /// A token call that takes longer is taken for lost.
+    pub stall_limit: Duration,
     /// What the serving process gives up.
     pub sandbox: Sandbox,
     /// Files and directories that the token's module needs besides.
@@ -294,6 +296,7 @@ pub fn load(file: Option<&Path>, overrides: &[(&str, String)]) -> Result<Configu
             &[("linear", FaultCheck::Linear), ("curve", FaultCheck::Curve)],
         ),
         canary_interval: reader.duration("enclave.canary_interval", "5s"),
+        stall_limit: reader.duration("enclave.stall_limit", "2s"),
         sandbox: reader.choice(
             "enclave.sandbox",
             "auto",

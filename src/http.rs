@@ -5,6 +5,8 @@
 
 mod addresses;
 mod answer;
+#[cfg(any(test, feature = "danger-parsers"))]
+pub mod attacked;
 mod audit;
 mod auth;
 mod body;
@@ -17,6 +19,7 @@ mod health;
 mod json;
 mod keys;
 mod listener;
+mod openapi;
 mod policy;
 mod query;
 mod rates;
@@ -38,6 +41,7 @@ use axum::routing::{get, post};
 use tokio::time::{Instant, timeout_at};
 use tracing::Instrument;
 
+use crate::metrics::{self, Figures};
 use crate::operation::{Asked, Code, Context, Failure, Peer, Service};
 use crate::request::RequestId;
 
@@ -102,9 +106,12 @@ pub fn local_router(app: App) -> Router {
     finished(routes, app)
 }
 
-/// What supervisors and monitoring ask, on a listener of its own that no flood of clients reaches.
-pub fn health_router(app: App) -> Router {
-    finished(health_routes(), app)
+/// What supervisors and monitoring ask, on a listener of its own that no flood of clients reaches: a proxy on this
+/// machine shares its address with them, so no rate of clients holds here.
+pub fn health_router(app: App, figures: Figures) -> Router {
+    let rates = Arc::new(Rates::new(RateSettings::default()));
+    let scrape = get(async move |State(app): State<App>| health::metrics(&app, &figures));
+    finished(health_routes().route("/metrics", scrape), App { rates, ..app })
 }
 
 fn health_routes() -> Router<App> {
@@ -130,6 +137,8 @@ fn public_routes() -> Router<App> {
         .route("/v1/audit", get(audit::records))
         .route("/v1/audit/checkpoint", get(audit::checkpoint))
         .route("/v1/audit/proof", get(audit::proof))
+        .route("/openapi.json", get(openapi::document))
+        .route("/docs", get(openapi::page))
 }
 
 fn finished(routes: Router<App>, app: App) -> Router {
@@ -153,6 +162,7 @@ struct Deadline(std::time::Instant);
 async fn each_request(State(app): State<App>, mut request: Request, next: Next) -> Response {
     // An id of zeros is still an answer with an id, on a machine without randomness.
     let id = RequestId::random().unwrap_or(RequestId::new([0; 16]));
+    let (begun, operation) = (std::time::Instant::now(), operation_of(&request).unwrap_or("other"));
     let mut response = match request.extensions().get::<Peer>().copied() {
         None => error::answer(&Failure::internal("a request without a peer"), id),
         Some(peer) => {
@@ -165,6 +175,8 @@ async fn each_request(State(app): State<App>, mut request: Request, next: Next) 
             }
         }
     };
+    let code = response.extensions().get::<error::Answered>().map_or("ok", |answered| answered.0.slug());
+    metrics::answered(operation, code, begun);
     if let Ok(value) = id.to_string().parse() {
         response.headers_mut().insert(REQUEST_ID, value);
     }

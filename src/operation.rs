@@ -11,6 +11,7 @@ mod code;
 mod context;
 mod create_key;
 mod custody;
+mod figures;
 mod login;
 mod message;
 mod policies;

@@ -37,8 +37,8 @@ pub use key::{KeyEntry, KeyId, KeyIdError, NewKey, PublicKey};
 pub use settings::{FaultCheck, Settings, TokenSelector};
 pub use softhsm::files::TokenObject;
 pub use softhsm::{
-    MakeTokenError, SOFTHSM_MODULE, SofthsmToken, TokenMade, make_softhsm_token, restore_softhsm_token,
-    softhsm_token_objects,
+    MakeTokenError, SOFTHSM_MODULE, SofthsmToken, TokenMade, configure_softhsm, make_softhsm_token,
+    restore_softhsm_token, softhsm_token_objects,
 };
 
 use crate::curve::G1Point;
@@ -77,9 +77,18 @@ impl Enclave {
     /// Makes the key-encryption key and the canary record in an existing token.
     ///
     /// # Errors
-    /// [`OpenError::AlreadyInitialised`] where either exists, and all that opening can meet.
+    /// [`OpenError::AlreadyInitialised`] where the canary or a wrapped key exists, and all that opening can meet. What an
+    /// interrupted attempt left is no error: it is gone on with.
     pub fn initialise(settings: &Settings) -> Result<Initialised, OpenError> {
-        start::initialise(settings)
+        start::initialise(settings, false)
+    }
+
+    /// As [`Enclave::initialise`], and takes over a token that is initialised and holds no key yet.
+    ///
+    /// # Errors
+    /// [`OpenError::AlreadyInitialised`] where a wrapped key exists.
+    pub fn adopt(settings: &Settings) -> Result<Initialised, OpenError> {
+        start::initialise(settings, true)
     }
 
     /// Locks the token for this process, logs in once, checks key-encryption key and canary, indexes and
@@ -128,7 +137,7 @@ impl Enclave {
         if shared.circuit_open.load(Ordering::Acquire) {
             return Err(state::unavailable(Some(Instant::now()), None));
         }
-        let job = |reply| Job::Multiply(Multiply { entry, point, deadline, reply });
+        let job = |reply| Job::Multiply(Multiply { entry, point, queued: Instant::now(), deadline, reply });
         self.ask(&self.running.jobs, job, deadline).await
     }
 

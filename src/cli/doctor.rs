@@ -42,6 +42,7 @@ pub(super) fn run(configuration: &Configuration, output: Output) -> Result<(), F
         "token_label": examined.token_label,
         "token_serial": examined.token_serial,
         "pin": examined.pin,
+        "sessions": examined.sessions,
         "scheme": examined.scheme,
         "secret_memory": format!("{:?}", examined.secret_memory),
         "keys": examined.keys,
@@ -57,6 +58,7 @@ pub(super) fn run(configuration: &Configuration, output: Output) -> Result<(), F
                 "token    {} (serial {}), user PIN {}",
                 examined.token_label, examined.token_serial, examined.pin
             ),
+            format!("sessions {}", examined.sessions),
             format!("scheme   {}", examined.scheme.unwrap_or("none works")),
             format!(
                 "objects  {} keys, {} half-made, {} of others",

@@ -115,6 +115,7 @@ pub(super) fn enclave_settings(configuration: &Configuration) -> hsm::Settings {
             FaultCheck::Linear => hsm::FaultCheck::Linear,
         },
         canary_interval: enclave.canary_interval,
+        stall_limit: enclave.stall_limit,
     }
 }
 

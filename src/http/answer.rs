@@ -5,7 +5,9 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use hsm::{G1Point, G2Point};
 use serde::Serialize;
+use utoipa::ToSchema;
 
+use super::openapi::shapes;
 use crate::eigenlayer::{self, PubkeyRegistrationParams};
 use crate::operation::Signed;
 use crate::request::RequestId;
@@ -28,9 +30,11 @@ pub(super) fn hex0x(bytes: &[u8]) -> String {
     format!("0x{}", hex::encode(bytes))
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct G1 {
+    #[schema(value_type = shapes::Hex32)]
     x: String,
+    #[schema(value_type = shapes::Hex32)]
     y: String,
 }
 
@@ -41,9 +45,11 @@ impl From<&G1Point> for G1 {
 }
 
 /// Imaginary coefficient first.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct G2 {
+    #[schema(value_type = [shapes::Hex32; 2])]
     x: [String; 2],
+    #[schema(value_type = [shapes::Hex32; 2])]
     y: [String; 2],
 }
 
@@ -54,17 +60,24 @@ impl From<&G2Point> for G2 {
 }
 
 /// `KeyRecord` of api.md.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct KeyRecord {
+    #[schema(value_type = shapes::Address)]
     eoa: String,
+    #[schema(value_type = shapes::NameText)]
     name: String,
+    #[schema(value_type = shapes::Curve)]
     curve: &'static str,
     version: u32,
+    #[schema(value_type = shapes::State)]
     state: &'static str,
     g1: G1,
     g2: G2,
+    #[schema(value_type = shapes::KeyData)]
     key_data: String,
+    #[schema(value_type = shapes::Hex32)]
     operator_id: String,
+    #[schema(value_type = shapes::TimeText)]
     created_at: String,
     created_at_unix: i64,
 }
@@ -89,34 +102,44 @@ impl From<&KeyVersion> for KeyRecord {
 }
 
 /// `SignResult` of api.md.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct SignResult {
     signature: G1,
     g1: G1,
     g2: G2,
+    #[schema(value_type = shapes::Address)]
     eoa: String,
+    #[schema(value_type = shapes::NameText)]
     name: String,
     version: u32,
+    #[schema(value_type = shapes::Hex64)]
     signature_bytes: String,
+    #[schema(value_type = shapes::KeyData)]
     key_data: String,
+    #[schema(value_type = shapes::Hex32)]
     operator_id: String,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<shapes::Hex32>)]
     digest: Option<String>,
     hash: G1,
     evm: Evm,
     audit: AuditReceipt,
+    #[schema(value_type = shapes::RequestIdText)]
     request_id: String,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Evm {
+    /// BLSApkRegistry's struct as nested lists: signature, G1 key, G2 key.
+    #[schema(value_type = Vec<Vec<serde_json::Value>>)]
     pubkey_registration_params: PubkeyRegistrationParams,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct AuditReceipt {
     seq: u64,
     log: String,
+    #[schema(value_type = shapes::Hex32)]
     record_hash: String,
 }
 

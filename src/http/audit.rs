@@ -11,20 +11,33 @@ use super::App;
 use super::answer::{hex0x, json};
 use super::body::invalid;
 use super::call::Call;
+use super::openapi::shapes;
 use super::query::Query;
 use crate::operation::{Consistency, Failure, ReadRecords, checkpoint_body};
 
 /// The most records of one page.
 const PAGE: u64 = 1_000;
 
-#[derive(Serialize)]
-struct RecordsBody {
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = RecordPage)]
+pub(super) struct RecordsBody {
     /// As they were written, byte for byte: their hashes must come out.
+    #[schema(value_type = Vec<Object>)]
     records: Vec<Box<RawValue>>,
     next: u64,
 }
 
 /// `GET /v1/audit?after=SEQ&limit=N`
+#[utoipa::path(
+    get, path = "/v1/audit", operation_id = "read_audit", tag = "Audit",
+    summary = "Records that concern the caller's EOA",
+    params(
+        ("after" = Option<u64>, Query, minimum = 0, maximum = 18446744073709551615_usize, description = "Records after this one"),
+        ("limit" = Option<u64>, Query, minimum = 1, maximum = 1000, description = "At most so many, 100 if not said"),
+    ),
+    responses((status = 200, description = "A page; `next` is the `after` of the next one", body = RecordsBody)),
+    security(("token" = ["audit:read"])),
+)]
 pub(super) async fn records(call: Call, request: Request) -> Result<Response, Failure> {
     let wish = Query::of(&request).and_then(|mut query| {
         let after = query.number("after")?.unwrap_or(0);
@@ -43,12 +56,27 @@ pub(super) async fn records(call: Call, request: Request) -> Result<Response, Fa
 }
 
 /// `GET /v1/audit/checkpoint`
+#[utoipa::path(
+    get, path = "/v1/audit/checkpoint", operation_id = "checkpoint", tag = "Audit",
+    summary = "The newest signed checkpoint",
+    responses((status = 200, description = "The checkpoint", body = shapes::Checkpoint)),
+)]
 pub(super) async fn checkpoint(State(app): State<App>) -> Result<Response, Failure> {
     let (checkpoint, key) = app.service.checkpoint()?;
     Ok(json(StatusCode::OK, &checkpoint_body(&checkpoint, &key.to_string())))
 }
 
 /// `GET /v1/audit/proof?seq=N` or `?from=A&to=B`
+#[utoipa::path(
+    get, path = "/v1/audit/proof", operation_id = "prove", tag = "Audit",
+    summary = "Inclusion of a record (seq), or consistency of two sizes (from, to)",
+    params(
+        ("seq" = Option<u64>, Query, minimum = 0, maximum = 18446744073709551615_usize),
+        ("from" = Option<u64>, Query, minimum = 0, maximum = 18446744073709551615_usize),
+        ("to" = Option<u64>, Query, minimum = 0, maximum = 18446744073709551615_usize),
+    ),
+    responses((status = 200, description = "The proof", body = shapes::ProofShape), (status = 404)),
+)]
 pub(super) async fn proof(State(app): State<App>, request: Request) -> Result<Response, Failure> {
     let mut query = Query::of(&request)?;
     let (seq, from, to) = (query.number("seq")?, query.number("from")?, query.number("to")?);

@@ -6,37 +6,56 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
 use serde_json::{Value, json as object};
+use utoipa::ToSchema;
 
 use super::answer::{hex0x, json};
 use super::body::{Members, invalid};
 use super::call::Call;
+use super::openapi::shapes;
 use super::query::Query;
 use super::{App, form, tokens};
 use crate::auth::{Caller, LONGEST_LIFE, MAX_PATH_BYTES, RequestToSign, Scope, body_hash};
 use crate::operation::{Answer, AskChallenge, Context, Failure};
 
-#[derive(Serialize)]
-struct ChallengeBody {
+#[derive(Serialize, ToSchema)]
+#[schema(as = Challenge)]
+pub(super) struct ChallengeBody {
     challenge_id: String,
+    #[schema(value_type = shapes::Hex32)]
     nonce: String,
+    /// EIP-4361.
     message: String,
+    /// EIP-712, for eth_signTypedData_v4.
+    #[schema(value_type = Object)]
     typed_data: Value,
+    #[schema(value_type = Vec<shapes::ScopeText>)]
     scopes: Vec<&'static str>,
     ttl_seconds: u32,
+    #[schema(value_type = shapes::TimeText)]
     expires_at: String,
     expires_at_unix: i64,
 }
 
-#[derive(Serialize)]
-struct TokenBody<'a> {
+#[derive(Serialize, ToSchema)]
+#[schema(as = Token)]
+pub(super) struct TokenBody<'a> {
     token: &'a str,
     token_type: &'static str,
+    #[schema(value_type = shapes::Address)]
     eoa: String,
+    #[schema(value_type = Vec<shapes::ScopeText>)]
     scopes: Vec<&'static str>,
+    #[schema(value_type = shapes::TimeText)]
     expires_at: String,
     expires_at_unix: i64,
 }
 
+#[utoipa::path(
+    post, path = "/v1/auth/challenge", operation_id = "ask_challenge", tag = "Authentication",
+    summary = "What to sign to prove that one holds an EOA",
+    request_body = shapes::AskChallengeBody,
+    responses((status = 200, description = "To be signed, and answered by /v1/auth/verify", body = ChallengeBody), (status = 403)),
+)]
 /// `POST /v1/auth/challenge`: for everybody; a signed request may ask for more.
 pub(super) async fn challenge(
     State(app): State<App>,
@@ -71,6 +90,12 @@ pub(super) async fn challenge(
 }
 
 /// `POST /v1/auth/verify`
+#[utoipa::path(
+    post, path = "/v1/auth/verify", operation_id = "answer_challenge", tag = "Authentication",
+    summary = "A token for whoever signed the challenge, once",
+    request_body = shapes::AnswerChallengeBody,
+    responses((status = 200, description = "A bearer token", body = TokenBody<'static>), (status = 401), (status = 403)),
+)]
 pub(super) async fn verify(
     State(app): State<App>,
     Extension(context): Extension<Context>,
@@ -95,6 +120,13 @@ pub(super) async fn verify(
 }
 
 /// `POST /v1/auth/revoke`
+#[utoipa::path(
+    post, path = "/v1/auth/revoke", operation_id = "revoke_token", tag = "Authentication",
+    summary = "Revoke the token that the call is made with",
+    request_body = shapes::Empty,
+    responses((status = 200, description = "It works no more", body = shapes::Revoked)),
+    security(("token" = [])),
+)]
 pub(super) async fn revoke(call: Call, request: Request) -> Result<Response, Failure> {
     call.parse("auth.revoke", request, |_| Ok(())).await?;
     call.service().revoke_own_token(call.context().clone()).await?;
@@ -102,6 +134,16 @@ pub(super) async fn revoke(call: Call, request: Request) -> Result<Response, Fai
 }
 
 /// `GET /v1/auth/typed-data?method=…&path=…&body_hash=…`
+#[utoipa::path(
+    get, path = "/v1/auth/typed-data", operation_id = "typed_data", tag = "Authentication",
+    summary = "What to sign for one request of one's own, instead of a token",
+    params(
+        ("method" = Option<shapes::Method>, Query, description = "POST if not said"),
+        ("path" = String, Query, pattern = "^/[!-~]{0,1000}$", description = "With its query"),
+        ("body_hash" = Option<shapes::Hex32Text>, Query, description = "keccak256 of the body; of no bytes if not said"),
+    ),
+    responses((status = 200, description = "An EIP-712 object, and the header to send", body = shapes::ToSign)),
+)]
 pub(super) async fn typed_data(State(app): State<App>, request: Request) -> Result<Response, Failure> {
     let mut query = Query::of(&request)?;
     let method = query.text("method").unwrap_or_else(|| "POST".to_owned());

@@ -5,32 +5,38 @@ use axum::extract::{Path, Request};
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::answer::{KeyRecord, json};
 use super::body::invalid;
 use super::call::Call;
 use super::form;
+use super::openapi::shapes;
 use super::policy::{self, PolicyBody};
 use crate::key::KeyState;
 use crate::operation::{CreateKey, Failure, ListKeys, ShowKey};
 use crate::store::KeyVersion;
 
-#[derive(Serialize)]
-struct CreatedBody {
+#[derive(Serialize, ToSchema)]
+#[schema(as = CreatedKey)]
+pub(super) struct CreatedBody {
     #[serde(flatten)]
     record: KeyRecord,
     policy: PolicyBody,
     created: bool,
 }
 
-#[derive(Serialize)]
-struct ListBody {
+#[derive(Serialize, ToSchema)]
+#[schema(as = KeyList)]
+pub(super) struct ListBody {
+    #[schema(value_type = shapes::Address)]
     eoa: String,
     keys: Vec<KeyRecord>,
 }
 
-#[derive(Serialize)]
-struct ShowBody {
+#[derive(Serialize, ToSchema)]
+#[schema(as = KeyWithVersions)]
+pub(super) struct ShowBody {
     #[serde(flatten)]
     record: KeyRecord,
     policy: PolicyBody,
@@ -38,6 +44,13 @@ struct ShowBody {
 }
 
 /// `POST /v1/keys`
+#[utoipa::path(
+    post, path = "/v1/keys", operation_id = "create_key", tag = "Keys",
+    summary = "Make the key of an EOA, or get it if there is one",
+    request_body = shapes::CreateKeyBody,
+    responses((status = 201, description = "Made", body = CreatedBody), (status = 200, description = "There already", body = CreatedBody), (status = 409)),
+    security(("token" = ["keys:create"])),
+)]
 pub(super) async fn create(call: Call, request: Request) -> Result<Response, Failure> {
     let wish = call
         .parse(CreateKey::NAME, request, |members| {
@@ -57,6 +70,13 @@ pub(super) async fn create(call: Call, request: Request) -> Result<Response, Fai
 }
 
 /// `GET /v1/keys/{eoa}`
+#[utoipa::path(
+    get, path = "/v1/keys/{eoa}", operation_id = "list_keys", tag = "Keys",
+    summary = "Every key of an EOA, newest version first",
+    params(("eoa" = shapes::AddressText, Path)),
+    responses((status = 200, description = "Its keys", body = ListBody)),
+    security(("token" = ["keys:read"])),
+)]
 pub(super) async fn list(call: Call, path: Result<Path<String>, PathRejection>) -> Result<Response, Failure> {
     let wish = path.map_err(bad_path).and_then(|Path(eoa)| {
         Ok(ListKeys { eoa: form::address(&eoa).map_err(|failure| failure.at("eoa"))? })
@@ -76,6 +96,13 @@ pub(super) async fn list_all(call: Call) -> Result<Response, Failure> {
 }
 
 /// `GET /v1/keys/{eoa}/{name}`
+#[utoipa::path(
+    get, path = "/v1/keys/{eoa}/{name}", operation_id = "show_key", tag = "Keys",
+    summary = "The current version of a key, and all its versions",
+    params(("eoa" = shapes::AddressText, Path), ("name" = shapes::NameText, Path)),
+    responses((status = 200, description = "The key", body = ShowBody), (status = 404)),
+    security(("token" = ["keys:read"])),
+)]
 pub(super) async fn show(
     call: Call,
     path: Result<Path<(String, String)>, PathRejection>,

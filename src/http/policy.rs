@@ -7,19 +7,24 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use super::answer::json;
 use super::body::{Members, invalid};
 use super::call::Call;
 use super::form;
+use super::openapi::shapes;
 use crate::auth::{Policy, Signing, UnknownSigning};
 use crate::operation::{Failure, SetPolicy};
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = KeyPolicy)]
 pub(super) struct PolicyBody {
+    #[schema(value_type = Vec<shapes::SigningText>)]
     signing: Vec<&'static str>,
     networks: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<u32>)]
     per_minute: Option<NonZeroU32>,
 }
 

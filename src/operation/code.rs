@@ -51,6 +51,40 @@ pub enum Code {
 }
 
 impl Code {
+    /// All of them.
+    pub const ALL: &[Self] = &[
+        Self::AuditUnavailable,
+        Self::BodyTooLarge,
+        Self::ChallengeExpired,
+        Self::ChallengeUnknown,
+        Self::CoordinateOutOfRange,
+        Self::DeadlineExceeded,
+        Self::EmptyContractRead,
+        Self::Forbidden,
+        Self::Internal,
+        Self::InvalidAddress,
+        Self::InvalidHex,
+        Self::InvalidRequest,
+        Self::KeyDestroyed,
+        Self::KeyDisabled,
+        Self::KeyRetired,
+        Self::MethodNotAllowed,
+        Self::NotFound,
+        Self::Overloaded,
+        Self::PointAtInfinity,
+        Self::PointNotOnCurve,
+        Self::RateLimited,
+        Self::ShuttingDown,
+        Self::SignatureMismatch,
+        Self::TokenExpired,
+        Self::TokenUnavailable,
+        Self::Unauthenticated,
+        Self::UnknownKey,
+        Self::UnknownVersion,
+        Self::UnsupportedMediaType,
+        Self::WrongState,
+    ];
+
     /// The word that stands in answers and records.
     pub const fn slug(self) -> &'static str {
         match self {

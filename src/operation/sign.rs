@@ -12,6 +12,7 @@ use crate::audit::{Intent, Outcome, Receipt, Recordable};
 use crate::auth::Scope;
 use crate::eigenlayer;
 use crate::key::{Eoa, KeyName, VersionSelector};
+use crate::metrics;
 use crate::store::KeyVersion;
 
 /// What the caller asks for.
@@ -115,6 +116,7 @@ impl Service {
         let micros = begun.elapsed().as_micros().try_into().unwrap_or(u64::MAX);
         match result {
             Ok(signature) => {
+                metrics::signed();
                 let hash = Sha256::digest(signature.to_bytes()).into();
                 settlement.settle(Outcome { code: "ok", signature_hash: Some(hash), micros, detail: None });
                 Ok(Signed {

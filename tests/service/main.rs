@@ -9,6 +9,7 @@
 )]
 
 mod access;
+mod anvil;
 mod bad_input;
 mod chain;
 mod checkpoints;
@@ -22,12 +23,17 @@ mod login_command;
 mod messages;
 mod policies;
 mod readme;
+mod residue;
 mod sandbox;
 mod set_up;
+mod shim;
 mod signed;
 mod signing;
 mod support;
+mod surface;
 mod tls;
+mod token_changes;
 mod tokens;
+mod tricks;
 mod typed_client;
 mod wallet;

@@ -181,7 +181,7 @@ fn a_service_of_another_user_starts_creates_signs_and_survives_kills_at_its_star
     let installation = Installation::empty();
     let home = installation.data().parent().unwrap().to_owned();
     let program = home.join("avs-kms");
-    fs::copy(env!("CARGO_BIN_EXE_avs-kms"), &program).unwrap();
+    fs::copy(crate::support::program(), &program).unwrap();
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
     chown(&home, Some(NOBODY), Some(NOBODY)).unwrap();
     let as_nobody = |command: &mut std::process::Command| {
@@ -225,7 +225,7 @@ fn a_service_of_another_user_starts_creates_signs_and_survives_kills_at_its_star
         assert!(threads(&service).iter().all(|thread| thread["Uid"].starts_with("65534")));
         let key = service.create(&token, EOA, "default");
         assert_eq!(sign(&service, &token).0, 200);
-        key["public_key"].clone()
+        key["g1"].clone()
     };
     for kill in 0..30 {
         let mut command = installation.command(&["serve", "--listen", "127.0.0.1:0"]);
@@ -242,6 +242,6 @@ fn a_service_of_another_user_starts_creates_signs_and_survives_kills_at_its_star
         as_nobody(command);
         command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::piped());
     });
-    assert_eq!(service.create(&token, EOA, "default")["public_key"], first);
+    assert_eq!(service.create(&token, EOA, "default")["g1"], first);
     assert_eq!(sign(&service, &token).0, 200);
 }

@@ -19,6 +19,11 @@ pub(crate) const MODULE: &str = "/usr/lib/softhsm/libsofthsm2.so";
 pub(crate) const EOA: &str = "0x70997970C51812dc3A010C7d01b50e0d17dc79C8";
 pub(crate) const OTHER_EOA: &str = "0x3C44CdDdB6a900fa2b585dd299e03d12FA4293BC";
 
+/// The program under test: what cargo has built, or another build of it.
+pub(crate) fn program() -> PathBuf {
+    std::env::var_os("AVS_KMS_PROGRAM").map_or_else(|| env!("CARGO_BIN_EXE_avs-kms").into(), PathBuf::from)
+}
+
 /// A data directory that `avs-kms init` made.
 pub(crate) struct Installation {
     directory: TempDir,
@@ -44,7 +49,7 @@ impl Installation {
 
     /// The program with this installation's data directory; small segments, so that each test writes little.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_avs-kms"));
+        let mut command = Command::new(program());
         command
             .args(arguments)
             .current_dir(self.directory.path())
@@ -155,6 +160,11 @@ impl Running {
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+    }
+
+    /// Waits for an end that was asked for in another way.
+    pub(crate) fn wait(mut self) -> std::process::ExitStatus {
+        self.child.wait().unwrap()
     }
 
     /// SIGTERM; gives the exit code.
