@@ -4,6 +4,7 @@
 //!
 //! - `hsm` (a crate of its own): the enclave; the only place where a scalar can exist.
 //! - [`config`]: the settings; a leaf.
+//! - [`clock`]: what time it is; a leaf.
 //! - [`request`]: the identity of one request; a leaf.
 //! - [`outbound`]: calls that leave this machine, bounded.
 //! - [`chain`]: what a chain says, over JSON-RPC.
@@ -20,6 +21,7 @@ pub mod audit;
 pub mod auth;
 pub mod chain;
 pub mod cli;
+pub mod clock;
 pub mod config;
 pub mod eigenlayer;
 pub mod http;
