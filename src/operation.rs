@@ -5,35 +5,48 @@
 //! consumes and that nothing else can make. Not for: HTTP, JSON, status codes.
 
 mod authorise;
+mod change_key;
 mod checkpoints;
 mod code;
 mod context;
 mod create_key;
 mod custody;
+mod destroy_key;
+mod make_version;
 mod message;
+mod read_events;
 mod read_keys;
 mod recovery;
+mod rotate_key;
+mod schedule_keys;
 mod sign;
 mod tokens;
 
+use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use hsm::KeyId;
 use jiff::Timestamp;
 
 use crate::audit::{AuditError, AuditLog, Event, Head, Input, KeyRef, Value, VerifierKey};
+use crate::clock::Clock;
 use crate::key::{Eoa, KeyName};
 use crate::store::{KeyVersion, Store};
 
 pub use authorise::Allowed;
+pub use change_key::{ChangeKey, Changed, GRACE_DAYS, SHORTEST_GRACE_DAYS};
 pub use checkpoints::{Consistency, ReadRecords};
 pub use code::{Code, Failure};
 pub use context::{Context, Peer};
 pub use create_key::{CreateKey, Created};
 pub use custody::Custody;
 pub use message::Message;
+pub use read_events::ReadEvents;
 pub use read_keys::{ListKeys, ShowKey};
 pub use recovery::Recovered;
+pub use rotate_key::RotateKey;
+pub use schedule_keys::{Planned, ReadSchedule, SetSchedule};
 pub use sign::{Ready, Sign, Signed};
 pub use tokens::{IssueToken, Issued, RevokeToken};
 
@@ -43,8 +56,12 @@ pub struct Service {
     store: Arc<Store>,
     audit: AuditLog,
     custody: Custody,
-    /// Creations are rare and slow: one at a time keeps "get or create" free of races.
-    creating: tokio::sync::Mutex<()>,
+    /// Changes of keys are rare and slow: one at a time keeps what was decided true until it is done.
+    changing: tokio::sync::Mutex<()>,
+    /// What time it is.
+    clock: Clock,
+    /// When each version signed last, since the start: for watching.
+    signed: std::sync::RwLock<HashMap<KeyId, Timestamp>>,
     /// Checks the checkpoints that are published, once they are.
     checkpoint_key: OnceLock<VerifierKey>,
     /// How long an operation may take before its client is told that it took too long.
@@ -58,10 +75,33 @@ impl Service {
             store: Arc::new(store),
             audit,
             custody,
-            creating: tokio::sync::Mutex::new(()),
+            changing: tokio::sync::Mutex::new(()),
+            clock: Clock::system(),
+            signed: std::sync::RwLock::default(),
             checkpoint_key: OnceLock::new(),
             deadline,
         }
+    }
+
+    /// The same service by another clock.
+    pub fn with_clock(self, clock: Clock) -> Self {
+        Self { clock, ..self }
+    }
+
+    /// What tells the time here.
+    pub const fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    fn now(&self) -> Timestamp {
+        self.clock.moment().wall
+    }
+
+    /// Waits for the turn to change keys. Behind a token that hangs, changes give up at their deadlines instead of
+    /// piling up.
+    async fn one_at_a_time(&self, deadline: Instant) -> Result<tokio::sync::MutexGuard<'_, ()>, Failure> {
+        let turn = tokio::time::timeout_at(deadline.into(), self.changing.lock()).await;
+        turn.map_err(|_| Failure::too_late())
     }
 
     /// How long a request may take.

@@ -6,7 +6,8 @@ use thiserror::Error;
 use super::{BearerToken, Scope, Scopes, Subject, TokenHash, TokenId, TokenRecord};
 use crate::key::Eoa;
 
-/// Somebody whose identity was proven. Made only by [`authenticate`] and [`Caller::local`].
+/// Somebody whose identity was proven. Made only by [`authenticate`], [`Caller::local`] and
+/// [`Caller::service`].
 #[derive(Clone, Debug)]
 pub struct Caller {
     identity: Identity,
@@ -16,6 +17,7 @@ pub struct Caller {
 #[derive(Clone, Debug)]
 enum Identity {
     Local,
+    Service,
     Token { id: TokenId, subject: Subject },
 }
 
@@ -39,7 +41,13 @@ pub enum Unauthenticated {
 /// The caller is known but may not do this. The same words whether the key exists or not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum Forbidden {
-    /// The token is bound to another EOA.
+    /// What cannot be undone needs a signature of its own or the machine's own command line.
+    #[error(
+        "a bearer token alone is not enough for this: sign the request itself (Authorization: EIP712 …, \
+         GET /v1/auth/typed-data) or use the command line on the service's own machine"
+    )]
+    NeedsSignature,
+    /// The caller acts for another EOA.
     #[error("the token is not for this EOA")]
     OtherEoa,
     /// The token lacks the scope.
@@ -78,6 +86,16 @@ impl Caller {
         Self { identity: Identity::Local, scopes: Scopes::all() }
     }
 
+    /// The service itself, doing what a schedule says.
+    pub fn service() -> Self {
+        Self { identity: Identity::Service, scopes: Scopes::all() }
+    }
+
+    /// Whether the caller is the service itself.
+    pub const fn is_service(&self) -> bool {
+        matches!(self.identity, Identity::Service)
+    }
+
     /// Whether the caller is the machine's own operator.
     pub const fn is_local(&self) -> bool {
         matches!(self.identity, Identity::Local)
@@ -87,7 +105,7 @@ impl Caller {
     pub const fn eoa(&self) -> Option<Eoa> {
         match &self.identity {
             Identity::Token { subject: Subject::Eoa(eoa), .. } => Some(*eoa),
-            Identity::Token { subject: Subject::Any, .. } | Identity::Local => None,
+            Identity::Token { subject: Subject::Any, .. } | Identity::Local | Identity::Service => None,
         }
     }
 
@@ -95,7 +113,7 @@ impl Caller {
     pub const fn token_id(&self) -> Option<&TokenId> {
         match &self.identity {
             Identity::Token { id, .. } => Some(id),
-            Identity::Local => None,
+            Identity::Local | Identity::Service => None,
         }
     }
 
@@ -110,7 +128,7 @@ impl Caller {
     /// The reason, which depends on the caller and the request alone.
     pub fn may(&self, scope: Scope, owner: &Eoa) -> Result<(), Forbidden> {
         let own = match &self.identity {
-            Identity::Local => true,
+            Identity::Local | Identity::Service => true,
             Identity::Token { subject: Subject::Any, .. } => true,
             Identity::Token { subject: Subject::Eoa(eoa), .. } => eoa == owner,
         };
@@ -120,6 +138,21 @@ impl Caller {
             Err(Forbidden::Scope(scope))
         } else {
             Ok(())
+        }
+    }
+}
+
+impl Caller {
+    /// Like [`may`](Self::may), for what cannot be undone: the caller signed this very request, or is the
+    /// machine's own operator. A bearer token never suffices, whatever its scopes.
+    ///
+    /// # Errors
+    /// The reason, which depends on the caller and the request alone.
+    pub fn may_irrevocably(&self, scope: Scope, owner: &Eoa) -> Result<(), Forbidden> {
+        self.may(scope, owner)?;
+        match &self.identity {
+            Identity::Local | Identity::Service => Ok(()),
+            Identity::Token { .. } => Err(Forbidden::NeedsSignature),
         }
     }
 }
@@ -190,6 +223,10 @@ mod tests {
                 assert_eq!(own.may(asked, &OTHER), Err(Forbidden::OtherEoa));
                 assert_eq!(any.may(asked, &OTHER), expected);
                 assert_eq!(Caller::local().may(asked, &OTHER), Ok(()));
+                assert_eq!(Caller::local().may_irrevocably(asked, &OTHER), Ok(()));
+                let bearer = if asked == held { Err(Forbidden::NeedsSignature) } else { expected };
+                assert_eq!(own.may_irrevocably(asked, &OWN), bearer);
+                assert_eq!(any.may_irrevocably(asked, &OTHER), bearer);
             }
         }
     }

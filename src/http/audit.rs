@@ -91,10 +91,10 @@ pub(super) async fn proof(State(app): State<App>, request: Request) -> Result<Re
 }
 
 /// The parameters of a path: whole numbers, each once.
-struct Query(BTreeMap<String, u64>);
+pub(super) struct Query(BTreeMap<String, u64>);
 
 impl Query {
-    fn of(request: &Request) -> Result<Self, Failure> {
+    pub(super) fn of(request: &Request) -> Result<Self, Failure> {
         let mut parameters = BTreeMap::new();
         for pair in request.uri().query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -108,11 +108,11 @@ impl Query {
         Ok(Self(parameters))
     }
 
-    fn take(&mut self, name: &'static str) -> Option<u64> {
+    pub(super) fn take(&mut self, name: &'static str) -> Option<u64> {
         self.0.remove(name)
     }
 
-    fn finish(self) -> Result<(), Failure> {
+    pub(super) fn finish(self) -> Result<(), Failure> {
         match self.0.into_keys().next() {
             None => Ok(()),
             Some(name) => Err(invalid(format!("there is no parameter `{name}` here")).at(name)),

@@ -24,7 +24,7 @@ const fn status(code: Code) -> StatusCode {
         Code::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         Code::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Code::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-        Code::KeyDestroyed | Code::KeyDisabled | Code::KeyRetired => StatusCode::CONFLICT,
+        Code::KeyDestroyed | Code::KeyDisabled | Code::KeyRetired | Code::WrongState => StatusCode::CONFLICT,
         Code::AuditUnavailable | Code::Overloaded | Code::ShuttingDown | Code::TokenUnavailable => {
             StatusCode::SERVICE_UNAVAILABLE
         }

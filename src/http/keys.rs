@@ -6,18 +6,22 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
 
-use super::answer::{KeyRecord, json};
+use super::answer::{KeyRecord, SignResult, json};
 use super::body::invalid;
 use super::call::Call;
 use super::form;
-use crate::key::KeyState;
-use crate::operation::{CreateKey, Failure, ListKeys, ShowKey};
+use crate::auth::Scope;
+use crate::key::Stage;
+use crate::operation::{CreateKey, Created, Failure, ListKeys, RotateKey, ShowKey};
 
 #[derive(Serialize)]
 struct CreatedBody {
     #[serde(flatten)]
     record: KeyRecord,
     created: bool,
+    /// The proof with which it is registered, where its place is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    registration: Option<SignResult>,
 }
 
 #[derive(Serialize)]
@@ -38,16 +42,43 @@ pub(super) async fn create(call: Call, request: Request) -> Result<Response, Fai
     let wish = call
         .parse(CreateKey::NAME, request, |members| {
             members.optional("curve", form::curve)?;
-            Ok(CreateKey {
-                eoa: members.required("eoa", form::eoa)?,
-                name: members.optional("name", form::name)?.unwrap_or_default(),
-            })
+            let eoa = members.required("eoa", form::eoa)?;
+            let name = members.optional("name", form::name)?.unwrap_or_default();
+            Ok(CreateKey { eoa, name, binding: form::binding(members, eoa)? })
         })
         .await?;
     let created = call.service().create_key(call.context().clone(), wish, call.deadline()).await?;
+    made(&call, created, Scope::KeysCreate).await
+}
+
+/// `POST /v1/keys/rotate`
+pub(super) async fn rotate(call: Call, request: Request) -> Result<Response, Failure> {
+    let wish = call
+        .parse(RotateKey::NAME, request, |members| {
+            let eoa = members.required("eoa", form::eoa)?;
+            let name = members.optional("name", form::name)?.unwrap_or_default();
+            let version = members.optional("version", form::version_number)?;
+            let binding = form::binding(members, eoa)?;
+            Ok(RotateKey { eoa, name, version, binding, reason: members.optional("reason", form::reason)? })
+        })
+        .await?;
+    let created = call.service().rotate_key(call.context().clone(), wish, call.deadline()).await?;
+    made(&call, created, Scope::KeysRotate).await
+}
+
+/// The version and, where its place is known, the proof for it: the caller's right to make it covers that.
+async fn made(call: &Call, created: Created, right: Scope) -> Result<Response, Failure> {
+    let version = &created.version;
+    let registration = if version.binding.is_some() && version.standing.may_sign().is_ok() {
+        let context = call.context().clone();
+        let signed = call.service().prove(context, version, right, call.deadline()).await?;
+        Some(SignResult::new(&signed, call.context().request()))
+    } else {
+        None
+    };
     let status = if created.created { StatusCode::CREATED } else { StatusCode::OK };
     let record = KeyRecord::from(&*created.version);
-    Ok(json(status, &CreatedBody { record, created: created.created }))
+    Ok(json(status, &CreatedBody { record, created: created.created, registration }))
 }
 
 /// `GET /v1/keys/{eoa}`
@@ -81,7 +112,7 @@ pub(super) async fn show(
     });
     let wish = call.checked(ShowKey::NAME, wish)?;
     let versions = call.service().show_key(call.context().clone(), wish)?;
-    let active = versions.iter().find(|version| version.state == KeyState::Active);
+    let active = versions.iter().find(|version| version.standing.stage == Stage::Active);
     let current =
         active.or_else(|| versions.first()).ok_or_else(|| Failure::internal("a key without versions"))?;
     let record = KeyRecord::from(&**current);

@@ -14,6 +14,10 @@ pub(super) trait Operation {
     fn owner(&self) -> Eoa;
     /// Which of them, if one.
     fn key_name(&self) -> Option<&KeyName>;
+    /// Whether it cannot be undone, so that a bearer token is not enough.
+    fn is_irrevocable(&self) -> bool {
+        false
+    }
 }
 
 /// An operation that its caller may do. Made only by [`Service::authorise`]; consumed by the next step.
@@ -68,6 +72,9 @@ impl Service {
     ) -> Result<Allowed<Op>, Failure> {
         let verdict = match context.caller() {
             None => Err(Failure::from(Unauthenticated::Missing)),
+            Some(caller) if operation.is_irrevocable() => {
+                caller.may_irrevocably(operation.scope(), &operation.owner()).map_err(Failure::from)
+            }
             Some(caller) => caller.may(operation.scope(), &operation.owner()).map_err(Failure::from),
         };
         match verdict {

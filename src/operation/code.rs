@@ -41,6 +41,7 @@ pub enum Code {
     UnknownKey,
     UnknownVersion,
     UnsupportedMediaType,
+    WrongState,
 }
 
 impl Code {
@@ -72,6 +73,7 @@ impl Code {
             Self::UnknownKey => "unknown_key",
             Self::UnknownVersion => "unknown_version",
             Self::UnsupportedMediaType => "unsupported_media_type",
+            Self::WrongState => "wrong_state",
         }
     }
 }

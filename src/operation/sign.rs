@@ -1,9 +1,10 @@
 //! `POST /v1/scalar_mul` and `/v1/sign/…`: one straight line for every message.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
-use hsm::G1Point;
+use hsm::{G1Point, KeyId};
+use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use super::authorise::Operation;
@@ -11,8 +12,8 @@ use super::{Allowed, Asked, Context, Failure, Message, Service, version_ref};
 use crate::audit::{Intent, Outcome, Receipt, Recordable};
 use crate::auth::Scope;
 use crate::eigenlayer;
-use crate::key::{Eoa, KeyName, VersionSelector};
-use crate::store::KeyVersion;
+use crate::key::{Eoa, KeyName, Version, VersionSelector};
+use crate::store::{KeyVersion, NoSuchVersion};
 
 /// What the caller asks for.
 #[derive(Debug)]
@@ -25,6 +26,15 @@ pub struct Sign {
     pub version: VersionSelector,
     /// What to sign.
     pub message: Message,
+    /// The right that another operation brings along, in place of the message's own.
+    right: Option<Scope>,
+}
+
+impl Sign {
+    /// A wish for a signature, with the right that its message takes.
+    pub const fn new(eoa: Eoa, name: KeyName, version: VersionSelector, message: Message) -> Self {
+        Self { eoa, name, version, message, right: None }
+    }
 }
 
 impl Operation for Sign {
@@ -33,7 +43,7 @@ impl Operation for Sign {
     }
 
     fn scope(&self) -> Scope {
-        self.message.scope()
+        self.right.unwrap_or(self.message.scope())
     }
 
     fn owner(&self) -> Eoa {
@@ -50,6 +60,7 @@ impl Operation for Sign {
 pub struct Ready {
     allowed: Allowed<Sign>,
     version: Arc<KeyVersion>,
+    message: Message,
     digest: Option<[u8; 32]>,
     point: G1Point,
 }
@@ -72,7 +83,7 @@ impl Recordable for Ready {
             actor: context.actor(),
             request: context.request(),
             key: Some(version_ref(&self.version)),
-            input: Some(self.allowed.operation().message.input(self.digest)),
+            input: Some(self.message.input(self.digest)),
         }
     }
 }
@@ -115,6 +126,7 @@ impl Service {
         match result {
             Ok(signature) => {
                 let hash = Sha256::digest(signature.to_bytes()).into();
+                self.signed_now(ready.version.id);
                 settlement.settle(Outcome { code: "ok", signature_hash: Some(hash), micros, detail: None });
                 Ok(Signed {
                     digest: ready.digest,
@@ -138,35 +150,68 @@ impl Service {
         self.still_recognised(ready.allowed.context())?;
         let Sign { eoa, name, .. } = ready.allowed.operation();
         let number = VersionSelector::Number(ready.version.version);
-        Ok(self.store.version(eoa, name, number)?.state.may_sign()?)
+        Ok(self.store.version(eoa, name, number)?.standing.may_sign()?)
+    }
+
+    /// The proof with which a bound version is registered. Who may make the version may have it.
+    ///
+    /// # Errors
+    /// Every refusal and failure, recorded.
+    pub async fn prove(
+        &self,
+        context: Context,
+        version: &KeyVersion,
+        right: Scope,
+        deadline: Instant,
+    ) -> Result<Signed, Failure> {
+        let (eoa, name) = (version.eoa, version.name.clone());
+        let number = VersionSelector::Number(version.version);
+        let message = Message::RegisterAsBound;
+        self.sign(context, Sign { eoa, name, version: number, message, right: Some(right) }, deadline).await
     }
 
     /// Finds the version, asks whether it signs, and builds the point.
     fn ready(&self, allowed: Allowed<Sign>) -> Result<Ready, Failure> {
-        let Sign { eoa, name, version, .. } = allowed.operation();
-        let found = self.store.version(eoa, name, *version).map_err(Failure::from).and_then(|version| {
-            version.state.may_sign()?;
-            Ok(version)
-        });
-        match found {
-            Ok(version) => {
-                let message = &allowed.operation().message;
+        let Sign { eoa, name, .. } = allowed.operation();
+        match self.found(allowed.operation()) {
+            Ok((version, message)) => {
                 let digest = message.digest(&version.public_key);
-                let point = match message {
-                    Message::Point(point) => *point,
-                    Message::Certificate { .. }
-                    | Message::Digest(_)
-                    | Message::RegisterWithApkRegistry { .. }
-                    | Message::RegisterWithKeyRegistrar { .. } => {
-                        eigenlayer::hash_to_g1(&digest.unwrap_or_default())
-                    }
+                let point = match (&message, digest) {
+                    (Message::Point(point), _) => *point,
+                    (_, digest) => eigenlayer::hash_to_g1(&digest.unwrap_or_default()),
                 };
-                Ok(Ready { allowed, version, digest, point })
+                Ok(Ready { allowed, version, message, digest, point })
             }
             Err(failure) => {
                 let asked = Asked::key(*eoa, name);
                 Err(self.refuse(allowed.operation().name(), allowed.context(), asked, failure))
             }
         }
+    }
+
+    /// The version that signs, and the message as it signs it.
+    fn found(&self, wish: &Sign) -> Result<(Arc<KeyVersion>, Message), Failure> {
+        let Sign { eoa, name, version: selector, message, .. } = wish;
+        let mut found = self.store.version(eoa, name, *selector);
+        // Before its first day as current a key had no other version that a table could name.
+        if let (Message::Certificate { .. }, VersionSelector::ActiveAt(_), Err(NoSuchVersion::Version)) =
+            (message, selector, &found)
+        {
+            found = self.store.version(eoa, name, VersionSelector::Number(Version::FIRST));
+        }
+        let version = found?;
+        version.standing.may_sign()?;
+        let message = message.for_binding(version.binding.as_ref())?;
+        Ok((version, message))
+    }
+
+    fn signed_now(&self, id: KeyId) {
+        let now = self.now();
+        self.signed.write().unwrap_or_else(PoisonError::into_inner).insert(id, now);
+    }
+
+    /// When a version signed last, since the start.
+    pub fn last_signature(&self, version: &KeyVersion) -> Option<Timestamp> {
+        self.signed.read().unwrap_or_else(PoisonError::into_inner).get(&version.id).copied()
     }
 }

@@ -8,8 +8,11 @@ use jiff::Timestamp;
 use rusqlite::{Connection, Row, params};
 use thiserror::Error;
 
+use super::events::{NewEvent, insert_event};
 use super::{Store, StoreError};
-use crate::key::{Eoa, KeyName, KeyState, Version, VersionSelector};
+use crate::key::{
+    Binding, Eoa, EventKind, KeyName, KeyState, Life, Registry, Stage, Standing, Version, VersionSelector,
+};
 
 /// One version of a key that exists in the token.
 #[derive(Clone, Debug)]
@@ -22,12 +25,57 @@ pub struct KeyVersion {
     pub name: KeyName,
     /// Its number.
     pub version: Version,
-    /// What may be done with it.
-    pub state: KeyState,
+    /// Where it stands in its life.
+    pub standing: Standing,
     /// Its public key.
     pub public_key: PublicKey,
-    /// When its creation was complete; whole seconds.
-    pub created_at: Timestamp,
+    /// Where it is registered or will be, if it is bound.
+    pub binding: Option<Binding>,
+    /// What the registry said last.
+    pub registration: Option<Registration>,
+    /// When what happened; whole seconds.
+    pub times: Times,
+}
+
+/// When what happened to a version; `None` for what has not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Times {
+    /// Its creation was complete.
+    pub created: Timestamp,
+    /// It became current.
+    pub activated: Option<Timestamp>,
+    /// It ceased to be current.
+    pub superseded: Option<Timestamp>,
+    /// It was retired.
+    pub retired: Option<Timestamp>,
+    /// It is to be destroyed then.
+    pub destroy: Option<Timestamp>,
+    /// The token confirmed that it is gone.
+    pub destroyed: Option<Timestamp>,
+    /// The rotation that ends its time as the current version was announced.
+    pub announced: Option<Timestamp>,
+}
+
+/// What a registry said of a bound version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Registration {
+    /// Whether it holds this very key for the binding.
+    pub held: bool,
+    /// Since when it has been seen to say so.
+    pub since: Timestamp,
+}
+
+impl KeyVersion {
+    /// The state as api.md has it.
+    pub const fn state(&self) -> KeyState {
+        self.standing.state()
+    }
+
+    /// Whether it was the current version at this time, unix seconds.
+    fn was_active_at(&self, second: i64) -> bool {
+        let begun = self.times.activated.is_some_and(|begin| begin.as_second() <= second);
+        begun && self.times.superseded.is_none_or(|end| second < end.as_second())
+    }
 }
 
 /// A version whose creation was begun. It has a number and an id, and nobody was told of it.
@@ -41,6 +89,8 @@ pub struct Reservation {
     pub name: KeyName,
     /// The number.
     pub version: Version,
+    /// Where it will be registered.
+    pub binding: Option<Binding>,
 }
 
 /// What was asked for does not exist.
@@ -62,8 +112,7 @@ impl Index {
     pub(super) fn load(connection: &Connection) -> Result<Self, StoreError> {
         let mut index = Self::default();
         let mut statement = connection.prepare(
-            "SELECT id, eoa, name, version, state, g1, g2, created_at FROM key_version
-             WHERE g1 IS NOT NULL ORDER BY version",
+            "SELECT * FROM key_version LEFT JOIN binding USING (id) WHERE g1 IS NOT NULL ORDER BY version",
         )?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
@@ -76,6 +125,11 @@ impl Index {
         let names = self.0.entry(version.eoa).or_default();
         names.entry(version.name.clone()).or_default().push(version);
     }
+
+    /// The versions of a key, to be replaced.
+    pub(super) fn versions_mut(&mut self, eoa: &Eoa, name: &KeyName) -> Option<&mut Vec<Arc<KeyVersion>>> {
+        self.0.get_mut(eoa)?.get_mut(name)
+    }
 }
 
 impl Store {
@@ -84,21 +138,27 @@ impl Store {
     /// # Errors
     /// When this version is there already, or SQLite fails.
     pub fn reserve(&self, reservation: &Reservation, now: Timestamp) -> Result<(), StoreError> {
-        self.connection().execute(
+        let mut connection = self.connection();
+        let transaction = connection.transaction()?;
+        transaction.execute(
             "INSERT INTO key_version (id, eoa, name, version, state, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
             params![
                 reservation.id.to_bytes(),
                 reservation.eoa.as_bytes(),
                 reservation.name.as_str(),
                 reservation.version.number(),
-                KeyState::Pending.as_str(),
+                Stage::Pending.as_str(),
                 now.as_second(),
             ],
         )?;
-        Ok(())
+        if let Some(binding) = &reservation.binding {
+            insert_binding(&transaction, reservation.id, binding)?;
+        }
+        Ok(transaction.commit()?)
     }
 
-    /// Completes a reserved version: from here on it exists. Durable when it returns.
+    /// Completes a reserved version: from here on it exists. The first one of a key is current at once, every other is
+    /// pending. Durable when it returns, with its events.
     ///
     /// # Errors
     /// When there is no such reservation, or SQLite fails.
@@ -106,26 +166,47 @@ impl Store {
         &self,
         reservation: Reservation,
         public_key: PublicKey,
-        state: KeyState,
         now: Timestamp,
     ) -> Result<Arc<KeyVersion>, StoreError> {
-        let Reservation { id, eoa, name, version } = reservation;
-        let connection = self.connection();
-        let changed = connection.execute(
-            "UPDATE key_version SET state = ?2, g1 = ?3, g2 = ?4, created_at = ?5 WHERE id = ?1 AND g1 IS NULL",
+        let Reservation { id, eoa, name, version, binding } = reservation;
+        let now = whole(now);
+        let first = self.versions_of_key(&eoa, &name).is_empty();
+        let stage = if first { Stage::Active } else { Stage::Pending };
+        let mut connection = self.connection();
+        let transaction = connection.transaction()?;
+        let changed = transaction.execute(
+            "UPDATE key_version SET state = ?2, g1 = ?3, g2 = ?4, created_at = ?5, activated_at = ?6
+             WHERE id = ?1 AND g1 IS NULL",
             params![
                 id.to_bytes(),
-                state.as_str(),
+                stage.as_str(),
                 public_key.g1.to_bytes(),
                 public_key.g2.to_bytes(),
                 now.as_second(),
+                first.then_some(now.as_second()),
             ],
         )?;
         if changed != 1 {
             return Err(StoreError::Corrupt(format!("no reservation for key record {id}")));
         }
-        let created_at = Timestamp::from_second(now.as_second()).unwrap_or(now);
-        let version = Arc::new(KeyVersion { id, eoa, name, version, state, public_key, created_at });
+        let times = Times {
+            created: now,
+            activated: first.then_some(now),
+            superseded: None,
+            retired: None,
+            destroy: None,
+            destroyed: None,
+            announced: None,
+        };
+        let standing = Standing::new(stage);
+        let version =
+            KeyVersion { id, eoa, name, version, standing, public_key, binding, registration: None, times };
+        insert_event(&transaction, &NewEvent::of(EventKind::VersionCreated, &version), now)?;
+        if first {
+            insert_event(&transaction, &NewEvent::of(EventKind::VersionActivated, &version), now)?;
+        }
+        transaction.commit()?;
+        let version = Arc::new(version);
         self.keys.write().unwrap_or_else(PoisonError::into_inner).insert(Arc::clone(&version));
         Ok(version)
     }
@@ -135,9 +216,13 @@ impl Store {
     /// # Errors
     /// When SQLite fails.
     pub fn abandon(&self, id: KeyId) -> Result<(), StoreError> {
+        let mut connection = self.connection();
+        let transaction = connection.transaction()?;
         let sql = "DELETE FROM key_version WHERE id = ?1 AND g1 IS NULL";
-        self.connection().execute(sql, params![id.to_bytes()])?;
-        Ok(())
+        if transaction.execute(sql, params![id.to_bytes()])? > 0 {
+            transaction.execute("DELETE FROM binding WHERE id = ?1", params![id.to_bytes()])?;
+        }
+        Ok(transaction.commit()?)
     }
 
     /// Reservations that an earlier process left.
@@ -147,7 +232,7 @@ impl Store {
     pub fn reservations(&self) -> Result<Vec<Reservation>, StoreError> {
         let connection = self.connection();
         let mut statement =
-            connection.prepare("SELECT id, eoa, name, version FROM key_version WHERE g1 IS NULL")?;
+            connection.prepare("SELECT * FROM key_version LEFT JOIN binding USING (id) WHERE g1 IS NULL")?;
         let mut rows = statement.query([])?;
         let mut reservations = Vec::new();
         while let Some(row) = rows.next()? {
@@ -168,10 +253,15 @@ impl Store {
     ) -> Result<Arc<KeyVersion>, NoSuchVersion> {
         let index = self.keys.read().unwrap_or_else(PoisonError::into_inner);
         let versions = index.0.get(eoa).and_then(|names| names.get(name)).ok_or(NoSuchVersion::Key)?;
-        let in_state = |state| versions.iter().rfind(|version| version.state == state);
+        let in_stage = |stage| versions.iter().rfind(|version| version.standing.stage == stage);
         let found = match selector {
-            VersionSelector::Current => in_state(KeyState::Active),
-            VersionSelector::Next => in_state(KeyState::Pending),
+            VersionSelector::Current => in_stage(Stage::Active),
+            VersionSelector::Next => versions
+                .iter()
+                .rfind(|version| version.standing.stage == Stage::Pending && !version.standing.doomed),
+            VersionSelector::ActiveAt(second) => {
+                versions.iter().find(|version| version.was_active_at(second))
+            }
             VersionSelector::Number(number) => versions.iter().find(|version| version.version == number),
         };
         found.map(Arc::clone).ok_or(NoSuchVersion::Version)
@@ -182,6 +272,12 @@ impl Store {
         let index = self.keys.read().unwrap_or_else(PoisonError::into_inner);
         let versions = index.0.get(eoa).and_then(|names| names.get(name));
         versions.into_iter().flatten().rev().cloned().collect()
+    }
+
+    /// Where every version of a key stands; empty if there is no such key.
+    pub fn life(&self, eoa: &Eoa, name: &KeyName) -> Life {
+        let versions = self.versions_of_key(eoa, name);
+        Life(versions.iter().map(|version| (version.version, version.standing)).collect())
     }
 
     /// Every version of every key of an EOA: by name, newest version first.
@@ -200,6 +296,45 @@ impl Store {
     }
 }
 
+fn insert_binding(connection: &Connection, id: KeyId, binding: &Binding) -> Result<(), StoreError> {
+    let (avs, set) = match &binding.registry {
+        Registry::BlsApkRegistry => (None, None),
+        Registry::KeyRegistrar { avs, operator_set_id } => (Some(*avs.as_bytes()), Some(*operator_set_id)),
+    };
+    connection.execute(
+        "INSERT INTO binding (id, chain_id, registry, verifying_contract, operator, avs, operator_set_id)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        params![
+            id.to_bytes(),
+            binding.chain_id,
+            binding.registry.as_str(),
+            binding.verifying_contract.as_bytes(),
+            binding.operator.as_bytes(),
+            avs,
+            set
+        ],
+    )?;
+    Ok(())
+}
+
+fn binding_from(row: &Row<'_>) -> Result<Option<Binding>, StoreError> {
+    let Some(registry) = row.get::<_, Option<String>>("registry")? else { return Ok(None) };
+    let registry = match registry.as_str() {
+        "bls_apk_registry" => Registry::BlsApkRegistry,
+        "key_registrar" => Registry::KeyRegistrar {
+            avs: Eoa::new(row.get("avs")?),
+            operator_set_id: row.get("operator_set_id")?,
+        },
+        other => return Err(corrupt("registry", other)),
+    };
+    Ok(Some(Binding {
+        chain_id: row.get("chain_id")?,
+        registry,
+        verifying_contract: Eoa::new(row.get("verifying_contract")?),
+        operator: Eoa::new(row.get("operator")?),
+    }))
+}
+
 fn reservation_from(row: &Row<'_>) -> Result<Reservation, StoreError> {
     let name: String = row.get("name")?;
     let number: u32 = row.get("version")?;
@@ -208,23 +343,46 @@ fn reservation_from(row: &Row<'_>) -> Result<Reservation, StoreError> {
         eoa: Eoa::new(row.get("eoa")?),
         name: name.parse().map_err(|_| corrupt("name", &name))?,
         version: Version::new(number).ok_or_else(|| corrupt("version", "0"))?,
+        binding: binding_from(row)?,
     })
 }
 
 fn version_from(row: &Row<'_>) -> Result<KeyVersion, StoreError> {
-    let Reservation { id, eoa, name, version } = reservation_from(row)?;
-    let state: String = row.get("state")?;
+    let Reservation { id, eoa, name, version, binding } = reservation_from(row)?;
+    let stage: String = row.get("state")?;
+    let stage: Stage = stage.parse().map_err(|_| corrupt("state", &stage))?;
     let g1 = G1Point::from_bytes(&row.get("g1")?).map_err(|error| corrupt("g1", &error.to_string()))?;
     let g2 = G2Point::from_bytes(&row.get("g2")?).map_err(|error| corrupt("g2", &error.to_string()))?;
-    Ok(KeyVersion {
-        id,
-        eoa,
-        name,
-        version,
-        state: state.parse().map_err(|_| corrupt("state", &state))?,
-        public_key: PublicKey { g1, g2 },
-        created_at: super::tokens::timestamp(row, "created_at")?,
-    })
+    let time = |column| optional_time(row, column);
+    let times = Times {
+        created: super::tokens::timestamp(row, "created_at")?,
+        activated: time("activated_at")?,
+        superseded: time("superseded_at")?,
+        retired: time("retired_at")?,
+        destroy: time("destroy_at")?,
+        destroyed: time("destroyed_at")?,
+        announced: time("announced_at")?,
+    };
+    let held: Option<bool> = row.get("held")?;
+    let registration = match (held, time("held_since")?) {
+        (Some(held), Some(since)) => Some(Registration { held, since }),
+        _ => None,
+    };
+    let doomed = times.destroy.is_some() && stage != Stage::Destroyed;
+    let standing = Standing { stage, frozen: row.get("frozen")?, doomed };
+    let public_key = PublicKey { g1, g2 };
+    Ok(KeyVersion { id, eoa, name, version, standing, public_key, binding, registration, times })
+}
+
+/// A column of Unix seconds that may be empty.
+fn optional_time(row: &Row<'_>, column: &str) -> Result<Option<Timestamp>, StoreError> {
+    let second: Option<i64> = row.get(column)?;
+    second.map(|_| super::tokens::timestamp(row, column)).transpose()
+}
+
+/// The second that a time lies in: what the store keeps.
+pub(super) fn whole(time: Timestamp) -> Timestamp {
+    Timestamp::from_second(time.as_second()).unwrap_or(time)
 }
 
 fn corrupt(column: &str, what: &str) -> StoreError {

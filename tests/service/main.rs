@@ -15,6 +15,7 @@ mod client;
 mod commands;
 mod keys;
 mod life;
+mod lifecycle;
 mod messages;
 mod readme;
 mod set_up;
