@@ -39,11 +39,11 @@ demo: softhsm compiler ## Walk the main job on a service of its own, or on yours
 ## Development
 
 .PHONY: test
-test: softhsm compiler curl ## Run every test; needs SoftHSM and nothing else.
+test: softhsm compiler curl strace openssl ## Run every test; needs SoftHSM and nothing else.
 	$(CARGO) test --workspace --locked
 
 .PHONY: test-long
-test-long: softhsm compiler curl ## Run every test with many more random cases, crashes and schedules.
+test-long: softhsm compiler curl strace openssl ## Run every test with many more random cases, crashes and schedules.
 	AVS_KMS_LONG=1 $(CARGO) test --workspace --locked
 
 .PHONY: ct
@@ -135,6 +135,16 @@ cmake:
 .PHONY: curl
 curl:
 	$(call need,command -v curl,curl)
+
+# The kill test counts system calls with it.
+.PHONY: strace
+strace:
+	$(call need,command -v strace,strace)
+
+# A second opinion on the signature of webhooks.
+.PHONY: openssl
+openssl:
+	$(call need,command -v openssl,openssl)
 
 # Built from source, the one way that every platform has; without its own fat LTO that is minutes faster.
 .PHONY: cargo-deny

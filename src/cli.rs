@@ -4,7 +4,9 @@
 //! Not for: doing anything itself; commands go the same way as requests, through the local router.
 
 mod audit;
+mod background;
 mod doctor;
+mod history;
 mod init;
 mod keys;
 mod local;

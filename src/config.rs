@@ -3,6 +3,7 @@
 //! A leaf: it uses nothing of the crate, and modules get plain values from it, never the whole. Unknown
 //! settings are refused and every mistake is reported at once. No setting is a secret: secrets go by path.
 
+mod events;
 mod reader;
 
 use std::net::SocketAddr;
@@ -11,6 +12,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+pub use events::{Events, Rotation};
 use reader::Reader;
 
 /// Every setting, valid.
@@ -28,6 +30,10 @@ pub struct Configuration {
     pub audit: Audit,
     /// `[chain]`
     pub chain: Chain,
+    /// `[rotation]`
+    pub rotation: Rotation,
+    /// `[events]`
+    pub events: Events,
     /// `[log]`
     pub log: Log,
     /// SHA-256 of every setting and its value, for the audit log.
@@ -253,6 +259,7 @@ pub fn load(file: Option<&Path>, overrides: &[(&str, String)]) -> Result<Configu
     }
     let chain =
         Chain { rpc_url: reader.url("chain.rpc_url"), timeout: reader.duration("chain.timeout", "5s") };
+    let (rotation, events) = events::read(&mut reader);
     let log = Log {
         format: reader.choice("log.format", "text", &[("text", LogFormat::Text), ("json", LogFormat::Json)]),
         level: reader.text("log.level", "info"),
@@ -261,7 +268,18 @@ pub fn load(file: Option<&Path>, overrides: &[(&str, String)]) -> Result<Configu
         reader.mistake("log.level", "not a level or filter such as info or avs_kms=debug");
     }
     let digest = reader.finish().map_err(Mistakes)?;
-    Ok(Configuration { server, data: Data { directory }, token, enclave, audit, chain, log, digest })
+    Ok(Configuration {
+        server,
+        data: Data { directory },
+        token,
+        enclave,
+        audit,
+        chain,
+        rotation,
+        events,
+        log,
+        digest,
+    })
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@
 //! - [`store`]: which keys exist in which state, and the hashes of tokens.
 //! - [`audit`]: what was done, durable before it is done, and provable afterwards.
 //! - [`operation`]: the straight line from a parsed request to an answer.
+//! - [`rotation`]: schedules, dates, the chain's word, webhooks.
 //! - [`http`]: the contract with clients, api.md.
 //! - [`cli`]: the commands of the program.
 
@@ -29,4 +30,5 @@ pub mod key;
 pub mod operation;
 pub mod outbound;
 pub mod request;
+pub mod rotation;
 pub mod store;

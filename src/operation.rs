@@ -88,6 +88,12 @@ impl Service {
         Self { clock, ..self }
     }
 
+    /// Whether a change could be recorded and carried out now: the log takes records and the token serves.
+    pub fn can_change(&self) -> bool {
+        let health = self.custody.health();
+        self.audit.is_writable() && health.is_some_and(|health| self.custody.is_ready(&health))
+    }
+
     /// What tells the time here.
     pub const fn clock(&self) -> &Clock {
         &self.clock

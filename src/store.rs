@@ -9,6 +9,7 @@ mod keys;
 mod life;
 mod schedules;
 mod tokens;
+mod version;
 
 use std::fs::File;
 use std::io::ErrorKind;
@@ -20,9 +21,10 @@ use rusqlite::{Connection, OpenFlags};
 use thiserror::Error;
 
 pub use events::{Delivery, KeyEvent, NewEvent};
-pub use keys::{KeyVersion, NoSuchVersion, Registration, Reservation, Times};
+pub use keys::NoSuchVersion;
 pub use life::Transition;
 pub use schedules::Scope as ScheduleScope;
+pub use version::{KeyVersion, Registration, Reservation, Times};
 
 /// The store: every method may be called from any thread; writes take some milliseconds.
 #[derive(Debug)]

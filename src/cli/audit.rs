@@ -57,6 +57,17 @@ pub(super) enum Command {
         #[arg(long, value_name = "TIME")]
         until: Option<Timestamp>,
     },
+    /// Print the trail of one key: what was done to it, when, by whom, why, and how it ended.
+    History {
+        #[command(flatten)]
+        place: Place,
+        /// The owner of the key.
+        #[arg(long)]
+        eoa: Eoa,
+        /// The name of the key.
+        #[arg(long, default_value = "default")]
+        name: KeyName,
+    },
     /// Check offline that the record of a signing answer is in the log.
     VerifyReceipt {
         /// A file with the answer of the signing call.
@@ -114,6 +125,9 @@ pub(super) fn run(command: &Command, configuration: &Configuration, output: Outp
                 Filter { eoa: *eoa, key: name.clone(), since: seconds(since), until: seconds(until) };
             let lines = audit::export(directory, filter).map_err(|error| unreadable(directory, &error))?;
             print(directory, lines, false)
+        }
+        Command::History { place, eoa, name } => {
+            super::history::run(place.directory(configuration), *eoa, name.clone(), output)
         }
         Command::VerifyReceipt { answer, proof, public_key } => {
             let key = public_key_in(public_key)?;

@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use tracing_subscriber::EnvFilter;
 
 use super::Failed;
+use super::background;
 use super::lock::DataLock;
 use super::open::{Needs, Opened, open, with_softhsm_environment};
 use crate::config::{Configuration, Log, LogFormat};
@@ -93,6 +94,7 @@ async fn until_stopped(
         grace: configuration.server.shutdown_grace,
     };
     let (stop, stopped) = watch::channel(false);
+    let background = background::start(configuration, &service, &stopped)?;
     let public = tokio::spawn(serve(Listener::Tcp(tcp), public_router(app.clone()), limits, stopped.clone()));
     let local = tokio::spawn(serve(Listener::Unix(unix), local_router(app), limits, stopped));
     tracing::info!("listening on http://{address}");
@@ -106,6 +108,11 @@ async fn until_stopped(
     for listener in [public, local] {
         if let Err(error) = listener.await {
             tracing::error!(%error, "a listener panicked");
+        }
+    }
+    for task in background {
+        if let Err(error) = task.await {
+            tracing::error!(%error, "a background task panicked");
         }
     }
     let _ = std::fs::remove_file(configuration.data.socket());
@@ -153,7 +160,7 @@ fn local_socket(configuration: &Configuration) -> Result<UnixListener, Failed> {
 fn report(recovered: &Recovered) {
     let Recovered { finished, undone, missing, unclaimed } = recovered;
     if finished + undone > 0 {
-        tracing::warn!(finished, undone, "creations that an earlier process left open were settled");
+        tracing::warn!(finished, undone, "operations that an earlier process left open were settled");
     }
     for version in missing {
         tracing::error!(version, "the token does not hold this key as the store knows it; it will not sign");

@@ -57,8 +57,13 @@ impl Service {
         }
         for version in self.store.half_destroyed() {
             let request = RequestId::random().map_err(Failure::internal)?;
-            self.destroy_version(Context::service(request), &version, Instant::now() + PATIENCE).await?;
-            recovered.finished += 1;
+            // What the token refuses now is tried again by the scheduler: the service starts without it.
+            match self.destroy_version(Context::service(request), &version, Instant::now() + PATIENCE).await {
+                Ok(_) => recovered.finished += 1,
+                Err(failure) => {
+                    tracing::error!(cause = failure.cause(), "a destruction was not finished: {failure}")
+                }
+            }
         }
         for intent in unsettled {
             let end = self.end_of(&intent, &ends)?;
@@ -95,10 +100,13 @@ impl Service {
         }
         if operation == ChangeKey::operation(Change::Destroy) {
             let id = id.and_then(|id| id.parse().ok());
-            let destroyed = id.and_then(|id| self.store.by_id(id)).is_some_and(|version| {
-                version.standing.stage == Stage::Destroyed && version.times.destroyed.is_some()
+            let version = id.and_then(|id| self.store.by_id(id));
+            return Ok(match version.map(|version| (version.standing.stage, version.times.destroyed)) {
+                Some((Stage::Destroyed, Some(_))) => Some(End::Finished),
+                // Begun, and the token has not said yet that the record is gone.
+                Some((Stage::Destroyed, None)) => None,
+                _ => Some(End::Undone),
             });
-            return Ok(Some(if destroyed { End::Finished } else { End::Undone }));
         }
         let changes = [
             Change::Activate,

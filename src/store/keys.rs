@@ -1,97 +1,21 @@
 //! Key versions: reserved before the token makes the key, completed after.
 
+mod rows;
+
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError};
 
-use hsm::{G1Point, G2Point, KeyId, PublicKey};
+use hsm::{KeyId, PublicKey};
 use jiff::Timestamp;
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, params};
 use thiserror::Error;
 
 use super::events::{NewEvent, insert_event};
+use super::version::{KeyVersion, Reservation, Times};
 use super::{Store, StoreError};
-use crate::key::{
-    Binding, Eoa, EventKind, KeyName, KeyState, Life, Registry, Stage, Standing, Version, VersionSelector,
-};
-
-/// One version of a key that exists in the token.
-#[derive(Clone, Debug)]
-pub struct KeyVersion {
-    /// Its record in the token.
-    pub id: KeyId,
-    /// Its owner.
-    pub eoa: Eoa,
-    /// Its name among the owner's keys.
-    pub name: KeyName,
-    /// Its number.
-    pub version: Version,
-    /// Where it stands in its life.
-    pub standing: Standing,
-    /// Its public key.
-    pub public_key: PublicKey,
-    /// Where it is registered or will be, if it is bound.
-    pub binding: Option<Binding>,
-    /// What the registry said last.
-    pub registration: Option<Registration>,
-    /// When what happened; whole seconds.
-    pub times: Times,
-}
-
-/// When what happened to a version; `None` for what has not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Times {
-    /// Its creation was complete.
-    pub created: Timestamp,
-    /// It became current.
-    pub activated: Option<Timestamp>,
-    /// It ceased to be current.
-    pub superseded: Option<Timestamp>,
-    /// It was retired.
-    pub retired: Option<Timestamp>,
-    /// It is to be destroyed then.
-    pub destroy: Option<Timestamp>,
-    /// The token confirmed that it is gone.
-    pub destroyed: Option<Timestamp>,
-    /// The rotation that ends its time as the current version was announced.
-    pub announced: Option<Timestamp>,
-}
-
-/// What a registry said of a bound version.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Registration {
-    /// Whether it holds this very key for the binding.
-    pub held: bool,
-    /// Since when it has been seen to say so.
-    pub since: Timestamp,
-}
-
-impl KeyVersion {
-    /// The state as api.md has it.
-    pub const fn state(&self) -> KeyState {
-        self.standing.state()
-    }
-
-    /// Whether it was the current version at this time, unix seconds.
-    fn was_active_at(&self, second: i64) -> bool {
-        let begun = self.times.activated.is_some_and(|begin| begin.as_second() <= second);
-        begun && self.times.superseded.is_none_or(|end| second < end.as_second())
-    }
-}
-
-/// A version whose creation was begun. It has a number and an id, and nobody was told of it.
-#[derive(Clone, Debug)]
-pub struct Reservation {
-    /// The record in the token that there may be.
-    pub id: KeyId,
-    /// The owner.
-    pub eoa: Eoa,
-    /// The name.
-    pub name: KeyName,
-    /// The number.
-    pub version: Version,
-    /// Where it will be registered.
-    pub binding: Option<Binding>,
-}
+use crate::key::{Eoa, EventKind, KeyName, Life, Stage, Standing, VersionSelector};
+pub(super) use rows::whole;
+use rows::{insert_binding, reservation_from, version_from};
 
 /// What was asked for does not exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -294,97 +218,4 @@ impl Store {
         let index = self.keys.read().unwrap_or_else(PoisonError::into_inner);
         index.0.values().flat_map(HashMap::values).flatten().cloned().collect()
     }
-}
-
-fn insert_binding(connection: &Connection, id: KeyId, binding: &Binding) -> Result<(), StoreError> {
-    let (avs, set) = match &binding.registry {
-        Registry::BlsApkRegistry => (None, None),
-        Registry::KeyRegistrar { avs, operator_set_id } => (Some(*avs.as_bytes()), Some(*operator_set_id)),
-    };
-    connection.execute(
-        "INSERT INTO binding (id, chain_id, registry, verifying_contract, operator, avs, operator_set_id)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-        params![
-            id.to_bytes(),
-            binding.chain_id,
-            binding.registry.as_str(),
-            binding.verifying_contract.as_bytes(),
-            binding.operator.as_bytes(),
-            avs,
-            set
-        ],
-    )?;
-    Ok(())
-}
-
-fn binding_from(row: &Row<'_>) -> Result<Option<Binding>, StoreError> {
-    let Some(registry) = row.get::<_, Option<String>>("registry")? else { return Ok(None) };
-    let registry = match registry.as_str() {
-        "bls_apk_registry" => Registry::BlsApkRegistry,
-        "key_registrar" => Registry::KeyRegistrar {
-            avs: Eoa::new(row.get("avs")?),
-            operator_set_id: row.get("operator_set_id")?,
-        },
-        other => return Err(corrupt("registry", other)),
-    };
-    Ok(Some(Binding {
-        chain_id: row.get("chain_id")?,
-        registry,
-        verifying_contract: Eoa::new(row.get("verifying_contract")?),
-        operator: Eoa::new(row.get("operator")?),
-    }))
-}
-
-fn reservation_from(row: &Row<'_>) -> Result<Reservation, StoreError> {
-    let name: String = row.get("name")?;
-    let number: u32 = row.get("version")?;
-    Ok(Reservation {
-        id: KeyId::from_bytes(row.get("id")?),
-        eoa: Eoa::new(row.get("eoa")?),
-        name: name.parse().map_err(|_| corrupt("name", &name))?,
-        version: Version::new(number).ok_or_else(|| corrupt("version", "0"))?,
-        binding: binding_from(row)?,
-    })
-}
-
-fn version_from(row: &Row<'_>) -> Result<KeyVersion, StoreError> {
-    let Reservation { id, eoa, name, version, binding } = reservation_from(row)?;
-    let stage: String = row.get("state")?;
-    let stage: Stage = stage.parse().map_err(|_| corrupt("state", &stage))?;
-    let g1 = G1Point::from_bytes(&row.get("g1")?).map_err(|error| corrupt("g1", &error.to_string()))?;
-    let g2 = G2Point::from_bytes(&row.get("g2")?).map_err(|error| corrupt("g2", &error.to_string()))?;
-    let time = |column| optional_time(row, column);
-    let times = Times {
-        created: super::tokens::timestamp(row, "created_at")?,
-        activated: time("activated_at")?,
-        superseded: time("superseded_at")?,
-        retired: time("retired_at")?,
-        destroy: time("destroy_at")?,
-        destroyed: time("destroyed_at")?,
-        announced: time("announced_at")?,
-    };
-    let held: Option<bool> = row.get("held")?;
-    let registration = match (held, time("held_since")?) {
-        (Some(held), Some(since)) => Some(Registration { held, since }),
-        _ => None,
-    };
-    let doomed = times.destroy.is_some() && stage != Stage::Destroyed;
-    let standing = Standing { stage, frozen: row.get("frozen")?, doomed };
-    let public_key = PublicKey { g1, g2 };
-    Ok(KeyVersion { id, eoa, name, version, standing, public_key, binding, registration, times })
-}
-
-/// A column of Unix seconds that may be empty.
-fn optional_time(row: &Row<'_>, column: &str) -> Result<Option<Timestamp>, StoreError> {
-    let second: Option<i64> = row.get(column)?;
-    second.map(|_| super::tokens::timestamp(row, column)).transpose()
-}
-
-/// The second that a time lies in: what the store keeps.
-pub(super) fn whole(time: Timestamp) -> Timestamp {
-    Timestamp::from_second(time.as_second()).unwrap_or(time)
-}
-
-fn corrupt(column: &str, what: &str) -> StoreError {
-    StoreError::Corrupt(format!("column {column}: {what}"))
 }

@@ -9,7 +9,8 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::events::{NewEvent, insert_event};
-use super::keys::{KeyVersion, Registration, whole};
+use super::keys::whole;
+use super::version::{KeyVersion, Registration};
 use super::{Store, StoreError};
 use crate::key::{Eoa, EventKind, KeyName, Stage, Step, Version};
 
