@@ -163,7 +163,8 @@ fn two_years_of_monthly_rotations_with_restarts_and_a_long_absence() {
             let looked = scheduler.look().await;
             assert!(!looked.idle && looked.failed == 0, "day {}: {looked:?}", world.day());
             if step > DAY {
-                assert_eq!(looked.done, 2, "announced and made once, however long it was");
+                // Besides, the version before is retired: its overlap is over.
+                assert_eq!(looked.done, 3, "announced and made once, however long it was");
             }
             looks += 1;
             let stages = stages(&service);
