@@ -15,9 +15,15 @@ demo: PROFILE = dev
 
 SOFTHSM_MODULE := /usr/lib/softhsm/libsofthsm2.so
 CARGO_DENY     := 0.20.2
+CARGO_FUZZ     := 0.13.2
+SCHEMATHESIS   := 4.32.5
+
+# Cases of each call for `make fuzz-api`; seconds of each target for `make fuzz`.
+CASES   ?= 300
+SECONDS_EACH ?= 60
 
 # In this order a mistake shows early and nothing is built twice.
-CI_STEPS := fmt-check lint doc test demo ct deny
+CI_STEPS := fmt-check lint doc test demo fuzz-api-short ct deny
 
 .PHONY: help
 help: ## List the targets.
@@ -46,6 +52,17 @@ test: softhsm compiler curl strace openssl ## Run every test; needs SoftHSM and 
 test-long: softhsm compiler curl strace openssl ## Run every test with many more random cases, crashes and schedules.
 	AVS_KMS_LONG=1 $(CARGO) test --workspace --locked
 
+.PHONY: residue
+residue: softhsm compiler gdb ## Search the memory of the release binary for scalars and the PIN; as root, some minutes.
+	$(CARGO) build --release --locked --bin avs-kms
+	AVS_KMS_LONG=1 AVS_KMS_PROGRAM="$(abspath $(TARGET))/release/avs-kms" $(CARGO) test --locked --test service residue:: -- --nocapture
+
+.PHONY: login-anvil
+login-anvil: softhsm compiler ## Log in through anvil's JSON-RPC signer; fetches anvil with npm.
+	npm install --silent --no-save --prefix '$(TARGET)/anvil' @foundry-rs/anvil@1.7.1
+	ANVIL="$$(echo '$(abspath $(TARGET))'/anvil/node_modules/@foundry-rs/anvil-*/bin/anvil)" \
+		$(CARGO) test --package avs-kms --test service --locked anvil -- --ignored
+
 .PHONY: ct
 ct: compiler valgrind ## Prove by valgrind that no branch and no address depends on a scalar.
 	hsm/ct/run memcheck
@@ -55,8 +72,34 @@ dudect: compiler ## Look for a dependence on the scalar in measured times; wants
 	hsm/ct/run dudect
 
 .PHONY: bench
-bench: softhsm compiler ## Measure the service: signatures per second, latency, memory, start-up.
-	$(CARGO) bench --package avs-kms --bench service --locked
+bench: softhsm compiler ## Measure enclave, service and audit log: signatures per second, latency, what the sync costs.
+	$(CARGO) bench --package hsm --bench enclave --locked
+	$(CARGO) bench --package avs-kms --bench service --bench audit --locked
+
+.PHONY: load
+load: softhsm compiler ## Measure goodput and latency at 1, 2, 4 and 10 times the load that the service can carry.
+	$(CARGO) bench --package avs-kms --bench load --locked
+
+.PHONY: fuzz-api
+fuzz-api: softhsm compiler curl schemathesis ## Run schemathesis against the service, all checks on; CASES=300 for each call.
+	$(CARGO) build --locked --bin avs-kms
+	fuzz/api/run '$(TARGET)/debug/avs-kms' '$(TARGET)/schemathesis' '$(CASES)'
+
+.PHONY: fuzz-api-short
+fuzz-api-short: ## The same with 10 cases for each call, for CI.
+	@$(MAKE) --no-print-directory fuzz-api CASES=10
+
+.PHONY: fuzz
+fuzz: compiler cargo-fuzz ## Run each cargo-fuzz target of the service (nightly Rust); SECONDS_EACH=60.
+	for target in fuzz/fuzz_targets/*.rs; do \
+		$(CARGO) +nightly fuzz run --fuzz-dir fuzz --target-dir '$(TARGET)/fuzz' --sanitizer none \
+			"$$(basename "$$target" .rs)" -- -max_total_time=$(SECONDS_EACH) -print_final_stats=1; \
+	done
+
+.PHONY: docs-browser
+docs-browser: softhsm compiler chromium python ## Open /docs in headless Chromium, click a call, take a screenshot.
+	$(CARGO) build --locked --bin avs-kms
+	tests/docs-browser/run '$(TARGET)/debug/avs-kms' '$(TARGET)/docs.png'
 
 .PHONY: bench-curve
 bench-curve: compiler cmake ## Measure the curve against arkworks and mcl, interleaved.
@@ -126,6 +169,11 @@ compiler:
 valgrind:
 	$(call need,command -v valgrind,valgrind)
 
+# Cores of a process that makes none itself.
+.PHONY: gdb
+gdb:
+	$(call need,command -v gcore,gdb)
+
 # mcl, a peer of bench-curve, is C++.
 .PHONY: cmake
 cmake:
@@ -145,6 +193,25 @@ strace:
 .PHONY: openssl
 openssl:
 	$(call need,command -v openssl,openssl)
+.PHONY: chromium
+chromium:
+	$(call need,command -v chromium,chromium)
+
+.PHONY: python
+python:
+	$(call need,python3 -c 'import ensurepip',python3 python3-venv)
+
+# A pinned version in a place of its own, made once.
+.PHONY: schemathesis
+schemathesis: python
+	@'$(TARGET)/schemathesis/bin/schemathesis' --version 2>/dev/null | grep -qF '$(SCHEMATHESIS)' || { \
+		python3 -m venv '$(TARGET)/schemathesis' && \
+		'$(TARGET)/schemathesis/bin/pip' install --quiet --disable-pip-version-check schemathesis==$(SCHEMATHESIS); \
+	}
+
+.PHONY: cargo-fuzz
+cargo-fuzz: compiler
+	@$(CARGO) fuzz --version >/dev/null 2>&1 || $(CARGO) install --locked --quiet cargo-fuzz@$(CARGO_FUZZ)
 
 # Built from source, the one way that every platform has; without its own fat LTO that is minutes faster.
 .PHONY: cargo-deny

@@ -5,15 +5,22 @@
 
 mod audit;
 mod background;
+mod confine;
 mod doctor;
+mod edge;
 mod history;
 mod init;
 mod keys;
+mod keystore;
 mod local;
 mod lock;
+mod login;
 mod open;
+mod request;
 mod serve;
+mod terminal;
 mod token;
+mod wallet;
 
 use std::error::Error;
 use std::fmt;
@@ -44,7 +51,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Make the data directory: token, PIN file, key-encryption key, canary, store and audit log.
-    Init,
+    Init(init::Arguments),
     /// Run the service.
     Serve(serve::Arguments),
     /// List, show and create keys.
@@ -53,6 +60,10 @@ enum Command {
     /// Issue, list and revoke bearer tokens.
     #[command(subcommand)]
     Token(token::Command),
+    /// Log in at a service with an EOA, and print or store the bearer token.
+    Login(login::Arguments),
+    /// Sign one request with an EOA, and print the curl line that sends it.
+    Request(request::Arguments),
     /// Check and read the audit log; needs no token and no running service.
     #[command(subcommand)]
     Audit(audit::Command),
@@ -74,6 +85,12 @@ struct Failed {
 impl Failed {
     fn new(sentence: impl Into<String>) -> Self {
         Self { sentence: sentence.into(), code: 1 }
+    }
+
+    /// Says what to do, too.
+    fn hinting(mut self, hint: &str) -> Self {
+        self.sentence.push_str(hint);
+        self
     }
 
     fn usage(sentence: impl Into<String>) -> Self {
@@ -143,7 +160,7 @@ fn dispatch(cli: Cli) -> Result<(), Failed> {
         let text = directory.to_str().ok_or_else(|| Failed::usage("--data must be valid UTF-8"))?;
         overrides.push(("data.directory", text.to_owned()));
     }
-    if let Command::Serve(serve::Arguments { listen: Some(address) }) = &cli.command {
+    if let Command::Serve(serve::Arguments { listen: Some(address), .. }) = &cli.command {
         overrides.push(("server.listen", address.clone()));
     }
     let configuration = || -> Result<Configuration, Failed> {
@@ -160,10 +177,12 @@ fn dispatch(cli: Cli) -> Result<(), Failed> {
         }
         Command::Doctor => doctor::run(&configuration()?, output),
         Command::TokenRestore => doctor::restore(&configuration()?, output),
-        Command::Init => init::run(&configuration()?, output),
-        Command::Serve(_) => serve::run(configuration()?),
+        Command::Init(arguments) => init::run(&arguments, &configuration()?, output),
+        Command::Serve(arguments) => serve::run(configuration()?, arguments.accept_audit_rollback),
         Command::Keys(command) => keys::run(&command, configuration()?, output),
         Command::Token(command) => token::run(&command, configuration()?, output),
+        Command::Login(arguments) => login::run(&arguments, output),
+        Command::Request(arguments) => request::run(&arguments, output),
         Command::Audit(command) => audit::run(&command, &configuration()?, output),
     }
 }

@@ -3,6 +3,8 @@
 //! A leaf: it uses nothing of the crate, and modules get plain values from it, never the whole. Unknown
 //! settings are refused and every mistake is reported at once. No setting is a secret: secrets go by path.
 
+mod auth;
+mod edge;
 mod events;
 mod reader;
 
@@ -15,11 +17,18 @@ use thiserror::Error;
 pub use events::{Events, Rotation};
 use reader::Reader;
 
+pub use auth::Auth;
+pub use edge::{ClientAuth, Limits, Tls};
+
 /// Every setting, valid.
 #[derive(Debug)]
 pub struct Configuration {
     /// `[server]`
     pub server: Server,
+    /// `[limits]`
+    pub limits: Limits,
+    /// `[tls]`, where a certificate is given.
+    pub tls: Option<Tls>,
     /// `[data]`
     pub data: Data,
     /// `[token]`
@@ -28,6 +37,8 @@ pub struct Configuration {
     pub enclave: Enclave,
     /// `[audit]`
     pub audit: Audit,
+    /// `[auth]`
+    pub auth: Auth,
     /// `[chain]`
     pub chain: Chain,
     /// `[rotation]`
@@ -43,16 +54,20 @@ pub struct Configuration {
 /// `[server]`: the HTTP listener.
 #[derive(Debug)]
 pub struct Server {
-    /// Where to listen. Plain HTTP: loopback only.
+    /// Where to listen. Plain HTTP: loopback only, unless the configuration says otherwise.
     pub listen: SocketAddr,
+    /// Where health is told besides, on a listener that no flood of clients reaches.
+    pub health_listen: Option<SocketAddr>,
     /// Every request is answered within this time.
     pub request_deadline: Duration,
     /// The header of a request must be complete within this time; idle connections end after it.
     pub header_timeout: Duration,
     /// The body of a request must be complete within this time.
     pub body_timeout: Duration,
+    /// A client that takes nothing of its answer for so long is left.
+    pub write_timeout: Duration,
     /// Beyond so many connections no further one is accepted until one ends.
-    pub max_connections: usize,
+    pub max_connections: u32,
     /// How long a shutdown waits for requests that are under way.
     pub shutdown_grace: Duration,
 }
@@ -100,6 +115,11 @@ pub struct Token {
 }
 
 impl Token {
+    /// Whether the module is SoftHSM's, by its name.
+    pub fn is_softhsm(&self) -> bool {
+        is_softhsm(&self.module)
+    }
+
     /// Where SoftHSM keeps its tokens: `tokens` beside its configuration.
     pub fn softhsm_directory(&self) -> Option<PathBuf> {
         self.softhsm_conf.as_deref().and_then(Path::parent).map(|directory| directory.join("tokens"))
@@ -115,6 +135,10 @@ pub enum TokenSelector {
     Serial(String),
 }
 
+fn is_softhsm(module: &Path) -> bool {
+    module.file_name().is_some_and(|name| name.to_string_lossy().contains("softhsm"))
+}
+
 /// `[enclave]`: the workers.
 #[derive(Debug)]
 pub struct Enclave {
@@ -128,6 +152,25 @@ pub struct Enclave {
     pub fault_check: FaultCheck,
     /// How often the canary record is multiplied with.
     pub canary_interval: Duration,
+    /// A token call that takes longer is taken for lost.
+    pub stall_limit: Duration,
+    /// What the serving process gives up.
+    pub sandbox: Sandbox,
+    /// Files and directories that the token's module needs besides.
+    pub sandbox_paths: Vec<PathBuf>,
+}
+
+/// What a kind of token leaves the process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sandbox {
+    /// `Softhsm` for SoftHSM's module, `Network` for every other.
+    Auto,
+    /// Files.
+    Softhsm,
+    /// Files and sockets.
+    Network,
+    /// Everything.
+    Off,
 }
 
 /// How the result of a multiplication is checked.
@@ -150,6 +193,10 @@ pub struct Audit {
     pub checkpoint_files: Vec<PathBuf>,
     /// Every record as a line of JSON, for log shippers.
     pub mirror: Option<PathBuf>,
+    /// Gets the newest checkpoint; empty for none. It may hold an API key: not for logs.
+    pub webhook: String,
+    /// How often the token keeps the newest checkpoint, while there is news.
+    pub anchor_interval: Duration,
 }
 
 /// `[chain]`: the node that is asked what the chain says.
@@ -201,14 +248,22 @@ pub fn load(file: Option<&Path>, overrides: &[(&str, String)]) -> Result<Configu
 
     let server = Server {
         listen: reader.value("server.listen", "127.0.0.1:8254", "an address and port such as 127.0.0.1:8254"),
+        health_listen: edge::health_listen(&mut reader),
         request_deadline: reader.duration("server.request_deadline", "10s"),
         header_timeout: reader.duration("server.header_timeout", "5s"),
         body_timeout: reader.duration("server.body_timeout", "5s"),
+        write_timeout: reader.duration("server.write_timeout", "10s"),
         max_connections: reader.number("server.max_connections", 512, 1..=65_536),
         shutdown_grace: reader.duration("server.shutdown_grace", "20s"),
     };
-    if !server.listen.ip().is_loopback() {
-        reader.mistake("server.listen", "plain HTTP is served on a loopback address only");
+    let tls = edge::tls(&mut reader);
+    if !reader.value::<bool>("server.plain_http_beyond_loopback", "false", "true or false") {
+        if tls.is_none() {
+            edge::refuse_clear_text(&mut reader, "server.listen", server.listen);
+        }
+        if let Some(address) = server.health_listen {
+            edge::refuse_clear_text(&mut reader, "server.health_listen", address);
+        }
     }
     let module = reader.path("token.module", Path::new("/usr/lib/softhsm/libsofthsm2.so"));
     let serial = reader.text("token.serial", "");
@@ -221,7 +276,7 @@ pub fn load(file: Option<&Path>, overrides: &[(&str, String)]) -> Result<Configu
             TokenSelector::Label(label)
         }
     };
-    let softhsm = module.file_name().is_some_and(|name| name.to_string_lossy().contains("softhsm"));
+    let softhsm = is_softhsm(&module);
     let softhsm_default = if softhsm { below("token/softhsm2.conf") } else { PathBuf::new() };
     let softhsm_conf = reader.path("token.softhsm_conf", &softhsm_default);
     if softhsm && softhsm_conf.as_os_str().is_empty() {
@@ -247,16 +302,34 @@ pub fn load(file: Option<&Path>, overrides: &[(&str, String)]) -> Result<Configu
             &[("linear", FaultCheck::Linear), ("curve", FaultCheck::Curve)],
         ),
         canary_interval: reader.duration("enclave.canary_interval", "5s"),
+        stall_limit: reader.duration("enclave.stall_limit", "2s"),
+        sandbox: reader.choice(
+            "enclave.sandbox",
+            "auto",
+            &[
+                ("auto", Sandbox::Auto),
+                ("softhsm", Sandbox::Softhsm),
+                ("network", Sandbox::Network),
+                ("off", Sandbox::Off),
+            ],
+        ),
+        sandbox_paths: std::env::split_paths(&reader.text("enclave.sandbox_paths", ""))
+            .filter(|path| !path.as_os_str().is_empty())
+            .collect(),
     };
+    let limits = edge::limits(&mut reader, cores);
     let audit = Audit {
         directory: reader.path("audit.directory", &below("audit")),
         segment_bytes: reader.number("audit.segment_bytes", 64 << 20, 1 << 20..=4 << 30),
         checkpoint_files: reader.path_or_none("audit.checkpoint_file").into_iter().collect(),
         mirror: reader.path_or_none("audit.mirror"),
+        webhook: reader.url("audit.webhook"),
+        anchor_interval: reader.duration("audit.anchor_interval", "5m"),
     };
     if !audit.segment_bytes.is_multiple_of(4096) {
         reader.mistake("audit.segment_bytes", "a whole number of pages of 4096 bytes");
     }
+    let auth = auth::auth(&mut reader);
     let chain =
         Chain { rpc_url: reader.url("chain.rpc_url"), timeout: reader.duration("chain.timeout", "5s") };
     let (rotation, events) = events::read(&mut reader);
@@ -268,12 +341,16 @@ pub fn load(file: Option<&Path>, overrides: &[(&str, String)]) -> Result<Configu
         reader.mistake("log.level", "not a level or filter such as info or avs_kms=debug");
     }
     let digest = reader.finish().map_err(Mistakes)?;
+    let data = Data { directory };
     Ok(Configuration {
         server,
-        data: Data { directory },
+        limits,
+        tls,
+        data,
         token,
         enclave,
         audit,
+        auth,
         chain,
         rotation,
         events,

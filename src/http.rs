@@ -3,19 +3,32 @@
 //! Not for: deciding anything (`auth`, `operation`) or touching keys. The same router serves the TCP
 //! listener and, with the token calls added, the machine's own operator on the socket in the data directory.
 
+mod addresses;
 mod answer;
+#[cfg(any(test, feature = "danger-parsers"))]
+pub mod attacked;
 mod audit;
+mod auth;
 mod body;
 mod call;
+mod connection;
 mod error;
 mod form;
+mod gate;
 mod health;
 mod json;
 mod keys;
 mod lifecycle;
 mod listener;
+mod openapi;
+mod policy;
+mod query;
+mod rates;
 mod schedule;
+mod signed;
 mod signing;
+mod stream;
+mod tls;
 mod tokens;
 
 use std::sync::Arc;
@@ -23,17 +36,24 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::Method;
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::{get, post};
 use tokio::time::{Instant, timeout_at};
 use tracing::Instrument;
 
+use crate::metrics::{self, Figures};
 use crate::operation::{Asked, Code, Context, Failure, Peer, Service};
 use crate::request::RequestId;
 
+use connection::ClientCertificate;
+use gate::Gate;
+use rates::Rates;
+
 pub use listener::{Limits, Listener, serve};
+pub use rates::RateSettings;
+pub use tls::{ClientAuth, Tls, TlsError, TlsFiles};
 
 /// The largest body that is read, bytes (api.md, Rules).
 pub const MAX_BODY_BYTES: usize = 64 * 1024;
@@ -43,12 +63,33 @@ pub const MAX_BODY_BYTES: usize = 64 * 1024;
 pub struct App {
     service: Arc<Service>,
     body_timeout: Duration,
+    gate: Arc<Gate>,
+    rates: Arc<Rates>,
+}
+
+/// How much of what the application takes on.
+#[derive(Clone, Copy, Debug)]
+pub struct Admission {
+    /// A body must arrive within this time.
+    pub body_timeout: Duration,
+    /// Requests that are worked on at a time; as many may wait.
+    pub in_flight: usize,
+    /// How long they may wait.
+    pub wait: Duration,
+    /// How often clients may ask.
+    pub rates: RateSettings,
 }
 
 impl App {
-    /// The application over a service; bodies must arrive within `body_timeout`.
-    pub const fn new(service: Arc<Service>, body_timeout: Duration) -> Self {
-        Self { service, body_timeout }
+    /// The application over a service.
+    pub fn new(service: Arc<Service>, admission: Admission) -> Self {
+        let Admission { body_timeout, in_flight, wait, rates } = admission;
+        Self {
+            service,
+            body_timeout,
+            gate: Arc::new(Gate::new(in_flight, wait)),
+            rates: Arc::new(Rates::new(rates)),
+        }
     }
 }
 
@@ -62,12 +103,28 @@ pub fn local_router(app: App) -> Router {
     let routes = public_routes()
         .route("/local/tokens", get(tokens::list).post(tokens::issue))
         .route("/local/tokens/revoke", post(tokens::revoke))
+        .route("/local/keys/policy", post(policy::set))
         .route("/local/keys", get(keys::list_all));
     finished(routes, app)
 }
 
-fn public_routes() -> Router<App> {
+/// What supervisors and monitoring ask, on a listener of its own that no flood of clients reaches: a proxy on this
+/// machine shares its address with them, so no rate of clients holds here.
+pub fn health_router(app: App, figures: Figures) -> Router {
+    let rates = Arc::new(Rates::new(RateSettings::default()));
+    let scrape = get(async move |State(app): State<App>| health::metrics(&app, &figures));
+    finished(health_routes().route("/metrics", scrape), App { rates, ..app })
+}
+
+fn health_routes() -> Router<App> {
     Router::new()
+        .route("/healthz", get(health::healthz))
+        .route("/readyz", get(health::readyz))
+        .route("/version", get(health::version))
+}
+
+fn public_routes() -> Router<App> {
+    health_routes()
         .route("/v1/keys", post(keys::create))
         .route("/v1/keys/rotate", post(keys::rotate))
         .route("/v1/keys/activate", post(lifecycle::activate))
@@ -84,18 +141,22 @@ fn public_routes() -> Router<App> {
         .route("/v1/sign/digest", post(signing::digest))
         .route("/v1/sign/registration", post(signing::registration))
         .route("/v1/sign/certificate", post(signing::certificate))
+        .route("/v1/auth/challenge", post(auth::challenge))
+        .route("/v1/auth/verify", post(auth::verify))
+        .route("/v1/auth/revoke", post(auth::revoke))
+        .route("/v1/auth/typed-data", get(auth::typed_data))
         .route("/v1/audit", get(audit::records))
         .route("/v1/audit/checkpoint", get(audit::checkpoint))
         .route("/v1/audit/proof", get(audit::proof))
-        .route("/healthz", get(health::healthz))
-        .route("/readyz", get(health::readyz))
-        .route("/version", get(health::version))
+        .route("/openapi.json", get(openapi::document))
+        .route("/docs", get(openapi::page))
 }
 
 fn finished(routes: Router<App>, app: App) -> Router {
     routes
         .fallback(async || Failure::new(Code::NotFound, "there is no such path"))
         .method_not_allowed_fallback(async || wrong_method())
+        .layer(middleware::from_fn_with_state(app.clone(), signed::recognise))
         .layer(middleware::from_fn_with_state(app.clone(), each_request))
         .with_state(app)
 }
@@ -108,17 +169,55 @@ fn wrong_method() -> Failure {
 #[derive(Clone, Copy, Debug)]
 struct Deadline(std::time::Instant);
 
-/// Runs each request to its end in a task of its own: a client that hangs up or a deadline that passes
-/// cannot suppress its record, and a panic becomes an answer.
+/// Gives each request its id, which every answer carries in a header, and bounds how often an address may ask.
 async fn each_request(State(app): State<App>, mut request: Request, next: Next) -> Response {
-    let deadline = Instant::now() + app.service.deadline();
-    let peer = request.extensions().get::<Peer>().copied();
     // An id of zeros is still an answer with an id, on a machine without randomness.
     let id = RequestId::random().unwrap_or(RequestId::new([0; 16]));
-    let Some(peer) = peer else {
-        return error::answer(&Failure::internal("a request without a peer"), id);
+    let (begun, operation) = (std::time::Instant::now(), operation_of(&request).unwrap_or("other"));
+    let mut response = match request.extensions().get::<Peer>().copied() {
+        None => error::answer(&Failure::internal("a request without a peer"), id),
+        Some(peer) => {
+            let certificate = request.extensions_mut().remove::<ClientCertificate>();
+            let certificate = certificate.map(|ClientCertificate(fingerprint)| fingerprint);
+            let context = Context::anonymous(id, peer).certified(certificate);
+            match admitted(&app, peer, &request) {
+                Ok(()) => answered(&app, context, request, next).await,
+                Err(failure) => error::answer(&failure, id),
+            }
+        }
     };
-    let context = Context::anonymous(id, peer);
+    let code = response.extensions().get::<error::Answered>().map_or("ok", |answered| answered.0.slug());
+    metrics::answered(operation, code, begun);
+    if let Ok(value) = id.to_string().parse() {
+        response.headers_mut().insert(REQUEST_ID, value);
+    }
+    response
+}
+
+/// The header that names the request in every answer, beside `request_id` in the body of errors.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// What is refused here was not looked at, so it leaves no record.
+fn admitted(app: &App, peer: Peer, request: &Request) -> Result<(), Failure> {
+    let Peer::Tcp(address) = peer else { return Ok(()) };
+    app.rates.request(address.ip())?;
+    if proves_by_signature(request) { app.rates.proof(address.ip()) } else { Ok(()) }
+}
+
+/// Whether a signature must be checked for this request: logins, and whatever is no bearer token.
+fn proves_by_signature(request: &Request) -> bool {
+    let credentials = request.headers().get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
+    let bearer = |credentials: &[u8]| {
+        credentials.get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"bearer "))
+    };
+    request.uri().path().starts_with("/v1/auth/") || credentials.is_some_and(|it| !bearer(it))
+}
+
+/// Runs each request to its end in a task of its own: a client that hangs up or a deadline that passes
+/// cannot suppress its record, and a panic becomes an answer.
+async fn answered(app: &App, context: Context, mut request: Request, next: Next) -> Response {
+    let deadline = Instant::now() + app.service.deadline();
+    let id = context.request();
     let operation = operation_of(&request);
     let method_known = matches!(*request.method(), Method::GET | Method::POST);
     let span = tracing::info_span!("request", %id, method = %request.method(), path = request.uri().path());
@@ -143,9 +242,19 @@ async fn each_request(State(app): State<App>, mut request: Request, next: Next) 
                 Some(operation) => app.service.refuse(operation, &context, Asked::default(), failure),
                 None => failure,
             };
-            error::answer(&failure, id)
+            error::answer(&unless_too_often(app, context.peer(), failure), id)
         }
     })
+}
+
+/// Credentials that were refused count against their address; the refusal itself is on record already.
+fn unless_too_often(app: &App, peer: Peer, failure: Failure) -> Failure {
+    match peer {
+        Peer::Tcp(address) if error::status(failure.code()) == StatusCode::UNAUTHORIZED => {
+            app.rates.failure(address.ip()).err().unwrap_or(failure)
+        }
+        Peer::Local | Peer::Tcp(_) => failure,
+    }
 }
 
 /// The name under which the audit log knows what this request asks for.
@@ -169,8 +278,11 @@ fn operation_of(request: &Request) -> Option<&'static str> {
         (&Method::POST, "/v1/sign/digest") => Some("sign.digest"),
         (&Method::POST, "/v1/sign/registration") => Some("sign.registration"),
         (&Method::POST, "/v1/sign/certificate") => Some("sign.certificate"),
+        (&Method::POST, "/v1/auth/verify") => Some("auth.verify"),
+        (&Method::POST, "/v1/auth/revoke") => Some("auth.revoke"),
         (&Method::GET, "/v1/audit") => Some("audit.read"),
         (&Method::GET, "/local/keys") => Some("keys.list_all"),
+        (&Method::POST, "/local/keys/policy") => Some("keys.set_policy"),
         (&Method::GET, "/local/tokens") => Some("token.list"),
         (&Method::POST, "/local/tokens") => Some("token.issue"),
         (&Method::POST, "/local/tokens/revoke") => Some("token.revoke"),

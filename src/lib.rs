@@ -5,11 +5,13 @@
 //! - `hsm` (a crate of its own): the enclave; the only place where a scalar can exist.
 //! - [`config`]: the settings; a leaf.
 //! - [`clock`]: what time it is; a leaf.
+//! - [`sandbox`]: what the serving process gives up; a leaf.
 //! - [`request`]: the identity of one request; a leaf.
 //! - [`outbound`]: calls that leave this machine, bounded.
 //! - [`chain`]: what a chain says, over JSON-RPC.
 //! - [`eigenlayer`]: public-data mathematics of the chain.
 //! - [`key`]: what a key is called and which state lets it sign.
+//! - [`metrics`]: what is counted and timed.
 //! - [`auth`]: who calls and what they may do.
 //! - [`store`]: which keys exist in which state, and the hashes of tokens.
 //! - [`audit`]: what was done, durable before it is done, and provable afterwards.
@@ -27,8 +29,10 @@ pub mod config;
 pub mod eigenlayer;
 pub mod http;
 pub mod key;
+pub mod metrics;
 pub mod operation;
 pub mod outbound;
 pub mod request;
 pub mod rotation;
+pub mod sandbox;
 pub mod store;

@@ -5,6 +5,7 @@
 //! consumes and that nothing else can make. Not for: HTTP, JSON, status codes.
 
 mod authorise;
+mod caps;
 mod change_key;
 mod checkpoints;
 mod code;
@@ -12,14 +13,20 @@ mod context;
 mod create_key;
 mod custody;
 mod destroy_key;
+mod figures;
+mod login;
 mod make_version;
 mod message;
+mod policies;
+mod publish;
 mod read_events;
 mod read_keys;
 mod recovery;
+mod registry;
 mod rotate_key;
 mod schedule_keys;
 mod sign;
+mod signed;
 mod tokens;
 
 use std::collections::HashMap;
@@ -30,6 +37,7 @@ use hsm::KeyId;
 use jiff::Timestamp;
 
 use crate::audit::{AuditError, AuditLog, Event, Head, Input, KeyRef, Value, VerifierKey};
+use crate::chain::Chain;
 use crate::clock::Clock;
 use crate::key::{Eoa, KeyName};
 use crate::store::{KeyVersion, Store};
@@ -41,7 +49,11 @@ pub use code::{Code, Failure};
 pub use context::{Context, Peer};
 pub use create_key::{CreateKey, Created};
 pub use custody::Custody;
+pub use login::{Answer, AskChallenge, Challenged, LoginRules};
 pub use message::Message;
+pub use policies::SetPolicy;
+pub use publish::Publish;
+pub(crate) use publish::body as checkpoint_body;
 pub use read_events::ReadEvents;
 pub use read_keys::{ListKeys, ShowKey};
 pub use recovery::Recovered;
@@ -62,10 +74,18 @@ pub struct Service {
     clock: Clock,
     /// When each version signed last, since the start: for watching.
     signed: std::sync::RwLock<HashMap<KeyId, Timestamp>>,
+    /// Carries checkpoints away, if one is configured.
+    webhook: std::sync::Mutex<Option<tokio::task::JoinHandle<()>>>,
     /// Checks the checkpoints that are published, once they are.
     checkpoint_key: OnceLock<VerifierKey>,
+    /// What a registration is compared with, if a node is configured.
+    chain: Option<Chain>,
     /// How long an operation may take before its client is told that it took too long.
     deadline: Duration,
+    /// Who may log in; none where only the machine's own operator calls.
+    login: Option<login::Login>,
+    nonces: signed::Nonces,
+    caps: caps::Caps,
 }
 
 impl Service {
@@ -78,8 +98,13 @@ impl Service {
             changing: tokio::sync::Mutex::new(()),
             clock: Clock::system(),
             signed: std::sync::RwLock::default(),
+            webhook: std::sync::Mutex::new(None),
             checkpoint_key: OnceLock::new(),
+            chain: None,
             deadline,
+            login: None,
+            nonces: signed::Nonces::default(),
+            caps: caps::Caps::default(),
         }
     }
 
@@ -110,6 +135,18 @@ impl Service {
         turn.map_err(|_| Failure::too_late())
     }
 
+    /// The same, with a node to ask what the chain says.
+    pub fn with_chain(mut self, chain: Option<Chain>) -> Self {
+        self.chain = chain;
+        self
+    }
+
+    /// Lets operators log in and sign requests.
+    pub fn with_login(mut self, rules: LoginRules) -> Self {
+        self.login = Some(login::Login::new(rules));
+        self
+    }
+
     /// How long a request may take.
     pub const fn deadline(&self) -> Duration {
         self.deadline
@@ -130,12 +167,13 @@ impl Service {
         &self.custody
     }
 
-    /// Ends the log, then the token, which signs the log's last checkpoint. Blocks.
+    /// Ends the log, then the token, which signs the log's last checkpoint. Blocks; wants a tokio runtime around it.
     ///
     /// # Errors
     /// When the last records could not be made durable.
     pub fn close(&self) -> Result<Head, AuditError> {
         let head = self.audit.clone().close();
+        self.publish_last();
         self.custody.close();
         head
     }

@@ -1,4 +1,4 @@
-//! What must survive and is not secret: which keys exist in which state, and the hashes of tokens.
+//! What must survive and is not secret: which keys exist in which state, the hashes of tokens, logins, policies.
 //!
 //! One SQLite file (WAL, `synchronous=FULL`: a commit that returned survives a power cut) with an index in
 //! memory in front, so that signing never reads the database. Not for: scalars or their ciphertexts (the
@@ -7,6 +7,8 @@
 mod events;
 mod keys;
 mod life;
+mod logins;
+mod policies;
 mod schedules;
 mod tokens;
 mod version;
@@ -20,9 +22,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 use rusqlite::{Connection, OpenFlags};
 use thiserror::Error;
 
+use crate::auth::ChallengeKey;
+
 pub use events::{Delivery, KeyEvent, NewEvent};
 pub use keys::NoSuchVersion;
 pub use life::Transition;
+pub use logins::LoggedIn;
 pub use schedules::Scope as ScheduleScope;
 pub use version::{KeyVersion, Registration, Reservation, Times};
 
@@ -33,6 +38,8 @@ pub struct Store {
     connection: Mutex<Connection>,
     keys: RwLock<keys::Index>,
     tokens: RwLock<tokens::Index>,
+    policies: RwLock<policies::Index>,
+    challenge_key: ChallengeKey,
 }
 
 /// Why the store did not do something.
@@ -47,6 +54,9 @@ pub enum StoreError {
     /// The file could not be made.
     #[error("the file of the store could not be made")]
     File(#[source] std::io::Error),
+    /// The kernel gave no randomness.
+    #[error("there is no randomness")]
+    Random(#[source] getrandom::Error),
     /// The file was written by a newer version of this program.
     #[error("the store has schema version {found}, this program knows versions up to {known}")]
     Schema {
@@ -62,7 +72,7 @@ pub enum StoreError {
 
 /// The steps from an empty file to what this program knows; a file's `user_version` counts those it has taken.
 /// A step that was released is never changed: what is new is a step of its own, after it.
-const STEPS: &[&str] = &[KEYS_AND_TOKENS, LIVES];
+const STEPS: &[&str] = &[KEYS_AND_TOKENS, PINNED_TOKENS, LOGINS_AND_POLICIES, LIVES];
 
 /// The `user_version` of a file that is up to date.
 const KNOWN: i64 = STEPS.len() as i64;
@@ -91,6 +101,33 @@ const KEYS_AND_TOKENS: &str = "
         expires_at INTEGER NOT NULL,
         revoked_at INTEGER
     ) STRICT;
+";
+
+/// A token that works over connections with one client certificate only.
+const PINNED_TOKENS: &str = "ALTER TABLE token ADD COLUMN client_certificate TEXT;";
+
+/// Tokens of before were all issued on this machine for its own runbooks: they work from loopback.
+const LOGINS_AND_POLICIES: &str = "
+    ALTER TABLE token ADD COLUMN login INTEGER NOT NULL DEFAULT 0 CHECK (login IN (0, 1));
+    ALTER TABLE token ADD COLUMN networks TEXT NOT NULL DEFAULT '127.0.0.0/8 ::1/128';
+    ALTER TABLE token ADD COLUMN keys TEXT NOT NULL DEFAULT '';
+    ALTER TABLE token ADD COLUMN last_used_at INTEGER;
+    CREATE TABLE challenge_key (
+        only INTEGER PRIMARY KEY CHECK (only = 1),
+        key BLOB NOT NULL CHECK (length(key) = 32)
+    ) STRICT;
+    CREATE TABLE spent_challenge (
+        nonce BLOB PRIMARY KEY CHECK (length(nonce) = 32),
+        expires_at INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE key_policy (
+        eoa BLOB NOT NULL CHECK (length(eoa) = 20),
+        name TEXT NOT NULL,
+        signing TEXT NOT NULL,
+        networks TEXT NOT NULL,
+        per_minute INTEGER CHECK (per_minute > 0),
+        PRIMARY KEY (eoa, name)
+    ) STRICT, WITHOUT ROWID;
 ";
 
 /// `state` holds the stage alone; a doomed version has a `destroy_at`, one whose record is gone a `destroyed_at`.
@@ -184,7 +221,9 @@ impl Store {
         }
         let keys = RwLock::new(keys::Index::load(&connection)?);
         let tokens = RwLock::new(tokens::Index::load(&connection)?);
-        Ok(Self { connection: Mutex::new(connection), keys, tokens })
+        let policies = RwLock::new(policies::Index::load(&connection)?);
+        let challenge_key = logins::challenge_key(&connection)?;
+        Ok(Self { connection: Mutex::new(connection), keys, tokens, policies, challenge_key })
     }
 
     /// A panic while the lock was held left SQLite's own transaction rolled back: going on is safe.
@@ -212,6 +251,7 @@ fn connect(path: &Path) -> Result<Connection, StoreError> {
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "trusted_schema", false)?;
+    connection.pragma_update(None, "temp_store", "MEMORY")?; // the sandbox has no directory for temporary files
     Ok(connection)
 }
 

@@ -75,6 +75,7 @@ impl World {
             require_secret_memory: false,
             fault_check: hsm::FaultCheck::Linear,
             canary_interval: Duration::from_secs(600),
+            stall_limit: Duration::from_secs(60),
         });
         let start: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
         Self { data: data.to_owned(), enclave: enclave.unwrap(), clock: Clock::standing_at(start) }
@@ -109,7 +110,7 @@ fn soon() -> Instant {
 }
 
 async fn key(service: &Service, schedule: Schedule) {
-    let wish = CreateKey { eoa: OWNER, name: KeyName::default(), binding: None };
+    let wish = CreateKey { eoa: OWNER, name: KeyName::default(), binding: None, policy: None };
     service.create_key(operator(), wish, soon()).await.unwrap();
     let wish = SetSchedule { eoa: OWNER, scope: ScheduleScope::All, schedule: Some(schedule), reason: None };
     service.set_schedule(operator(), wish, soon()).await.unwrap();

@@ -77,9 +77,18 @@ impl Enclave {
     /// Makes the key-encryption key and the canary record in an existing token.
     ///
     /// # Errors
-    /// [`OpenError::AlreadyInitialised`] where either exists, and all that opening can meet.
+    /// [`OpenError::AlreadyInitialised`] where the canary or a wrapped key exists, and all that opening can meet. What an
+    /// interrupted attempt left is no error: it is gone on with.
     pub fn initialise(settings: &Settings) -> Result<Initialised, OpenError> {
-        start::initialise(settings)
+        start::initialise(settings, false)
+    }
+
+    /// As [`Enclave::initialise`], and takes over a token that is initialised and holds no key yet.
+    ///
+    /// # Errors
+    /// [`OpenError::AlreadyInitialised`] where a wrapped key exists.
+    pub fn adopt(settings: &Settings) -> Result<Initialised, OpenError> {
+        start::initialise(settings, true)
     }
 
     /// Locks the token for this process, logs in once, checks key-encryption key and canary, indexes and
@@ -128,7 +137,7 @@ impl Enclave {
         if shared.circuit_open.load(Ordering::Acquire) {
             return Err(state::unavailable(Some(Instant::now()), None));
         }
-        let job = |reply| Job::Multiply(Multiply { entry, point, deadline, reply });
+        let job = |reply| Job::Multiply(Multiply { entry, point, queued: Instant::now(), deadline, reply });
         self.ask(&self.running.jobs, job, deadline).await
     }
 

@@ -3,6 +3,7 @@
 //! Lowest first:
 //! - [`curve`]: constant-time multiplication and validated public points;
 //! - [`arena`]: guarded memory that nobody else can read, and the stack that multiplications run on;
+//! - [`telemetry`]: what is counted and timed;
 //! - [`pkcs11`]: the module, its sessions and objects; raw calls write secrets straight into the arena;
 //! - [`notary`]: the key that signs the audit log's checkpoints;
 //! - [`wrap`]: what a wrapped scalar looks like in the token, and the key that wraps it;
@@ -19,6 +20,7 @@ mod curve;
 mod enclave;
 mod notary;
 mod pkcs11;
+mod telemetry;
 mod wrap;
 
 pub use arena::ArenaError;
@@ -31,6 +33,7 @@ pub use enclave::{
 };
 pub use notary::CheckpointKey;
 pub use pkcs11::{Call, Code, TokenError};
+pub use telemetry::describe as describe_metrics;
 
 #[cfg(feature = "danger-curve-internals")]
 #[doc(hidden)]

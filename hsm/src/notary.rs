@@ -1,6 +1,8 @@
 //! The key that signs the audit log's checkpoints: made in the token at `init`, never extractable, used for nothing
 //! else. Ed25519 where the token has it, else ECDSA P-256. Not for messages of anybody else.
 
+pub(crate) mod anchor;
+
 use cryptoki_sys::*;
 use sha2::{Digest, Sha256};
 

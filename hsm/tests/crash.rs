@@ -7,6 +7,8 @@ use std::os::unix::process::ExitStatusExt;
 
 use hsm::*;
 
+#[path = "support/rows.rs"]
+mod rows;
 #[path = "support/shim.rs"]
 mod shim;
 #[path = "support/token.rs"]

@@ -25,7 +25,7 @@ fn victim(fixture: &Fixture) {
 }
 
 fn cycles() -> u64 {
-    std::env::var("HSM_KILL_CYCLES").ok().and_then(|n| n.parse().ok()).unwrap_or(30)
+    if std::env::var_os("AVS_KMS_LONG").is_some() { 400 } else { 30 }
 }
 
 /// Kills the victim after 0 to 150 ms, over and over; gives what it reported and how often the token was destroyed.

@@ -30,7 +30,14 @@ fn init_works_once_and_opening_needs_it() {
         assert_eq!(made.kek_id.len(), 32);
         let again = Enclave::initialise(&fixture.settings()).unwrap_err();
         assert!(matches!(again, OpenError::AlreadyInitialised { .. }), "{again}");
-        fixture.open();
+        // Taken over on demand, and as long as nobody's key is in it.
+        assert_eq!(Enclave::adopt(&fixture.settings()).unwrap(), made);
+        let enclave = fixture.open();
+        create(&enclave, new_key(1));
+        enclave.close();
+        for refused in [Enclave::adopt(&fixture.settings()), Enclave::initialise(&fixture.settings())] {
+            assert!(matches!(refused, Err(OpenError::AlreadyInitialised { .. })), "{refused:?}");
+        }
     });
 }
 

@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)] // a failed unwrap is a failed test
 #![allow(clippy::wildcard_enum_match_arm, clippy::print_stdout)] // what was not expected is printed
 
+#[path = "support/rows.rs"]
+mod rows;
 #[path = "support/shim.rs"]
 mod shim;
 #[path = "support/token.rs"]

@@ -55,6 +55,19 @@ pub fn tail(directory: &Path, count: u64, follow: Option<Duration>) -> Result<Li
     lines(directory, size.saturating_sub(count), follow)
 }
 
+/// The lines that were written at or after a time, unix seconds, and some of before: all of its segment.
+pub(crate) fn lines_since(directory: &Path, since: u64) -> Result<Lines, ReadError> {
+    let source = Source::open(directory)?;
+    let mut from = 0;
+    for first in source.firsts()?.into_iter().rev() {
+        from = first;
+        if source.segment(first)?.header.created_ns <= since.saturating_mul(1_000_000_000) {
+            break;
+        }
+    }
+    lines(directory, from, None)
+}
+
 impl Iterator for Lines {
     type Item = Result<Line, ReadError>;
 

@@ -16,9 +16,11 @@ pub use recorded::{Recordable, Recorded, Refused, Settlement};
 
 use super::checkpoint::SignedCheckpoint;
 use super::fault::ReadError;
+use super::lines::{self, Lines};
+use super::past::Lost;
 use super::proof::{ConsistencyProof, InclusionProof, ProofError};
 use super::published::Published;
-use super::publisher::{PublishError, Publisher, Publishing};
+use super::publisher::{self, PublishError, Publisher, Publishing};
 use super::queue::{Labels, Queue};
 use super::read::{Source, io_error};
 use super::recent::{self, Page};
@@ -151,6 +153,15 @@ impl AuditLog {
         self.0.publisher.set(publisher).map_err(|_| PublishError::Already)
     }
 
+    /// The earlier checkpoints that the log does not go on from: none, unless its disk was rolled back or replaced.
+    /// [`publish`](Self::publish) refuses while there is one that is not accepted.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub fn lost_pasts(&self, publishing: &Publishing) -> Result<Vec<Lost>, PublishError> {
+        publisher::lost(&self.0.directory, &self.head(), publishing)
+    }
+
     /// The newest checkpoint, once they are published.
     pub fn checkpoint(&self) -> Option<Arc<SignedCheckpoint>> {
         self.0.publisher.get()?.newest()
@@ -185,6 +196,14 @@ impl AuditLog {
         tokio::task::spawn_blocking(read)
             .await
             .unwrap_or_else(|error| Err(io_error("the audit log", std::io::Error::other(error))))
+    }
+
+    /// Every durable record since a time, unix seconds, and some of before. Reads the disk.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub fn lines_since(&self, since: u64) -> Result<Lines, ReadError> {
+        lines::lines_since(&self.0.directory, since)
     }
 
     /// Writes what waits, the stop record, syncs and ends the writer. Blocks; other handles are refused from now on.

@@ -11,14 +11,15 @@ use std::time::{Duration, Instant};
 use thiserror::Error;
 
 use super::checkpoint::{CheckpointError, CheckpointSigner, SignedCheckpoint, VerifierKey};
-use super::fault::{Damage, Fault, ReadError};
+use super::fault::ReadError;
 use super::file::{read_optional, write_durably};
 use super::index::{Index, Stored};
 use super::mirror::Mirror;
+use super::past::{self, Claim, Lost, Past};
 use super::proof::{self, ConsistencyProof, InclusionProof, ProofError};
-use super::published::{Published, Sealed};
-use super::read::{Source, root_at};
-use super::segment;
+use super::published::Published;
+use super::read::Source;
+use super::seal::Seals;
 use super::settings::Head;
 
 /// The newest checkpoint, in the directory of the log.
@@ -41,8 +42,10 @@ pub struct Publishing {
     pub files: Vec<PathBuf>,
     /// Every record as a line of JSON, for log shippers.
     pub mirror: Option<PathBuf>,
-    /// A checkpoint that was kept outside of this disk: the log must still have that past.
-    pub anchor: Option<String>,
+    /// Checkpoints that were kept outside of this disk: the log must still have that past.
+    pub anchors: Vec<Vec<u8>>,
+    /// Pasts that the log may lack: an operator accepted it, and that is recorded.
+    pub accepted: Vec<Past>,
     /// Shown each new checkpoint: a log line, a webhook, the token.
     pub on_checkpoint: Option<Show>,
 }
@@ -57,9 +60,16 @@ impl Publishing {
             idle: Duration::from_secs(60),
             files: Vec::new(),
             mirror: None,
-            anchor: None,
+            anchors: Vec::new(),
+            accepted: Vec::new(),
             on_checkpoint: None,
         }
+    }
+}
+
+impl Publishing {
+    fn origin(&self, head: &Head) -> String {
+        self.origin.clone().unwrap_or_else(|| format!("avs-kms/{}", head.log))
     }
 }
 
@@ -67,13 +77,8 @@ impl Publishing {
 #[derive(Debug, Error)]
 pub enum PublishError {
     /// The log is not the one that an earlier checkpoint was made for: its disk was rolled back, or it was forked.
-    #[error("the log was rolled back or replaced: a checkpoint of {} records exists, but {fault}", .checkpoint.size())]
-    RolledBack {
-        /// The earlier checkpoint.
-        checkpoint: Box<SignedCheckpoint>,
-        /// What does not fit.
-        fault: Fault,
-    },
+    #[error("{0}")]
+    RolledBack(Lost),
     /// The token, or the earlier checkpoint.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
@@ -103,14 +108,11 @@ impl Publisher {
         publishing: Publishing,
     ) -> Result<Arc<Self>, PublishError> {
         let head = published.head();
-        let origin = publishing.origin.clone().unwrap_or_else(|| format!("avs-kms/{}", head.log));
-        let key = VerifierKey::new(&origin, publishing.signer.public_key())
-            .map_err(|_| CheckpointError::OriginForm)?;
-        let source = Source::open(directory)?;
-        let kept = read_optional(&directory.join(CHECKPOINT))?;
-        for note in kept.into_iter().chain(publishing.anchor.clone().map(String::into_bytes)) {
-            has_past(&source, &head, key.open(&note)?)?;
+        let lost = lost(directory, &head, &publishing)?;
+        if let Some(lost) = lost.into_iter().find(|lost| !publishing.accepted.contains(&lost.past)) {
+            return Err(PublishError::RolledBack(lost));
         }
+        let origin = publishing.origin(&head);
         let mut index = Index::open(directory)?;
         if let Some(index) = &mut index {
             index.update(head.size)?;
@@ -128,9 +130,13 @@ impl Publisher {
             index,
             mirror,
             publisher: this.clone(),
+            seals: Seals::default(),
             last: None,
         };
         worker.checkpoint(&head)?;
+        if let Some(newest) = this.newest() {
+            worker.seals = Seals::missing(directory, this.stored.as_ref(), &newest, &head)?;
+        }
         let thread = std::thread::Builder::new()
             .name("audit-publisher".to_owned())
             .spawn(move || worker.run())
@@ -167,20 +173,19 @@ impl Publisher {
     }
 }
 
-/// Whether the log of `head` still begins as the checkpoint says.
-fn has_past(source: &Source, head: &Head, checkpoint: SignedCheckpoint) -> Result<(), PublishError> {
-    let size = checkpoint.size();
-    let damage = if size > head.size {
-        Damage::Truncated { expected: size }
-    } else if root_at(source, size)?.is_some_and(|root| root != checkpoint.root()) {
-        Damage::Forked
-    } else {
-        return Ok(());
-    };
-    let seq = size.min(head.size).saturating_sub(1);
-    let first = source.firsts()?.into_iter().rev().find(|&first| first <= seq).unwrap_or_default();
-    let fault = Fault { seq, segment: segment::name(first), offset: 0, damage };
-    Err(PublishError::RolledBack { checkpoint: Box::new(checkpoint), fault })
+/// The earlier checkpoints that the log of `head` does not go on from.
+pub(crate) fn lost(
+    directory: &Path,
+    head: &Head,
+    publishing: &Publishing,
+) -> Result<Vec<Lost>, PublishError> {
+    let key = VerifierKey::new(&publishing.origin(head), publishing.signer.public_key())
+        .map_err(|_| CheckpointError::OriginForm)?;
+    let kept = read_optional(&directory.join(CHECKPOINT))?;
+    let mut claims: Vec<_> =
+        kept.into_iter().map(|note| Claim { kept: "the directory of the log", note }).collect();
+    claims.extend(publishing.anchors.iter().map(|note| Claim { kept: "the token", note: note.clone() }));
+    Ok(past::lost(&Source::open(directory)?, head, &key, &claims)?)
 }
 
 struct Worker {
@@ -191,6 +196,7 @@ struct Worker {
     index: Option<Index>,
     mirror: Option<Mirror>,
     publisher: Arc<Publisher>,
+    seals: Seals,
     last: Option<(u64, Instant)>,
 }
 
@@ -199,9 +205,8 @@ impl Worker {
         loop {
             let closed = self.published.wait(self.publishing.every);
             let head = self.published.head();
-            for sealed in self.published.take_sealed() {
-                self.seal(&sealed);
-            }
+            let completed = self.published.take_sealed();
+            self.seals.make(completed, &self.directory, &self.origin, &*self.publishing.signer);
             let (size, when) = self.last.map_or((0, None), |(size, when)| (size, Some(when)));
             let quiet = when.is_some_and(|when| when.elapsed() < self.publishing.idle);
             if (size != head.size || !quiet)
@@ -244,19 +249,5 @@ impl Worker {
         *self.publisher.newest.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(checkpoint));
         self.last = Some((head.size, Instant::now()));
         Ok(())
-    }
-
-    /// Signs the end of a completed segment into a file beside it, which goes where the segment goes.
-    fn seal(&self, sealed: &Sealed) {
-        let name = segment::name(sealed.first).replace(".log", ".checkpoint");
-        let done = SignedCheckpoint::sign(&self.origin, &sealed.head, &*self.publishing.signer)
-            .map_err(PublishError::from)
-            .and_then(|seal| Ok(write_durably(&self.directory.join(name), seal.note().as_bytes())?));
-        if let Err(error) = done {
-            tracing::error!(
-                error = &error as &dyn std::error::Error,
-                "a completed audit segment was not sealed"
-            );
-        }
     }
 }

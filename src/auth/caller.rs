@@ -1,12 +1,17 @@
 //! From the `Authorization` header to a [`Caller`], and from a caller to a permission.
 
+use std::net::IpAddr;
+
 use jiff::Timestamp;
 use thiserror::Error;
 
-use super::{BearerToken, Scope, Scopes, Subject, TokenHash, TokenId, TokenRecord};
-use crate::key::Eoa;
+use super::{
+    BearerToken, Credentials, CredentialsError, RequestToSign, Scope, Scopes, Signing, Subject, TokenHash,
+    TokenId, TokenRecord,
+};
+use crate::key::{Eoa, KeyName};
 
-/// Somebody whose identity was proven. Made only by [`authenticate`], [`Caller::local`] and
+/// Somebody whose identity was proven. Made only by [`authenticate`], [`authenticate_signed`], [`Caller::local`] and
 /// [`Caller::service`].
 #[derive(Clone, Debug)]
 pub struct Caller {
@@ -18,7 +23,13 @@ pub struct Caller {
 enum Identity {
     Local,
     Service,
-    Token { id: TokenId, subject: Subject },
+    /// The EOA signed this very request.
+    Signed(Eoa),
+    Token {
+        id: TokenId,
+        subject: Subject,
+        keys: Vec<KeyName>,
+    },
 }
 
 /// Why nobody was recognised. All of it is 401; which of it, only the expired holder is told.
@@ -27,12 +38,30 @@ pub enum Unauthenticated {
     /// The token was good once.
     #[error("the token has expired; issue or request a new one")]
     Expired,
+    /// A token that was presented from a network where it does not work.
+    #[error("the token does not work from this address")]
+    Elsewhere,
     /// Something else than `Bearer kms_…`.
     #[error("the Authorization header must be: Bearer kms_…")]
     Malformed,
     /// No `Authorization` header.
     #[error("this call needs a token: send the header Authorization: Bearer kms_…")]
     Missing,
+    /// The signature on the request was used before.
+    #[error("this signature was used already; sign each request with a nonce of its own")]
+    Replayed,
+    /// The signature is not by the operator that the header names, or not over this request.
+    #[error(
+        "the signature is not this operator's over this request (audience, method, path with query, body, times, \
+         nonce)"
+    )]
+    Signature,
+    /// The header `EIP712 …` is not understood.
+    #[error(transparent)]
+    SignedForm(#[from] CredentialsError),
+    /// Too old, from the future or good for too long.
+    #[error("the signature is not valid now: issued by now, at most 300 seconds before it expires")]
+    SignedTimes,
     /// No such token, or a revoked one.
     #[error("the token is not valid")]
     Unknown,
@@ -47,9 +76,18 @@ pub enum Forbidden {
          GET /v1/auth/typed-data) or use the command line on the service's own machine"
     )]
     NeedsSignature,
+    /// The key is used from some networks only.
+    #[error("this key is not used from this address")]
+    KeyNetwork,
     /// The caller acts for another EOA.
     #[error("the token is not for this EOA")]
     OtherEoa,
+    /// The token is for certain keys of the EOA.
+    #[error("the token is not for this key")]
+    OtherKey,
+    /// The key does not allow this kind of signing.
+    #[error("this key does not allow {0} signing")]
+    Signing(Signing),
     /// The token lacks the scope.
     #[error("the token lacks the scope {0}")]
     Scope(Scope),
@@ -61,6 +99,7 @@ pub enum Forbidden {
 /// See [`Unauthenticated`]. An expired token is told apart only by who holds it, so that holder may be told.
 pub fn authenticate(
     header: Option<&str>,
+    from: Option<IpAddr>,
     now: Timestamp,
     look_up: impl FnOnce(&TokenHash) -> Option<TokenRecord>,
 ) -> Result<Caller, Unauthenticated> {
@@ -77,7 +116,30 @@ pub fn authenticate(
     if now >= record.expires_at {
         return Err(Unauthenticated::Expired);
     }
-    Ok(Caller { identity: Identity::Token { id: record.id, subject: record.subject }, scopes: record.scopes })
+    if from.is_some_and(|from| !record.networks.contain(from)) {
+        return Err(Unauthenticated::Elsewhere);
+    }
+    let TokenRecord { id, subject, keys, scopes, .. } = record;
+    Ok(Caller { identity: Identity::Token { id, subject, keys }, scopes })
+}
+
+/// The caller whose EOA signed this very request: every right, over the EOA's own keys.
+///
+/// # Errors
+/// When the times are wrong, or the signature is not the operator's over this request. Whether it was used before is
+/// another matter.
+pub fn authenticate_signed(
+    credentials: &Credentials,
+    request: &RequestToSign<'_>,
+    now: Timestamp,
+) -> Result<Caller, Unauthenticated> {
+    if !credentials.in_time(u64::try_from(now.as_second()).unwrap_or_default()) {
+        return Err(Unauthenticated::SignedTimes);
+    }
+    if credentials.signature.signer(&request.digest()) != Some(credentials.operator) {
+        return Err(Unauthenticated::Signature);
+    }
+    Ok(Caller { identity: Identity::Signed(credentials.operator), scopes: Scopes::all() })
 }
 
 impl Caller {
@@ -101,10 +163,15 @@ impl Caller {
         matches!(self.identity, Identity::Local)
     }
 
-    /// The EOA that the caller's token is bound to, if to one.
+    /// Whether the caller's EOA signed this very request.
+    pub const fn is_signed(&self) -> bool {
+        matches!(self.identity, Identity::Signed(_))
+    }
+
+    /// The EOA that the caller's token is bound to, or that signed the request.
     pub const fn eoa(&self) -> Option<Eoa> {
         match &self.identity {
-            Identity::Token { subject: Subject::Eoa(eoa), .. } => Some(*eoa),
+            Identity::Signed(eoa) | Identity::Token { subject: Subject::Eoa(eoa), .. } => Some(*eoa),
             Identity::Token { subject: Subject::Any, .. } | Identity::Local | Identity::Service => None,
         }
     }
@@ -113,7 +180,7 @@ impl Caller {
     pub const fn token_id(&self) -> Option<&TokenId> {
         match &self.identity {
             Identity::Token { id, .. } => Some(id),
-            Identity::Local | Identity::Service => None,
+            Identity::Local | Identity::Service | Identity::Signed(_) => None,
         }
     }
 
@@ -130,7 +197,7 @@ impl Caller {
         let own = match &self.identity {
             Identity::Local | Identity::Service => true,
             Identity::Token { subject: Subject::Any, .. } => true,
-            Identity::Token { subject: Subject::Eoa(eoa), .. } => eoa == owner,
+            Identity::Signed(eoa) | Identity::Token { subject: Subject::Eoa(eoa), .. } => eoa == owner,
         };
         if !own {
             Err(Forbidden::OtherEoa)
@@ -151,83 +218,25 @@ impl Caller {
     pub fn may_irrevocably(&self, scope: Scope, owner: &Eoa) -> Result<(), Forbidden> {
         self.may(scope, owner)?;
         match &self.identity {
-            Identity::Local | Identity::Service => Ok(()),
+            Identity::Local | Identity::Service | Identity::Signed(_) => Ok(()),
             Identity::Token { .. } => Err(Forbidden::NeedsSignature),
+        }
+    }
+
+    /// Whether the caller's token is for this key, or for the EOA as a whole where no key is meant.
+    ///
+    /// # Errors
+    /// When the token names keys, and not this one.
+    pub fn may_touch(&self, name: Option<&KeyName>) -> Result<(), Forbidden> {
+        match &self.identity {
+            Identity::Token { keys, .. } if !keys.is_empty() => {
+                let named = name.is_some_and(|name| keys.contains(name));
+                if named { Ok(()) } else { Err(Forbidden::OtherKey) }
+            }
+            Identity::Local | Identity::Service | Identity::Signed(_) | Identity::Token { .. } => Ok(()),
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::panic, clippy::unwrap_used, reason = "a failing test should panic")]
-
-    use super::*;
-
-    const OWN: Eoa = Eoa::new([1; 20]);
-    const OTHER: Eoa = Eoa::new([2; 20]);
-
-    fn record(subject: Subject, scopes: Scopes) -> TokenRecord {
-        TokenRecord {
-            id: TokenId::random().unwrap(),
-            subject,
-            scopes,
-            created_at: Timestamp::from_second(1_000).unwrap(),
-            expires_at: Timestamp::from_second(2_000).unwrap(),
-            revoked_at: None,
-        }
-    }
-
-    fn present(record: Option<TokenRecord>, now: i64) -> Result<Caller, Unauthenticated> {
-        let token = BearerToken::random().unwrap();
-        let header = format!("Bearer {}", token.expose());
-        authenticate(Some(&header), Timestamp::from_second(now).unwrap(), |hash| {
-            assert!(*hash == token.hash());
-            record
-        })
-    }
-
-    #[test]
-    fn a_token_works_until_the_second_it_expires() {
-        let good = || Some(record(Subject::Eoa(OWN), Scopes::all()));
-        assert_eq!(present(good(), 1_999).unwrap().eoa(), Some(OWN));
-        assert_eq!(present(good(), 2_000).unwrap_err(), Unauthenticated::Expired);
-        assert_eq!(present(None, 1_500).unwrap_err(), Unauthenticated::Unknown);
-    }
-
-    #[test]
-    fn a_revoked_token_is_as_unknown_as_a_made_up_one() {
-        let mut revoked = record(Subject::Eoa(OWN), Scopes::all());
-        revoked.revoked_at = Some(revoked.created_at);
-        assert_eq!(present(Some(revoked), 3_000).unwrap_err(), Unauthenticated::Unknown);
-    }
-
-    #[test]
-    fn headers_of_another_form_are_refused_before_any_look_up() {
-        let never = |_: &TokenHash| panic!("looked up");
-        let now = Timestamp::UNIX_EPOCH;
-        assert_eq!(authenticate(None, now, never).unwrap_err(), Unauthenticated::Missing);
-        for header in ["", "Bearer", "Bearer ", "Bearer kms_12", "Basic a2V5", "kms_", "EIP712 operator=0x"] {
-            assert_eq!(authenticate(Some(header), now, never).unwrap_err(), Unauthenticated::Malformed);
-        }
-    }
-
-    #[test]
-    fn every_scope_times_every_owner_is_decided() {
-        for held in Scope::ALL {
-            let scopes = [held].into_iter().collect();
-            let own = present(Some(record(Subject::Eoa(OWN), scopes)), 1_500).unwrap();
-            let any = present(Some(record(Subject::Any, scopes)), 1_500).unwrap();
-            for asked in Scope::ALL {
-                let expected = if asked == held { Ok(()) } else { Err(Forbidden::Scope(asked)) };
-                assert_eq!(own.may(asked, &OWN), expected);
-                assert_eq!(own.may(asked, &OTHER), Err(Forbidden::OtherEoa));
-                assert_eq!(any.may(asked, &OTHER), expected);
-                assert_eq!(Caller::local().may(asked, &OTHER), Ok(()));
-                assert_eq!(Caller::local().may_irrevocably(asked, &OTHER), Ok(()));
-                let bearer = if asked == held { Err(Forbidden::NeedsSignature) } else { expected };
-                assert_eq!(own.may_irrevocably(asked, &OWN), bearer);
-                assert_eq!(any.may_irrevocably(asked, &OTHER), bearer);
-            }
-        }
-    }
-}
+pub(super) mod tests;

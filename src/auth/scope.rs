@@ -106,6 +106,21 @@ impl Scopes {
         self.0 == 0
     }
 
+    /// The set as one byte, for what is read again within minutes: the order of the scopes may change.
+    pub(super) const fn bits(self) -> u8 {
+        self.0
+    }
+
+    /// The set that [`bits`](Self::bits) wrote.
+    pub(super) const fn from_bits(bits: u8) -> Self {
+        Self(bits)
+    }
+
+    /// Whether every scope of `other` is in this set.
+    pub const fn includes(self, other: Self) -> bool {
+        other.0 & !self.0 == 0
+    }
+
     /// The scopes, in the order of their words.
     pub fn iter(self) -> impl Iterator<Item = Scope> {
         Scope::ALL.into_iter().filter(move |scope| self.contains(*scope))

@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
-use super::Scopes;
-use crate::key::Eoa;
+use super::{Fingerprint, Networks, Scopes};
+use crate::key::{Eoa, KeyName};
 
 const PREFIX: &str = "kms_";
 const SECRET_LEN: usize = 32;
@@ -161,6 +161,23 @@ pub struct TokenRecord {
     pub expires_at: Timestamp,
     /// When it was revoked, if it was.
     pub revoked_at: Option<Timestamp>,
+    /// Whether an operator got it by logging in; the others come from the machine's own command line.
+    pub login: bool,
+    /// From where it works.
+    pub networks: Networks,
+    /// Which keys of its subject it is for; none for all.
+    pub keys: Vec<KeyName>,
+    /// When it was last used, to the minute.
+    pub last_used_at: Option<Timestamp>,
+    /// The client certificate that it is pinned to, if to one.
+    pub client_certificate: Option<Fingerprint>,
+}
+
+impl TokenRecord {
+    /// Whether the token works on a connection whose client showed this certificate, or none.
+    pub fn works_with(&self, shown: Option<Fingerprint>) -> bool {
+        self.client_certificate.is_none() || self.client_certificate == shown
+    }
 }
 
 #[cfg(test)]

@@ -5,14 +5,17 @@
 
 use serde_json::json;
 
+use super::confine::{drop_privileges, profile};
 use super::lock::DataLock;
 use super::open::{enclave_settings, softhsm_token, with_softhsm_environment};
 use super::{Failed, Output};
 use crate::config::Configuration;
+use crate::sandbox::{self, Landlock, Profile};
 
 /// Probes the slot and the host. Needs the token for itself: the service must not run.
 pub(super) fn run(configuration: &Configuration, output: Output) -> Result<(), Failed> {
     with_softhsm_environment(configuration)?;
+    drop_privileges(configuration)?;
     let _lock = DataLock::acquire(&configuration.data)?.map_err(|held| held.failed(&configuration.data))?;
     if let Some(plan) = softhsm_token(configuration)? {
         let objects = hsm::softhsm_token_objects(&plan.directory)
@@ -25,8 +28,9 @@ pub(super) fn run(configuration: &Configuration, output: Output) -> Result<(), F
             return Err(Failed::new(format!("{} is damaged; {copy}", damaged.path.display())));
         }
     }
-    let examined = hsm::Enclave::examine(&enclave_settings(configuration))
+    let mut examined = hsm::Enclave::examine(&enclave_settings(configuration))
         .map_err(|error| Failed::while_trying("cannot open the token", &error))?;
+    examined.checks.extend(sandbox_checks(profile(configuration)));
     let checks: Vec<_> = examined
         .checks
         .iter()
@@ -38,6 +42,7 @@ pub(super) fn run(configuration: &Configuration, output: Output) -> Result<(), F
         "token_label": examined.token_label,
         "token_serial": examined.token_serial,
         "pin": examined.pin,
+        "sessions": examined.sessions,
         "scheme": examined.scheme,
         "secret_memory": format!("{:?}", examined.secret_memory),
         "keys": examined.keys,
@@ -53,6 +58,7 @@ pub(super) fn run(configuration: &Configuration, output: Output) -> Result<(), F
                 "token    {} (serial {}), user PIN {}",
                 examined.token_label, examined.token_serial, examined.pin
             ),
+            format!("sessions {}", examined.sessions),
             format!("scheme   {}", examined.scheme.unwrap_or("none works")),
             format!(
                 "objects  {} keys, {} half-made, {} of others",
@@ -71,6 +77,28 @@ pub(super) fn run(configuration: &Configuration, output: Output) -> Result<(), F
         lines.join("\n")
     });
     if examined.is_fit() { Ok(()) } else { Err(Failed::new("the slot is not fit")) }
+}
+
+/// What this kernel gives to confine the service with.
+fn sandbox_checks(profile: Profile) -> [hsm::Check; 2] {
+    let (landlock, filter) = sandbox::probe();
+    let files = match &landlock {
+        Ok(Landlock::Whole) => "Landlock, whole",
+        Ok(Landlock::Partly) => "Landlock of an older kernel",
+        Ok(Landlock::Missing | Landlock::NotAsked) => "the kernel has no Landlock",
+        Err(_) => "Landlock refused its rules",
+    };
+    let passed = matches!(landlock, Ok(Landlock::Whole | Landlock::Partly));
+    let calls = filter.as_ref().map_or_else(ToString::to_string, |()| "seccomp".to_owned());
+    [
+        hsm::Check { what: "files can be confined", passed, fatal: false, found: files.to_owned() },
+        hsm::Check {
+            what: "system calls can be confined",
+            passed: filter.is_ok(),
+            fatal: profile != Profile::Off,
+            found: calls,
+        },
+    ]
 }
 
 /// Puts copies of damaged `token.object` files back.

@@ -5,8 +5,10 @@
 use std::fs;
 use std::os::unix::fs::DirBuilderExt;
 
+use clap::Args;
 use serde_json::json;
 
+use super::confine::drop_privileges;
 use super::lock::DataLock;
 use super::open::{audit_settings, enclave_settings, softhsm_token, with_softhsm_environment};
 use super::{Failed, Output};
@@ -14,7 +16,18 @@ use crate::audit::AuditLog;
 use crate::config::Configuration;
 use crate::store::Store;
 
-pub(super) fn run(configuration: &Configuration, output: Output) -> Result<(), Failed> {
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// Take over a token that an earlier init, interrupted later, has finished; refused where it holds any key.
+    #[arg(long)]
+    adopt: bool,
+}
+
+pub(super) fn run(
+    arguments: &Arguments,
+    configuration: &Configuration,
+    output: Output,
+) -> Result<(), Failed> {
     let directory = &configuration.data.directory;
     refuse_what_exists(configuration)?;
     with_softhsm_environment(configuration)?;
@@ -29,8 +42,19 @@ pub(super) fn run(configuration: &Configuration, output: Output) -> Result<(), F
         hsm::make_softhsm_token(&plan)
             .map_err(|error| Failed::while_trying("cannot make the SoftHSM token", &error))?;
     }
-    let initialised = hsm::Enclave::initialise(&enclave_settings(configuration))
-        .map_err(|error| Failed::while_trying("cannot initialise the token", &error))?;
+    // From here on the copy of token.object stays good: without privileges no login rewrites the file.
+    drop_privileges(configuration)?;
+    let settings = enclave_settings(configuration);
+    let initialised =
+        if arguments.adopt { hsm::Enclave::adopt(&settings) } else { hsm::Enclave::initialise(&settings) };
+    let initialised = initialised.map_err(|error| {
+        let finished = matches!(error, hsm::OpenError::AlreadyInitialised { .. }) && !arguments.adopt;
+        let hint = match finished {
+            true => "; if an earlier init was interrupted, `avs-kms init --adopt` goes on with what it made",
+            false => "",
+        };
+        Failed::while_trying("cannot initialise the token", &error).hinting(hint)
+    })?;
     AuditLog::create(&audit_settings(configuration))
         .map_err(|error| Failed::while_trying("cannot make the audit log", &error))?;
     Store::create(&configuration.data.store())
@@ -71,9 +95,13 @@ fn refuse_what_exists(configuration: &Configuration) -> Result<(), Failed> {
             return Err(Failed::while_trying(format!("cannot read {}", directory.display()), &error));
         }
     };
-    let ours = ["lock", "lost+found"];
-    let foreign =
-        entries.filter_map(Result::ok).find(|entry| ours.iter().all(|name| entry.file_name() != *name));
+    let ours = ["lock", "token.lock", "lost+found"];
+    // The PIN of an HSM is there before anything else is.
+    let pin = configuration.token.softhsm_conf.is_none().then_some(&configuration.token.pin_file);
+    let foreign = entries
+        .filter_map(Result::ok)
+        .filter(|entry| pin.is_none_or(|pin| entry.path() != *pin))
+        .find(|entry| ours.iter().all(|name| entry.file_name() != *name));
     match foreign {
         None => Ok(()),
         Some(entry) => Err(Failed::new(format!(

@@ -1,6 +1,8 @@
-//! `avs-kms keys …`: list, show, create; the life of a key is in `life`.
+//! `avs-kms keys …`: list, show, create, policy; the life of a key is in `life`.
 
 mod life;
+
+use std::num::NonZeroU32;
 
 use axum::http::Method;
 use clap::{Args, Subcommand};
@@ -9,6 +11,7 @@ use serde_json::{Value, json};
 use super::local::{Ask, ask};
 use super::open::Needs;
 use super::{Failed, Output};
+use crate::auth::{Networks, Signing};
 use crate::config::Configuration;
 use crate::key::{Eoa, KeyName};
 
@@ -23,14 +26,61 @@ pub(super) enum Command {
     /// Show one key with all its versions.
     Show(Key),
     /// Make a key, or show the one that is there.
-    Create {
-        #[command(flatten)]
-        key: Key,
-        #[command(flatten)]
-        binding: life::Binding,
-    },
+    Create(Create),
+    /// Set what a key allows; what is left out is not restricted.
+    Policy(SetPolicy),
     #[command(flatten)]
     Life(life::Command),
+}
+
+/// A policy to be set.
+#[derive(Debug, Args)]
+pub(super) struct SetPolicy {
+    #[command(flatten)]
+    key: Key,
+    #[command(flatten)]
+    policy: Policy,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Create {
+    #[command(flatten)]
+    key: Key,
+    #[command(flatten)]
+    policy: Policy,
+    #[command(flatten)]
+    binding: life::Binding,
+}
+
+/// What the key allows.
+#[derive(Debug, Args)]
+struct Policy {
+    /// A kind of signing that it allows: point, digest, typed; repeat for more [default: all].
+    #[arg(long = "allow", value_name = "KIND")]
+    signing: Vec<Signing>,
+    /// A network from which it is used, such as 10.1.0.0/16; repeat for more [default: all].
+    #[arg(long = "network", value_name = "CIDR")]
+    networks: Vec<Networks>,
+    /// How many signatures a minute, at most [default: no cap].
+    #[arg(long, value_name = "NUMBER")]
+    per_minute: Option<NonZeroU32>,
+}
+
+impl Policy {
+    /// The member of the request; none where nothing was said.
+    fn body(&self) -> Option<Value> {
+        let said = !self.signing.is_empty() || !self.networks.is_empty() || self.per_minute.is_some();
+        let kinds: Vec<_> = self.signing.iter().map(|kind| kind.as_str()).collect();
+        let networks: Vec<_> =
+            self.networks.iter().flat_map(Networks::iter).map(ToString::to_string).collect();
+        said.then(|| {
+            json!({
+                "signing": (!kinds.is_empty()).then_some(kinds),
+                "networks": networks,
+                "per_minute": self.per_minute,
+            })
+        })
+    }
 }
 
 #[derive(Debug, Clone, Args)]
@@ -53,10 +103,15 @@ pub(super) fn run(command: &Command, configuration: Configuration, output: Outpu
         Command::Show(Key { eoa, name }) => {
             (Method::GET, format!("/v1/keys/{eoa}/{name}"), None, Needs::Books)
         }
-        Command::Create { key: Key { eoa, name }, binding } => {
-            let mut body = json!({"eoa": eoa.to_string(), "name": name.as_str()});
+        Command::Create(Create { key: Key { eoa, name }, policy, binding }) => {
+            let mut body = json!({"eoa": eoa.to_string(), "name": name.as_str(), "policy": policy.body()});
             binding.put(&mut body);
             (Method::POST, "/v1/keys".to_owned(), Some(body), Needs::Token)
+        }
+        Command::Policy(SetPolicy { key: Key { eoa, name }, policy }) => {
+            let policy = policy.body().unwrap_or_else(|| json!({}));
+            let body = json!({"eoa": eoa.to_string(), "name": name.as_str(), "policy": policy});
+            (Method::POST, "/local/keys/policy".to_owned(), Some(body), Needs::Books)
         }
         Command::Life(_) => return Ok(()),
     };
@@ -75,6 +130,7 @@ pub(super) fn run(command: &Command, configuration: Configuration, output: Outpu
             let made = answer.get("created") == Some(&Value::Bool(true));
             format!("{}\n{}", if made { "created" } else { "was there already" }, details(&answer))
         }
+        Command::Policy(_) => answer.get("policy").map(Value::to_string).unwrap_or_default(),
     });
     Ok(())
 }

@@ -1,11 +1,15 @@
 //! From the configuration to an open service, in the order that refuses fastest.
 
 use crate::audit::{AuditLog, BootFacts, Unsettled};
+use crate::auth::Audience;
+use crate::chain::Chain;
 use crate::config::{Configuration, FaultCheck, TokenSelector};
-use crate::operation::{Custody, Service};
+use crate::operation::{Custody, LoginRules, Service};
+use crate::outbound::Outbound;
 use crate::store::Store;
 
 use super::Failed;
+use super::confine::drop_privileges;
 
 /// Whether a command needs the token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,13 +42,50 @@ pub(super) fn open(configuration: &Configuration, needs: Needs) -> Result<Opened
     let custody = match needs {
         Needs::Books => Custody::absent(),
         Needs::Token => {
+            drop_privileges(configuration)?;
             let enclave = hsm::Enclave::open(enclave_settings(configuration))
                 .map_err(|error| Failed::while_trying("cannot open the token", &error))?;
             Custody::new(enclave, configuration.enclave.canary_interval)
         }
     };
-    let service = Service::new(store, audit, custody, configuration.server.request_deadline);
+    let chain = chain(configuration)?;
+    let service = Service::new(store, audit, custody, configuration.server.request_deadline)
+        .with_login(login_rules(configuration, chain.clone())?)
+        .with_chain(chain);
     Ok(Opened { service, unsettled })
+}
+
+/// The node of `[chain]`, if one is configured.
+fn chain(configuration: &Configuration) -> Result<Option<Chain>, Failed> {
+    let settings = &configuration.chain;
+    if settings.rpc_url.is_empty() {
+        return Ok(None);
+    }
+    let endpoint =
+        settings.rpc_url.parse().map_err(|error| Failed::usage(format!("chain.rpc_url: {error}")))?;
+    let outbound = Outbound::new(settings.timeout)
+        .map_err(|error| Failed::while_trying("cannot ask a chain", &error))?;
+    Ok(Some(Chain::new(endpoint, outbound)))
+}
+
+/// The rules of logins; `serve` has filled in the URL where none is configured.
+fn login_rules(configuration: &Configuration, chain: Option<Chain>) -> Result<LoginRules, Failed> {
+    let auth = &configuration.auth;
+    let listening = format!("http://{}", configuration.server.listen);
+    let url = if auth.url.is_empty() { &listening } else { &auth.url };
+    let audience =
+        Audience::new(url, auth.chain_id).map_err(|error| Failed::usage(format!("auth.url: {error}")))?;
+    let operators = auth
+        .operators
+        .split_ascii_whitespace()
+        .map(|text| text.parse().map_err(|error| Failed::usage(format!("auth.operators: {text}: {error}"))));
+    Ok(LoginRules {
+        audience,
+        usual_life: auth.token_ttl,
+        longest_life: auth.max_token_ttl,
+        operators: operators.collect::<Result<_, _>>()?,
+        chain,
+    })
 }
 
 pub(super) fn audit_settings(configuration: &Configuration) -> crate::audit::Settings {
@@ -74,6 +115,7 @@ pub(super) fn enclave_settings(configuration: &Configuration) -> hsm::Settings {
             FaultCheck::Linear => hsm::FaultCheck::Linear,
         },
         canary_interval: enclave.canary_interval,
+        stall_limit: enclave.stall_limit,
     }
 }
 

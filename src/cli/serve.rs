@@ -1,6 +1,6 @@
 //! `avs-kms serve`: start, run until told to stop, stop in order.
 
-use std::net::TcpListener as StdTcpListener;
+use std::net::{SocketAddr, TcpListener as StdTcpListener};
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,25 +9,33 @@ use clap::Args;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tracing_subscriber::EnvFilter;
 
-use super::Failed;
 use super::background;
+use super::confine::sandbox;
 use super::lock::DataLock;
 use super::open::{Needs, Opened, open, with_softhsm_environment};
+use super::{Failed, edge};
+use crate::audit::Past;
 use crate::config::{Configuration, Log, LogFormat};
-use crate::http::{App, Limits, Listener, local_router, public_router, serve};
-use crate::operation::Recovered;
+use crate::http::{App, Listener, Tls, health_router, local_router, public_router, serve};
+use crate::metrics::Figures;
+use crate::operation::{Publish, Recovered};
+use crate::sandbox::Confined;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// Where to listen, instead of what the configuration says; port 0 takes a free one.
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub(super) listen: Option<String>,
+    /// Go on although the audit log lacks the past that a kept checkpoint says, as the refusal names it. Recorded for ever.
+    #[arg(long, value_name = "SIZE:ROOT")]
+    pub(super) accept_audit_rollback: Vec<Past>,
 }
 
 /// Order: cheap refusals first, the token last, the first request after everything.
-pub(super) fn run(configuration: Configuration) -> Result<(), Failed> {
+pub(super) fn run(mut configuration: Configuration, accepted: Vec<Past>) -> Result<(), Failed> {
     let data = &configuration.data;
     if !data.store().exists() {
         return Err(Failed::new(format!(
@@ -39,9 +47,32 @@ pub(super) fn run(configuration: Configuration) -> Result<(), Failed> {
     start_log(&configuration.log);
     let _lock = DataLock::acquire(data)?.map_err(|held| held.failed(data))?;
     let address = configuration.server.listen;
-    let tcp = StdTcpListener::bind(address)
-        .map_err(|error| Failed::while_trying(format!("cannot listen on {address}"), &error))?;
+    let tls = edge::tls(&configuration)?;
+    let bind = |address| {
+        StdTcpListener::bind(address)
+            .map_err(|error| Failed::while_trying(format!("cannot listen on {address}"), &error))
+    };
+    let sockets = Sockets {
+        clients: bind(address)?,
+        health: configuration.server.health_listen.map(bind).transpose()?,
+        tls,
+    };
+    if configuration.auth.url.is_empty() {
+        let scheme = if configuration.tls.is_some() { "https" } else { "http" };
+        let bound = sockets.clients.local_addr();
+        let bound = bound.map_err(|error| Failed::while_trying("cannot listen", &error))?;
+        if !bound.ip().is_loopback() {
+            tracing::warn!("auth.url is empty: what operators sign names this service {scheme}://{bound}");
+        }
+        configuration.auth.url = format!("{scheme}://{bound}");
+    }
+    // Counted before it: the count reads files of /proc. Threads inherit it, so it comes before all of them.
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let confined = sandbox(&configuration)
+        .confine()
+        .map_err(|error| Failed::while_trying("cannot close the sandbox", &error))?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(cores)
         .enable_all()
         .build()
         .map_err(|error| Failed::while_trying("cannot start threads", &error))?;
@@ -50,63 +81,147 @@ pub(super) fn run(configuration: Configuration) -> Result<(), Failed> {
         let _runtime = runtime.enter();
         Signals::listen().map_err(|error| Failed::while_trying("cannot listen for signals", &error))?
     };
+    let figures = Figures::start().map_err(|error| Failed::while_trying("cannot begin to count", &error))?;
+    hsm::describe_metrics();
     let opened = open(&configuration, Needs::Token)?;
-    runtime.block_on(until_stopped(&configuration, opened, tcp, signals))
+    let opening = Opening { opened, accepted, figures, sockets, confined };
+    runtime.block_on(until_stopped(&configuration, opening, signals))
 }
 
-/// What asks the service to stop.
+/// How often figures are sorted, so that they do not pile up where nobody scrapes.
+const TIDY: Duration = Duration::from_secs(5);
+
+/// What stands when the runtime begins.
+struct Opening {
+    opened: Opened,
+    /// What an operator lets the audit log go on over.
+    accepted: Vec<Past>,
+    figures: Figures,
+    sockets: Sockets,
+    confined: Confined,
+}
+
+/// What clients reach, bound before anything slow is done.
+struct Sockets {
+    clients: StdTcpListener,
+    health: Option<StdTcpListener>,
+    tls: Option<Arc<Tls>>,
+}
+
+/// What asks the service to stop, or to read its certificates again.
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    hangup: Signal,
 }
 
 impl Signals {
     fn listen() -> std::io::Result<Self> {
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+}
+
+fn into_tokio(socket: StdTcpListener) -> Result<(TcpListener, SocketAddr), Failed> {
+    let io = |error: std::io::Error| Failed::while_trying("cannot listen", &error);
+    socket.set_nonblocking(true).map_err(io)?;
+    let socket = TcpListener::from_std(socket).map_err(io)?;
+    let address = socket.local_addr().map_err(io)?;
+    Ok((socket, address))
+}
+
+/// New connections get the new certificates; a mistake in them leaves the old ones in place.
+fn reload(tls: Option<&Tls>) {
+    match tls.map(Tls::reload) {
+        Some(Ok(())) => tracing::info!("SIGHUP: the TLS certificates were read again"),
+        Some(Err(error)) => {
+            let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+            tracing::error!(cause, "SIGHUP: {error}; the certificates stay as they were");
+        }
+        None => tracing::info!("SIGHUP: there is nothing to read again"),
     }
 }
 
 async fn until_stopped(
     configuration: &Configuration,
-    opened: Opened,
-    tcp: StdTcpListener,
+    opening: Opening,
     mut signals: Signals,
 ) -> Result<(), Failed> {
-    let Opened { service, unsettled } = opened;
+    let Opening { opened: Opened { service, unsettled }, accepted, figures, sockets, confined } = opening;
+    // First: over a log that was rolled back nothing is finished or undone.
+    let audit = &configuration.audit;
+    let publish = Publish {
+        files: audit.checkpoint_files.clone(),
+        mirror: audit.mirror.clone(),
+        webhook: audit.webhook.clone(),
+        anchor_every: audit.anchor_interval,
+        accepted,
+    };
+    service
+        .publish_checkpoints(publish)
+        .await
+        .map_err(|failure| Failed::new(failure.cause().unwrap_or_else(|| failure.to_string())))?;
+
     let recovered = service.recover(unsettled).await;
     let recovered = recovered.map_err(|failure| Failed::new(format!("cannot recover: {failure}")))?;
     report(&recovered);
-    service
-        .publish_checkpoints(&configuration.audit.checkpoint_files, configuration.audit.mirror.as_deref())
-        .map_err(|failure| Failed::new(failure.cause().unwrap_or_else(|| failure.to_string())))?;
-
-    let io = |error: std::io::Error| Failed::while_trying("cannot listen", &error);
-    tcp.set_nonblocking(true).map_err(io)?;
-    let tcp = TcpListener::from_std(tcp).map_err(io)?;
-    let address = tcp.local_addr().map_err(io)?;
+    let remembered = service.remember_signed();
+    remembered.map_err(|error| Failed::while_trying("cannot read which signatures were used", &error))?;
     let unix = local_socket(configuration)?;
 
     let service = Arc::new(service);
-    let app = App::new(Arc::clone(&service), configuration.server.body_timeout);
-    let limits = Limits {
-        connections: configuration.server.max_connections,
-        header: configuration.server.header_timeout,
-        grace: configuration.server.shutdown_grace,
-    };
+    let app = App::new(Arc::clone(&service), edge::admission(configuration));
+    // Everything is open and bound: no socket is made after this line.
+    confined.filter().map_err(|error| Failed::while_trying("cannot close the sandbox", &error))?;
     let (stop, stopped) = watch::channel(false);
     let background = background::start(configuration, &service, &stopped)?;
-    let public = tokio::spawn(serve(Listener::Tcp(tcp), public_router(app.clone()), limits, stopped.clone()));
-    let local = tokio::spawn(serve(Listener::Unix(unix), local_router(app), limits, stopped));
-    tracing::info!("listening on http://{address}");
+    let tidied = figures.clone();
+    tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(TIDY).await;
+            tidied.tidy();
+        }
+    });
+    let mut listeners = JoinSet::new();
+    if let Some(socket) = sockets.health {
+        let (socket, address) = into_tokio(socket)?;
+        let router = health_router(app.clone(), figures.clone());
+        listeners.spawn(serve(
+            Listener::Tcp(socket),
+            router,
+            edge::side_limits(configuration),
+            stopped.clone(),
+        ));
+        tracing::info!("health is told on http://{address}");
+    }
+    let local = local_router(app.clone());
+    listeners.spawn(serve(Listener::Unix(unix), local, edge::side_limits(configuration), stopped.clone()));
+    let (socket, address) = into_tokio(sockets.clients)?;
+    let (clients, scheme) = match &sockets.tls {
+        None => (Listener::Tcp(socket), "http"),
+        Some(tls) => (Listener::Tls(socket, Arc::clone(tls)), "https"),
+    };
+    listeners.spawn(serve(clients, public_router(app), edge::limits(configuration), stopped));
+    tracing::info!("listening on {scheme}://{address}");
 
-    tokio::select! {
-        _ = signals.terminate.recv() => tracing::info!("SIGTERM: stopping"),
-        _ = signals.interrupt.recv() => tracing::info!("SIGINT: stopping"),
+    loop {
+        tokio::select! {
+            _ = signals.terminate.recv() => tracing::info!("SIGTERM: stopping"),
+            _ = signals.interrupt.recv() => tracing::info!("SIGINT: stopping"),
+            _ = signals.hangup.recv() => {
+                reload(sockets.tls.as_deref());
+                continue;
+            }
+        }
+        break;
     }
     // Nobody can be listening any more if this fails, which is what it asks for.
     let _ = stop.send(true);
-    for listener in [public, local] {
-        if let Err(error) = listener.await {
+    while let Some(ended) = listeners.join_next().await {
+        if let Err(error) = ended {
             tracing::error!(%error, "a listener panicked");
         }
     }

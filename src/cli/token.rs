@@ -10,8 +10,9 @@ use super::keys::member;
 use super::local::{Ask, ask};
 use super::open::Needs;
 use super::{Failed, Output};
-use crate::auth::{Scope, Subject, TokenId};
+use crate::auth::{Fingerprint, Networks, Scope, Subject, TokenId};
 use crate::config::Configuration;
+use crate::key::KeyName;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -26,18 +27,31 @@ pub(super) enum Command {
         /// How long it works: 12h, 30d; at most 90d.
         #[arg(long, default_value = "30d", value_parser = time)]
         ttl: Duration,
+        /// A network from which it works, such as 10.1.0.0/16; repeat for more [default: this machine].
+        #[arg(long = "network", value_name = "CIDR")]
+        networks: Vec<Networks>,
+        /// The one key it is for, by name; repeat for more [default: all of the EOA].
+        #[arg(long = "key", value_name = "NAME")]
+        keys: Vec<KeyName>,
+        /// The client certificate without which it does not work: its SHA-256, as openssl shows it.
+        #[arg(long, value_name = "FINGERPRINT")]
+        client_certificate: Option<Fingerprint>,
     },
     /// List tokens; their text is not kept and cannot be shown.
     List,
-    /// Revoke a token at once.
+    /// Revoke a token, or all of an EOA, at once.
     Revoke {
         /// Its id, tok_…
-        id: TokenId,
+        #[arg(required_unless_present = "eoa", conflicts_with = "eoa")]
+        id: Option<TokenId>,
+        /// Every token of this EOA, or of `*`.
+        #[arg(long)]
+        eoa: Option<Subject>,
     },
 }
 
 /// A friendly duration in which a day has 24 hours.
-fn time(text: &str) -> Result<Duration, String> {
+pub(super) fn time(text: &str) -> Result<Duration, String> {
     let span: jiff::Span = text.parse().map_err(|error: jiff::Error| error.to_string())?;
     let relative = jiff::SpanRelativeTo::days_are_24_hours();
     let duration = span.to_duration(relative).map_err(|error| error.to_string())?;
@@ -46,26 +60,35 @@ fn time(text: &str) -> Result<Duration, String> {
 
 pub(super) fn run(command: &Command, configuration: Configuration, output: Output) -> Result<(), Failed> {
     let (method, path, body) = match command {
-        Command::Issue { eoa, scopes, ttl } => {
+        Command::Issue { eoa, scopes, ttl, networks, keys, client_certificate } => {
             let scopes: Vec<_> = scopes.iter().map(|scope| scope.as_str()).collect();
-            let body = json!({"eoa": eoa.to_string(), "scopes": scopes, "ttl_seconds": ttl.as_secs()});
+            let mut body = json!({"eoa": eoa.to_string(), "scopes": scopes, "ttl_seconds": ttl.as_secs()});
+            let networks: Vec<_> =
+                networks.iter().flat_map(Networks::iter).map(ToString::to_string).collect();
+            if !networks.is_empty() {
+                body["networks"] = networks.into();
+            }
+            body["client_certificate"] = client_certificate.map(|it| it.to_string()).into();
+            body["keys"] = keys.iter().map(KeyName::as_str).collect::<Vec<_>>().into();
             (Method::POST, "/local/tokens", Some(body))
         }
         Command::List => (Method::GET, "/local/tokens", None),
-        Command::Revoke { id } => (Method::POST, "/local/tokens/revoke", Some(json!({"id": id.as_str()}))),
+        Command::Revoke { id, eoa } => {
+            let (id, eoa) = (id.as_ref().map(TokenId::as_str), eoa.map(|eoa| eoa.to_string()));
+            (Method::POST, "/local/tokens/revoke", Some(json!({"id": id, "eoa": eoa})))
+        }
     };
     let answer = ask(configuration, Ask { method, path: path.to_owned(), body, needs: Needs::Books })?;
     output.print(&answer, || match command {
         // Alone on standard output, so that TOKEN=$(avs-kms token issue …) works.
         Command::Issue { .. } => member(&answer, "/token"),
-        Command::List => {
+        Command::List | Command::Revoke { .. } => {
             let tokens = answer.get("tokens").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
             if tokens.is_empty() {
                 return "no tokens".to_owned();
             }
             tokens.iter().map(row).collect::<Vec<_>>().join("\n")
         }
-        Command::Revoke { id } => format!("revoked {id}"),
     });
     Ok(())
 }
@@ -77,5 +100,7 @@ fn row(token: &Value) -> String {
         Some(Value::String(time)) => format!("revoked {time}"),
         _ => format!("expires {}", member(token, "/expires_at")),
     };
-    format!("{}  {:<42}  {end}  {}", member(token, "/id"), member(token, "/eoa"), scopes.join(" "))
+    let used = token.get("last_used_at").and_then(Value::as_str).unwrap_or("never");
+    let (id, eoa, origin) = (member(token, "/id"), member(token, "/eoa"), member(token, "/origin"));
+    format!("{id}  {eoa:<42}  {end}  used {used}  by {origin}  {}", scopes.join(" "))
 }

@@ -140,6 +140,15 @@ impl Reader {
         })
     }
 
+    /// A longer time: whole seconds, up to 90 days.
+    pub(super) fn days(&mut self, key: &'static str, default: &str) -> Duration {
+        self.parsed(key, default, "a time such as 15m or 12h, from 1s to 2160h (90 days)", |text| {
+            let duration: Duration = text.parse::<jiff::SignedDuration>().ok()?.try_into().ok()?;
+            let whole = duration.subsec_nanos() == 0 && !duration.is_zero();
+            (whole && duration <= Duration::from_secs(90 * 86_400)).then_some(duration)
+        })
+    }
+
     /// The digest of all settings, or every mistake, unknown settings among them.
     pub(super) fn finish(mut self) -> Result<[u8; 32], Vec<String>> {
         for (key, (_, origin)) in &self.left {

@@ -6,7 +6,9 @@ use axum::response::Response;
 use hsm::{G1Point, G2Point};
 use jiff::Timestamp;
 use serde::Serialize;
+use utoipa::ToSchema;
 
+use super::openapi::shapes;
 use crate::eigenlayer::{self, PubkeyRegistrationParams};
 use crate::key::{Binding, Registry};
 use crate::operation::Signed;
@@ -30,9 +32,11 @@ pub(super) fn hex0x(bytes: &[u8]) -> String {
     format!("0x{}", hex::encode(bytes))
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct G1 {
+    #[schema(value_type = shapes::Hex32)]
     x: String,
+    #[schema(value_type = shapes::Hex32)]
     y: String,
 }
 
@@ -43,9 +47,11 @@ impl From<&G1Point> for G1 {
 }
 
 /// Imaginary coefficient first.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct G2 {
+    #[schema(value_type = [shapes::Hex32; 2])]
     x: [String; 2],
+    #[schema(value_type = [shapes::Hex32; 2])]
     y: [String; 2],
 }
 
@@ -56,17 +62,24 @@ impl From<&G2Point> for G2 {
 }
 
 /// `KeyRecord` of api.md.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct KeyRecord {
+    #[schema(value_type = shapes::Address)]
     eoa: String,
+    #[schema(value_type = shapes::NameText)]
     name: String,
+    #[schema(value_type = shapes::Curve)]
     curve: &'static str,
     version: u32,
+    #[schema(value_type = shapes::State)]
     state: &'static str,
     g1: G1,
     g2: G2,
+    #[schema(value_type = shapes::KeyData)]
     key_data: String,
+    #[schema(value_type = shapes::Hex32)]
     operator_id: String,
+    #[schema(value_type = shapes::TimeText)]
     created_at: String,
     created_at_unix: i64,
     #[serde(flatten)]
@@ -76,23 +89,28 @@ pub(super) struct KeyRecord {
 }
 
 /// What has happened to a version; absent where it has not.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Life {
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<shapes::TimeText>)]
     activated_at: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     activated_at_unix: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<shapes::TimeText>)]
     retiring_at: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     retiring_at_unix: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<shapes::TimeText>)]
     retired_at: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<shapes::TimeText>)]
     destroy_at: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     destroy_at_unix: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<shapes::TimeText>)]
     destroyed_at: Option<String>,
 }
 
@@ -114,11 +132,14 @@ impl From<&Times> for Life {
 }
 
 /// Where a version is registered or will be, in the members of `POST /v1/sign/registration`.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Binding)]
 struct BindingRecord {
     chain_id: u64,
     registry: &'static str,
+    #[schema(value_type = shapes::Address)]
     verifying_contract: String,
+    #[schema(value_type = shapes::Address)]
     operator: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     avs: Option<String>,
@@ -177,34 +198,44 @@ impl From<&KeyVersion> for KeyRecord {
 }
 
 /// `SignResult` of api.md.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct SignResult {
     signature: G1,
     g1: G1,
     g2: G2,
+    #[schema(value_type = shapes::Address)]
     eoa: String,
+    #[schema(value_type = shapes::NameText)]
     name: String,
     version: u32,
+    #[schema(value_type = shapes::Hex64)]
     signature_bytes: String,
+    #[schema(value_type = shapes::KeyData)]
     key_data: String,
+    #[schema(value_type = shapes::Hex32)]
     operator_id: String,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<shapes::Hex32>)]
     digest: Option<String>,
     hash: G1,
     evm: Evm,
     audit: AuditReceipt,
+    #[schema(value_type = shapes::RequestIdText)]
     request_id: String,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Evm {
+    /// BLSApkRegistry's struct as nested lists: signature, G1 key, G2 key.
+    #[schema(value_type = Vec<Vec<serde_json::Value>>)]
     pubkey_registration_params: PubkeyRegistrationParams,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct AuditReceipt {
     seq: u64,
     log: String,
+    #[schema(value_type = shapes::Hex32)]
     record_hash: String,
 }
 

@@ -1,7 +1,5 @@
 //! `/v1/audit…`: records to whom they concern; checkpoints and proofs, which hold hashes only, to everybody.
 
-use std::collections::BTreeMap;
-
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -13,23 +11,37 @@ use super::App;
 use super::answer::{hex0x, json};
 use super::body::invalid;
 use super::call::Call;
-use crate::operation::{Consistency, Failure, ReadRecords};
+use super::openapi::shapes;
+use super::query::Query;
+use crate::operation::{Consistency, Failure, ReadRecords, checkpoint_body};
 
 /// The most records of one page.
 const PAGE: u64 = 1_000;
 
-#[derive(Serialize)]
-struct RecordsBody {
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = RecordPage)]
+pub(super) struct RecordsBody {
     /// As they were written, byte for byte: their hashes must come out.
+    #[schema(value_type = Vec<Object>)]
     records: Vec<Box<RawValue>>,
     next: u64,
 }
 
 /// `GET /v1/audit?after=SEQ&limit=N`
+#[utoipa::path(
+    get, path = "/v1/audit", operation_id = "read_audit", tag = "Audit",
+    summary = "Records that concern the caller's EOA",
+    params(
+        ("after" = Option<u64>, Query, minimum = 0, maximum = 18446744073709551615_usize, description = "Records after this one"),
+        ("limit" = Option<u64>, Query, minimum = 1, maximum = 1000, description = "At most so many, 100 if not said"),
+    ),
+    responses((status = 200, description = "A page; `next` is the `after` of the next one", body = RecordsBody)),
+    security(("token" = ["audit:read"])),
+)]
 pub(super) async fn records(call: Call, request: Request) -> Result<Response, Failure> {
     let wish = Query::of(&request).and_then(|mut query| {
-        let after = query.take("after").unwrap_or(0);
-        let limit = query.take("limit").unwrap_or(100);
+        let after = query.number("after")?.unwrap_or(0);
+        let limit = query.number("limit")?.unwrap_or(100);
         query.finish()?;
         if !(1..=PAGE).contains(&limit) {
             return Err(invalid(format!("a page has 1 to {PAGE} records")).at("limit"));
@@ -44,22 +56,30 @@ pub(super) async fn records(call: Call, request: Request) -> Result<Response, Fa
 }
 
 /// `GET /v1/audit/checkpoint`
+#[utoipa::path(
+    get, path = "/v1/audit/checkpoint", operation_id = "checkpoint", tag = "Audit",
+    summary = "The newest signed checkpoint",
+    responses((status = 200, description = "The checkpoint", body = shapes::Checkpoint)),
+)]
 pub(super) async fn checkpoint(State(app): State<App>) -> Result<Response, Failure> {
     let (checkpoint, key) = app.service.checkpoint()?;
-    let body = object!({
-        "checkpoint": checkpoint.note(),
-        "size": checkpoint.size(),
-        "root": hex0x(&checkpoint.root()),
-        "origin": checkpoint.origin(),
-        "public_key": key.to_string(),
-    });
-    Ok(json(StatusCode::OK, &body))
+    Ok(json(StatusCode::OK, &checkpoint_body(&checkpoint, &key.to_string())))
 }
 
 /// `GET /v1/audit/proof?seq=N` or `?from=A&to=B`
+#[utoipa::path(
+    get, path = "/v1/audit/proof", operation_id = "prove", tag = "Audit",
+    summary = "Inclusion of a record (seq), or consistency of two sizes (from, to)",
+    params(
+        ("seq" = Option<u64>, Query, minimum = 0, maximum = 18446744073709551615_usize),
+        ("from" = Option<u64>, Query, minimum = 0, maximum = 18446744073709551615_usize),
+        ("to" = Option<u64>, Query, minimum = 0, maximum = 18446744073709551615_usize),
+    ),
+    responses((status = 200, description = "The proof", body = shapes::ProofShape), (status = 404)),
+)]
 pub(super) async fn proof(State(app): State<App>, request: Request) -> Result<Response, Failure> {
     let mut query = Query::of(&request)?;
-    let (seq, from, to) = (query.take("seq"), query.take("from"), query.take("to"));
+    let (seq, from, to) = (query.number("seq")?, query.number("from")?, query.number("to")?);
     query.finish()?;
     let hashes = |hashes: &[[u8; 32]]| -> Vec<_> { hashes.iter().map(|hash| hex0x(hash)).collect() };
     let body = match (seq, from, to) {
@@ -88,34 +108,4 @@ pub(super) async fn proof(State(app): State<App>, request: Request) -> Result<Re
         _ => return Err(invalid("ask for ?seq=N or for ?from=A&to=B")),
     };
     Ok(json(StatusCode::OK, &body))
-}
-
-/// The parameters of a path: whole numbers, each once.
-pub(super) struct Query(BTreeMap<String, u64>);
-
-impl Query {
-    pub(super) fn of(request: &Request) -> Result<Self, Failure> {
-        let mut parameters = BTreeMap::new();
-        for pair in request.uri().query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            let name = super::json::shown(name);
-            let number =
-                value.parse().map_err(|_| invalid("a whole number is expected here").at(name.clone()))?;
-            if parameters.insert(name.clone(), number).is_some() {
-                return Err(invalid("this parameter stands twice").at(name));
-            }
-        }
-        Ok(Self(parameters))
-    }
-
-    pub(super) fn take(&mut self, name: &'static str) -> Option<u64> {
-        self.0.remove(name)
-    }
-
-    pub(super) fn finish(self) -> Result<(), Failure> {
-        match self.0.into_keys().next() {
-            None => Ok(()),
-            Some(name) => Err(invalid(format!("there is no parameter `{name}` here")).at(name)),
-        }
-    }
 }

@@ -26,13 +26,7 @@ impl Members {
             let sentence = "the body must be JSON: send the header Content-Type: application/json";
             return Err(Failure::new(Code::UnsupportedMediaType, sentence));
         }
-        let declared = parts.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
-        let declared: Option<u64> = declared.and_then(|text| text.parse().ok());
-        if declared.is_some_and(|length| length > super::MAX_BODY_BYTES as u64) {
-            return Err(too_large());
-        }
-        let collected = tokio::time::timeout(timeout, collect(body)).await;
-        let bytes = collected.map_err(|_| invalid("the body did not arrive in time"))??;
+        let bytes = bytes(&parts.headers, body, timeout).await?;
         let value = json::parse(&bytes).map_err(|error| {
             // The position is useful, the text around it is the caller's own.
             invalid(format!("the body is not valid JSON: {error}"))
@@ -98,6 +92,18 @@ pub(super) fn invalid(sentence: impl Into<std::borrow::Cow<'static, str>>) -> Fa
 
 fn too_large() -> Failure {
     Failure::new(Code::BodyTooLarge, "the body is larger than 64 KiB")
+}
+
+/// The bytes of a body: not too many, not too late.
+pub(super) async fn bytes(headers: &HeaderMap, body: Body, timeout: Duration) -> Result<Vec<u8>, Failure> {
+    let declared = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    let declared: Option<u64> = declared.and_then(|text| text.parse().ok());
+    if declared.is_some_and(|length| length > super::MAX_BODY_BYTES as u64) {
+        return Err(too_large());
+    }
+    tokio::time::timeout(timeout, collect(body))
+        .await
+        .map_err(|_| invalid("the body did not arrive in time"))?
 }
 
 async fn collect(body: Body) -> Result<Vec<u8>, Failure> {

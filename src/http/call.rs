@@ -1,5 +1,6 @@
 //! The extractor that every call with a caller starts with: it authenticates, or the call never begins.
 
+use std::sync::OnceLock;
 use std::time::Instant;
 
 use axum::extract::{FromRequestParts, Request};
@@ -8,6 +9,7 @@ use axum::http::request::Parts;
 use jiff::Timestamp;
 
 use super::body::Members;
+use super::gate::Place;
 use super::{App, Deadline};
 use crate::auth::{Caller, Unauthenticated, authenticate};
 use crate::operation::{Asked, Context, Failure, Peer, Service};
@@ -17,6 +19,8 @@ pub(super) struct Call {
     app: App,
     context: Context,
     deadline: Instant,
+    /// Held from when the request is understood until its answer is made.
+    place: OnceLock<Place>,
 }
 
 impl FromRequestParts<App> for Call {
@@ -28,17 +32,31 @@ impl FromRequestParts<App> for Call {
         let Deadline(deadline) = *parts.extensions.get::<Deadline>().ok_or_else(missing)?;
         let caller = match context.peer() {
             Peer::Local => Caller::local(),
-            Peer::Tcp(_) => {
+            Peer::Tcp(_) if parts.extensions.get::<Caller>().is_some() => {
+                // Put there by `signed`, which has read the body.
+                parts.extensions.remove::<Caller>().ok_or_else(missing)?
+            }
+            Peer::Tcp(address) => {
                 let mut headers = parts.headers.get_all(header::AUTHORIZATION).iter();
                 let header = headers.next().map(|value| value.to_str().unwrap_or_default());
                 // Two headers: which one another reader would believe is anybody's guess.
                 if headers.next().is_some() {
                     return Err(Unauthenticated::Malformed.into());
                 }
-                authenticate(header, Timestamp::now(), |hash| app.service.store().token(hash))?
+                let from = Some(address.ip());
+                // Pinned to another certificate it is as unknown as a made-up one: a thief learns nothing.
+                authenticate(header, from, Timestamp::now(), |hash| {
+                    let record = app.service.store().token(hash);
+                    record.filter(|record| record.works_with(context.certificate()))
+                })?
             }
         };
-        Ok(Self { app: app.clone(), context: context.recognised(caller), deadline })
+        app.service.used(&caller);
+        if let Some(token) = caller.token_id() {
+            app.rates.token(token).map_err(Failure::unrecorded)?;
+        }
+        let place = OnceLock::new();
+        Ok(Self { app: app.clone(), context: context.recognised(caller), deadline, place })
     }
 }
 
@@ -55,7 +73,7 @@ impl Call {
         &self.context
     }
 
-    /// Reads and parses the body; a refusal is recorded under the caller's name.
+    /// Reads and parses the body, then waits for its turn to be worked on; a refusal is recorded under the caller's name.
     pub(super) async fn parse<T>(
         &self,
         operation: &'static str,
@@ -68,7 +86,13 @@ impl Call {
             members.finish()?;
             Ok(parsed)
         };
-        self.checked(operation, parsed.await)
+        let parsed = self.checked(operation, parsed.await)?;
+        if self.context.peer() != Peer::Local {
+            let place = self.app.gate.enter().await.map_err(Failure::unrecorded)?;
+            // Only a second body would find it taken, and calls have one.
+            let _ = self.place.set(place);
+        }
+        Ok(parsed)
     }
 
     /// Records a refusal under the caller's name.

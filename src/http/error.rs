@@ -9,7 +9,7 @@ use crate::operation::{Code, Failure};
 use crate::request::RequestId;
 
 /// api.md, Codes.
-const fn status(code: Code) -> StatusCode {
+pub(super) const fn status(code: Code) -> StatusCode {
     match code {
         Code::CoordinateOutOfRange
         | Code::EmptyContractRead
@@ -18,16 +18,27 @@ const fn status(code: Code) -> StatusCode {
         | Code::InvalidRequest
         | Code::PointAtInfinity
         | Code::PointNotOnCurve => StatusCode::BAD_REQUEST,
-        Code::TokenExpired | Code::Unauthenticated => StatusCode::UNAUTHORIZED,
+        Code::ChallengeExpired
+        | Code::ChallengeUnknown
+        | Code::SignatureMismatch
+        | Code::TokenExpired
+        | Code::Unauthenticated => StatusCode::UNAUTHORIZED,
         Code::Forbidden => StatusCode::FORBIDDEN,
         Code::NotFound | Code::UnknownKey | Code::UnknownVersion => StatusCode::NOT_FOUND,
         Code::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         Code::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        Code::RateLimited => StatusCode::TOO_MANY_REQUESTS,
         Code::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-        Code::KeyDestroyed | Code::KeyDisabled | Code::KeyRetired | Code::WrongState => StatusCode::CONFLICT,
-        Code::AuditUnavailable | Code::Overloaded | Code::ShuttingDown | Code::TokenUnavailable => {
-            StatusCode::SERVICE_UNAVAILABLE
-        }
+        Code::ChainMismatch
+        | Code::KeyDestroyed
+        | Code::KeyDisabled
+        | Code::KeyRetired
+        | Code::WrongState => StatusCode::CONFLICT,
+        Code::AuditUnavailable
+        | Code::ChainUnavailable
+        | Code::Overloaded
+        | Code::ShuttingDown
+        | Code::TokenUnavailable => StatusCode::SERVICE_UNAVAILABLE,
         Code::DeadlineExceeded => StatusCode::GATEWAY_TIMEOUT,
         Code::Internal => StatusCode::INTERNAL_SERVER_ERROR,
     }
@@ -43,6 +54,34 @@ struct ErrorBody<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_after_ms: Option<u64>,
 }
+
+impl<'a> ErrorBody<'a> {
+    fn new(failure: &'a Failure, request: RequestId) -> Self {
+        Self {
+            error: failure.sentence(),
+            code: failure.code().slug(),
+            request_id: request.to_string(),
+            field: failure.field(),
+            retry_after_ms: failure.retry().map(|wait| wait.as_millis().try_into().unwrap_or(u64::MAX)),
+        }
+    }
+}
+
+/// The bytes of an answer to what hyper did not take for a request; the connection ends after it.
+pub(super) fn whole_answer(failure: &Failure, request: RequestId, status: &str) -> Vec<u8> {
+    // Our own type with text keys: serialising it cannot fail.
+    let body = serde_json::to_string(&ErrorBody::new(failure, request)).unwrap_or_default();
+    let length = body.len();
+    format!(
+        "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncache-control: no-store\r\n\
+         x-request-id: {request}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
+    )
+    .into_bytes()
+}
+
+/// With which code a request was answered, for who counts.
+#[derive(Clone, Copy)]
+pub(super) struct Answered(pub(super) Code);
 
 /// A failure on its way to [`answer`], which alone knows the request id.
 #[derive(Clone)]
@@ -72,16 +111,14 @@ pub(super) fn answer(failure: &Failure, request: RequestId) -> Response {
             tracing::error!(code = failure.code().slug(), cause, "{}", failure.sentence());
         }
         Some(cause) => tracing::info!(code = failure.code().slug(), cause, "{}", failure.sentence()),
+        // A line for each of a flood would be a second flood.
+        None if matches!(failure.code(), Code::Overloaded | Code::RateLimited) => {
+            tracing::debug!(code = failure.code().slug(), "{}", failure.sentence());
+        }
         None => tracing::info!(code = failure.code().slug(), "{}", failure.sentence()),
     }
-    let body = ErrorBody {
-        error: failure.sentence(),
-        code: failure.code().slug(),
-        request_id: request.to_string(),
-        field: failure.field(),
-        retry_after_ms: failure.retry().map(|wait| wait.as_millis().try_into().unwrap_or(u64::MAX)),
-    };
-    let mut response = json(status, &body);
+    let mut response = json(status, &ErrorBody::new(failure, request));
+    response.extensions_mut().insert(Answered(failure.code()));
     if status == StatusCode::UNAUTHORIZED {
         response
             .headers_mut()

@@ -4,6 +4,7 @@ use hsm::{G1Point, PointError};
 use serde_json::Value;
 
 use super::body::{Members, invalid};
+use crate::auth::{Networks, NoNetwork};
 use crate::key::{AddressError, Binding, Eoa, KeyName, Registry, Version, VersionSelector};
 use crate::operation::{Code, Failure};
 
@@ -25,7 +26,7 @@ pub(super) fn eoa(value: Value) -> Result<Eoa, Failure> {
 }
 
 pub(super) fn name(value: Value) -> Result<KeyName, Failure> {
-    text(value)?.parse().map_err(|error: crate::key::NameError| invalid(error.to_string()))
+    key_name(text(value)?)
 }
 
 pub(super) fn curve(value: Value) -> Result<(), Failure> {
@@ -131,6 +132,41 @@ pub(super) fn bytes32(value: Value) -> Result<[u8; 32], Failure> {
     bytes(&text(value)?)
 }
 
+/// A list of texts, each of which `parse` understands.
+pub(super) fn texts<T>(
+    value: Value,
+    parse: impl Fn(String) -> Result<T, Failure>,
+) -> Result<Vec<T>, Failure> {
+    match value {
+        Value::Array(items) if items.len() <= 64 => {
+            items.into_iter().map(|item| parse(text(item)?)).collect()
+        }
+        Value::Array(_) => Err(invalid("the list is too long")),
+        Value::Bool(_) | Value::Null | Value::Number(_) | Value::Object(_) | Value::String(_) => {
+            Err(invalid("a list of texts is expected here"))
+        }
+    }
+}
+
+pub(super) fn key_name(text: String) -> Result<KeyName, Failure> {
+    text.parse().map_err(|error: crate::key::NameError| invalid(error.to_string()))
+}
+
+/// A list of networks in CIDR form.
+pub(super) fn networks(value: Value) -> Result<Networks, Failure> {
+    let words = texts(value, Ok)?;
+    words.join(" ").parse().map_err(|error: NoNetwork| invalid(error.to_string()))
+}
+
+/// Hex of any length, `0x` optional.
+pub(super) fn hex_bytes(value: Value) -> Result<Vec<u8>, Failure> {
+    let text = text(value)?;
+    let digits = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")).unwrap_or(&text);
+    hex::decode(digits).map_err(|_| {
+        Failure::new(Code::InvalidHex, "expected an even number of hex digits, with or without 0x")
+    })
+}
+
 /// A whole number that fits.
 pub(super) fn number<T: TryFrom<u64>>(value: Value) -> Result<T, Failure> {
     let number = value.as_u64().and_then(|number| T::try_from(number).ok());
@@ -138,7 +174,7 @@ pub(super) fn number<T: TryFrom<u64>>(value: Value) -> Result<T, Failure> {
 }
 
 /// Exactly `N` bytes of hex, `0x` optional.
-fn bytes<const N: usize>(text: &str) -> Result<[u8; N], Failure> {
+pub(super) fn bytes<const N: usize>(text: &str) -> Result<[u8; N], Failure> {
     let digits = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")).unwrap_or(text);
     if digits.is_empty() || digits.eq_ignore_ascii_case("0x") {
         let sentence = "the value is empty: the contract read that it comes from gave nothing \

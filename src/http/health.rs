@@ -3,25 +3,49 @@
 use std::time::Duration;
 
 use axum::extract::State;
-use axum::http::StatusCode;
-use axum::response::Response;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use serde_json::json as object;
 
 use super::App;
 use super::answer::json;
+use super::openapi::shapes;
+use crate::metrics::Figures;
 use crate::operation::{Code, Failure};
 
 /// The process answers.
+#[utoipa::path(
+    get, path = "/healthz", operation_id = "healthz", tag = "Service",
+    summary = "Whether the process answers",
+    responses((status = 200, description = "It does", body = shapes::Health)),
+)]
 pub(super) async fn healthz() -> Response {
     json(StatusCode::OK, &object!({"status": "ok"}))
 }
 
 /// The program and its version.
+#[utoipa::path(
+    get, path = "/version", operation_id = "version", tag = "Service",
+    summary = "The program and its version",
+    responses((status = 200, description = "What it is", body = shapes::Version)),
+)]
 pub(super) async fn version() -> Response {
     json(StatusCode::OK, &object!({"name": "avs-kms", "version": env!("CARGO_PKG_VERSION"), "api": "v1"}))
 }
 
+/// What was counted and timed, in Prometheus' text form: the one answer that is not JSON.
+pub(super) fn metrics(app: &App, figures: &Figures) -> Response {
+    app.service.show_figures();
+    let form = HeaderValue::from_static("text/plain; version=0.0.4");
+    ([(header::CONTENT_TYPE, form)], figures.render()).into_response()
+}
+
 /// Token logged in, canary multiplied with recently, audit log writable.
+#[utoipa::path(
+    get, path = "/readyz", operation_id = "readyz", tag = "Service",
+    summary = "Whether it can sign: token, canary, audit log",
+    responses((status = 200, description = "It can", body = shapes::Ready)),
+)]
 pub(super) async fn readyz(State(app): State<App>) -> Result<Response, Failure> {
     let soon = Duration::from_secs(1);
     if !app.service.audit().is_writable() {

@@ -5,46 +5,66 @@ use axum::extract::{Path, Request};
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::answer::{KeyRecord, SignResult, json};
 use super::body::invalid;
 use super::call::Call;
 use super::form;
+use super::openapi::shapes;
+use super::policy::{self, PolicyBody};
 use crate::auth::Scope;
 use crate::key::Stage;
 use crate::operation::{CreateKey, Created, Failure, ListKeys, RotateKey, ShowKey};
+use crate::store::KeyVersion;
 
-#[derive(Serialize)]
-struct CreatedBody {
+#[derive(Serialize, ToSchema)]
+#[schema(as = CreatedKey)]
+pub(super) struct CreatedBody {
     #[serde(flatten)]
     record: KeyRecord,
+    policy: PolicyBody,
     created: bool,
     /// The proof with which it is registered, where its place is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     registration: Option<SignResult>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    warning: Option<String>,
 }
 
-#[derive(Serialize)]
-struct ListBody {
+#[derive(Serialize, ToSchema)]
+#[schema(as = KeyList)]
+pub(super) struct ListBody {
+    #[schema(value_type = shapes::Address)]
     eoa: String,
     keys: Vec<KeyRecord>,
 }
 
-#[derive(Serialize)]
-struct ShowBody {
+#[derive(Serialize, ToSchema)]
+#[schema(as = KeyWithVersions)]
+pub(super) struct ShowBody {
     #[serde(flatten)]
     record: KeyRecord,
+    policy: PolicyBody,
     versions: Vec<KeyRecord>,
 }
 
 /// `POST /v1/keys`
+#[utoipa::path(
+    post, path = "/v1/keys", operation_id = "create_key", tag = "Keys",
+    summary = "Make the key of an EOA, or get it if there is one",
+    request_body = shapes::CreateKeyBody,
+    responses((status = 201, description = "Made", body = CreatedBody), (status = 200, description = "There already", body = CreatedBody), (status = 409)),
+    security(("token" = ["keys:create"])),
+)]
 pub(super) async fn create(call: Call, request: Request) -> Result<Response, Failure> {
     let wish = call
         .parse(CreateKey::NAME, request, |members| {
             members.optional("curve", form::curve)?;
             let eoa = members.required("eoa", form::eoa)?;
             let name = members.optional("name", form::name)?.unwrap_or_default();
-            Ok(CreateKey { eoa, name, binding: form::binding(members, eoa)? })
+            let policy = members.optional("policy", policy::policy)?;
+            Ok(CreateKey { eoa, name, policy, binding: form::binding(members, eoa)? })
         })
         .await?;
     let created = call.service().create_key(call.context().clone(), wish, call.deadline()).await?;
@@ -52,6 +72,13 @@ pub(super) async fn create(call: Call, request: Request) -> Result<Response, Fai
 }
 
 /// `POST /v1/keys/rotate`
+#[utoipa::path(
+    post, path = "/v1/keys/rotate", operation_id = "rotate_key", tag = "Keys",
+    summary = "Make the next version of a key, pending, or get the pending one",
+    request_body = shapes::RotateBody,
+    responses((status = 201, description = "Made", body = CreatedBody), (status = 200, description = "There already", body = CreatedBody), (status = 404), (status = 409)),
+    security(("token" = ["keys:rotate"])),
+)]
 pub(super) async fn rotate(call: Call, request: Request) -> Result<Response, Failure> {
     let wish = call
         .parse(RotateKey::NAME, request, |members| {
@@ -69,19 +96,30 @@ pub(super) async fn rotate(call: Call, request: Request) -> Result<Response, Fai
 /// The version and, where its place is known, the proof for it: the caller's right to make it covers that.
 async fn made(call: &Call, created: Created, right: Scope) -> Result<Response, Failure> {
     let version = &created.version;
-    let registration = if version.binding.is_some() && version.standing.may_sign().is_ok() {
+    // The version is made whatever becomes of its proof, which can be had again with /v1/sign/registration.
+    let (registration, warning) = if version.binding.is_some() && version.standing.may_sign().is_ok() {
         let context = call.context().clone();
-        let signed = call.service().prove(context, version, right, call.deadline()).await?;
-        Some(SignResult::new(&signed, call.context().request()))
+        match call.service().prove(context, version, right, call.deadline()).await {
+            Ok(signed) => (Some(SignResult::new(&signed, call.context().request())), None),
+            Err(failure) => (None, Some(format!("without a registration proof: {failure}"))),
+        }
     } else {
-        None
+        (None, None)
     };
     let status = if created.created { StatusCode::CREATED } else { StatusCode::OK };
     let record = KeyRecord::from(&*created.version);
-    Ok(json(status, &CreatedBody { record, created: created.created, registration }))
+    let policy = policy_of(call, &created.version);
+    Ok(json(status, &CreatedBody { record, policy, created: created.created, registration, warning }))
 }
 
 /// `GET /v1/keys/{eoa}`
+#[utoipa::path(
+    get, path = "/v1/keys/{eoa}", operation_id = "list_keys", tag = "Keys",
+    summary = "Every key of an EOA, newest version first",
+    params(("eoa" = shapes::AddressText, Path)),
+    responses((status = 200, description = "Its keys", body = ListBody)),
+    security(("token" = ["keys:read"])),
+)]
 pub(super) async fn list(call: Call, path: Result<Path<String>, PathRejection>) -> Result<Response, Failure> {
     let wish = path.map_err(bad_path).and_then(|Path(eoa)| {
         Ok(ListKeys { eoa: form::address(&eoa).map_err(|failure| failure.at("eoa"))? })
@@ -101,6 +139,13 @@ pub(super) async fn list_all(call: Call) -> Result<Response, Failure> {
 }
 
 /// `GET /v1/keys/{eoa}/{name}`
+#[utoipa::path(
+    get, path = "/v1/keys/{eoa}/{name}", operation_id = "show_key", tag = "Keys",
+    summary = "The current version of a key, and all its versions",
+    params(("eoa" = shapes::AddressText, Path), ("name" = shapes::NameText, Path)),
+    responses((status = 200, description = "The key", body = ShowBody), (status = 404)),
+    security(("token" = ["keys:read"])),
+)]
 pub(super) async fn show(
     call: Call,
     path: Result<Path<(String, String)>, PathRejection>,
@@ -117,7 +162,11 @@ pub(super) async fn show(
         active.or_else(|| versions.first()).ok_or_else(|| Failure::internal("a key without versions"))?;
     let record = KeyRecord::from(&**current);
     let versions = versions.iter().map(|version| KeyRecord::from(&**version)).collect();
-    Ok(json(StatusCode::OK, &ShowBody { record, versions }))
+    Ok(json(StatusCode::OK, &ShowBody { record, policy: policy_of(&call, current), versions }))
+}
+
+fn policy_of(call: &Call, version: &KeyVersion) -> PolicyBody {
+    PolicyBody::from(&*call.service().policy(&version.eoa, &version.name))
 }
 
 fn bad_path(rejection: PathRejection) -> Failure {

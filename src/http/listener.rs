@@ -1,55 +1,64 @@
-//! The accept loop: connections are capped by not accepting, headers have a deadline, shutdown drains.
+//! The accept loop: connections are capped by not accepting, each address has its share, shutdown drains.
 //!
 //! Our own because `axum::serve` has no header timeout; refusing at the door costs more than serving
 //! (facts of the design: a full house is answered by letting the kernel's backlog wait).
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use axum::{Extension, Router};
-use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::{GracefulShutdown, Watcher};
-use hyper_util::service::TowerToHyperService;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, UnixListener};
+use axum::Router;
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
-use crate::operation::Peer;
+use super::addresses::{Addresses, Entered};
+use super::connection::{self, Common};
+use super::{Tls, error};
+use crate::operation::{Code, Failure, Peer};
+use crate::request::RequestId;
 
 /// Bounds of a listener.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// Connections at a time.
-    pub connections: usize,
-    /// A request's header must be complete within this time; an idle connection ends after it.
+    pub connections: u32,
+    /// Connections of one address at a time; 0 is no cap.
+    pub connections_per_address: usize,
+    /// A TLS handshake, and a request's header, must be complete within this time; an idle connection ends after it.
     pub header: Duration,
+    /// A client that takes nothing of its answer for so long is left.
+    pub write: Duration,
     /// How long a shutdown waits for requests under way.
     pub grace: Duration,
 }
 
-/// The longest header that is read, bytes, and the most fields.
-const MAX_HEADER_BYTES: usize = 16 * 1024;
-const MAX_HEADER_FIELDS: usize = 64;
-
 /// Where connections come from.
 #[derive(Debug)]
 pub enum Listener {
-    /// Clients.
+    /// Clients, in the clear.
     Tcp(TcpListener),
+    /// Clients, through TLS.
+    Tls(TcpListener, Arc<Tls>),
     /// The machine's own operator.
     Unix(UnixListener),
 }
 
 /// Serves until `stop` turns true, then waits for requests under way as long as the grace lasts.
 pub async fn serve(listener: Listener, router: Router, limits: Limits, mut stop: watch::Receiver<bool>) {
-    let places = Arc::new(Semaphore::new(limits.connections));
-    let graceful = GracefulShutdown::new();
+    let places = Arc::new(Semaphore::new(limits.connections as usize));
+    let addresses = Addresses::new(limits.connections_per_address);
+    let tls = match &listener {
+        Listener::Tls(_, tls) => Some(Arc::clone(tls)),
+        Listener::Tcp(_) | Listener::Unix(_) => None,
+    };
+    let common = Arc::new(Common { router, limits, tls, full: AtomicBool::new(false) });
+    let stopping = stop.clone();
+    let connect = |stream, peer, held| connect(stream, peer, &common, &stopping, held);
     loop {
         // The place is taken inside the select: a full house must still hear the signal to stop.
         let next = async {
-            let place = Arc::clone(&places).acquire_owned().await.ok()?;
+            let place = place(&places, &common.full).await?;
             Some((place, accept(&listener).await))
         };
         let accepted = tokio::select! {
@@ -58,15 +67,15 @@ pub async fn serve(listener: Listener, router: Router, limits: Limits, mut stop:
         };
         match accepted {
             None => break,
-            Some((place, Ok(Accepted::Tcp(stream, address)))) => {
-                // Answers are small and latency is the product; a refusal only costs speed.
-                let _ = stream.set_nodelay(true);
-                let router = router.clone().layer(Extension(Peer::Tcp(address)));
-                connect(stream, router, limits, graceful.watcher(), place);
-            }
-            Some((place, Ok(Accepted::Unix(stream)))) => {
-                let router = router.clone().layer(Extension(Peer::Local));
-                connect(stream, router, limits, graceful.watcher(), place);
+            Some((place, Ok((stream, peer)))) => {
+                let share = match peer {
+                    Peer::Tcp(address) => addresses.enter(address.ip()).map(Some),
+                    Peer::Local => Some(None),
+                };
+                match share {
+                    Some(share) => connect(stream, peer, (place, share)),
+                    None => stream.turn_away(common.tls.is_some()),
+                }
             }
             Some((_, Err(error))) => {
                 // Out of descriptors, mostly: waiting lets some connections end.
@@ -76,42 +85,68 @@ pub async fn serve(listener: Listener, router: Router, limits: Limits, mut stop:
         }
     }
     drop(listener);
-    if tokio::time::timeout(limits.grace, graceful.shutdown()).await.is_err() {
+    // Every place is free again when every connection has ended.
+    if tokio::time::timeout(limits.grace, places.acquire_many(limits.connections)).await.is_err() {
         tracing::warn!("some requests were still under way when the grace time ended");
     }
 }
 
-enum Accepted {
-    Tcp(tokio::net::TcpStream, std::net::SocketAddr),
-    Unix(tokio::net::UnixStream),
+/// A place for the next connection; while there is none, `full` says so.
+async fn place(places: &Arc<Semaphore>, full: &AtomicBool) -> Option<OwnedSemaphorePermit> {
+    if let Ok(place) = Arc::clone(places).try_acquire_owned() {
+        return Some(place);
+    }
+    full.store(true, Ordering::Relaxed);
+    let place = Arc::clone(places).acquire_owned().await.ok();
+    full.store(false, Ordering::Relaxed);
+    place
 }
 
-async fn accept(listener: &Listener) -> io::Result<Accepted> {
+enum Stream {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+async fn accept(listener: &Listener) -> io::Result<(Stream, Peer)> {
     match listener {
-        Listener::Tcp(listener) => {
-            listener.accept().await.map(|(stream, address)| Accepted::Tcp(stream, address))
+        Listener::Tcp(listener) | Listener::Tls(listener, _) => {
+            let (stream, address) = listener.accept().await?;
+            // Answers are small and latency is the product; a refusal only costs speed.
+            let _ = stream.set_nodelay(true);
+            Ok((Stream::Tcp(stream), Peer::Tcp(address)))
         }
-        Listener::Unix(listener) => listener.accept().await.map(|(stream, _)| Accepted::Unix(stream)),
+        Listener::Unix(listener) => Ok((Stream::Unix(listener.accept().await?.0), Peer::Local)),
     }
 }
 
-fn connect<S>(stream: S, router: Router, limits: Limits, watcher: Watcher, place: OwnedSemaphorePermit)
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits.header)
-        .max_buf_size(MAX_HEADER_BYTES)
-        .max_headers(MAX_HEADER_FIELDS)
-        // A client that sent its request and left is still served: what it asked for is in the books.
-        .half_close(true)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
-    let connection = watcher.watch(connection);
-    tokio::spawn(async move {
-        if let Err(error) = connection.await {
-            tracing::debug!(%error, "a connection ended early");
+impl Stream {
+    /// One write that does not wait, and gone: who has its share gets no more of our time.
+    fn turn_away(self, tls: bool) {
+        if let (Self::Tcp(stream), false) = (self, tls) {
+            let failure = Failure::new(Code::RateLimited, "too many connections from this address");
+            let failure = failure.retry_after(Duration::from_secs(1));
+            let id = RequestId::random().unwrap_or(RequestId::new([0; 16]));
+            let _ = stream.try_write(&error::whole_answer(&failure, id, "429 Too Many Requests"));
         }
-        drop(place);
+    }
+}
+
+fn connect(
+    stream: Stream,
+    peer: Peer,
+    common: &Arc<Common>,
+    stop: &watch::Receiver<bool>,
+    held: (OwnedSemaphorePermit, Option<Entered>),
+) {
+    let (common, stop) = (Arc::clone(common), stop.clone());
+    tokio::spawn(async move {
+        let ended = match stream {
+            Stream::Tcp(stream) => connection::serve(stream, peer, common, stop).await,
+            Stream::Unix(stream) => connection::serve(stream, peer, common, stop).await,
+        };
+        if let Err(error) = ended {
+            tracing::debug!(error, "a connection ended early");
+        }
+        drop(held);
     });
 }

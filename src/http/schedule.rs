@@ -9,10 +9,11 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json as object};
 
 use super::answer::json;
-use super::audit::Query;
 use super::body::invalid;
 use super::call::Call;
 use super::form;
+use super::openapi::shapes;
+use super::query::Query;
 use crate::key::{OVERLAP_DAYS, RetireOn, Schedule};
 use crate::operation::{Failure, Planned, ReadEvents, ReadSchedule, SetSchedule};
 use crate::store::{KeyVersion, ScheduleScope};
@@ -21,6 +22,13 @@ use crate::store::{KeyVersion, ScheduleScope};
 const PAGE: u64 = 1_000;
 
 /// `POST /v1/keys/schedule`
+#[utoipa::path(
+    post, path = "/v1/keys/schedule", operation_id = "set_schedule", tag = "Keys",
+    summary = "Set when a key, or every key of an EOA, is rotated",
+    request_body = shapes::ScheduleBody,
+    responses((status = 200, description = "So it is", body = shapes::ScheduleSet), (status = 404)),
+    security(("token" = ["keys:rotate"])),
+)]
 pub(super) async fn set(call: Call, request: Request) -> Result<Response, Failure> {
     let wish = call
         .parse(SetSchedule::NAME, request, |members| {
@@ -54,14 +62,19 @@ pub(super) async fn set(call: Call, request: Request) -> Result<Response, Failur
 }
 
 /// `GET /v1/keys/schedule?eoa=0x…`
+#[utoipa::path(
+    get, path = "/v1/keys/schedule", operation_id = "read_schedule", tag = "Keys",
+    summary = "When the keys of an EOA are rotated",
+    params(("eoa" = shapes::AddressText, Query)),
+    responses((status = 200, description = "Each key and its next dates", body = shapes::SchedulePage)),
+    security(("token" = ["keys:read"])),
+)]
 pub(super) async fn show(call: Call, request: Request) -> Result<Response, Failure> {
-    let query = request.uri().query().unwrap_or_default();
-    let wish = match query.split_once('=') {
-        Some(("eoa", eoa)) if !eoa.contains('&') => {
-            form::address(eoa).map(|eoa| ReadSchedule { eoa }).map_err(|failure| failure.at("eoa"))
-        }
-        _ => Err(invalid("ask for ?eoa=0x…").at("eoa")),
-    };
+    let wish = Query::of(&request).and_then(|mut query| {
+        let eoa = query.text("eoa").ok_or_else(|| invalid("ask for ?eoa=0x…").at("eoa"))?;
+        query.finish()?;
+        Ok(ReadSchedule { eoa: form::address(&eoa).map_err(|failure| failure.at("eoa"))? })
+    });
     let wish = call.checked(ReadSchedule::NAME, wish)?;
     let eoa = wish.eoa.to_string();
     let keys = call.service().read_schedule(call.context().clone(), wish)?;
@@ -70,10 +83,20 @@ pub(super) async fn show(call: Call, request: Request) -> Result<Response, Failu
 }
 
 /// `GET /v1/events?after=SEQ&limit=N`
+#[utoipa::path(
+    get, path = "/v1/events", operation_id = "read_events", tag = "Keys",
+    summary = "What happened to one's own keys",
+    params(
+        ("after" = Option<u64>, Query, description = "Only what has a higher number"),
+        ("limit" = Option<u64>, Query, minimum = 1, maximum = 1000),
+    ),
+    responses((status = 200, description = "A page, oldest first", body = shapes::EventPage)),
+    security(("token" = ["keys:read"])),
+)]
 pub(super) async fn events(call: Call, request: Request) -> Result<Response, Failure> {
     let wish = Query::of(&request).and_then(|mut query| {
-        let after = query.take("after").unwrap_or(0);
-        let limit = query.take("limit").unwrap_or(100);
+        let after = query.number("after")?.unwrap_or(0);
+        let limit = query.number("limit")?.unwrap_or(100);
         query.finish()?;
         if !(1..=PAGE).contains(&limit) {
             return Err(invalid(format!("a page has 1 to {PAGE} events")).at("limit"));

@@ -8,10 +8,18 @@ use super::answer::{SignResult, json};
 use super::body::{Members, invalid};
 use super::call::Call;
 use super::form;
+use super::openapi::shapes;
 use crate::key::{Eoa, VersionSelector};
 use crate::operation::{Failure, Message, Sign};
 
 /// `POST /v1/scalar_mul`
+#[utoipa::path(
+    post, path = "/v1/scalar_mul", operation_id = "scalar_mul", tag = "Signing",
+    summary = "Multiply a point by the key",
+    request_body = shapes::ScalarMulBody,
+    responses((status = 200, description = "Signed, and on record", body = SignResult), (status = 404), (status = 409)),
+    security(("token" = ["sign:point"])),
+)]
 pub(super) async fn scalar_mul(call: Call, request: Request) -> Result<Response, Failure> {
     sign(call, request, "scalar_mul", |members, _| {
         Ok(Message::Point(members.required("hash", form::g1_point)?))
@@ -20,6 +28,13 @@ pub(super) async fn scalar_mul(call: Call, request: Request) -> Result<Response,
 }
 
 /// `POST /v1/sign/digest`
+#[utoipa::path(
+    post, path = "/v1/sign/digest", operation_id = "sign_digest", tag = "Signing",
+    summary = "Sign a 32-byte digest: hashToG1 of it, multiplied",
+    request_body = shapes::SignDigestBody,
+    responses((status = 200, description = "Signed, and on record", body = SignResult), (status = 404), (status = 409)),
+    security(("token" = ["sign:digest"])),
+)]
 pub(super) async fn digest(call: Call, request: Request) -> Result<Response, Failure> {
     sign(call, request, "sign.digest", |members, _| {
         Ok(Message::Digest(members.required("digest", form::bytes32)?))
@@ -28,6 +43,13 @@ pub(super) async fn digest(call: Call, request: Request) -> Result<Response, Fai
 }
 
 /// `POST /v1/sign/registration`
+#[utoipa::path(
+    post, path = "/v1/sign/registration", operation_id = "sign_registration", tag = "Signing",
+    summary = "Sign what registers the key with a registry of EigenLayer",
+    request_body = shapes::SignRegistrationBody,
+    responses((status = 200, description = "Signed, and on record", body = SignResult), (status = 404), (status = 409)),
+    security(("token" = ["sign:typed"])),
+)]
 pub(super) async fn registration(call: Call, request: Request) -> Result<Response, Failure> {
     sign(call, request, "sign.registration", |members, eoa| {
         let message = form::binding_members(members, eoa)?;
@@ -37,6 +59,13 @@ pub(super) async fn registration(call: Call, request: Request) -> Result<Respons
 }
 
 /// `POST /v1/sign/certificate`
+#[utoipa::path(
+    post, path = "/v1/sign/certificate", operation_id = "sign_certificate", tag = "Signing",
+    summary = "Sign an EigenLayer BN254 certificate",
+    request_body = shapes::SignCertificateBody,
+    responses((status = 200, description = "Signed, and on record", body = SignResult), (status = 404), (status = 409)),
+    security(("token" = ["sign:typed"])),
+)]
 pub(super) async fn certificate(call: Call, request: Request) -> Result<Response, Failure> {
     sign(call, request, "sign.certificate", |members, _| {
         Ok(Message::Certificate {

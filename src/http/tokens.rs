@@ -12,7 +12,7 @@ use super::answer::json;
 use super::body::invalid;
 use super::call::Call;
 use super::form;
-use crate::auth::{Scope, Scopes, Subject, TokenRecord};
+use crate::auth::{Fingerprint, FingerprintError, Scope, Scopes, Subject, TokenRecord};
 use crate::operation::{Code, Failure, IssueToken, RevokeToken};
 
 #[derive(Serialize)]
@@ -25,6 +25,13 @@ struct TokenBody {
     expires_at_unix: i64,
     #[serde(skip_serializing_if = "Option::is_none")]
     revoked_at: Option<String>,
+    origin: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_used_at: Option<String>,
+    networks: Vec<String>,
+    keys: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_certificate: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -50,6 +57,11 @@ impl From<&TokenRecord> for TokenBody {
             expires_at: record.expires_at.to_string(),
             expires_at_unix: record.expires_at.as_second(),
             revoked_at: record.revoked_at.map(|time| time.to_string()),
+            origin: if record.login { "login" } else { "command line" },
+            last_used_at: record.last_used_at.map(|time| time.to_string()),
+            networks: record.networks.iter().map(ToString::to_string).collect(),
+            keys: record.keys.iter().map(ToString::to_string).collect(),
+            client_certificate: record.client_certificate.map(|certificate| certificate.to_string()),
         }
     }
 }
@@ -62,6 +74,11 @@ pub(super) async fn issue(call: Call, request: Request) -> Result<Response, Fail
                 subject: members.required("eoa", subject)?,
                 scopes: members.required("scopes", scopes)?,
                 life: members.required("ttl_seconds", seconds)?,
+                networks: members.optional("networks", form::networks)?,
+                keys: members
+                    .optional("keys", |value| form::texts(value, form::key_name))?
+                    .unwrap_or_default(),
+                client_certificate: members.optional("client_certificate", fingerprint)?,
             })
         })
         .await?;
@@ -80,13 +97,16 @@ pub(super) async fn list(call: Call) -> Result<Response, Failure> {
 pub(super) async fn revoke(call: Call, request: Request) -> Result<Response, Failure> {
     let wish = call
         .parse("token.revoke", request, |members| {
-            let id = members
-                .required("id", |value| form::text(value)?.parse().map_err(|error: &str| invalid(error)))?;
-            Ok(RevokeToken { id })
+            let id = |value| form::text(value)?.parse().map_err(|error: &str| invalid(error));
+            match (members.optional("id", id)?, members.optional("eoa", subject)?) {
+                (Some(id), None) => Ok(RevokeToken::One(id)),
+                (None, Some(subject)) => Ok(RevokeToken::AllOf(subject)),
+                _ => Err(invalid("name the token by its id, or all tokens of an EOA")),
+            }
         })
         .await?;
-    let record = call.service().revoke_token(call.context().clone(), wish).await?;
-    Ok(json(StatusCode::OK, &TokenBody::from(&record)))
+    let records = call.service().revoke_token(call.context().clone(), wish).await?;
+    Ok(json(StatusCode::OK, &ListBody { tokens: records.iter().map(TokenBody::from).collect() }))
 }
 
 fn subject(value: Value) -> Result<Subject, Failure> {
@@ -94,12 +114,13 @@ fn subject(value: Value) -> Result<Subject, Failure> {
     form::text(value)?.parse().map_err(error)
 }
 
-fn scopes(value: Value) -> Result<Scopes, Failure> {
-    let Value::Array(words) = value else { return Err(invalid("scopes are a list of texts")) };
-    let scope = |word| {
-        form::text(word)?.parse().map_err(|error: crate::auth::UnknownScope| invalid(error.to_string()))
-    };
-    words.into_iter().map(scope).collect()
+pub(super) fn scopes(value: Value) -> Result<Scopes, Failure> {
+    let scope = |word: String| word.parse::<Scope>().map_err(|error| invalid(error.to_string()));
+    Ok(form::texts(value, scope)?.into_iter().collect())
+}
+
+fn fingerprint(value: Value) -> Result<Fingerprint, Failure> {
+    form::text(value)?.parse().map_err(|error: FingerprintError| invalid(error.to_string()))
 }
 
 fn seconds(value: Value) -> Result<Duration, Failure> {

@@ -1,8 +1,9 @@
 //! From an operation somebody asks for to one that somebody may do.
 
 use super::{Asked, Code, Context, Failure, Service};
-use crate::auth::{Caller, Scope, Unauthenticated};
+use crate::auth::{Ask, Caller, Found, Scope, Unauthenticated, decide};
 use crate::key::{Eoa, KeyName};
+use crate::store::KeyVersion;
 
 /// An operation on the keys of an EOA, and what it takes.
 pub(super) trait Operation {
@@ -63,6 +64,17 @@ impl Service {
         }
     }
 
+    /// Decides once more, with the version that was found and what its key allows now.
+    pub(super) fn still_allowed<Op: Operation>(
+        &self,
+        allowed: &Allowed<Op>,
+        version: &KeyVersion,
+    ) -> Result<(), Failure> {
+        let policy = self.store.policy(&version.eoa, &version.name);
+        let found = Found { state: version.state(), policy: &policy };
+        verdict(allowed.context(), allowed.operation(), Some(found))
+    }
+
     /// Decides by caller and request alone, before anything is looked up, so that a refusal says nothing
     /// about which keys exist. The refusal is recorded.
     pub(super) fn authorise<Op: Operation>(
@@ -70,14 +82,7 @@ impl Service {
         context: Context,
         operation: Op,
     ) -> Result<Allowed<Op>, Failure> {
-        let verdict = match context.caller() {
-            None => Err(Failure::from(Unauthenticated::Missing)),
-            Some(caller) if operation.is_irrevocable() => {
-                caller.may_irrevocably(operation.scope(), &operation.owner()).map_err(Failure::from)
-            }
-            Some(caller) => caller.may(operation.scope(), &operation.owner()).map_err(Failure::from),
-        };
-        match verdict {
+        match verdict(&context, &operation, None) {
             Ok(()) => Ok(Allowed { context, operation }),
             Err(failure) => {
                 let owner = operation.owner();
@@ -89,3 +94,18 @@ impl Service {
         }
     }
 }
+
+fn verdict(context: &Context, operation: &impl Operation, found: Option<Found<'_>>) -> Result<(), Failure> {
+    let caller = context.caller().ok_or(Unauthenticated::Missing)?;
+    let ask = Ask {
+        scope: operation.scope(),
+        irrevocable: operation.is_irrevocable(),
+        owner: operation.owner(),
+        name: operation.key_name(),
+        from: context.address().map(|address| address.ip()),
+    };
+    Ok(decide(caller, &ask, found)?)
+}
+
+#[cfg(test)]
+mod tests;

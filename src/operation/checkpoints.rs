@@ -1,13 +1,9 @@
 //! What the audit log shows: checkpoints and proofs to everybody, records to whom they concern.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use super::{Asked, Code, Context, Failure, Service};
-use crate::audit::{
-    ConsistencyProof, InclusionProof, Page, ProofError, Publishing, SignedCheckpoint, VerifierKey,
-};
+use crate::audit::{ConsistencyProof, InclusionProof, Page, ProofError, SignedCheckpoint, VerifierKey};
 use crate::auth::{Forbidden, Scope, Unauthenticated};
 
 /// The sizes between which consistency is asked for.
@@ -28,46 +24,7 @@ pub struct ReadRecords {
     pub limit: usize,
 }
 
-/// How often the head stands in the log, so that log shippers carry it away.
-const HEAD_IN_LOG: Duration = Duration::from_secs(60);
-
 impl Service {
-    /// From now on has the token sign checkpoints of the log.
-    ///
-    /// # Errors
-    /// When the log lacks the past that an earlier checkpoint says, or the token does not sign.
-    pub fn publish_checkpoints(&self, files: &[PathBuf], mirror: Option<&Path>) -> Result<(), Failure> {
-        let signer = self.custody.checkpoint_signer()?;
-        let origin = format!("avs-kms/{}", self.audit.head().log);
-        let key = VerifierKey::new(&origin, signer.public_key()).map_err(Failure::internal)?;
-        let shown = std::sync::Mutex::new(None::<Instant>);
-        let on_checkpoint = move |checkpoint: &SignedCheckpoint| {
-            let mut shown = shown.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            if shown.is_none_or(|last| last.elapsed() >= HEAD_IN_LOG) {
-                *shown = Some(Instant::now());
-                let root = hex::encode(checkpoint.root());
-                tracing::info!(
-                    size = checkpoint.size(),
-                    root,
-                    origin = checkpoint.origin(),
-                    "audit checkpoint"
-                );
-            }
-        };
-        let publishing = Publishing {
-            origin: Some(origin),
-            files: files.to_vec(),
-            mirror: mirror.map(Path::to_owned),
-            on_checkpoint: Some(Box::new(on_checkpoint)),
-            ..Publishing::new(signer)
-        };
-        self.audit.publish(publishing).map_err(Failure::internal)?;
-        tracing::info!(%key, "the public key of the audit log");
-        // Set once: `publish` refuses a second time.
-        let _ = self.checkpoint_key.set(key);
-        Ok(())
-    }
-
     /// The newest checkpoint and the key that checks it.
     ///
     /// # Errors

@@ -8,7 +8,7 @@ use std::time::Duration;
 use hsm::EnclaveError;
 
 use crate::audit::AuditError;
-use crate::auth::{Forbidden, Unauthenticated};
+use crate::auth::{Denied, Forbidden, Unauthenticated};
 use crate::key::SigningRefusal;
 use crate::store::NoSuchVersion;
 
@@ -18,6 +18,10 @@ use crate::store::NoSuchVersion;
 pub enum Code {
     AuditUnavailable,
     BodyTooLarge,
+    ChainMismatch,
+    ChainUnavailable,
+    ChallengeExpired,
+    ChallengeUnknown,
     CoordinateOutOfRange,
     DeadlineExceeded,
     EmptyContractRead,
@@ -34,7 +38,9 @@ pub enum Code {
     Overloaded,
     PointAtInfinity,
     PointNotOnCurve,
+    RateLimited,
     ShuttingDown,
+    SignatureMismatch,
     TokenExpired,
     TokenUnavailable,
     Unauthenticated,
@@ -45,11 +51,49 @@ pub enum Code {
 }
 
 impl Code {
+    /// All of them.
+    pub const ALL: &[Self] = &[
+        Self::AuditUnavailable,
+        Self::BodyTooLarge,
+        Self::ChallengeExpired,
+        Self::ChallengeUnknown,
+        Self::CoordinateOutOfRange,
+        Self::DeadlineExceeded,
+        Self::EmptyContractRead,
+        Self::Forbidden,
+        Self::Internal,
+        Self::InvalidAddress,
+        Self::InvalidHex,
+        Self::InvalidRequest,
+        Self::KeyDestroyed,
+        Self::KeyDisabled,
+        Self::KeyRetired,
+        Self::MethodNotAllowed,
+        Self::NotFound,
+        Self::Overloaded,
+        Self::PointAtInfinity,
+        Self::PointNotOnCurve,
+        Self::RateLimited,
+        Self::ShuttingDown,
+        Self::SignatureMismatch,
+        Self::TokenExpired,
+        Self::TokenUnavailable,
+        Self::Unauthenticated,
+        Self::UnknownKey,
+        Self::UnknownVersion,
+        Self::UnsupportedMediaType,
+        Self::WrongState,
+    ];
+
     /// The word that stands in answers and records.
     pub const fn slug(self) -> &'static str {
         match self {
             Self::AuditUnavailable => "audit_unavailable",
             Self::BodyTooLarge => "body_too_large",
+            Self::ChainMismatch => "chain_mismatch",
+            Self::ChainUnavailable => "chain_unavailable",
+            Self::ChallengeExpired => "challenge_expired",
+            Self::ChallengeUnknown => "challenge_unknown",
             Self::CoordinateOutOfRange => "coordinate_out_of_range",
             Self::DeadlineExceeded => "deadline_exceeded",
             Self::EmptyContractRead => "empty_contract_read",
@@ -66,7 +110,9 @@ impl Code {
             Self::Overloaded => "overloaded",
             Self::PointAtInfinity => "point_at_infinity",
             Self::PointNotOnCurve => "point_not_on_curve",
+            Self::RateLimited => "rate_limited",
             Self::ShuttingDown => "shutting_down",
+            Self::SignatureMismatch => "signature_mismatch",
             Self::TokenExpired => "token_expired",
             Self::TokenUnavailable => "token_unavailable",
             Self::Unauthenticated => "unauthenticated",
@@ -150,6 +196,11 @@ impl Failure {
         (!chain.is_empty()).then(|| chain.join(": "))
     }
 
+    /// A failure that leaves no record: a flood of them would be a flood of records, and nothing was asked of a key.
+    pub const fn unrecorded(self) -> Self {
+        self.recorded()
+    }
+
     pub(super) const fn is_recorded(&self) -> bool {
         self.recorded
     }
@@ -170,9 +221,14 @@ impl From<Unauthenticated> for Failure {
     fn from(error: Unauthenticated) -> Self {
         let code = match error {
             Unauthenticated::Expired => Code::TokenExpired,
-            Unauthenticated::Malformed | Unauthenticated::Missing | Unauthenticated::Unknown => {
-                Code::Unauthenticated
-            }
+            Unauthenticated::Elsewhere => Code::Forbidden,
+            Unauthenticated::Signature => Code::SignatureMismatch,
+            Unauthenticated::Malformed
+            | Unauthenticated::Missing
+            | Unauthenticated::Replayed
+            | Unauthenticated::SignedForm(_)
+            | Unauthenticated::SignedTimes
+            | Unauthenticated::Unknown => Code::Unauthenticated,
         };
         Self::new(code, error.to_string())
     }
@@ -181,6 +237,15 @@ impl From<Unauthenticated> for Failure {
 impl From<Forbidden> for Failure {
     fn from(error: Forbidden) -> Self {
         Self::new(Code::Forbidden, error.to_string())
+    }
+}
+
+impl From<Denied> for Failure {
+    fn from(error: Denied) -> Self {
+        match error {
+            Denied::Forbidden(error) => error.into(),
+            Denied::State(error) => error.into(),
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use crate::audit::{Actor, ActorKind};
-use crate::auth::Caller;
+use crate::auth::{Caller, Fingerprint};
 use crate::request::RequestId;
 
 /// The other end of the connection.
@@ -20,6 +20,8 @@ pub enum Peer {
 pub struct Context {
     request: RequestId,
     peer: Peer,
+    /// The client's certificate, verified, where it showed one.
+    certificate: Option<Fingerprint>,
     /// `None` as long as nobody was recognised.
     caller: Option<Caller>,
 }
@@ -27,7 +29,12 @@ pub struct Context {
 impl Context {
     /// The context of a request whose caller is not known (yet).
     pub const fn anonymous(request: RequestId, peer: Peer) -> Self {
-        Self { request, peer, caller: None }
+        Self { request, peer, certificate: None, caller: None }
+    }
+
+    /// The same request over a connection whose client showed this certificate.
+    pub fn certified(self, certificate: Option<Fingerprint>) -> Self {
+        Self { certificate, ..self }
     }
 
     /// The context of something that the service does by itself: schedules, recovery.
@@ -50,6 +57,11 @@ impl Context {
         self.peer
     }
 
+    /// The client's certificate, if it showed one.
+    pub const fn certificate(&self) -> Option<Fingerprint> {
+        self.certificate
+    }
+
     /// The caller, if recognised.
     pub const fn caller(&self) -> Option<&Caller> {
         self.caller.as_ref()
@@ -61,16 +73,22 @@ impl Context {
             None => ActorKind::Anonymous,
             Some(caller) if caller.is_local() => ActorKind::Local,
             Some(caller) if caller.is_service() => ActorKind::Service,
+            Some(caller) if caller.is_signed() => ActorKind::Operator,
             Some(_) => ActorKind::Token,
         };
         Actor {
             kind,
             eoa: self.caller.as_ref().and_then(Caller::eoa),
             token_id: self.caller.as_ref().and_then(Caller::token_id).map(ToString::to_string),
-            address: match self.peer {
-                Peer::Local => None,
-                Peer::Tcp(address) => Some(address),
-            },
+            address: self.address(),
+        }
+    }
+
+    /// From where the request came; none for the machine's own operator.
+    pub const fn address(&self) -> Option<SocketAddr> {
+        match self.peer {
+            Peer::Local => None,
+            Peer::Tcp(address) => Some(address),
         }
     }
 }

@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::authorise::Operation;
 use super::make_version::Planned;
 use super::{Asked, Code, Context, Failure, Service};
-use crate::auth::Scope;
+use crate::auth::{Policy, Scope};
 use crate::key::{Binding, Eoa, KeyName, Stage, Version};
 use crate::store::KeyVersion;
 
@@ -17,6 +17,8 @@ pub struct CreateKey {
     pub eoa: Eoa,
     /// The name.
     pub name: KeyName,
+    /// What the key shall allow; none given means everything, or what holds already.
+    pub policy: Option<Policy>,
     /// Where the key will be registered, if that is known.
     pub binding: Option<Binding>,
 }
@@ -64,18 +66,25 @@ impl Service {
         request: CreateKey,
         deadline: Instant,
     ) -> Result<Created, Failure> {
-        let (context, CreateKey { eoa, name, binding }) = self.authorise(context, request)?.into_parts();
+        let (context, CreateKey { eoa, name, binding, policy }) =
+            self.authorise(context, request)?.into_parts();
         let refused = |failure| self.refuse(CreateKey::NAME, &context, Asked::key(eoa, &name), failure);
         let _one_at_a_time = self.one_at_a_time(deadline).await.map_err(refused)?;
         if let Some(version) = self.existing(&eoa, &name) {
             if binding.is_some() && binding != version.binding {
                 return Err(refused(bound_elsewhere(&version)));
             }
+            if policy.is_some_and(|policy| policy != *self.store.policy(&eoa, &name)) {
+                let sentence = "the key is there with another policy, which is changed on the service's own \
+                                machine: avs-kms keys policy";
+                return Err(refused(Failure::new(Code::WrongState, sentence).at("policy")));
+            }
             self.note(CreateKey::NAME, &context, Asked::version(&version), "ok");
             return Ok(Created { version, created: false });
         }
         let reservation = self.plan(eoa, &name, Version::FIRST, binding).map_err(refused)?;
-        let planned = Planned { context, operation: CreateKey::NAME, reservation, reason: None };
+        let policy = Some(policy.unwrap_or_default());
+        let planned = Planned { context, operation: CreateKey::NAME, reservation, policy, reason: None };
         let version = self.make_version(planned, deadline).await?;
         Ok(Created { version, created: true })
     }

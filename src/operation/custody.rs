@@ -10,6 +10,7 @@ use hsm::{CheckpointKey, Enclave, EnclaveError, G1Point, Health, KeyId, NewKey, 
 use super::destroy_key::Destruction;
 use super::sign::Ready;
 use crate::audit::{self, CheckpointSigner, Recordable, Recorded, Settlement};
+use crate::metrics::EnclaveReading;
 use crate::store::KeyVersion;
 
 /// Signs the audit log's checkpoints with the token's key for that.
@@ -28,6 +29,23 @@ impl CheckpointSigner for TokenSigner {
 
     fn sign(&self, text: &[u8]) -> Result<Vec<u8>, Box<dyn std::error::Error + Send + Sync>> {
         Ok(self.enclave.sign_checkpoint(text, Instant::now() + CHECKPOINT_PATIENCE)?)
+    }
+}
+
+/// The head of the audit log, kept by the token.
+pub(super) struct TokenAnchor {
+    enclave: Enclave,
+}
+
+impl TokenAnchor {
+    /// What is kept. Blocks.
+    pub(super) fn read(&self) -> Result<Vec<Vec<u8>>, EnclaveError> {
+        self.enclave.audit_anchors(Instant::now() + CHECKPOINT_PATIENCE)
+    }
+
+    /// Keeps this in place of what was kept. Blocks.
+    pub(super) fn replace(&self, anchor: Vec<u8>) -> Result<(), EnclaveError> {
+        self.enclave.replace_audit_anchor(anchor, Instant::now() + CHECKPOINT_PATIENCE)
     }
 }
 
@@ -147,6 +165,21 @@ impl Custody {
         self.enclave.as_ref().map(Enclave::health)
     }
 
+    /// The state of the enclave in figures.
+    pub(super) fn reading(&self) -> Option<EnclaveReading> {
+        let health = self.health()?;
+        Some(EnclaveReading {
+            ready: matches!(health.token, TokenState::Ready) && health.logged_in,
+            stopped: matches!(health.token, TokenState::Stopped { .. }),
+            recoveries: health.recoveries,
+            canary: health.canary.map(|canary| (canary.passed, canary.age)),
+            queue_depth: health.queue_depth,
+            workers: health.workers,
+            stuck_workers: health.stuck_workers,
+            damaged_keys: health.findings.damaged.len(),
+        })
+    }
+
     /// What signs the audit log's checkpoints.
     ///
     /// # Errors
@@ -158,6 +191,14 @@ impl Custody {
             CheckpointKey::P256(point) => audit::PublicKey::P256(point),
         };
         Ok(Arc::new(TokenSigner { enclave, key }))
+    }
+
+    /// Where the token keeps the head of the audit log.
+    ///
+    /// # Errors
+    /// When there is no enclave.
+    pub(super) fn anchor(&self) -> Result<TokenAnchor, EnclaveError> {
+        Ok(TokenAnchor { enclave: self.enclave()?.clone() })
     }
 
     /// Finishes what is queued and logs out.

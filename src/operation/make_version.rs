@@ -12,6 +12,7 @@ use hsm::{KeyId, NewKey};
 use super::custody::Creation;
 use super::{Context, Failure, Service};
 use crate::audit::{Input, Intent, KeyRef, Outcome, Recordable, Settlement, Value};
+use crate::auth::Policy;
 use crate::key::{Binding, Eoa, KeyName, Version};
 use crate::store::{KeyVersion, Reservation};
 
@@ -21,6 +22,8 @@ pub(super) struct Planned {
     pub(super) context: Context,
     pub(super) operation: &'static str,
     pub(super) reservation: Reservation,
+    /// What the key shall allow; none leaves what holds.
+    pub(super) policy: Option<Policy>,
     pub(super) reason: Option<String>,
 }
 
@@ -28,7 +31,9 @@ impl Recordable for Planned {
     fn intent(&self) -> Intent {
         let binding = self.reservation.binding.map(|binding| ("binding", Value::Text(binding.to_string())));
         let reason = self.reason.clone().map(|reason| ("reason", Value::Text(reason)));
-        let fields: Vec<_> = binding.into_iter().chain(reason).collect();
+        let policy = self.policy.iter().filter(|policy| **policy != Policy::default());
+        let policy = policy.flat_map(super::policies::facts_of);
+        let fields: Vec<_> = policy.chain(binding).chain(reason).collect();
         Intent {
             operation: self.operation,
             actor: self.context.actor(),
@@ -71,6 +76,15 @@ impl Service {
         }
         let (reserve, now) = (recorded.subject().reservation.clone(), self.now());
         if let Err(failure) = self.in_store(move |store| store.reserve(&reserve, now)).await {
+            let (_, settlement) = recorded.consume();
+            return Err(settled(settlement, failure).await);
+        }
+        // Before the key exists; what an interrupted creation left is not what this one asked for.
+        let Reservation { eoa, name, .. } = recorded.subject().reservation.clone();
+        if let Some(policy) = recorded.subject().policy.clone()
+            && *self.store.policy(&eoa, &name) != policy
+            && let Err(failure) = self.in_store(move |store| store.set_policy(eoa, name, policy)).await
+        {
             let (_, settlement) = recorded.consume();
             return Err(settled(settlement, failure).await);
         }

@@ -91,7 +91,7 @@ impl Service {
         }
         let binding = binding.or(current.binding);
         let reservation = self.plan(eoa, &name, next, binding).map_err(refused)?;
-        let planned = Planned { context, operation: RotateKey::NAME, reservation, reason };
+        let planned = Planned { context, operation: RotateKey::NAME, reservation, policy: None, reason };
         let version = self.make_version(planned, deadline).await?;
         Ok(Created { version: Arc::clone(&version), created: true })
     }

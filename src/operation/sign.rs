@@ -13,6 +13,7 @@ use crate::audit::{Intent, Outcome, Receipt, Recordable};
 use crate::auth::Scope;
 use crate::eigenlayer;
 use crate::key::{Eoa, KeyName, Version, VersionSelector};
+use crate::metrics;
 use crate::store::{KeyVersion, NoSuchVersion};
 
 /// What the caller asks for.
@@ -112,6 +113,7 @@ impl Service {
     pub async fn sign(&self, context: Context, request: Sign, deadline: Instant) -> Result<Signed, Failure> {
         let allowed = self.authorise(context, request)?;
         let ready = self.ready(allowed)?;
+        self.agreed_with_registry(&ready, deadline).await?;
         let recorded =
             self.audit.record(ready).await.map_err(|refused| Failure::from(refused.error).recorded())?;
         if let Err(failure) = self.still_usable(recorded.subject()) {
@@ -125,6 +127,7 @@ impl Service {
         let micros = begun.elapsed().as_micros().try_into().unwrap_or(u64::MAX);
         match result {
             Ok(signature) => {
+                metrics::signed();
                 let hash = Sha256::digest(signature.to_bytes()).into();
                 self.signed_now(ready.version.id);
                 settlement.settle(Outcome { code: "ok", signature_hash: Some(hash), micros, detail: None });
@@ -145,12 +148,23 @@ impl Service {
         }
     }
 
+    async fn agreed_with_registry(&self, ready: &Ready, deadline: Instant) -> Result<(), Failure> {
+        let operation = ready.allowed.operation();
+        let key = &ready.version.public_key;
+        let agreed = self.registry_agrees(&ready.message, key, &ready.point, deadline).await;
+        agreed.map_err(|failure| {
+            let mut asked = Asked::version(&ready.version);
+            asked.input = Some(ready.message.input(ready.digest));
+            self.refuse(operation.name(), ready.allowed.context(), asked, failure)
+        })
+    }
+
     /// What was true before the wait for the record must be true after it.
     fn still_usable(&self, ready: &Ready) -> Result<(), Failure> {
         self.still_recognised(ready.allowed.context())?;
         let Sign { eoa, name, .. } = ready.allowed.operation();
         let number = VersionSelector::Number(ready.version.version);
-        Ok(self.store.version(eoa, name, number)?.standing.may_sign()?)
+        self.still_allowed(&ready.allowed, &*self.store.version(eoa, name, number)?)
     }
 
     /// The proof with which a bound version is registered. Who may make the version may have it.
@@ -173,7 +187,7 @@ impl Service {
     /// Finds the version, asks whether it signs, and builds the point.
     fn ready(&self, allowed: Allowed<Sign>) -> Result<Ready, Failure> {
         let Sign { eoa, name, .. } = allowed.operation();
-        match self.found(allowed.operation()) {
+        match self.found(&allowed) {
             Ok((version, message)) => {
                 let digest = message.digest(&version.public_key);
                 let point = match (&message, digest) {
@@ -190,8 +204,8 @@ impl Service {
     }
 
     /// The version that signs, and the message as it signs it.
-    fn found(&self, wish: &Sign) -> Result<(Arc<KeyVersion>, Message), Failure> {
-        let Sign { eoa, name, version: selector, message, .. } = wish;
+    fn found(&self, allowed: &Allowed<Sign>) -> Result<(Arc<KeyVersion>, Message), Failure> {
+        let Sign { eoa, name, version: selector, message, .. } = allowed.operation();
         let mut found = self.store.version(eoa, name, *selector);
         // Before its first day as current a key had no other version that a table could name.
         if let (Message::Certificate { .. }, VersionSelector::ActiveAt(_), Err(NoSuchVersion::Version)) =
@@ -200,8 +214,9 @@ impl Service {
             found = self.store.version(eoa, name, VersionSelector::Number(Version::FIRST));
         }
         let version = found?;
-        version.standing.may_sign()?;
+        self.still_allowed(allowed, &version)?;
         let message = message.for_binding(version.binding.as_ref())?;
+        self.caps.take(eoa, name, self.store.policy(eoa, name).per_minute)?;
         Ok((version, message))
     }
 

@@ -68,17 +68,16 @@ fn a_receipt_is_proven_offline_against_a_checkpoint_that_the_token_signed() {
     assert_eq!(installation.run(&verify).status.code(), Some(1), "a forged receipt was proven");
 }
 
-#[test]
-fn a_log_that_was_rolled_back_behind_its_checkpoint_is_refused() {
+/// An installation whose audit log was put back to what it was before the last run, its checkpoint included; the newest
+/// checkpoint comes with it.
+fn rolled_back() -> (Installation, Vec<u8>) {
     let installation = Installation::new();
     installation.serve().stop();
     let (log, old) = (installation.data().join("audit"), installation.data().join("old"));
     fs::create_dir(&old).unwrap();
     for entry in fs::read_dir(&log).unwrap() {
         let entry = entry.unwrap();
-        if entry.file_type().unwrap().is_file() {
-            fs::copy(entry.path(), old.join(entry.file_name())).unwrap();
-        }
+        fs::copy(entry.path(), old.join(entry.file_name())).unwrap();
     }
     let service = installation.serve();
     let token = installation.token(EOA);
@@ -87,11 +86,65 @@ fn a_log_that_was_rolled_back_behind_its_checkpoint_is_refused() {
     let newest = fs::read(log.join("checkpoint")).unwrap();
     fs::remove_dir_all(&log).unwrap();
     fs::rename(&old, &log).unwrap();
-    fs::write(log.join("checkpoint"), newest).unwrap();
-    let output = installation.run(&["serve", "--listen", "127.0.0.1:0"]);
+    (installation, newest)
+}
+
+/// The sentence of a start that is refused.
+fn refusal(installation: &Installation, more: &[&str]) -> String {
+    let mut arguments = vec!["serve", "--listen", "127.0.0.1:0"];
+    arguments.extend(more);
+    let output = installation.run(&arguments);
     let said = text(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(said.contains("rolled back"), "{said}");
+    said
+}
+
+/// The past that the refusal offers to give up.
+fn offered(said: &str) -> String {
+    said.split("--accept-audit-rollback ").nth(1).unwrap().split('`').next().unwrap().to_owned()
+}
+
+#[test]
+fn a_log_that_was_rolled_back_behind_its_checkpoint_is_refused() {
+    let (installation, newest) = rolled_back();
+    fs::write(installation.data().join("audit/checkpoint"), newest).unwrap();
+    let said = refusal(&installation, &[]);
+    assert!(said.contains("rolled back") && said.contains("the directory of the log has"), "{said}");
+}
+
+#[test]
+fn a_disk_that_was_rolled_back_whole_is_noticed_by_the_token_until_that_is_accepted_by_name() {
+    let (installation, _) = rolled_back();
+    let said = refusal(&installation, &[]);
+    assert!(said.contains("rolled back") && said.contains("the token has a checkpoint of"), "{said}");
+    let past = offered(&said);
+    let other = past.replace(':', "0:");
+    let again = refusal(&installation, &["--accept-audit-rollback", &other]);
+    assert_eq!(offered(&again), past, "another past than the accepted one");
+
+    let service = installation.serve_with(|command| {
+        command.args(["--accept-audit-rollback", &past]);
+    });
+    assert_eq!(service.stop(), Some(0));
+    let accepted = installation.records_of("audit.rollback_accepted");
+    let [record] = &accepted[..] else { panic!("{accepted:?}") };
+    let fields = &record["input"]["fields"];
+    let root = fields["root"].as_str().unwrap().trim_start_matches("0x");
+    assert_eq!(format!("{}:{root}", fields["size"]), past, "{record}");
+    assert_eq!((&record["actor"]["kind"], &fields["kept_by"]), (&json!("local"), &json!("the token")));
+    // Accepted once and for all: the token keeps the new past from now on.
+    assert_eq!(installation.serve().stop(), Some(0));
+}
+
+#[test]
+fn another_log_beside_the_same_token_is_not_taken_for_the_one_that_the_token_knows() {
+    let (installation, _) = rolled_back();
+    let stranger = Installation::new();
+    let log = installation.data().join("audit");
+    fs::remove_dir_all(&log).unwrap();
+    fs::rename(stranger.data().join("audit"), &log).unwrap();
+    let said = refusal(&installation, &[]);
+    assert!(said.contains("was replaced") && said.contains("the token has a checkpoint of"), "{said}");
 }
 
 #[test]
@@ -153,4 +206,67 @@ fn the_trail_of_one_key_can_be_exported() {
     let lines = installation.must(&["audit", "export", "--eoa", EOA, "--name", "b"]);
     assert_eq!(lines.lines().count(), 2, "{lines}");
     assert!(lines.contains("\"name\":\"b\"") && !lines.contains("\"name\":\"a\""));
+}
+
+/// A webhook that takes everything; the bodies that it was sent.
+fn webhook() -> (String, std::sync::mpsc::Receiver<Value>) {
+    use std::io::{Read, Write};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/head?key=s3cr3t", listener.local_addr().unwrap());
+    let (send, bodies) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let (mut stream, mut bytes) = (stream.unwrap(), Vec::new());
+            let body = loop {
+                let mut chunk = [0; 4096];
+                let count = stream.read(&mut chunk).unwrap();
+                bytes.extend_from_slice(&chunk[..count]);
+                let text = String::from_utf8_lossy(&bytes).into_owned();
+                let body = text.split_once("\r\n\r\n").and_then(|(_, body)| serde_json::from_str(body).ok());
+                if let Some(body) = body {
+                    break body;
+                }
+            };
+            stream.write_all(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n").unwrap();
+            if send.send(body).is_err() {
+                return;
+            }
+        }
+    });
+    (url, bodies)
+}
+
+#[test]
+fn the_webhook_gets_a_checkpoint_at_start_and_the_last_one_at_the_end() {
+    let installation = Installation::new();
+    let (url, bodies) = webhook();
+    let service = installation.serve_with(|command| {
+        command.env("AVS_KMS__AUDIT__WEBHOOK", &url);
+    });
+    let first = bodies.recv_timeout(Duration::from_secs(20)).unwrap();
+    assert_eq!(first["public_key"], checkpoint_of(&service, 1)["public_key"]);
+    assert!(!service.start.contains("s3cr3t"), "{}", service.start);
+    assert_eq!(service.stop(), Some(0));
+    let last = bodies.try_iter().last().expect("the last checkpoint came before the process ended");
+    let note = fs::read_to_string(installation.data().join("audit/checkpoint")).unwrap();
+    assert_eq!(last["checkpoint"], note);
+    assert!(last["size"].as_u64() > first["size"].as_u64());
+    installation.must(&["audit", "verify"]);
+}
+
+#[test]
+fn a_webhook_that_is_away_harms_nothing() {
+    let installation = Installation::new();
+    let service = installation.serve_with(|command| {
+        command.env("AVS_KMS__AUDIT__WEBHOOK", "http://127.0.0.1:9/?key=s3cr3t");
+    });
+    let (mut log, begun) = (service.start.clone(), Instant::now());
+    while !log.contains("the webhook did not take") {
+        assert!(begun.elapsed() < Duration::from_secs(20), "{log}");
+        std::thread::sleep(Duration::from_millis(50));
+        log.push_str(&service.log());
+    }
+    checkpoint_of(&service, 1);
+    assert!(!log.contains("s3cr3t"), "{log}");
+    assert_eq!(service.stop(), Some(0));
 }

@@ -39,6 +39,7 @@ impl Answer {
         let raw = body.to_owned();
         let body: Value = serde_json::from_str(body).unwrap_or_else(|_| panic!("not JSON: {body:?}"));
         assert!(body.is_object(), "{body}");
+        assert!(lower.contains("x-request-id: req_"), "{head}");
         if status < 400 {
             assert!(body.get("error").is_none(), "{body}");
         } else {

@@ -155,7 +155,11 @@ fn node(held: &Held) -> String {
             ("0xde29fac0", arguments) if arguments == operator && to[2..].eq_ignore_ascii_case(REGISTRY) => {
                 format!("0x{}", held.lock().unwrap())
             }
-            other => panic!("{other:?}"),
+            // What this node does not know reverts, as a contract does.
+            _ => {
+                let error = json!({"code": 3, "message": "execution reverted"});
+                return (200, json!({"jsonrpc": "2.0", "id": 1, "error": error}).to_string());
+            }
         };
         (200, json!({"jsonrpc": "2.0", "id": 1, "result": result}).to_string())
     })

@@ -9,7 +9,9 @@
 )]
 
 mod access;
+mod anvil;
 mod bad_input;
+mod chain;
 mod checkpoints;
 mod client;
 mod commands;
@@ -17,9 +19,24 @@ mod hooks;
 mod keys;
 mod life;
 mod lifecycle;
+mod limits;
+mod login;
+mod login_command;
 mod messages;
+mod policies;
 mod readme;
+mod residue;
+mod sandbox;
 mod schedules;
 mod set_up;
+mod shim;
+mod signed;
 mod signing;
 mod support;
+mod surface;
+mod tls;
+mod token_changes;
+mod tokens;
+mod tricks;
+mod typed_client;
+mod wallet;

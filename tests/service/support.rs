@@ -19,6 +19,11 @@ pub(crate) const MODULE: &str = "/usr/lib/softhsm/libsofthsm2.so";
 pub(crate) const EOA: &str = "0x70997970C51812dc3A010C7d01b50e0d17dc79C8";
 pub(crate) const OTHER_EOA: &str = "0x3C44CdDdB6a900fa2b585dd299e03d12FA4293BC";
 
+/// The program under test: what cargo has built, or another build of it.
+pub(crate) fn program() -> PathBuf {
+    std::env::var_os("AVS_KMS_PROGRAM").map_or_else(|| env!("CARGO_BIN_EXE_avs-kms").into(), PathBuf::from)
+}
+
 /// A data directory that `avs-kms init` made.
 pub(crate) struct Installation {
     directory: TempDir,
@@ -44,7 +49,7 @@ impl Installation {
 
     /// The program with this installation's data directory; small segments, so that each test writes little.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_avs-kms"));
+        let mut command = Command::new(program());
         command
             .args(arguments)
             .current_dir(self.directory.path())
@@ -52,6 +57,10 @@ impl Installation {
             .env("AVS_KMS__DATA__DIRECTORY", self.data())
             .env("AVS_KMS__AUDIT__SEGMENT_BYTES", "1048576")
             .env("AVS_KMS__ENCLAVE__WORKERS", "2")
+            // Any number of these run side by side, and most tests are wrong more often than a client may be.
+            .env("AVS_KMS__SERVER__HEALTH_LISTEN", "127.0.0.1:0")
+            .env("AVS_KMS__LIMITS__FAILURES_PER_ADDRESS", "0")
+            .env("AVS_KMS__LIMITS__PROOFS_PER_ADDRESS", "0")
             .stdin(Stdio::null());
         command
     }
@@ -94,16 +103,19 @@ impl Installation {
         let (send, receive) = mpsc::channel();
         std::thread::spawn(move || lines.map_while(Result::ok).for_each(|line| drop(send.send(line))));
         let mut log = Vec::new();
+        let mut health = None;
         let deadline = Instant::now() + Duration::from_secs(60);
         loop {
             let wait = deadline.saturating_duration_since(Instant::now());
             match receive.recv_timeout(wait) {
                 Ok(line) => {
-                    let address =
-                        line.split("listening on http://").nth(1).map(|rest| rest.trim().parse().unwrap());
+                    let after = |words| line.split(words).nth(1).map(|rest| rest.trim().parse().unwrap());
+                    let address = after("listening on http://").or_else(|| after("listening on https://"));
+                    health = after("health is told on http://").or(health);
                     log.push(line);
                     if let Some(address) = address {
-                        return Running { child, address, start: log.join("\n"), log: Mutex::new(receive) };
+                        let (start, log) = (log.join("\n"), Mutex::new(receive));
+                        return Running { child, address, health, start, log };
                     }
                 }
                 Err(error) => {
@@ -132,6 +144,8 @@ impl Installation {
 pub(crate) struct Running {
     child: Child,
     pub(crate) address: SocketAddr,
+    /// The listener of health alone.
+    pub(crate) health: Option<SocketAddr>,
     /// What it said until it listened.
     pub(crate) start: String,
     log: Mutex<mpsc::Receiver<String>>,
@@ -148,10 +162,20 @@ impl Running {
         self.child.wait().unwrap();
     }
 
+    /// Waits for an end that was asked for in another way.
+    pub(crate) fn wait(mut self) -> std::process::ExitStatus {
+        self.child.wait().unwrap()
+    }
+
     /// SIGTERM; gives the exit code.
     pub(crate) fn stop(mut self) -> Option<i32> {
         kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
         self.child.wait().unwrap().code()
+    }
+
+    /// SIGHUP.
+    pub(crate) fn reload(&self) {
+        kill_process(Pid::from_child(&self.child), Signal::HUP).unwrap();
     }
 
     /// What the service has said since it listens.

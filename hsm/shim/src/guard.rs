@@ -14,6 +14,7 @@ struct Books {
     open: HashSet<CK_SESSION_HANDLE>,
     used: HashSet<CK_SESSION_HANDLE>,
     logins: usize,
+    opened: usize,
 }
 
 static BOOKS: Mutex<Option<Books>> = Mutex::new(None);
@@ -74,7 +75,7 @@ pub fn finalised() {
         if !books.busy.is_empty() {
             write("VIOLATION C_Finalize while calls were inside");
         }
-        write(&format!("FINALIZE logins={} open={}", books.logins, books.open.len()));
+        write(&format!("FINALIZE logins={} open={} opened={}", books.logins, books.open.len(), books.opened));
     });
 }
 
@@ -82,8 +83,14 @@ pub fn finalised() {
 pub fn opened(session: CK_SESSION_HANDLE) {
     books(|books| {
         books.open.insert(session);
+        books.opened += 1;
         books.used.remove(&session);
     });
+}
+
+/// How many sessions are open.
+pub fn open() -> usize {
+    books(|books| books.open.len())
 }
 
 /// C_CloseSession took this one.

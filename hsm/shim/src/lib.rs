@@ -19,9 +19,12 @@ use std::sync::OnceLock;
 use cryptoki_sys::*;
 
 pub mod guard;
+mod handles;
+mod objects;
 pub mod rules;
 
 use guard::Passing;
+use objects::*;
 use rules::{Effect, Rule, active};
 
 struct Real {
@@ -84,7 +87,16 @@ fn through(
             call();
             unsafe { libc::kill(libc::getpid(), libc::SIGKILL) as CK_RV }
         }
+        Effect::Capacity(most) if name == "C_OpenSession" && guard::open() as u64 >= most => {
+            CKR_SESSION_COUNT
+        }
+        Effect::Renumber => {
+            handles::renumber();
+            call()
+        }
         Effect::None
+        | Effect::Capacity(_)
+        | Effect::Refuse(_)
         | Effect::Flip
         | Effect::Length(_)
         | Effect::Swap
@@ -142,13 +154,8 @@ macro_rules! plain {
 plain! {
     C_GetSessionInfo(s, info: CK_SESSION_INFO_PTR);
     C_Logout(s);
-    C_GenerateKey(s, m: CK_MECHANISM_PTR, t: CK_ATTRIBUTE_PTR, n: CK_ULONG, key: CK_OBJECT_HANDLE_PTR);
-    C_CreateObject(s, t: CK_ATTRIBUTE_PTR, n: CK_ULONG, object: CK_OBJECT_HANDLE_PTR);
-    C_CopyObject(s, from: CK_OBJECT_HANDLE, t: CK_ATTRIBUTE_PTR, n: CK_ULONG, to: CK_OBJECT_HANDLE_PTR);
-    C_DestroyObject(s, object: CK_OBJECT_HANDLE);
     C_FindObjectsInit(s, t: CK_ATTRIBUTE_PTR, n: CK_ULONG);
     C_FindObjectsFinal(s);
-    C_DecryptInit(s, m: CK_MECHANISM_PTR, key: CK_OBJECT_HANDLE);
     C_InitPIN(s, pin: CK_UTF8CHAR_PTR, n: CK_ULONG);
 }
 
@@ -218,7 +225,7 @@ unsafe extern "C" fn C_GetAttributeValue(
     template: CK_ATTRIBUTE_PTR,
     n: CK_ULONG,
 ) -> CK_RV {
-    let call = || unsafe { real().C_GetAttributeValue.unwrap()(s, object, template, n) };
+    let call = || unsafe { real().C_GetAttributeValue.unwrap()(s, handles::inward(object), template, n) };
     through("C_GetAttributeValue", Some(s), call, |rule| unsafe {
         let last = template.add(n as usize - 1);
         spoil(rule, (*last).pValue.cast(), &raw mut (*last).ulValueLen);
@@ -231,7 +238,14 @@ unsafe extern "C" fn C_FindObjects(
     room: CK_ULONG,
     n: CK_ULONG_PTR,
 ) -> CK_RV {
-    let call = || unsafe { real().C_FindObjects.unwrap()(s, found, room, n) };
+    let call = || unsafe {
+        let rv = real().C_FindObjects.unwrap()(s, found, room, n);
+        if rv == CKR_OK {
+            let found = std::slice::from_raw_parts_mut(found, *n as usize);
+            found.iter_mut().for_each(|handle| *handle = handles::outward(*handle));
+        }
+        rv
+    };
     through("C_FindObjects", Some(s), call, |rule| unsafe {
         match rule.effect {
             Effect::Hits(0) => *n = 0,
@@ -256,7 +270,12 @@ unsafe extern "C" fn C_EncryptInit(
             iv.iter_mut().for_each(|byte| *byte = byte.wrapping_mul(5).wrapping_add(77));
         }
     }
-    through("C_EncryptInit", Some(s), || unsafe { real().C_EncryptInit.unwrap()(s, m, key) }, |_| {})
+    through(
+        "C_EncryptInit",
+        Some(s),
+        || unsafe { real().C_EncryptInit.unwrap()(s, m, handles::inward(key)) },
+        |_| {},
+    )
 }
 
 macro_rules! spoiled {
@@ -299,7 +318,7 @@ pub unsafe extern "C" fn C_GetFunctionList(list: *mut *mut CK_FUNCTION_LIST) -> 
         List(std::cell::UnsafeCell::new(replaced! {
             C_Initialize C_Finalize C_GetSlotList C_GetTokenInfo C_OpenSession C_CloseSession C_GetSessionInfo C_Login
             C_Logout C_GenerateKey C_CreateObject C_CopyObject C_DestroyObject C_GetAttributeValue C_FindObjectsInit
-            C_FindObjects C_FindObjectsFinal C_EncryptInit C_Encrypt C_DecryptInit C_Decrypt C_GenerateRandom C_InitPIN
+            C_FindObjects C_FindObjectsFinal C_SignInit C_EncryptInit C_Encrypt C_DecryptInit C_Decrypt C_GenerateRandom C_InitPIN
         }))
     });
     unsafe { *list = ours.0.get() };

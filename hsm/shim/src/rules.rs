@@ -3,7 +3,8 @@
 //! `<function|*> <effect> [after=N] [times=N] [delay_ms=N]` with the effects `rv=0x30` (instead of the call), `post=0x30`
 //! (after it: the reply is lost), `plain=0x30` (as `post`: the output stays), `hang` (until the rules change), `poison`
 //! (the session says OPERATION_ACTIVE from its second time on), `logout`, `flip`, `swap` (the output of the call before),
-//! `fill=N`, `length=N`, `hits=0|2`, `own_iv`, `forgive` (a refused
+//! `fill=N`, `length=N`, `hits=0|2`, `own_iv`, `renumber` (every object handle given out before is invalid from here on),
+//! `capacity=N` (C_OpenSession: SESSION_COUNT while N are open), `refuse=0x170` (templates with that attribute), `forgive` (a refused
 //! decryption says OK and gives 32 bytes), `kill`, `kill_post`, `slow` (only the delay).
 
 use std::path::PathBuf;
@@ -25,6 +26,9 @@ pub enum Effect {
     Fill(u8),
     Length(u64),
     Hits(u64),
+    Renumber,
+    Capacity(u64),
+    Refuse(u64),
     OwnIv,
     /// A refusal becomes a success with 32 bytes.
     Forgive,
@@ -110,6 +114,9 @@ fn parse(line: &str) -> Option<Rule> {
             "fill" => rule.effect = Effect::Fill(number() as u8),
             "length" => rule.effect = Effect::Length(number()),
             "hits" => rule.effect = Effect::Hits(number()),
+            "renumber" => rule.effect = Effect::Renumber,
+            "capacity" => rule.effect = Effect::Capacity(number()),
+            "refuse" => rule.effect = Effect::Refuse(number()),
             "own_iv" => rule.effect = Effect::OwnIv,
             "forgive" => rule.effect = Effect::Forgive,
             "kill" => rule.effect = Effect::Kill,

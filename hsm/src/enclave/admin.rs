@@ -16,8 +16,10 @@ use super::error::EnclaveError;
 use super::key::{KeyId, NewKey, PublicKey};
 use super::state::Shared;
 use crate::arena::{self, Arena};
+use crate::telemetry::{self, Kind};
 use crate::wrap;
 
+pub(super) mod anchor;
 mod create;
 
 use create::Creation;
@@ -27,6 +29,7 @@ pub(super) enum Order {
     Create { key: NewKey, deadline: Instant, reply: oneshot::Sender<Result<PublicKey, EnclaveError>> },
     Destroy { id: KeyId, deadline: Instant, reply: oneshot::Sender<Result<(), EnclaveError>> },
     Sign { text: Vec<u8>, deadline: Instant, reply: Sender<Result<Vec<u8>, EnclaveError>> },
+    Anchor { errand: anchor::Errand, deadline: Instant, reply: Sender<Result<Vec<Vec<u8>>, EnclaveError>> },
     Leave,
 }
 
@@ -56,13 +59,20 @@ impl Admin {
                 Order::Create { reply, .. } if reply.is_closed() => {}
                 Order::Destroy { reply, .. } if reply.is_closed() => {}
                 Order::Create { key, deadline, reply } => {
-                    let _ = reply.send(self.survive(|admin| admin.create(key, deadline)));
+                    let result = self.timed(Kind::Create, |admin| admin.create(key, deadline));
+                    let _ = reply.send(result);
                 }
                 Order::Destroy { id, deadline, reply } => {
-                    let _ = reply.send(self.survive(|admin| admin.destroy(id, deadline)));
+                    let result = self.timed(Kind::Destroy, |admin| admin.destroy(id, deadline));
+                    let _ = reply.send(result);
                 }
                 Order::Sign { text, deadline, reply } => {
-                    let _ = reply.send(self.survive(|admin| admin.sign(&text, deadline)));
+                    let result = self.timed(Kind::Checkpoint, |admin| admin.sign(&text, deadline));
+                    let _ = reply.send(result);
+                }
+                Order::Anchor { errand, deadline, reply } => {
+                    let result = self.timed(Kind::Anchor, |admin| admin.anchor(&errand, deadline));
+                    let _ = reply.send(result);
                 }
                 Order::Leave => break,
             }
@@ -77,14 +87,18 @@ impl Admin {
             .carry_out(deadline, None, |Attempt { session, link, .. }| Ok(link.notary.sign(session, text)?))
     }
 
-    fn survive<R>(
+    fn timed<R>(
         &mut self,
+        kind: Kind,
         work: impl FnOnce(&mut Self) -> Result<R, EnclaveError>,
     ) -> Result<R, EnclaveError> {
-        catch_unwind(AssertUnwindSafe(|| work(self))).unwrap_or_else(|_| {
+        let begun = Instant::now();
+        let result = catch_unwind(AssertUnwindSafe(|| work(self))).unwrap_or_else(|_| {
             self.desk.leave();
             Err(EnclaveError::Internal("the administration thread panicked; its slots were wiped".into()))
-        })
+        });
+        telemetry::ended(kind, &result, begun);
+        result
     }
 
     fn create(&mut self, key: NewKey, deadline: Instant) -> Result<PublicKey, EnclaveError> {

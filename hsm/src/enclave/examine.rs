@@ -35,6 +35,8 @@ pub struct Examination {
     pub token_serial: String,
     /// `ok`, `count low`, `final try`, `locked` or `not set`: the user PIN, before the login.
     pub pin: &'static str,
+    /// Sessions in all and read-write ones, as the token counts them: open, and how many there may be.
+    pub sessions: String,
     /// The scheme that new records get, where the probe found one that works.
     pub scheme: Option<&'static str>,
     /// Kind of memory for scalars.
@@ -136,12 +138,29 @@ fn with_login(
         token_label: login.token.label.clone(),
         token_serial: login.token.serial.clone(),
         pin: pin_state(login.token.flags),
+        sessions: sessions(library, login),
         scheme,
         secret_memory,
         keys,
         findings,
         checks,
     })
+}
+
+/// Looked at while the holder's and one more session are open.
+fn sessions(library: &Library, login: &Login) -> String {
+    let here = library.tokens(login.generation).unwrap_or_default();
+    let Some(token) = here.iter().find(|token| token.serial == login.token.serial) else {
+        return "the token is gone".to_owned();
+    };
+    let number = |number: CK_ULONG| match number {
+        CK_UNAVAILABLE_INFORMATION => "unknown".to_owned(),
+        number => number.to_string(),
+    };
+    let most =
+        |most: CK_ULONG| if most == CK_EFFECTIVELY_INFINITE { "any number".into() } else { number(most) };
+    let [all, rw] = token.sessions.map(|(open, limit)| format!("{} open of {}", number(open), most(limit)));
+    format!("{all}; read-write {rw}")
 }
 
 fn pin_state(flags: CK_FLAGS) -> &'static str {

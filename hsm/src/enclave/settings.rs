@@ -45,4 +45,6 @@ pub struct Settings {
     pub fault_check: FaultCheck,
     /// Time between two checks of the canary record.
     pub canary_interval: Duration,
+    /// A thread that is in one operation for longer is taken for lost, until it comes back.
+    pub stall_limit: Duration,
 }

@@ -19,10 +19,10 @@ use super::settings::Settings;
 use super::state::{Shared, Status};
 use super::watchdog::{Post, Spares, Watchdog};
 use super::worker::{self, Job};
-use super::{Initialised, pin};
+use super::{Initialised, pin, softhsm};
 use crate::arena::{Arena, Pin, Preference};
 use crate::curve::bn254;
-use crate::notary::{NOTARY_LABEL, Notary};
+use crate::notary::Notary;
 use crate::pkcs11::Library;
 use crate::wrap::{self, KEK_LABEL, Kek, KekError};
 
@@ -74,11 +74,11 @@ pub(super) fn prepare(settings: &Settings) -> Result<Prepared, OpenError> {
     Ok(Prepared { lock, memory, pin, arena, library })
 }
 
-/// See [`super::Enclave::initialise`].
-pub(super) fn initialise(settings: &Settings) -> Result<Initialised, OpenError> {
+/// See [`super::Enclave::initialise`] and [`super::Enclave::adopt`].
+pub(super) fn initialise(settings: &Settings, adopt: bool) -> Result<Initialised, OpenError> {
     let Prepared { lock: _lock, pin, mut arena, library, .. } = prepare(settings)?;
     let login = Login::new(&library, &settings.token, None, &pin)?;
-    let made = make_kek(&login, &mut arena, settings);
+    let made = make_kek(&login, &mut arena, settings, adopt);
     drop(login.holder);
     finalise(&library);
     let kek = made?;
@@ -90,25 +90,44 @@ pub(super) fn initialise(settings: &Settings) -> Result<Initialised, OpenError> 
     })
 }
 
-fn make_kek(login: &Login, arena: &mut Arena, settings: &Settings) -> Result<Kek, OpenError> {
+/// Key-encryption key, checkpoint key, canary, in this order: whatever an earlier init was interrupted after is taken as it
+/// is, as long as the token holds no key of anybody. The canary says that it came to its end.
+fn make_kek(login: &Login, arena: &mut Arena, settings: &Settings, adopt: bool) -> Result<Kek, OpenError> {
     let session = login.session()?;
-    match Kek::find(&session) {
-        Err(KekError::Missing) => {}
-        Ok(_) | Err(KekError::Duplicate(_) | KekError::Unfit(_)) => {
-            return Err(OpenError::AlreadyInitialised { found: KEK_LABEL.to_owned() });
-        }
+    let found = match Kek::find(&session) {
+        Ok(kek) => Some(kek),
+        Err(KekError::Missing) => None,
         Err(error) => return Err(error.into()),
+    };
+    let already = |found: &str| Err(OpenError::AlreadyInitialised { found: found.to_owned() });
+    let planted = canary::exists(&session)?;
+    if planted && !(adopt && found.is_some()) {
+        return already(wrap::CANARY_LABEL);
     }
-    if canary::exists(&session)? {
-        return Err(OpenError::AlreadyInitialised { found: wrap::CANARY_LABEL.to_owned() });
-    }
-    if Notary::exists(&session)? {
-        return Err(OpenError::AlreadyInitialised { found: NOTARY_LABEL.to_owned() });
+    let mut keys = 0;
+    wrap::scan(&session, |object| keys += usize::from(matches!(object, wrap::Found::Key(..))))?;
+    if keys > 0 {
+        return already(&format!("{keys} wrapped keys"));
     }
     wrap::probe_alone(|| login.session(), arena.parts().0)?;
-    let kek = Kek::generate(&session)?;
-    Notary::generate(&session)?;
-    canary::plant(&session, &kek, arena.parts().0)?;
+    let kek = match found {
+        Some(kek) => {
+            tracing::warn!(label = KEK_LABEL, "going on with what an earlier init left in the token");
+            kek
+        }
+        None => Kek::generate(&session)?,
+    };
+    if Notary::exists(&session)? {
+        Notary::find(&session)?
+    } else {
+        Notary::generate(&session)?
+    };
+    if planted {
+        let record = canary::find(&session, &kek)?;
+        canary::open(&session, kek.handle, &record, arena.parts().0)?;
+    } else {
+        canary::plant(&session, &kek, arena.parts().0)?;
+    }
     if let Some(directory) = &settings.sync_directory {
         let synced = std::fs::File::open(directory).and_then(|opened| Ok(rustix::fs::syncfs(&opened)?));
         synced.map_err(|source| OpenError::Host { what: "the token directory was not synced", source })?;
@@ -136,6 +155,14 @@ pub(super) fn open(settings: Settings) -> Result<Running, OpenError> {
     let probed = wrap::probe(|| link.session(), link.session_kek, slot).map_err(OpenError::from);
     let loaded = probed.and_then(|()| Ok(Index::load(&link, slot)?));
     let (index, findings) = loaded.inspect_err(|_| link.disconnect())?;
+    if let Some(tokens) = &settings.sync_directory {
+        // The login worked and the canary opened: what the file holds now is what the PIN opens.
+        match softhsm::files::renew_copy(tokens, &link.token.serial) {
+            Ok(true) => tracing::info!("token.object has changed (a new PIN?); a new copy of it was taken"),
+            Ok(false) => {}
+            Err(error) => tracing::warn!(%error, "no copy of token.object could be taken"),
+        }
+    }
     tracing::info!(
         token = link.token.label, serial = link.token.serial, keys = index.count(), ?findings,
         memory = ?arena.kind(), "the enclave is open"
@@ -145,7 +172,7 @@ pub(super) fn open(settings: Settings) -> Result<Running, OpenError> {
     let (orders, order_inbox) = bounded(ORDERS);
     let (inbox, notices) = unbounded();
     let kind = arena.kind();
-    let shared = Arc::new(Shared::new(link, index, findings, settings.fault_check, digest_key, kind, inbox));
+    let shared = Arc::new(Shared::new(link, index, findings, &settings, digest_key, kind, inbox));
     let running = Running { shared, jobs, orders, threads: Mutex::default() };
     let started = || {
         let mut threads = running.threads.lock().unwrap_or_else(PoisonError::into_inner);
@@ -157,14 +184,15 @@ pub(super) fn open(settings: Settings) -> Result<Running, OpenError> {
         threads.admin = Some(spawn("hsm-admin".into(), move || admin.run(&order_inbox))?);
         for (number, arena) in arenas.into_iter().enumerate() {
             let (shared, inbox) = (Arc::clone(&running.shared), job_inbox.clone());
-            let post = Arc::new(Post::new());
+            let post = Arc::new(Post::new(settings.stall_limit));
             let own = Arc::clone(&post);
             let body = move || worker::run(shared, arena, &own, &inbox);
             threads.workers.push(spawn(format!("hsm-worker-{number}"), body)?);
             running.shared.posts(|posts| posts.push(post));
         }
         let (shared, workers) = (Arc::clone(&running.shared), settings.workers);
-        let watchdog = Watchdog { shared, jobs: job_inbox, memory, workers };
+        let stall_limit = settings.stall_limit;
+        let watchdog = Watchdog { shared, jobs: job_inbox, memory, workers, stall_limit };
         let (farewell, end) = bounded(0);
         threads.watchdog = Some((farewell, spawn("hsm-watchdog".into(), move || watchdog.run(&end))?));
         Ok(())

@@ -12,7 +12,7 @@ use super::health::{Findings, SecretMemory};
 use super::index::Index;
 use super::link::Link;
 use super::sentinel::Notice;
-use super::settings::FaultCheck;
+use super::settings::{FaultCheck, Settings};
 use super::watchdog::Post;
 use crate::pkcs11::{Library, TokenError};
 
@@ -79,7 +79,7 @@ impl Shared {
         link: Arc<Link>,
         index: Index,
         findings: Findings,
-        fault_check: FaultCheck,
+        settings: &Settings,
         digest_key: [u8; 32],
         secret_memory: SecretMemory,
         inbox: Sender<Notice>,
@@ -87,14 +87,14 @@ impl Shared {
         Self {
             index,
             findings,
-            fault_check,
+            fault_check: settings.fault_check,
             digest_key,
             library: Arc::clone(&link.library),
             secret_memory,
             closing: AtomicBool::new(false),
             recoveries: AtomicU64::new(0),
             workers: Mutex::default(),
-            admin: Post::new(),
+            admin: Post::new(settings.stall_limit),
             circuit_open: AtomicBool::new(false),
             canary: Mutex::new(Some((true, Instant::now()))),
             inbox,

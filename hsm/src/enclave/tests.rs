@@ -10,7 +10,6 @@ use crate::arena::Preference;
 use crate::pkcs11::{Attribute, Library, Session};
 use crate::wrap::{self, Kek, Record};
 
-mod figures;
 mod residue;
 mod scanner;
 

@@ -12,8 +12,6 @@ use super::state::Shared;
 use super::worker::{self, Job};
 use crate::arena::{Arena, Preference};
 
-/// A worker that is in one operation for longer than this is taken for lost, until it comes back.
-const STUCK_AFTER: Duration = Duration::from_secs(2);
 const TICK: Duration = Duration::from_millis(50);
 /// At least so many spares, and one for each worker.
 const SPARES_MIN: usize = 2;
@@ -21,14 +19,21 @@ const SPARES_MIN: usize = 2;
 /// Where one thread says what it is at.
 pub(super) struct Post {
     started: Instant,
+    /// In one operation for longer, it is taken for lost, until it comes back.
+    limit: Duration,
     /// Milliseconds after `started` at which its operation began, plus one; 0 while it waits.
     busy_since: AtomicU64,
     abandoned: AtomicBool,
 }
 
 impl Post {
-    pub(super) fn new() -> Self {
-        Self { started: Instant::now(), busy_since: AtomicU64::new(0), abandoned: AtomicBool::new(false) }
+    pub(super) fn new(limit: Duration) -> Self {
+        Self {
+            started: Instant::now(),
+            limit,
+            busy_since: AtomicU64::new(0),
+            abandoned: AtomicBool::new(false),
+        }
     }
 
     pub(super) fn begin(&self) {
@@ -49,7 +54,7 @@ impl Post {
     pub(super) fn is_stuck(&self) -> bool {
         match self.busy_since.load(Ordering::Acquire) {
             0 => false,
-            since => self.started.elapsed() > Duration::from_millis(since - 1) + STUCK_AFTER,
+            since => self.started.elapsed() > Duration::from_millis(since - 1) + self.limit,
         }
     }
 }
@@ -63,6 +68,7 @@ pub(super) struct Watchdog {
     pub(super) jobs: Receiver<Job>,
     pub(super) memory: Preference,
     pub(super) workers: usize,
+    pub(super) stall_limit: Duration,
 }
 
 impl Watchdog {
@@ -111,7 +117,7 @@ impl Watchdog {
 
     fn spare(&self) -> Result<(Arc<Post>, JoinHandle<()>), Box<dyn std::error::Error>> {
         let arena = Arena::new(self.memory)?;
-        let post = Arc::new(Post::new());
+        let post = Arc::new(Post::new(self.stall_limit));
         let (shared, jobs, own) = (Arc::clone(&self.shared), self.jobs.clone(), Arc::clone(&post));
         let thread = std::thread::Builder::new().name("hsm-spare".into());
         let thread = thread.spawn(move || worker::run(shared, arena, &own, &jobs))?;

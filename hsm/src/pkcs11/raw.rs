@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use cryptoki_sys::*;
 
 use super::code::{Call, Code, TokenError};
+use crate::telemetry;
 
 mod cipher;
 mod object;
@@ -58,6 +59,8 @@ pub(crate) struct TokenInfo {
     pub(crate) label: String,
     pub(crate) serial: String,
     pub(crate) flags: CK_FLAGS,
+    /// Sessions in all, then read-write ones: open, and how many there may be.
+    pub(crate) sessions: [(CK_ULONG, CK_ULONG); 2],
 }
 
 impl TokenInfo {
@@ -98,7 +101,10 @@ impl Library {
         if !gate.initialised || gate.generation != generation {
             return Err(TokenError { call, code: Code(CKR_CRYPTOKI_NOT_INITIALIZED) });
         }
-        result(call, body(&self.functions))
+        let begun = Instant::now();
+        let result = result(call, body(&self.functions));
+        telemetry::called(call, result, begun);
+        result
     }
 
     /// C_Initialize with the module's own locking.
@@ -176,7 +182,16 @@ impl Library {
             Some(unsafe { list.C_GetTokenInfo?(slot, &raw mut info) })
         })?;
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim_end().to_owned();
-        Ok(TokenInfo { slot, label: text(&info.label), serial: text(&info.serialNumber), flags: info.flags })
+        Ok(TokenInfo {
+            slot,
+            label: text(&info.label),
+            serial: text(&info.serialNumber),
+            flags: info.flags,
+            sessions: [
+                (info.ulSessionCount, info.ulMaxSessionCount),
+                (info.ulRwSessionCount, info.ulMaxRwSessionCount),
+            ],
+        })
     }
 
     /// What the module says of itself.

@@ -103,7 +103,7 @@ fn data_object(session: &Session, handle: ObjectHandle) -> Result<Found, TokenEr
     if application != APPLICATION.as_bytes() {
         return Ok(Found::Foreign);
     }
-    if label == CANARY_LABEL.as_bytes() {
+    if [CANARY_LABEL, crate::notary::anchor::ANCHOR_LABEL].iter().any(|own| label == own.as_bytes()) {
         return Ok(Found::Own);
     }
     let id = std::str::from_utf8(label).ok().and_then(|label| label.strip_prefix(KEY_PREFIX));

@@ -7,20 +7,8 @@ use std::time::{Duration, Instant};
 
 use hsm::*;
 
+use super::rows::Outcome;
 use super::support::*;
-
-/// How an enclave is to come through a fault.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// Every answer is right while the fault is there.
-    Serves,
-    /// Right answers or clear refusals while it is there, right ones afterwards, without a restart.
-    Recovers,
-    /// One key is refused until a restart; the other signs.
-    Damaged,
-    /// Refused until a restart, whatever happens to the fault.
-    Stops,
-}
 
 pub struct Bench {
     pub fixture: Fixture,
@@ -159,7 +147,7 @@ impl Bench {
         }
         let log = std::fs::read_to_string(self.log()).unwrap();
         let last = log.lines().last().unwrap();
-        assert_eq!(last, "FINALIZE logins=1 open=0", "{log}");
+        assert!(last.starts_with("FINALIZE logins=1 open=0 "), "{log}");
     }
 }
 

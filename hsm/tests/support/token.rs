@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use hsm::*;
 
-const DIRECTORY: &str = "HSM_TEST_DIRECTORY";
+/// Set in the process that does the work, to its own directory.
+pub const DIRECTORY: &str = "HSM_TEST_DIRECTORY";
 pub const LABEL: &str = "test token";
 
 /// What a test body has: a directory of its own, and `SOFTHSM2_CONF` pointing into it.
@@ -70,6 +71,7 @@ impl Fixture {
             require_secret_memory: false,
             fault_check: FaultCheck::Linear,
             canary_interval: Duration::from_secs(60),
+            stall_limit: Duration::from_secs(2),
         }
     }
 

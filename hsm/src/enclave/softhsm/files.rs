@@ -132,6 +132,41 @@ pub(super) fn protect(plan: &SofthsmToken, serial: &str) -> Result<(), MakeToken
     synced.map_err(file_error(&plan.directory))
 }
 
+/// After a login that worked: makes the file read-only, and takes a new copy where the old one is not what it holds now, as
+/// after a change of the PIN. The old one is kept beside it as `.previous`. Gives whether a copy was taken.
+pub(crate) fn renew_copy(tokens: &Path, serial: &str) -> Result<bool, MakeTokenError> {
+    let objects = objects(tokens)?;
+    let Some(object) = objects.iter().find(|object| object.serial == serial && !object.damaged) else {
+        return Err(MakeTokenError::HalfMade {
+            what: format!("no sound directory belongs to token {serial}"),
+        });
+    };
+    let path = &object.path;
+    let mode = fs::metadata(path).map_err(file_error(path))?.permissions().mode();
+    if mode & 0o222 != 0 {
+        fs::set_permissions(path, Permissions::from_mode(0o400)).map_err(file_error(path))?;
+    }
+    let content = fs::read(path).map_err(file_error(path))?;
+    let backup = tokens.with_file_name("backup");
+    let copy = backup.join(format!("{serial}.token.object"));
+    if object.copy.is_some() {
+        let old = fs::read(&copy).map_err(file_error(&copy))?;
+        if old == content {
+            return Ok(false);
+        }
+        let previous = copy.with_extension("object.previous");
+        let _ = fs::remove_file(&previous);
+        fs::copy(&copy, &previous).map_err(file_error(&previous))?;
+    }
+    DirBuilder::new().recursive(true).mode(0o700).create(&backup).map_err(file_error(&backup))?;
+    write_new(&copy, 0o400, &content).map_err(file_error(&copy))?;
+    let read = |path: &Path| fs::read(path).map_err(file_error(path));
+    if read(&copy)? != content || read(path)? != content {
+        return Err(MakeTokenError::HalfMade { what: format!("{} is not a good copy", copy.display()) });
+    }
+    Ok(true)
+}
+
 /// Puts copies back where the original is damaged; gives their serials.
 pub(super) fn restore(plan: &SofthsmToken) -> Result<Vec<String>, MakeTokenError> {
     let mut restored = Vec::new();

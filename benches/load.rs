@@ -1,0 +1,205 @@
+//! `make load`: what the service does at one, two, four and ten times the load that it can carry.
+//!
+//! Closed loops over loopback, bounded in time. Saturation is the smallest number of clients that reaches 95 % of the
+//! best rate; a refused client waits as long as the answer says, as api.md asks of it. Generator and service share
+//! the cores, so the ratios say more than the figures.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a measurement that goes wrong should say so and stop"
+)]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+const EOA: &str = "0x70997970C51812dc3A010C7d01b50e0d17dc79C8";
+const SECONDS: u64 = 4;
+const BODY: &str = r#"{"eoa":"0x70997970C51812dc3A010C7d01b50e0d17dc79C8","hash":"00000000000000000000000000000000000000000000000000000000000000010000000000000000000000000000000000000000000000000000000000000002"}"#;
+
+fn main() {
+    // `cargo test --benches` runs bench programs with `--test`; this one is for `cargo bench` alone.
+    if !std::env::args().any(|argument| argument == "--bench") {
+        return;
+    }
+    let directory = tempfile::tempdir_in(".").unwrap();
+    let data = directory.path().join("var");
+    assert!(program(&data).arg("init").output().unwrap().status.success());
+    let mut issue = program(&data);
+    issue.args(["token", "issue", "--eoa", EOA, "--scope", "keys:create", "--scope", "sign:point"]);
+    let token = String::from_utf8(issue.output().unwrap().stdout).unwrap();
+    let token = token.trim();
+    let (mut service, address) = start(&data);
+    let created = Client::open(address).post("/v1/keys", token, &format!(r#"{{"eoa":"{EOA}"}}"#)).unwrap();
+    assert_eq!(created.status, 201);
+
+    run(address, token, 8, 1);
+    println!("clients  signed/s  refused/s  p50 ms  p99 ms  resident MiB");
+    let mut steps = Vec::new();
+    for clients in [1, 2, 4, 8, 16, 32] {
+        steps.push((clients, show(run(address, token, clients, SECONDS), clients, service.id())));
+    }
+    let unloaded = steps[0].1.p99;
+    let best = steps.iter().map(|(_, it)| it.rate).fold(0.0, f64::max);
+    let (saturation, _) = steps.iter().find(|(_, it)| it.rate >= 0.95 * best).unwrap();
+    println!("saturation: {saturation} clients; unloaded p99 {unloaded:.2} ms; best {best:.0} signatures/s");
+    for times in [1, 2, 4, 10] {
+        let clients = saturation * times;
+        let it = show(run(address, token, clients, SECONDS), clients, service.id());
+        println!(
+            "{times:>2}x: goodput {:.0} % of the best, p99 of what was signed {:.1} times the unloaded one",
+            100.0 * it.rate / best,
+            it.p99 / unloaded
+        );
+    }
+    let pid = rustix::process::Pid::from_child(&service);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    assert!(service.wait().unwrap().success());
+    assert!(program(&data).args(["audit", "verify"]).output().unwrap().status.success());
+}
+
+fn program(data: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_avs-kms"));
+    // One client asks for everybody.
+    command
+        .arg("--data")
+        .arg(data)
+        .env_remove("SOFTHSM2_CONF")
+        .env("AVS_KMS__LOG__LEVEL", "info")
+        .env("AVS_KMS__SERVER__HEALTH_LISTEN", "")
+        .env("AVS_KMS__LIMITS__CONNECTIONS_PER_ADDRESS", "0")
+        .env("AVS_KMS__LIMITS__REQUESTS_PER_ADDRESS", "0")
+        .env("AVS_KMS__LIMITS__REQUESTS_PER_TOKEN", "0");
+    command
+}
+
+fn start(data: &Path) -> (Child, SocketAddr) {
+    let mut child =
+        program(data).args(["serve", "--listen", "127.0.0.1:0"]).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
+    let address =
+        lines.find_map(|line| Some(line.split("listening on http://").nth(1)?.trim().parse().unwrap()));
+    thread::spawn(move || lines.for_each(drop));
+    (child, address.expect("the service did not start"))
+}
+
+struct Measured {
+    rate: f64,
+    refused: f64,
+    p50: f64,
+    p99: f64,
+}
+
+fn show(it: Measured, clients: usize, pid: u32) -> Measured {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    let resident: f64 = line.trim().trim_end_matches(" kB").parse().unwrap();
+    let Measured { rate, refused, p50, p99 } = it;
+    println!(
+        "{clients:>7}  {rate:>8.0}  {refused:>9.0}  {p50:>6.2}  {p99:>6.2}  {:>12.1}",
+        resident / 1024.0
+    );
+    it
+}
+
+/// So many clients, each as fast as it is answered, for some seconds.
+fn run(address: SocketAddr, token: &str, clients: usize, seconds: u64) -> Measured {
+    let begun = Instant::now();
+    let end = begun + Duration::from_secs(seconds);
+    let one = move || {
+        let mut client = None;
+        let (mut times, mut refused) = (Vec::new(), 0_u64);
+        while Instant::now() < end {
+            let connection = client.get_or_insert_with(|| Client::open(address));
+            let asked = Instant::now();
+            // The service may ask for a new connection when others wait.
+            let Some(answer) = connection.post("/v1/scalar_mul", token, BODY) else {
+                client = None;
+                continue;
+            };
+            match answer.status {
+                200 => times.push(asked.elapsed()),
+                503 => {
+                    refused += 1;
+                    thread::sleep(Duration::from_millis(answer.retry_after_ms.unwrap()));
+                }
+                status => panic!("status {status}"),
+            }
+            if answer.closes {
+                client = None;
+            }
+        }
+        (times, refused)
+    };
+    let results: Vec<_> = thread::scope(|scope| {
+        let handles: Vec<_> = (0..clients)
+            .map(|_| thread::Builder::new().stack_size(128 << 10).spawn_scoped(scope, one).unwrap())
+            .collect();
+        handles.into_iter().map(|handle| handle.join().unwrap()).collect()
+    });
+    let elapsed = begun.elapsed().as_secs_f64();
+    let refused: u64 = results.iter().map(|(_, refused)| refused).sum();
+    let mut times: Vec<_> = results.into_iter().flat_map(|(times, _)| times).collect();
+    times.sort_unstable();
+    let at = |share: usize| times[(times.len() * share / 100).min(times.len() - 1)].as_secs_f64() * 1e3;
+    Measured {
+        rate: times.len() as f64 / elapsed,
+        refused: refused as f64 / elapsed,
+        p50: at(50),
+        p99: at(99),
+    }
+}
+
+struct Answer {
+    status: u16,
+    closes: bool,
+    retry_after_ms: Option<u64>,
+}
+
+struct Client(BufReader<TcpStream>);
+
+impl Client {
+    fn open(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).unwrap();
+        stream.set_nodelay(true).unwrap();
+        Self(BufReader::new(stream))
+    }
+
+    fn post(&mut self, path: &str, token: &str, body: &str) -> Option<Answer> {
+        let request = format!(
+            "POST {path} HTTP/1.1\r\nHost: load\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        self.0.get_mut().write_all(request.as_bytes()).ok()?;
+        let (mut head, mut length) = (String::new(), 0);
+        loop {
+            let begin = head.len();
+            if self.0.read_line(&mut head).ok()? == 0 {
+                return None;
+            }
+            let line = &head[begin..];
+            if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+                length = value.trim().parse().unwrap();
+            }
+            if line == "\r\n" {
+                break;
+            }
+        }
+        let mut body = vec![0; length];
+        self.0.read_exact(&mut body).ok()?;
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        let retry_after_ms = if status == 503 {
+            serde_json::from_slice::<serde_json::Value>(&body).unwrap()["retry_after_ms"].as_u64()
+        } else {
+            None
+        };
+        Some(Answer { status, closes: head.contains("connection: close"), retry_after_ms })
+    }
+}

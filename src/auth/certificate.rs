@@ -1,0 +1,74 @@
+//! Client certificates as a second factor: the name under which one is known.
+//!
+//! Not for: verifying them; the TLS listener does that before anybody here hears of one.
+
+use std::fmt;
+use std::str::FromStr;
+
+use sha2::{Digest, Sha256};
+use thiserror::Error;
+
+/// SHA-256 of a certificate's DER, as `openssl x509 -fingerprint -sha256` shows it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Fingerprint([u8; 32]);
+
+impl Fingerprint {
+    /// The fingerprint of a certificate in DER.
+    pub fn of(certificate: &[u8]) -> Self {
+        Self(Sha256::digest(certificate).into())
+    }
+}
+
+/// A text that is no fingerprint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("a certificate's fingerprint is its SHA-256: 64 hex digits, with or without colons")]
+pub struct FingerprintError;
+
+impl FromStr for Fingerprint {
+    type Err = FingerprintError;
+
+    fn from_str(text: &str) -> Result<Self, FingerprintError> {
+        let digits: String = if text.contains(':') {
+            let pairs: Vec<_> = text.split(':').collect();
+            if pairs.iter().any(|pair| pair.len() != 2) {
+                return Err(FingerprintError);
+            }
+            pairs.concat()
+        } else {
+            text.to_owned()
+        };
+        let mut bytes = [0; 32];
+        hex::decode_to_slice(digits, &mut bytes).map_err(|_| FingerprintError)?;
+        Ok(Self(bytes))
+    }
+}
+
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex::encode(self.0))
+    }
+}
+
+impl fmt::Debug for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fingerprint_is_read_as_openssl_writes_it_and_as_we_write_it() {
+        let fingerprint = Fingerprint::of(b"der");
+        let plain = fingerprint.to_string();
+        let pairs: Vec<_> =
+            plain.as_bytes().chunks(2).map(|pair| String::from_utf8_lossy(pair).to_uppercase()).collect();
+        assert_eq!(plain.parse(), Ok(fingerprint));
+        assert_eq!(pairs.join(":").parse(), Ok(fingerprint));
+        for wrong in ["", "00", &plain[1..], &format!("{plain}00"), &format!(":{plain}"), &"g".repeat(64)] {
+            assert_eq!(wrong.parse::<Fingerprint>(), Err(FingerprintError), "{wrong}");
+        }
+    }
+}

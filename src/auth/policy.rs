@@ -1,0 +1,132 @@
+//! What a key allows, whoever asks: kinds of signing, networks, a rate. Set by its owner's machine, not by a token.
+
+use std::fmt;
+use std::num::NonZeroU32;
+use std::str::FromStr;
+
+use thiserror::Error;
+
+use super::{Networks, Scope};
+
+/// A kind of signing. Through a raw point or digest any AVS signature can be had, so each is a right of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signing {
+    /// A raw 32-byte digest.
+    Digest,
+    /// A raw point.
+    Point,
+    /// Messages that the service builds itself.
+    Typed,
+}
+
+impl Signing {
+    /// Every kind.
+    pub const ALL: [Self; 3] = [Self::Digest, Self::Point, Self::Typed];
+
+    /// The kind that a scope is for; none for what signs nothing.
+    pub const fn of(scope: Scope) -> Option<Self> {
+        match scope {
+            Scope::SignDigest => Some(Self::Digest),
+            Scope::SignPoint => Some(Self::Point),
+            Scope::SignTyped => Some(Self::Typed),
+            Scope::AuditRead
+            | Scope::KeysCreate
+            | Scope::KeysDestroy
+            | Scope::KeysRead
+            | Scope::KeysRotate => None,
+        }
+    }
+
+    /// Its word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Digest => "digest",
+            Self::Point => "point",
+            Self::Typed => "typed",
+        }
+    }
+}
+
+impl fmt::Display for Signing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The text is no kind of signing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("a kind of signing is point, digest or typed")]
+pub struct UnknownSigning;
+
+impl FromStr for Signing {
+    type Err = UnknownSigning;
+
+    fn from_str(text: &str) -> Result<Self, UnknownSigning> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == text).ok_or(UnknownSigning)
+    }
+}
+
+/// A set of kinds.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct SigningKinds(u8);
+
+impl SigningKinds {
+    /// All of them.
+    pub const ALL: Self = Self(0b111);
+
+    /// Whether this kind is in the set.
+    pub const fn contains(self, kind: Signing) -> bool {
+        self.0 & (1 << kind as u8) != 0
+    }
+
+    /// The kinds.
+    pub fn iter(self) -> impl Iterator<Item = Signing> {
+        Signing::ALL.into_iter().filter(move |kind| self.contains(*kind))
+    }
+}
+
+impl FromIterator<Signing> for SigningKinds {
+    fn from_iter<I: IntoIterator<Item = Signing>>(kinds: I) -> Self {
+        Self(kinds.into_iter().fold(0, |bits, kind| bits | 1 << kind as u8))
+    }
+}
+
+/// Words with a space between: the form that is stored.
+impl fmt::Display for SigningKinds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let words: Vec<_> = self.iter().map(Signing::as_str).collect();
+        f.write_str(&words.join(" "))
+    }
+}
+
+impl fmt::Debug for SigningKinds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl FromStr for SigningKinds {
+    type Err = UnknownSigning;
+
+    fn from_str(text: &str) -> Result<Self, UnknownSigning> {
+        text.split_ascii_whitespace().map(str::parse).collect()
+    }
+}
+
+/// What a key allows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// The kinds of signing.
+    pub signing: SigningKinds,
+    /// From where it may be used.
+    pub networks: Networks,
+    /// How many signatures a minute, at most.
+    pub per_minute: Option<NonZeroU32>,
+}
+
+/// What holds for a key of which nothing was said: everything its owner's tokens allow.
+impl Default for Policy {
+    fn default() -> Self {
+        Self { signing: SigningKinds::ALL, networks: Networks::default(), per_minute: None }
+    }
+}

@@ -1,0 +1,53 @@
+//! From the configuration to the sandbox: the one list of what the service reads and writes while it runs.
+
+use std::path::{Path, PathBuf};
+
+use super::Failed;
+use crate::config::{self, Configuration};
+use crate::sandbox::{self, Profile, Sandbox};
+
+/// Whoever makes the service open another file or connection names it here.
+pub(super) fn sandbox(configuration: &Configuration) -> Sandbox {
+    let Configuration { data, token, enclave, audit, tls, chain, events, .. } = configuration;
+    let beside = |path: &Path| match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+        _ => PathBuf::from("."),
+    };
+    let mut write = vec![data.directory.clone(), audit.directory.clone()];
+    write.extend(token.softhsm_conf.as_deref().map(beside));
+    // These are made, renamed and rotated.
+    write.extend(audit.checkpoint_files.iter().chain(&audit.mirror).map(|path| beside(path)));
+    write.extend(enclave.sandbox_paths.iter().cloned());
+    let mut read = vec![token.module.clone(), token.pin_file.clone()];
+    read.extend(events.webhook_secret_file.clone());
+    if let Some(tls) = tls {
+        // Renewed by renaming: a rule for the file would stay with the old one.
+        let ca = tls.client.as_ref().map(|(ca, _)| ca);
+        read.extend([&tls.certificate, &tls.key].into_iter().chain(ca).map(|path| beside(path)));
+    }
+    Sandbox {
+        profile: profile(configuration),
+        read,
+        write,
+        connect: !chain.rpc_url.is_empty() || !audit.webhook.is_empty() || !events.webhook_urls.is_empty(),
+    }
+}
+
+/// The profile that is configured or follows from the module.
+pub(super) fn profile(configuration: &Configuration) -> Profile {
+    match configuration.enclave.sandbox {
+        config::Sandbox::Softhsm => Profile::Softhsm,
+        config::Sandbox::Network => Profile::Network,
+        config::Sandbox::Off => Profile::Off,
+        config::Sandbox::Auto if configuration.token.is_softhsm() => Profile::Softhsm,
+        config::Sandbox::Auto => Profile::Network,
+    }
+}
+
+/// For the commands that log in to the token and end: what they need not have.
+pub(super) fn drop_privileges(configuration: &Configuration) -> Result<(), Failed> {
+    if profile(configuration) == Profile::Off {
+        return Ok(());
+    }
+    sandbox::drop_privileges().map_err(|error| Failed::while_trying("cannot confine this process", &error))
+}

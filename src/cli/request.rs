@@ -1,0 +1,118 @@
+//! `avs-kms request`: signs one request and prints the curl line that sends it. Sends nothing itself.
+
+use std::io::Read;
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use jiff::Timestamp;
+use serde_json::json;
+
+use super::login::Service;
+use super::wallet::{Signer, Wallet};
+use super::{Failed, Output};
+use crate::auth::{Audience, LONGEST_LIFE, MAX_PATH_BYTES, RequestToSign, body_hash};
+use crate::http::MAX_BODY_BYTES;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Method {
+    #[value(name = "GET")]
+    Get,
+    #[value(name = "POST")]
+    Post,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    service: Service,
+    #[command(flatten)]
+    wallet: Wallet,
+    /// Default: POST with a body, GET without.
+    #[arg(long, ignore_case = true)]
+    method: Option<Method>,
+    /// The JSON body.
+    #[arg(long, conflicts_with = "body_file")]
+    body: Option<String>,
+    /// The file with the body.
+    #[arg(long, value_name = "FILE")]
+    body_file: Option<PathBuf>,
+    /// The path with its query, such as /v1/keys.
+    path: String,
+}
+
+pub(super) fn run(arguments: &Arguments, output: Output) -> Result<(), Failed> {
+    hsm::harden_process().map_err(|error| Failed::while_trying("cannot harden this process", &error))?;
+    let path = arguments.path.as_str();
+    if !path.starts_with('/') || path.len() > MAX_PATH_BYTES || !path.bytes().all(|b| b.is_ascii_graphic()) {
+        return Err(Failed::usage(format!(
+            "a path begins with / and has at most {MAX_PATH_BYTES} visible ASCII characters"
+        )));
+    }
+    let body = match (&arguments.body, &arguments.body_file) {
+        (Some(text), _) => Some(text.clone()),
+        (None, Some(file)) => {
+            let failed = |error| Failed::while_trying(format!("cannot read {}", file.display()), &error);
+            let mut text = String::new();
+            let most = MAX_BODY_BYTES as u64 + 1;
+            let opened = std::fs::File::open(file).map_err(failed)?;
+            opened.take(most).read_to_string(&mut text).map_err(failed)?;
+            Some(text)
+        }
+        (None, None) => None,
+    };
+    if body.as_ref().is_some_and(|body| body.len() > MAX_BODY_BYTES) {
+        return Err(Failed::usage("a body has at most 64 KiB"));
+    }
+    let method = arguments.method.unwrap_or(if body.is_some() { Method::Post } else { Method::Get });
+    let method = if method == Method::Get { "GET" } else { "POST" };
+    let audience = arguments.service.audience(0)?;
+    let signer = arguments.wallet.open()?;
+    let bytes = body.as_deref().unwrap_or_default().as_bytes();
+    let authorization = authorization(&signer, &audience, method, path, bytes)?;
+    let url = format!("{}{path}", arguments.service.url.trim_end_matches('/'));
+    let mut line = format!("curl -sS -X {method} {}", quoted(&url));
+    line += &format!(" -H {}", quoted(&format!("Authorization: {authorization}")));
+    if let Some(body) = &body {
+        line += &format!(" -H 'Content-Type: application/json' --data-binary {}", quoted(body));
+    }
+    let value =
+        json!({"method": method, "url": url, "authorization": authorization, "body": body, "curl": line});
+    output.print(&value, || line.clone());
+    Ok(())
+}
+
+/// The header of a signed request.
+pub(super) fn authorization(
+    signer: &Signer,
+    audience: &Audience,
+    method: &str,
+    path: &str,
+    body: &[u8],
+) -> Result<String, Failed> {
+    let mut nonce = [0; 32];
+    getrandom::fill(&mut nonce).map_err(|error| Failed::new(format!("no randomness: {error}")))?;
+    let issued = u64::try_from(Timestamp::now().as_second()).unwrap_or_default();
+    let expires = issued.saturating_add(LONGEST_LIFE);
+    let request =
+        RequestToSign { audience, method, path, body_hash: body_hash(body), issued, expires, nonce };
+    let shown = request.typed_data().to_string();
+    let signature =
+        signer.sign(&request.digest(), &shown, "eth_signTypedData_v4, cast wallet sign --data")?;
+    Ok(request.credentials(&signer.eoa()) + &signature)
+}
+
+/// One word of a shell.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::quoted;
+
+    #[test]
+    fn a_quoted_text_is_one_word() {
+        assert_eq!(quoted("a b"), "'a b'");
+        assert_eq!(quoted("it's $(x)"), r"'it'\''s $(x)'");
+    }
+}

@@ -1,0 +1,178 @@
+//! The description of the interface, `GET /openapi.json`, and a page that shows it, `GET /docs`.
+//!
+//! To describe a call: (1) put `#[utoipa::path(…)]` on its handler, with path, operation id, body, good answers, the
+//! scopes of its token, and `(status = 404)` or `(status = 409)` where those can come; `shapes` has the forms of
+//! values. (2) Name the handler in `paths` below. (3) Give its request and answer in `openapi/examples.json` under
+//! the operation id, and a sentence for each new code. The other refusals are filled in here. The tests name what is
+//! missing: every route is described, every body has an example, every code a sentence, all as docs/api.md says.
+
+pub(super) mod shapes;
+
+use std::sync::LazyLock;
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::Response;
+use serde_json::{Map, Value, json};
+use utoipa::OpenApi;
+
+use super::error::status;
+use crate::operation::Code;
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "avs-kms",
+        description = "BN254 keys of EigenLayer operators in a PKCS#11 token. Bodies are JSON objects; an answer without a member `error` is a success.",
+    ),
+    paths(
+        super::keys::create,
+        super::keys::rotate,
+        super::lifecycle::activate,
+        super::lifecycle::retire,
+        super::lifecycle::disable,
+        super::lifecycle::enable,
+        super::lifecycle::destroy,
+        super::lifecycle::restore,
+        super::schedule::set,
+        super::schedule::show,
+        super::schedule::events,
+        super::keys::list,
+        super::keys::show,
+        super::signing::scalar_mul,
+        super::signing::digest,
+        super::signing::registration,
+        super::signing::certificate,
+        super::auth::challenge,
+        super::auth::verify,
+        super::auth::revoke,
+        super::auth::typed_data,
+        super::audit::records,
+        super::audit::checkpoint,
+        super::audit::proof,
+        super::health::healthz,
+        super::health::readyz,
+        super::health::version,
+        document,
+        page,
+    ),
+    components(schemas(shapes::ErrorShape)),
+    tags((name = "Authentication"), (name = "Keys"), (name = "Signing"), (name = "Audit"), (name = "Service")),
+)]
+struct Described;
+
+/// What cannot be had from the types: an example of each body, and when each code is answered.
+const EXAMPLES: &str = include_str!("openapi/examples.json");
+
+static DOCUMENT: LazyLock<Value> = LazyLock::new(whole);
+
+/// `GET /openapi.json`
+#[utoipa::path(
+    get, path = "/openapi.json", operation_id = "openapi", tag = "Service",
+    summary = "This description, OpenAPI 3.1",
+    responses((status = 200, description = "The document", body = Object)),
+)]
+pub(super) async fn document() -> Response {
+    super::answer::json(StatusCode::OK, &*DOCUMENT)
+}
+
+/// `GET /docs`: HTML that fetches the document from this very service and nothing from anywhere else.
+#[utoipa::path(
+    get, path = "/docs", operation_id = "docs", tag = "Service",
+    summary = "This description, for a browser",
+    responses((status = 200, description = "A page", content_type = "text/html", body = String)),
+)]
+pub(super) async fn page() -> Response {
+    /// The browser enforces what this file promises.
+    const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; \
+                          connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+    let mut response = Response::new(include_str!("openapi/page.html").into());
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
+/// The document of the macros with what is the same for all calls filled in.
+fn whole() -> Value {
+    // Texts of our own: both are read by the tests, and neither depends on anything from outside.
+    let mut document = serde_json::to_value(Described::openapi()).unwrap_or_default();
+    let examples: Value = serde_json::from_str(EXAMPLES).unwrap_or_default();
+    if let Some(schemes) = document.pointer_mut("/components").and_then(Value::as_object_mut) {
+        let token = json!({"type": "http", "scheme": "bearer", "bearerFormat": "kms_…",
+                           "description": "avs-kms token issue, or POST /v1/auth/challenge and /v1/auth/verify"});
+        schemes.insert("securitySchemes".to_owned(), json!({"token": token}));
+    }
+    if let Some(code) = document.pointer_mut("/components/schemas/Error/properties/code") {
+        *code =
+            json!({"type": "string", "enum": Code::ALL.iter().map(|code| code.slug()).collect::<Vec<_>>()});
+    }
+    let paths = document.get_mut("paths").and_then(Value::as_object_mut);
+    for item in paths.into_iter().flat_map(Map::values_mut).filter_map(Value::as_object_mut) {
+        for operation in item.values_mut().filter_map(Value::as_object_mut) {
+            finish(operation, &examples);
+        }
+    }
+    document
+}
+
+fn finish(operation: &mut Map<String, Value>, examples: &Value) {
+    let id = operation.get("operationId").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let example = |what: &str| examples.pointer(&format!("/calls/{id}/{what}")).cloned();
+    let mut refusals = vec![StatusCode::TOO_MANY_REQUESTS, StatusCode::INTERNAL_SERVER_ERROR];
+    refusals.extend([StatusCode::SERVICE_UNAVAILABLE, StatusCode::GATEWAY_TIMEOUT]);
+    if operation.contains_key("security") {
+        refusals.extend([StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN]);
+    }
+    if operation.contains_key("parameters") {
+        refusals.push(StatusCode::BAD_REQUEST);
+    }
+    if let Some(body) = operation.get_mut("requestBody") {
+        refusals.push(StatusCode::BAD_REQUEST);
+        refusals.extend([StatusCode::PAYLOAD_TOO_LARGE, StatusCode::UNSUPPORTED_MEDIA_TYPE]);
+        if let (Some(content), Some(example)) = (json_content(body), example("request")) {
+            content.insert("example".to_owned(), example);
+        }
+    }
+    let Some(answers) = operation.get_mut("responses").and_then(Value::as_object_mut) else { return };
+    for status in refusals {
+        answers.entry(status.as_str()).or_insert(Value::Null);
+    }
+    for (status, answer) in answers {
+        if status.starts_with('2') {
+            if let (Some(content), Some(example)) = (json_content(answer), example("answer")) {
+                content.insert("example".to_owned(), example);
+            }
+        } else {
+            *answer = refusal(status, examples);
+        }
+        if let Some(answer) = answer.as_object_mut() {
+            let id = json!({"schema": {"$ref": "#/components/schemas/RequestIdText"}, "required": true});
+            answer.insert("headers".to_owned(), json!({"x-request-id": id}));
+        }
+    }
+}
+
+fn json_content(value: &mut Value) -> Option<&mut Map<String, Value>> {
+    value.pointer_mut("/content/application~1json").and_then(Value::as_object_mut)
+}
+
+/// All codes of a status, each with an example.
+fn refusal(of: &str, examples: &Value) -> Value {
+    let codes = Code::ALL.iter().filter(|code| status(**code).as_str() == of).map(|code| code.slug());
+    let mut shown = Map::new();
+    for code in codes.clone() {
+        let mut value = json!({"error": examples.pointer(&format!("/codes/{code}")), "code": code,
+                               "request_id": "req_3f2a9c0d4b5e6f708192a3b4c5d6e7f8"});
+        if matches!(of, "429" | "503" | "504") {
+            value["retry_after_ms"] = json!(100);
+        }
+        shown.insert(code.to_owned(), json!({"value": value}));
+    }
+    let codes: Vec<_> = codes.map(|code| format!("`{code}`")).collect();
+    let schema = json!({"$ref": "#/components/schemas/Error"});
+    json!({"description": codes.join(", "), "content": {"application/json": {"schema": schema, "examples": shown}}})
+}
+
+#[cfg(test)]
+mod tests;

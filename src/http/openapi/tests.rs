@@ -1,0 +1,216 @@
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a failing test should panic"
+)]
+
+use std::collections::BTreeSet;
+
+use super::*;
+
+/// The contract with clients.
+const CONTRACT: &str = include_str!("../../../docs/api.md");
+
+/// What the contract promises and this program does not answer yet. Whoever builds it takes it out here.
+const CALLS_TO_COME: &[&str] = &[];
+const CODES_TO_COME: &[&str] = &[];
+
+/// Members of requests on which the contract is silent.
+const BEYOND: &[(&str, &str)] = &[("POST /v1/keys", "policy")];
+
+/// `METHOD /path` of every call in the document.
+fn described() -> BTreeSet<String> {
+    let mut calls = BTreeSet::new();
+    for (path, item) in DOCUMENT["paths"].as_object().unwrap() {
+        calls.extend(
+            item.as_object().unwrap().keys().map(|method| format!("{} {path}", method.to_uppercase())),
+        );
+    }
+    calls
+}
+
+fn operations() -> impl Iterator<Item = (&'static str, &'static Value)> {
+    let items = DOCUMENT["paths"].as_object().unwrap().values();
+    let operations = items.flat_map(|item| item.as_object().unwrap().values());
+    operations.map(|operation| (operation["operationId"].as_str().unwrap(), operation))
+}
+
+/// Texts between backticks.
+fn quoted(text: &str) -> impl Iterator<Item = &str> {
+    text.split('`').skip(1).step_by(2)
+}
+
+fn set(words: &[&str]) -> BTreeSet<String> {
+    words.iter().map(|word| (*word).to_owned()).collect()
+}
+
+#[test]
+fn every_route_is_described_and_every_description_has_a_route() {
+    let source = include_str!("../../http.rs");
+    let mut routed = BTreeSet::new();
+    for rest in source.split(".route(\"").skip(1) {
+        let (path, rest) = rest.split_once('"').unwrap();
+        let handlers = rest.split(".route(").next().unwrap();
+        for (method, word) in [("GET", "get("), ("POST", "post(")] {
+            if handlers.contains(&format!(", {word}")) || handlers.contains(&format!(".{word}")) {
+                routed.insert(format!("{method} {path}"));
+            }
+        }
+    }
+    // The machine's own operator has the command line; its calls are no contract.
+    routed.retain(|call| !call.contains(" /local/"));
+    assert!(routed.len() > 10, "the router was not understood: {routed:?}");
+    assert_eq!(described(), routed);
+}
+
+#[test]
+fn the_calls_are_those_of_the_contract() {
+    let calls = quoted(CONTRACT).filter(|text| text.starts_with("GET /") || text.starts_with("POST /"));
+    let promised: BTreeSet<_> = calls.map(|call| call.split('?').next().unwrap().to_owned()).collect();
+    let mut answered = described();
+    for call in CALLS_TO_COME {
+        assert!(answered.insert((*call).to_owned()), "{call} is there: take it out of CALLS_TO_COME");
+    }
+    assert_eq!(answered, promised);
+}
+
+#[test]
+fn the_codes_are_those_of_the_contract_each_with_its_status_and_a_sentence() {
+    let examples: Value = serde_json::from_str(EXAMPLES).unwrap();
+    let source = include_str!("../../operation/code.rs");
+    assert_eq!(Code::ALL.len(), source.matches(" => \"").count(), "Code::ALL lacks a code");
+    let (_, table) = CONTRACT.split_once("| status | code | when |").unwrap();
+    let mut promised = BTreeSet::new();
+    for row in table.lines().filter(|row| row.starts_with("| ")) {
+        let cells: Vec<_> = row.split('|').map(str::trim).collect();
+        for code in quoted(cells[2]) {
+            promised.insert(code.to_owned());
+            if let Some(known) = Code::ALL.iter().find(|known| known.slug() == code) {
+                assert!(
+                    cells[1].split(' ').any(|it| it == status(*known).as_str()),
+                    "{code} is not {}",
+                    cells[1]
+                );
+            }
+        }
+    }
+    let mut answered: BTreeSet<_> = Code::ALL.iter().map(|code| code.slug().to_owned()).collect();
+    for code in Code::ALL {
+        assert!(
+            examples["codes"][code.slug()].is_string(),
+            "{} has no sentence in examples.json",
+            code.slug()
+        );
+    }
+    for code in CODES_TO_COME {
+        assert!(answered.insert((*code).to_owned()), "{code} is there: take it out of CODES_TO_COME");
+    }
+    assert_eq!(answered, promised);
+}
+
+#[test]
+fn the_members_of_requests_are_those_of_the_contract() {
+    let mut compared = 0;
+    for row in CONTRACT.lines().filter(|row| row.starts_with("| `POST /v1/")) {
+        let cells: Vec<_> = row.split(" | ").collect();
+        let call = quoted(cells[0]).next().unwrap();
+        let path = call.strip_prefix("POST ").unwrap();
+        if CALLS_TO_COME.contains(&call) {
+            continue;
+        }
+        // `{eoa, name?, hash: …}`, or two of them; `…` stands for what the first has.
+        let mut promised = BTreeSet::new();
+        for form in quoted(cells[1]) {
+            let members = form.trim_start_matches('{').trim_end_matches('}').split(',').map(str::trim);
+            let names = members.map(|member| member.split([':', '?', ' ']).next().unwrap().to_owned());
+            promised.extend(names.filter(|name| name != "…"));
+        }
+        let schema = &DOCUMENT["paths"][path]["post"]["requestBody"]["content"]["application/json"]["schema"];
+        promised.extend(BEYOND.iter().filter(|(of, _)| *of == call).map(|(_, name)| (*name).to_owned()));
+        assert_eq!(members(schema), promised, "{call}");
+        compared += 1;
+    }
+    assert!(compared >= 5, "the tables were not understood");
+}
+
+#[test]
+fn the_members_of_answers_are_those_of_the_contract() {
+    // The text between a type's name and the paragraph's end; nested objects are looked at by their own names.
+    let promised = |name: &str| {
+        let (_, rest) = CONTRACT.split_once(&format!("`{name}`: `{{")).unwrap();
+        let (form, _) = rest.split_once("}`").unwrap();
+        let mut names = BTreeSet::new();
+        let (mut depth, mut value) = (0, false);
+        // Every second piece stands in quotation marks; after a colon it is an example of a value.
+        for (at, piece) in form.split('"').enumerate() {
+            if at % 2 == 0 {
+                depth += piece.matches(['{', '[', '(']).count();
+                depth -= piece.matches(['}', ']', ')']).count();
+                value = piece.trim_end().ends_with(':');
+            } else if depth == 0 && !value {
+                names.insert(piece.to_owned());
+            }
+        }
+        names
+    };
+    assert_eq!(members(&json!({"$ref": "#/components/schemas/KeyRecord"})), promised("KeyRecord"));
+    let mut signed = members(&json!({"$ref": "#/components/schemas/SignResult"}));
+    assert!(signed.remove("digest"), "the typed calls answer their digest, too");
+    assert_eq!(signed, promised("SignResult"));
+    assert_eq!(
+        members(&json!({"$ref": "#/components/schemas/Error"})),
+        set(&["error", "code", "request_id", "field", "retry_after_ms"])
+    );
+}
+
+/// The members that a schema names, in whatever of its forms.
+fn members(schema: &Value) -> BTreeSet<String> {
+    if let Some(name) = schema["$ref"].as_str() {
+        return members(DOCUMENT.pointer(name.strip_prefix('#').unwrap()).unwrap());
+    }
+    let mut names = BTreeSet::new();
+    names.extend(schema["properties"].as_object().into_iter().flat_map(|map| map.keys().cloned()));
+    for part in ["oneOf", "allOf"] {
+        names.extend(schema[part].as_array().into_iter().flatten().flat_map(members));
+    }
+    names
+}
+
+#[test]
+fn every_body_has_an_example_and_no_example_is_of_nothing() {
+    let examples: Value = serde_json::from_str(EXAMPLES).unwrap();
+    let mut ids = BTreeSet::new();
+    for (id, operation) in operations() {
+        ids.insert(id.to_owned());
+        if !operation["requestBody"].is_null() {
+            let content = &operation["requestBody"]["content"]["application/json"];
+            let names = members(&content["schema"]);
+            let example = content["example"].as_object().unwrap_or_else(|| panic!("{id}: no request"));
+            assert!(example.keys().all(|name| names.contains(name)), "{id}: {example:?} {names:?}");
+        }
+        for (status, answer) in operation["responses"].as_object().unwrap() {
+            let content = &answer["content"]["application/json"];
+            let html = answer["content"]["text/html"].is_object();
+            let shown = content["example"].is_object() || content["examples"].is_object() || html;
+            assert!(shown, "{id}: no example for {status}");
+            assert!(answer["headers"]["x-request-id"].is_object());
+            if status.starts_with('2') && !html && id != "openapi" {
+                let example: BTreeSet<_> = content["example"].as_object().unwrap().keys().cloned().collect();
+                let names = members(&content["schema"]);
+                assert!(names.is_superset(&example), "{id}: {example:?} is not of {names:?}");
+            }
+        }
+    }
+    let shown: BTreeSet<_> = examples["calls"].as_object().unwrap().keys().cloned().collect();
+    assert!(ids.is_superset(&shown), "examples of calls that are not there: {shown:?}");
+}
+
+#[test]
+fn the_page_names_no_other_host() {
+    let page = include_str!("page.html");
+    assert!(!page.contains("http:") && !page.contains("https:") && !page.contains("//cdn"), "{page}");
+    for word in ["src=", "@import", "url(", "innerHTML"] {
+        assert!(!page.contains(word), "{word}");
+    }
+}

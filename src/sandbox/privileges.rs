@@ -1,0 +1,27 @@
+//! No new privileges, no capabilities. For a service of root this makes file modes count: SoftHSM then cannot rewrite a
+//! read-only `token.object` at login.
+
+use rustix::thread::{
+    CapabilitySet, CapabilitySets, clear_ambient_capability_set, remove_capability_from_bounding_set,
+    set_capabilities, set_no_new_privs,
+};
+
+use super::SandboxError;
+
+/// Takes them from this thread and all that it will start. May be repeated.
+///
+/// # Errors
+/// [`SandboxError::Privileges`].
+pub fn drop_privileges() -> Result<(), SandboxError> {
+    let dropped = || {
+        set_no_new_privs(true)?;
+        // Only who has CAP_SETPCAP may; who has not cannot gain from the set either, after the line above.
+        for capability in CapabilitySet::all().iter() {
+            let _ = remove_capability_from_bounding_set(capability);
+        }
+        let _ = clear_ambient_capability_set(); // unknown to old kernels; empty once the permitted set is
+        let none = CapabilitySet::empty();
+        set_capabilities(None, CapabilitySets { effective: none, permitted: none, inheritable: none })
+    };
+    dropped().map_err(|error| SandboxError::Privileges(error.into()))
+}

@@ -1,0 +1,250 @@
+//! What one client can take from the others: connections, time, requests.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use avs_kms::eigenlayer;
+use serde_json::json;
+
+use crate::client::{self, request};
+use crate::support::{EOA, Installation, Running, point};
+
+/// Whether the service has ended this connection.
+fn is_ended(stream: &mut TcpStream) -> bool {
+    stream.set_nonblocking(true).unwrap();
+    loop {
+        match stream.read(&mut [0; 1024]) {
+            Ok(0) => return true,
+            Ok(_) => {}
+            Err(error) => return error.kind() != std::io::ErrorKind::WouldBlock,
+        }
+    }
+}
+
+#[test]
+fn of_five_hundred_half_sent_requests_none_is_left_after_the_header_deadline() {
+    let installation = Installation::new();
+    let service = installation.serve_with(|command| {
+        command
+            .env("AVS_KMS__SERVER__HEADER_TIMEOUT", "1s")
+            .env("AVS_KMS__LIMITS__CONNECTIONS_PER_ADDRESS", "0");
+    });
+    let mut halves: Vec<_> = (0..500)
+        .map(|n| {
+            let mut stream = TcpStream::connect(service.address).unwrap();
+            let half: &[u8] = if n % 2 == 0 { b"GET /healthz HTTP/1.1\r\nHost: t\r\nX-A:" } else { b"" };
+            stream.write_all(half).unwrap();
+            stream
+        })
+        .collect();
+    let sent = Instant::now();
+    thread::sleep(Duration::from_millis(300));
+    assert!(!is_ended(&mut halves[0]), "a second is not over yet");
+    thread::sleep((sent + Duration::from_secs(3)).saturating_duration_since(Instant::now()));
+    let left = halves.iter_mut().filter_map(|half| (!is_ended(half)).then_some(())).count();
+    assert_eq!(left, 0, "half-sent requests are still open 2 s after the deadline of 1 s");
+    assert_eq!(service.get("/healthz", None).status, 200);
+}
+
+#[test]
+fn a_kept_alive_connection_ends_when_it_idles() {
+    let installation = Installation::new();
+    let service = installation.serve_with(|command| {
+        command.env("AVS_KMS__SERVER__HEADER_TIMEOUT", "300ms");
+    });
+    let mut stream = TcpStream::connect(service.address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    for _ in 0..3 {
+        stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: t\r\n\r\n").unwrap();
+        let mut answer = [0; 4096];
+        let read = stream.read(&mut answer).unwrap();
+        assert!(answer[..read].starts_with(b"HTTP/1.1 200"));
+        thread::sleep(Duration::from_millis(100));
+    }
+    assert_eq!(stream.read(&mut [0; 16]).unwrap(), 0, "the connection is still open");
+}
+
+#[test]
+fn a_client_that_reads_nothing_does_not_hold_its_connection() {
+    let installation = Installation::new();
+    let service = installation.serve_with(|command| {
+        command.env("AVS_KMS__SERVER__WRITE_TIMEOUT", "500ms");
+    });
+    let mut stream = TcpStream::connect(service.address).unwrap();
+    stream.set_write_timeout(Some(Duration::from_secs(30))).unwrap();
+    // Pipelined, until the answers fill every buffer on the way.
+    let requests = b"GET /version HTTP/1.1\r\nHost: t\r\n\r\n".repeat(1_000);
+    let begun = Instant::now();
+    let ended = loop {
+        match stream.write_all(&requests) {
+            Ok(()) => {}
+            Err(error) => break error.kind(),
+        }
+    };
+    assert!(
+        matches!(ended, std::io::ErrorKind::ConnectionReset | std::io::ErrorKind::BrokenPipe),
+        "{ended:?} after {:?}",
+        begun.elapsed()
+    );
+}
+
+#[test]
+fn an_address_has_its_share_of_connections_and_is_told_so() {
+    let installation = Installation::new();
+    let service = installation.serve_with(|command| {
+        command.env("AVS_KMS__LIMITS__CONNECTIONS_PER_ADDRESS", "3");
+    });
+    let held: Vec<_> = (0..3).map(|_| TcpStream::connect(service.address).unwrap()).collect();
+    thread::sleep(Duration::from_millis(200));
+    let mut stream = TcpStream::connect(service.address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    let mut raw = Vec::new();
+    stream.read_to_end(&mut raw).unwrap();
+    let raw = String::from_utf8(raw).unwrap();
+    assert!(raw.starts_with("HTTP/1.1 429 ") && raw.contains(r#""code":"rate_limited""#), "{raw}");
+    assert!(raw.contains("retry_after_ms") && raw.contains("x-request-id: req_"), "{raw}");
+    drop(held);
+    thread::sleep(Duration::from_millis(200));
+    assert_eq!(service.get("/healthz", None).status, 200);
+}
+
+#[test]
+fn a_full_house_lets_newcomers_wait_and_health_is_told_all_the_same() {
+    let installation = Installation::new();
+    let service = installation.serve_with(|command| {
+        command.env("AVS_KMS__SERVER__MAX_CONNECTIONS", "4").env("AVS_KMS__SERVER__HEADER_TIMEOUT", "3s");
+    });
+    let held: Vec<_> = (0..4).map(|_| TcpStream::connect(service.address).unwrap()).collect();
+    thread::sleep(Duration::from_millis(200));
+    thread::scope(|scope| {
+        let waiting = scope.spawn(|| (service.get("/healthz", None).status, Instant::now()));
+        thread::sleep(Duration::from_millis(300));
+        for path in ["/healthz", "/readyz", "/version"] {
+            let answer = client::send(service.health.unwrap(), &request("GET", path, None, None)).unwrap();
+            assert_eq!(answer.status, 200, "{path} {answer:?}");
+        }
+        let on_health = request("POST", "/v1/keys", None, Some("{}"));
+        assert_eq!(client::send(service.health.unwrap(), &on_health).unwrap().code(), (404, "not_found"));
+        assert!(!waiting.is_finished(), "a fifth connection was taken");
+        let freed = Instant::now();
+        drop(held);
+        let (status, answered) = waiting.join().unwrap();
+        assert!(status == 200 && answered >= freed);
+    });
+}
+
+fn refused(service: &Running, header: &str) -> client::Answer {
+    let bytes = format!(
+        "GET /v1/keys/{EOA} HTTP/1.1\r\nHost: t\r\nConnection: close\r\nAuthorization: {header}\r\n\r\n"
+    );
+    service.send(bytes.as_bytes())
+}
+
+#[test]
+fn guessing_is_slowed_down_and_does_not_lock_out_who_knows() {
+    let installation = Installation::new();
+    let token = installation.token(EOA);
+    let service = installation.serve_with(|command| {
+        command.env("AVS_KMS__LIMITS__FAILURES_PER_ADDRESS", "5");
+    });
+    let guess = |n: u32| format!("Bearer kms_{n:064x}");
+    for n in 0..5 {
+        assert_eq!(refused(&service, &guess(n)).code(), (401, "unauthenticated"));
+    }
+    let answer = refused(&service, &guess(6));
+    assert_eq!(answer.code(), (429, "rate_limited"));
+    let wait = answer.body["retry_after_ms"].as_u64().unwrap();
+    assert!((1..=12_000).contains(&wait), "{wait}");
+    assert!(answer.head.to_lowercase().contains("retry-after: "), "{}", answer.head);
+    assert_eq!(service.get(&format!("/v1/keys/{EOA}"), Some(&token)).status, 200);
+    service.stop();
+    // Each refusal is on record, the slowed-down one too.
+    assert_eq!(
+        installation.records_of("keys.list").iter().filter(|it| it["code"] == "unauthenticated").count(),
+        6
+    );
+}
+
+#[test]
+fn a_token_and_an_address_have_a_rate_each() {
+    let installation = Installation::new();
+    let (token, other) = (installation.token(EOA), installation.token(EOA));
+    let service = installation.serve_with(|command| {
+        command
+            .env("AVS_KMS__LIMITS__REQUESTS_PER_TOKEN", "5")
+            .env("AVS_KMS__LIMITS__REQUESTS_PER_ADDRESS", "40");
+    });
+    let path = format!("/v1/keys/{EOA}");
+    let count = |token: Option<&str>, path: &str| {
+        let answers: Vec<_> = (0..20).map(|_| service.get(path, token)).collect();
+        answers.iter().filter(|answer| answer.code() == (429, "rate_limited")).count()
+    };
+    let begun = Instant::now();
+    let limited = count(Some(&token), &path);
+    let replenished = usize::try_from(begun.elapsed().as_millis() * 5 / 1_000).unwrap() + 1;
+    assert!(limited <= 15 && limited + replenished >= 15, "{limited} of 20 after {:?}", begun.elapsed());
+    assert_eq!(service.get(&path, Some(&other)).status, 200, "one token's rate is not another's");
+    assert!(count(None, "/version") + count(None, "/version") > 0, "an address has no rate");
+    let health = request("GET", "/healthz", None, None);
+    assert!((0..50).all(|_| client::send(service.health.unwrap(), &health).unwrap().status == 200));
+    // The machine's own operator is no client.
+    assert!((0..10).all(|_| installation.run(&["token", "list"]).status.success()));
+}
+
+#[test]
+fn too_much_work_at_a_time_is_refused_early_and_the_rest_is_done() {
+    let installation = Installation::new();
+    let token = installation.token(EOA);
+    let service = installation.serve_with(|command| {
+        command.env("AVS_KMS__LIMITS__IN_FLIGHT", "1").env("AVS_KMS__LIMITS__WAIT", "1ms");
+    });
+    service.create(&token, EOA, "default");
+    let body = json!({"eoa": EOA, "hash": point(&eigenlayer::hash_to_g1(&[6; 32]))});
+    let answers: Vec<_> = thread::scope(|scope| {
+        let clients: Vec<_> = (0..16)
+            .map(|_| {
+                scope.spawn(|| {
+                    (0..20)
+                        .map(|_| client::post(service.address, "/v1/scalar_mul", &token, &body).unwrap())
+                        .collect::<Vec<_>>()
+                })
+            })
+            .collect();
+        clients.into_iter().flat_map(|client| client.join().unwrap()).collect()
+    });
+    let signed = answers.iter().filter(|answer| answer.status == 200).count();
+    let refused = answers.iter().filter(|answer| answer.code() == (503, "overloaded")).count();
+    assert_eq!(signed + refused, answers.len());
+    assert!(signed > 0 && refused > 0, "{signed} signed, {refused} refused");
+    service.stop();
+    let intents = installation.records_of("scalar_mul");
+    assert_eq!(
+        intents.iter().filter(|it| it["kind"] == "intent").count(),
+        signed,
+        "a refusal left an intent"
+    );
+}
+
+#[test]
+fn what_is_not_http_is_answered_with_json_all_the_same() {
+    let installation = Installation::new();
+    let service = installation.serve();
+    let long = format!("GET /{} HTTP/1.1\r\nHost: t\r\n\r\n", "a".repeat(20_000));
+    let many = format!("GET / HTTP/1.1\r\n{}\r\n", "X-A: b\r\n".repeat(80));
+    for (wrong, status) in [
+        ("nonsense\r\n\r\n", 400),
+        ("GET / HTTP/9.9\r\n\r\n", 400),
+        ("GET / HTTP/1.1\r\nbad header\r\n\r\n", 400),
+        ("GET / HTTP/1.1\r\nX: a\rb\r\n\r\n", 400),
+        ("GET / HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: x\r\nContent-Length: 1\r\n\r\n", 400),
+        ("POST /v1/keys HTTP/1.1\r\nHost: t\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", 400),
+        ("GET /\u{1} HTTP/1.1\r\n\r\n", 400),
+        (&long, 431),
+        (&many, 431),
+    ] {
+        let answer = service.send(wrong.as_bytes());
+        assert_eq!(answer.code(), (status, "invalid_request"), "{wrong:.60}");
+    }
+}

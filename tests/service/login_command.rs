@@ -1,0 +1,176 @@
+//! `avs-kms login` and `avs-kms request`, the whole round from a shell.
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::support::{EOA, Installation, OTHER_EOA, Running, text};
+use crate::wallet::Wallet;
+
+fn url(service: &Running) -> String {
+    format!("http://{}", service.address)
+}
+
+/// A file beside the data directory.
+fn file(installation: &Installation, name: &str, content: &str, mode: u32) -> String {
+    let path = installation.data().with_file_name(name);
+    fs::write(&path, content).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+fn works(service: &Running, token: &str) {
+    assert_eq!(service.get(&format!("/v1/keys/{EOA}"), Some(token)).status, 200, "{token}");
+}
+
+#[test]
+fn a_key_from_a_file_or_a_keystore_logs_in_and_the_token_works() {
+    let installation = Installation::new();
+    let service = installation.serve();
+    let url = url(&service);
+    let key = file(&installation, "key", &format!("0x{}\n", Wallet::key_of(EOA)), 0o600);
+    let vectors: Value = serde_json::from_str(include_str!("../vectors/login.json")).unwrap();
+    let keystore = file(&installation, "keystore.json", &vectors["keystore_scrypt"].to_string(), 0o644);
+    let password = file(&installation, "password", "correct horse\n", 0o400);
+
+    works(&service, &installation.must(&["login", "--url", &url, "--private-key-file", &key]));
+    works(
+        &service,
+        &installation.must(&["login", "--url", &url, "--private-key-file", &key, "--typed-data"]),
+    );
+    let scopes = ["--scope", "keys:read", "--ttl", "5m", "--chain-id", "1"];
+    let by_keystore = ["login", "--url", &url, "--keystore", &keystore, "--password-file", &password];
+    works(&service, &installation.must(&[&by_keystore[..], &scopes].concat()));
+
+    let out = installation.data().with_file_name("token");
+    let said = installation.must(&[
+        "login",
+        "--url",
+        &url,
+        "--private-key-file",
+        &key,
+        "--out",
+        out.to_str().unwrap(),
+    ]);
+    assert!(!said.contains("kms_"), "{said}");
+    assert_eq!(fs::metadata(&out).unwrap().permissions().mode() & 0o777, 0o600);
+    works(&service, fs::read_to_string(&out).unwrap().trim());
+
+    let mut child = installation
+        .command(&["login", "--url", &url, "--keystore", &keystore])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(b"correct horse\n").unwrap();
+    works(&service, text(&child.wait_with_output().unwrap().stdout).trim());
+}
+
+#[test]
+fn a_wallet_of_ones_own_signs_what_is_shown() {
+    let installation = Installation::new();
+    let service = installation.serve();
+    let shown = installation.data().with_file_name("to-sign");
+    for typed in [false, true] {
+        let _ = fs::remove_file(&shown);
+        let url = url(&service);
+        let mut arguments = vec!["login", "--url", &url, "--eoa", EOA, "--to-sign", shown.to_str().unwrap()];
+        arguments.extend(typed.then_some("--typed-data"));
+        let mut child = installation
+            .command(&arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut what = String::new();
+        for _ in 0..2_000 {
+            what = fs::read_to_string(&shown).unwrap_or_default();
+            if !what.is_empty() {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let wallet = Wallet::of(EOA);
+        let signature =
+            if typed { wallet.typed(&serde_json::from_str(&what).unwrap()) } else { wallet.personal(&what) };
+        writeln!(child.stdin.take().unwrap(), "{signature}").unwrap();
+        let output = child.wait_with_output().unwrap();
+        let said = text(&output.stderr);
+        assert!(output.status.success() && said.contains(&what), "{said}");
+        works(&service, text(&output.stdout).trim());
+    }
+}
+
+/// Runs a login that must fail, and gives what it said.
+fn refused(installation: &Installation, arguments: &[&str]) -> String {
+    let output: Output = installation.run(&[&["login"], arguments].concat());
+    let said = text(&output.stderr);
+    assert!(!output.status.success() && output.stdout.is_empty(), "{said}");
+    assert!(!said.contains(Wallet::key_of(EOA)), "{said}");
+    said
+}
+
+#[test]
+fn what_should_not_be_signed_or_read_is_not() {
+    let installation = Installation::new();
+    let service = installation.serve();
+    let url = url(&service);
+    let key = file(&installation, "key", Wallet::key_of(EOA), 0o600);
+    let by_key = ["--url", &url, "--private-key-file", &key];
+    let with = |more: &[&str]| refused(&installation, &[&by_key[..], more].concat());
+    let said = with(&["--audience", "https://kms.example"]);
+    assert!(said.contains("not signed") && said.contains("kms.example"), "{said}");
+    assert!(with(&["--chain-id", "17000"]).contains("chain 1"));
+    assert!(with(&["--eoa", OTHER_EOA]).contains(EOA));
+    assert!(with(&["--ttl", "2h"]).contains("3600 seconds"));
+    let open = file(&installation, "open", Wallet::key_of(EOA), 0o644);
+    assert!(refused(&installation, &["--url", &url, "--private-key-file", &open]).contains("chmod 600"));
+    let no_key = file(&installation, "no-key", "hunter2", 0o600);
+    let said = refused(&installation, &["--url", &url, "--private-key-file", &no_key]);
+    assert!(said.contains("64 hex digits") && !said.contains("hunter2"), "{said}");
+    let beyond = refused(&installation, &["--url", "http://192.0.2.1:8254", "--private-key-file", &key]);
+    assert!(beyond.contains("https"), "{beyond}");
+    service.stop();
+    assert!(installation.records_of("auth.verify").is_empty(), "something was signed");
+}
+
+#[test]
+fn the_curl_line_of_a_signed_request_works_once() {
+    let installation = Installation::new();
+    let service = installation.serve();
+    let key = file(&installation, "key", Wallet::key_of(EOA), 0o600);
+    let url = url(&service);
+    let body = json!({"eoa": EOA, "name": "it-s"}).to_string();
+    let arguments = ["request", "--url", &url, "--private-key-file", &key, "--body", &body, "/v1/keys"];
+    let line = installation.must(&arguments);
+    assert!(line.starts_with("curl ") && !line.contains(Wallet::key_of(EOA)), "{line}");
+    let run = || -> Value {
+        let output = Command::new("bash").args(["-euc", &line]).output().unwrap();
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{line}\n{}", text(&output.stderr)))
+    };
+    assert_eq!(run()["created"], true);
+    assert_eq!(run()["code"], "unauthenticated");
+    let path = format!("/v1/keys/{EOA}/it-s?a=%26");
+    let line = installation.must(&["request", "--url", &url, "--private-key-file", &key, &path]);
+    let output = Command::new("bash").args(["-euc", &line]).output().unwrap();
+    let shown: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(shown["name"], "it-s", "{shown}");
+}
+
+#[test]
+fn a_login_for_the_right_to_destroy_signs_the_wish_too() {
+    let installation = Installation::new();
+    let service = installation.serve();
+    let key = file(&installation, "key", Wallet::key_of(EOA), 0o600);
+    let url = url(&service);
+    let arguments = ["--json", "login", "--url", &url, "--private-key-file", &key, "--scope", "keys:destroy"];
+    let answer: Value = serde_json::from_str(&installation.must(&arguments)).unwrap();
+    assert_eq!(answer["scopes"], json!(["keys:destroy"]), "{answer}");
+    service.stop();
+    assert_eq!(installation.records_of("auth.request").len(), 1);
+}

@@ -1,0 +1,96 @@
+//! What a key allows, whoever asks.
+
+use avs_kms::eigenlayer;
+use serde_json::{Value, json};
+
+use crate::support::{EOA, Installation, Running, point};
+
+fn try_all(service: &Running, token: &str, name: &str) -> [u16; 3] {
+    let point = point(&eigenlayer::hash_to_g1(&[1; 32]));
+    let hash = format!("0x{}", "11".repeat(32));
+    let with = |member: Value| {
+        let mut body = json!({"eoa": EOA, "name": name});
+        body.as_object_mut().unwrap().extend(member.as_object().unwrap().clone());
+        body
+    };
+    [
+        ("/v1/scalar_mul", with(json!({"hash": point}))),
+        ("/v1/sign/digest", with(json!({"digest": hash}))),
+        ("/v1/sign/certificate", with(json!({"reference_timestamp": 1, "message_hash": hash}))),
+    ]
+    .map(|(path, body)| service.post(path, Some(token), &body).status)
+}
+
+fn create(service: &Running, token: &str, name: &str, policy: &Value) -> crate::client::Answer {
+    service.post("/v1/keys", Some(token), &json!({"eoa": EOA, "name": name, "policy": policy}))
+}
+
+#[test]
+fn a_key_signs_what_its_policy_allows_from_its_creation_on_and_over_restarts() {
+    let installation = Installation::new();
+    let token = installation.token(EOA);
+    let service = installation.serve();
+    let made = create(&service, &token, "typed", &json!({"signing": ["typed"]}));
+    assert_eq!((made.status, &made.body["policy"]), (201, &json!({"signing": ["typed"], "networks": []})));
+    service.create(&token, EOA, "all");
+    assert_eq!(try_all(&service, &token, "all"), [200, 200, 200]);
+    assert_eq!(try_all(&service, &token, "typed"), [403, 403, 200]);
+    // Asking again changes nothing: the same policy is the same key, another one is refused.
+    assert_eq!(create(&service, &token, "typed", &json!({"signing": ["typed"]})).status, 200);
+    assert_eq!(create(&service, &token, "typed", &json!({})).code(), (409, "wrong_state"));
+    service.create(&token, EOA, "typed");
+    assert_eq!(try_all(&service, &token, "typed"), [403, 403, 200]);
+    service.kill();
+    let service = installation.serve();
+    assert_eq!(try_all(&service, &token, "typed"), [403, 403, 200]);
+    installation.must(&["keys", "policy", "--eoa", EOA, "--name", "typed", "--allow", "point"]);
+    assert_eq!(try_all(&service, &token, "typed"), [200, 403, 403]);
+    installation.must(&["keys", "policy", "--eoa", EOA, "--name", "typed"]);
+    assert_eq!(try_all(&service, &token, "typed"), [200, 200, 200]);
+    service.stop();
+    let records = installation.records_of("keys.set_policy");
+    assert_eq!(records.iter().filter(|record| record["kind"] == "intent").count(), 2);
+    assert_eq!(records[0]["input"]["fields"]["signing"], "point");
+    let denied = installation.records_of("scalar_mul");
+    assert!(denied.iter().any(|record| record["code"] == "forbidden"), "{denied:?}");
+}
+
+#[test]
+fn a_key_is_used_from_its_networks_and_as_often_as_its_cap_says() {
+    let installation = Installation::new();
+    let token = installation.token(EOA);
+    let service = installation.serve();
+    create(&service, &token, "far", &json!({"networks": ["10.0.0.0/8"]}));
+    assert_eq!(try_all(&service, &token, "far"), [403, 403, 403]);
+    create(&service, &token, "near", &json!({"networks": ["127.0.0.1/32"]}));
+    assert_eq!(try_all(&service, &token, "near"), [200, 200, 200]);
+    create(&service, &token, "seldom", &json!({"per_minute": 2}));
+    assert_eq!(try_all(&service, &token, "seldom"), [200, 200, 429]);
+    assert_eq!(try_all(&service, &token, "near"), [200, 200, 200]);
+}
+
+#[test]
+fn a_policy_that_makes_no_sense_is_refused_by_name_and_makes_no_key() {
+    let installation = Installation::new();
+    let token = installation.token(EOA);
+    let service = installation.serve();
+    for (policy, field) in [
+        (json!({"signing": ["everything"]}), "policy.signing"),
+        (json!({"signing": "typed"}), "policy.signing"),
+        (json!({"networks": ["10.0.0.1/8"]}), "policy.networks"),
+        (json!({"per_minute": 0}), "policy.per_minute"),
+        (json!({"per_minute": -1}), "policy.per_minute"),
+        (json!({"colour": "red"}), "policy.colour"),
+        (json!("typed"), "policy"),
+    ] {
+        let answer = create(&service, &token, "default", &policy);
+        assert_eq!(
+            (answer.code(), &answer.body["field"]),
+            ((400, "invalid_request"), &json!(field)),
+            "{policy}"
+        );
+    }
+    let none = create(&service, &token, "default", &json!({"signing": []}));
+    assert_eq!((none.status, &none.body["created"]), (201, &json!(true)));
+    assert_eq!(try_all(&service, &token, "default"), [403, 403, 403]);
+}

@@ -1,0 +1,164 @@
+//! What an operator does to the token between two runs of the service: a new PIN, an `init` that was interrupted.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
+use cryptoki::session::UserType;
+
+use crate::support::{EOA, Installation, MODULE, text};
+
+/// As `pkcs11-tool --change-pin` does it: C_SetPIN.
+#[test]
+#[ignore = "a child of the other test"]
+fn somebody_who_changes_the_pin() {
+    let Some(file) = std::env::var_os("NEW_PIN_FILE").map(PathBuf::from) else { return };
+    let old = fs::read_to_string(&file).unwrap().trim().to_owned();
+    let module = Pkcs11::new(MODULE).unwrap();
+    module.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK)).unwrap();
+    let session = module.open_rw_session(module.get_slots_with_initialized_token().unwrap()[0]).unwrap();
+    session.login(UserType::User, Some(&old.clone().into())).unwrap();
+    let new = "a new PIN of thirty-two letters.";
+    session.set_pin(&old.into(), &new.into()).unwrap();
+    fs::write(file, new).unwrap();
+}
+
+#[test]
+fn the_copy_of_the_token_object_follows_a_change_of_the_pin() {
+    let installation = Installation::new();
+    let token = installation.token(EOA);
+    let key = installation.serve().create(&token, EOA, "default")["g1"].clone();
+    let directory = fs::read_dir(installation.data().join("token/tokens")).unwrap().next().unwrap().unwrap();
+    let object = directory.path().join("token.object");
+    let copy =
+        fs::read_dir(installation.data().join("token/backup")).unwrap().next().unwrap().unwrap().path();
+    let old = fs::read(&object).unwrap();
+    let write = |content: &[u8]| {
+        fs::remove_file(&object).unwrap();
+        fs::write(&object, content).unwrap();
+    };
+
+    use std::os::unix::fs::PermissionsExt;
+    fs::set_permissions(&object, fs::Permissions::from_mode(0o600)).unwrap();
+    let changed = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "token_changes::somebody_who_changes_the_pin", "--ignored"])
+        .env("NEW_PIN_FILE", installation.data().join("pin"))
+        .env("SOFTHSM2_CONF", installation.data().join("token/softhsm2.conf"))
+        .output()
+        .unwrap();
+    assert!(changed.status.success(), "{}", text(&changed.stdout));
+    let new = fs::read(&object).unwrap();
+    assert_ne!(new, old);
+
+    // The trap: the copy opens with the old PIN only. Restored after a kill, the token refuses the new one.
+    let try_to_serve = || -> Output { installation.run(&["serve", "--listen", "127.0.0.1:0"]) };
+    write(b"");
+    installation.must(&["token-restore"]);
+    let refused = try_to_serve();
+    assert!(text(&refused.stderr).contains("PIN"), "{}", text(&refused.stderr));
+
+    // The first start with the new PIN takes a new copy, and makes the file read-only again.
+    write(&new);
+    let service = installation.serve();
+    assert!(service.start.contains("a new copy"), "{}", service.start);
+    assert_eq!(service.stop(), Some(0));
+    assert_eq!(fs::read(&copy).unwrap(), fs::read(&object).unwrap());
+    assert_eq!(fs::read(copy.with_extension("object.previous")).unwrap(), old);
+    assert_eq!(fs::metadata(&object).unwrap().permissions().mode() & 0o777, 0o400);
+    write(b"");
+    installation.must(&["token-restore"]);
+    let service = installation.serve();
+    assert_eq!(service.create(&token, EOA, "default")["g1"], key);
+    assert!(!service.start.contains("a new copy"), "{}", service.start);
+}
+
+/// A token as an HSM shows it: not made by `init`, and nothing in it can be removed with a directory.
+struct Hsm {
+    token: Installation,
+    data: Installation,
+}
+
+impl Hsm {
+    fn command(&self, arguments: &[&str], rules: &str) -> Command {
+        let token = self.token.data().join("token");
+        let rule_file = self.token.data().join("rules");
+        fs::write(&rule_file, rules).unwrap();
+        let mut command = self.data.command(arguments);
+        command
+            .env("SOFTHSM2_CONF", token.join("softhsm2.conf"))
+            .env("AVS_KMS__TOKEN__MODULE", std::env::current_exe().unwrap().with_file_name("libhsm_shim.so"))
+            .env("AVS_KMS__TOKEN__PIN_FILE", self.token.data().join("pin"))
+            .env("AVS_KMS__ENCLAVE__SANDBOX_PATHS", self.token.data())
+            .env("HSM_SHIM_RULES", rule_file);
+        command
+    }
+
+    fn init(&self, arguments: &[&str], rules: &str) -> (Option<i32>, String) {
+        let output = self.command(arguments, rules).output().unwrap();
+        (output.status.code(), text(&output.stderr))
+    }
+}
+
+#[test]
+fn an_init_that_dies_anywhere_in_the_token_can_be_repeated() {
+    // The key-encryption key is made by the second C_GenerateKey, the probe by the first; the canary is the one object.
+    for (rules, adopts) in [
+        ("C_GenerateKey kill_post after=1", false),
+        ("C_CreateObject kill", false),
+        ("C_CreateObject kill_post", true),
+    ] {
+        let hsm = Hsm { token: Installation::empty(), data: Installation::empty() };
+        fs::create_dir(hsm.token.data()).unwrap();
+        let plan = hsm::SofthsmToken {
+            module: MODULE.into(),
+            directory: hsm.token.data().join("token"),
+            label: "avs-kms".into(),
+            pin_file: hsm.token.data().join("pin"),
+            lock_file: hsm.token.data().join("token.lock"),
+        };
+        make_token(&plan);
+        let (code, said) = hsm.init(&["init"], rules);
+        assert_eq!(code, None, "{rules}: {said}");
+        // The half-made data directory is empty but for its locks; the token is not.
+        let (code, said) = hsm.init(&["init"], "");
+        if adopts {
+            assert_eq!(code, Some(1), "{said}");
+            assert!(said.contains("init --adopt"), "{said}");
+            let (code, said) = hsm.init(&["init", "--adopt"], "");
+            assert_eq!(code, Some(0), "{said}");
+        } else {
+            assert_eq!(code, Some(0), "{rules}: {said}");
+        }
+        let made = hsm.command(&["keys", "create", "--eoa", EOA], "").output().unwrap();
+        assert!(made.status.success(), "{}", text(&made.stderr));
+        let again = hsm.init(&["init", "--adopt"], "");
+        assert_eq!(again.0, Some(1), "{again:?}");
+    }
+}
+
+/// By the program that exists for it: PKCS#11 state is global to a process.
+fn make_token(plan: &hsm::SofthsmToken) {
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "token_changes::somebody_who_makes_a_token", "--ignored"])
+        .env("TOKEN_DIRECTORY", &plan.directory)
+        .env("SOFTHSM2_CONF", plan.configuration_file())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", text(&output.stdout));
+}
+
+#[test]
+#[ignore = "a child of the other test"]
+fn somebody_who_makes_a_token() {
+    let Some(directory) = std::env::var_os("TOKEN_DIRECTORY").map(PathBuf::from) else { return };
+    let data = directory.parent().unwrap();
+    hsm::make_softhsm_token(&hsm::SofthsmToken {
+        module: MODULE.into(),
+        label: "avs-kms".into(),
+        pin_file: data.join("pin"),
+        lock_file: data.join("token.lock"),
+        directory,
+    })
+    .unwrap();
+}

@@ -1,0 +1,167 @@
+//! Tokens: where they work, for which keys, when they were used, how they end, and that nothing shows them.
+
+use serde_json::{Value, json};
+
+use crate::client::Answer;
+use crate::support::{EOA, Installation, OTHER_EOA, Running};
+use crate::wallet::Wallet;
+
+fn listed(installation: &Installation) -> Vec<Value> {
+    let list: Value = serde_json::from_str(&installation.must(&["--json", "token", "list"])).unwrap();
+    list["tokens"].as_array().unwrap().clone()
+}
+
+fn issue(installation: &Installation, more: &[&str]) -> String {
+    let mut arguments =
+        vec!["token", "issue", "--eoa", EOA, "--scope", "keys:read", "--scope", "keys:create"];
+    arguments.extend(more);
+    installation.must(&arguments)
+}
+
+fn logged_in(service: &Running, eoa: &str) -> String {
+    let offered = service.post("/v1/auth/challenge", None, &json!({"eoa": eoa})).body;
+    let signature = Wallet::of(eoa).typed(&offered["typed_data"]);
+    let body = json!({"challenge_id": offered["challenge_id"], "signature": signature});
+    service.post("/v1/auth/verify", None, &body).body["token"].as_str().unwrap().to_owned()
+}
+
+fn list_keys(service: &Running, token: &str) -> Answer {
+    service.get(&format!("/v1/keys/{EOA}"), Some(token))
+}
+
+#[test]
+fn a_service_token_works_from_this_machine_unless_a_network_is_given() {
+    let installation = Installation::new();
+    let (here, far) = (issue(&installation, &[]), issue(&installation, &["--network", "10.0.0.0/8"]));
+    let both = issue(&installation, &["--network", "10.0.0.0/8", "--network", "127.0.0.0/8"]);
+    let service = installation.serve();
+    assert_eq!(list_keys(&service, &here).status, 200);
+    assert_eq!(list_keys(&service, &far).code(), (403, "forbidden"));
+    assert_eq!(list_keys(&service, &both).status, 200);
+    let networks: Vec<_> = listed(&installation).iter().map(|token| token["networks"].clone()).collect();
+    assert!(networks.contains(&json!(["127.0.0.0/8", "::1/128"])), "{networks:?}");
+    assert!(networks.contains(&json!(["10.0.0.0/8"])), "{networks:?}");
+    let wrong = installation.run(&[
+        "token",
+        "issue",
+        "--eoa",
+        EOA,
+        "--scope",
+        "keys:read",
+        "--network",
+        "10.0.0.1/8",
+    ]);
+    assert_eq!(wrong.status.code(), Some(2));
+}
+
+#[test]
+fn a_token_that_names_keys_is_for_those_alone() {
+    let installation = Installation::new();
+    let token = issue(&installation, &["--key", "one"]);
+    let service = installation.serve();
+    service.create(&token, EOA, "one");
+    let wish = json!({"eoa": EOA, "name": "two"});
+    assert_eq!(service.post("/v1/keys", Some(&token), &wish).code(), (403, "forbidden"));
+    for name in ["two", "none"] {
+        let path = format!("/v1/keys/{EOA}/{name}");
+        assert_eq!(service.get(&path, Some(&token)).code(), (403, "forbidden"), "{name}");
+    }
+    assert_eq!(list_keys(&service, &token).code(), (403, "forbidden"));
+    service.kill();
+    let service = installation.serve();
+    assert_eq!(service.get(&format!("/v1/keys/{EOA}/one"), Some(&token)).status, 200);
+    assert_eq!(service.post("/v1/keys", Some(&token), &wish).code(), (403, "forbidden"));
+}
+
+#[test]
+fn a_listing_says_when_a_token_was_used_and_who_made_it() {
+    let installation = Installation::new();
+    let token = issue(&installation, &[]);
+    assert!(listed(&installation)[0].get("last_used_at").is_none());
+    let service = installation.serve();
+    list_keys(&service, &token);
+    logged_in(&service, EOA);
+    let tokens = listed(&installation);
+    let used = tokens.iter().find(|token| token["origin"] == "command line").unwrap();
+    assert!(used["last_used_at"].is_string(), "{used}");
+    assert_eq!(tokens.iter().filter(|token| token["origin"] == "login").count(), 1);
+    // Written down without being waited for; long done when the service has stopped.
+    service.stop();
+    let after = listed(&installation);
+    let used = after.iter().find(|token| token["origin"] == "command line").unwrap();
+    assert!(used["last_used_at"].is_string(), "{used}");
+}
+
+#[test]
+fn a_holder_revokes_its_own_token_and_the_machine_all_of_an_eoa() {
+    let installation = Installation::new();
+    let issued = issue(&installation, &[]);
+    let service = installation.serve();
+    let (first, second, other) =
+        (logged_in(&service, EOA), logged_in(&service, EOA), logged_in(&service, OTHER_EOA));
+    let revoke = |token| service.post("/v1/auth/revoke", token, &json!({}));
+    assert_eq!(revoke(None).code(), (401, "unauthenticated"));
+    assert_eq!(revoke(Some(&first)).body["revoked"], true);
+    assert_eq!(revoke(Some(&first)).code(), (401, "unauthenticated"));
+    assert_eq!(list_keys(&service, &second).status, 200);
+    let said = installation.must(&["token", "revoke", "--eoa", EOA]);
+    assert_eq!(said.lines().count(), 2, "{said}");
+    for token in [&second, &issued] {
+        assert_eq!(list_keys(&service, token).code(), (401, "unauthenticated"));
+    }
+    let path = format!("/v1/keys/{OTHER_EOA}");
+    assert_eq!(service.get(&path, Some(&other)).status, 200, "another EOA's token was revoked");
+    service.kill();
+    let service = installation.serve();
+    assert_eq!(list_keys(&service, &second).code(), (401, "unauthenticated"));
+    service.stop();
+    let records = installation.records_of("auth.revoke");
+    assert!(records.iter().any(|it| it["kind"] == "outcome" && it["code"] == "ok"), "{records:?}");
+}
+
+#[test]
+fn an_eoa_has_so_many_logins_at_a_time_and_the_oldest_makes_room() {
+    let installation = Installation::new();
+    let service = installation.serve_with(|command| {
+        command.env("AVS_KMS__LIMITS__PROOFS_PER_ADDRESS", "0");
+    });
+    let issued = installation.token(EOA);
+    let tokens: Vec<_> = (0..33).map(|_| logged_in(&service, EOA)).collect();
+    assert_eq!(list_keys(&service, &tokens[0]).code(), (401, "unauthenticated"));
+    assert_eq!(list_keys(&service, &tokens[1]).status, 200);
+    assert_eq!(list_keys(&service, &tokens[32]).status, 200);
+    assert_eq!(list_keys(&service, &issued).status, 200);
+    assert_eq!(listed(&installation).len(), 33);
+}
+
+#[test]
+fn no_log_at_any_level_and_no_record_shows_a_token_or_a_challenge_key() {
+    let installation = Installation::new();
+    let issued = issue(&installation, &[]);
+    let service = installation.serve_with(|command| {
+        command.env("AVS_KMS__LOG__LEVEL", "trace");
+    });
+    let token = logged_in(&service, EOA);
+    for token in [&token, &issued] {
+        list_keys(&service, token);
+        service.post("/v1/keys", Some(token), &json!({"eoa": "nonsense"}));
+        service.post("/v1/keys", Some(token), &json!({"eoa": OTHER_EOA}));
+        service.post("/v1/scalar_mul", Some(token), &json!({"eoa": EOA, "token": token}));
+        service.get(&format!("/v1/keys/{token}"), Some(token));
+    }
+    service.post("/v1/auth/revoke", Some(&token), &json!({}));
+    let log = format!("{}\n{}", service.start, service.log());
+    service.stop();
+    assert!(log.contains("/v1/keys"), "the log at trace level is empty: {log}");
+    let records: Vec<_> = installation.records().iter().map(ToString::to_string).collect();
+    let store = std::fs::read(installation.data().join("store.sqlite")).unwrap();
+    for token in [&token, &issued] {
+        let secret = token.strip_prefix("kms_").unwrap();
+        // A path is the caller's own words, and the log shows paths; no header and no body.
+        let shown: Vec<_> = log.lines().filter(|line| line.contains(secret)).collect();
+        let own_path = format!("/v1/keys/kms_{secret}");
+        assert!(shown.iter().all(|line| line.replace(&own_path, "").find(secret).is_none()), "{shown:?}");
+        assert!(records.iter().all(|record| !record.contains(secret)));
+        assert!(!store.windows(secret.len()).any(|window| window == secret.as_bytes()));
+    }
+}
