@@ -15,6 +15,7 @@
 //! - [`auth`]: who calls and what they may do.
 //! - [`store`]: which keys exist in which state, and the hashes of tokens.
 //! - [`audit`]: what was done, durable before it is done, and provable afterwards.
+//! - [`backup`]: one archive of all that must survive, and its way back.
 //! - [`operation`]: the straight line from a parsed request to an answer.
 //! - [`rotation`]: schedules, dates, the chain's word, webhooks.
 //! - [`http`]: the contract with clients, api.md.
@@ -22,6 +23,7 @@
 
 pub mod audit;
 pub mod auth;
+pub mod backup;
 pub mod chain;
 pub mod cli;
 pub mod clock;

@@ -11,6 +11,7 @@ pub(crate) const ORDER: &[&[&str]] = &[
     &["metrics"],
     &["auth"],
     &["store", "audit"],
+    &["backup"],
     &["operation"],
     &["rotation"],
     &["http"],
