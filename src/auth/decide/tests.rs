@@ -133,7 +133,6 @@ fn the_whole_table_is_decided_as_specified_and_a_refused_caller_cannot_tell_what
             }
         }
     }
-    println!("authorisation table: {cells} cells, {allowed} allowed");
     assert!(cells > 1_000_000 && allowed < cells / 4, "{allowed} of {cells}");
 }
 
