@@ -65,7 +65,9 @@ fn expected(who: &Who, ask: &Ask<'_>, found: Option<Found<'_>>) -> Result<(), De
         Scope::SignDigest => Some(Signing::Digest),
         Scope::SignPoint => Some(Signing::Point),
         Scope::SignTyped => Some(Signing::Typed),
-        _ => None,
+        Scope::AuditRead | Scope::KeysCreate | Scope::KeysDestroy | Scope::KeysRead | Scope::KeysRotate => {
+            None
+        }
     };
     let name = ask.name.map(KeyName::as_str);
     let mut reasons = vec![
