@@ -45,11 +45,11 @@ demo: softhsm compiler ## Walk the main job on a service of its own, or on yours
 ## Development
 
 .PHONY: test
-test: softhsm compiler curl strace openssl ## Run every test; needs SoftHSM and nothing else.
+test: softhsm compiler curl strace openssl gdb ## Run every test; needs SoftHSM and nothing else.
 	$(CARGO) test --workspace --locked
 
 .PHONY: test-long
-test-long: softhsm compiler curl strace openssl ## Run every test with many more random cases, crashes and schedules.
+test-long: softhsm compiler curl strace openssl gdb ## Run every test with many more random cases, crashes and schedules.
 	AVS_KMS_LONG=1 $(CARGO) test --workspace --locked
 
 # The program under test is the one that `test` has built. What these two build lies beside it and is shared.
