@@ -124,7 +124,7 @@ fn the_members_of_requests_are_those_of_the_contract() {
         for form in quoted(cells[1]) {
             let members = form.trim_start_matches('{').trim_end_matches('}').split(',').map(str::trim);
             let names = members.map(|member| member.split([':', '?', ' ']).next().unwrap().to_owned());
-            promised.extend(names.filter(|name| name != "…"));
+            promised.extend(names.filter(|name| !["…", ""].contains(&name.as_str())));
         }
         let schema = &DOCUMENT["paths"][path]["post"]["requestBody"]["content"]["application/json"]["schema"];
         promised.extend(BEYOND.iter().filter(|(of, _)| *of == call).map(|(_, name)| (*name).to_owned()));
@@ -204,6 +204,18 @@ fn every_body_has_an_example_and_no_example_is_of_nothing() {
     }
     let shown: BTreeSet<_> = examples["calls"].as_object().unwrap().keys().cloned().collect();
     assert!(ids.is_superset(&shown), "examples of calls that are not there: {shown:?}");
+}
+
+#[test]
+fn every_reference_leads_somewhere() {
+    fn check(value: &Value) {
+        if let Some(name) = value["$ref"].as_str() {
+            assert!(DOCUMENT.pointer(name.strip_prefix('#').unwrap()).is_some(), "{name} is not there");
+        }
+        value.as_object().into_iter().flat_map(Map::values).for_each(check);
+        value.as_array().into_iter().flatten().for_each(check);
+    }
+    check(&DOCUMENT);
 }
 
 #[test]
