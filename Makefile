@@ -57,6 +57,12 @@ residue: softhsm compiler gdb ## Search the memory of the release binary for sca
 	$(CARGO) build --release --locked --bin avs-kms
 	AVS_KMS_LONG=1 AVS_KMS_PROGRAM="$(abspath $(TARGET))/release/avs-kms" $(CARGO) test --locked --test service residue:: -- --nocapture
 
+.PHONY: login-anvil
+login-anvil: softhsm compiler ## Log in through anvil's JSON-RPC signer; fetches anvil with npm.
+	npm install --silent --no-save --prefix '$(TARGET)/anvil' @foundry-rs/anvil@1.7.1
+	ANVIL="$$(echo '$(abspath $(TARGET))'/anvil/node_modules/@foundry-rs/anvil-*/bin/anvil)" \
+		$(CARGO) test --package avs-kms --test service --locked anvil -- --ignored
+
 .PHONY: ct
 ct: compiler valgrind ## Prove by valgrind that no branch and no address depends on a scalar.
 	hsm/ct/run memcheck
@@ -66,9 +72,9 @@ dudect: compiler ## Look for a dependence on the scalar in measured times; wants
 	hsm/ct/run dudect
 
 .PHONY: bench
-bench: softhsm compiler ## Measure enclave and service: signatures per second, latency, memory, start-up.
+bench: softhsm compiler ## Measure enclave, service and audit log: signatures per second, latency, what the sync costs.
 	$(CARGO) bench --package hsm --bench enclave --locked
-	$(CARGO) bench --package avs-kms --bench service --locked
+	$(CARGO) bench --package avs-kms --bench service --bench audit --locked
 
 .PHONY: load
 load: softhsm compiler ## Measure goodput and latency at 1, 2, 4 and 10 times the load that the service can carry.

@@ -1,7 +1,7 @@
 //! The appender alone: how its waiting compares with one bare `fdatasync` of the same disk, how many records become
 //! durable per second, and how fast a log is verified. Everything in one run, because only ratios travel.
 //!
-//! `cargo bench --bench audit [-- SECONDS_PER_STEP]`
+//! `cargo bench --bench audit [-- SECONDS_PER_STEP]`; `AVS_KMS_BENCH_RECORDS=10000000` verifies so many records (7 GB).
 #![allow(
     missing_docs,
     clippy::unwrap_used,
@@ -152,6 +152,10 @@ fn throughput(
 }
 
 fn main() {
+    // `cargo test --benches` runs bench programs with `--test`; this one is for `cargo bench` alone.
+    if !std::env::args().any(|argument| argument == "--bench") {
+        return;
+    }
     let seconds = std::env::args().skip(1).find_map(|word| word.parse().ok()).unwrap_or(2.0);
     let time = Duration::from_secs_f64(seconds);
     let root = tempfile::tempdir_in(".").unwrap();
@@ -167,12 +171,15 @@ fn main() {
             "{waiters:>4} waiters: {rate:>10.0} durable records/s   {cost:>8.2} us of processor time each"
         );
     }
+    let wanted: usize =
+        std::env::var("AVS_KMS_BENCH_RECORDS").ok().and_then(|count| count.parse().ok()).unwrap_or(400_000);
     let log = open(directory, "long");
-    for _ in 0..100 {
+    for _ in 0..wanted.div_ceil(4_001) {
         (0..4_000).for_each(|_| log.note(event()));
         runtime.block_on(log.note_durable(event())).unwrap();
     }
     log.close().unwrap();
+    let resident = resident();
     let (begun, cpu_before) = (Instant::now(), cpu());
     let report = verify(&directory.join("long")).unwrap();
     let records = report.records as f64;
@@ -182,4 +189,21 @@ fn main() {
     println!(
         "\nverification: {records} records, {rate:.0} records/s, {cpu_rate:.0} per second of processor time (aim 1,000,000)"
     );
+    println!("resident before verification {resident:.1} MiB, at most since then {:.1} MiB", peak());
+}
+
+/// Resident memory in MiB, now; and from now on the peak counts anew.
+fn resident() -> f64 {
+    let _ = std::fs::write("/proc/self/clear_refs", "5");
+    status("VmRSS:")
+}
+
+fn peak() -> f64 {
+    status("VmHWM:")
+}
+
+fn status(name: &str) -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with(name)).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() / 1024.0
 }

@@ -1,7 +1,8 @@
 //! `make bench`: the whole service over loopback, beside what it cannot be faster than.
 //!
-//! Signatures per second and latency at 1, 16 and 64 connections with the audit log on; one bare `fdatasync` of
-//! the same disk in the same run; start-up time and resident memory with 1,000 keys. Bounded in time; loopback only.
+//! Signatures per second and latency at 1, 16 and 64 connections with the audit log on; the same service with its
+//! `fdatasync` replaced by nothing, and one bare `fdatasync` of the same disk, in the same run; start-up time and
+//! resident memory with 1,000 keys. Bounded in time; loopback only.
 
 #![allow(
     clippy::unwrap_used,
@@ -62,6 +63,7 @@ fn main() {
         println!("{connections:>11}   {rate:>12.0}   {p50:>6.3}   {p99:>6.3}");
     }
     println!("resident after the load: {:.1} MiB", resident(service.id()));
+    cost_of_the_sync(directory.path(), address, token, sync.0);
     stop(service);
 
     // Two services in one run: what the sandbox costs is smaller than what an hour changes.
@@ -101,6 +103,57 @@ fn main() {
     );
 }
 
+/// What waiting for the disk costs the whole service: the same program over a copy of the same data, with a `fdatasync`
+/// that does nothing put before the C library's. The two take turns, because the machine is never the same twice.
+fn cost_of_the_sync(directory: &Path, address: SocketAddr, token: &str, bare: f64) {
+    let (source, library) = (directory.join("nothing.c"), directory.join("nothing.so"));
+    std::fs::write(&source, "int fdatasync(int fd) { (void)fd; return 0; }\n").unwrap();
+    let compiled = Command::new("cc").args(["-shared", "-fPIC", "-o"]).args([&library, &source]).status();
+    assert!(compiled.is_ok_and(|status| status.success()), "a C compiler is needed: see the Makefile");
+    let data = directory.join("without");
+    let made = program(&data).arg("init").output().unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let mut issue = program(&data);
+    issue.args(["token", "issue", "--eoa", EOA, "--scope", "keys:create", "--scope", "sign:point"]);
+    let other_token = String::from_utf8(issue.output().unwrap().stdout).unwrap();
+    let other_token = other_token.trim();
+    let (other, other_address, _) = start_with(&data, |command| {
+        command.env("LD_PRELOAD", std::fs::canonicalize(&library).unwrap());
+    });
+    let mut connection = Connection::open(other_address);
+    for n in 0..KEYS {
+        connection.post("/v1/keys", other_token, &format!(r#"{{"eoa":"{EOA}","name":"k{n}"}}"#));
+    }
+    drop(connection);
+    let turns = |connections, turns: u32, seconds: f64| {
+        let (mut with, mut without) = (Vec::new(), Vec::new());
+        for _ in 0..turns {
+            with.push(load_for(address, token, connections, seconds));
+            without.push(load_for(other_address, other_token, connections, seconds));
+        }
+        [with, without].map(|turns| {
+            let mean =
+                |pick: fn(&(f64, f64, f64)) -> f64| turns.iter().map(pick).sum::<f64>() / turns.len() as f64;
+            (mean(|turn| turn.0), mean(|turn| turn.1))
+        })
+    };
+    let [with, without] = turns(64, 6, 2.0);
+    println!(
+        "64 connections, in turns: {:.0} signatures/s, {:.0} without the sync: ratio {:.3} (aim 0.90 at least)",
+        with.0,
+        without.0,
+        with.0 / without.0
+    );
+    let [with, without] = turns(1, 4, 1.0);
+    println!(
+        "1 connection, in turns: p50 {:.3} ms, {:.3} ms without the sync: added {:.2} of one bare fdatasync (aim 1.5 at most)",
+        with.1,
+        without.1,
+        (with.1 - without.1) / bare
+    );
+    stop(other);
+}
+
 fn program(data: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_avs-kms"));
     command
@@ -117,14 +170,21 @@ fn program(data: &Path) -> Command {
 }
 
 fn start(data: &Path) -> (Child, SocketAddr, Duration) {
-    start_as(data, "auto")
+    start_with(data, |_| ())
 }
 
 fn start_as(data: &Path, sandbox: &str) -> (Child, SocketAddr, Duration) {
+    start_with(data, |command| {
+        command.env("AVS_KMS__ENCLAVE__SANDBOX", sandbox);
+    })
+}
+
+fn start_with(data: &Path, change: impl FnOnce(&mut Command)) -> (Child, SocketAddr, Duration) {
     let begun = Instant::now();
     let mut command = program(data);
-    command.args(["serve", "--listen", "127.0.0.1:0"]).env("AVS_KMS__ENCLAVE__SANDBOX", sandbox);
-    let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+    change(&mut command);
+    let mut child =
+        command.args(["serve", "--listen", "127.0.0.1:0"]).stderr(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
     let address =
         lines.find_map(|line| Some(line.split("listening on http://").nth(1)?.trim().parse().unwrap()));
@@ -183,7 +243,11 @@ impl Connection {
 
 /// Signatures per second, p50 and p99 in milliseconds.
 fn load(address: SocketAddr, token: &str, connections: usize) -> (f64, f64, f64) {
-    let end = Instant::now() + Duration::from_secs(SECONDS);
+    load_for(address, token, connections, SECONDS as f64)
+}
+
+fn load_for(address: SocketAddr, token: &str, connections: usize, seconds: f64) -> (f64, f64, f64) {
+    let end = Instant::now() + Duration::from_secs_f64(seconds);
     let begun = Instant::now();
     let times: Vec<Duration> = thread::scope(|scope| {
         let clients: Vec<_> = (0..connections)

@@ -35,6 +35,15 @@ pub enum ChainError {
     Malformed(Endpoint, u16),
 }
 
+impl ChainError {
+    /// Whether the contract itself said no; otherwise the node is the one that does not take the call.
+    pub fn is_revert(&self) -> bool {
+        // 3 is geth's code for a revert with data, -32015 Parity's and Nethermind's for any.
+        matches!(self, Self::Refused { code, message }
+            if matches!(code, 3 | -32015) || message.to_ascii_lowercase().contains("revert"))
+    }
+}
+
 #[derive(Deserialize)]
 struct Answer {
     result: Option<String>,

@@ -7,11 +7,13 @@
 //! Each item names the contract function it follows (eigenlayer-contracts v1.12, eigenlayer-middleware).
 //! Addresses are 20 bytes, digests 32, points and coordinates big-endian with G2's imaginary limb first.
 
+mod calls;
 mod digest;
 mod encoding;
 mod hash;
 mod pairing;
 
+pub use calls::{key_registration_message_hash, pubkey_registration_message_hash};
 pub use digest::{Certificate, KEY_REGISTRAR_VERSION, KeyRegistration, PubkeyRegistration};
 pub use encoding::{PubkeyRegistrationParams, key_data, operator_id, signature_bytes};
 pub use hash::hash_to_g1;

@@ -41,6 +41,7 @@ use axum::routing::{get, post};
 use tokio::time::{Instant, timeout_at};
 use tracing::Instrument;
 
+use crate::metrics::{self, Figures};
 use crate::operation::{Asked, Code, Context, Failure, Peer, Service};
 use crate::request::RequestId;
 
@@ -107,9 +108,10 @@ pub fn local_router(app: App) -> Router {
 
 /// What supervisors and monitoring ask, on a listener of its own that no flood of clients reaches: a proxy on this
 /// machine shares its address with them, so no rate of clients holds here.
-pub fn health_router(app: App) -> Router {
+pub fn health_router(app: App, figures: Figures) -> Router {
     let rates = Arc::new(Rates::new(RateSettings::default()));
-    finished(health_routes(), App { rates, ..app })
+    let scrape = get(async move |State(app): State<App>| health::metrics(&app, &figures));
+    finished(health_routes().route("/metrics", scrape), App { rates, ..app })
 }
 
 fn health_routes() -> Router<App> {
@@ -160,6 +162,7 @@ struct Deadline(std::time::Instant);
 async fn each_request(State(app): State<App>, mut request: Request, next: Next) -> Response {
     // An id of zeros is still an answer with an id, on a machine without randomness.
     let id = RequestId::random().unwrap_or(RequestId::new([0; 16]));
+    let (begun, operation) = (std::time::Instant::now(), operation_of(&request).unwrap_or("other"));
     let mut response = match request.extensions().get::<Peer>().copied() {
         None => error::answer(&Failure::internal("a request without a peer"), id),
         Some(peer) => {
@@ -172,6 +175,8 @@ async fn each_request(State(app): State<App>, mut request: Request, next: Next) 
             }
         }
     };
+    let code = response.extensions().get::<error::Answered>().map_or("ok", |answered| answered.0.slug());
+    metrics::answered(operation, code, begun);
     if let Ok(value) = id.to_string().parse() {
         response.headers_mut().insert(REQUEST_ID, value);
     }

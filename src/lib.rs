@@ -10,21 +10,25 @@
 //! - [`chain`]: what a chain says, over JSON-RPC.
 //! - [`eigenlayer`]: public-data mathematics of the chain.
 //! - [`key`]: what a key is called and which state lets it sign.
+//! - [`metrics`]: what is counted and timed.
 //! - [`auth`]: who calls and what they may do.
 //! - [`store`]: which keys exist in which state, and the hashes of tokens.
 //! - [`audit`]: what was done, durable before it is done, and provable afterwards.
+//! - [`backup`]: one archive of all that must survive, and its way back.
 //! - [`operation`]: the straight line from a parsed request to an answer.
 //! - [`http`]: the contract with clients, api.md.
 //! - [`cli`]: the commands of the program.
 
 pub mod audit;
 pub mod auth;
+pub mod backup;
 pub mod chain;
 pub mod cli;
 pub mod config;
 pub mod eigenlayer;
 pub mod http;
 pub mod key;
+pub mod metrics;
 pub mod operation;
 pub mod outbound;
 pub mod request;

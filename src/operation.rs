@@ -11,12 +11,14 @@ mod code;
 mod context;
 mod create_key;
 mod custody;
+mod figures;
 mod login;
 mod message;
 mod policies;
 mod publish;
 mod read_keys;
 mod recovery;
+mod registry;
 mod sign;
 mod signed;
 mod tokens;
@@ -27,6 +29,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::audit::{AuditError, AuditLog, Event, Head, Input, KeyRef, Value, VerifierKey};
+use crate::chain::Chain;
 use crate::key::{Eoa, KeyName};
 use crate::store::{KeyVersion, Store};
 
@@ -58,6 +61,8 @@ pub struct Service {
     webhook: std::sync::Mutex<Option<tokio::task::JoinHandle<()>>>,
     /// Checks the checkpoints that are published, once they are.
     checkpoint_key: OnceLock<VerifierKey>,
+    /// What a registration is compared with, if a node is configured.
+    chain: Option<Chain>,
     /// How long an operation may take before its client is told that it took too long.
     deadline: Duration,
     /// Who may log in; none where only the machine's own operator calls.
@@ -76,11 +81,18 @@ impl Service {
             creating: tokio::sync::Mutex::new(()),
             webhook: std::sync::Mutex::new(None),
             checkpoint_key: OnceLock::new(),
+            chain: None,
             deadline,
             login: None,
             nonces: signed::Nonces::default(),
             caps: caps::Caps::default(),
         }
+    }
+
+    /// The same, with a node to ask what the chain says.
+    pub fn with_chain(mut self, chain: Option<Chain>) -> Self {
+        self.chain = chain;
+        self
     }
 
     /// Lets operators log in and sign requests.

@@ -115,7 +115,6 @@ impl Confined {
 }
 
 /// What this kernel can do, tried on threads that end with it; for `doctor`.
-#[must_use]
 pub fn probe() -> (Result<Landlock, SandboxError>, Result<(), SandboxError>) {
     let nothing = Sandbox { profile: Profile::Softhsm, read: Vec::new(), write: Vec::new(), connect: false };
     let on_a_thread = std::thread::spawn(move || {

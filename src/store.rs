@@ -165,6 +165,20 @@ impl Store {
         Ok(Self { connection: Mutex::new(connection), keys, tokens, policies, challenge_key })
     }
 
+    /// Copies a store that may be in use into a new file; how many versions of keys are in the copy.
+    ///
+    /// # Errors
+    /// When there is no store, or the copy cannot be written.
+    pub fn snapshot(from: &Path, to: &Path) -> Result<usize, StoreError> {
+        let connection = Connection::open_with_flags(from, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        let to = to.to_str().ok_or_else(|| StoreError::File(ErrorKind::InvalidFilename.into()))?;
+        connection.execute("VACUUM INTO ?1", [to])?;
+        let copy = Connection::open_with_flags(to, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        let count: u32 =
+            copy.query_row("SELECT count(*) FROM key_version WHERE g1 IS NOT NULL", [], |row| row.get(0))?;
+        Ok(count as usize)
+    }
+
     /// A panic while the lock was held left SQLite's own transaction rolled back: going on is safe.
     fn connection(&self) -> MutexGuard<'_, Connection> {
         self.connection.lock().unwrap_or_else(PoisonError::into_inner)

@@ -13,6 +13,8 @@
 
 #[path = "support/audit.rs"]
 mod kit;
+#[path = "support/loop_disk.rs"]
+mod loop_disk;
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -22,6 +24,7 @@ use std::time::Duration;
 
 use avs_kms::audit::{AuditLog, OpenError, Outcome, Settings, leaf_hash, lines, verify};
 use kit::{Multiply, boot};
+use loop_disk::{LoopDisk, run};
 
 const CHILD: &str = "AVS_KMS_AUDIT_CHILD";
 /// How long the child works, milliseconds.
@@ -204,7 +207,7 @@ fn power_cuts(cuts: u64, without_syncs: bool) -> Option<(usize, usize)> {
     let (mut total, mut lost) = (0, 0);
     for cut in 0..cuts {
         let root = tempfile::tempdir().unwrap();
-        let disk = LoopDisk::make(root.path())?;
+        let disk = LoopDisk::make(root.path()).filter(|_| run("strace", &["-qq", "true"]))?;
         let directory = disk.mount.join("audit");
         AuditLog::create(&settings(&directory)).unwrap();
         assert!(run("sync", &[]));
@@ -253,45 +256,4 @@ fn power_cuts(cuts: u64, without_syncs: bool) -> Option<(usize, usize)> {
         }
     }
     Some((total, lost))
-}
-
-fn run(program: &str, arguments: &[&str]) -> bool {
-    Command::new(program).args(arguments).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
-}
-
-/// An ext4 in a file, mounted.
-struct LoopDisk {
-    image: std::path::PathBuf,
-    mount: std::path::PathBuf,
-}
-
-impl LoopDisk {
-    fn make(root: &Path) -> Option<Self> {
-        let this = Self { image: root.join("disk"), mount: root.join("mount") };
-        std::fs::create_dir(&this.mount).unwrap();
-        std::fs::File::create(&this.image).unwrap().set_len(48 << 20).unwrap();
-        let possible =
-            run("mkfs.ext4", &["-q", "-F", this.image.to_str()?]) && run("strace", &["-qq", "true"]);
-        (possible && this.mount()).then_some(this)
-    }
-
-    fn mount(&self) -> bool {
-        run("mount", &["-o", "loop", self.image.to_str().unwrap(), self.mount.to_str().unwrap()])
-    }
-
-    /// Power is back.
-    fn again(&self) {
-        let gone = (0..200).any(|_| {
-            std::thread::sleep(Duration::from_millis(20));
-            run("umount", &[self.mount.to_str().unwrap()])
-        });
-        assert!(gone && self.mount());
-    }
-}
-
-impl Drop for LoopDisk {
-    fn drop(&mut self) {
-        // Lazily: a child of the control may still have it open for a moment.
-        run("umount", &["-l", self.mount.to_str().unwrap()]);
-    }
 }

@@ -37,8 +37,8 @@ pub use key::{KeyEntry, KeyId, KeyIdError, NewKey, PublicKey};
 pub use settings::{FaultCheck, Settings, TokenSelector};
 pub use softhsm::files::TokenObject;
 pub use softhsm::{
-    MakeTokenError, SOFTHSM_MODULE, SofthsmToken, TokenMade, make_softhsm_token, restore_softhsm_token,
-    softhsm_token_objects,
+    MakeTokenError, SOFTHSM_MODULE, SofthsmToken, TokenMade, configure_softhsm, make_softhsm_token,
+    restore_softhsm_token, softhsm_token_objects,
 };
 
 use crate::curve::G1Point;
@@ -137,7 +137,7 @@ impl Enclave {
         if shared.circuit_open.load(Ordering::Acquire) {
             return Err(state::unavailable(Some(Instant::now()), None));
         }
-        let job = |reply| Job::Multiply(Multiply { entry, point, deadline, reply });
+        let job = |reply| Job::Multiply(Multiply { entry, point, queued: Instant::now(), deadline, reply });
         self.ask(&self.running.jobs, job, deadline).await
     }
 

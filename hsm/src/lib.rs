@@ -3,6 +3,7 @@
 //! Lowest first:
 //! - [`curve`]: constant-time multiplication and validated public points;
 //! - [`arena`]: guarded memory that nobody else can read, and the stack that multiplications run on;
+//! - [`telemetry`]: what is counted and timed;
 //! - [`pkcs11`]: the module, its sessions and objects; raw calls write secrets straight into the arena;
 //! - [`notary`]: the key that signs the audit log's checkpoints;
 //! - [`wrap`]: what a wrapped scalar looks like in the token, and the key that wraps it;
@@ -19,6 +20,7 @@ mod curve;
 mod enclave;
 mod notary;
 mod pkcs11;
+mod telemetry;
 mod wrap;
 
 pub use arena::ArenaError;
@@ -27,10 +29,11 @@ pub use enclave::{
     CanaryReport, Check, Enclave, EnclaveError, Examination, FaultCheck, Findings, Health, Initialised,
     KeyEntry, KeyId, KeyIdError, MakeTokenError, NewKey, OpenError, PinFileProblem, PublicKey,
     SOFTHSM_MODULE, SecretMemory, Settings, SofthsmToken, TokenMade, TokenObject, TokenSelector, TokenState,
-    harden_process, make_softhsm_token, restore_softhsm_token, softhsm_token_objects,
+    configure_softhsm, harden_process, make_softhsm_token, restore_softhsm_token, softhsm_token_objects,
 };
 pub use notary::CheckpointKey;
 pub use pkcs11::{Call, Code, TokenError};
+pub use telemetry::describe as describe_metrics;
 
 #[cfg(feature = "danger-curve-internals")]
 #[doc(hidden)]

@@ -1,10 +1,7 @@
 //! The token remembers the audit log's anchor, one at a time, across restarts.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)] // a failed unwrap is a failed test
 
-use hsm::*;
-
 #[path = "support/token.rs"]
-#[allow(dead_code)] // each test program uses its part of it
 mod support;
 use support::*;
 

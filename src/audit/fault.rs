@@ -61,6 +61,8 @@ pub enum Damage {
     },
     /// The records are not those that a checkpoint or receipt was made for.
     Forked,
+    /// The compressed form of a segment cannot be read back.
+    Compressed,
     /// The records that a checkpoint was made for are in a segment that is not here.
     Absent,
 }
@@ -92,6 +94,7 @@ impl fmt::Display for Damage {
             Self::Truncated { expected } => {
                 return write!(f, "the log ends here, but it had at least {expected} records");
             }
+            Self::Compressed => "the compressed segment is damaged from here on",
             Self::Absent => "the segment with the last records of the checkpoint is not here",
             Self::Forked => "the log is not the one that the checkpoint or receipt was made for",
         };
@@ -113,4 +116,20 @@ pub enum ReadError {
         /// What the system said.
         source: io::Error,
     },
+}
+
+impl ReadError {
+    /// Whether it is this damage.
+    pub(crate) fn is(&self, damage: Damage) -> bool {
+        matches!(self, Self::Fault(fault) if fault.damage == damage)
+    }
+
+    /// What became of a read: bytes that cannot be right are damage, everything else is the disk's affair.
+    pub(crate) fn of(segment: &str, seq: u64, offset: u64, source: io::Error) -> Self {
+        let segment = segment.to_owned();
+        match source.kind() {
+            io::ErrorKind::InvalidData => Fault { seq, segment, offset, damage: Damage::Compressed }.into(),
+            _ => Self::Io { segment, source },
+        }
+    }
 }

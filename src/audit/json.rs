@@ -23,6 +23,15 @@ pub(crate) fn number(out: &mut Vec<u8>, member: &str, value: u64) {
     digits(out, value);
 }
 
+/// Appends a member whose value is a number that may be negative.
+pub(crate) fn signed(out: &mut Vec<u8>, member: &str, value: i64) {
+    name(out, member);
+    if value < 0 {
+        out.push(b'-');
+    }
+    digits(out, value.unsigned_abs());
+}
+
 /// Appends a member whose value is `0x` and lower-case hex.
 pub(crate) fn hex(out: &mut Vec<u8>, member: &str, value: &[u8]) {
     name(out, member);
@@ -35,11 +44,23 @@ pub(crate) fn hex(out: &mut Vec<u8>, member: &str, value: &[u8]) {
 pub(crate) fn hex_digits(out: &mut Vec<u8>, value: &[u8]) {
     let start = out.len();
     out.resize(start + 2 * value.len(), 0);
-    if let Some(place) = out.get_mut(start..) {
-        // The length fits by construction.
-        let _ = hex::encode_to_slice(value, place);
+    let places = out.get_mut(start..).unwrap_or_default().as_chunks_mut::<2>().0;
+    for (place, byte) in places.iter_mut().zip(value) {
+        *place = PAIRS.get(usize::from(*byte)).copied().unwrap_or_default();
     }
 }
+
+/// The two digits of each byte: each record has two hashes and more, and verification reads them all.
+const PAIRS: [[u8; 2]; 256] = {
+    const DIGITS: [u8; 16] = *b"0123456789abcdef";
+    let mut pairs = [[0; 2]; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        pairs[byte] = [DIGITS[byte >> 4], DIGITS[byte & 15]];
+        byte += 1;
+    }
+    pairs
+};
 
 /// Appends a decimal number.
 pub(crate) fn digits(out: &mut Vec<u8>, mut value: u64) {

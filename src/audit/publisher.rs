@@ -17,9 +17,9 @@ use super::index::{Index, Stored};
 use super::mirror::Mirror;
 use super::past::{self, Claim, Lost, Past};
 use super::proof::{self, ConsistencyProof, InclusionProof, ProofError};
-use super::published::{Published, Sealed};
+use super::published::Published;
 use super::read::Source;
-use super::segment;
+use super::seal::Seals;
 use super::settings::Head;
 
 /// The newest checkpoint, in the directory of the log.
@@ -130,9 +130,13 @@ impl Publisher {
             index,
             mirror,
             publisher: this.clone(),
+            seals: Seals::default(),
             last: None,
         };
         worker.checkpoint(&head)?;
+        if let Some(newest) = this.newest() {
+            worker.seals = Seals::missing(directory, this.stored.as_ref(), &newest, &head)?;
+        }
         let thread = std::thread::Builder::new()
             .name("audit-publisher".to_owned())
             .spawn(move || worker.run())
@@ -192,6 +196,7 @@ struct Worker {
     index: Option<Index>,
     mirror: Option<Mirror>,
     publisher: Arc<Publisher>,
+    seals: Seals,
     last: Option<(u64, Instant)>,
 }
 
@@ -200,9 +205,8 @@ impl Worker {
         loop {
             let closed = self.published.wait(self.publishing.every);
             let head = self.published.head();
-            for sealed in self.published.take_sealed() {
-                self.seal(&sealed);
-            }
+            let completed = self.published.take_sealed();
+            self.seals.make(completed, &self.directory, &self.origin, &*self.publishing.signer);
             let (size, when) = self.last.map_or((0, None), |(size, when)| (size, Some(when)));
             let quiet = when.is_some_and(|when| when.elapsed() < self.publishing.idle);
             if (size != head.size || !quiet)
@@ -245,19 +249,5 @@ impl Worker {
         *self.publisher.newest.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(checkpoint));
         self.last = Some((head.size, Instant::now()));
         Ok(())
-    }
-
-    /// Signs the end of a completed segment into a file beside it, which goes where the segment goes.
-    fn seal(&self, sealed: &Sealed) {
-        let name = segment::name(sealed.first).replace(".log", ".checkpoint");
-        let done = SignedCheckpoint::sign(&self.origin, &sealed.head, &*self.publishing.signer)
-            .map_err(PublishError::from)
-            .and_then(|seal| Ok(write_durably(&self.directory.join(name), seal.note().as_bytes())?));
-        if let Err(error) = done {
-            tracing::error!(
-                error = &error as &dyn std::error::Error,
-                "a completed audit segment was not sealed"
-            );
-        }
     }
 }

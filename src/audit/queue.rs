@@ -3,20 +3,25 @@
 //! Decides what is taken in and what is refused; a stranger cannot fill it. Not for: files (`appender`), what a
 //! record says (`record`).
 
+// By path: the tests compile this file a second time (`scheduled`).
+#[path = "queue/entry.rs"]
 mod entry;
+#[path = "queue/strangers.rs"]
 mod strangers;
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
+use entry::refuse;
 pub(crate) use entry::{Entry, IntentAck, Labels, NoteAck, Role, Taken};
 use strangers::Strangers;
 
 use super::record::{ActorKind, Event, Stamp, event_body, lost_body};
 use super::settings::{AuditError, Settings};
+use super::sync::{Condvar, Mutex, MutexGuard};
 
 /// The most bytes of a body; with the longest prefix a record stays under 4 KiB.
 pub(crate) const MAX_BODY_BYTES: usize = super::record::MAX_RECORD_BYTES - 256;
@@ -59,7 +64,7 @@ impl Queue {
         // A batch must fit an empty segment.
         let batch_bytes = BATCH_BYTES.min(segment_bytes.saturating_sub(4096) / 2);
         Self {
-            state: Mutex::default(),
+            state: Mutex::new(State::default()),
             wake: Condvar::new(),
             capacity,
             refusals_per_second,
@@ -288,11 +293,5 @@ impl State {
         for body in self.strangers.flush(self.closed).into_iter().chain(lost) {
             self.entries.push_back(Entry { body, stamp: Stamp::now(), role: Role::Note { ack: None } });
         }
-    }
-}
-
-fn refuse(ack: &mut Option<NoteAck>, error: &AuditError) {
-    if let Some(ack) = ack.take() {
-        let _ = ack.send(Err(error.clone()));
     }
 }

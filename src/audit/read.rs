@@ -8,9 +8,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::chain::{Chain, Checked};
-use super::disk::ReadOnly;
+use super::disk::{DiskFile, ReadOnly};
 use super::fault::ReadError;
 use super::merkle::Hash;
+use super::packed::Packed;
 use super::recovery::header_of;
 use super::segment::{self, SegmentHeader};
 use super::walk::{Step, Walk};
@@ -30,23 +31,36 @@ impl Source {
     /// The first record of each segment, in order.
     pub(crate) fn firsts(&self) -> Result<Vec<u64>, ReadError> {
         let names = self.directory.names().map_err(|error| io_error("the directory", error))?;
-        Ok(names.iter().filter_map(|name| segment::first_of(name)).collect())
+        let mut firsts: Vec<_> = names.iter().filter_map(|name| segment::any_first_of(name)).collect();
+        // Both forms of one segment are there for a moment, or after a crash, while it is compressed.
+        firsts.dedup();
+        Ok(firsts)
     }
 
     /// The bytes of all segments.
     pub(crate) fn total_bytes(&self) -> u64 {
         let firsts = self.firsts().unwrap_or_default();
-        let sizes = firsts.into_iter().filter_map(|first| {
-            let file = self.directory.file(&segment::name(first)).ok()?;
-            Some(file.metadata().ok()?.len())
-        });
-        sizes.sum()
+        firsts.into_iter().filter_map(|first| self.file(first).ok()?.1.bytes().ok()).sum()
+    }
+
+    /// The file of a segment, or of its compressed form.
+    fn file(&self, first: u64) -> Result<(String, SegmentFile), ReadError> {
+        let name = segment::name(first);
+        match self.directory.file(&name) {
+            Ok(file) => Ok((name, SegmentFile::Plain(file))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let name = segment::packed_name(first);
+                let file = self.directory.file(&name).and_then(Packed::open);
+                let file = file.map_err(|error| ReadError::of(&name, first, 0, error))?;
+                Ok((name, SegmentFile::Packed(file)))
+            }
+            Err(error) => Err(io_error(&name, error)),
+        }
     }
 
     /// A segment and its header.
     pub(crate) fn segment(&self, first: u64) -> Result<Segment, ReadError> {
-        let name = segment::name(first);
-        let file = self.directory.file(&name).map_err(|error| io_error(&name, error))?;
+        let (name, file) = self.file(first)?;
         let header = header_of(&file, &name)?;
         Ok(Segment { name, file, header })
     }
@@ -55,8 +69,38 @@ impl Source {
 /// An open segment.
 pub(crate) struct Segment {
     pub(crate) name: String,
-    pub(crate) file: File,
+    pub(crate) file: SegmentFile,
     pub(crate) header: SegmentHeader,
+}
+
+/// A segment as it was written, or compressed.
+pub(crate) enum SegmentFile {
+    Plain(File),
+    Packed(Packed),
+}
+
+impl DiskFile for SegmentFile {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        match self {
+            Self::Plain(file) => DiskFile::read_at(file, buffer, offset),
+            Self::Packed(file) => file.read_at(buffer, offset),
+        }
+    }
+
+    fn write_at(&self, _: &[u8], _: u64) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn bytes(&self) -> io::Result<u64> {
+        match self {
+            Self::Plain(file) => file.bytes(),
+            Self::Packed(file) => file.bytes(),
+        }
+    }
 }
 
 pub(crate) fn io_error(segment: &str, source: io::Error) -> ReadError {
@@ -66,8 +110,8 @@ pub(crate) fn io_error(segment: &str, source: io::Error) -> ReadError {
 /// Takes a step where the file may be being written: a frame that is only half there is looked at again, if anybody
 /// wrote to the file just now.
 pub(crate) fn patient_step(
-    file: &File,
-    walk: &mut Walk<'_, File>,
+    file: &SegmentFile,
+    walk: &mut Walk<'_, SegmentFile>,
     chain: &mut Chain,
     mut each: impl FnMut(&Checked<'_>),
 ) -> Result<Step, ReadError> {
@@ -86,7 +130,8 @@ pub(crate) fn patient_step(
     }
 }
 
-fn is_fresh(file: &File) -> bool {
+fn is_fresh(file: &SegmentFile) -> bool {
+    let SegmentFile::Plain(file) = file else { return false };
     let written = file.metadata().and_then(|metadata| metadata.modified());
     written.is_ok_and(|time| time.elapsed().is_ok_and(|age| age < Duration::from_secs(2)))
 }

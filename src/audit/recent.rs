@@ -3,9 +3,10 @@
 //! Frames before the asked-for record are skipped by their heads; each frame that is shown has a good checksum.
 //! Not for: proving anything (`verify`, `proof`).
 
+use super::disk::DiskFile;
 use super::fault::ReadError;
 use super::frame::{FrameBody, FrameHead, SECTOR};
-use super::read::{Segment, Source, io_error};
+use super::read::{Segment, Source};
 use super::segment::{HEADER_BYTES, NONE};
 use crate::key::Eoa;
 
@@ -67,13 +68,12 @@ fn frame(
     after: u64,
     until: u64,
 ) -> Result<Option<(FrameHead, Vec<u8>)>, ReadError> {
-    use std::os::unix::fs::FileExt;
     if offset + 512 > segment.header.bytes {
         return Ok(None);
     }
-    let failed = |error| io_error(&segment.name, error);
+    let failed = |error| ReadError::of(&segment.name, after, offset, error);
     let mut sector = [0; SECTOR];
-    segment.file.read_exact_at(&mut sector, offset).map_err(failed)?;
+    segment.file.read_at(&mut sector, offset).map_err(failed)?;
     let Some(head) = FrameHead::decode(&sector).filter(|head| head.first < until) else { return Ok(None) };
     if head.first.saturating_add(u64::from(head.count)) <= after.saturating_add(1) {
         return Ok(Some((head, Vec::new())));
@@ -83,6 +83,6 @@ fn frame(
         return Ok(None);
     }
     let mut bytes = vec![0; head.disk_bytes()];
-    segment.file.read_exact_at(&mut bytes, offset).map_err(failed)?;
+    segment.file.read_at(&mut bytes, offset).map_err(failed)?;
     Ok(Some((head, bytes)))
 }

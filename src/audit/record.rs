@@ -9,14 +9,17 @@ mod view;
 use std::net::SocketAddr;
 
 pub(crate) use encode::{
-    OutcomeLabels, Stamp, aggregate_body, event_body, intent_body, lost_body, outcome_body, prefix,
-    resume_body, start_body, stop_body, time_text,
+    OutcomeLabels, Stamp, aggregate_body, clock_step_body, event_body, intent_body, lost_body, outcome_body,
+    prefix, resume_body, start_body, stop_body, time_text,
 };
 
 pub(crate) use view::{Bearing, View};
 
 use crate::key::{Eoa, KeyName, Version};
 use crate::request::RequestId;
+
+/// The JSON Schema of version 1 of the records, which `avs-kms audit schema` prints.
+pub const RECORD_SCHEMA: &str = include_str!("record/v1.schema.json");
 
 /// The most bytes that one record may have.
 pub(crate) const MAX_RECORD_BYTES: usize = 4096;

@@ -44,9 +44,9 @@ pub(crate) struct Listed {
 
 /// Reads and checks the header of one segment.
 pub(crate) fn header_of<F: DiskFile>(file: &F, name: &str) -> Result<SegmentHeader, ReadError> {
-    let first = segment::first_of(name).unwrap_or_default();
+    let first = segment::any_first_of(name).unwrap_or_default();
     let fault = |damage| Fault { seq: first, segment: name.to_owned(), offset: 0, damage };
-    let io = |source| ReadError::Io { segment: name.to_owned(), source };
+    let io = |source| ReadError::of(name, first, 0, source);
     let bytes = file.bytes().map_err(io)?;
     if bytes < HEADER_BYTES {
         return Err(fault(Damage::SegmentSize).into());

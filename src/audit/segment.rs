@@ -129,6 +129,18 @@ pub(crate) fn first_of(name: &str) -> Option<u64> {
     (digits.len() == 20 && digits.bytes().all(|b| b.is_ascii_digit())).then(|| digits.parse().ok())?
 }
 
+/// The name of its compressed form.
+pub(crate) fn packed_name(first: u64) -> String {
+    name(first) + PACKED
+}
+
+/// The number in the name of a segment, compressed or not.
+pub(crate) fn any_first_of(name: &str) -> Option<u64> {
+    first_of(name.strip_suffix(PACKED).unwrap_or(name))
+}
+
+const PACKED: &str = ".zst";
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failing test should panic")]

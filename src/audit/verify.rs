@@ -107,6 +107,7 @@ pub fn verify_against(
         open: BTreeSet::new(),
         progress,
         done: 0,
+        finished: 0,
         total: source.total_bytes(),
         targets: Targets::new(checkpoints),
     };
@@ -129,6 +130,8 @@ struct Check<P> {
     open: BTreeSet<u64>,
     progress: P,
     done: u64,
+    /// The bytes of the segments that are done, what is left empty in them included.
+    finished: u64,
     total: u64,
     targets: Targets,
 }
@@ -155,8 +158,12 @@ impl<P: FnMut(Progress)> Check<P> {
             {
                 // Behind a failed write nothing was acknowledged. A completed segment ends with zeros.
                 let failed = after.as_ref().is_some_and(|after| after.reason == Reason::Failure);
-                if !failed && !matches!(walk.step(&mut chain, |_| ()), Ok(Step::End)) {
-                    return Err(fault(chain.size(), walk.offset, Damage::Trailing));
+                if !failed {
+                    match walk.step(&mut chain, |_| ()) {
+                        Ok(Step::End) => {}
+                        Err(error) if error.is(Damage::Compressed) => return Err(error),
+                        _ => return Err(fault(chain.size(), walk.offset, Damage::Trailing)),
+                    }
                 }
                 break;
             }
@@ -194,6 +201,9 @@ impl<P: FnMut(Progress)> Check<P> {
                 }
             }
         }
+        self.finished += header.bytes;
+        self.done = self.finished;
+        self.say();
         self.report.head = Some(head(header.log, &chain));
         self.report.last_segment.clone_from(&name);
         self.report.last_offset = walk.offset;
@@ -243,12 +253,13 @@ impl<P: FnMut(Progress)> Check<P> {
         self.done += u64::try_from(disk_bytes).unwrap_or_default();
         if before >> 20 != self.done >> 20 {
             self.report.head = Some(head(log, chain));
-            (self.progress)(Progress {
-                records: self.report.records,
-                bytes: self.done,
-                total_bytes: self.total,
-            });
+            self.say();
         }
+    }
+
+    fn say(&mut self) {
+        let (records, bytes) = (self.report.records, self.done.min(self.total));
+        (self.progress)(Progress { records, bytes, total_bytes: self.total });
     }
 }
 

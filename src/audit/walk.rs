@@ -24,6 +24,8 @@ pub(crate) struct Walk<'f, F> {
     pub(crate) offset: u64,
     window: Vec<u8>,
     window_at: u64,
+    /// The record that is looked for.
+    seq: u64,
 }
 
 /// What stands at the position.
@@ -52,7 +54,7 @@ impl<'f, F: DiskFile> Walk<'f, F> {
 
     /// At the frame that begins there.
     pub(crate) fn at(file: &'f F, name: &str, bytes: u64, offset: u64) -> Self {
-        Self { file, name: name.to_owned(), bytes, offset, window: Vec::new(), window_at: 0 }
+        Self { file, name: name.to_owned(), bytes, offset, window: Vec::new(), window_at: 0, seq: 0 }
     }
 
     /// The next frame, checked and added to the chain.
@@ -62,6 +64,7 @@ impl<'f, F: DiskFile> Walk<'f, F> {
         each: impl FnMut(&Checked<'_>),
     ) -> Result<Step, ReadError> {
         let (offset, seq) = (self.offset, chain.size());
+        self.seq = seq;
         if offset.saturating_add(SECTOR_BYTES) > self.bytes {
             return Ok(Step::End);
         }
@@ -80,7 +83,7 @@ impl<'f, F: DiskFile> Walk<'f, F> {
         let name = &self.name;
         let fault = |(seq, damage)| ReadError::from(Fault { seq, segment: name.clone(), offset, damage });
         let bytes = window(&mut self.window, &mut self.window_at, self.file, self.bytes, offset, disk_bytes)
-            .map_err(|source| ReadError::Io { segment: name.clone(), source })?;
+            .map_err(|source| ReadError::of(name, seq, offset, source))?;
         let body = FrameBody::split(&head, bytes).ok_or((seq, Damage::FrameHead)).map_err(fault)?;
         let untouched = || bytes.chunks(SECTOR).any(is_zero);
         if !body.whole && untouched() {
@@ -118,7 +121,7 @@ impl<'f, F: DiskFile> Walk<'f, F> {
 
     fn view(&mut self, offset: u64, count: usize) -> Result<&[u8], ReadError> {
         window(&mut self.window, &mut self.window_at, self.file, self.bytes, offset, count)
-            .map_err(|source| ReadError::Io { segment: self.name.clone(), source })
+            .map_err(|source| ReadError::of(&self.name, self.seq, offset, source))
     }
 
     /// Forgets what was read ahead: the file is being written.
@@ -154,9 +157,19 @@ fn window<'w, F: DiskFile>(
         Some(skip) => skip,
         None => {
             let rest = usize::try_from(file_bytes.saturating_sub(offset)).unwrap_or(usize::MAX);
+            // What is there of it is kept: no byte is read twice on the way forward.
+            let kept = match offset.checked_sub(*window_at).and_then(|skip| usize::try_from(skip).ok()) {
+                Some(skip) if skip < window.len() => {
+                    window.copy_within(skip.., 0);
+                    window.len() - skip
+                }
+                _ => 0,
+            };
             window.resize(count.max(WINDOW).min(rest), 0);
             *window_at = offset;
-            if let Err(error) = file.read_at(window, offset) {
+            let (kept, place) = (kept.min(window.len()), window.get_mut(kept..).unwrap_or_default());
+            let from = offset.saturating_add(u64::try_from(kept).unwrap_or_default());
+            if let Err(error) = file.read_at(place, from) {
                 window.clear();
                 return Err(error);
             }

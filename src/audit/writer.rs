@@ -9,15 +9,18 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::appender::{Appender, Layout, Opening};
+use super::clock::Clock;
 use super::disk::{Directory, Disk};
 use super::log::Settlement;
 use super::published::Published;
 use super::queue::{Entry, Queue, Role, Taken};
+use super::record::Stamp;
 use super::segment;
 use super::settings::{BootFacts, OpenError, Settings, Unsettled};
+use crate::metrics;
 
 /// What [`start`] gives back.
 pub(crate) struct Started {
@@ -63,7 +66,8 @@ pub(crate) fn start(settings: &Settings, boot: &BootFacts, queue: Arc<Queue>) ->
     let directory = Directory::lock(path)?;
     let (appender, unsettled) = Appender::open(directory, path, layout, &opening)?;
     let published = Arc::new(Published::new(appender.head()));
-    let mut writer = Writer { appender, queue, published: published.clone() };
+    let clock = Clock::new(Stamp::now());
+    let mut writer = Writer { appender, queue, published: published.clone(), clock };
     let thread = std::thread::Builder::new()
         .name("audit-writer".to_owned())
         .spawn(move || writer.run())
@@ -85,12 +89,24 @@ struct Writer<D: Disk> {
     appender: Appender<D>,
     queue: Arc<Queue>,
     published: Arc<Published>,
+    clock: Clock,
 }
 
 impl<D: Disk> Writer<D> {
     fn run(&mut self) {
         loop {
-            match self.queue.take(Duration::from_secs(60)) {
+            let taken = match self.queue.take(Duration::from_secs(60)) {
+                Taken::Batch(mut batch) => {
+                    self.clock.mark(&mut batch);
+                    Taken::Batch(batch)
+                }
+                Taken::Idle => match self.clock.look(Stamp::now()) {
+                    Some(note) => Taken::Batch(vec![note]),
+                    None => Taken::Idle,
+                },
+                Taken::Closed => Taken::Closed,
+            };
+            match taken {
                 Taken::Batch(batch) => {
                     if let Err(cause) = self.commit(batch)
                         && !self.reopened(&cause)
@@ -111,12 +127,14 @@ impl<D: Disk> Writer<D> {
     /// Makes a batch durable and answers everybody in it, or refuses everybody and everything from now on.
     fn commit(&mut self, batch: Vec<Entry>) -> Result<(), Arc<str>> {
         self.published.set_busy(true);
+        let begun = Instant::now();
         let appended = self.appender.append(&batch);
         self.published.set_busy(false);
         let receipts = match appended {
             Ok(receipts) => receipts,
             Err(error) => return Err(self.latch(&error, batch)),
         };
+        metrics::committed(batch.len(), begun.elapsed());
         self.publish();
         for (entry, receipt) in batch.into_iter().zip(receipts) {
             match entry.role {
@@ -135,6 +153,7 @@ impl<D: Disk> Writer<D> {
 
     fn latch(&self, error: &io::Error, batch: Vec<Entry>) -> Arc<str> {
         self.published.set_writable(false);
+        metrics::commit_failed();
         let cause: Arc<str> = Arc::from(error.to_string());
         tracing::error!(%cause, segment = %self.appender.active.name, "the audit log cannot be written: nothing is signed");
         self.queue.latch(&cause, batch);

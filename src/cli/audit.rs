@@ -11,7 +11,8 @@ use serde_json::{Value, json};
 
 use super::{Failed, Output};
 use crate::audit::{
-    self, Filter, InclusionProof, Line, Progress, ReadError, Receipt, Report, SignedCheckpoint, VerifierKey,
+    self, Compressed, Filter, InclusionProof, Line, Progress, ReadError, Receipt, Report, SignedCheckpoint,
+    VerifierKey,
 };
 use crate::config::Configuration;
 use crate::key::{Eoa, KeyName};
@@ -57,6 +58,16 @@ pub(super) enum Command {
         #[arg(long, value_name = "TIME")]
         until: Option<Timestamp>,
     },
+    /// Compress completed segments, beside the running service too; every command reads them as before.
+    Compress {
+        #[command(flatten)]
+        place: Place,
+        /// Leave so many of the newest completed segments as they are.
+        #[arg(long, default_value_t = 1, value_name = "COUNT")]
+        keep: usize,
+    },
+    /// Print the JSON Schema of the records.
+    Schema,
     /// Check offline that the record of a signing answer is in the log.
     VerifyReceipt {
         /// A file with the answer of the signing call.
@@ -114,6 +125,28 @@ pub(super) fn run(command: &Command, configuration: &Configuration, output: Outp
                 Filter { eoa: *eoa, key: name.clone(), since: seconds(since), until: seconds(until) };
             let lines = audit::export(directory, filter).map_err(|error| unreadable(directory, &error))?;
             print(directory, lines, false)
+        }
+        Command::Compress { place, keep } => {
+            let directory = place.directory(configuration);
+            let done = audit::compress(directory, *keep).map_err(|error| {
+                Failed::while_trying(format!("cannot compress the audit log {}", directory.display()), &error)
+            })?;
+            let Compressed { segments, before, after, held } = done;
+            let facts = json!({"segments": segments, "before": before, "after": after, "held": held});
+            output.print(&facts, || {
+                let held = match held {
+                    0 => String::new(),
+                    held => format!("; {held} held back: an intent there has no outcome yet"),
+                };
+                format!("compressed {segments} segment(s), {before} bytes to {after}{held}")
+            });
+            Ok(())
+        }
+        Command::Schema => {
+            let schema = serde_json::from_str(audit::RECORD_SCHEMA)
+                .map_err(|error| Failed::while_trying("cannot print the schema", &error))?;
+            output.print(&schema, || audit::RECORD_SCHEMA.trim_end().to_owned());
+            Ok(())
         }
         Command::VerifyReceipt { answer, proof, public_key } => {
             let key = public_key_in(public_key)?;

@@ -48,11 +48,10 @@ pub(super) fn run(
     let initialised =
         if arguments.adopt { hsm::Enclave::adopt(&settings) } else { hsm::Enclave::initialise(&settings) };
     let initialised = initialised.map_err(|error| {
-        let hint = match &error {
-            hsm::OpenError::AlreadyInitialised { .. } if !arguments.adopt => {
-                "; if an earlier init was interrupted, `avs-kms init --adopt` goes on with what it made"
-            }
-            _ => "",
+        let finished = matches!(error, hsm::OpenError::AlreadyInitialised { .. }) && !arguments.adopt;
+        let hint = match finished {
+            true => "; if an earlier init was interrupted, `avs-kms init --adopt` goes on with what it made",
+            false => "",
         };
         Failed::while_trying("cannot initialise the token", &error).hinting(hint)
     })?;

@@ -3,12 +3,13 @@
 //! Both answer the same requests through the same router, so a command is recorded like any request.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use avs_kms_client::{Client, Retries};
 use axum::body::Body;
 use axum::http::{Method, Request, header};
 use axum::{Extension, Router};
 use http_body_util::BodyExt;
-use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tower::ServiceExt;
 
@@ -50,7 +51,7 @@ pub(super) fn ask(configuration: Configuration, ask: Ask) -> Result<Value, Faile
             let Opened { service, unsettled } = open(&configuration, ask.needs)?;
             runtime.block_on(in_process(configuration, service, unsettled, ask))
         }
-        Err(held) => runtime.block_on(over_socket(&configuration, ask)).map_err(|failed| match failed {
+        Err(held) => runtime.block_on(over_socket(&configuration, &ask)).map_err(|failed| match failed {
             Reached::Answered(failed) => failed,
             Reached::Nobody(error) => {
                 let holder = held.failed(&configuration.data).sentence;
@@ -58,6 +59,18 @@ pub(super) fn ask(configuration: Configuration, ask: Ask) -> Result<Value, Faile
             }
         }),
     }
+}
+
+/// Asks the service that runs; nothing is opened here.
+pub(super) fn ask_running(configuration: &Configuration, ask: &Ask) -> Result<Value, Failed> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failed::while_trying("cannot start", &error))?;
+    runtime.block_on(over_socket(configuration, ask)).map_err(|failed| match failed {
+        Reached::Answered(failed) => failed,
+        Reached::Nobody(error) => Failed::while_trying("no service answers", &*error),
+    })
 }
 
 async fn in_process(
@@ -97,18 +110,21 @@ enum Reached {
     Nobody(Box<dyn std::error::Error + Send + Sync>),
 }
 
-async fn over_socket(configuration: &Configuration, ask: Ask) -> Result<Value, Reached> {
-    let nobody = |error: Box<dyn std::error::Error + Send + Sync>| Reached::Nobody(error);
-    let stream = tokio::net::UnixStream::connect(configuration.data.socket()).await;
-    let stream = stream.map_err(|error| nobody(error.into()))?;
-    let handshake = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
-    let (mut sender, connection) = handshake.map_err(|error| nobody(error.into()))?;
-    tokio::spawn(connection);
-    let request = request(&ask).map_err(Reached::Answered)?;
-    let response = sender.send_request(request).await.map_err(|error| nobody(error.into()))?;
-    let status = response.status();
-    let body = response.into_body().collect().await.map_err(|error| nobody(error.into()))?;
-    understood(status.is_success(), &body.to_bytes()).map_err(Reached::Answered)
+/// A service that has just been started or stopped gets this long to answer.
+const PATIENCE: Retries = Retries { most: 4, patience: Duration::from_secs(2) };
+
+async fn over_socket(configuration: &Configuration, ask: &Ask) -> Result<Value, Reached> {
+    let socket = configuration.data.socket();
+    let client =
+        Client::local(&socket).map_err(|error| Reached::Nobody(error.into()))?.with_retries(PATIENCE);
+    let answer = match &ask.body {
+        Some(body) => client.post(&ask.path, body).await,
+        None => client.get(&ask.path).await,
+    };
+    answer.map_err(|error| match error.refusal() {
+        Some(refusal) => Reached::Answered(Failed::new(refusal.to_string())),
+        None => Reached::Nobody(error.into()),
+    })
 }
 
 fn request(ask: &Ask) -> Result<Request<Body>, Failed> {

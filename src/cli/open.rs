@@ -48,14 +48,29 @@ pub(super) fn open(configuration: &Configuration, needs: Needs) -> Result<Opened
             Custody::new(enclave, configuration.enclave.canary_interval)
         }
     };
+    let chain = chain(configuration)?;
     let service = Service::new(store, audit, custody, configuration.server.request_deadline)
-        .with_login(login_rules(configuration)?);
+        .with_login(login_rules(configuration, chain.clone())?)
+        .with_chain(chain);
     Ok(Opened { service, unsettled })
 }
 
+/// The node of `[chain]`, if one is configured.
+fn chain(configuration: &Configuration) -> Result<Option<Chain>, Failed> {
+    let settings = &configuration.chain;
+    if settings.rpc_url.is_empty() {
+        return Ok(None);
+    }
+    let endpoint =
+        settings.rpc_url.parse().map_err(|error| Failed::usage(format!("chain.rpc_url: {error}")))?;
+    let outbound = Outbound::new(settings.timeout)
+        .map_err(|error| Failed::while_trying("cannot ask a chain", &error))?;
+    Ok(Some(Chain::new(endpoint, outbound)))
+}
+
 /// The rules of logins; `serve` has filled in the URL where none is configured.
-fn login_rules(configuration: &Configuration) -> Result<LoginRules, Failed> {
-    let (auth, chain) = (&configuration.auth, &configuration.chain);
+fn login_rules(configuration: &Configuration, chain: Option<Chain>) -> Result<LoginRules, Failed> {
+    let auth = &configuration.auth;
     let listening = format!("http://{}", configuration.server.listen);
     let url = if auth.url.is_empty() { &listening } else { &auth.url };
     let audience =
@@ -64,15 +79,6 @@ fn login_rules(configuration: &Configuration) -> Result<LoginRules, Failed> {
         .operators
         .split_ascii_whitespace()
         .map(|text| text.parse().map_err(|error| Failed::usage(format!("auth.operators: {text}: {error}"))));
-    let chain = match chain.rpc_url.as_str() {
-        "" => None,
-        url => {
-            let endpoint = url.parse().map_err(|error| Failed::usage(format!("chain.rpc_url: {error}")))?;
-            let outbound = Outbound::new(chain.timeout)
-                .map_err(|error| Failed::while_trying("cannot ask a chain", &error))?;
-            Some(Chain::new(endpoint, outbound))
-        }
-    };
     Ok(LoginRules {
         audience,
         usual_life: auth.token_ttl,

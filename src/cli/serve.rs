@@ -19,6 +19,7 @@ use super::{Failed, edge};
 use crate::audit::Past;
 use crate::config::{Configuration, Log, LogFormat};
 use crate::http::{App, Listener, Tls, health_router, local_router, public_router, serve};
+use crate::metrics::Figures;
 use crate::operation::{Publish, Recovered};
 use crate::sandbox::Confined;
 
@@ -59,6 +60,9 @@ pub(super) fn run(mut configuration: Configuration, accepted: Vec<Past>) -> Resu
         let scheme = if configuration.tls.is_some() { "https" } else { "http" };
         let bound = sockets.clients.local_addr();
         let bound = bound.map_err(|error| Failed::while_trying("cannot listen", &error))?;
+        if !bound.ip().is_loopback() {
+            tracing::warn!("auth.url is empty: what operators sign names this service {scheme}://{bound}");
+        }
         configuration.auth.url = format!("{scheme}://{bound}");
     }
     // Counted before it: the count reads files of /proc. Threads inherit it, so it comes before all of them.
@@ -76,16 +80,22 @@ pub(super) fn run(mut configuration: Configuration, accepted: Vec<Past>) -> Resu
         let _runtime = runtime.enter();
         Signals::listen().map_err(|error| Failed::while_trying("cannot listen for signals", &error))?
     };
+    let figures = Figures::start().map_err(|error| Failed::while_trying("cannot begin to count", &error))?;
+    hsm::describe_metrics();
     let opened = open(&configuration, Needs::Token)?;
-    let opening = Opening { opened, accepted, sockets, confined };
+    let opening = Opening { opened, accepted, figures, sockets, confined };
     runtime.block_on(until_stopped(&configuration, opening, signals))
 }
+
+/// How often figures are sorted, so that they do not pile up where nobody scrapes.
+const TIDY: Duration = Duration::from_secs(5);
 
 /// What stands when the runtime begins.
 struct Opening {
     opened: Opened,
     /// What an operator lets the audit log go on over.
     accepted: Vec<Past>,
+    figures: Figures,
     sockets: Sockets,
     confined: Confined,
 }
@@ -139,12 +149,8 @@ async fn until_stopped(
     opening: Opening,
     mut signals: Signals,
 ) -> Result<(), Failed> {
-    let Opening { opened: Opened { service, unsettled }, accepted, sockets, confined } = opening;
-    let recovered = service.recover(unsettled).await;
-    let recovered = recovered.map_err(|failure| Failed::new(format!("cannot recover: {failure}")))?;
-    report(&recovered);
-    let remembered = service.remember_signed();
-    remembered.map_err(|error| Failed::while_trying("cannot read which signatures were used", &error))?;
+    let Opening { opened: Opened { service, unsettled }, accepted, figures, sockets, confined } = opening;
+    // First: over a log that was rolled back nothing is finished or undone.
     let audit = &configuration.audit;
     let publish = Publish {
         files: audit.checkpoint_files.clone(),
@@ -158,6 +164,11 @@ async fn until_stopped(
         .await
         .map_err(|failure| Failed::new(failure.cause().unwrap_or_else(|| failure.to_string())))?;
 
+    let recovered = service.recover(unsettled).await;
+    let recovered = recovered.map_err(|failure| Failed::new(format!("cannot recover: {failure}")))?;
+    report(&recovered);
+    let remembered = service.remember_signed();
+    remembered.map_err(|error| Failed::while_trying("cannot read which signatures were used", &error))?;
     let unix = local_socket(configuration)?;
 
     let service = Arc::new(service);
@@ -165,10 +176,17 @@ async fn until_stopped(
     // Everything is open and bound: no socket is made after this line.
     confined.filter().map_err(|error| Failed::while_trying("cannot close the sandbox", &error))?;
     let (stop, stopped) = watch::channel(false);
+    let tidied = figures.clone();
+    tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(TIDY).await;
+            tidied.tidy();
+        }
+    });
     let mut listeners = JoinSet::new();
     if let Some(socket) = sockets.health {
         let (socket, address) = into_tokio(socket)?;
-        let router = health_router(app.clone());
+        let router = health_router(app.clone(), figures.clone());
         listeners.spawn(serve(
             Listener::Tcp(socket),
             router,

@@ -1,11 +1,14 @@
 //! Reads a line that nobody should see from standard input, with the echo off where that is a terminal.
 
-use std::io::{BufRead, IsTerminal, Read};
+use std::io::IsTerminal;
 
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 use zeroize::Zeroizing;
 
 use super::{Failed, say};
+
+/// The longest line, bytes.
+const MOST: usize = 1_024;
 
 /// Puts the terminal back as it was, however the reading ends.
 struct Quiet(Option<Termios>);
@@ -37,8 +40,17 @@ pub(super) fn read_password(prompt: &str) -> Result<Zeroizing<Vec<u8>>, Failed> 
         say(prompt);
     }
     let _quiet = Quiet::begin();
-    let mut line = Zeroizing::new(Vec::with_capacity(1_024));
-    let read = std::io::stdin().lock().take(1_024).read_until(b'\n', &mut line);
-    read.map_err(|error| Failed::while_trying("cannot read the password", &error))?;
+    // Byte by byte, past the buffer of the standard library, which nobody wipes.
+    let mut line = Zeroizing::new(Vec::with_capacity(MOST));
+    let mut byte = Zeroizing::new([0; 1]);
+    while line.len() < MOST {
+        match rustix::io::read(std::io::stdin(), &mut *byte) {
+            Ok(0) => break,
+            Ok(_) if *byte == *b"\n" => break,
+            Ok(_) => line.extend_from_slice(&*byte),
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(Failed::while_trying("cannot read the password", &error)),
+        }
+    }
     Ok(line)
 }

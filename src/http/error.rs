@@ -29,10 +29,16 @@ pub(super) const fn status(code: Code) -> StatusCode {
         Code::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Code::RateLimited => StatusCode::TOO_MANY_REQUESTS,
         Code::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-        Code::KeyDestroyed | Code::KeyDisabled | Code::KeyRetired | Code::WrongState => StatusCode::CONFLICT,
-        Code::AuditUnavailable | Code::Overloaded | Code::ShuttingDown | Code::TokenUnavailable => {
-            StatusCode::SERVICE_UNAVAILABLE
-        }
+        Code::ChainMismatch
+        | Code::KeyDestroyed
+        | Code::KeyDisabled
+        | Code::KeyRetired
+        | Code::WrongState => StatusCode::CONFLICT,
+        Code::AuditUnavailable
+        | Code::ChainUnavailable
+        | Code::Overloaded
+        | Code::ShuttingDown
+        | Code::TokenUnavailable => StatusCode::SERVICE_UNAVAILABLE,
         Code::DeadlineExceeded => StatusCode::GATEWAY_TIMEOUT,
         Code::Internal => StatusCode::INTERNAL_SERVER_ERROR,
     }
@@ -73,6 +79,10 @@ pub(super) fn whole_answer(failure: &Failure, request: RequestId, status: &str) 
     .into_bytes()
 }
 
+/// With which code a request was answered, for who counts.
+#[derive(Clone, Copy)]
+pub(super) struct Answered(pub(super) Code);
+
 /// A failure on its way to [`answer`], which alone knows the request id.
 #[derive(Clone)]
 struct Carried(std::sync::Arc<std::sync::Mutex<Option<Failure>>>);
@@ -108,6 +118,7 @@ pub(super) fn answer(failure: &Failure, request: RequestId) -> Response {
         None => tracing::info!(code = failure.code().slug(), "{}", failure.sentence()),
     }
     let mut response = json(status, &ErrorBody::new(failure, request));
+    response.extensions_mut().insert(Answered(failure.code()));
     if status == StatusCode::UNAUTHORIZED {
         response
             .headers_mut()

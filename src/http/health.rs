@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use axum::extract::State;
-use axum::http::StatusCode;
-use axum::response::Response;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use serde_json::json as object;
 
 use super::App;
 use super::answer::json;
 use super::openapi::shapes;
+use crate::metrics::Figures;
 use crate::operation::{Code, Failure};
 
 /// The process answers.
@@ -30,6 +31,13 @@ pub(super) async fn healthz() -> Response {
 )]
 pub(super) async fn version() -> Response {
     json(StatusCode::OK, &object!({"name": "avs-kms", "version": env!("CARGO_PKG_VERSION"), "api": "v1"}))
+}
+
+/// What was counted and timed, in Prometheus' text form: the one answer that is not JSON.
+pub(super) fn metrics(app: &App, figures: &Figures) -> Response {
+    app.service.show_figures();
+    let form = HeaderValue::from_static("text/plain; version=0.0.4");
+    ([(header::CONTENT_TYPE, form)], figures.render()).into_response()
 }
 
 /// Token logged in, canary multiplied with recently, audit log writable.

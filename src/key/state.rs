@@ -76,6 +76,17 @@ pub enum SigningRefusal {
 }
 
 impl KeyState {
+    /// Every state.
+    pub const ALL: [Self; 7] = [
+        Self::Active,
+        Self::Destroyed,
+        Self::Disabled,
+        Self::Pending,
+        Self::Retired,
+        Self::Retiring,
+        Self::ScheduledDestroy,
+    ];
+
     /// The word of api.md.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -112,16 +123,7 @@ impl FromStr for KeyState {
     type Err = UnknownState;
 
     fn from_str(text: &str) -> Result<Self, UnknownState> {
-        let all = [
-            Self::Active,
-            Self::Destroyed,
-            Self::Disabled,
-            Self::Pending,
-            Self::Retired,
-            Self::Retiring,
-            Self::ScheduledDestroy,
-        ];
-        all.into_iter().find(|state| state.as_str() == text).ok_or(UnknownState)
+        Self::ALL.into_iter().find(|state| state.as_str() == text).ok_or(UnknownState)
     }
 }
 

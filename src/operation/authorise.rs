@@ -106,3 +106,6 @@ fn verdict(context: &Context, operation: &impl Operation, found: Option<Found<'_
     };
     Ok(decide(caller, &ask, found)?)
 }
+
+#[cfg(test)]
+mod tests;

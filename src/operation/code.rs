@@ -18,6 +18,8 @@ use crate::store::NoSuchVersion;
 pub enum Code {
     AuditUnavailable,
     BodyTooLarge,
+    ChainMismatch,
+    ChainUnavailable,
     ChallengeExpired,
     ChallengeUnknown,
     CoordinateOutOfRange,
@@ -88,6 +90,8 @@ impl Code {
         match self {
             Self::AuditUnavailable => "audit_unavailable",
             Self::BodyTooLarge => "body_too_large",
+            Self::ChainMismatch => "chain_mismatch",
+            Self::ChainUnavailable => "chain_unavailable",
             Self::ChallengeExpired => "challenge_expired",
             Self::ChallengeUnknown => "challenge_unknown",
             Self::CoordinateOutOfRange => "coordinate_out_of_range",

@@ -9,6 +9,7 @@ use hsm::{CheckpointKey, Enclave, EnclaveError, G1Point, Health, KeyId, NewKey, 
 
 use super::sign::Ready;
 use crate::audit::{self, CheckpointSigner, Recordable, Recorded, Settlement};
+use crate::metrics::EnclaveReading;
 use crate::store::KeyVersion;
 
 /// Signs the audit log's checkpoints with the token's key for that.
@@ -143,6 +144,21 @@ impl Custody {
     /// The enclave's state, if there is one.
     pub fn health(&self) -> Option<Health> {
         self.enclave.as_ref().map(Enclave::health)
+    }
+
+    /// The state of the enclave in figures.
+    pub(super) fn reading(&self) -> Option<EnclaveReading> {
+        let health = self.health()?;
+        Some(EnclaveReading {
+            ready: matches!(health.token, TokenState::Ready) && health.logged_in,
+            stopped: matches!(health.token, TokenState::Stopped { .. }),
+            recoveries: health.recoveries,
+            canary: health.canary.map(|canary| (canary.passed, canary.age)),
+            queue_depth: health.queue_depth,
+            workers: health.workers,
+            stuck_workers: health.stuck_workers,
+            damaged_keys: health.findings.damaged.len(),
+        })
     }
 
     /// What signs the audit log's checkpoints.

@@ -2,10 +2,11 @@
 //!
 //! Not for: forms of signatures and messages (`auth`), or tokens from the command line (`tokens`).
 
-use std::sync::atomic::{AtomicBool, Ordering};
+mod contract;
+
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use alloy_sol_types::SolCall;
 use jiff::Timestamp;
 use tokio::sync::Semaphore;
 
@@ -24,9 +25,6 @@ use crate::store::LoggedIn;
 const MOST_TOKENS: usize = 200_000;
 
 const ONE_MINUTE: Duration = Duration::from_secs(60);
-
-/// The longest signature of a contract wallet, bytes.
-const LONGEST_SIGNATURE: usize = 8 * 1024;
 
 /// What holds for logins and signed requests.
 #[derive(Debug)]
@@ -104,12 +102,6 @@ pub struct Answer {
 /// What a token allows if nobody says otherwise: what a runbook that registers a key needs.
 const USUAL: [Scope; 5] =
     [Scope::KeysCreate, Scope::KeysRead, Scope::SignDigest, Scope::SignPoint, Scope::SignTyped];
-
-mod solidity {
-    alloy_sol_types::sol! {
-        function isValidSignature(bytes32 hash, bytes signature) returns (bytes4 magic);
-    }
-}
 
 impl Service {
     /// A challenge for whoever asks. Nothing is kept, and nothing is told of the EOA.
@@ -245,54 +237,6 @@ impl Service {
     pub fn audience(&self) -> Result<&Audience, Failure> {
         Ok(&self.login()?.rules.audience)
     }
-}
-
-impl Login {
-    /// Whether the contract at the address takes the signature over one of the digests (ERC-1271).
-    async fn is_valid(
-        &self,
-        chain: &Chain,
-        account: &Eoa,
-        digests: [[u8; 32]; 2],
-        signature: &[u8],
-    ) -> Result<bool, Failure> {
-        if signature.len() > LONGEST_SIGNATURE {
-            let sentence = format!("a signature has at most {LONGEST_SIGNATURE} bytes");
-            return Err(Failure::new(Code::InvalidRequest, sentence).at("signature"));
-        }
-        let busy = || Failure::new(Code::Overloaded, "too many contract wallets log in at the same time");
-        let _asking = self.asking.try_acquire().map_err(|_| busy().retry_after(Duration::from_secs(1)))?;
-        let failed = |error| {
-            let sentence = "the node that knows contract wallets cannot be asked";
-            Failure::new(Code::Overloaded, sentence).retry_after(Duration::from_secs(5)).because(error)
-        };
-        if !self.right_chain.load(Ordering::Relaxed) {
-            let (found, wanted) = (chain.id().await.map_err(failed)?, self.rules.audience.chain_id());
-            if found != wanted {
-                let cause = format!("chain.rpc_url is on chain {found}, auth.chain_id is {wanted}");
-                return Err(Failure::internal(cause));
-            }
-            self.right_chain.store(true, Ordering::Relaxed);
-        }
-        for digest in digests {
-            let call =
-                solidity::isValidSignatureCall { hash: digest.into(), signature: signature.to_vec().into() };
-            match chain.call((*account.as_bytes()).into(), &call.abi_encode()).await {
-                Ok(answer) if is_magic(&answer) => return Ok(true),
-                // A contract that reverts does not take it; an address without code answers nothing.
-                Ok(_) | Err(crate::chain::ChainError::Refused { .. }) => {}
-                Err(error) => return Err(failed(error)),
-            }
-        }
-        Ok(false)
-    }
-}
-
-/// Exactly one word: the selector of `isValidSignature(bytes32,bytes)`, filled up with zeros.
-fn is_magic(answer: &[u8]) -> bool {
-    answer.split_at_checked(4).is_some_and(|(magic, rest)| {
-        magic == solidity::isValidSignatureCall::SELECTOR && rest.len() == 28 && rest.iter().all(|b| *b == 0)
-    })
 }
 
 fn unknown() -> Failure {

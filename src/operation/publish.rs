@@ -18,6 +18,7 @@ use webhook::Webhook;
 use super::custody::TokenAnchor;
 use super::{Failure, Service, now};
 use crate::audit::{Actor, Event, Input, Lost, Past, Publishing, SignedCheckpoint, Value, VerifierKey};
+use crate::metrics;
 use crate::outbound::Outbound;
 
 /// Where checkpoints go.
@@ -81,6 +82,7 @@ impl Service {
         let public_key = key.to_string();
         let on_checkpoint = shown(anchor, anchor_every);
         publishing.on_checkpoint = Some(Box::new(move |checkpoint| {
+            metrics::checkpointed(checkpoint.size());
             on_checkpoint(checkpoint);
             newest.send_replace(body(checkpoint, &public_key).to_string());
         }));

@@ -12,6 +12,7 @@ use crate::audit::{Intent, Outcome, Receipt, Recordable};
 use crate::auth::Scope;
 use crate::eigenlayer;
 use crate::key::{Eoa, KeyName, VersionSelector};
+use crate::metrics;
 use crate::store::KeyVersion;
 
 /// What the caller asks for.
@@ -101,6 +102,7 @@ impl Service {
     pub async fn sign(&self, context: Context, request: Sign, deadline: Instant) -> Result<Signed, Failure> {
         let allowed = self.authorise(context, request)?;
         let ready = self.ready(allowed)?;
+        self.agreed_with_registry(&ready, deadline).await?;
         let recorded =
             self.audit.record(ready).await.map_err(|refused| Failure::from(refused.error).recorded())?;
         if let Err(failure) = self.still_usable(recorded.subject()) {
@@ -114,6 +116,7 @@ impl Service {
         let micros = begun.elapsed().as_micros().try_into().unwrap_or(u64::MAX);
         match result {
             Ok(signature) => {
+                metrics::signed();
                 let hash = Sha256::digest(signature.to_bytes()).into();
                 settlement.settle(Outcome { code: "ok", signature_hash: Some(hash), micros, detail: None });
                 Ok(Signed {
@@ -131,6 +134,17 @@ impl Service {
                 Err(failure.recorded())
             }
         }
+    }
+
+    async fn agreed_with_registry(&self, ready: &Ready, deadline: Instant) -> Result<(), Failure> {
+        let operation = ready.allowed.operation();
+        let key = &ready.version.public_key;
+        let agreed = self.registry_agrees(&operation.message, key, &ready.point, deadline).await;
+        agreed.map_err(|failure| {
+            let mut asked = Asked::version(&ready.version);
+            asked.input = Some(operation.message.input(ready.digest));
+            self.refuse(operation.name(), ready.allowed.context(), asked, failure)
+        })
     }
 
     /// What was true before the wait for the record must be true after it.

@@ -141,7 +141,7 @@ impl Service {
     /// Reads again which signatures were used in the last minutes. Runs once, before the first request. Blocks.
     ///
     /// # Errors
-    /// When the log cannot be read, or a record of a signed request says nothing: then a replay could not be seen.
+    /// When the log cannot be read: then a replay could not be seen.
     pub fn remember_signed(&self) -> Result<usize, ReadError> {
         let start = u64::try_from(now().as_second()).unwrap_or_default();
         // An hour more than any signature lives: clocks are set back, too.

@@ -15,12 +15,15 @@ const KNOWN: ABI = ABI::V6;
 
 /// For every profile: libraries and what they read when they are loaded or initialised again, this boot's name, the
 /// time zone. Not /proc: it would open this process's own memory.
-const SYSTEM: [&str; 11] = [
+const SYSTEM: [&str; 14] = [
     "/usr",
     "/lib",
     "/lib64",
     "/etc/ld.so.cache",
     "/etc/ssl",
+    "/etc/pki",
+    "/etc/ca-certificates",
+    "/etc/crypto-policies",
     "/etc/pkcs11",
     "/etc/localtime",
     "/proc/sys",

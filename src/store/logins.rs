@@ -12,7 +12,7 @@ use crate::auth::{Challenge, ChallengeKey, TokenHash, TokenRecord};
 /// How many tokens of logins an EOA has at a time; one more takes the place of the oldest.
 const MOST_PER_EOA: u32 = 32;
 
-/// How long an expired token of a login is kept, seconds: so long its holder is told that it expired.
+/// How long what expired is kept, seconds: so long the holder of a token is told that it expired.
 const KEPT: i64 = 3_600;
 
 /// Whether a challenge gave a token.
@@ -67,7 +67,8 @@ impl Store {
         let now = now.as_second();
         let mut connection = self.connection();
         let transaction = connection.transaction()?;
-        transaction.execute("DELETE FROM spent_challenge WHERE expires_at <= ?1", params![now])?;
+        // Later than they expire: clocks are set back, too.
+        transaction.execute("DELETE FROM spent_challenge WHERE expires_at <= ?1", params![now - KEPT])?;
         let spend = "INSERT INTO spent_challenge (nonce, expires_at) VALUES (?1, ?2)";
         match transaction.execute(spend, params![challenge.nonce, challenge.expires_at().as_second()]) {
             Ok(_) => {}

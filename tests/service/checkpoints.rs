@@ -207,3 +207,66 @@ fn the_trail_of_one_key_can_be_exported() {
     assert_eq!(lines.lines().count(), 2, "{lines}");
     assert!(lines.contains("\"name\":\"b\"") && !lines.contains("\"name\":\"a\""));
 }
+
+/// A webhook that takes everything; the bodies that it was sent.
+fn webhook() -> (String, std::sync::mpsc::Receiver<Value>) {
+    use std::io::{Read, Write};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/head?key=s3cr3t", listener.local_addr().unwrap());
+    let (send, bodies) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let (mut stream, mut bytes) = (stream.unwrap(), Vec::new());
+            let body = loop {
+                let mut chunk = [0; 4096];
+                let count = stream.read(&mut chunk).unwrap();
+                bytes.extend_from_slice(&chunk[..count]);
+                let text = String::from_utf8_lossy(&bytes).into_owned();
+                let body = text.split_once("\r\n\r\n").and_then(|(_, body)| serde_json::from_str(body).ok());
+                if let Some(body) = body {
+                    break body;
+                }
+            };
+            stream.write_all(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n").unwrap();
+            if send.send(body).is_err() {
+                return;
+            }
+        }
+    });
+    (url, bodies)
+}
+
+#[test]
+fn the_webhook_gets_a_checkpoint_at_start_and_the_last_one_at_the_end() {
+    let installation = Installation::new();
+    let (url, bodies) = webhook();
+    let service = installation.serve_with(|command| {
+        command.env("AVS_KMS__AUDIT__WEBHOOK", &url);
+    });
+    let first = bodies.recv_timeout(Duration::from_secs(20)).unwrap();
+    assert_eq!(first["public_key"], checkpoint_of(&service, 1)["public_key"]);
+    assert!(!service.start.contains("s3cr3t"), "{}", service.start);
+    assert_eq!(service.stop(), Some(0));
+    let last = bodies.try_iter().last().expect("the last checkpoint came before the process ended");
+    let note = fs::read_to_string(installation.data().join("audit/checkpoint")).unwrap();
+    assert_eq!(last["checkpoint"], note);
+    assert!(last["size"].as_u64() > first["size"].as_u64());
+    installation.must(&["audit", "verify"]);
+}
+
+#[test]
+fn a_webhook_that_is_away_harms_nothing() {
+    let installation = Installation::new();
+    let service = installation.serve_with(|command| {
+        command.env("AVS_KMS__AUDIT__WEBHOOK", "http://127.0.0.1:9/?key=s3cr3t");
+    });
+    let (mut log, begun) = (service.start.clone(), Instant::now());
+    while !log.contains("the webhook did not take") {
+        assert!(begun.elapsed() < Duration::from_secs(20), "{log}");
+        std::thread::sleep(Duration::from_millis(50));
+        log.push_str(&service.log());
+    }
+    checkpoint_of(&service, 1);
+    assert!(!log.contains("s3cr3t"), "{log}");
+    assert_eq!(service.stop(), Some(0));
+}

@@ -259,3 +259,29 @@ fn a_contract_wallet_logs_in_where_a_node_of_the_right_chain_is_configured() {
     let offered = challenge(&service, &json!({"eoa": EOA}));
     assert_eq!(verify(&service, &offered, "0xc0ffee").code(), (503, "overloaded"));
 }
+
+#[test]
+#[ignore = "a measurement: cargo test --test service round_trips -- --ignored --nocapture"]
+fn round_trips_per_second() {
+    let installation = Installation::new();
+    let service = installation.serve_with(|command| {
+        command.env("AVS_KMS__LIMITS__PROOFS_PER_ADDRESS", "0");
+    });
+    for clients in [1_usize, 8] {
+        let begun = std::time::Instant::now();
+        std::thread::scope(|scope| {
+            for _ in 0..clients {
+                scope.spawn(|| {
+                    let wallet = Wallet::of(EOA);
+                    for _ in 0..100 {
+                        let offered = challenge(&service, &json!({"eoa": EOA}));
+                        let signature = wallet.personal(offered["message"].as_str().unwrap());
+                        assert_eq!(verify(&service, &offered, &signature).status, 200);
+                    }
+                });
+            }
+        });
+        let rate = 100.0 * clients as f64 / begun.elapsed().as_secs_f64();
+        println!("{clients} client(s): {rate:.0} login round trips per second, signing included");
+    }
+}

@@ -9,7 +9,9 @@
 )]
 
 mod access;
+mod anvil;
 mod bad_input;
+mod chain;
 mod checkpoints;
 mod client;
 mod commands;
@@ -33,4 +35,5 @@ mod tls;
 mod token_changes;
 mod tokens;
 mod tricks;
+mod typed_client;
 mod wallet;

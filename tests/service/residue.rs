@@ -4,26 +4,22 @@
 //! `make residue` does so to the release binary; the suite does it in short to the one it has built.
 #![allow(clippy::print_stdout, reason = "the counts are the result")]
 
+mod others;
 #[path = "../../hsm/src/enclave/tests/scanner.rs"]
 mod scanner;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
-use cryptoki::mechanism::Mechanism;
-use cryptoki::mechanism::aead::GcmParams;
-use cryptoki::object::{Attribute, AttributeType, ObjectClass};
-use cryptoki::session::UserType;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
-use crate::support::{EOA, Installation, MODULE, Running, point};
+use crate::support::{EOA, Installation, Running, point};
 use scanner::{Hits, Scanner};
 
 const NAMES: [&str; 4] = ["a", "b", "c", "d"];
@@ -35,56 +31,10 @@ fn is_long() -> bool {
 fn child_of(test: &str, installation: &Installation) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command
-        .args(["--exact", &format!("residue::{test}"), "--nocapture", "--ignored"])
+        .args(["--exact", &format!("residue::others::{test}"), "--nocapture", "--ignored"])
         .env("RESIDUE_DATA", installation.data())
         .env("SOFTHSM2_CONF", installation.data().join("token/softhsm2.conf"));
     command
-}
-
-/// The clear scalars, as only who has the PIN can have them: by another program than the one under test, from the
-/// records' documented format.
-#[test]
-#[ignore = "a child of the other test"]
-fn the_keeper_of_the_pin() {
-    let Some(data) = std::env::var_os("RESIDUE_DATA").map(PathBuf::from) else { return };
-    let pin = fs::read_to_string(data.join("pin")).unwrap();
-    let module = Pkcs11::new(MODULE).unwrap();
-    module.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK)).unwrap();
-    let slots = module.get_slots_with_initialized_token().unwrap();
-    let session = module.open_ro_session(slots[0]).unwrap();
-    session.login(UserType::User, Some(&pin.trim().to_owned().into())).unwrap();
-    let find = |class| session.find_objects(&[Attribute::Class(class)]).unwrap();
-    let kek = find(ObjectClass::SECRET_KEY)[0];
-    let mut scalars = String::new();
-    for object in find(ObjectClass::DATA) {
-        let wanted = [AttributeType::Label, AttributeType::Value];
-        let found = session.get_attributes(object, &wanted).unwrap();
-        let (Attribute::Label(label), Attribute::Value(value)) = (&found[0], &found[1]) else { panic!() };
-        if !label.starts_with(b"bn254/") {
-            continue;
-        }
-        // header 264 | IV length 1 | IV 12 | sealed length 2 | sealed 48 | hash 32
-        let (aad, mut iv) = ([b"avs-kms/record/1", &value[..264]].concat(), value[265..277].to_vec());
-        let gcm = Mechanism::AesGcm(GcmParams::new(&mut iv, &aad, 128.into()).unwrap());
-        let scalar = session.decrypt(&gcm, kek, &value[279..327]).unwrap();
-        scalars += &format!("{}\n", hex::encode(scalar));
-    }
-    fs::write(data.join("scalars"), scalars).unwrap();
-}
-
-/// What an ordinary program does: the scalar in a variable, multiplied by arkworks, over and over.
-#[test]
-#[ignore = "a child of the other test"]
-fn an_ordinary_program() {
-    use ark_ec::{AffineRepr, CurveGroup};
-    use ark_ff::PrimeField;
-    let Some(data) = std::env::var_os("RESIDUE_DATA").map(PathBuf::from) else { return };
-    let scalar = read_scalars(&data)[0];
-    fs::write(data.join("ready"), "").unwrap();
-    loop {
-        let k = ark_bn254::Fr::from_be_bytes_mod_order(&scalar);
-        let _ = std::hint::black_box((ark_bn254::G1Affine::generator() * k).into_affine());
-    }
 }
 
 fn read_scalars(data: &Path) -> Vec<[u8; 32]> {

@@ -122,7 +122,9 @@ fn a_holder_revokes_its_own_token_and_the_machine_all_of_an_eoa() {
 #[test]
 fn an_eoa_has_so_many_logins_at_a_time_and_the_oldest_makes_room() {
     let installation = Installation::new();
-    let service = installation.serve();
+    let service = installation.serve_with(|command| {
+        command.env("AVS_KMS__LIMITS__PROOFS_PER_ADDRESS", "0");
+    });
     let issued = installation.token(EOA);
     let tokens: Vec<_> = (0..33).map(|_| logged_in(&service, EOA)).collect();
     assert_eq!(list_keys(&service, &tokens[0]).code(), (401, "unauthenticated"));
@@ -150,7 +152,7 @@ fn no_log_at_any_level_and_no_record_shows_a_token_or_a_challenge_key() {
     service.post("/v1/auth/revoke", Some(&token), &json!({}));
     let log = format!("{}\n{}", service.start, service.log());
     service.stop();
-    assert!(log.lines().count() > 20, "the log at trace level is empty");
+    assert!(log.contains("/v1/keys"), "the log at trace level is empty: {log}");
     let records: Vec<_> = installation.records().iter().map(ToString::to_string).collect();
     let store = std::fs::read(installation.data().join("store.sqlite")).unwrap();
     for token in [&token, &issued] {

@@ -16,6 +16,7 @@ use super::error::EnclaveError;
 use super::key::{KeyId, NewKey, PublicKey};
 use super::state::Shared;
 use crate::arena::{self, Arena};
+use crate::telemetry::{self, Kind};
 use crate::wrap;
 
 pub(super) mod anchor;
@@ -58,16 +59,20 @@ impl Admin {
                 Order::Create { reply, .. } if reply.is_closed() => {}
                 Order::Destroy { reply, .. } if reply.is_closed() => {}
                 Order::Create { key, deadline, reply } => {
-                    let _ = reply.send(self.survive(|admin| admin.create(key, deadline)));
+                    let result = self.timed(Kind::Create, |admin| admin.create(key, deadline));
+                    let _ = reply.send(result);
                 }
                 Order::Destroy { id, deadline, reply } => {
-                    let _ = reply.send(self.survive(|admin| admin.destroy(id, deadline)));
+                    let result = self.timed(Kind::Destroy, |admin| admin.destroy(id, deadline));
+                    let _ = reply.send(result);
                 }
                 Order::Sign { text, deadline, reply } => {
-                    let _ = reply.send(self.survive(|admin| admin.sign(&text, deadline)));
+                    let result = self.timed(Kind::Checkpoint, |admin| admin.sign(&text, deadline));
+                    let _ = reply.send(result);
                 }
                 Order::Anchor { errand, deadline, reply } => {
-                    let _ = reply.send(self.survive(|admin| admin.anchor(&errand, deadline)));
+                    let result = self.timed(Kind::Anchor, |admin| admin.anchor(&errand, deadline));
+                    let _ = reply.send(result);
                 }
                 Order::Leave => break,
             }
@@ -82,14 +87,18 @@ impl Admin {
             .carry_out(deadline, None, |Attempt { session, link, .. }| Ok(link.notary.sign(session, text)?))
     }
 
-    fn survive<R>(
+    fn timed<R>(
         &mut self,
+        kind: Kind,
         work: impl FnOnce(&mut Self) -> Result<R, EnclaveError>,
     ) -> Result<R, EnclaveError> {
-        catch_unwind(AssertUnwindSafe(|| work(self))).unwrap_or_else(|_| {
+        let begun = Instant::now();
+        let result = catch_unwind(AssertUnwindSafe(|| work(self))).unwrap_or_else(|_| {
             self.desk.leave();
             Err(EnclaveError::Internal("the administration thread panicked; its slots were wiped".into()))
-        })
+        });
+        telemetry::ended(kind, &result, begun);
+        result
     }
 
     fn create(&mut self, key: NewKey, deadline: Instant) -> Result<PublicKey, EnclaveError> {

@@ -45,6 +45,23 @@ pub enum EnclaveError {
     Internal(String),
 }
 
+impl EnclaveError {
+    /// One word for counting.
+    pub(crate) const fn label(&self) -> &'static str {
+        match self {
+            Self::Overloaded => "overloaded",
+            Self::DeadlineExceeded => "deadline_exceeded",
+            Self::UnknownKey => "unknown_key",
+            Self::KeyExists => "key_exists",
+            Self::TokenUnavailable { .. } => "token_unavailable",
+            Self::KeyDamaged => "key_damaged",
+            Self::FaultDetected => "fault_detected",
+            Self::ShuttingDown => "shutting_down",
+            Self::Internal(_) => "internal",
+        }
+    }
+}
+
 /// Why the enclave could not be initialised or opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {

@@ -12,6 +12,7 @@ use super::link::{Link, Login, may_pass};
 use super::settings::TokenSelector;
 use super::state::{Alarm, Remedy, Shared, Status};
 use crate::arena::{self, Arena, Pin};
+use crate::telemetry;
 
 /// Pauses between two tries to get the token back.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -72,10 +73,12 @@ impl Sentinel {
     }
 
     fn check(&mut self, link: &Link) -> Result<(), String> {
+        let begun = Instant::now();
         let slot = self.arena.parts().0;
         let checked =
             link.session().map_err(Into::into).and_then(|session| canary::deep(&session, link, slot));
         self.shared.note_canary(checked.is_ok());
+        telemetry::canary(checked.is_ok(), begun);
         checked.map_err(|error| {
             tracing::warn!(%error, "the canary failed");
             error.to_string()

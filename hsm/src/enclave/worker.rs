@@ -17,6 +17,7 @@ use super::watchdog::Post;
 use crate::arena::{self, Arena};
 use crate::curve::G1Point;
 use crate::pkcs11::{Call, Code, TokenError};
+use crate::telemetry::{self, Kind};
 use crate::wrap::{self, UnwrapError, UseError};
 
 /// What a worker can be told.
@@ -29,6 +30,7 @@ pub(super) enum Job {
 pub(super) struct Multiply {
     pub(super) entry: Arc<Entry>,
     pub(super) point: G1Point,
+    pub(super) queued: Instant,
     pub(super) deadline: Instant,
     pub(super) reply: oneshot::Sender<Result<G1Point, EnclaveError>>,
 }
@@ -51,12 +53,15 @@ pub(super) fn run(shared: Arc<Shared>, arena: Arena, post: &Post, jobs: &Receive
                 multiply(attempt, &job, check, &digest_key)
             })
         };
+        telemetry::waited(job.queued.elapsed());
+        let begun = Instant::now();
         post.begin();
         // A panic outside the guarded section unwinds past the guard, which wipes; this thread goes on.
         let result = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
             desk.leave();
             Err(EnclaveError::Internal("a worker panicked; its slot was wiped".into()))
         });
+        telemetry::ended(Kind::Multiply, &result, begun);
         // A caller that has just given up gets nothing.
         let _ = job.reply.send(result);
         if !post.end() {

@@ -24,13 +24,12 @@ macro_rules! calls {
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[allow(missing_docs)] // the names are the standard's
         pub enum Call { $($name,)* }
-        impl fmt::Display for Call {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(match self { $(Self::$name => $text,)* })
+        impl Call {
+            pub(crate) const ALL: &[Self] = &[$(Self::$name,)*];
+            pub(crate) const fn name(self) -> &'static str {
+                match self { $(Self::$name => $text,)* }
             }
         }
-        #[cfg(test)]
-        impl Call { pub(crate) const ALL: &[Self] = &[$(Self::$name,)*]; }
     };
 }
 
@@ -43,6 +42,12 @@ calls! {
     FindObjectsInit "C_FindObjectsInit", FindObjects "C_FindObjects", FindObjectsFinal "C_FindObjectsFinal",
     EncryptInit "C_EncryptInit", Encrypt "C_Encrypt", DecryptInit "C_DecryptInit", Decrypt "C_Decrypt",
     GenerateRandom "C_GenerateRandom", GenerateKeyPair "C_GenerateKeyPair", SignInit "C_SignInit", Sign "C_Sign",
+}
+
+impl fmt::Display for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
 }
 
 macro_rules! codes {
@@ -72,6 +77,13 @@ codes! {
     CKR_UNWRAPPING_KEY_HANDLE_INVALID CKR_RANDOM_NO_RNG CKR_BUFFER_TOO_SMALL CKR_CRYPTOKI_NOT_INITIALIZED
     CKR_CRYPTOKI_ALREADY_INITIALIZED CKR_MUTEX_BAD CKR_FUNCTION_REJECTED CKR_TOKEN_RESOURCE_EXCEEDED
     CKR_OPERATION_CANCEL_FAILED
+}
+
+impl Code {
+    /// The name, or one word for all that vendors invent: a label must not take any number of values.
+    pub(crate) fn label(self) -> &'static str {
+        self.name().unwrap_or("other")
+    }
 }
 
 impl fmt::Display for Code {

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use cryptoki_sys::*;
 
 use super::code::{Call, Code, TokenError};
+use crate::telemetry;
 
 mod cipher;
 mod object;
@@ -100,7 +101,10 @@ impl Library {
         if !gate.initialised || gate.generation != generation {
             return Err(TokenError { call, code: Code(CKR_CRYPTOKI_NOT_INITIALIZED) });
         }
-        result(call, body(&self.functions))
+        let begun = Instant::now();
+        let result = result(call, body(&self.functions));
+        telemetry::called(call, result, begun);
+        result
     }
 
     /// C_Initialize with the module's own locking.

@@ -57,3 +57,10 @@ pub(crate) enum Taken {
     /// Closed and empty.
     Closed,
 }
+
+/// Tells whoever waits for a note, if anybody does.
+pub(super) fn refuse(ack: &mut Option<NoteAck>, error: &AuditError) {
+    if let Some(ack) = ack.take() {
+        let _ = ack.send(Err(error.clone()));
+    }
+}

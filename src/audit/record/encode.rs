@@ -142,6 +142,13 @@ pub(crate) fn resume_body(cause: &str, abandoned: &str, offset: u64) -> Vec<u8> 
     end(out)
 }
 
+/// The body that says that the wall clock moved against the monotonic one since the log last compared them.
+pub(crate) fn clock_step_body(moved_ms: i64) -> Vec<u8> {
+    let mut out = start("clock_step", 64);
+    json::signed(&mut out, "moved_ms", moved_ms);
+    end(out)
+}
+
 /// The body that says how many events found no room while the log could not be written.
 pub(crate) fn lost_body(count: u64) -> Vec<u8> {
     let mut out = start("lost", 64);

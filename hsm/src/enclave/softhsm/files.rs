@@ -156,7 +156,7 @@ pub(crate) fn renew_copy(tokens: &Path, serial: &str) -> Result<bool, MakeTokenE
         }
         let previous = copy.with_extension("object.previous");
         let _ = fs::remove_file(&previous);
-        fs::hard_link(&copy, &previous).map_err(file_error(&previous))?;
+        fs::copy(&copy, &previous).map_err(file_error(&previous))?;
     }
     DirBuilder::new().recursive(true).mode(0o700).create(&backup).map_err(file_error(&backup))?;
     write_new(&copy, 0o400, &content).map_err(file_error(&copy))?;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use cryptoki_sys::*;
 
 use super::{Call, Generation, Library, TokenError};
+use crate::telemetry;
 
 /// A session. `Send` but not `Sync`: three threads on one SoftHSM session crash it.
 pub(crate) struct Session {
@@ -36,6 +37,7 @@ impl Session {
             // SAFETY: no callback is given, `handle` outlives the call.
             Some(unsafe { list.C_OpenSession?(slot, flags, std::ptr::null_mut(), None, &raw mut handle) })
         })?;
+        telemetry::sessions(true);
         Ok(Self { library: Arc::clone(library), generation, handle, _one_thread: PhantomData })
     }
 
@@ -86,6 +88,7 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
+        telemetry::sessions(false);
         // SAFETY: takes nothing but the handle; a stale one does not pass the gate.
         let closed = self.call(Call::CloseSession, |list, s| Some(unsafe { list.C_CloseSession?(s) }));
         if let Err(error) = closed {

@@ -1,0 +1,63 @@
+//! The calls that take a handle of an object, or make an object from a template.
+
+use cryptoki_sys::*;
+
+use crate::rules::{Effect, Rule, active};
+use crate::{handles, real, through};
+
+macro_rules! on_object {
+    ($($name:ident($session:ident $(, $before:ident: $type:ty)*; $object:ident);)*) => {$(
+        pub(crate) unsafe extern "C" fn $name(
+            $session: CK_SESSION_HANDLE $(, $before: $type)*, $object: CK_OBJECT_HANDLE
+        ) -> CK_RV {
+            let call = || unsafe { real().$name.unwrap()($session $(, $before)*, handles::inward($object)) };
+            through(stringify!($name), Some($session), call, |_| {})
+        }
+    )*};
+}
+
+on_object! {
+    C_DestroyObject(s; object);
+    C_DecryptInit(s, m: CK_MECHANISM_PTR; key);
+    C_SignInit(s, m: CK_MECHANISM_PTR; key);
+}
+
+/// The calls that make an object from a template.
+macro_rules! making {
+    ($($name:ident($session:ident $(, $before:ident: $type:ty)*)$( from $from:ident)?;)*) => {$(
+        pub(crate) unsafe extern "C" fn $name(
+            $session: CK_SESSION_HANDLE $(, $from: CK_OBJECT_HANDLE)? $(, $before: $type)*,
+            template: CK_ATTRIBUTE_PTR, n: CK_ULONG, made: CK_OBJECT_HANDLE_PTR
+        ) -> CK_RV {
+            let call = || unsafe {
+                if refused(stringify!($name), template, n) {
+                    return CKR_TEMPLATE_INCONSISTENT;
+                }
+                let rv = real().$name.unwrap()(
+                    $session $(, handles::inward($from))? $(, $before)*, template, n, made
+                );
+                if rv == CKR_OK {
+                    *made = handles::outward(*made);
+                }
+                rv
+            };
+            through(stringify!($name), Some($session), call, |_| {})
+        }
+    )*};
+}
+
+making! {
+    C_GenerateKey(s, m: CK_MECHANISM_PTR);
+    C_CreateObject(s);
+    C_CopyObject(s) from from;
+}
+
+/// Whether a rule forbids one of these attributes; the rule names the call as `template:C_CopyObject`.
+unsafe fn refused(call: &str, template: CK_ATTRIBUTE_PTR, n: CK_ULONG) -> bool {
+    let Some(Rule { effect: Effect::Refuse(kind), .. }) = active(&format!("template:{call}")) else {
+        return false;
+    };
+    unsafe { std::slice::from_raw_parts(template, n as usize) }
+        .iter()
+        .any(|attribute| attribute.type_ == kind)
+}

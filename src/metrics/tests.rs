@@ -1,0 +1,56 @@
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)] // a failed unwrap is a failed test
+
+use super::*;
+
+/// The whole life of the one recorder that a process can have.
+#[test]
+fn what_happened_can_be_scraped_under_the_listed_names() {
+    let figures = Figures::start().unwrap();
+    assert!(Figures::start().is_err(), "two recorders would share the figures between them");
+    answered("scalar_mul", "ok", Instant::now());
+    answered("scalar_mul", "forbidden", Instant::now());
+    signed();
+    committed(3, Duration::from_millis(2));
+    commit_failed();
+    checkpointed(3);
+    show_audit(true, 3);
+    show_keys([KeyState::Active, KeyState::Active, KeyState::Retired].into_iter());
+    show_enclave(EnclaveReading {
+        ready: true,
+        stopped: false,
+        recoveries: 2,
+        canary: Some((true, Duration::from_secs(1))),
+        queue_depth: 0,
+        workers: 2,
+        stuck_workers: 0,
+        damaged_keys: 0,
+    });
+    let text = figures.render();
+    for line in [
+        r#"avs_kms_requests_total{operation="scalar_mul",code="ok"} 1"#,
+        r#"avs_kms_requests_total{operation="scalar_mul",code="forbidden"} 1"#,
+        r#"avs_kms_request_seconds_count{operation="scalar_mul"} 2"#,
+        "avs_kms_audit_records_total 3",
+        r#"avs_kms_audit_batch_records_bucket{le="1"} 0"#,
+        r#"avs_kms_audit_batch_records_bucket{le="4"} 1"#,
+        r#"avs_kms_audit_commit_seconds_bucket{le="0.0025"} 1"#,
+        "avs_kms_audit_failures_total 1",
+        "avs_kms_audit_writable 1",
+        "avs_kms_audit_checkpoint_size_records 3",
+        r#"avs_kms_keys{state="active"} 2"#,
+        r#"avs_kms_keys{state="retired"} 1"#,
+        r#"avs_kms_keys{state="pending"} 0"#,
+        "avs_kms_token_ready 1",
+        "avs_kms_token_recoveries_total 2",
+        "avs_kms_canary_age_seconds 1",
+    ] {
+        assert!(text.lines().any(|shown| shown == line), "{line} is missing in\n{text}");
+    }
+    let undescribed: Vec<_> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE "))
+        .filter_map(|rest| rest.split(' ').next())
+        .filter(|name| !text.contains(&format!("# HELP {name} ")))
+        .collect();
+    assert!(undescribed.is_empty(), "{undescribed:?} say nothing about themselves");
+}
