@@ -72,7 +72,7 @@ pub struct App {
 pub struct Admission {
     /// A body must arrive within this time.
     pub body_timeout: Duration,
-    /// Requests that are worked on at a time; as many may wait.
+    /// Requests that are worked on at a time; half as many may wait.
     pub in_flight: usize,
     /// How long they may wait.
     pub wait: Duration,

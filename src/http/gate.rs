@@ -1,10 +1,10 @@
-//! How many requests are worked on at a time: so many, as many again wait a moment, the rest is told to come back.
+//! How many requests are worked on at a time: so many, half as many wait a moment, the rest is told to come back.
 //!
 //! Beyond what the cores can do more work at a time makes no answer earlier, only every answer later. Whoever is
 //! refused here has used no key; under overload that is most of the work, so it leaves no record of its own.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -16,15 +16,35 @@ pub(super) struct Gate {
     places: Arc<Semaphore>,
     waiting: Semaphore,
     wait: Duration,
+    /// How many may be refused in a second before the next are sent away for longer.
+    bearable: u32,
+    refused: Mutex<Refused>,
 }
+
+/// Refusals in this second and in the one before it.
+#[derive(Debug)]
+struct Refused {
+    since: Instant,
+    now: u32,
+    before: u32,
+}
+
+/// The longest that anybody is sent away for.
+const LONGEST: Duration = Duration::from_secs(5);
 
 /// A place at work; free again when dropped.
 pub(super) type Place = OwnedSemaphorePermit;
 
 impl Gate {
-    /// `places` requests at a time; as many may wait, each so long.
+    /// `places` requests at a time; half as many may wait, each so long: what waits is what makes all later.
     pub(super) fn new(places: usize, wait: Duration) -> Self {
-        Self { places: Arc::new(Semaphore::new(places)), waiting: Semaphore::new(places), wait }
+        Self {
+            places: Arc::new(Semaphore::new(places)),
+            waiting: Semaphore::new(places.div_ceil(2)),
+            wait,
+            bearable: u32::try_from(places).unwrap_or(u32::MAX).saturating_mul(4),
+            refused: Mutex::new(Refused { since: Instant::now(), now: 0, before: 0 }),
+        }
     }
 
     /// A place.
@@ -40,15 +60,26 @@ impl Gate {
         }
     }
 
+    /// A refusal costs nearly what a signature costs: the more there are, the longer all are asked to stay away.
     fn refusal(&self) -> Failure {
-        Failure::new(Code::Overloaded, "more requests than can be worked on; nothing was signed")
-            .retry_after(self.wait.max(Duration::from_millis(1)))
+        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        let age = refused.since.elapsed();
+        if age >= Duration::from_secs(1) {
+            let before = if age < Duration::from_secs(2) { refused.now } else { 0 };
+            *refused = Refused { since: Instant::now(), now: 0, before };
+        }
+        refused.now = refused.now.saturating_add(1);
+        let times = 1 + refused.now.max(refused.before) / self.bearable;
+        drop(refused);
+        let away = self.wait.max(Duration::from_millis(1)).saturating_mul(times);
+        let sentence = "more requests than can be worked on; nothing was signed";
+        Failure::new(Code::Overloaded, sentence).retry_after(away.min(LONGEST.max(self.wait)))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "a failing test should panic")]
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failing test should panic")]
 
     use super::*;
 
@@ -66,6 +97,18 @@ mod tests {
         assert_eq!(gate.enter().await.unwrap_err().code(), Code::Overloaded);
         drop(working);
         assert!(waiting.await.unwrap().is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_crowd_is_sent_away_for_longer_and_not_for_ever() {
+        let gate = Gate::new(1, Duration::from_millis(100));
+        let _working = gate.enter().await.unwrap();
+        let waits: Vec<_> = (0..1_000).map(|_| gate.refusal().retry().unwrap()).collect();
+        assert_eq!(waits[0], Duration::from_millis(100));
+        assert!(waits[20] > waits[0]);
+        assert_eq!(waits[999], LONGEST);
+        gate.refused.lock().unwrap().since -= Duration::from_secs(2);
+        assert_eq!(gate.refusal().retry(), Some(Duration::from_millis(100)), "the crowd is gone");
     }
 
     #[tokio::test]

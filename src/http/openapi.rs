@@ -55,7 +55,8 @@ use crate::operation::Code;
         document,
         page,
     ),
-    components(schemas(shapes::ErrorShape)),
+    // Parameters do not bring their own forms with them.
+    components(schemas(shapes::ErrorShape, shapes::Method)),
     tags((name = "Authentication"), (name = "Keys"), (name = "Signing"), (name = "Audit"), (name = "Service")),
 )]
 struct Described;
