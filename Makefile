@@ -23,7 +23,7 @@ CASES   ?= 300
 SECONDS_EACH ?= 60
 
 # In this order a mistake shows early and nothing is built twice.
-CI_STEPS := fmt-check lint doc test demo fuzz-api-short ct deny
+CI_STEPS := fmt-check lint doc test demo fuzz-api-short test-txtx test-chain ct deny
 
 .PHONY: help
 help: ## List the targets.
@@ -45,12 +45,31 @@ demo: softhsm compiler ## Walk the main job on a service of its own, or on yours
 ## Development
 
 .PHONY: test
-test: softhsm compiler curl ## Run every test; needs SoftHSM and nothing else.
+test: softhsm compiler curl strace openssl ## Run every test; needs SoftHSM and nothing else.
 	$(CARGO) test --workspace --locked
 
 .PHONY: test-long
-test-long: softhsm compiler curl ## Run every test with many more random cases, crashes and schedules.
+test-long: softhsm compiler curl strace openssl ## Run every test with many more random cases, crashes and schedules.
 	AVS_KMS_LONG=1 $(CARGO) test --workspace --locked
+
+# The program under test is the one that `test` has built. What these two build lies beside it and is shared.
+ECOSYSTEM = $(CARGO) test --locked --target-dir '$(TARGET)/chain' --manifest-path
+PROGRAM   = AVS_KMS_PROGRAM='$(abspath $(TARGET))/debug/avs-kms'
+
+.PHONY: test-txtx
+test-txtx: softhsm compiler ## Run the shipped runbooks, and every refusal, in the real TXTX engine.
+	$(CARGO) build --locked --bin avs-kms
+	$(PROGRAM) $(ECOSYSTEM) tests/txtx/Cargo.toml -- --nocapture
+
+.PHONY: test-chain
+test-chain: softhsm compiler openssl node ## Register with EigenLayer's real contracts on a real EVM, from Rust and JavaScript.
+	$(CARGO) build --locked --bin avs-kms
+	mkdir -p '$(TARGET)/chain/node'
+	cp tests/chain/package.json tests/chain/package-lock.json tests/chain/register.mjs '$(TARGET)/chain/node'
+	npm ci --prefix '$(TARGET)/chain/node' --ignore-scripts --no-audit --no-fund --loglevel=error
+	AVS_KMS_ANVIL="$$(echo '$(abspath $(TARGET))'/chain/node/node_modules/@foundry-rs/anvil-linux-*/bin/anvil)" \
+		AVS_KMS_JAVASCRIPT='$(abspath $(TARGET))/chain/node/register.mjs' \
+		$(PROGRAM) $(ECOSYSTEM) tests/chain/Cargo.toml -- --nocapture
 
 .PHONY: residue
 residue: softhsm compiler gdb ## Search the memory of the release binary for scalars and the PIN; as root, some minutes.
@@ -108,10 +127,12 @@ bench-curve: compiler cmake ## Measure the curve against arkworks and mcl, inter
 .PHONY: fmt
 fmt: ## Format the source.
 	$(CARGO) fmt --all
+	for tree in tests/txtx tests/chain; do $(CARGO) fmt --manifest-path $$tree/Cargo.toml; done
 
 .PHONY: fmt-check
 fmt-check: ## Check the format.
 	$(CARGO) fmt --all --check
+	for tree in tests/txtx tests/chain; do $(CARGO) fmt --check --manifest-path $$tree/Cargo.toml; done
 
 .PHONY: lint
 lint: compiler ## Run clippy; warnings are errors.
@@ -179,11 +200,30 @@ gdb:
 cmake:
 	$(call need,{ command -v cmake && command -v c++; },cmake g++ make)
 
+# eigen-utils asks for an HTTP client with the system's TLS.
+.PHONY: openssl
+openssl:
+	$(call need,{ command -v pkg-config && pkg-config --exists openssl; },pkg-config libssl-dev)
+
+# anvil comes from npm, and so does the JavaScript client.
+.PHONY: node
+node:
+	$(call need,{ command -v node && command -v npm; },nodejs npm)
+
 # The README's calls are made with it.
 .PHONY: curl
 curl:
 	$(call need,command -v curl,curl)
 
+# The kill test counts system calls with it.
+.PHONY: strace
+strace:
+	$(call need,command -v strace,strace)
+
+# A second opinion on the signature of webhooks.
+.PHONY: openssl
+openssl:
+	$(call need,command -v openssl,openssl)
 .PHONY: chromium
 chromium:
 	$(call need,command -v chromium,chromium)

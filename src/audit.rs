@@ -32,6 +32,7 @@ mod chain;
 mod checkpoint;
 mod clock;
 mod compress;
+mod copy;
 mod disk;
 mod export;
 mod fault;
@@ -69,6 +70,7 @@ mod writer;
 
 pub use checkpoint::{CheckpointError, CheckpointSigner, KeyError, PublicKey, SignedCheckpoint, VerifierKey};
 pub use compress::{Compressed, compress};
+pub use copy::{Part, Parts, parts};
 pub use export::{Filter, export};
 pub use fault::{Damage, Fault, ReadError};
 pub use lines::{Line, Lines, lines, tail};

@@ -4,9 +4,13 @@
 //! Not for: doing anything itself; commands go the same way as requests, through the local router.
 
 mod audit;
+mod background;
+mod backup;
 mod confine;
 mod doctor;
 mod edge;
+mod health;
+mod history;
 mod init;
 mod keys;
 mod keystore;
@@ -69,6 +73,12 @@ enum Command {
     Doctor,
     /// Put back the copy of a SoftHSM token that a kill during login destroyed; the service must not run.
     TokenRestore,
+    /// Say whether the running service is ready, by exit status too.
+    Health,
+    /// Write everything that must survive into one archive, beside the running service; the PIN is not in it.
+    Backup(backup::Arguments),
+    /// Put an archive into a data directory that is not there yet.
+    Restore(backup::Arguments),
     /// Print the version.
     Version,
 }
@@ -174,6 +184,9 @@ fn dispatch(cli: Cli) -> Result<(), Failed> {
             Ok(())
         }
         Command::Doctor => doctor::run(&configuration()?, output),
+        Command::Health => health::run(&configuration()?, output),
+        Command::Backup(arguments) => backup::run(&arguments, &configuration()?, output),
+        Command::Restore(arguments) => backup::restore(&arguments, &configuration()?, output),
         Command::TokenRestore => doctor::restore(&configuration()?, output),
         Command::Init(arguments) => init::run(&arguments, &configuration()?, output),
         Command::Serve(arguments) => serve::run(configuration()?, arguments.accept_audit_rollback),

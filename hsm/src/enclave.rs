@@ -37,8 +37,8 @@ pub use key::{KeyEntry, KeyId, KeyIdError, NewKey, PublicKey};
 pub use settings::{FaultCheck, Settings, TokenSelector};
 pub use softhsm::files::TokenObject;
 pub use softhsm::{
-    MakeTokenError, SOFTHSM_MODULE, SofthsmToken, TokenMade, make_softhsm_token, restore_softhsm_token,
-    softhsm_token_objects,
+    MakeTokenError, SOFTHSM_MODULE, SofthsmToken, TokenMade, configure_softhsm, make_softhsm_token,
+    restore_softhsm_token, softhsm_token_objects,
 };
 
 use crate::curve::G1Point;

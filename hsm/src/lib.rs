@@ -29,7 +29,7 @@ pub use enclave::{
     CanaryReport, Check, Enclave, EnclaveError, Examination, FaultCheck, Findings, Health, Initialised,
     KeyEntry, KeyId, KeyIdError, MakeTokenError, NewKey, OpenError, PinFileProblem, PublicKey,
     SOFTHSM_MODULE, SecretMemory, Settings, SofthsmToken, TokenMade, TokenObject, TokenSelector, TokenState,
-    harden_process, make_softhsm_token, restore_softhsm_token, softhsm_token_objects,
+    configure_softhsm, harden_process, make_softhsm_token, restore_softhsm_token, softhsm_token_objects,
 };
 pub use notary::CheckpointKey;
 pub use pkcs11::{Call, Code, TokenError};

@@ -61,6 +61,18 @@ pub(super) fn ask(configuration: Configuration, ask: Ask) -> Result<Value, Faile
     }
 }
 
+/// Asks the service that runs; nothing is opened here.
+pub(super) fn ask_running(configuration: &Configuration, ask: &Ask) -> Result<Value, Failed> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failed::while_trying("cannot start", &error))?;
+    runtime.block_on(over_socket(configuration, ask)).map_err(|failed| match failed {
+        Reached::Answered(failed) => failed,
+        Reached::Nobody(error) => Failed::while_trying("no service answers", &*error),
+    })
+}
+
 async fn in_process(
     configuration: Configuration,
     service: crate::operation::Service,

@@ -13,6 +13,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::{Duration, SystemTime};
 
 use avs_kms::audit::{
     Filter, InclusionProof, LogId, Past, PublicKey, Receipt, VerifierKey, compress, export, lines, tail,
@@ -32,10 +33,10 @@ pub fn read(directory: &Path, data: &[u8]) {
         let _ = fs::remove_file(path);
     }
     match kind % 5 {
-        0 => fs::write(plain, changed(rest, false)).unwrap(),
-        1 => fs::write(plain, changed(rest, true)).unwrap(),
-        2 => fs::write(packed, zstd::encode_all(&changed(rest, true)[..], 1).unwrap()).unwrap(),
-        3 => fs::write(packed, rest).unwrap(),
+        0 => write(&plain, &changed(rest, false)),
+        1 => write(&plain, &changed(rest, true)),
+        2 => write(&packed, &zstd::encode_all(&changed(rest, true)[..], 1).unwrap()),
+        3 => write(&packed, rest),
         _ => return text(rest),
     }
     let golden = golden();
@@ -56,6 +57,13 @@ pub fn read(directory: &Path, data: &[u8]) {
     let _ = tail(directory, 3, None).map(|lines| lines.count());
     let _ = export(directory, Filter::default()).map(|lines| lines.take(100).count());
     let _ = compress(directory, 0);
+}
+
+/// Last written long ago: a reader is patient with a file that is being written.
+fn write(path: &Path, bytes: &[u8]) {
+    fs::write(path, bytes).unwrap();
+    let long_ago = SystemTime::now() - Duration::from_secs(3_600);
+    fs::File::options().write(true).open(path).unwrap().set_modified(long_ago).unwrap();
 }
 
 /// The records of the golden log.

@@ -140,6 +140,14 @@ pub fn make_softhsm_token(plan: &SofthsmToken) -> Result<TokenMade, MakeTokenErr
     Ok(TokenMade { serial, created })
 }
 
+/// Writes SoftHSM's configuration for a token that was copied here. Idempotent.
+///
+/// # Errors
+/// When a directory or file cannot be made, or the configuration that is there names other tokens.
+pub fn configure_softhsm(plan: &SofthsmToken) -> Result<(), MakeTokenError> {
+    files::prepare(plan)
+}
+
 /// The token of the label, if it is there and whole.
 fn look(
     library: &Library,

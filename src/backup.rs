@@ -1,0 +1,143 @@
+//! One archive of everything that must survive, taken beside the running service, and its way back.
+//!
+//! A tar in zstd: `store.sqlite`, `token/…` (SoftHSM only), `audit/…`, and last `manifest.json` with the SHA-256 of each.
+//! The order makes it consistent: the store first, so that the token, copied after it, has every key that the store
+//! names; the log last, so that it has every record of both. Everything secret in it is ciphertext, because the PIN
+//! is not in it: whoever restores brings the PIN file. Not for: schedules, places to send it, other modules' tokens.
+
+mod archive;
+mod restore;
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::audit::{self, ReadError};
+use crate::store::{Store, StoreError};
+use archive::Archive;
+
+pub use restore::restore;
+
+/// Where what is saved lies, or shall lie.
+#[derive(Clone, Debug)]
+pub struct Places {
+    /// The database of the store.
+    pub store: PathBuf,
+    /// The directory of the audit log.
+    pub audit: PathBuf,
+    /// SoftHSM's directory with `tokens/` and `backup/`; none for another module, whose vendor saves its own.
+    pub token: Option<PathBuf>,
+}
+
+/// What an archive says of itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// The form of the archive: 1.
+    pub format: u32,
+    /// The program that wrote it.
+    pub version: String,
+    /// When, RFC 3339.
+    pub created_at: String,
+    /// Versions of keys in the store.
+    pub key_versions: usize,
+    /// Records in the audit log.
+    pub audit_records: u64,
+    /// Whether SoftHSM's token is in it.
+    pub token: bool,
+    /// Every file but this one, in order.
+    pub files: Vec<Entry>,
+}
+
+/// One file of an archive.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Its path in the archive.
+    pub path: String,
+    /// Its bytes.
+    pub bytes: u64,
+    /// Its SHA-256, hex.
+    pub sha256: String,
+}
+
+/// Why there is no archive, or nothing restored.
+#[derive(Debug, Error)]
+pub enum BackupError {
+    /// The log cannot be read.
+    #[error("the audit log cannot be copied")]
+    Audit(#[from] ReadError),
+    /// What was unpacked is not what was packed.
+    #[error("the archive is damaged: {0}")]
+    Damaged(String),
+    /// Something is there already.
+    #[error("{} is there already; nothing is ever restored over it", .0.display())]
+    Exists(PathBuf),
+    /// The archive is of a later form.
+    #[error("the archive has the form {0}; this program knows form 1")]
+    Form(u32),
+    /// A file or directory.
+    #[error("{}", path.display())]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The archive holds a SoftHSM token and the configuration names another module, or the other way round.
+    #[error("{0}")]
+    OtherModule(&'static str),
+    /// The store cannot be copied.
+    #[error("the store cannot be copied")]
+    Store(#[from] StoreError),
+}
+
+impl BackupError {
+    fn io(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::Io { path: path.to_owned(), source }
+    }
+}
+
+/// Writes an archive; whole and on the disk, or not at all. The service may run.
+///
+/// # Errors
+/// When something cannot be read or written, or the file is there already.
+pub fn write(places: &Places, to: &Path, created_at: String) -> Result<Manifest, BackupError> {
+    if to.exists() {
+        return Err(BackupError::Exists(to.to_owned()));
+    }
+    let mut archive = Archive::create(to)?;
+    let snapshot = to.with_extension("store");
+    let _gone_at_the_end = Removed(snapshot.clone());
+    let key_versions = Store::snapshot(&places.store, &snapshot)?;
+    archive.file("store.sqlite", &snapshot)?;
+    if let Some(token) = &places.token {
+        for name in ["tokens", "backup"] {
+            archive.directory(&format!("token/{name}"), &token.join(name))?;
+        }
+    }
+    let audit::Parts { parts, records } = audit::parts(&places.audit)?;
+    for part in parts {
+        archive.part(&format!("audit/{}", part.name), part)?;
+    }
+    archive.finish(Manifest {
+        format: 1,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        created_at,
+        key_versions,
+        audit_records: records,
+        token: places.token.is_some(),
+        files: Vec::new(),
+    })
+}
+
+/// A file that goes when this goes.
+struct Removed(PathBuf);
+
+impl Drop for Removed {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}

@@ -1,0 +1,121 @@
+//! Writing: each file with its hash, the manifest last, a name only when all of it is on the disk.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+use tar::{Builder, EntryType, Header};
+use zstd::Encoder;
+
+use super::{BackupError, Entry, Manifest};
+use crate::audit::Part;
+
+/// The last entry.
+pub(super) const MANIFEST: &str = "manifest.json";
+
+/// Preallocated segments are mostly zeros; ciphertexts do not shrink at any level.
+const LEVEL: i32 = 3;
+
+pub(super) struct Archive {
+    tar: Builder<Encoder<'static, File>>,
+    part: PathBuf,
+    to: PathBuf,
+    files: Vec<Entry>,
+}
+
+impl Archive {
+    pub(super) fn create(to: &Path) -> Result<Self, BackupError> {
+        let part = to.with_extension("part");
+        let failed = BackupError::io;
+        let file = File::options()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&part)
+            .map_err(failed(&part))?;
+        let encoder = Encoder::new(file, LEVEL).map_err(failed(&part))?;
+        Ok(Self { tar: Builder::new(encoder), part, to: to.to_owned(), files: Vec::new() })
+    }
+
+    /// A whole file. Read at once: it may grow or vanish while it is copied.
+    pub(super) fn file(&mut self, name: &str, path: &Path) -> Result<(), BackupError> {
+        let content = fs::read(path).map_err(BackupError::io(path))?;
+        self.add(name, content.len() as u64, content.as_slice())
+    }
+
+    /// Every regular file below a directory; one that vanishes meanwhile belonged to nothing that was reported.
+    pub(super) fn directory(&mut self, name: &str, path: &Path) -> Result<(), BackupError> {
+        let mut names: Vec<_> = fs::read_dir(path)
+            .and_then(Iterator::collect::<io::Result<Vec<_>>>)
+            .map_err(BackupError::io(path))?
+            .into_iter()
+            .map(|entry| (entry.file_name(), entry.path()))
+            .collect();
+        names.sort();
+        for (file_name, path) in names {
+            let Some(file_name) = file_name.to_str() else { continue };
+            let name = format!("{name}/{file_name}");
+            match fs::symlink_metadata(&path) {
+                Ok(metadata) if metadata.is_dir() => self.directory(&name, &path)?,
+                Ok(metadata) if metadata.is_file() => match self.file(&name, &path) {
+                    Err(BackupError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
+                    result => result?,
+                },
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(BackupError::io(&path)(error)),
+            }
+        }
+        Ok(())
+    }
+
+    /// A file of the audit log, with zeros behind what is durable.
+    pub(super) fn part(&mut self, name: &str, part: Part) -> Result<(), BackupError> {
+        let Part { file, written, bytes, .. } = part;
+        self.add(name, bytes, file.take(written).chain(io::repeat(0).take(bytes.saturating_sub(written))))
+    }
+
+    fn add(&mut self, name: &str, bytes: u64, content: impl Read) -> Result<(), BackupError> {
+        let mut hashed = Hashed { inner: content, hash: Sha256::new() };
+        let mut header = Header::new_gnu();
+        header.set_entry_type(EntryType::Regular);
+        header.set_size(bytes);
+        header.set_mode(0o600);
+        self.tar.append_data(&mut header, name, &mut hashed).map_err(BackupError::io(&self.part))?;
+        let sha256 = hex::encode(hashed.hash.finalize());
+        self.files.push(Entry { path: name.to_owned(), bytes, sha256 });
+        Ok(())
+    }
+
+    pub(super) fn finish(mut self, manifest: Manifest) -> Result<Manifest, BackupError> {
+        let manifest = Manifest { files: std::mem::take(&mut self.files), ..manifest };
+        let text = serde_json::to_vec_pretty(&manifest).unwrap_or_default();
+        self.add(MANIFEST, text.len() as u64, text.as_slice())?;
+        let Self { tar, part, to, .. } = self;
+        let ended = || -> io::Result<()> {
+            tar.into_inner()?.finish()?.sync_all()?;
+            fs::rename(&part, &to)?;
+            let parent = to.parent().filter(|parent| !parent.as_os_str().is_empty());
+            File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
+        };
+        ended().map_err(BackupError::io(&to))?;
+        Ok(manifest)
+    }
+}
+
+/// Reads and hashes.
+pub(super) struct Hashed<R> {
+    pub(super) inner: R,
+    pub(super) hash: Sha256,
+}
+
+impl<R: Read> Read for Hashed<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(buffer)?;
+        self.hash.update(buffer.get(..count).unwrap_or_default());
+        Ok(count)
+    }
+}

@@ -1,0 +1,130 @@
+//! The way back: unpacked aside, compared with the manifest, then put in place, the store last.
+//!
+//! A process that dies in between leaves a directory `….restoring` or one without a store: `serve` refuses it, and so
+//! does a second restore until it is removed.
+
+use std::fs::{self, DirBuilder, File};
+use std::io::{self, Read};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Component, Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+use tar::EntryType;
+
+use super::archive::{Hashed, MANIFEST};
+use super::{BackupError, Entry, Manifest, Places};
+
+/// The largest manifest that is read, bytes.
+const MAX_MANIFEST_BYTES: u64 = 64 << 20;
+
+/// Unpacks an archive into places where nothing is yet. The service must not run.
+///
+/// # Errors
+/// When something is there already, the archive is damaged, or the disk refuses; then nothing is in place.
+pub fn restore(archive: &Path, data: &Path, places: &Places) -> Result<Manifest, BackupError> {
+    let targets = [Some(&places.store), Some(&places.audit), places.token.as_ref()];
+    if let Some(there) = targets.into_iter().flatten().find(|path| path.exists()) {
+        return Err(BackupError::Exists(there.clone()));
+    }
+    let mut aside = data.as_os_str().to_owned();
+    aside.push(".restoring");
+    let aside = PathBuf::from(aside);
+    if aside.exists() {
+        return Err(BackupError::Exists(aside));
+    }
+    make_directory(&aside)?;
+    let manifest = unpack(archive, &aside).inspect_err(|_| {
+        // Nothing of it was ever in place.
+        let _ = fs::remove_dir_all(&aside);
+    })?;
+    match (manifest.token, places.token.is_some()) {
+        (true, false) => {
+            return Err(BackupError::OtherModule(
+                "the archive holds a SoftHSM token; token.module names another module",
+            ));
+        }
+        (false, true) => {
+            return Err(BackupError::OtherModule(
+                "the archive holds no SoftHSM token; token.module names SoftHSM",
+            ));
+        }
+        (true, true) | (false, false) => {}
+    }
+    make_directory(data)?;
+    if let Some(token) = &places.token {
+        put(&aside.join("token"), token)?;
+    }
+    put(&aside.join("audit"), &places.audit)?;
+    put(&aside.join("store.sqlite"), &places.store)?;
+    fs::remove_dir_all(&aside).map_err(BackupError::io(&aside))?;
+    Ok(manifest)
+}
+
+fn unpack(archive: &Path, aside: &Path) -> Result<Manifest, BackupError> {
+    let failed = || BackupError::io(archive);
+    let file = File::open(archive).map_err(failed())?;
+    let decoder = zstd::Decoder::new(file).map_err(failed())?;
+    let mut tar = tar::Archive::new(decoder);
+    let (mut found, mut manifest) = (Vec::new(), None::<Manifest>);
+    for entry in tar.entries().map_err(failed())? {
+        let mut entry = entry.map_err(failed())?;
+        if manifest.is_some() {
+            return Err(BackupError::Damaged("something follows the manifest".to_owned()));
+        }
+        let path = entry.path().map_err(failed())?.into_owned();
+        let name = path.to_string_lossy().into_owned();
+        if entry.header().entry_type() != EntryType::Regular || !is_ours(&path) {
+            return Err(BackupError::Damaged(format!("{name} has no business in it")));
+        }
+        if name == MANIFEST {
+            let mut text = Vec::new();
+            entry.take(MAX_MANIFEST_BYTES).read_to_end(&mut text).map_err(failed())?;
+            let parsed = serde_json::from_slice(&text);
+            manifest = Some(parsed.map_err(|error| BackupError::Damaged(format!("the manifest: {error}")))?);
+            continue;
+        }
+        let target = aside.join(&path);
+        make_directory(target.parent().unwrap_or(aside))?;
+        let mut hashed = Hashed { inner: &mut entry, hash: Sha256::new() };
+        let bytes = (|| {
+            let mut file = File::options().write(true).create_new(true).mode(0o600).open(&target)?;
+            let bytes = io::copy(&mut hashed, &mut file)?;
+            file.sync_all()?;
+            Ok(bytes)
+        })()
+        .map_err(BackupError::io(&target))?;
+        found.push(Entry { path: name, bytes, sha256: hex::encode(hashed.hash.finalize()) });
+    }
+    let manifest = manifest.ok_or_else(|| BackupError::Damaged("it ends before its manifest".to_owned()))?;
+    if manifest.format != 1 {
+        return Err(BackupError::Form(manifest.format));
+    }
+    let differs = manifest.files.iter().zip(&found).find(|(listed, found)| listed != found);
+    if let Some((listed, _)) = differs {
+        return Err(BackupError::Damaged(format!("{} is not what was packed", listed.path)));
+    }
+    if manifest.files.len() != found.len() {
+        return Err(BackupError::Damaged("the manifest lists other files".to_owned()));
+    }
+    Ok(manifest)
+}
+
+/// Plain names below the places that there are; no `..`, no root.
+fn is_ours(path: &Path) -> bool {
+    let mut components = path.components();
+    let first = components.next();
+    let plain = components.all(|component| matches!(component, Component::Normal(_)));
+    let known = ["store.sqlite", "token", "audit", MANIFEST];
+    plain && matches!(first, Some(Component::Normal(name)) if known.iter().any(|known| name == *known))
+}
+
+fn make_directory(path: &Path) -> Result<(), BackupError> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(BackupError::io(path))
+}
+
+/// Renames, and syncs the directory above.
+fn put(from: &Path, to: &Path) -> Result<(), BackupError> {
+    let parent = to.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    make_directory(parent)?;
+    fs::rename(from, to).and_then(|()| File::open(parent)?.sync_all()).map_err(BackupError::io(to))
+}

@@ -1,0 +1,102 @@
+//! `avs-kms backup` and `avs-kms restore`. Not for: what is in the archive (`backup`).
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::json;
+
+use super::lock::DataLock;
+use super::open::softhsm_token;
+use super::{Failed, Output};
+use crate::backup::{self, Manifest, Places};
+use crate::config::Configuration;
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// The archive, such as kms-2026-11-25.tar.zst.
+    #[arg(value_name = "FILE")]
+    archive: PathBuf,
+}
+
+/// Beside the running service, or without one.
+pub(super) fn run(
+    arguments: &Arguments,
+    configuration: &Configuration,
+    output: Output,
+) -> Result<(), Failed> {
+    let places = places(configuration)?;
+    whole_token(&places)?;
+    let created_at = jiff::Timestamp::now().to_string();
+    let manifest = backup::write(&places, &arguments.archive, created_at)
+        .map_err(|error| Failed::while_trying("there is no backup", &error))?;
+    // A login that rewrote the file while it was copied may have left half of it in the archive.
+    whole_token(&places).inspect_err(|_| {
+        let _ = std::fs::remove_file(&arguments.archive);
+    })?;
+    output.print(&json!(manifest), || {
+        format!(
+            "{}: {}. The PIN is not in it: keep {} elsewhere",
+            arguments.archive.display(),
+            contents(&manifest),
+            configuration.token.pin_file.display()
+        )
+    });
+    Ok(())
+}
+
+/// Into a data directory that is not there yet.
+pub(super) fn restore(
+    arguments: &Arguments,
+    configuration: &Configuration,
+    output: Output,
+) -> Result<(), Failed> {
+    let places = places(configuration)?;
+    let data = &configuration.data.directory;
+    let manifest = backup::restore(&arguments.archive, data, &places)
+        .map_err(|error| Failed::while_trying("nothing was restored", &error))?;
+    let _lock = DataLock::acquire(&configuration.data)?.map_err(|held| held.failed(&configuration.data))?;
+    if let Some(plan) = softhsm_token(configuration)? {
+        hsm::configure_softhsm(&plan)
+            .map_err(|error| Failed::while_trying("cannot write SoftHSM's configuration", &error))?;
+    }
+    output.print(&json!(manifest), || {
+        format!(
+            "{}: {}. Now put the PIN file back to {}, mode 0600, and run `avs-kms doctor`",
+            data.display(),
+            contents(&manifest),
+            configuration.token.pin_file.display()
+        )
+    });
+    Ok(())
+}
+
+fn contents(manifest: &Manifest) -> String {
+    format!(
+        "{} key versions, {} audit records, {} files, as of {}",
+        manifest.key_versions,
+        manifest.audit_records,
+        manifest.files.len(),
+        manifest.created_at
+    )
+}
+
+fn places(configuration: &Configuration) -> Result<Places, Failed> {
+    Ok(Places {
+        store: configuration.data.store(),
+        audit: configuration.audit.directory.clone(),
+        token: softhsm_token(configuration)?.map(|plan| plan.directory),
+    })
+}
+
+fn whole_token(places: &Places) -> Result<(), Failed> {
+    let Some(directory) = &places.token else { return Ok(()) };
+    let objects = hsm::softhsm_token_objects(directory)
+        .map_err(|error| Failed::while_trying("cannot look at SoftHSM's files", &error))?;
+    match objects.iter().find(|object| object.damaged) {
+        None => Ok(()),
+        Some(damaged) => Err(Failed::new(format!(
+            "{} is damaged or being rewritten; try again, or `avs-kms token-restore`",
+            damaged.path.display()
+        ))),
+    }
+}

@@ -1,0 +1,99 @@
+//! `avs-kms` as it ships, over an installation of its own. For the test crates outside the workspace, which `make` tells
+//! by `AVS_KMS_PROGRAM` where the program is.
+
+#![allow(dead_code, reason = "each crate uses its part")]
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use tempfile::TempDir;
+
+/// All that a runbook's token needs; each scope is one word of `token issue`.
+pub const SCOPES: &[&str] = &["keys:create", "keys:read", "sign:typed", "sign:digest", "sign:point"];
+
+/// A data directory with a fresh SoftHSM token.
+pub struct Installation(TempDir);
+
+impl Installation {
+    pub fn new() -> Self {
+        let installation = Self(tempfile::tempdir().expect("a temporary directory"));
+        installation.must(&["init"]);
+        installation
+    }
+
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let program =
+            std::env::var("AVS_KMS_PROGRAM").expect("AVS_KMS_PROGRAM; `make test-txtx test-chain` set it");
+        let mut command = Command::new(program);
+        command
+            .args(arguments)
+            .current_dir(self.0.path())
+            .env_remove("SOFTHSM2_CONF")
+            .env("AVS_KMS__DATA__DIRECTORY", self.0.path().join("var"))
+            .env("AVS_KMS__AUDIT__SEGMENT_BYTES", "1048576")
+            .env("AVS_KMS__SERVER__HEALTH_LISTEN", "127.0.0.1:0")
+            // Tests fail on purpose, and often, from one address.
+            .env("AVS_KMS__LIMITS__FAILURES_PER_ADDRESS", "0")
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// What a command that must work says.
+    pub fn must(&self, arguments: &[&str]) -> String {
+        let output = self.command(arguments).output().expect("the program starts");
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
+    }
+
+    /// A token, as the README of the runbooks says.
+    pub fn token(&self, eoa: &str, scopes: &[&str]) -> String {
+        let mut arguments = vec!["token", "issue", "--eoa", eoa, "--ttl", "1h"];
+        scopes.iter().for_each(|scope| arguments.extend(["--scope", *scope]));
+        self.must(&arguments)
+    }
+
+    /// Starts the service with these settings (`AVS_KMS__…`).
+    pub fn serve(&self, settings: &[(&str, &str)]) -> Running {
+        let mut command = self.command(&["serve", "--listen", "127.0.0.1:0"]);
+        command.envs(settings.iter().copied()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the service starts");
+        let mut lines = BufReader::new(child.stderr.take().expect("piped")).lines().map_while(Result::ok);
+        let mut said = Vec::new();
+        let url = lines.by_ref().find_map(|line| {
+            let url = line.split("listening on ").nth(1).map(|url| url.trim().to_owned());
+            said.push(line);
+            url
+        });
+        // The pipe must not fill up.
+        std::thread::spawn(move || lines.for_each(drop));
+        let url = url.unwrap_or_else(|| panic!("the service did not start:\n{}", said.join("\n")));
+        Running { child: Some(child), url }
+    }
+}
+
+/// The service, until dropped.
+pub struct Running {
+    child: Option<Child>,
+    pub url: String,
+}
+
+impl Running {
+    /// An address where nobody listens.
+    pub fn nowhere(address: &str) -> Self {
+        Self { child: None, url: format!("http://{address}") }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.child {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
