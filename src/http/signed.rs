@@ -26,9 +26,10 @@ pub(super) async fn recognise(State(app): State<App>, request: Request, next: Ne
         _ => return next.run(request).await,
     };
     let credentials = credentials.map_err(|error| Failure::from(Unauthenticated::from(error)));
+    let operator = credentials.as_ref().ok().map(|credentials| credentials.operator);
     match recognised(&app, &context, credentials, request).await {
         Ok(request) => next.run(request).await,
-        Err(failure) => app.service.refuse_signed(&context, failure).into_response(),
+        Err(failure) => app.service.refuse_signed(&context, operator, failure).into_response(),
     }
 }
 

@@ -147,7 +147,7 @@ impl Service {
         const NAME: &str = "auth.verify";
         let (challenge, how) = match self.proven(&answer).await {
             Ok(proven) => proven,
-            Err(failure) => return Err(self.refuse(NAME, &context, Asked::default(), failure)),
+            Err(failure) => return Err(self.refuse(NAME, &context, self.claimed(&answer), failure)),
         };
         if self.store.token_count() >= MOST_TOKENS {
             let failure =
@@ -180,6 +180,13 @@ impl Service {
             LoggedIn::Now => Ok(Issued { token, record }),
             LoggedIn::Before => Err(unknown().recorded()),
         }
+    }
+
+    /// Who says to log in, for the record of a refusal.
+    fn claimed(&self, answer: &Answer) -> Asked {
+        let audience = self.audience().ok();
+        let challenge = audience.and_then(|it| self.store.challenge_key().open(&answer.challenge_id, it));
+        challenge.map(|challenge| Asked::keys_of(challenge.eoa)).unwrap_or_default()
     }
 
     /// The challenge that was answered and how; every reason why not is the caller's affair.

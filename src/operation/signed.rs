@@ -133,9 +133,9 @@ impl Service {
         Ok(caller)
     }
 
-    /// Records that a signed request was refused before it was known what it asks for.
-    pub fn refuse_signed(&self, context: &Context, failure: Failure) -> Failure {
-        self.refuse(NAME, context, Asked::default(), failure)
+    /// Records that a signed request was refused before it was known what it asks for, and who says to have signed.
+    pub fn refuse_signed(&self, context: &Context, operator: Option<Eoa>, failure: Failure) -> Failure {
+        self.refuse(NAME, context, operator.map(Asked::keys_of).unwrap_or_default(), failure)
     }
 
     /// Reads again which signatures were used in the last minutes. Runs once, before the first request. Blocks.

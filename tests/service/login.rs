@@ -55,6 +55,8 @@ fn a_signature_over_the_text_or_the_object_gives_a_token_for_ones_own_keys_once(
     assert_eq!(intent["input"]["fields"]["proof"], "eip191");
     let refused = records.iter().filter(|it| it["code"] == "challenge_unknown").count();
     assert_eq!(refused, 2, "{records:?}");
+    let refusal = records.iter().find(|it| it["kind"] == "event").unwrap();
+    assert_eq!(refusal["input"]["fields"]["eoa"], EOA, "{refusal}");
 }
 
 #[test]

@@ -120,5 +120,7 @@ fn whatever_is_changed_after_signing_is_refused_and_does_not_use_the_signature_u
     assert_eq!(send(&service, "POST", "/v1/keys", &header, &body).status, 201);
     service.stop();
     let refused = installation.records_of("auth.request");
-    assert!(refused.iter().filter(|it| it["code"] == "signature_mismatch").count() >= 6, "{refused:?}");
+    let mismatches: Vec<_> = refused.iter().filter(|it| it["code"] == "signature_mismatch").collect();
+    assert!(mismatches.len() >= 6, "{refused:?}");
+    assert_eq!(mismatches[0]["input"]["fields"]["eoa"], EOA);
 }
