@@ -55,6 +55,8 @@ impl Code {
     pub const ALL: &[Self] = &[
         Self::AuditUnavailable,
         Self::BodyTooLarge,
+        Self::ChainMismatch,
+        Self::ChainUnavailable,
         Self::ChallengeExpired,
         Self::ChallengeUnknown,
         Self::CoordinateOutOfRange,
