@@ -45,11 +45,11 @@ demo: softhsm compiler ## Walk the main job on a service of its own, or on yours
 ## Development
 
 .PHONY: test
-test: softhsm compiler curl ## Run every test; needs SoftHSM and nothing else.
+test: softhsm compiler curl strace openssl ## Run every test; needs SoftHSM and nothing else.
 	$(CARGO) test --workspace --locked
 
 .PHONY: test-long
-test-long: softhsm compiler curl ## Run every test with many more random cases, crashes and schedules.
+test-long: softhsm compiler curl strace openssl ## Run every test with many more random cases, crashes and schedules.
 	AVS_KMS_LONG=1 $(CARGO) test --workspace --locked
 
 # The program under test is the one that `test` has built. What these two build lies beside it and is shared.
@@ -215,6 +215,15 @@ node:
 curl:
 	$(call need,command -v curl,curl)
 
+# The kill test counts system calls with it.
+.PHONY: strace
+strace:
+	$(call need,command -v strace,strace)
+
+# A second opinion on the signature of webhooks.
+.PHONY: openssl
+openssl:
+	$(call need,command -v openssl,openssl)
 .PHONY: chromium
 chromium:
 	$(call need,command -v chromium,chromium)

@@ -4,11 +4,13 @@
 //! Not for: doing anything itself; commands go the same way as requests, through the local router.
 
 mod audit;
+mod background;
 mod backup;
 mod confine;
 mod doctor;
 mod edge;
 mod health;
+mod history;
 mod init;
 mod keys;
 mod keystore;

@@ -5,6 +5,7 @@
 
 mod auth;
 mod edge;
+mod events;
 mod reader;
 
 use std::net::SocketAddr;
@@ -13,6 +14,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+pub use events::{Events, Rotation};
 use reader::Reader;
 
 pub use auth::Auth;
@@ -39,6 +41,10 @@ pub struct Configuration {
     pub auth: Auth,
     /// `[chain]`
     pub chain: Chain,
+    /// `[rotation]`
+    pub rotation: Rotation,
+    /// `[events]`
+    pub events: Events,
     /// `[log]`
     pub log: Log,
     /// SHA-256 of every setting and its value, for the audit log.
@@ -326,6 +332,7 @@ pub fn load(file: Option<&Path>, overrides: &[(&str, String)]) -> Result<Configu
     let auth = auth::auth(&mut reader);
     let chain =
         Chain { rpc_url: reader.url("chain.rpc_url"), timeout: reader.duration("chain.timeout", "5s") };
+    let (rotation, events) = events::read(&mut reader);
     let log = Log {
         format: reader.choice("log.format", "text", &[("text", LogFormat::Text), ("json", LogFormat::Json)]),
         level: reader.text("log.level", "info"),
@@ -335,7 +342,21 @@ pub fn load(file: Option<&Path>, overrides: &[(&str, String)]) -> Result<Configu
     }
     let digest = reader.finish().map_err(Mistakes)?;
     let data = Data { directory };
-    Ok(Configuration { server, limits, tls, data, token, enclave, audit, auth, chain, log, digest })
+    Ok(Configuration {
+        server,
+        limits,
+        tls,
+        data,
+        token,
+        enclave,
+        audit,
+        auth,
+        chain,
+        rotation,
+        events,
+        log,
+        digest,
+    })
 }
 
 #[cfg(test)]

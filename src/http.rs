@@ -18,11 +18,13 @@ mod gate;
 mod health;
 mod json;
 mod keys;
+mod lifecycle;
 mod listener;
 mod openapi;
 mod policy;
 mod query;
 mod rates;
+mod schedule;
 mod signed;
 mod signing;
 mod stream;
@@ -124,6 +126,15 @@ fn health_routes() -> Router<App> {
 fn public_routes() -> Router<App> {
     health_routes()
         .route("/v1/keys", post(keys::create))
+        .route("/v1/keys/rotate", post(keys::rotate))
+        .route("/v1/keys/activate", post(lifecycle::activate))
+        .route("/v1/keys/retire", post(lifecycle::retire))
+        .route("/v1/keys/disable", post(lifecycle::disable))
+        .route("/v1/keys/enable", post(lifecycle::enable))
+        .route("/v1/keys/destroy", post(lifecycle::destroy))
+        .route("/v1/keys/restore", post(lifecycle::restore))
+        .route("/v1/keys/schedule", get(schedule::show).post(schedule::set))
+        .route("/v1/events", get(schedule::events))
         .route("/v1/keys/{eoa}", get(keys::list))
         .route("/v1/keys/{eoa}/{name}", get(keys::show))
         .route("/v1/scalar_mul", post(signing::scalar_mul))
@@ -251,6 +262,16 @@ fn operation_of(request: &Request) -> Option<&'static str> {
     let path = request.extensions().get::<MatchedPath>()?;
     match (request.method(), path.as_str()) {
         (&Method::POST, "/v1/keys") => Some("keys.create"),
+        (&Method::POST, "/v1/keys/rotate") => Some("keys.rotate"),
+        (&Method::POST, "/v1/keys/activate") => Some("keys.activate"),
+        (&Method::POST, "/v1/keys/retire") => Some("keys.retire"),
+        (&Method::POST, "/v1/keys/disable") => Some("keys.disable"),
+        (&Method::POST, "/v1/keys/enable") => Some("keys.enable"),
+        (&Method::POST, "/v1/keys/destroy") => Some("keys.destroy"),
+        (&Method::POST, "/v1/keys/restore") => Some("keys.restore"),
+        (&Method::POST, "/v1/keys/schedule") => Some("keys.schedule"),
+        (&Method::GET, "/v1/keys/schedule") => Some("keys.schedule_read"),
+        (&Method::GET, "/v1/events") => Some("events.read"),
         (&Method::GET, "/v1/keys/{eoa}") => Some("keys.list"),
         (&Method::GET, "/v1/keys/{eoa}/{name}") => Some("keys.show"),
         (&Method::POST, "/v1/scalar_mul") => Some("scalar_mul"),

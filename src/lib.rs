@@ -4,6 +4,7 @@
 //!
 //! - `hsm` (a crate of its own): the enclave; the only place where a scalar can exist.
 //! - [`config`]: the settings; a leaf.
+//! - [`clock`]: what time it is; a leaf.
 //! - [`sandbox`]: what the serving process gives up; a leaf.
 //! - [`request`]: the identity of one request; a leaf.
 //! - [`outbound`]: calls that leave this machine, bounded.
@@ -16,6 +17,7 @@
 //! - [`audit`]: what was done, durable before it is done, and provable afterwards.
 //! - [`backup`]: one archive of all that must survive, and its way back.
 //! - [`operation`]: the straight line from a parsed request to an answer.
+//! - [`rotation`]: schedules, dates, the chain's word, webhooks.
 //! - [`http`]: the contract with clients, api.md.
 //! - [`cli`]: the commands of the program.
 
@@ -24,6 +26,7 @@ pub mod auth;
 pub mod backup;
 pub mod chain;
 pub mod cli;
+pub mod clock;
 pub mod config;
 pub mod eigenlayer;
 pub mod http;
@@ -32,5 +35,6 @@ pub mod metrics;
 pub mod operation;
 pub mod outbound;
 pub mod request;
+pub mod rotation;
 pub mod sandbox;
 pub mod store;

@@ -6,34 +6,44 @@
 
 mod authorise;
 mod caps;
+mod change_key;
 mod checkpoints;
 mod code;
 mod context;
 mod create_key;
 mod custody;
+mod destroy_key;
 mod figures;
 mod login;
+mod make_version;
 mod message;
 mod policies;
 mod publish;
+mod read_events;
 mod read_keys;
 mod recovery;
 mod registry;
+mod rotate_key;
+mod schedule_keys;
 mod sign;
 mod signed;
 mod tokens;
 
+use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use hsm::KeyId;
 use jiff::Timestamp;
 
 use crate::audit::{AuditError, AuditLog, Event, Head, Input, KeyRef, Value, VerifierKey};
 use crate::chain::Chain;
+use crate::clock::Clock;
 use crate::key::{Eoa, KeyName};
 use crate::store::{KeyVersion, Store};
 
 pub use authorise::Allowed;
+pub use change_key::{ChangeKey, Changed, GRACE_DAYS, SHORTEST_GRACE_DAYS};
 pub use checkpoints::{Consistency, ReadRecords};
 pub use code::{Code, Failure};
 pub use context::{Context, Peer};
@@ -44,8 +54,11 @@ pub use message::Message;
 pub use policies::SetPolicy;
 pub use publish::Publish;
 pub(crate) use publish::body as checkpoint_body;
+pub use read_events::ReadEvents;
 pub use read_keys::{ListKeys, ShowKey};
 pub use recovery::Recovered;
+pub use rotate_key::RotateKey;
+pub use schedule_keys::{Planned, ReadSchedule, SetSchedule};
 pub use sign::{Ready, Sign, Signed};
 pub use tokens::{IssueToken, Issued, RevokeToken};
 
@@ -55,8 +68,12 @@ pub struct Service {
     store: Arc<Store>,
     audit: AuditLog,
     custody: Custody,
-    /// Creations are rare and slow: one at a time keeps "get or create" free of races.
-    creating: tokio::sync::Mutex<()>,
+    /// Changes of keys are rare and slow: one at a time keeps what was decided true until it is done.
+    changing: tokio::sync::Mutex<()>,
+    /// What time it is.
+    clock: Clock,
+    /// When each version signed last, since the start: for watching.
+    signed: std::sync::RwLock<HashMap<KeyId, Timestamp>>,
     /// Carries checkpoints away, if one is configured.
     webhook: std::sync::Mutex<Option<tokio::task::JoinHandle<()>>>,
     /// Checks the checkpoints that are published, once they are.
@@ -78,7 +95,9 @@ impl Service {
             store: Arc::new(store),
             audit,
             custody,
-            creating: tokio::sync::Mutex::new(()),
+            changing: tokio::sync::Mutex::new(()),
+            clock: Clock::system(),
+            signed: std::sync::RwLock::default(),
             webhook: std::sync::Mutex::new(None),
             checkpoint_key: OnceLock::new(),
             chain: None,
@@ -87,6 +106,33 @@ impl Service {
             nonces: signed::Nonces::default(),
             caps: caps::Caps::default(),
         }
+    }
+
+    /// The same service by another clock.
+    pub fn with_clock(self, clock: Clock) -> Self {
+        Self { clock, ..self }
+    }
+
+    /// Whether a change could be recorded and carried out now: the log takes records and the token serves.
+    pub fn can_change(&self) -> bool {
+        let health = self.custody.health();
+        self.audit.is_writable() && health.is_some_and(|health| self.custody.is_ready(&health))
+    }
+
+    /// What tells the time here.
+    pub const fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    fn now(&self) -> Timestamp {
+        self.clock.moment().wall
+    }
+
+    /// Waits for the turn to change keys. Behind a token that hangs, changes give up at their deadlines instead of
+    /// piling up.
+    async fn one_at_a_time(&self, deadline: Instant) -> Result<tokio::sync::MutexGuard<'_, ()>, Failure> {
+        let turn = tokio::time::timeout_at(deadline.into(), self.changing.lock()).await;
+        turn.map_err(|_| Failure::too_late())
     }
 
     /// The same, with a node to ask what the chain says.

@@ -4,10 +4,14 @@
 //! memory in front, so that signing never reads the database. Not for: scalars or their ciphertexts (the
 //! token has them), history (the audit log has it), or decisions (`key`, `auth`).
 
+mod events;
 mod keys;
+mod life;
 mod logins;
 mod policies;
+mod schedules;
 mod tokens;
+mod version;
 
 use std::fs::File;
 use std::io::ErrorKind;
@@ -20,8 +24,12 @@ use thiserror::Error;
 
 use crate::auth::ChallengeKey;
 
-pub use keys::{KeyVersion, NoSuchVersion, Reservation};
+pub use events::{Delivery, KeyEvent, NewEvent};
+pub use keys::NoSuchVersion;
+pub use life::Transition;
 pub use logins::LoggedIn;
+pub use schedules::Scope as ScheduleScope;
+pub use version::{KeyVersion, Registration, Reservation, Times};
 
 /// The store: every method may be called from any thread; writes take some milliseconds.
 #[derive(Debug)]
@@ -64,7 +72,7 @@ pub enum StoreError {
 
 /// The steps from an empty file to what this program knows; a file's `user_version` counts those it has taken.
 /// A step that was released is never changed: what is new is a step of its own, after it.
-const STEPS: &[&str] = &[KEYS_AND_TOKENS, PINNED_TOKENS, LOGINS_AND_POLICIES];
+const STEPS: &[&str] = &[KEYS_AND_TOKENS, PINNED_TOKENS, LOGINS_AND_POLICIES, LIVES];
 
 /// The `user_version` of a file that is up to date.
 const KNOWN: i64 = STEPS.len() as i64;
@@ -120,6 +128,59 @@ const LOGINS_AND_POLICIES: &str = "
         per_minute INTEGER CHECK (per_minute > 0),
         PRIMARY KEY (eoa, name)
     ) STRICT, WITHOUT ROWID;
+";
+
+/// `state` holds the stage alone; a doomed version has a `destroy_at`, one whose record is gone a `destroyed_at`.
+/// `change` holds the intents of the audit log that were carried out, so that a start can tell which were not.
+const LIVES: &str = "
+    ALTER TABLE key_version ADD COLUMN frozen INTEGER NOT NULL DEFAULT 0 CHECK (frozen IN (0, 1));
+    ALTER TABLE key_version ADD COLUMN activated_at INTEGER;
+    ALTER TABLE key_version ADD COLUMN superseded_at INTEGER;
+    ALTER TABLE key_version ADD COLUMN retired_at INTEGER;
+    ALTER TABLE key_version ADD COLUMN destroy_at INTEGER;
+    ALTER TABLE key_version ADD COLUMN destroyed_at INTEGER;
+    ALTER TABLE key_version ADD COLUMN announced_at INTEGER;
+    UPDATE key_version SET activated_at = created_at WHERE state = 'active';
+    CREATE TABLE binding (
+        id BLOB PRIMARY KEY REFERENCES key_version (id),
+        chain_id INTEGER NOT NULL,
+        registry TEXT NOT NULL,
+        verifying_contract BLOB NOT NULL CHECK (length(verifying_contract) = 20),
+        operator BLOB NOT NULL CHECK (length(operator) = 20),
+        avs BLOB CHECK (length(avs) = 20),
+        operator_set_id INTEGER,
+        held INTEGER,
+        held_since INTEGER
+    ) STRICT;
+    CREATE TABLE schedule (
+        eoa BLOB NOT NULL CHECK (length(eoa) = 20),
+        name TEXT NOT NULL,
+        every_days INTEGER NOT NULL CHECK (every_days > 0),
+        announce_days INTEGER NOT NULL,
+        overlap_days INTEGER NOT NULL,
+        activate INTEGER NOT NULL CHECK (activate IN (0, 1)),
+        retire_on TEXT NOT NULL,
+        jitter_hours INTEGER NOT NULL,
+        PRIMARY KEY (eoa, name)
+    ) STRICT;
+    CREATE TABLE change (intent INTEGER PRIMARY KEY) STRICT;
+    CREATE TABLE event (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT,
+        kind TEXT NOT NULL,
+        eoa BLOB NOT NULL CHECK (length(eoa) = 20),
+        name TEXT NOT NULL,
+        version INTEGER NOT NULL,
+        at INTEGER NOT NULL,
+        facts TEXT NOT NULL
+    ) STRICT;
+    CREATE TABLE hook (id TEXT PRIMARY KEY) STRICT;
+    CREATE TABLE delivery (
+        hook TEXT NOT NULL,
+        seq INTEGER NOT NULL,
+        attempts INTEGER NOT NULL DEFAULT 0,
+        due_at INTEGER NOT NULL,
+        PRIMARY KEY (hook, seq)
+    ) STRICT;
 ";
 
 impl Store {

@@ -11,7 +11,8 @@ use super::{
 };
 use crate::key::{Eoa, KeyName};
 
-/// Somebody whose identity was proven. Made only by [`authenticate`], [`authenticate_signed`] and [`Caller::local`].
+/// Somebody whose identity was proven. Made only by [`authenticate`], [`authenticate_signed`], [`Caller::local`] and
+/// [`Caller::service`].
 #[derive(Clone, Debug)]
 pub struct Caller {
     identity: Identity,
@@ -21,6 +22,7 @@ pub struct Caller {
 #[derive(Clone, Debug)]
 enum Identity {
     Local,
+    Service,
     /// The EOA signed this very request.
     Signed(Eoa),
     Token {
@@ -146,6 +148,16 @@ impl Caller {
         Self { identity: Identity::Local, scopes: Scopes::all() }
     }
 
+    /// The service itself, doing what a schedule says.
+    pub fn service() -> Self {
+        Self { identity: Identity::Service, scopes: Scopes::all() }
+    }
+
+    /// Whether the caller is the service itself.
+    pub const fn is_service(&self) -> bool {
+        matches!(self.identity, Identity::Service)
+    }
+
     /// Whether the caller is the machine's own operator.
     pub const fn is_local(&self) -> bool {
         matches!(self.identity, Identity::Local)
@@ -160,7 +172,7 @@ impl Caller {
     pub const fn eoa(&self) -> Option<Eoa> {
         match &self.identity {
             Identity::Signed(eoa) | Identity::Token { subject: Subject::Eoa(eoa), .. } => Some(*eoa),
-            Identity::Token { subject: Subject::Any, .. } | Identity::Local => None,
+            Identity::Token { subject: Subject::Any, .. } | Identity::Local | Identity::Service => None,
         }
     }
 
@@ -168,7 +180,7 @@ impl Caller {
     pub const fn token_id(&self) -> Option<&TokenId> {
         match &self.identity {
             Identity::Token { id, .. } => Some(id),
-            Identity::Local | Identity::Signed(_) => None,
+            Identity::Local | Identity::Service | Identity::Signed(_) => None,
         }
     }
 
@@ -183,7 +195,7 @@ impl Caller {
     /// The reason, which depends on the caller and the request alone.
     pub fn may(&self, scope: Scope, owner: &Eoa) -> Result<(), Forbidden> {
         let own = match &self.identity {
-            Identity::Local => true,
+            Identity::Local | Identity::Service => true,
             Identity::Token { subject: Subject::Any, .. } => true,
             Identity::Signed(eoa) | Identity::Token { subject: Subject::Eoa(eoa), .. } => eoa == owner,
         };
@@ -206,7 +218,7 @@ impl Caller {
     pub fn may_irrevocably(&self, scope: Scope, owner: &Eoa) -> Result<(), Forbidden> {
         self.may(scope, owner)?;
         match &self.identity {
-            Identity::Local | Identity::Signed(_) => Ok(()),
+            Identity::Local | Identity::Service | Identity::Signed(_) => Ok(()),
             Identity::Token { .. } => Err(Forbidden::NeedsSignature),
         }
     }
@@ -221,7 +233,7 @@ impl Caller {
                 let named = name.is_some_and(|name| keys.contains(name));
                 if named { Ok(()) } else { Err(Forbidden::OtherKey) }
             }
-            Identity::Local | Identity::Signed(_) | Identity::Token { .. } => Ok(()),
+            Identity::Local | Identity::Service | Identity::Signed(_) | Identity::Token { .. } => Ok(()),
         }
     }
 }

@@ -58,6 +58,17 @@ pub(super) enum Command {
         #[arg(long, value_name = "TIME")]
         until: Option<Timestamp>,
     },
+    /// Print the trail of one key: what was done to it, when, by whom, why, and how it ended.
+    History {
+        #[command(flatten)]
+        place: Place,
+        /// The owner of the key.
+        #[arg(long)]
+        eoa: Eoa,
+        /// The name of the key.
+        #[arg(long, default_value = "default")]
+        name: KeyName,
+    },
     /// Compress completed segments, beside the running service too; every command reads them as before.
     Compress {
         #[command(flatten)]
@@ -125,6 +136,9 @@ pub(super) fn run(command: &Command, configuration: &Configuration, output: Outp
                 Filter { eoa: *eoa, key: name.clone(), since: seconds(since), until: seconds(until) };
             let lines = audit::export(directory, filter).map_err(|error| unreadable(directory, &error))?;
             print(directory, lines, false)
+        }
+        Command::History { place, eoa, name } => {
+            super::history::run(place.directory(configuration), *eoa, name.clone(), output)
         }
         Command::Compress { place, keep } => {
             let directory = place.directory(configuration);

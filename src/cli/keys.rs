@@ -1,4 +1,6 @@
-//! `avs-kms keys list|show|create|policy`.
+//! `avs-kms keys …`: list, show, create, policy; the life of a key is in `life`.
+
+mod life;
 
 use std::num::NonZeroU32;
 
@@ -26,7 +28,18 @@ pub(super) enum Command {
     /// Make a key, or show the one that is there.
     Create(Create),
     /// Set what a key allows; what is left out is not restricted.
-    Policy(Create),
+    Policy(SetPolicy),
+    #[command(flatten)]
+    Life(life::Command),
+}
+
+/// A policy to be set.
+#[derive(Debug, Args)]
+pub(super) struct SetPolicy {
+    #[command(flatten)]
+    key: Key,
+    #[command(flatten)]
+    policy: Policy,
 }
 
 #[derive(Debug, Args)]
@@ -35,6 +48,8 @@ pub(super) struct Create {
     key: Key,
     #[command(flatten)]
     policy: Policy,
+    #[command(flatten)]
+    binding: life::Binding,
 }
 
 /// What the key allows.
@@ -68,7 +83,7 @@ impl Policy {
     }
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(super) struct Key {
     /// The owner's address.
     #[arg(long)]
@@ -79,21 +94,26 @@ pub(super) struct Key {
 }
 
 pub(super) fn run(command: &Command, configuration: Configuration, output: Output) -> Result<(), Failed> {
+    if let Command::Life(command) = command {
+        return life::run(command, configuration, output);
+    }
     let (method, path, body, needs) = match command {
         Command::List { eoa: None } => (Method::GET, "/local/keys".to_owned(), None, Needs::Books),
         Command::List { eoa: Some(eoa) } => (Method::GET, format!("/v1/keys/{eoa}"), None, Needs::Books),
         Command::Show(Key { eoa, name }) => {
             (Method::GET, format!("/v1/keys/{eoa}/{name}"), None, Needs::Books)
         }
-        Command::Create(Create { key: Key { eoa, name }, policy }) => {
-            let body = json!({"eoa": eoa.to_string(), "name": name.as_str(), "policy": policy.body()});
+        Command::Create(Create { key: Key { eoa, name }, policy, binding }) => {
+            let mut body = json!({"eoa": eoa.to_string(), "name": name.as_str(), "policy": policy.body()});
+            binding.put(&mut body);
             (Method::POST, "/v1/keys".to_owned(), Some(body), Needs::Token)
         }
-        Command::Policy(Create { key: Key { eoa, name }, policy }) => {
+        Command::Policy(SetPolicy { key: Key { eoa, name }, policy }) => {
             let policy = policy.body().unwrap_or_else(|| json!({}));
             let body = json!({"eoa": eoa.to_string(), "name": name.as_str(), "policy": policy});
             (Method::POST, "/local/keys/policy".to_owned(), Some(body), Needs::Books)
         }
+        Command::Life(_) => return Ok(()),
     };
     let answer = ask(configuration, Ask { method, path, body, needs })?;
     output.print(&answer, || match command {
@@ -105,7 +125,8 @@ pub(super) fn run(command: &Command, configuration: Configuration, output: Outpu
             let versions: Vec<_> = list(&answer, "versions").iter().map(details).collect();
             versions.join("\n\n")
         }
-        Command::Create(_) => {
+        Command::Life(_) => String::new(),
+        Command::Create { .. } => {
             let made = answer.get("created") == Some(&Value::Bool(true));
             format!("{}\n{}", if made { "created" } else { "was there already" }, details(&answer))
         }
@@ -139,7 +160,7 @@ fn row(key: &Value) -> String {
     )
 }
 
-fn details(key: &Value) -> String {
+pub(super) fn details(key: &Value) -> String {
     let lines = [
         ("eoa", "/eoa"),
         ("name", "/name"),
@@ -154,7 +175,25 @@ fn details(key: &Value) -> String {
         ("g2.y[0]", "/g2/y/0"),
         ("g2.y[1]", "/g2/y/1"),
     ];
-    let lines: Vec<_> =
-        lines.into_iter().map(|(label, pointer)| format!("{label:<12} {}", member(key, pointer))).collect();
+    let happened = [
+        ("activated", "/activated_at"),
+        ("retiring", "/retiring_at"),
+        ("retired", "/retired_at"),
+        ("destroy at", "/destroy_at"),
+        ("destroyed", "/destroyed_at"),
+        ("registry", "/binding/registry"),
+        ("contract", "/binding/verifying_contract"),
+        ("chain", "/binding/chain_id"),
+        ("operator", "/binding/operator"),
+        ("avs", "/binding/avs"),
+        ("operator set", "/binding/operator_set_id"),
+        ("registered", "/binding/registered"),
+    ];
+    let happened = happened.into_iter().filter(|(_, pointer)| key.pointer(pointer).is_some());
+    let lines: Vec<_> = lines
+        .into_iter()
+        .chain(happened)
+        .map(|(label, pointer)| format!("{label:<12} {}", member(key, pointer)))
+        .collect();
     lines.join("\n")
 }

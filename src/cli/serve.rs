@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing_subscriber::EnvFilter;
 
+use super::background;
 use super::confine::sandbox;
 use super::lock::DataLock;
 use super::open::{Needs, Opened, open, with_softhsm_environment};
@@ -176,6 +177,7 @@ async fn until_stopped(
     // Everything is open and bound: no socket is made after this line.
     confined.filter().map_err(|error| Failed::while_trying("cannot close the sandbox", &error))?;
     let (stop, stopped) = watch::channel(false);
+    let background = background::start(configuration, &service, &stopped)?;
     let tidied = figures.clone();
     tokio::spawn(async move {
         loop {
@@ -223,6 +225,11 @@ async fn until_stopped(
             tracing::error!(%error, "a listener panicked");
         }
     }
+    for task in background {
+        if let Err(error) = task.await {
+            tracing::error!(%error, "a background task panicked");
+        }
+    }
     let _ = std::fs::remove_file(configuration.data.socket());
     close(service, configuration.server.shutdown_grace).await
 }
@@ -268,7 +275,7 @@ fn local_socket(configuration: &Configuration) -> Result<UnixListener, Failed> {
 fn report(recovered: &Recovered) {
     let Recovered { finished, undone, missing, unclaimed } = recovered;
     if finished + undone > 0 {
-        tracing::warn!(finished, undone, "creations that an earlier process left open were settled");
+        tracing::warn!(finished, undone, "operations that an earlier process left open were settled");
     }
     for version in missing {
         tracing::error!(version, "the token does not hold this key as the store knows it; it will not sign");

@@ -83,6 +83,17 @@ impl Reader {
         url
     }
 
+    /// URLs with a space between; a mistake does not repeat them.
+    pub(super) fn urls(&mut self, key: &'static str) -> Vec<String> {
+        let text = self.text(key, "");
+        let urls: Vec<_> = text.split_ascii_whitespace().map(str::to_owned).collect();
+        let web = |url: &String| url.starts_with("http://") || url.starts_with("https://");
+        if !urls.iter().all(web) {
+            self.mistake(key, "not URLs such as https://host/path, with a space between");
+        }
+        urls
+    }
+
     /// A value that `parse` understands; on a mistake the default stands in until the end.
     fn parsed<T>(
         &mut self,

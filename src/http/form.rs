@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::body::{Members, invalid};
 use crate::auth::{Networks, NoNetwork};
-use crate::key::{AddressError, Eoa, KeyName, Version, VersionSelector};
+use crate::key::{AddressError, Binding, Eoa, KeyName, Registry, Version, VersionSelector};
 use crate::operation::{Code, Failure};
 
 pub(super) fn text(value: Value) -> Result<String, Failure> {
@@ -44,6 +44,12 @@ pub(super) fn version(value: Value) -> Result<VersionSelector, Failure> {
     }
 }
 
+/// A number from 1.
+pub(super) fn version_number(value: Value) -> Result<Version, Failure> {
+    let number = value.as_u64().and_then(|number| u32::try_from(number).ok()).and_then(Version::new);
+    number.ok_or_else(|| invalid("a version's number, from 1, is expected here"))
+}
+
 /// `{"x", "y"}` in either letter case, or one text of 64 bytes.
 pub(super) fn g1_point(value: Value) -> Result<G1Point, Failure> {
     if let Value::String(text) = &value {
@@ -71,6 +77,54 @@ fn field_element(value: Value) -> Result<[u8; 32], Failure> {
             Err(invalid("a coordinate is a text of 0x and 64 hex digits, never a number"))
         }
     }
+}
+
+/// The place of a registration, in the members of the call itself; none where the call says nothing of it.
+pub(super) fn binding_members(members: &mut Members, eoa: Eoa) -> Result<Option<Binding>, Failure> {
+    let Some(registry) = members.optional("registry", text)? else {
+        for name in ["chain_id", "verifying_contract", "operator", "avs", "operator_set_id"] {
+            if members.take(name).is_some() {
+                return Err(invalid("the member `registry` is missing").at("registry"));
+            }
+        }
+        return Ok(None);
+    };
+    // Up to 2^63: what the store counts to.
+    let chain_id = members.required("chain_id", number::<i64>)?.unsigned_abs();
+    let verifying_contract = members.required("verifying_contract", self::eoa)?;
+    let operator = members.optional("operator", self::eoa)?.unwrap_or(eoa);
+    let registry = match registry.as_str() {
+        "bls_apk_registry" => Registry::BlsApkRegistry,
+        "key_registrar" => Registry::KeyRegistrar {
+            avs: members.required("avs", self::eoa)?,
+            operator_set_id: members.required("operator_set_id", number)?,
+        },
+        _ => return Err(invalid("a registry is \"bls_apk_registry\" or \"key_registrar\"").at("registry")),
+    };
+    Ok(Some(Binding { chain_id, registry, verifying_contract, operator }))
+}
+
+/// The same as a member `binding` of its own.
+pub(super) fn binding(members: &mut Members, eoa: Eoa) -> Result<Option<Binding>, Failure> {
+    members.optional("binding", |value| {
+        let mut inner = Members::of("binding.", value)
+            .ok_or_else(|| invalid("a binding is an object with a registry"))?;
+        let binding = binding_members(&mut inner, eoa)?;
+        inner.finish()?;
+        binding.ok_or_else(|| invalid("the member `binding.registry` is missing").at("binding.registry"))
+    })
+}
+
+/// Why something is done: at most 200 printable characters, for the audit log.
+pub(super) fn reason(value: Value) -> Result<String, Failure> {
+    let text = text(value)?;
+    let fits = (1..=200).contains(&text.chars().count()) && !text.chars().any(char::is_control);
+    if fits { Ok(text) } else { Err(invalid("a reason is 1 to 200 printable characters")) }
+}
+
+/// `true` or `false`.
+pub(super) fn flag(value: Value) -> Result<bool, Failure> {
+    value.as_bool().ok_or_else(|| invalid("true or false is expected here"))
 }
 
 /// 32 bytes of hex.

@@ -7,14 +7,15 @@ use axum::response::Response;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::answer::{KeyRecord, json};
+use super::answer::{KeyRecord, SignResult, json};
 use super::body::invalid;
 use super::call::Call;
 use super::form;
 use super::openapi::shapes;
 use super::policy::{self, PolicyBody};
-use crate::key::KeyState;
-use crate::operation::{CreateKey, Failure, ListKeys, ShowKey};
+use crate::auth::Scope;
+use crate::key::Stage;
+use crate::operation::{CreateKey, Created, Failure, ListKeys, RotateKey, ShowKey};
 use crate::store::KeyVersion;
 
 #[derive(Serialize, ToSchema)]
@@ -24,6 +25,11 @@ pub(super) struct CreatedBody {
     record: KeyRecord,
     policy: PolicyBody,
     created: bool,
+    /// The proof with which it is registered, where its place is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    registration: Option<SignResult>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    warning: Option<String>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -55,18 +61,55 @@ pub(super) async fn create(call: Call, request: Request) -> Result<Response, Fai
     let wish = call
         .parse(CreateKey::NAME, request, |members| {
             members.optional("curve", form::curve)?;
-            Ok(CreateKey {
-                eoa: members.required("eoa", form::eoa)?,
-                name: members.optional("name", form::name)?.unwrap_or_default(),
-                policy: members.optional("policy", policy::policy)?,
-            })
+            let eoa = members.required("eoa", form::eoa)?;
+            let name = members.optional("name", form::name)?.unwrap_or_default();
+            let policy = members.optional("policy", policy::policy)?;
+            Ok(CreateKey { eoa, name, policy, binding: form::binding(members, eoa)? })
         })
         .await?;
     let created = call.service().create_key(call.context().clone(), wish, call.deadline()).await?;
+    made(&call, created, Scope::KeysCreate).await
+}
+
+/// `POST /v1/keys/rotate`
+#[utoipa::path(
+    post, path = "/v1/keys/rotate", operation_id = "rotate_key", tag = "Keys",
+    summary = "Make the next version of a key, pending, or get the pending one",
+    request_body = shapes::RotateBody,
+    responses((status = 201, description = "Made", body = CreatedBody), (status = 200, description = "There already", body = CreatedBody), (status = 404), (status = 409)),
+    security(("token" = ["keys:rotate"])),
+)]
+pub(super) async fn rotate(call: Call, request: Request) -> Result<Response, Failure> {
+    let wish = call
+        .parse(RotateKey::NAME, request, |members| {
+            let eoa = members.required("eoa", form::eoa)?;
+            let name = members.optional("name", form::name)?.unwrap_or_default();
+            let version = members.optional("version", form::version_number)?;
+            let binding = form::binding(members, eoa)?;
+            Ok(RotateKey { eoa, name, version, binding, reason: members.optional("reason", form::reason)? })
+        })
+        .await?;
+    let created = call.service().rotate_key(call.context().clone(), wish, call.deadline()).await?;
+    made(&call, created, Scope::KeysRotate).await
+}
+
+/// The version and, where its place is known, the proof for it: the caller's right to make it covers that.
+async fn made(call: &Call, created: Created, right: Scope) -> Result<Response, Failure> {
+    let version = &created.version;
+    // The version is made whatever becomes of its proof, which can be had again with /v1/sign/registration.
+    let (registration, warning) = if version.binding.is_some() && version.standing.may_sign().is_ok() {
+        let context = call.context().clone();
+        match call.service().prove(context, version, right, call.deadline()).await {
+            Ok(signed) => (Some(SignResult::new(&signed, call.context().request())), None),
+            Err(failure) => (None, Some(format!("without a registration proof: {failure}"))),
+        }
+    } else {
+        (None, None)
+    };
     let status = if created.created { StatusCode::CREATED } else { StatusCode::OK };
     let record = KeyRecord::from(&*created.version);
-    let policy = policy_of(&call, &created.version);
-    Ok(json(status, &CreatedBody { record, policy, created: created.created }))
+    let policy = policy_of(call, &created.version);
+    Ok(json(status, &CreatedBody { record, policy, created: created.created, registration, warning }))
 }
 
 /// `GET /v1/keys/{eoa}`
@@ -114,7 +157,7 @@ pub(super) async fn show(
     });
     let wish = call.checked(ShowKey::NAME, wish)?;
     let versions = call.service().show_key(call.context().clone(), wish)?;
-    let active = versions.iter().find(|version| version.state == KeyState::Active);
+    let active = versions.iter().find(|version| version.standing.stage == Stage::Active);
     let current =
         active.or_else(|| versions.first()).ok_or_else(|| Failure::internal("a key without versions"))?;
     let record = KeyRecord::from(&**current);

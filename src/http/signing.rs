@@ -52,23 +52,8 @@ pub(super) async fn digest(call: Call, request: Request) -> Result<Response, Fai
 )]
 pub(super) async fn registration(call: Call, request: Request) -> Result<Response, Failure> {
     sign(call, request, "sign.registration", |members, eoa| {
-        let registry = members.required("registry", form::text)?;
-        let chain_id = members.required("chain_id", form::number)?;
-        let verifying_contract = members.required("verifying_contract", form::eoa)?;
-        let operator = members.optional("operator", form::eoa)?.unwrap_or(eoa);
-        match registry.as_str() {
-            "bls_apk_registry" => {
-                Ok(Message::RegisterWithApkRegistry { chain_id, verifying_contract, operator })
-            }
-            "key_registrar" => Ok(Message::RegisterWithKeyRegistrar {
-                chain_id,
-                verifying_contract,
-                operator,
-                avs: members.required("avs", form::eoa)?,
-                operator_set_id: members.required("operator_set_id", form::number)?,
-            }),
-            _ => Err(invalid("a registry is \"bls_apk_registry\" or \"key_registrar\"").at("registry")),
-        }
+        let message = form::binding_members(members, eoa)?;
+        Ok(message.as_ref().map_or(Message::RegisterAsBound, Message::from))
     })
     .await
 }
@@ -100,12 +85,29 @@ async fn sign(
     let wish = call
         .parse(operation, request, |members| {
             let eoa = members.required("eoa", form::eoa)?;
-            Ok(Sign {
-                eoa,
-                name: members.optional("name", form::name)?.unwrap_or_default(),
-                version: members.optional("version", form::version)?.unwrap_or(VersionSelector::Current),
-                message: message(members, eoa)?,
-            })
+            let name = members.optional("name", form::name)?.unwrap_or_default();
+            let version = members.optional("version", form::version)?;
+            let message = message(members, eoa)?;
+            let time = match &message {
+                // The table's time chooses the key that the table names, unless the caller knows better.
+                Message::Certificate { reference_timestamp, .. } => Some(i64::from(*reference_timestamp)),
+                Message::RegisterAsBound
+                | Message::RegisterWithApkRegistry { .. }
+                | Message::RegisterWithKeyRegistrar { .. } => None,
+                Message::Digest(_) | Message::Point(_) => {
+                    members.optional("reference_timestamp", form::number::<u32>)?.map(i64::from)
+                }
+            };
+            let version = match (version, time, &message) {
+                (Some(_), Some(_), Message::Digest(_) | Message::Point(_)) => {
+                    let sentence = "version and reference_timestamp both choose a version: say one";
+                    return Err(invalid(sentence).at("reference_timestamp"));
+                }
+                (Some(version), ..) => version,
+                (None, Some(time), _) => VersionSelector::ActiveAt(time),
+                (None, None, _) => VersionSelector::Current,
+            };
+            Ok(Sign::new(eoa, name, version, message))
         })
         .await?;
     let signed = call.service().sign(call.context().clone(), wish, call.deadline()).await?;

@@ -40,6 +40,8 @@ pub enum VersionSelector {
     Next,
     /// The one with this number.
     Number(Version),
+    /// The one that was active at this time, unix seconds.
+    ActiveAt(i64),
 }
 
 /// The state of one version.

@@ -71,7 +71,7 @@ impl Service {
         version: &KeyVersion,
     ) -> Result<(), Failure> {
         let policy = self.store.policy(&version.eoa, &version.name);
-        let found = Found { state: version.state, policy: &policy };
+        let found = Found { state: version.state(), policy: &policy };
         verdict(allowed.context(), allowed.operation(), Some(found))
     }
 

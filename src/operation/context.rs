@@ -37,6 +37,11 @@ impl Context {
         Self { certificate, ..self }
     }
 
+    /// The context of something that the service does by itself: schedules, recovery.
+    pub fn service(request: RequestId) -> Self {
+        Self::anonymous(request, Peer::Local).recognised(Caller::service())
+    }
+
     /// The same request, with its caller recognised.
     pub fn recognised(self, caller: Caller) -> Self {
         Self { caller: Some(caller), ..self }
@@ -67,6 +72,7 @@ impl Context {
         let kind = match &self.caller {
             None => ActorKind::Anonymous,
             Some(caller) if caller.is_local() => ActorKind::Local,
+            Some(caller) if caller.is_service() => ActorKind::Service,
             Some(caller) if caller.is_signed() => ActorKind::Operator,
             Some(_) => ActorKind::Token,
         };

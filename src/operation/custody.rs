@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use hsm::{CheckpointKey, Enclave, EnclaveError, G1Point, Health, KeyId, NewKey, PublicKey, TokenState};
 
+use super::destroy_key::Destruction;
 use super::sign::Ready;
 use crate::audit::{self, CheckpointSigner, Recordable, Recorded, Settlement};
 use crate::metrics::EnclaveReading;
@@ -102,6 +103,24 @@ impl Custody {
             Err(error) => Err(error),
         };
         (result, creation, settlement)
+    }
+
+    /// Destroys the recorded version in the token. One that is not there any more is destroyed: the enclave says so
+    /// only after the token proved its health.
+    pub(super) async fn destroy(
+        &self,
+        recorded: Recorded<Destruction>,
+        deadline: Instant,
+    ) -> (Result<(), EnclaveError>, Settlement) {
+        let (destruction, settlement) = recorded.consume();
+        let result = match self.enclave() {
+            Ok(enclave) => enclave.destroy(destruction.id(), deadline).await,
+            Err(error) => Err(error),
+        };
+        match result {
+            Ok(()) | Err(EnclaveError::UnknownKey) => (Ok(()), settlement),
+            Err(error) => (Err(error), settlement),
+        }
     }
 
     /// The enclave, if the token's own authenticated record says the same of this version as the store:

@@ -5,10 +5,11 @@
 
 use hsm::{G1Point, PublicKey};
 
+use super::{Code, Failure};
 use crate::audit::{Input, Value};
 use crate::auth::Scope;
 use crate::eigenlayer::{self, Certificate, KEY_REGISTRAR_VERSION, KeyRegistration, PubkeyRegistration};
-use crate::key::Eoa;
+use crate::key::{Binding, Eoa, Registry};
 
 /// A message in its parts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +25,8 @@ pub enum Message {
     Digest([u8; 32]),
     /// A point to multiply as it is.
     Point(G1Point),
+    /// A registration at the place that the version is bound to.
+    RegisterAsBound,
     /// A registration with an AVS's own `BLSApkRegistry`.
     RegisterWithApkRegistry {
         /// EIP-155.
@@ -48,6 +51,24 @@ pub enum Message {
     },
 }
 
+impl From<&Binding> for Message {
+    fn from(binding: &Binding) -> Self {
+        let Binding { chain_id, registry, verifying_contract, operator } = *binding;
+        match registry {
+            Registry::BlsApkRegistry => {
+                Self::RegisterWithApkRegistry { chain_id, verifying_contract, operator }
+            }
+            Registry::KeyRegistrar { avs, operator_set_id } => Self::RegisterWithKeyRegistrar {
+                chain_id,
+                verifying_contract,
+                operator,
+                avs,
+                operator_set_id,
+            },
+        }
+    }
+}
+
 impl Message {
     /// The operation's name in the audit log.
     pub const fn operation(&self) -> &'static str {
@@ -55,9 +76,9 @@ impl Message {
             Self::Certificate { .. } => "sign.certificate",
             Self::Digest(_) => "sign.digest",
             Self::Point(_) => "scalar_mul",
-            Self::RegisterWithApkRegistry { .. } | Self::RegisterWithKeyRegistrar { .. } => {
-                "sign.registration"
-            }
+            Self::RegisterAsBound
+            | Self::RegisterWithApkRegistry { .. }
+            | Self::RegisterWithKeyRegistrar { .. } => "sign.registration",
         }
     }
 
@@ -67,6 +88,7 @@ impl Message {
             Self::Point(_) => Scope::SignPoint,
             Self::Digest(_) => Scope::SignDigest,
             Self::Certificate { .. }
+            | Self::RegisterAsBound
             | Self::RegisterWithApkRegistry { .. }
             | Self::RegisterWithKeyRegistrar { .. } => Scope::SignTyped,
         }
@@ -75,7 +97,7 @@ impl Message {
     /// The digest that the contract computes, for this key; none for a raw point.
     pub fn digest(&self, key: &PublicKey) -> Option<[u8; 32]> {
         match self {
-            Self::Point(_) => None,
+            Self::Point(_) | Self::RegisterAsBound => None,
             Self::Digest(digest) => Some(*digest),
             Self::Certificate { reference_timestamp, message_hash } => {
                 let (reference_timestamp, message_hash) = (*reference_timestamp, *message_hash);
@@ -110,11 +132,37 @@ impl Message {
         }
     }
 
+    /// The message as a version with this binding signs it: a bound version is registered nowhere else, because the
+    /// chain takes a key once.
+    ///
+    /// # Errors
+    /// When the version is bound to another place, or the place is not known.
+    pub(super) fn for_binding(&self, binding: Option<&Binding>) -> Result<Self, Failure> {
+        let registers = matches!(self.operation(), "sign.registration");
+        match (self, binding) {
+            (Self::RegisterAsBound, None) => {
+                let sentence =
+                    "this version is not bound to a registry: say chain_id, registry, verifying_contract";
+                Err(Failure::new(Code::InvalidRequest, sentence).at("registry"))
+            }
+            (_, Some(binding)) if registers => {
+                let bound = Self::from(binding);
+                if matches!(self, Self::RegisterAsBound) || *self == bound {
+                    return Ok(bound);
+                }
+                let sentence = format!("this version is bound to {binding} and is registered nowhere else");
+                Err(Failure::new(Code::WrongState, sentence).at("registry"))
+            }
+            _ => Ok(self.clone()),
+        }
+    }
+
     /// What the audit log says of it.
     pub(super) fn input(&self, digest: Option<[u8; 32]>) -> Input {
         let text = |eoa: &Eoa| Value::Text(eoa.to_string());
         let (kind, fields) = match self {
             Self::Point(point) => return Input::Point(point.to_bytes()),
+            Self::RegisterAsBound => ("as_bound", Vec::new()),
             Self::Digest(digest) => return Input::Digest(*digest),
             Self::Certificate { reference_timestamp, message_hash } => (
                 "bn254_certificate",

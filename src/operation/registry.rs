@@ -28,7 +28,9 @@ impl Service {
 
 async fn agrees(chain: &Chain, message: &Message, key: &PublicKey, point: &G1Point) -> Result<(), Failure> {
     let (chain_id, contract, call) = match message {
-        Message::Certificate { .. } | Message::Digest(_) | Message::Point(_) => return Ok(()),
+        Message::Certificate { .. } | Message::Digest(_) | Message::Point(_) | Message::RegisterAsBound => {
+            return Ok(());
+        }
         Message::RegisterWithApkRegistry { chain_id, verifying_contract, operator } => {
             let call = eigenlayer::pubkey_registration_message_hash(operator.as_bytes());
             (*chain_id, verifying_contract, call)

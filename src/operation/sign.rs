@@ -1,9 +1,10 @@
 //! `POST /v1/scalar_mul` and `/v1/sign/…`: one straight line for every message.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
-use hsm::G1Point;
+use hsm::{G1Point, KeyId};
+use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use super::authorise::Operation;
@@ -11,9 +12,9 @@ use super::{Allowed, Asked, Context, Failure, Message, Service, version_ref};
 use crate::audit::{Intent, Outcome, Receipt, Recordable};
 use crate::auth::Scope;
 use crate::eigenlayer;
-use crate::key::{Eoa, KeyName, VersionSelector};
+use crate::key::{Eoa, KeyName, Version, VersionSelector};
 use crate::metrics;
-use crate::store::KeyVersion;
+use crate::store::{KeyVersion, NoSuchVersion};
 
 /// What the caller asks for.
 #[derive(Debug)]
@@ -26,6 +27,15 @@ pub struct Sign {
     pub version: VersionSelector,
     /// What to sign.
     pub message: Message,
+    /// The right that another operation brings along, in place of the message's own.
+    right: Option<Scope>,
+}
+
+impl Sign {
+    /// A wish for a signature, with the right that its message takes.
+    pub const fn new(eoa: Eoa, name: KeyName, version: VersionSelector, message: Message) -> Self {
+        Self { eoa, name, version, message, right: None }
+    }
 }
 
 impl Operation for Sign {
@@ -34,7 +44,7 @@ impl Operation for Sign {
     }
 
     fn scope(&self) -> Scope {
-        self.message.scope()
+        self.right.unwrap_or(self.message.scope())
     }
 
     fn owner(&self) -> Eoa {
@@ -51,6 +61,7 @@ impl Operation for Sign {
 pub struct Ready {
     allowed: Allowed<Sign>,
     version: Arc<KeyVersion>,
+    message: Message,
     digest: Option<[u8; 32]>,
     point: G1Point,
 }
@@ -73,7 +84,7 @@ impl Recordable for Ready {
             actor: context.actor(),
             request: context.request(),
             key: Some(version_ref(&self.version)),
-            input: Some(self.allowed.operation().message.input(self.digest)),
+            input: Some(self.message.input(self.digest)),
         }
     }
 }
@@ -118,6 +129,7 @@ impl Service {
             Ok(signature) => {
                 metrics::signed();
                 let hash = Sha256::digest(signature.to_bytes()).into();
+                self.signed_now(ready.version.id);
                 settlement.settle(Outcome { code: "ok", signature_hash: Some(hash), micros, detail: None });
                 Ok(Signed {
                     digest: ready.digest,
@@ -139,10 +151,10 @@ impl Service {
     async fn agreed_with_registry(&self, ready: &Ready, deadline: Instant) -> Result<(), Failure> {
         let operation = ready.allowed.operation();
         let key = &ready.version.public_key;
-        let agreed = self.registry_agrees(&operation.message, key, &ready.point, deadline).await;
+        let agreed = self.registry_agrees(&ready.message, key, &ready.point, deadline).await;
         agreed.map_err(|failure| {
             let mut asked = Asked::version(&ready.version);
-            asked.input = Some(operation.message.input(ready.digest));
+            asked.input = Some(ready.message.input(ready.digest));
             self.refuse(operation.name(), ready.allowed.context(), asked, failure)
         })
     }
@@ -155,33 +167,66 @@ impl Service {
         self.still_allowed(&ready.allowed, &*self.store.version(eoa, name, number)?)
     }
 
+    /// The proof with which a bound version is registered. Who may make the version may have it.
+    ///
+    /// # Errors
+    /// Every refusal and failure, recorded.
+    pub async fn prove(
+        &self,
+        context: Context,
+        version: &KeyVersion,
+        right: Scope,
+        deadline: Instant,
+    ) -> Result<Signed, Failure> {
+        let (eoa, name) = (version.eoa, version.name.clone());
+        let number = VersionSelector::Number(version.version);
+        let message = Message::RegisterAsBound;
+        self.sign(context, Sign { eoa, name, version: number, message, right: Some(right) }, deadline).await
+    }
+
     /// Finds the version, asks whether it signs, and builds the point.
     fn ready(&self, allowed: Allowed<Sign>) -> Result<Ready, Failure> {
-        let Sign { eoa, name, version, .. } = allowed.operation();
-        let found = self.store.version(eoa, name, *version).map_err(Failure::from).and_then(|version| {
-            self.still_allowed(&allowed, &version)?;
-            self.caps.take(eoa, name, self.store.policy(eoa, name).per_minute)?;
-            Ok(version)
-        });
-        match found {
-            Ok(version) => {
-                let message = &allowed.operation().message;
+        let Sign { eoa, name, .. } = allowed.operation();
+        match self.found(&allowed) {
+            Ok((version, message)) => {
                 let digest = message.digest(&version.public_key);
-                let point = match message {
-                    Message::Point(point) => *point,
-                    Message::Certificate { .. }
-                    | Message::Digest(_)
-                    | Message::RegisterWithApkRegistry { .. }
-                    | Message::RegisterWithKeyRegistrar { .. } => {
-                        eigenlayer::hash_to_g1(&digest.unwrap_or_default())
-                    }
+                let point = match (&message, digest) {
+                    (Message::Point(point), _) => *point,
+                    (_, digest) => eigenlayer::hash_to_g1(&digest.unwrap_or_default()),
                 };
-                Ok(Ready { allowed, version, digest, point })
+                Ok(Ready { allowed, version, message, digest, point })
             }
             Err(failure) => {
                 let asked = Asked::key(*eoa, name);
                 Err(self.refuse(allowed.operation().name(), allowed.context(), asked, failure))
             }
         }
+    }
+
+    /// The version that signs, and the message as it signs it.
+    fn found(&self, allowed: &Allowed<Sign>) -> Result<(Arc<KeyVersion>, Message), Failure> {
+        let Sign { eoa, name, version: selector, message, .. } = allowed.operation();
+        let mut found = self.store.version(eoa, name, *selector);
+        // Before its first day as current a key had no other version that a table could name.
+        if let (Message::Certificate { .. }, VersionSelector::ActiveAt(_), Err(NoSuchVersion::Version)) =
+            (message, selector, &found)
+        {
+            found = self.store.version(eoa, name, VersionSelector::Number(Version::FIRST));
+        }
+        let version = found?;
+        self.still_allowed(allowed, &version)?;
+        let message = message.for_binding(version.binding.as_ref())?;
+        self.caps.take(eoa, name, self.store.policy(eoa, name).per_minute)?;
+        Ok((version, message))
+    }
+
+    fn signed_now(&self, id: KeyId) {
+        let now = self.now();
+        self.signed.write().unwrap_or_else(PoisonError::into_inner).insert(id, now);
+    }
+
+    /// When a version signed last, since the start.
+    pub fn last_signature(&self, version: &KeyVersion) -> Option<Timestamp> {
+        self.signed.read().unwrap_or_else(PoisonError::into_inner).get(&version.id).copied()
     }
 }

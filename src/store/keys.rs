@@ -1,47 +1,21 @@
 //! Key versions: reserved before the token makes the key, completed after.
 
+mod rows;
+
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError};
 
-use hsm::{G1Point, G2Point, KeyId, PublicKey};
+use hsm::{KeyId, PublicKey};
 use jiff::Timestamp;
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, params};
 use thiserror::Error;
 
+use super::events::{NewEvent, insert_event};
+use super::version::{KeyVersion, Reservation, Times};
 use super::{Store, StoreError};
-use crate::key::{Eoa, KeyName, KeyState, Version, VersionSelector};
-
-/// One version of a key that exists in the token.
-#[derive(Clone, Debug)]
-pub struct KeyVersion {
-    /// Its record in the token.
-    pub id: KeyId,
-    /// Its owner.
-    pub eoa: Eoa,
-    /// Its name among the owner's keys.
-    pub name: KeyName,
-    /// Its number.
-    pub version: Version,
-    /// What may be done with it.
-    pub state: KeyState,
-    /// Its public key.
-    pub public_key: PublicKey,
-    /// When its creation was complete; whole seconds.
-    pub created_at: Timestamp,
-}
-
-/// A version whose creation was begun. It has a number and an id, and nobody was told of it.
-#[derive(Clone, Debug)]
-pub struct Reservation {
-    /// The record in the token that there may be.
-    pub id: KeyId,
-    /// The owner.
-    pub eoa: Eoa,
-    /// The name.
-    pub name: KeyName,
-    /// The number.
-    pub version: Version,
-}
+use crate::key::{Eoa, EventKind, KeyName, Life, Stage, Standing, VersionSelector};
+pub(super) use rows::whole;
+use rows::{insert_binding, reservation_from, version_from};
 
 /// What was asked for does not exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -62,8 +36,7 @@ impl Index {
     pub(super) fn load(connection: &Connection) -> Result<Self, StoreError> {
         let mut index = Self::default();
         let mut statement = connection.prepare(
-            "SELECT id, eoa, name, version, state, g1, g2, created_at FROM key_version
-             WHERE g1 IS NOT NULL ORDER BY version",
+            "SELECT * FROM key_version LEFT JOIN binding USING (id) WHERE g1 IS NOT NULL ORDER BY version",
         )?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
@@ -76,6 +49,11 @@ impl Index {
         let names = self.0.entry(version.eoa).or_default();
         names.entry(version.name.clone()).or_default().push(version);
     }
+
+    /// The versions of a key, to be replaced.
+    pub(super) fn versions_mut(&mut self, eoa: &Eoa, name: &KeyName) -> Option<&mut Vec<Arc<KeyVersion>>> {
+        self.0.get_mut(eoa)?.get_mut(name)
+    }
 }
 
 impl Store {
@@ -84,21 +62,27 @@ impl Store {
     /// # Errors
     /// When this version is there already, or SQLite fails.
     pub fn reserve(&self, reservation: &Reservation, now: Timestamp) -> Result<(), StoreError> {
-        self.connection().execute(
+        let mut connection = self.connection();
+        let transaction = connection.transaction()?;
+        transaction.execute(
             "INSERT INTO key_version (id, eoa, name, version, state, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
             params![
                 reservation.id.to_bytes(),
                 reservation.eoa.as_bytes(),
                 reservation.name.as_str(),
                 reservation.version.number(),
-                KeyState::Pending.as_str(),
+                Stage::Pending.as_str(),
                 now.as_second(),
             ],
         )?;
-        Ok(())
+        if let Some(binding) = &reservation.binding {
+            insert_binding(&transaction, reservation.id, binding)?;
+        }
+        Ok(transaction.commit()?)
     }
 
-    /// Completes a reserved version: from here on it exists. Durable when it returns.
+    /// Completes a reserved version: from here on it exists. The first one of a key is current at once, every other is
+    /// pending. Durable when it returns, with its events.
     ///
     /// # Errors
     /// When there is no such reservation, or SQLite fails.
@@ -106,26 +90,47 @@ impl Store {
         &self,
         reservation: Reservation,
         public_key: PublicKey,
-        state: KeyState,
         now: Timestamp,
     ) -> Result<Arc<KeyVersion>, StoreError> {
-        let Reservation { id, eoa, name, version } = reservation;
-        let connection = self.connection();
-        let changed = connection.execute(
-            "UPDATE key_version SET state = ?2, g1 = ?3, g2 = ?4, created_at = ?5 WHERE id = ?1 AND g1 IS NULL",
+        let Reservation { id, eoa, name, version, binding } = reservation;
+        let now = whole(now);
+        let first = self.versions_of_key(&eoa, &name).is_empty();
+        let stage = if first { Stage::Active } else { Stage::Pending };
+        let mut connection = self.connection();
+        let transaction = connection.transaction()?;
+        let changed = transaction.execute(
+            "UPDATE key_version SET state = ?2, g1 = ?3, g2 = ?4, created_at = ?5, activated_at = ?6
+             WHERE id = ?1 AND g1 IS NULL",
             params![
                 id.to_bytes(),
-                state.as_str(),
+                stage.as_str(),
                 public_key.g1.to_bytes(),
                 public_key.g2.to_bytes(),
                 now.as_second(),
+                first.then_some(now.as_second()),
             ],
         )?;
         if changed != 1 {
             return Err(StoreError::Corrupt(format!("no reservation for key record {id}")));
         }
-        let created_at = Timestamp::from_second(now.as_second()).unwrap_or(now);
-        let version = Arc::new(KeyVersion { id, eoa, name, version, state, public_key, created_at });
+        let times = Times {
+            created: now,
+            activated: first.then_some(now),
+            superseded: None,
+            retired: None,
+            destroy: None,
+            destroyed: None,
+            announced: None,
+        };
+        let standing = Standing::new(stage);
+        let version =
+            KeyVersion { id, eoa, name, version, standing, public_key, binding, registration: None, times };
+        insert_event(&transaction, &NewEvent::of(EventKind::VersionCreated, &version), now)?;
+        if first {
+            insert_event(&transaction, &NewEvent::of(EventKind::VersionActivated, &version), now)?;
+        }
+        transaction.commit()?;
+        let version = Arc::new(version);
         self.keys.write().unwrap_or_else(PoisonError::into_inner).insert(Arc::clone(&version));
         Ok(version)
     }
@@ -135,9 +140,13 @@ impl Store {
     /// # Errors
     /// When SQLite fails.
     pub fn abandon(&self, id: KeyId) -> Result<(), StoreError> {
+        let mut connection = self.connection();
+        let transaction = connection.transaction()?;
         let sql = "DELETE FROM key_version WHERE id = ?1 AND g1 IS NULL";
-        self.connection().execute(sql, params![id.to_bytes()])?;
-        Ok(())
+        if transaction.execute(sql, params![id.to_bytes()])? > 0 {
+            transaction.execute("DELETE FROM binding WHERE id = ?1", params![id.to_bytes()])?;
+        }
+        Ok(transaction.commit()?)
     }
 
     /// Reservations that an earlier process left.
@@ -147,7 +156,7 @@ impl Store {
     pub fn reservations(&self) -> Result<Vec<Reservation>, StoreError> {
         let connection = self.connection();
         let mut statement =
-            connection.prepare("SELECT id, eoa, name, version FROM key_version WHERE g1 IS NULL")?;
+            connection.prepare("SELECT * FROM key_version LEFT JOIN binding USING (id) WHERE g1 IS NULL")?;
         let mut rows = statement.query([])?;
         let mut reservations = Vec::new();
         while let Some(row) = rows.next()? {
@@ -168,10 +177,15 @@ impl Store {
     ) -> Result<Arc<KeyVersion>, NoSuchVersion> {
         let index = self.keys.read().unwrap_or_else(PoisonError::into_inner);
         let versions = index.0.get(eoa).and_then(|names| names.get(name)).ok_or(NoSuchVersion::Key)?;
-        let in_state = |state| versions.iter().rfind(|version| version.state == state);
+        let in_stage = |stage| versions.iter().rfind(|version| version.standing.stage == stage);
         let found = match selector {
-            VersionSelector::Current => in_state(KeyState::Active),
-            VersionSelector::Next => in_state(KeyState::Pending),
+            VersionSelector::Current => in_stage(Stage::Active),
+            VersionSelector::Next => versions
+                .iter()
+                .rfind(|version| version.standing.stage == Stage::Pending && !version.standing.doomed),
+            VersionSelector::ActiveAt(second) => {
+                versions.iter().find(|version| version.was_active_at(second))
+            }
             VersionSelector::Number(number) => versions.iter().find(|version| version.version == number),
         };
         found.map(Arc::clone).ok_or(NoSuchVersion::Version)
@@ -182,6 +196,12 @@ impl Store {
         let index = self.keys.read().unwrap_or_else(PoisonError::into_inner);
         let versions = index.0.get(eoa).and_then(|names| names.get(name));
         versions.into_iter().flatten().rev().cloned().collect()
+    }
+
+    /// Where every version of a key stands; empty if there is no such key.
+    pub fn life(&self, eoa: &Eoa, name: &KeyName) -> Life {
+        let versions = self.versions_of_key(eoa, name);
+        Life(versions.iter().map(|version| (version.version, version.standing)).collect())
     }
 
     /// Every version of every key of an EOA: by name, newest version first.
@@ -198,35 +218,4 @@ impl Store {
         let index = self.keys.read().unwrap_or_else(PoisonError::into_inner);
         index.0.values().flat_map(HashMap::values).flatten().cloned().collect()
     }
-}
-
-fn reservation_from(row: &Row<'_>) -> Result<Reservation, StoreError> {
-    let name: String = row.get("name")?;
-    let number: u32 = row.get("version")?;
-    Ok(Reservation {
-        id: KeyId::from_bytes(row.get("id")?),
-        eoa: Eoa::new(row.get("eoa")?),
-        name: name.parse().map_err(|_| corrupt("name", &name))?,
-        version: Version::new(number).ok_or_else(|| corrupt("version", "0"))?,
-    })
-}
-
-fn version_from(row: &Row<'_>) -> Result<KeyVersion, StoreError> {
-    let Reservation { id, eoa, name, version } = reservation_from(row)?;
-    let state: String = row.get("state")?;
-    let g1 = G1Point::from_bytes(&row.get("g1")?).map_err(|error| corrupt("g1", &error.to_string()))?;
-    let g2 = G2Point::from_bytes(&row.get("g2")?).map_err(|error| corrupt("g2", &error.to_string()))?;
-    Ok(KeyVersion {
-        id,
-        eoa,
-        name,
-        version,
-        state: state.parse().map_err(|_| corrupt("state", &state))?,
-        public_key: PublicKey { g1, g2 },
-        created_at: super::tokens::timestamp(row, "created_at")?,
-    })
-}
-
-fn corrupt(column: &str, what: &str) -> StoreError {
-    StoreError::Corrupt(format!("column {column}: {what}"))
 }

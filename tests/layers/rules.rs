@@ -4,7 +4,7 @@ use crate::paths::{Kind, Token, named, tokens};
 
 /// Lowest first; modules on one line do not use each other. `hsm` stands below all, `cli` and `main` above all.
 pub(crate) const ORDER: &[&[&str]] = &[
-    &["request", "outbound", "sandbox"],
+    &["request", "outbound", "clock", "sandbox"],
     &["chain"],
     &["eigenlayer"],
     &["key"],

@@ -10,13 +10,17 @@
 
 mod access;
 mod anvil;
+mod backup;
 mod bad_input;
 mod chain;
 mod checkpoints;
 mod client;
 mod commands;
+mod figures;
+mod hooks;
 mod keys;
 mod life;
+mod lifecycle;
 mod limits;
 mod login;
 mod login_command;
@@ -25,6 +29,7 @@ mod policies;
 mod readme;
 mod residue;
 mod sandbox;
+mod schedules;
 mod set_up;
 mod shim;
 mod signed;

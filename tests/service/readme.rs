@@ -4,7 +4,8 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::support::{Installation, text};
+use crate::signed::authorization;
+use crate::support::{Installation, Running, text};
 use crate::wallet::Wallet;
 
 /// The README's operator.
@@ -30,12 +31,14 @@ fn every_curl_call_of_the_readme_answers_as_it_should() {
     let mut token = installation.must(&arguments.split_whitespace().collect::<Vec<_>>());
     let (mut challenge_id, mut signature) = (String::new(), String::new());
     for call in calls() {
+        let signed = call.contains("$SIGNED").then(|| signature_of(&service, call)).unwrap_or_default();
         let output = Command::new("bash")
             .args(["-euc", call])
             .env("URL", format!("http://{}", service.address))
             .env("TOKEN", &token)
             .env("CHALLENGE_ID", &challenge_id)
             .env("SIGNATURE", &signature)
+            .env("SIGNED", &signed)
             .output()
             .expect("bash and curl are needed: apt-get install --yes curl");
         let said = text(&output.stdout);
@@ -51,6 +54,13 @@ fn every_curl_call_of_the_readme_answers_as_it_should() {
             token = installation.must(&arguments.split_whitespace().collect::<Vec<_>>());
         }
     }
+}
+
+/// The header that the operator's wallet makes for this very call.
+fn signature_of(service: &Running, call: &str) -> String {
+    let path = call.split("$URL").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
+    let (_, body) = call.trim_end().trim_end_matches('\'').split_once("-d '").unwrap();
+    authorization(service, &Wallet::of(OPERATOR), OPERATOR, "POST", path, body)
 }
 
 #[test]

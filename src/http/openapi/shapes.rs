@@ -11,7 +11,7 @@ use utoipa::{PartialSchema, ToSchema};
 pub(crate) struct AddressText(String);
 
 /// An address in EIP-55 form.
-#[derive(ToSchema)]
+#[derive(Serialize, ToSchema)]
 #[schema(value_type = String, pattern = "^0x[0-9a-fA-F]{40}$", example = "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266")]
 pub(crate) struct Address(String);
 
@@ -138,6 +138,171 @@ pub(crate) struct CreateKeyBody {
     curve: Option<Curve>,
     /// Of a new key.
     policy: Option<PolicyText>,
+    /// Of a new key.
+    binding: Option<BindingText>,
+}
+
+/// Where a version will be registered: once, for ever. `avs` and `operator_set_id` belong to `key_registrar`.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct BindingText {
+    registry: RegistryWord,
+    #[schema(minimum = 0, maximum = 9223372036854775807_usize)]
+    chain_id: u64,
+    verifying_contract: AddressText,
+    avs: Option<AddressText>,
+    #[schema(minimum = 0, maximum = 4294967295_usize)]
+    operator_set_id: Option<u32>,
+    operator: Option<AddressText>,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum RegistryWord {
+    BlsApkRegistry,
+    KeyRegistrar,
+}
+
+/// Why, for the audit log.
+#[derive(Deserialize, ToSchema)]
+#[schema(value_type = String, pattern = "^.{1,200}$")]
+pub(crate) struct ReasonText(String);
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RotateBody {
+    eoa: AddressText,
+    name: Option<NameText>,
+    /// The number that the next version is to have.
+    version: Option<VersionNumber>,
+    /// As the current version where it is left out.
+    binding: Option<BindingText>,
+    reason: Option<ReasonText>,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ChangeBody {
+    eoa: AddressText,
+    name: Option<NameText>,
+    version: Option<VersionText>,
+    reason: Option<ReasonText>,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DestroyBody {
+    eoa: AddressText,
+    name: Option<NameText>,
+    version: VersionText,
+    /// At least 7, 30 where it is left out.
+    #[schema(minimum = 7, maximum = 3653)]
+    after_days: Option<u32>,
+    reason: Option<ReasonText>,
+}
+
+/// A key's name, or `*` for every key of the EOA.
+#[derive(Deserialize, ToSchema)]
+#[schema(value_type = String, pattern = "^([a-z0-9._-]{1,64}|[*])$")]
+pub(crate) struct KeysText(String);
+
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum RetireOnWord {
+    Confirmed,
+    Overlap,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ScheduleBody {
+    eoa: AddressText,
+    name: Option<KeysText>,
+    /// 0 ends the schedule.
+    #[schema(minimum = 0, maximum = 3653)]
+    every_days: u32,
+    #[schema(minimum = 0, maximum = 3652)]
+    announce_days: Option<u32>,
+    #[schema(minimum = 0, maximum = 3653)]
+    overlap_days: Option<u32>,
+    activate: Option<bool>,
+    retire_on: Option<RetireOnWord>,
+    #[schema(minimum = 0, maximum = 87672)]
+    jitter_hours: Option<u32>,
+    reason: Option<ReasonText>,
+}
+
+/// A schedule as it holds; its rules are absent where there is none.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ScheduleSet {
+    eoa: Address,
+    name: String,
+    scheduled: bool,
+    every_days: Option<u32>,
+    announce_days: Option<u32>,
+    overlap_days: Option<u32>,
+    activate: Option<bool>,
+    retire_on: Option<String>,
+    jitter_hours: Option<u32>,
+    warning: Option<String>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(crate) struct SchedulePage {
+    eoa: Address,
+    keys: Vec<ScheduledKey>,
+}
+
+/// A key and what comes next for it.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ScheduledKey {
+    name: String,
+    current: u32,
+    scheduled: bool,
+    every_days: Option<u32>,
+    announce_days: Option<u32>,
+    overlap_days: Option<u32>,
+    activate: Option<bool>,
+    retire_on: Option<String>,
+    jitter_hours: Option<u32>,
+    announce_at: Option<String>,
+    announce_at_unix: Option<i64>,
+    due_at: Option<String>,
+    due_at_unix: Option<i64>,
+    ends: Vec<VersionEnd>,
+}
+
+/// When a version is retired by the schedule at the earliest, or destroyed.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct VersionEnd {
+    version: u32,
+    state: String,
+    at: String,
+    at_unix: i64,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(crate) struct EventPage {
+    events: Vec<KeyEvent>,
+    next: u64,
+}
+
+/// What happened to a version: the same in a webhook.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct KeyEvent {
+    seq: u64,
+    #[serde(rename = "type")]
+    kind: String,
+    eoa: Address,
+    name: String,
+    version: u32,
+    at: String,
+    at_unix: i64,
+    operator_id: Hex32,
+    state: String,
+    due_at: Option<String>,
+    destroy_at: Option<String>,
+    reason: Option<String>,
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -147,6 +312,9 @@ pub(crate) struct ScalarMulBody {
     name: Option<NameText>,
     version: Option<VersionText>,
     hash: PointText,
+    /// Instead of `version`: the version that was current then, unix seconds.
+    #[schema(minimum = 0, maximum = 4294967295_usize)]
+    reference_timestamp: Option<u32>,
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -156,6 +324,9 @@ pub(crate) struct SignDigestBody {
     name: Option<NameText>,
     version: Option<VersionText>,
     digest: Hex32Text,
+    /// Instead of `version`: the version that was current then, unix seconds.
+    #[schema(minimum = 0, maximum = 4294967295_usize)]
+    reference_timestamp: Option<u32>,
 }
 
 /// What registers the key with one of EigenLayer's two registries.
@@ -164,6 +335,16 @@ pub(crate) struct SignDigestBody {
 pub(crate) enum SignRegistrationBody {
     BlsApkRegistry(ApkRegistration),
     KeyRegistrar(RegistrarRegistration),
+    AsBound(BoundRegistration),
+}
+
+/// At the place that the version is bound to.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct BoundRegistration {
+    eoa: AddressText,
+    name: Option<NameText>,
+    version: Option<VersionText>,
 }
 
 #[derive(Deserialize, ToSchema)]

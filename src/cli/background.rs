@@ -1,0 +1,74 @@
+//! What `serve` does besides answering: schedules, the chain's word, webhooks.
+
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use super::Failed;
+use crate::chain::Chain;
+use crate::config::Configuration;
+use crate::operation::Service;
+use crate::outbound::Outbound;
+use crate::rotation::{Follower, Hook, Scheduler, Secret, Webhooks};
+
+/// Starts it all; each task ends when `stop` says so.
+pub(super) fn start(
+    configuration: &Configuration,
+    service: &Arc<Service>,
+    stop: &watch::Receiver<bool>,
+) -> Result<Vec<JoinHandle<()>>, Failed> {
+    let client = |timeout| {
+        Outbound::new(timeout).map_err(|error| Failed::while_trying("cannot make outgoing calls", &error))
+    };
+    let (chain, events) = (&configuration.chain, &configuration.events);
+    let follower = if chain.rpc_url.is_empty() {
+        None
+    } else {
+        let endpoint = chain.rpc_url.parse().map_err(|_| Failed::usage("chain.rpc_url is not a URL"))?;
+        Some(Follower::new(Chain::new(endpoint, client(chain.timeout)?)))
+    };
+    let scheduler = Scheduler::new(Arc::clone(service), follower);
+    let mut tasks = vec![tokio::spawn(scheduler.run(configuration.rotation.interval, stop.clone()))];
+
+    let hooks = events.webhook_urls.iter().map(|url| Hook::new(url)).collect::<Result<Vec<_>, _>>();
+    let hooks = hooks.map_err(|_| Failed::usage("events.webhook_urls holds something that is not a URL"))?;
+    match &events.webhook_secret_file {
+        Some(file) if !hooks.is_empty() => {
+            let (secret, client) = (secret_in(file)?, client(events.webhook_timeout)?);
+            let webhooks = Webhooks::new(Arc::clone(service), hooks, secret, client)
+                .map_err(|error| Failed::while_trying("cannot keep the webhooks", &error))?;
+            tasks.push(tokio::spawn(webhooks.run(stop.clone())));
+        }
+        _ => service
+            .store()
+            .set_hooks(&[])
+            .map_err(|error| Failed::while_trying("cannot forget the webhooks", &error))?,
+    }
+    Ok(tasks)
+}
+
+/// The secret in a file that its owner alone can read; a line end does not belong to it.
+fn secret_in(path: &Path) -> Result<Secret, Failed> {
+    let failed = |error: &(dyn std::error::Error + 'static)| {
+        Failed::while_trying(format!("cannot use the webhook secret {}", path.display()), error)
+    };
+    let mut file = File::open(path).map_err(|error| failed(&error))?;
+    let metadata = file.metadata().map_err(|error| failed(&error))?;
+    let mode = metadata.mode() & 0o777;
+    if mode & 0o077 != 0 {
+        let sentence =
+            format!("the webhook secret {} has mode {mode:04o}: it must be 0600 or stricter", path.display());
+        return Err(Failed::new(sentence));
+    }
+    let mut bytes = Vec::with_capacity(4096);
+    file.by_ref().take(4096).read_to_end(&mut bytes).map_err(|error| failed(&error))?;
+    while bytes.last().is_some_and(u8::is_ascii_whitespace) {
+        bytes.pop();
+    }
+    Secret::new(bytes).map_err(|error| failed(&error))
+}

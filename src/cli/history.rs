@@ -1,0 +1,117 @@
+//! `avs-kms audit history`: the compliance trail of one key, from the audit log alone.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::{Failed, Output};
+use crate::audit::{self, Filter};
+use crate::key::{Eoa, KeyName};
+
+/// Operations that use a key without changing it: counted, not listed.
+const USES: [&str; 6] =
+    ["scalar_mul", "sign.digest", "sign.registration", "sign.certificate", "keys.show", "keys.list"];
+
+/// Prints what was done to a key: when, by whom, why, and how it ended.
+pub(super) fn run(directory: &Path, eoa: Eoa, name: KeyName, output: Output) -> Result<(), Failed> {
+    let unreadable = |error: &(dyn std::error::Error + 'static)| {
+        Failed::while_trying(format!("cannot read the audit log {}", directory.display()), error)
+    };
+    let filter = Filter { eoa: Some(eoa), key: Some(name.clone()), since: None, until: None };
+    let lines = audit::export(directory, filter).map_err(|error| unreadable(&error))?;
+    let mut entries: Vec<Value> = Vec::new();
+    // Where the entry of an intent stands.
+    let mut open: HashMap<u64, Option<usize>> = HashMap::new();
+    let mut uses: std::collections::BTreeMap<String, u64> = Default::default();
+    for line in lines {
+        let line = line.map_err(|error| unreadable(&error))?;
+        let record: Value = serde_json::from_str(&line.json)
+            .map_err(|error| Failed::while_trying("a record is not JSON", &error))?;
+        let text =
+            |pointer: &str| record.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
+        if let Some(intent) = record.get("intent").and_then(Value::as_u64) {
+            let entry = open.remove(&intent).flatten().and_then(|place| entries.get_mut(place));
+            if let Some(entry) = entry {
+                entry["outcome"] = json!(text("/code"));
+                entry["ended"] = json!(text("/time"));
+                if let Some(detail) = record.get("detail") {
+                    entry["detail"] = detail.clone();
+                }
+            }
+            continue;
+        }
+        let (operation, kind) = (text("/op"), text("/kind"));
+        let is_use = USES.contains(&operation.as_str());
+        if is_use {
+            *uses.entry(operation.clone()).or_default() += 1;
+        }
+        if is_use || (kind == "event" && text("/code") == "ok") {
+            open.insert(line.seq, None);
+            continue;
+        }
+        let mut entry = json!({
+            "seq": line.seq,
+            "time": text("/time"),
+            "operation": operation,
+            "version": record.pointer("/key/version").cloned().unwrap_or_default(),
+            "by": who(&record),
+            "outcome": if kind == "event" { text("/code") } else { "open".to_owned() },
+        });
+        if let Some(fields) = record.pointer("/input/fields") {
+            entry["what"] = fields.clone();
+        }
+        open.insert(line.seq, Some(entries.len()));
+        entries.push(entry);
+    }
+    let facts = json!({"eoa": eoa.to_string(), "name": name.as_str(), "history": entries, "uses": uses});
+    output.print(&facts, || {
+        let mut rows: Vec<_> = entries.iter().map(row).collect();
+        let uses: Vec<_> = uses.iter().map(|(operation, count)| format!("{count} × {operation}")).collect();
+        rows.push(if uses.is_empty() {
+            "never used".to_owned()
+        } else {
+            format!("used: {}", uses.join(", "))
+        });
+        rows.join("\n")
+    });
+    Ok(())
+}
+
+/// Who acted, in few words.
+fn who(record: &Value) -> String {
+    let text = |pointer: &str| record.pointer(pointer).and_then(Value::as_str);
+    let kind = text("/actor/kind").unwrap_or("?");
+    match (text("/actor/token_id").or_else(|| text("/actor/token")), text("/actor/eoa")) {
+        (Some(token), _) => format!("{kind} {token}"),
+        (None, Some(eoa)) => format!("{kind} {eoa}"),
+        (None, None) => kind.to_owned(),
+    }
+}
+
+fn row(entry: &Value) -> String {
+    let of = |name: &str| match entry.get(name) {
+        Some(Value::String(text)) => text.clone(),
+        None | Some(Value::Null) => "-".to_owned(),
+        Some(other) => other.to_string(),
+    };
+    let what = entry.get("what").and_then(Value::as_object).map(|fields| {
+        let words = fields.iter().map(|(name, value)| match value {
+            Value::String(text) => format!("{name}: {text}"),
+            other => format!("{name}: {other}"),
+        });
+        words.collect::<Vec<_>>().join("; ")
+    });
+    let detail = entry.get("detail").and_then(Value::as_str).map(|detail| format!("  ({detail})"));
+    format!(
+        "{:>6}  {}  {:<16} v{:<3} {:<20} by {}{}{}",
+        of("seq"),
+        of("time").get(..19).unwrap_or_default(),
+        of("operation"),
+        of("version"),
+        of("outcome"),
+        of("by"),
+        what.map(|what| format!("  {what}")).unwrap_or_default(),
+        detail.unwrap_or_default()
+    )
+}

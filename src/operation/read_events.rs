@@ -1,0 +1,44 @@
+//! `GET /v1/events`: what happened to the caller's own keys, for those who poll.
+
+use super::{Asked, Context, Failure, Service};
+use crate::audit::{Input, Value};
+use crate::auth::{Forbidden, Scope, Unauthenticated};
+use crate::store::KeyEvent;
+
+/// A page of events.
+#[derive(Debug)]
+pub struct ReadEvents {
+    /// Only what has a higher number.
+    pub after: u64,
+    /// At most so many.
+    pub limit: usize,
+}
+
+impl ReadEvents {
+    /// Its name in the audit log.
+    pub const NAME: &'static str = "events.read";
+}
+
+impl Service {
+    /// Events of the caller's own keys, oldest first; of all keys for the machine's own operator and tokens for `*`.
+    ///
+    /// # Errors
+    /// When the caller may not read keys, or the store cannot be read.
+    pub async fn read_events(
+        &self,
+        context: &Context,
+        request: ReadEvents,
+    ) -> Result<Vec<KeyEvent>, Failure> {
+        let asked =
+            || Asked { key: None, input: Some(Input::Fields(vec![("after", Value::Number(request.after))])) };
+        let allowed = match context.caller() {
+            None => Err(Failure::from(Unauthenticated::Missing)),
+            Some(caller) if !caller.has(Scope::KeysRead) => Err(Forbidden::Scope(Scope::KeysRead).into()),
+            Some(caller) => Ok(caller.eoa()),
+        };
+        let eoa = allowed.map_err(|failure| self.refuse(ReadEvents::NAME, context, asked(), failure))?;
+        self.note(ReadEvents::NAME, context, asked(), "ok");
+        let ReadEvents { after, limit } = request;
+        self.in_store(move |store| store.events(eoa.as_ref(), after, limit)).await
+    }
+}

@@ -1,0 +1,129 @@
+//! What is due for one key: pure, from its versions, its schedule, the chain's word and the time.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::key::{OVERLAP_DAYS, RetireOn, Schedule, Stage, days, later};
+use crate::store::KeyVersion;
+
+/// What the registry says of a version that is bound to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Word {
+    /// Nobody asks: the version is not bound, or its chain is not the one that is followed. The clock decides.
+    Unwatched,
+    /// The registry is followed and has not answered: nothing is decided without it.
+    Silent,
+    /// It holds this very key.
+    Held,
+    /// It does not.
+    NotHeld,
+}
+
+/// A deed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Action {
+    /// Tell clients that the current version's time ends at this date.
+    Announce {
+        /// The date.
+        due_at: Timestamp,
+    },
+    /// Make the next version.
+    Rotate,
+    /// Make it the current one.
+    Activate,
+    /// Let an old one refuse.
+    Retire,
+    /// Destroy one whose date has come.
+    Destroy,
+}
+
+/// What is to be done with which version, and why.
+#[derive(Clone, Debug)]
+pub struct Due {
+    /// The version; for a rotation the current one.
+    pub version: Arc<KeyVersion>,
+    /// The deed.
+    pub action: Action,
+    /// The reason, for the audit log.
+    pub reason: String,
+}
+
+/// What is due now for the key with these versions, in the order to be done. One thing at a time happens to a version:
+/// however long nobody looked, the key is rotated once.
+pub fn due(
+    versions: &[Arc<KeyVersion>],
+    schedule: Option<&Schedule>,
+    word: impl Fn(&KeyVersion) -> Word,
+    now: Timestamp,
+) -> Vec<Due> {
+    let mut all = Vec::new();
+    let mut add = |version: &Arc<KeyVersion>, action, reason: String| {
+        all.push(Due { version: Arc::clone(version), action, reason });
+    };
+    for version in versions {
+        let begun = version.standing.stage == Stage::Destroyed && version.times.destroyed.is_none();
+        if begun || version.standing.doomed && version.times.destroy.is_some_and(|date| date <= now) {
+            add(version, Action::Destroy, "its date has come".to_owned());
+        }
+    }
+    let Some(current) = versions.iter().find(|version| version.standing.stage == Stage::Active) else {
+        return all;
+    };
+    let pending = versions
+        .iter()
+        .filter(|version| version.standing.stage == Stage::Pending && !version.standing.doomed)
+        .max_by_key(|version| version.version);
+    let activated = current.times.activated.unwrap_or(current.times.created);
+    let dates =
+        schedule.map(|schedule| schedule.dates(&current.eoa, &current.name, current.version, activated));
+
+    if let (Some(dates), Some(_)) = (&dates, schedule)
+        && now >= dates.announce_at
+    {
+        if current.times.announced.is_none() {
+            add(current, Action::Announce { due_at: dates.due_at }, format!("due at {}", dates.due_at));
+        }
+        if pending.is_none() {
+            add(current, Action::Rotate, format!("schedule: due at {}", dates.due_at));
+        }
+    }
+    if let Some(pending) = pending.filter(|pending| !pending.standing.frozen) {
+        match (word(pending), schedule, &dates) {
+            (Word::Held, ..) => {
+                add(pending, Action::Activate, "chain: the registry holds this version".to_owned());
+            }
+            (Word::Unwatched, Some(schedule), Some(dates)) if schedule.activate => {
+                // A version that was made late still gets the time that was promised between its announcement and this.
+                let promised = later(pending.times.created, days(schedule.announce_days));
+                if now >= dates.due_at.max(promised) {
+                    add(pending, Action::Activate, format!("schedule: due at {}", dates.due_at));
+                }
+            }
+            _ => {}
+        }
+    }
+    for version in versions.iter().filter(|version| version.standing.stage == Stage::Retiring) {
+        let Some(since) = version.times.superseded.filter(|_| !version.standing.doomed) else { continue };
+        let end = schedule.map_or(later(since, days(OVERLAP_DAYS)), |schedule| schedule.overlap_ends(since));
+        if now < end {
+            continue;
+        }
+        match word(version) {
+            // The registry must have the new key and no longer the old one: then tables stop to name it.
+            Word::NotHeld if word(current) == Word::Held => {
+                let reason =
+                    format!("chain: the registry holds version {}; overlap over at {end}", current.version);
+                add(version, Action::Retire, reason);
+            }
+            Word::Unwatched if schedule.is_some_and(|schedule| schedule.retire_on == RetireOn::Overlap) => {
+                add(version, Action::Retire, format!("schedule: overlap over at {end}"));
+            }
+            Word::Held | Word::NotHeld | Word::Silent | Word::Unwatched => {}
+        }
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,255 @@
+//! Years of schedules in seconds: the real service over a real token, with a clock that the test sets.
+//!
+//! The service runs in a process of this test binary, started with `SOFTHSM2_CONF` as SoftHSM wants it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a failing test should panic; the child tells its figures by printing"
+)]
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use avs_kms::audit::{AuditLog, BootFacts, Settings, verify};
+use avs_kms::auth::Caller;
+use avs_kms::clock::Clock;
+use avs_kms::key::{Change, Eoa, KeyName, RetireOn, Schedule, Stage, Version, VersionSelector};
+use avs_kms::operation::{ChangeKey, Context, CreateKey, Custody, Peer, Service, SetSchedule};
+use avs_kms::request::RequestId;
+use avs_kms::rotation::{SETTLING, Scheduler, numbers};
+use avs_kms::store::{ScheduleScope, Store};
+use hsm::Enclave;
+use jiff::Timestamp;
+
+const CHILD: &str = "AVS_KMS_ROTATION_CHILD";
+const OWNER: Eoa = Eoa::new([0x17; 20]);
+const DAY: Duration = Duration::from_secs(86_400);
+const DIGEST_OF_NOTHING: [u8; 32] = [0; 32];
+
+/// Runs one of the tests below in a process over an installation of its own; gives what it printed.
+fn in_child(test: &str) -> String {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("var");
+    let init = Command::new(env!("CARGO_BIN_EXE_avs-kms"))
+        .args(["--data", data.to_str().unwrap(), "init"])
+        .current_dir(directory.path())
+        .env("AVS_KMS__AUDIT__SEGMENT_BYTES", "1048576")
+        .output()
+        .unwrap();
+    assert!(init.status.success(), "{}", String::from_utf8_lossy(&init.stderr));
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args([test, "--exact", "--nocapture", "--test-threads=1"])
+        .env(CHILD, &data)
+        .env("SOFTHSM2_CONF", data.join("token/softhsm2.conf"))
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
+    let report = verify(&data.join("audit")).unwrap();
+    assert!(report.is_good() && report.open_intents == 0, "{report:?}");
+    said
+}
+
+/// Everything that a restart leaves as it is.
+struct World {
+    data: PathBuf,
+    enclave: Enclave,
+    clock: Clock,
+}
+
+impl World {
+    fn open(data: &Path) -> Self {
+        let enclave = Enclave::open(hsm::Settings {
+            module: "/usr/lib/softhsm/libsofthsm2.so".into(),
+            token: hsm::TokenSelector::Label("avs-kms".into()),
+            pin_file: data.join("pin"),
+            lock_file: data.join("token.lock"),
+            sync_directory: Some(data.join("token/tokens")),
+            workers: 1,
+            queue: 16,
+            require_secret_memory: false,
+            fault_check: hsm::FaultCheck::Linear,
+            canary_interval: Duration::from_secs(600),
+            stall_limit: Duration::from_secs(60),
+        });
+        let start: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+        Self { data: data.to_owned(), enclave: enclave.unwrap(), clock: Clock::standing_at(start) }
+    }
+
+    /// The service as a start makes it.
+    async fn start(&self) -> (Arc<Service>, Scheduler) {
+        let store = Store::open(&self.data.join("store.sqlite")).unwrap();
+        let settings = Settings { segment_bytes: 1 << 20, ..Settings::new(self.data.join("audit")) };
+        let boot = BootFacts { version: "test".into(), config_digest: DIGEST_OF_NOTHING };
+        let (audit, unsettled) = AuditLog::open(settings, boot).unwrap();
+        let custody = Custody::new(self.enclave.clone(), Duration::from_secs(600));
+        let service =
+            Service::new(store, audit, custody, Duration::from_secs(30)).with_clock(self.clock.clone());
+        service.recover(unsettled).await.unwrap();
+        let service = Arc::new(service);
+        (Arc::clone(&service), Scheduler::new(service, None))
+    }
+
+    fn day(&self) -> i64 {
+        let start: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+        (self.clock.moment().wall.as_second() - start.as_second()) / 86_400
+    }
+}
+
+fn operator() -> Context {
+    Context::anonymous(RequestId::random().unwrap(), Peer::Local).recognised(Caller::local())
+}
+
+fn soon() -> Instant {
+    Instant::now() + Duration::from_secs(30)
+}
+
+async fn key(service: &Service, schedule: Schedule) {
+    let wish = CreateKey { eoa: OWNER, name: KeyName::default(), binding: None, policy: None };
+    service.create_key(operator(), wish, soon()).await.unwrap();
+    let wish = SetSchedule { eoa: OWNER, scope: ScheduleScope::All, schedule: Some(schedule), reason: None };
+    service.set_schedule(operator(), wish, soon()).await.unwrap();
+}
+
+fn stages(service: &Service) -> Vec<(u32, Stage)> {
+    let mut life = service.store().life(&OWNER, &KeyName::default()).0;
+    life.sort_by_key(|(version, _)| *version);
+    life.iter().map(|(version, standing)| (version.number(), standing.stage)).collect()
+}
+
+fn kinds(service: &Service) -> Vec<String> {
+    service.store().events(None, 0, 10_000).unwrap().into_iter().map(|event| event.kind).collect()
+}
+
+const MONTHLY: Schedule = Schedule {
+    every_days: 30,
+    announce_days: 7,
+    overlap_days: 21,
+    activate: true,
+    retire_on: RetireOn::Overlap,
+    jitter_hours: 0,
+};
+
+#[test]
+fn two_years_of_monthly_rotations_with_restarts_and_a_long_absence() {
+    let Some(data) = std::env::var_os(CHILD) else {
+        println!("{}", in_child("two_years_of_monthly_rotations_with_restarts_and_a_long_absence"));
+        return;
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    runtime.block_on(async {
+        let world = World::open(Path::new(&data));
+        let (mut service, mut scheduler) = world.start().await;
+        key(&service, MONTHLY).await;
+        let (mut looks, mut restarts, begun) = (0, 0, Instant::now());
+        let mut absent = false;
+        while world.day() < 730 {
+            // From day 400 nobody looks for more than three periods.
+            let step = if world.day() == 400 && !absent { 100 * DAY } else { DAY / 4 };
+            absent |= step > DAY;
+            if world.day() % 90 == 89 || step > DAY {
+                service.audit().clone().close().unwrap();
+                drop((service, scheduler));
+                world.clock.pass(step);
+                (service, scheduler) = world.start().await;
+                restarts += 1;
+            } else {
+                world.clock.pass(step);
+            }
+            let looked = scheduler.look().await;
+            assert!(!looked.idle && looked.failed == 0, "day {}: {looked:?}", world.day());
+            if step > DAY {
+                // Besides, the version before is retired: its overlap is over.
+                assert_eq!(looked.done, 3, "announced and made once, however long it was");
+            }
+            looks += 1;
+            let stages = stages(&service);
+            assert_eq!(stages.iter().filter(|(_, stage)| *stage == Stage::Active).count(), 1);
+            assert!(stages.iter().filter(|(_, stage)| *stage == Stage::Pending).count() <= 1);
+            assert!(!numbers(&service).unwrap().keys[0].is_overdue() || world.day() >= 500);
+        }
+        let versions = service.store().versions_of_key(&OWNER, &KeyName::default());
+        // 13 periods of 30 days up to day 390, then one at day 507 (made on day 500, announced for 7 days), then monthly.
+        let current = versions.iter().find(|version| version.standing.stage == Stage::Active).unwrap();
+        let expected = 1 + 390 / 30 + 1 + (730 - 507) / 30;
+        assert_eq!(current.version.number(), expected, "{:?}", stages(&service));
+        for pair in versions.windows(2) {
+            let (newer, older) = (&pair[0], &pair[1]);
+            let Some(activated) = newer.times.activated else { continue };
+            assert_eq!(older.times.superseded, Some(activated), "no gap and no overlap in being current");
+            let promised = activated.as_second() - newer.times.created.as_second();
+            assert!(promised >= 7 * 86_400, "v{} had {promised} s between its making and its use", newer.version);
+            if let Some(retired) = older.times.retired {
+                assert!(retired.as_second() - activated.as_second() >= 21 * 86_400);
+            }
+        }
+        let retired = versions.iter().filter(|version| version.standing.stage == Stage::Retired).count();
+        let rotations = kinds(&service).iter().filter(|kind| *kind == "version.activated").count() - 1;
+        println!("{looks} looks over 24 months in {:?}: {rotations} rotations, {retired} retired, {restarts} restarts",
+            begun.elapsed());
+        let due = kinds(&service).iter().filter(|kind| *kind == "rotation.due").count();
+        assert!(due == rotations || due == rotations + 1, "{due} announcements for {rotations} rotations");
+        service.audit().clone().close().unwrap();
+    });
+}
+
+#[test]
+fn a_destruction_comes_at_its_date_and_not_by_a_clock_that_jumps() {
+    let Some(data) = std::env::var_os(CHILD) else {
+        in_child("a_destruction_comes_at_its_date_and_not_by_a_clock_that_jumps");
+        return;
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    runtime.block_on(async {
+        let world = World::open(Path::new(&data));
+        let (service, scheduler) = world.start().await;
+        key(&service, Schedule { every_days: 10, announce_days: 1, ..MONTHLY }).await;
+        while stages(&service).first() != Some(&(1, Stage::Retired)) {
+            world.clock.pass(DAY);
+            scheduler.look().await;
+        }
+        let doomed = service.store().numbered(&OWNER, &KeyName::default(), Version::FIRST).unwrap();
+        let wish = |change| ChangeKey {
+            eoa: OWNER,
+            name: KeyName::default(),
+            version: Some(VersionSelector::Number(Version::FIRST)),
+            change,
+            after_days: 30,
+            reason: None,
+        };
+        service.change_key(operator(), wish(Change::ScheduleDestroy), soon()).await.unwrap();
+        // The scheduled rotations would go on meanwhile; they are not what this is about.
+        let wish = SetSchedule { eoa: OWNER, scope: ScheduleScope::All, schedule: None, reason: None };
+        service.set_schedule(operator(), wish, soon()).await.unwrap();
+
+        let right = world.clock.moment().wall;
+        world.clock.jump_to(right.saturating_add(Duration::from_secs(365 * 86_400)).unwrap());
+        assert!(scheduler.look().await.idle);
+        world.clock.jump_to(right);
+        let looked = scheduler.look().await;
+        assert_eq!((looked.idle, looked.done), (false, 0));
+        assert!(service.custody().holds(&doomed), "a jump destroyed a key");
+
+        // Not while the log is away either.
+        world.clock.pass(29 * DAY);
+        assert_eq!(scheduler.look().await.done, 0);
+        world.clock.pass(DAY);
+        assert_eq!(scheduler.look().await.done, 1);
+        assert_eq!(stages(&service)[0], (1, Stage::Destroyed));
+        assert!(service.custody().public_key(doomed.id).is_none(), "the token still has the record");
+        assert_eq!(kinds(&service).last().unwrap(), "destroyed");
+
+        // A clock that stays ahead is believed in the end.
+        world.clock.jump_to(world.clock.moment().wall.saturating_add(90 * DAY).unwrap());
+        assert!(scheduler.look().await.idle);
+        world.clock.pass(SETTLING);
+        assert!(!scheduler.look().await.idle);
+        service.audit().clone().close().unwrap();
+        assert!(scheduler.look().await.idle, "something is done without a log");
+    });
+}
