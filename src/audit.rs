@@ -57,6 +57,7 @@ mod record;
 mod recovery;
 mod rotation;
 #[cfg(test)]
+#[expect(clippy::duplicate_mod, reason = "the very source of the queue, over another lock")]
 mod scheduled;
 mod seal;
 mod segment;

@@ -103,7 +103,8 @@ fn a_compression_that_was_cut_anywhere_is_finished_by_the_next() {
     compress(&done.directory(), 0).unwrap();
     let good = fs::read(packed(&done, 0)).unwrap();
     let aside = |log: &Log| packed(log, 0).with_extension("new");
-    let cut: [(&str, &dyn Fn(&Log)); 4] = [
+    type Cut<'a> = (&'a str, &'a dyn Fn(&Log));
+    let cut: [Cut<'_>; 4] = [
         ("begun", &|log| fs::write(aside(log), &good[..good.len() / 2]).unwrap()),
         ("whole, not renamed", &|log| fs::write(aside(log), &good).unwrap()),
         ("renamed, the segment still there", &|log| fs::write(packed(log, 0), &good).unwrap()),

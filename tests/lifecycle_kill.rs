@@ -197,7 +197,7 @@ fn sweep(change: &Change, base: &Path, room: &Path) {
             count += if long { 1 } else { 4 };
         }
     }
-    assert!(points > 5, "only {points} kills");
+    assert!(points > if long { 20 } else { 3 }, "only {points} kills");
     println!("{}: {points} kill points: {outcomes:?}", change.operation);
 }
 

@@ -127,9 +127,9 @@ impl ReadError {
     /// What became of a read: bytes that cannot be right are damage, everything else is the disk's affair.
     pub(crate) fn of(segment: &str, seq: u64, offset: u64, source: io::Error) -> Self {
         let segment = segment.to_owned();
-        match source.kind() {
-            io::ErrorKind::InvalidData => Fault { seq, segment, offset, damage: Damage::Compressed }.into(),
-            _ => Self::Io { segment, source },
+        if source.kind() == io::ErrorKind::InvalidData {
+            return Fault { seq, segment, offset, damage: Damage::Compressed }.into();
         }
+        Self::Io { segment, source }
     }
 }

@@ -56,7 +56,10 @@ const PAIRS: [[u8; 2]; 256] = {
     let mut pairs = [[0; 2]; 256];
     let mut byte = 0;
     while byte < 256 {
-        pairs[byte] = [DIGITS[byte >> 4], DIGITS[byte & 15]];
+        #[expect(clippy::indexing_slicing, reason = "of a constant, checked when it is compiled")]
+        {
+            pairs[byte] = [DIGITS[byte >> 4], DIGITS[byte & 15]];
+        }
         byte += 1;
     }
     pairs

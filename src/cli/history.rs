@@ -59,7 +59,7 @@ pub(super) fn run(directory: &Path, eoa: Eoa, name: KeyName, output: Output) -> 
             "outcome": if kind == "event" { text("/code") } else { "open".to_owned() },
         });
         if let Some(fields) = record.pointer("/input/fields") {
-            entry["what"] = fields.clone();
+            put(&mut entry, "what", fields.clone());
         }
         open.insert(line.seq, Some(entries.len()));
         entries.push(entry);
@@ -98,7 +98,9 @@ fn row(entry: &Value) -> String {
     let what = entry.get("what").and_then(Value::as_object).map(|fields| {
         let words = fields.iter().map(|(name, value)| match value {
             Value::String(text) => format!("{name}: {text}"),
-            other => format!("{name}: {other}"),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+                format!("{name}: {value}")
+            }
         });
         words.collect::<Vec<_>>().join("; ")
     });
@@ -114,4 +116,10 @@ fn row(entry: &Value) -> String {
         what.map(|what| format!("  {what}")).unwrap_or_default(),
         detail.unwrap_or_default()
     )
+}
+
+fn put(object: &mut Value, name: &str, value: Value) {
+    if let Some(members) = object.as_object_mut() {
+        members.insert(name.to_owned(), value);
+    }
 }

@@ -62,14 +62,18 @@ pub(super) fn run(command: &Command, configuration: Configuration, output: Outpu
     let (method, path, body) = match command {
         Command::Issue { eoa, scopes, ttl, networks, keys, client_certificate } => {
             let scopes: Vec<_> = scopes.iter().map(|scope| scope.as_str()).collect();
-            let mut body = json!({"eoa": eoa.to_string(), "scopes": scopes, "ttl_seconds": ttl.as_secs()});
             let networks: Vec<_> =
                 networks.iter().flat_map(Networks::iter).map(ToString::to_string).collect();
-            if !networks.is_empty() {
-                body["networks"] = networks.into();
+            let mut body = json!({
+                "eoa": eoa.to_string(),
+                "scopes": scopes,
+                "ttl_seconds": ttl.as_secs(),
+                "client_certificate": client_certificate.map(|it| it.to_string()),
+                "keys": keys.iter().map(KeyName::as_str).collect::<Vec<_>>(),
+            });
+            if let Some(members) = body.as_object_mut().filter(|_| !networks.is_empty()) {
+                members.insert("networks".to_owned(), networks.into());
             }
-            body["client_certificate"] = client_certificate.map(|it| it.to_string()).into();
-            body["keys"] = keys.iter().map(KeyName::as_str).collect::<Vec<_>>().into();
             (Method::POST, "/local/tokens", Some(body))
         }
         Command::List => (Method::GET, "/local/tokens", None),

@@ -165,7 +165,7 @@ fn refusal(of: &str, examples: &Value) -> Value {
         let mut value = json!({"error": examples.pointer(&format!("/codes/{code}")), "code": code,
                                "request_id": "req_3f2a9c0d4b5e6f708192a3b4c5d6e7f8"});
         if matches!(of, "429" | "503" | "504") {
-            value["retry_after_ms"] = json!(100);
+            value.as_object_mut().map(|members| members.insert("retry_after_ms".to_owned(), json!(100)));
         }
         shown.insert(code.to_owned(), json!({"value": value}));
     }

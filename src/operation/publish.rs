@@ -63,7 +63,8 @@ impl Service {
         let key = VerifierKey::new(&origin, signer.public_key()).map_err(Failure::internal)?;
         let anchor = self.custody.anchor()?;
         let anchors: Vec<_> = anchor.read()?.into_iter().map(note_in).collect();
-        if anchors.is_empty() {
+        // The first start of all has nothing to look back to.
+        if anchors.is_empty() && head.size > 1 {
             tracing::warn!(
                 records = head.size,
                 "the token holds no copy of the audit log's head: a rollback before this start cannot be noticed by it"
@@ -164,7 +165,10 @@ fn keep(anchor: &TokenAnchor, checkpoint: &SignedCheckpoint) {
 fn note_in(anchor: Vec<u8>) -> Vec<u8> {
     let parsed = serde_json::from_slice::<Json>(&anchor).ok();
     let note = parsed.as_ref().and_then(|parsed| parsed.get("checkpoint")?.as_str());
-    note.map_or(anchor.clone(), |note| note.as_bytes().to_vec())
+    match note {
+        Some(note) => note.as_bytes().to_vec(),
+        None => anchor,
+    }
 }
 
 /// Says for ever which past was given up.

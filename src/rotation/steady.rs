@@ -25,8 +25,7 @@ impl Steadiness {
     /// Whether what is due by this moment is due indeed. The first moment after a start is believed.
     pub fn trusts(&mut self, now: Moment) -> bool {
         if let Some(last) = self.last.replace(now) {
-            let steady =
-                i128::try_from(now.steady.saturating_sub(last.steady).as_secs()).unwrap_or(i128::MAX);
+            let steady = i128::from(now.steady.saturating_sub(last.steady).as_secs());
             let ahead = i128::from(now.wall.as_second() - last.wall.as_second()) - steady;
             if ahead > TOLERANCE_SECONDS {
                 tracing::warn!(seconds = %ahead, "the clock jumped ahead: schedules wait until it has settled");

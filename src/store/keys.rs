@@ -64,6 +64,15 @@ impl Store {
     pub fn reserve(&self, reservation: &Reservation, now: Timestamp) -> Result<(), StoreError> {
         let mut connection = self.connection();
         let transaction = connection.transaction()?;
+        // What an earlier attempt reserved under this id is reserved anew: a repetition may name another place.
+        transaction.execute(
+            "DELETE FROM binding WHERE id IN (SELECT id FROM key_version WHERE id = ?1 AND g1 IS NULL)",
+            params![reservation.id.to_bytes()],
+        )?;
+        transaction.execute(
+            "DELETE FROM key_version WHERE id = ?1 AND g1 IS NULL",
+            params![reservation.id.to_bytes()],
+        )?;
         transaction.execute(
             "INSERT INTO key_version (id, eoa, name, version, state, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
             params![

@@ -24,7 +24,7 @@ fn server(answer: impl Fn(Came) -> (u16, String) + Send + 'static) -> String {
     std::thread::spawn(move || {
         for stream in listener.incoming() {
             let mut stream = BufReader::new(stream.unwrap());
-            loop {
+            'one: {
                 let (mut head, mut length) = (String::new(), 0);
                 while !head.ends_with("\r\n\r\n") {
                     let start = head.len();
@@ -36,7 +36,7 @@ fn server(answer: impl Fn(Came) -> (u16, String) + Send + 'static) -> String {
                     }
                 }
                 if !head.ends_with("\r\n\r\n") {
-                    break;
+                    break 'one;
                 }
                 let mut body = vec![0; length];
                 stream.read_exact(&mut body).unwrap();
@@ -46,7 +46,6 @@ fn server(answer: impl Fn(Came) -> (u16, String) + Send + 'static) -> String {
                     text.len()
                 );
                 let _ = stream.get_mut().write_all(reply.as_bytes());
-                break;
             }
         }
     });

@@ -215,7 +215,7 @@ fn a_bound_version_brings_its_proof_and_is_bound_once() {
     proven(&made.body);
     assert_eq!(made.body["binding"]["operator"], EOA);
     assert_eq!(service.post("/v1/keys", Some(&token), &wish).status, 200);
-    let mut other = wish.clone();
+    let mut other = wish;
     other["binding"]["operator_set_id"] = json!(4);
     let refused = service.post("/v1/keys", Some(&token), &other);
     assert_eq!((refused.code(), &refused.body["field"]), ((409, "wrong_state"), &json!("binding")));

@@ -262,6 +262,7 @@ fn a_contract_wallet_logs_in_where_a_node_of_the_right_chain_is_configured() {
 
 #[test]
 #[ignore = "a measurement: cargo test --test service round_trips -- --ignored --nocapture"]
+#[expect(clippy::print_stdout, reason = "a figure for people")]
 fn round_trips_per_second() {
     let installation = Installation::new();
     let service = installation.serve_with(|command| {

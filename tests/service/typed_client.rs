@@ -33,7 +33,7 @@ async fn the_typed_client_speaks_every_call() {
 
     let (first, again) = (client.create_key(&key).await.unwrap(), client.create_key(&key).await.unwrap());
     assert_eq!((first.created, again.created, &first.record), (true, false, &again.record));
-    assert_eq!(client.keys(EOA).await.unwrap(), [first.record.clone()]);
+    assert_eq!(client.keys(EOA).await.unwrap(), std::slice::from_ref(&first.record));
     let shown = client.key(&key).await.unwrap();
     assert_eq!((&shown.current, shown.versions.len()), (&first.record, 1));
 

@@ -1,5 +1,10 @@
 //! The bytes of a record, kept as files: a change of the format shows as a change of these.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a failing test should panic")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a failing test should panic"
+)]
 
 use super::*;
 use crate::audit::settings::BootFacts;

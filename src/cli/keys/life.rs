@@ -230,7 +230,13 @@ pub(super) fn run(command: &Command, configuration: Configuration, output: Outpu
             let what = if member(&answer, "/scheduled") == "true" { "scheduled" } else { "no schedule" };
             format!("{what}{}", warning.unwrap_or_default())
         }
-        _ => {
+        Command::Rotate { .. }
+        | Command::Activate(_)
+        | Command::Retire(_)
+        | Command::Disable(_)
+        | Command::Enable(_)
+        | Command::Destroy { .. }
+        | Command::Restore(_) => {
             let done = ["/changed", "/created"].iter().any(|pointer| member(&answer, pointer) == "true");
             let warning =
                 answer.get("warning").map(|_| format!("warning: {}\n", member(&answer, "/warning")));

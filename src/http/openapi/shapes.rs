@@ -30,7 +30,7 @@ pub(crate) struct Hex32(String);
 #[schema(value_type = String, pattern = "^0x[0-9a-f]{128}$")]
 pub(crate) struct Hex64(String);
 
-/// 192 bytes, the KeyRegistrar form g1.x g1.y g2.x[0] g2.x[1] g2.y[0] g2.y[1], lower case.
+/// 192 bytes, the KeyRegistrar form `g1.x g1.y g2.x[0] g2.x[1] g2.y[0] g2.y[1]`, lower case.
 #[derive(ToSchema)]
 #[schema(value_type = String, pattern = "^0x[0-9a-f]{384}$")]
 pub(crate) struct KeyData(String);

@@ -124,7 +124,7 @@ fn the_members_of_requests_are_those_of_the_contract() {
         for form in quoted(cells[1]) {
             let members = form.trim_start_matches('{').trim_end_matches('}').split(',').map(str::trim);
             let names = members.map(|member| member.split([':', '?', ' ']).next().unwrap().to_owned());
-            promised.extend(names.filter(|name| name != "…"));
+            promised.extend(names.filter(|name| !name.is_empty() && name != "…"));
         }
         let schema = &DOCUMENT["paths"][path]["post"]["requestBody"]["content"]["application/json"]["schema"];
         promised.extend(BEYOND.iter().filter(|(of, _)| *of == call).map(|(_, name)| (*name).to_owned()));

@@ -81,9 +81,12 @@ fn unwatched(_: &KeyVersion) -> Word {
 #[test]
 fn a_period_runs_from_announcement_to_activation() {
     let current = active(1, 0);
-    assert!(at(&[current.clone()], unwatched, Some(&SCHEDULE), 82).is_empty());
-    assert_eq!(at(&[current.clone()], unwatched, Some(&SCHEDULE), 83), ["Announce 1", "Rotate 1"]);
-    assert!(at(&[current.clone()], unwatched, None, 1_000).is_empty(), "nobody asked for it");
+    assert!(at(std::slice::from_ref(&current), unwatched, Some(&SCHEDULE), 82).is_empty());
+    assert_eq!(
+        at(std::slice::from_ref(&current), unwatched, Some(&SCHEDULE), 83),
+        ["Announce 1", "Rotate 1"]
+    );
+    assert!(at(std::slice::from_ref(&current), unwatched, None, 1_000).is_empty(), "nobody asked for it");
     let mut announced = current;
     announced.times.announced = Some(day(83));
     let mut pending = version(2, Stage::Pending);
@@ -98,7 +101,10 @@ fn a_period_runs_from_announcement_to_activation() {
 #[test]
 fn after_a_long_absence_the_new_version_still_has_its_time_before_it_is_current() {
     let mut current = active(1, 0);
-    assert_eq!(at(&[current.clone()], unwatched, Some(&SCHEDULE), 400), ["Announce 1", "Rotate 1"]);
+    assert_eq!(
+        at(std::slice::from_ref(&current), unwatched, Some(&SCHEDULE), 400),
+        ["Announce 1", "Rotate 1"]
+    );
     current.times.announced = Some(day(400));
     let mut pending = version(2, Stage::Pending);
     pending.times.created = day(400);
@@ -118,7 +124,7 @@ fn the_chain_decides_where_it_is_followed() {
         let due = at(&both, new(word), Some(&SCHEDULE), 400);
         assert!(!due.contains(&"Activate 2".to_owned()), "{word:?}: {due:?}");
     }
-    let mut frozen = both.clone();
+    let mut frozen = both;
     frozen[1].standing.frozen = true;
     assert!(at(&frozen, new(Word::Held), None, 1).is_empty());
 }
@@ -155,7 +161,7 @@ fn only_a_date_that_has_come_destroys_and_a_destruction_that_was_begun_goes_on()
     let both = [doomed, active(2, 0)];
     assert!(at(&both, unwatched, None, 29).is_empty());
     assert_eq!(at(&both, unwatched, None, 30), ["Destroy 1"]);
-    let mut half = both.clone();
+    let mut half = both;
     half[0].standing = Standing::new(Stage::Destroyed);
     assert_eq!(at(&half, unwatched, None, 1), ["Destroy 1"]);
     half[0].times.destroyed = Some(day(30));
