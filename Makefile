@@ -45,11 +45,11 @@ demo: softhsm compiler ## Walk the main job on a service of its own, or on yours
 ## Development
 
 .PHONY: test
-test: softhsm compiler curl strace openssl ## Run every test; needs SoftHSM and nothing else.
+test: softhsm compiler curl strace openssl gdb ## Run every test; needs SoftHSM and nothing else.
 	$(CARGO) test --workspace --locked
 
 .PHONY: test-long
-test-long: softhsm compiler curl strace openssl ## Run every test with many more random cases, crashes and schedules.
+test-long: softhsm compiler curl strace openssl gdb ## Run every test with many more random cases, crashes and schedules.
 	AVS_KMS_LONG=1 $(CARGO) test --workspace --locked
 
 # The program under test is the one that `test` has built. What these two build lies beside it and is shared.
@@ -62,7 +62,7 @@ test-txtx: softhsm compiler ## Run the shipped runbooks, and every refusal, in t
 	$(PROGRAM) $(ECOSYSTEM) tests/txtx/Cargo.toml -- --nocapture
 
 .PHONY: test-chain
-test-chain: softhsm compiler openssl node ## Register with EigenLayer's real contracts on a real EVM, from Rust and JavaScript.
+test-chain: softhsm compiler openssl-dev node ## Register with EigenLayer's real contracts on a real EVM, from Rust and JavaScript.
 	$(CARGO) build --locked --bin avs-kms
 	mkdir -p '$(TARGET)/chain/node'
 	cp tests/chain/package.json tests/chain/package-lock.json tests/chain/register.mjs '$(TARGET)/chain/node'
@@ -201,8 +201,8 @@ cmake:
 	$(call need,{ command -v cmake && command -v c++; },cmake g++ make)
 
 # eigen-utils asks for an HTTP client with the system's TLS.
-.PHONY: openssl
-openssl:
+.PHONY: openssl-dev
+openssl-dev:
 	$(call need,{ command -v pkg-config && pkg-config --exists openssl; },pkg-config libssl-dev)
 
 # anvil comes from npm, and so does the JavaScript client.
@@ -224,6 +224,7 @@ strace:
 .PHONY: openssl
 openssl:
 	$(call need,command -v openssl,openssl)
+
 .PHONY: chromium
 chromium:
 	$(call need,command -v chromium,chromium)
