@@ -52,18 +52,19 @@ test: softhsm compiler curl strace openssl gdb ## Run every test; needs SoftHSM 
 test-long: softhsm compiler curl strace openssl gdb ## Run every test with many more random cases, crashes and schedules.
 	AVS_KMS_LONG=1 $(CARGO) test --workspace --locked
 
-# The program under test is the one that `test` has built. What these two build lies beside it and is shared.
+# The program under test is the one that `demo` has built, by the same words, so that nothing is built twice. What these
+# two build lies beside it and is shared.
 ECOSYSTEM = $(CARGO) test --locked --target-dir '$(TARGET)/chain' --manifest-path
 PROGRAM   = AVS_KMS_PROGRAM='$(abspath $(TARGET))/debug/avs-kms'
 
 .PHONY: test-txtx
 test-txtx: softhsm compiler ## Run the shipped runbooks, and every refusal, in the real TXTX engine.
-	$(CARGO) build --locked --bin avs-kms
+	$(CARGO) build --locked --bins --example demo
 	$(PROGRAM) $(ECOSYSTEM) tests/txtx/Cargo.toml -- --nocapture
 
 .PHONY: test-chain
 test-chain: softhsm compiler openssl-dev node ## Register with EigenLayer's real contracts on a real EVM, from Rust and JavaScript.
-	$(CARGO) build --locked --bin avs-kms
+	$(CARGO) build --locked --bins --example demo
 	mkdir -p '$(TARGET)/chain/node'
 	cp tests/chain/package.json tests/chain/package-lock.json tests/chain/register.mjs '$(TARGET)/chain/node'
 	npm ci --prefix '$(TARGET)/chain/node' --ignore-scripts --no-audit --no-fund --loglevel=error

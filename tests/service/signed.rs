@@ -7,7 +7,7 @@ use crate::support::{EOA, Installation, OTHER_EOA, Running};
 use crate::wallet::Wallet;
 
 /// The header for one request, by way of `GET /v1/auth/typed-data`.
-fn authorization(
+pub(crate) fn authorization(
     service: &Running,
     wallet: &Wallet,
     eoa: &str,

@@ -6,8 +6,12 @@ use serde_json::{Value, json};
 
 use crate::support::{EOA, OTHER_EOA};
 
-/// The second and third development key of anvil and hardhat.
-const KEYS: [(&str, &str); 2] = [
+/// The first three development keys of anvil and hardhat.
+const KEYS: [(&str, &str); 3] = [
+    (
+        "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266",
+        "ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80",
+    ),
     (EOA, "59c6995e998f97a5a0044966f0945389dc9e86dae88c7a8412f4603b6b78690d"),
     (OTHER_EOA, "5de4111afa1a4b94908f83103eb1f1706367c2e68ca870fc3fb9a804cdab365a"),
 ];
