@@ -207,6 +207,18 @@ fn every_body_has_an_example_and_no_example_is_of_nothing() {
 }
 
 #[test]
+fn every_reference_leads_somewhere() {
+    fn check(value: &Value) {
+        if let Some(name) = value["$ref"].as_str() {
+            assert!(DOCUMENT.pointer(name.strip_prefix('#').unwrap()).is_some(), "{name} is not there");
+        }
+        value.as_object().into_iter().flat_map(Map::values).for_each(check);
+        value.as_array().into_iter().flatten().for_each(check);
+    }
+    check(&DOCUMENT);
+}
+
+#[test]
 fn the_page_names_no_other_host() {
     let page = include_str!("page.html");
     assert!(!page.contains("http:") && !page.contains("https:") && !page.contains("//cdn"), "{page}");
