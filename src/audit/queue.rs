@@ -6,10 +6,13 @@
 // By path: the tests compile this file a second time (`scheduled`).
 #[path = "queue/entry.rs"]
 mod entry;
+#[path = "queue/gather.rs"]
+mod gather;
+#[path = "queue/state.rs"]
+mod state;
 #[path = "queue/strangers.rs"]
 mod strangers;
 
-use std::collections::VecDeque;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -17,9 +20,9 @@ use tokio::sync::oneshot;
 
 use entry::refuse;
 pub(crate) use entry::{Entry, IntentAck, Labels, NoteAck, Role, Taken};
-use strangers::Strangers;
+use state::State;
 
-use super::record::{ActorKind, Event, Stamp, event_body, lost_body};
+use super::record::{ActorKind, Event, Stamp, event_body};
 use super::settings::{AuditError, Settings};
 use super::sync::{Condvar, Mutex, MutexGuard};
 
@@ -41,21 +44,6 @@ pub(crate) struct Queue {
     refusals_per_second: u32,
     wait: Duration,
     batch_bytes: u64,
-}
-
-#[derive(Default)]
-struct State {
-    entries: VecDeque<Entry>,
-    /// How many of them somebody waits for.
-    urgent: usize,
-    /// Since when the first of them waits for company.
-    lingering: Option<Instant>,
-    /// Why nothing can be written now.
-    latched: Option<Arc<str>>,
-    closed: bool,
-    /// Events that found no room.
-    lost: u64,
-    strangers: Strangers,
 }
 
 impl Queue {
@@ -170,7 +158,8 @@ impl Queue {
         state.entries.push_back(Entry { body, stamp: Stamp::now(), role });
         state.urgent += usize::from(urgent);
         // The writer sleeps when nothing is urgent: woken to write, or to look at the clock from the first note on.
-        if (urgent && state.urgent == 1) || state.entries.len() == 1 || state.entries.len() == BATCH_RECORDS {
+        let awaited = state.urgent == 1 || state.gather.is_complete(state.urgent);
+        if (urgent && awaited) || state.entries.len() == 1 || state.entries.len() == BATCH_RECORDS {
             self.wake.notify_one();
         }
     }
@@ -188,10 +177,15 @@ impl Queue {
             let mut until = deadline;
             if !state.entries.is_empty() {
                 let due = *state.lingering.get_or_insert(now) + LINGER;
-                if state.urgent > 0 || state.closed || now >= due || state.entries.len() >= BATCH_RECORDS {
-                    return Taken::Batch(state.batch(self.batch_bytes));
+                let urgent = state.urgent;
+                let gathering =
+                    if urgent > 0 { state.gather.until(urgent, now) } else { (now < due).then_some(due) };
+                match gathering {
+                    Some(due) if !state.closed && state.entries.len() < BATCH_RECORDS => {
+                        until = until.min(due)
+                    }
+                    _ => return Taken::Batch(state.batch(self.batch_bytes)),
                 }
-                until = until.min(due);
             } else if now >= deadline {
                 return Taken::Idle;
             }
@@ -260,38 +254,5 @@ impl Queue {
             .unwrap_or_else(PoisonError::into_inner)
             .0
             .closed
-    }
-}
-
-impl State {
-    fn refusal(&self) -> Option<AuditError> {
-        match &self.latched {
-            Some(cause) => Some(AuditError::Unavailable { cause: cause.clone() }),
-            None => self.closed.then_some(AuditError::Closed),
-        }
-    }
-
-    fn batch(&mut self, most_bytes: u64) -> Vec<Entry> {
-        let mut bytes = 0;
-        let fits = |entry: &&Entry| {
-            bytes += u64::try_from(entry.body.len()).unwrap_or(u64::MAX).saturating_add(256);
-            bytes <= most_bytes
-        };
-        let count = self.entries.iter().take(BATCH_RECORDS).take_while(fits).count().max(1);
-        let batch: Vec<_> = self.entries.drain(..count).collect();
-        self.urgent -= batch.iter().filter(|entry| entry.role.is_urgent()).count();
-        self.lingering = None;
-        batch
-    }
-
-    /// Queues what was only counted so far.
-    fn flush_counted(&mut self) {
-        let lost = match self.lost {
-            1.. if self.latched.is_none() => Some(lost_body(std::mem::take(&mut self.lost))),
-            _ => None,
-        };
-        for body in self.strangers.flush(self.closed).into_iter().chain(lost) {
-            self.entries.push_back(Entry { body, stamp: Stamp::now(), role: Role::Note { ack: None } });
-        }
     }
 }

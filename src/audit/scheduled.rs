@@ -38,6 +38,9 @@ mod sync {
 
     use super::{Bug, PLANTED};
 
+    /// Time does not pass here: who waits for company waits no time, or for ever.
+    pub(crate) const GATHER: Duration = Duration::ZERO;
+
     pub(crate) struct Condvar(shuttle::sync::Condvar);
 
     impl Condvar {

@@ -32,7 +32,7 @@ pub(super) struct RecordsBody {
     get, path = "/v1/audit", operation_id = "read_audit", tag = "Audit",
     summary = "Records that concern the caller's EOA",
     params(
-        ("after" = Option<u64>, Query, minimum = 0, maximum = 18446744073709551615_usize, description = "Records after this one"),
+        ("after" = Option<u64>, Query, minimum = 0, maximum = 9223372036854775807_usize, description = "Records after this one"),
         ("limit" = Option<u64>, Query, minimum = 1, maximum = 1000, description = "At most so many, 100 if not said"),
     ),
     responses((status = 200, description = "A page; `next` is the `after` of the next one", body = RecordsBody)),
@@ -71,9 +71,9 @@ pub(super) async fn checkpoint(State(app): State<App>) -> Result<Response, Failu
     get, path = "/v1/audit/proof", operation_id = "prove", tag = "Audit",
     summary = "Inclusion of a record (seq), or consistency of two sizes (from, to)",
     params(
-        ("seq" = Option<u64>, Query, minimum = 0, maximum = 18446744073709551615_usize),
-        ("from" = Option<u64>, Query, minimum = 0, maximum = 18446744073709551615_usize),
-        ("to" = Option<u64>, Query, minimum = 0, maximum = 18446744073709551615_usize),
+        ("seq" = Option<u64>, Query, minimum = 0, maximum = 9223372036854775807_usize),
+        ("from" = Option<u64>, Query, minimum = 0, maximum = 9223372036854775807_usize),
+        ("to" = Option<u64>, Query, minimum = 0, maximum = 9223372036854775807_usize),
     ),
     responses((status = 200, description = "The proof", body = shapes::ProofShape), (status = 404)),
 )]

@@ -1,7 +1,6 @@
 //! The parameters of a path, percent-decoded, each once; what is left over is refused by name.
 
 use std::collections::BTreeMap;
-use std::str::FromStr;
 
 use axum::extract::Request;
 
@@ -27,10 +26,12 @@ impl Query {
         self.0.remove(name)
     }
 
-    /// A whole number.
-    pub(super) fn number<T: FromStr>(&mut self, name: &'static str) -> Result<Option<T>, Failure> {
-        let number =
-            |text: String| text.parse().map_err(|_| invalid("a whole number is expected here").at(name));
+    /// A whole number up to 2^63 - 1, which every client's JSON can hold.
+    pub(super) fn number(&mut self, name: &'static str) -> Result<Option<u64>, Failure> {
+        let number = |text: String| {
+            let number = text.parse().ok().filter(|number| *number <= i64::MAX.unsigned_abs());
+            number.ok_or_else(|| invalid("a whole number is expected here").at(name))
+        };
         self.text(name).map(number).transpose()
     }
 

@@ -99,6 +99,14 @@ fn numbers_are_whole_and_fit_or_are_refused() {
         let answer = service.get(&format!("/v1/audit?{query}"), Some(&reader));
         assert_eq!(answer.code(), (400, "invalid_request"), "{query}");
     }
+    let token = installation.token_with(EOA, &["audit:read", "keys:read"], "1h");
+    for call in ["audit", "events"] {
+        for number in ["-1", "1.0", "0x1", "+1x", "9223372036854775808", &huge] {
+            let answer = service.get(&format!("/v1/{call}?after={number}"), Some(&token));
+            assert_eq!(answer.code(), (400, "invalid_request"), "{call} {number:.30}");
+        }
+        assert_eq!(service.get(&format!("/v1/{call}?after=9223372036854775807"), Some(&token)).status, 200);
+    }
 }
 
 #[test]

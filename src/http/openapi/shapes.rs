@@ -353,7 +353,7 @@ pub(crate) struct ApkRegistration {
     eoa: AddressText,
     name: Option<NameText>,
     version: Option<VersionText>,
-    #[schema(minimum = 0, maximum = 18446744073709551615_usize)]
+    #[schema(minimum = 0, maximum = 9223372036854775807_usize)]
     chain_id: u64,
     registry: BlsApkRegistry,
     verifying_contract: AddressText,
@@ -366,7 +366,7 @@ pub(crate) struct RegistrarRegistration {
     eoa: AddressText,
     name: Option<NameText>,
     version: Option<VersionText>,
-    #[schema(minimum = 0, maximum = 18446744073709551615_usize)]
+    #[schema(minimum = 0, maximum = 9223372036854775807_usize)]
     chain_id: u64,
     registry: KeyRegistrar,
     verifying_contract: AddressText,

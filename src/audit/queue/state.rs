@@ -1,0 +1,63 @@
+//! What the lock of the queue guards: what waits, and who may add to it.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::BATCH_RECORDS;
+use super::entry::{Entry, Role};
+use super::gather::Gather;
+use super::strangers::Strangers;
+use crate::audit::record::{Stamp, lost_body};
+use crate::audit::settings::AuditError;
+
+#[derive(Default)]
+pub(super) struct State {
+    pub(super) entries: VecDeque<Entry>,
+    /// How many of them somebody waits for.
+    pub(super) urgent: usize,
+    pub(super) gather: Gather,
+    /// Since when the first of them waits for company.
+    pub(super) lingering: Option<Instant>,
+    /// Why nothing can be written now.
+    pub(super) latched: Option<Arc<str>>,
+    pub(super) closed: bool,
+    /// Events that found no room.
+    pub(super) lost: u64,
+    pub(super) strangers: Strangers,
+}
+
+impl State {
+    pub(super) fn refusal(&self) -> Option<AuditError> {
+        match &self.latched {
+            Some(cause) => Some(AuditError::Unavailable { cause: cause.clone() }),
+            None => self.closed.then_some(AuditError::Closed),
+        }
+    }
+
+    pub(super) fn batch(&mut self, most_bytes: u64) -> Vec<Entry> {
+        let mut bytes = 0;
+        let fits = |entry: &&Entry| {
+            bytes += u64::try_from(entry.body.len()).unwrap_or(u64::MAX).saturating_add(256);
+            bytes <= most_bytes
+        };
+        let count = self.entries.iter().take(BATCH_RECORDS).take_while(fits).count().max(1);
+        let batch: Vec<_> = self.entries.drain(..count).collect();
+        let waited = batch.iter().filter(|entry| entry.role.is_urgent()).count();
+        self.urgent -= waited;
+        self.gather.gone(waited);
+        self.lingering = None;
+        batch
+    }
+
+    /// Queues what was only counted so far.
+    pub(super) fn flush_counted(&mut self) {
+        let lost = match self.lost {
+            1.. if self.latched.is_none() => Some(lost_body(std::mem::take(&mut self.lost))),
+            _ => None,
+        };
+        for body in self.strangers.flush(self.closed).into_iter().chain(lost) {
+            self.entries.push_back(Entry { body, stamp: Stamp::now(), role: Role::Note { ack: None } });
+        }
+    }
+}
