@@ -23,9 +23,13 @@ async fn a_wrong_pin_is_tried_once_and_the_right_one_works_afterwards() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_volume_that_is_missing_or_empty_is_no_data_directory() {
     // Without -v the engine makes an empty one.
-    once(ours(None), &["serve"]).await.refused(1, "`avs-kms init` makes one");
+    once(ours(None), &["serve"])
+        .await
+        .refused(1, "is not a data directory; `avs-kms --data /data init` makes one");
     let empty = Volume::new("empty");
-    once(ours(Some(empty.mount())), &["serve"]).await.refused(1, "`avs-kms init` makes one");
+    once(ours(Some(empty.mount())), &["serve"])
+        .await
+        .refused(1, "is not a data directory; `avs-kms --data /data init` makes one");
     // What was refused left nothing that would hinder init.
     once(ours(Some(empty.mount())), &["init"]).await.must();
     once(ours(Some(empty.mount())), &["init"]).await.refused(1, "is a data directory already");
@@ -38,7 +42,7 @@ async fn a_directory_of_somebody_elses_is_refused() {
     once(root, &["sh", "-euc", "touch /data/x && chown root:root /data && chmod 0755 /data"]).await.must();
     for command in ["init", "serve"] {
         let ended = once(ours(Some(foreign.mount())), &[command]).await;
-        ended.refused(1, if command == "init" { "is not empty" } else { "Permission denied" });
+        ended.refused(1, if command == "init" { "is not empty" } else { "is not a data directory" });
     }
     let root = base().await.with_mount(foreign.mount());
     once(root, &["rm", "/data/x"]).await.must();
@@ -86,7 +90,7 @@ async fn a_wrong_configuration_is_told_whole_with_status_2() {
         .with_env_var("AVS_KMS__LOG__LEVEL", "loudest=x=y");
     let ended = once(wrong, &["serve"]).await;
     assert_eq!(ended.code, 2, "{ended:?}");
-    assert!(ended.stderr.contains("the configuration has 2 mistakes"), "{ended:?}");
+    assert!(ended.stderr.contains("the configuration has 2 mistake(s)"), "{ended:?}");
     assert!(ended.stderr.contains("enclave.queue") && ended.stderr.contains("log.level"), "{ended:?}");
 }
 
@@ -123,7 +127,7 @@ async fn a_full_volume_stops_signing_alone_and_room_brings_it_back() {
     // A start without room says so; with room it is well again.
     volume.shell("dd if=/dev/zero of=/data/fill bs=4096 2>/dev/null || true").await.must();
     let ended = once(ours(Some(volume.mount())), &["serve"]).await;
-    ended.refused(1, "No space left on device");
+    ended.refused(1, "disk is full");
     volume.shell("rm /data/fill").await.must();
     let (ended, _) = Service::over(&volume).await.stop().await;
     assert_eq!(ended.code, 0, "{ended:?}");
