@@ -16,8 +16,10 @@ mod keys;
 mod keystore;
 mod local;
 mod lock;
+mod log;
 mod login;
 mod open;
+mod reload;
 mod request;
 mod serve;
 mod terminal;
@@ -189,7 +191,10 @@ fn dispatch(cli: Cli) -> Result<(), Failed> {
         Command::Restore(arguments) => backup::restore(&arguments, &configuration()?, output),
         Command::TokenRestore => doctor::restore(&configuration()?, output),
         Command::Init(arguments) => init::run(&arguments, &configuration()?, output),
-        Command::Serve(arguments) => serve::run(configuration()?, arguments.accept_audit_rollback),
+        Command::Serve(arguments) => {
+            let again = || config::load(cli.config.as_deref(), &overrides);
+            serve::run(configuration()?, &again, arguments.accept_audit_rollback)
+        }
         Command::Keys(command) => keys::run(&command, configuration()?, output),
         Command::Token(command) => token::run(&command, configuration()?, output),
         Command::Login(arguments) => login::run(&arguments, output),

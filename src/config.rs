@@ -47,8 +47,14 @@ pub struct Configuration {
     pub events: Events,
     /// `[log]`
     pub log: Log,
+    /// `[telemetry]`
+    pub telemetry: Telemetry,
+    /// The file that was read, if one was.
+    pub file: Option<PathBuf>,
     /// SHA-256 of every setting and its value, for the audit log.
     pub digest: [u8; 32],
+    /// The same of the settings that take a restart.
+    pub fixed_digest: [u8; 32],
 }
 
 /// `[server]`: the HTTP listener.
@@ -217,6 +223,15 @@ pub struct Log {
     pub level: String,
 }
 
+/// `[telemetry]`: spans for a collector.
+#[derive(Debug)]
+pub struct Telemetry {
+    /// Where spans go, OTLP over HTTP; empty for nowhere. It may hold an API key: not for logs.
+    pub otlp_endpoint: String,
+    /// Which part of the requests has a span, 0 to 1.
+    pub otlp_sample_ratio: f64,
+}
+
 /// The form of a log line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
@@ -340,7 +355,16 @@ pub fn load(file: Option<&Path>, overrides: &[(&str, String)]) -> Result<Configu
     if log.level.parse::<tracing_subscriber::EnvFilter>().is_err() {
         reader.mistake("log.level", "not a level or filter such as info or avs_kms=debug");
     }
-    let digest = reader.finish().map_err(Mistakes)?;
+    let telemetry = Telemetry {
+        otlp_endpoint: reader.url("telemetry.otlp_endpoint"),
+        otlp_sample_ratio: reader.value("telemetry.otlp_sample_ratio", "1", "a number from 0 to 1"),
+    };
+    if !(0.0..=1.0).contains(&telemetry.otlp_sample_ratio) {
+        reader.mistake("telemetry.otlp_sample_ratio", "a number from 0 to 1");
+    }
+    let (digest, fixed_digest) = reader.finish().map_err(Mistakes)?;
+    let file =
+        file.or_else(|| Some(Path::new(DEFAULT_FILE)).filter(|file| file.exists())).map(Path::to_owned);
     let data = Data { directory };
     Ok(Configuration {
         server,
@@ -355,7 +379,10 @@ pub fn load(file: Option<&Path>, overrides: &[(&str, String)]) -> Result<Configu
         rotation,
         events,
         log,
+        telemetry,
+        file,
         digest,
+        fixed_digest,
     })
 }
 

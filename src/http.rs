@@ -41,7 +41,7 @@ use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::{get, post};
 use tokio::time::{Instant, timeout_at};
-use tracing::Instrument;
+use tracing::{Instrument, Span};
 
 use crate::metrics::{self, Figures};
 use crate::operation::{Asked, Code, Context, Failure, Peer, Service};
@@ -51,6 +51,7 @@ use connection::ClientCertificate;
 use gate::Gate;
 use rates::Rates;
 
+pub use addresses::Share;
 pub use listener::{Limits, Listener, serve};
 pub use rates::RateSettings;
 pub use tls::{ClientAuth, Tls, TlsError, TlsFiles};
@@ -91,6 +92,13 @@ impl App {
             rates: Arc::new(Rates::new(rates)),
         }
     }
+
+    /// Takes on so much from now on; the time of bodies stays as it was.
+    pub fn readmit(&self, admission: Admission) {
+        let Admission { body_timeout: _, in_flight, wait, rates } = admission;
+        self.gate.set(in_flight, wait);
+        self.rates.set(rates);
+    }
 }
 
 /// The calls that clients have.
@@ -112,7 +120,7 @@ pub fn local_router(app: App) -> Router {
 /// machine shares its address with them, so no rate of clients holds here.
 pub fn health_router(app: App, figures: Figures) -> Router {
     let rates = Arc::new(Rates::new(RateSettings::default()));
-    let scrape = get(async move |State(app): State<App>| health::metrics(&app, &figures));
+    let scrape = get(async move |State(app): State<App>| health::metrics(app, figures.clone()).await);
     finished(health_routes().route("/metrics", scrape), App { rates, ..app })
 }
 
@@ -174,6 +182,11 @@ async fn each_request(State(app): State<App>, mut request: Request, next: Next) 
     // An id of zeros is still an answer with an id, on a machine without randomness.
     let id = RequestId::random().unwrap_or(RequestId::new([0; 16]));
     let (begun, operation) = (std::time::Instant::now(), operation_of(&request).unwrap_or("other"));
+    // An empty field is filled in when the answer is known.
+    let span = tracing::info_span!(
+        "request", %id, method = %request.method(), path = request.uri().path(), operation,
+        code = tracing::field::Empty
+    );
     let mut response = match request.extensions().get::<Peer>().copied() {
         None => error::answer(&Failure::internal("a request without a peer"), id),
         Some(peer) => {
@@ -181,13 +194,14 @@ async fn each_request(State(app): State<App>, mut request: Request, next: Next) 
             let certificate = certificate.map(|ClientCertificate(fingerprint)| fingerprint);
             let context = Context::anonymous(id, peer).certified(certificate);
             match admitted(&app, peer, &request) {
-                Ok(()) => answered(&app, context, request, next).await,
+                Ok(()) => answered(&app, context, request, next, &span).await,
                 Err(failure) => error::answer(&failure, id),
             }
         }
     };
     let code = response.extensions().get::<error::Answered>().map_or("ok", |answered| answered.0.slug());
     metrics::answered(operation, code, begun);
+    span.record("code", code);
     if let Ok(value) = id.to_string().parse() {
         response.headers_mut().insert(REQUEST_ID, value);
     }
@@ -215,12 +229,11 @@ fn proves_by_signature(request: &Request) -> bool {
 
 /// Runs each request to its end in a task of its own: a client that hangs up or a deadline that passes
 /// cannot suppress its record, and a panic becomes an answer.
-async fn answered(app: &App, context: Context, mut request: Request, next: Next) -> Response {
+async fn answered(app: &App, context: Context, mut request: Request, next: Next, span: &Span) -> Response {
     let deadline = Instant::now() + app.service.deadline();
     let id = context.request();
     let operation = operation_of(&request);
     let method_known = matches!(*request.method(), Method::GET | Method::POST);
-    let span = tracing::info_span!("request", %id, method = %request.method(), path = request.uri().path());
     request.extensions_mut().insert(context.clone());
     request.extensions_mut().insert(Deadline(deadline.into_std()));
 

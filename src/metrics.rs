@@ -1,7 +1,7 @@
 //! What the service counts and times, in Prometheus' form: the one list of names, buckets and labels.
 //!
-//! A label takes a fixed set of words: operations, codes, states. Never an address, an id or a name of a key, which
-//! clients choose and which would grow without end. Not for: deciding anything, and the enclave's own figures, which
+//! A label takes a fixed set of words: operations, codes, states. Never an address or a name of a key, which clients
+//! choose; an id only in the bounded [`series`] of single keys. Not for: deciding anything, and the enclave's own figures, which
 //! `hsm` names itself.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -10,6 +10,8 @@ use ::metrics::{Unit, counter, describe_counter, describe_gauge, describe_histog
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
 use crate::key::KeyState;
+
+pub mod series;
 
 const REQUESTS: &str = "avs_kms_requests_total";
 const REQUEST_SECONDS: &str = "avs_kms_request_seconds";
@@ -32,6 +34,12 @@ const WORKERS: &str = "avs_kms_enclave_workers";
 const STUCK_WORKERS: &str = "avs_kms_enclave_stuck_workers";
 const KEYS: &str = "avs_kms_keys";
 const DAMAGED_KEYS: &str = "avs_kms_damaged_keys";
+const OVERDUE: &str = "avs_kms_rotations_overdue";
+const OLDEST: &str = "avs_kms_oldest_key_age_seconds";
+const NEXT_ROTATION: &str = "avs_kms_next_rotation_due_seconds";
+const SIGNING_AFTER_END: &str = "avs_kms_versions_signing_after_end";
+const UNDELIVERED: &str = "avs_kms_webhook_deliveries_waiting";
+const FAILED_DELIVERIES: &str = "avs_kms_webhook_deliveries_failing";
 const BUILD: &str = "avs_kms_build_info";
 const STARTED: &str = "avs_kms_start_timestamp_seconds";
 
@@ -113,6 +121,19 @@ fn describe() {
     );
     describe_gauge!(KEYS, "Versions of keys, by state.");
     describe_gauge!(DAMAGED_KEYS, "Records in the token that are damaged and refused.");
+    describe_gauge!(OVERDUE, "Keys whose next version should be current by now.");
+    describe_gauge!(OLDEST, Unit::Seconds, "For how long the oldest current version has been current.");
+    describe_gauge!(
+        NEXT_ROTATION,
+        Unit::Seconds,
+        "Until the first key is due for its next version; negative when it is overdue, +Inf without a schedule."
+    );
+    describe_gauge!(SIGNING_AFTER_END, "Retiring versions that signed after their overlap was over.");
+    describe_gauge!(UNDELIVERED, "Events that wait for a webhook.");
+    describe_gauge!(
+        FAILED_DELIVERIES,
+        "Events that a webhook did not take at least once, and that are tried again."
+    );
     describe_gauge!(BUILD, "1; the version is the label.");
     describe_gauge!(STARTED, Unit::Seconds, "When the process started, in Unix time.");
 }
@@ -201,6 +222,33 @@ pub fn show_keys(states: impl Iterator<Item = KeyState>) {
     for (state, count) in KeyState::ALL.iter().zip(counts) {
         gauge!(KEYS, "state" => state.as_str()).set(whole(count));
     }
+}
+
+/// Where rotation stands, read off when somebody looks.
+#[derive(Clone, Copy, Debug)]
+pub struct RotationReading {
+    /// Keys whose next version should be current by now.
+    pub overdue: usize,
+    /// The age of the oldest current version, seconds; none without keys.
+    pub oldest_seconds: Option<i64>,
+    /// Until the first key is due, seconds; negative when it is overdue, none without schedules.
+    pub next_seconds: Option<i64>,
+    /// Versions that signed after their end.
+    pub signing_after_end: u64,
+    /// Deliveries to webhooks that wait.
+    pub undelivered: u64,
+    /// Those of them that failed at least once.
+    pub failed_deliveries: u64,
+}
+
+/// Shows where rotation stands.
+pub fn show_rotation(reading: RotationReading) {
+    gauge!(OVERDUE).set(whole(reading.overdue as u64));
+    gauge!(OLDEST).set(reading.oldest_seconds.unwrap_or(0) as f64);
+    gauge!(NEXT_ROTATION).set(reading.next_seconds.map_or(f64::INFINITY, |seconds| seconds as f64));
+    gauge!(SIGNING_AFTER_END).set(whole(reading.signing_after_end));
+    gauge!(UNDELIVERED).set(whole(reading.undelivered));
+    gauge!(FAILED_DELIVERIES).set(whole(reading.failed_deliveries));
 }
 
 const fn flag(on: bool) -> f64 {

@@ -117,8 +117,22 @@ impl Outbound {
         headers: &[(&str, &str)],
         body: Vec<u8>,
     ) -> Result<Reply, OutboundError> {
+        self.post(endpoint, "application/json", headers, body).await
+    }
+
+    /// POSTs a body of any type.
+    ///
+    /// # Errors
+    /// When there is no whole answer of acceptable size in time; any status is an answer.
+    pub async fn post(
+        &self,
+        endpoint: &Endpoint,
+        content_type: &'static str,
+        headers: &[(&str, &str)],
+        body: Vec<u8>,
+    ) -> Result<Reply, OutboundError> {
         let mut map = HeaderMap::new();
-        map.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        map.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
         for (name, value) in headers {
             let name = name.parse::<HeaderName>().map_err(|_| OutboundError::Header)?;
             map.insert(name, value.parse().map_err(|_| OutboundError::Header)?);

@@ -19,7 +19,7 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 
 pub use follow::Follower;
-pub use numbers::{KeyNumbers, Numbers, numbers};
+pub use numbers::{KeyNumbers, Numbers, numbers, show_numbers};
 pub use plan::{Action, Due, Word, due};
 pub use steady::{SETTLING, Steadiness};
 pub use webhook::{Hook, Secret, SecretError, Webhooks};

@@ -80,20 +80,14 @@ impl Sandbox {
     /// Drops privileges and closes the file system, for this thread and all that it will start.
     ///
     /// # Errors
-    /// [`SandboxError`]. A kernel without Landlock is none: the log says so.
+    /// [`SandboxError`]. A kernel without Landlock is none: the second step logs it.
     pub fn confine(&self) -> Result<Confined, SandboxError> {
         let landlock = if self.profile == Profile::Off {
-            tracing::warn!(
-                "enclave.sandbox is \"off\": the process keeps its privileges, files and system calls"
-            );
             Landlock::NotAsked
         } else {
             drop_privileges()?;
             files::close(self)?
         };
-        if landlock == Landlock::Missing {
-            tracing::warn!("the kernel has no Landlock: files are not confined");
-        }
         Ok(Confined { profile: self.profile, connect: self.connect, landlock })
     }
 }
@@ -108,6 +102,13 @@ impl Confined {
             for program in calls::programs(self.profile, self.connect)? {
                 seccompiler::apply_filter_all_threads(&program).map_err(SandboxError::Filter)?;
             }
+        }
+        match self.landlock {
+            Landlock::NotAsked => tracing::warn!(
+                "enclave.sandbox is \"off\": the process keeps its privileges, files and system calls"
+            ),
+            Landlock::Missing => tracing::warn!("the kernel has no Landlock: files are not confined"),
+            Landlock::Whole | Landlock::Partly => {}
         }
         tracing::info!(profile = self.profile.name(), landlock = ?self.landlock, "the sandbox is closed");
         Ok(())

@@ -48,7 +48,7 @@ fn refused(log: &AuditLog, words: &str) {
     assert!(!log.is_writable());
     let begun = Instant::now();
     assert!(matches!(runtime().block_on(one(log)), Err(AuditError::Unavailable { .. })));
-    assert!(begun.elapsed() < Duration::from_millis(500));
+    assert!(begun.elapsed() < Duration::from_secs(5));
 }
 
 #[test]

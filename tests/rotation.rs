@@ -19,7 +19,7 @@ use avs_kms::audit::{AuditLog, BootFacts, Settings, verify};
 use avs_kms::auth::Caller;
 use avs_kms::clock::Clock;
 use avs_kms::key::{Change, Eoa, KeyName, RetireOn, Schedule, Stage, Version, VersionSelector};
-use avs_kms::operation::{ChangeKey, Context, CreateKey, Custody, Peer, Service, SetSchedule};
+use avs_kms::operation::{ChangeKey, Context, CreateKey, Custody, Message, Peer, Service, SetSchedule, Sign};
 use avs_kms::request::RequestId;
 use avs_kms::rotation::{SETTLING, Scheduler, numbers};
 use avs_kms::store::{ScheduleScope, Store};
@@ -114,6 +114,14 @@ async fn key(service: &Service, schedule: Schedule) {
     service.create_key(operator(), wish, soon()).await.unwrap();
     let wish = SetSchedule { eoa: OWNER, scope: ScheduleScope::All, schedule: Some(schedule), reason: None };
     service.set_schedule(operator(), wish, soon()).await.unwrap();
+}
+
+const FIRST: VersionSelector = VersionSelector::Number(Version::FIRST);
+
+async fn change(service: &Service, version: VersionSelector, change: Change) {
+    let (name, version) = (KeyName::default(), Some(version));
+    let wish = ChangeKey { eoa: OWNER, name, version, change, after_days: 30, reason: None };
+    service.change_key(operator(), wish, soon()).await.unwrap();
 }
 
 fn stages(service: &Service) -> Vec<(u32, Stage)> {
@@ -214,15 +222,7 @@ fn a_destruction_comes_at_its_date_and_not_by_a_clock_that_jumps() {
             scheduler.look().await;
         }
         let doomed = service.store().numbered(&OWNER, &KeyName::default(), Version::FIRST).unwrap();
-        let wish = |change| ChangeKey {
-            eoa: OWNER,
-            name: KeyName::default(),
-            version: Some(VersionSelector::Number(Version::FIRST)),
-            change,
-            after_days: 30,
-            reason: None,
-        };
-        service.change_key(operator(), wish(Change::ScheduleDestroy), soon()).await.unwrap();
+        change(&service, FIRST, Change::ScheduleDestroy).await;
         // The scheduled rotations would go on meanwhile; they are not what this is about.
         let wish = SetSchedule { eoa: OWNER, scope: ScheduleScope::All, schedule: None, reason: None };
         service.set_schedule(operator(), wish, soon()).await.unwrap();
@@ -251,5 +251,51 @@ fn a_destruction_comes_at_its_date_and_not_by_a_clock_that_jumps() {
         assert!(!scheduler.look().await.idle);
         service.audit().clone().close().unwrap();
         assert!(scheduler.look().await.idle, "something is done without a log");
+    });
+}
+
+#[test]
+fn a_rotation_that_nobody_finishes_is_overdue_and_an_old_version_that_still_signs_is_seen() {
+    let Some(data) = std::env::var_os(CHILD) else {
+        in_child("a_rotation_that_nobody_finishes_is_overdue_and_an_old_version_that_still_signs_is_seen");
+        return;
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    runtime.block_on(async {
+        let world = World::open(Path::new(&data));
+        let (service, scheduler) = world.start().await;
+        key(&service, Schedule { activate: false, retire_on: RetireOn::Confirmed, ..MONTHLY }).await;
+        let pass_to = async |day: i64| {
+            while world.day() < day {
+                world.clock.pass(DAY);
+                scheduler.look().await;
+            }
+            numbers(&service).unwrap()
+        };
+        let before = pass_to(29).await;
+        assert_eq!(before.keys[0].seconds_to_rotation, Some(86_400));
+        assert_eq!(before.keys[0].age_seconds, 29 * 86_400);
+        assert!(!before.keys[0].is_overdue());
+        let after = pass_to(31).await;
+        assert!(after.keys[0].is_overdue(), "{after:?}");
+        assert_eq!(stages(&service), [(1, Stage::Active), (2, Stage::Pending)]);
+
+        change(&service, VersionSelector::Next, Change::Activate).await;
+        assert!(!numbers(&service).unwrap().keys[0].is_overdue());
+        let sign_with_the_old = async || {
+            let wish = Sign::new(OWNER, KeyName::default(), FIRST, Message::Digest([7; 32]));
+            service.sign(operator(), wish, soon()).await.unwrap();
+            numbers(&service).unwrap().signing_after_their_end
+        };
+        pass_to(31 + 20).await;
+        assert_eq!(sign_with_the_old().await, 0, "the overlap of 21 days is not over");
+        pass_to(31 + 22).await;
+        assert_eq!(sign_with_the_old().await, 1);
+        let shown = numbers(&service).unwrap().last_signatures;
+        assert_eq!(shown.len(), 1, "{shown:?}");
+        assert_eq!(shown[0].1, world.clock.moment().wall);
+        change(&service, FIRST, Change::Retire).await;
+        assert_eq!(numbers(&service).unwrap().signing_after_their_end, 0, "what is retired signs nothing");
+        service.audit().clone().close().unwrap();
     });
 }

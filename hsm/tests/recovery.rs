@@ -43,7 +43,7 @@ fn a_token_directory_that_goes_away_and_comes_back_needs_no_restart() {
             until("the canary's alarm", || enclave.health().token != TokenState::Ready);
             let asked = Instant::now();
             let answer = sign(&enclave, key.id);
-            assert!(asked.elapsed() < Duration::from_millis(600), "{:?}", asked.elapsed());
+            assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
             match answer {
                 Err(EnclaveError::TokenUnavailable { retry_after, .. }) => {
                     assert!(retry_after <= Duration::from_secs(31));

@@ -8,7 +8,8 @@ use crate::sandbox::{self, Profile, Sandbox};
 
 /// Whoever makes the service open another file or connection names it here.
 pub(super) fn sandbox(configuration: &Configuration) -> Sandbox {
-    let Configuration { data, token, enclave, audit, tls, chain, events, .. } = configuration;
+    let Configuration { data, token, enclave, audit, tls, chain, events, telemetry, file, .. } =
+        configuration;
     let beside = |path: &Path| match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
         _ => PathBuf::from("."),
@@ -19,6 +20,11 @@ pub(super) fn sandbox(configuration: &Configuration) -> Sandbox {
     write.extend(audit.checkpoint_files.iter().chain(&audit.mirror).map(|path| beside(path)));
     write.extend(enclave.sandbox_paths.iter().cloned());
     let mut read = vec![token.module.clone(), token.pin_file.clone()];
+    // Read again on SIGHUP, renewed by renaming; but nobody's working directory for it.
+    read.extend(file.iter().map(|file| match file.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+        _ => file.clone(),
+    }));
     read.extend(events.webhook_secret_file.clone());
     if let Some(tls) = tls {
         // Renewed by renaming: a rule for the file would stay with the old one.
@@ -29,7 +35,8 @@ pub(super) fn sandbox(configuration: &Configuration) -> Sandbox {
         profile: profile(configuration),
         read,
         write,
-        connect: !chain.rpc_url.is_empty() || !audit.webhook.is_empty() || !events.webhook_urls.is_empty(),
+        connect: [&chain.rpc_url, &audit.webhook, &telemetry.otlp_endpoint].iter().any(|url| !url.is_empty())
+            || !events.webhook_urls.is_empty(),
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Failed;
 use crate::config::{ClientAuth, Configuration};
-use crate::http::{self, Admission, Limits, RateSettings, Tls, TlsFiles};
+use crate::http::{self, Admission, Limits, RateSettings, Share, Tls, TlsFiles};
 
 /// Connections at a time of who asks for health alone.
 const HEALTH_CONNECTIONS: u32 = 32;
@@ -25,11 +25,11 @@ pub(super) const fn admission(configuration: &Configuration) -> Admission {
 }
 
 /// The bounds of the clients' listener.
-pub(super) const fn limits(configuration: &Configuration) -> Limits {
+pub(super) fn limits(configuration: &Configuration) -> Limits {
     let server = &configuration.server;
     Limits {
         connections: server.max_connections,
-        connections_per_address: configuration.limits.connections_per_address,
+        connections_per_address: Share::new(configuration.limits.connections_per_address),
         header: server.header_timeout,
         write: server.write_timeout,
         grace: server.shutdown_grace,
@@ -37,8 +37,12 @@ pub(super) const fn limits(configuration: &Configuration) -> Limits {
 }
 
 /// The bounds of the other listeners: health's, and the machine's own operator's.
-pub(super) const fn side_limits(configuration: &Configuration) -> Limits {
-    Limits { connections: HEALTH_CONNECTIONS, connections_per_address: 0, ..limits(configuration) }
+pub(super) fn side_limits(configuration: &Configuration) -> Limits {
+    Limits {
+        connections: HEALTH_CONNECTIONS,
+        connections_per_address: Share::new(0),
+        ..limits(configuration)
+    }
 }
 
 /// The TLS of the configuration, if it has one.

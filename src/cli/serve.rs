@@ -10,15 +10,16 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tracing_subscriber::EnvFilter;
 
 use super::background;
 use super::confine::sandbox;
 use super::lock::DataLock;
+use super::log::Logging;
 use super::open::{Needs, Opened, open, with_softhsm_environment};
+use super::reload::Live;
 use super::{Failed, edge};
 use crate::audit::Past;
-use crate::config::{Configuration, Log, LogFormat};
+use crate::config::{Configuration, Mistakes};
 use crate::http::{App, Listener, Tls, health_router, local_router, public_router, serve};
 use crate::metrics::Figures;
 use crate::operation::{Publish, Recovered};
@@ -34,8 +35,15 @@ pub(super) struct Arguments {
     pub(super) accept_audit_rollback: Vec<Past>,
 }
 
+/// Reads the configuration once more.
+type Again<'a> = dyn Fn() -> Result<Configuration, Mistakes> + 'a;
+
 /// Order: cheap refusals first, the token last, the first request after everything.
-pub(super) fn run(mut configuration: Configuration, accepted: Vec<Past>) -> Result<(), Failed> {
+pub(super) fn run(
+    mut configuration: Configuration,
+    again: &Again<'_>,
+    accepted: Vec<Past>,
+) -> Result<(), Failed> {
     let data = &configuration.data;
     if !data.store().exists() {
         return Err(Failed::new(format!(
@@ -44,7 +52,6 @@ pub(super) fn run(mut configuration: Configuration, accepted: Vec<Past>) -> Resu
         )));
     }
     with_softhsm_environment(&configuration)?;
-    start_log(&configuration.log);
     let _lock = DataLock::acquire(data)?.map_err(|held| held.failed(data))?;
     let address = configuration.server.listen;
     let tls = edge::tls(&configuration)?;
@@ -57,13 +64,12 @@ pub(super) fn run(mut configuration: Configuration, accepted: Vec<Past>) -> Resu
         health: configuration.server.health_listen.map(bind).transpose()?,
         tls,
     };
+    let mut unnamed = false;
     if configuration.auth.url.is_empty() {
         let scheme = if configuration.tls.is_some() { "https" } else { "http" };
         let bound = sockets.clients.local_addr();
         let bound = bound.map_err(|error| Failed::while_trying("cannot listen", &error))?;
-        if !bound.ip().is_loopback() {
-            tracing::warn!("auth.url is empty: what operators sign names this service {scheme}://{bound}");
-        }
+        unnamed = !bound.ip().is_loopback();
         configuration.auth.url = format!("{scheme}://{bound}");
     }
     // Counted before it: the count reads files of /proc. Threads inherit it, so it comes before all of them.
@@ -76,6 +82,13 @@ pub(super) fn run(mut configuration: Configuration, accepted: Vec<Past>) -> Resu
         .enable_all()
         .build()
         .map_err(|error| Failed::while_trying("cannot start threads", &error))?;
+    let logging = Logging::start(&configuration, runtime.handle())?;
+    if unnamed {
+        tracing::warn!(
+            "auth.url is empty: what operators sign names this service {}",
+            configuration.auth.url
+        );
+    }
     // Before the login: a signal that kills a process inside SoftHSM's login can destroy the token.
     let signals = {
         let _runtime = runtime.enter();
@@ -85,7 +98,10 @@ pub(super) fn run(mut configuration: Configuration, accepted: Vec<Past>) -> Resu
     hsm::describe_metrics();
     let opened = open(&configuration, Needs::Token)?;
     let opening = Opening { opened, accepted, figures, sockets, confined };
-    runtime.block_on(until_stopped(&configuration, opening, signals))
+    let ended = runtime.block_on(until_stopped(&configuration, again, opening, (signals, &logging)));
+    // The runtime still stands: the last spans go by it.
+    logging.close();
+    ended
 }
 
 /// How often figures are sorted, so that they do not pile up where nobody scrapes.
@@ -108,7 +124,7 @@ struct Sockets {
     tls: Option<Arc<Tls>>,
 }
 
-/// What asks the service to stop, or to read its certificates again.
+/// What asks the service to stop, or to read its configuration again.
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
@@ -133,22 +149,11 @@ fn into_tokio(socket: StdTcpListener) -> Result<(TcpListener, SocketAddr), Faile
     Ok((socket, address))
 }
 
-/// New connections get the new certificates; a mistake in them leaves the old ones in place.
-fn reload(tls: Option<&Tls>) {
-    match tls.map(Tls::reload) {
-        Some(Ok(())) => tracing::info!("SIGHUP: the TLS certificates were read again"),
-        Some(Err(error)) => {
-            let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
-            tracing::error!(cause, "SIGHUP: {error}; the certificates stay as they were");
-        }
-        None => tracing::info!("SIGHUP: there is nothing to read again"),
-    }
-}
-
 async fn until_stopped(
     configuration: &Configuration,
+    again: &Again<'_>,
     opening: Opening,
-    mut signals: Signals,
+    (mut signals, logging): (Signals, &Logging),
 ) -> Result<(), Failed> {
     let Opening { opened: Opened { service, unsettled }, accepted, figures, sockets, confined } = opening;
     // First: over a log that was rolled back nothing is finished or undone.
@@ -204,7 +209,16 @@ async fn until_stopped(
         None => (Listener::Tcp(socket), "http"),
         Some(tls) => (Listener::Tls(socket, Arc::clone(tls)), "https"),
     };
-    listeners.spawn(serve(clients, public_router(app), edge::limits(configuration), stopped));
+    let limits = edge::limits(configuration);
+    let mut live = Live {
+        logging,
+        app: app.clone(),
+        share: limits.connections_per_address.clone(),
+        tls: sockets.tls,
+        service: Arc::clone(&service),
+        applied: configuration.into(),
+    };
+    listeners.spawn(serve(clients, public_router(app), limits, stopped));
     tracing::info!("listening on {scheme}://{address}");
 
     loop {
@@ -212,12 +226,13 @@ async fn until_stopped(
             _ = signals.terminate.recv() => tracing::info!("SIGTERM: stopping"),
             _ = signals.interrupt.recv() => tracing::info!("SIGINT: stopping"),
             _ = signals.hangup.recv() => {
-                reload(sockets.tls.as_deref());
+                live.apply(again());
                 continue;
             }
         }
         break;
     }
+    drop(live);
     // Nobody can be listening any more if this fails, which is what it asks for.
     let _ = stop.send(true);
     while let Some(ended) = listeners.join_next().await {
@@ -282,14 +297,5 @@ fn report(recovered: &Recovered) {
     }
     for record in unclaimed {
         tracing::warn!(record, "the token holds a record that the store does not know; it is left alone");
-    }
-}
-
-fn start_log(log: &Log) {
-    let filter = EnvFilter::try_new(&log.level).unwrap_or_else(|_| EnvFilter::new("info"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    match log.format {
-        LogFormat::Json => builder.json().init(),
-        LogFormat::Text => builder.with_ansi(false).init(),
     }
 }

@@ -149,18 +149,21 @@ impl Reader {
         })
     }
 
-    /// The digest of all settings, or every mistake, unknown settings among them.
-    pub(super) fn finish(mut self) -> Result<[u8; 32], Vec<String>> {
+    /// The digests of all settings and of those that take a restart; or every mistake, unknown settings among them.
+    pub(super) fn finish(mut self) -> Result<([u8; 32], [u8; 32]), Vec<String>> {
         for (key, (_, origin)) in &self.left {
             self.mistakes.push(format!("{key}: there is no such setting ({origin})"));
         }
         if !self.mistakes.is_empty() {
             return Err(self.mistakes);
         }
-        let mut hash = Sha256::new();
-        for (key, value) in &self.taken {
-            hash.update(format!("{key} = {value:?}\n"));
-        }
-        Ok(hash.finalize().into())
+        let digest = |which: fn(&str) -> bool| {
+            let mut hash = Sha256::new();
+            for (key, value) in self.taken.iter().filter(|(key, _)| which(key)) {
+                hash.update(format!("{key} = {value:?}\n"));
+            }
+            hash.finalize().into()
+        };
+        Ok((digest(|_| true), digest(|key| !key.starts_with("limits.") && key != "log.level")))
     }
 }

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// What limits by address count under.
@@ -21,17 +22,38 @@ impl From<IpAddr> for Network {
     }
 }
 
+/// How many connections each address may have; can change while there are some. Cheap to clone, shared.
+#[derive(Clone, Debug)]
+pub struct Share(Arc<AtomicUsize>);
+
+impl Share {
+    /// At most so many; 0 is no cap.
+    pub fn new(most: usize) -> Self {
+        Self(Arc::new(AtomicUsize::new(most)))
+    }
+
+    /// From the next connection on.
+    pub fn set(&self, most: usize) {
+        self.0.store(most, Ordering::Relaxed);
+    }
+
+    fn has_room_beside(&self, open: usize) -> bool {
+        let most = self.0.load(Ordering::Relaxed);
+        most == 0 || open < most
+    }
+}
+
 /// Open connections by address: no more entries than connections.
 #[derive(Clone, Debug)]
 pub(super) struct Addresses {
-    most: usize,
+    share: Share,
     open: Arc<Mutex<HashMap<Network, usize>>>,
 }
 
 impl Addresses {
-    /// At most so many connections for each; 0 is no cap.
-    pub(super) fn new(most: usize) -> Self {
-        Self { most: if most == 0 { usize::MAX } else { most }, open: Arc::default() }
+    /// None is open yet.
+    pub(super) fn new(share: Share) -> Self {
+        Self { share, open: Arc::default() }
     }
 
     /// Counts a connection until its [`Entered`] is dropped; none where the address has its share.
@@ -39,7 +61,7 @@ impl Addresses {
         let network = address.into();
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let count = open.entry(network).or_default();
-        if *count >= self.most {
+        if !self.share.has_room_beside(*count) {
             return None;
         }
         *count += 1;
@@ -79,7 +101,7 @@ mod tests {
 
     #[test]
     fn an_address_has_its_share_and_gets_it_back() {
-        let addresses = Addresses::new(2);
+        let addresses = Addresses::new(Share::new(2));
         let first = addresses.enter(ip("192.0.2.1")).unwrap();
         let second = addresses.enter(ip("::ffff:192.0.2.1")).unwrap();
         assert!(addresses.enter(ip("192.0.2.1")).is_none());

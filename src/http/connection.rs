@@ -97,7 +97,7 @@ async fn http2<S>(stream: S, client: Client, common: Arc<Common>, stop: watch::R
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let limits = common.limits;
+    let limits = common.limits.clone();
     let activity = Arc::new(Activity::default());
     let connection = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())

@@ -3,16 +3,19 @@
 //! Beyond what the cores can do more work at a time makes no answer earlier, only every answer later. Whoever is
 //! refused here has used no key; under overload that is most of the work, so it leaves no record of its own.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::operation::{Code, Failure};
 
-/// The gate of all listeners.
+/// The gate of all listeners; how wide it is can change.
 #[derive(Debug)]
-pub(super) struct Gate {
+pub(super) struct Gate(RwLock<Arc<Width>>);
+
+#[derive(Debug)]
+struct Width {
     places: Arc<Semaphore>,
     waiting: Semaphore,
     wait: Duration,
@@ -38,6 +41,26 @@ pub(super) type Place = OwnedSemaphorePermit;
 impl Gate {
     /// `places` requests at a time; half as many may wait, each so long: what waits is what makes all later.
     pub(super) fn new(places: usize, wait: Duration) -> Self {
+        Self(RwLock::new(Arc::new(Width::new(places, wait))))
+    }
+
+    /// From now on so many; who has a place keeps it.
+    pub(super) fn set(&self, places: usize, wait: Duration) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(Width::new(places, wait));
+    }
+
+    /// A place.
+    pub(super) async fn enter(&self) -> Result<Place, Failure> {
+        self.now().enter().await
+    }
+
+    fn now(&self) -> Arc<Width> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Width {
+    fn new(places: usize, wait: Duration) -> Self {
         Self {
             places: Arc::new(Semaphore::new(places)),
             waiting: Semaphore::new(places.div_ceil(2)),
@@ -47,8 +70,7 @@ impl Gate {
         }
     }
 
-    /// A place.
-    pub(super) async fn enter(&self) -> Result<Place, Failure> {
+    async fn enter(&self) -> Result<Place, Failure> {
         let places = Arc::clone(&self.places);
         if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
             return Ok(place);
@@ -91,7 +113,7 @@ mod tests {
             let gate = Arc::clone(&gate);
             async move { gate.enter().await }
         });
-        while gate.waiting.available_permits() > 0 {
+        while gate.now().waiting.available_permits() > 0 {
             tokio::task::yield_now().await;
         }
         assert_eq!(gate.enter().await.unwrap_err().code(), Code::Overloaded);
@@ -103,12 +125,12 @@ mod tests {
     async fn a_crowd_is_sent_away_for_longer_and_not_for_ever() {
         let gate = Gate::new(1, Duration::from_millis(100));
         let _working = gate.enter().await.unwrap();
-        let waits: Vec<_> = (0..1_000).map(|_| gate.refusal().retry().unwrap()).collect();
+        let waits: Vec<_> = (0..1_000).map(|_| gate.now().refusal().retry().unwrap()).collect();
         assert_eq!(waits[0], Duration::from_millis(100));
         assert!(waits[20] > waits[0]);
         assert_eq!(waits[999], LONGEST);
-        gate.refused.lock().unwrap().since -= Duration::from_secs(2);
-        assert_eq!(gate.refusal().retry(), Some(Duration::from_millis(100)), "the crowd is gone");
+        gate.now().refused.lock().unwrap().since -= Duration::from_secs(2);
+        assert_eq!(gate.now().refusal().retry(), Some(Duration::from_millis(100)), "the crowd is gone");
     }
 
     #[tokio::test]
@@ -117,5 +139,19 @@ mod tests {
         let _working = gate.enter().await.unwrap();
         let failure = gate.enter().await.unwrap_err();
         assert_eq!((failure.code(), failure.retry()), (Code::Overloaded, Some(Duration::from_millis(10))));
+    }
+
+    #[tokio::test]
+    async fn a_gate_can_be_widened_and_narrowed_while_somebody_works() {
+        let gate = Gate::new(1, Duration::from_millis(1));
+        let first = gate.enter().await.unwrap();
+        assert!(gate.enter().await.is_err());
+        gate.set(2, Duration::from_millis(1));
+        let places = [gate.enter().await.unwrap(), gate.enter().await.unwrap()];
+        assert!(gate.enter().await.is_err());
+        drop((first, places));
+        gate.set(1, Duration::from_millis(1));
+        let _only = gate.enter().await.unwrap();
+        assert!(gate.enter().await.is_err());
     }
 }

@@ -12,6 +12,7 @@ use super::answer::json;
 use super::openapi::shapes;
 use crate::metrics::Figures;
 use crate::operation::{Code, Failure};
+use crate::rotation;
 
 /// The process answers.
 #[utoipa::path(
@@ -34,10 +35,19 @@ pub(super) async fn version() -> Response {
 }
 
 /// What was counted and timed, in Prometheus' text form: the one answer that is not JSON.
-pub(super) fn metrics(app: &App, figures: &Figures) -> Response {
-    app.service.show_figures();
+pub(super) async fn metrics(app: App, figures: Figures) -> Result<Response, Failure> {
+    // It asks the store once for each key.
+    let text = tokio::task::spawn_blocking(move || {
+        app.service.show_figures();
+        let keys = rotation::show_numbers(&app.service).unwrap_or_else(|failure| {
+            tracing::error!(cause = failure.cause(), "the figures of rotation cannot be read: {failure}");
+            String::new()
+        });
+        figures.render() + &keys
+    });
+    let text = text.await.map_err(Failure::internal)?;
     let form = HeaderValue::from_static("text/plain; version=0.0.4");
-    ([(header::CONTENT_TYPE, form)], figures.render()).into_response()
+    Ok(([(header::CONTENT_TYPE, form)], text).into_response())
 }
 
 /// Token logged in, canary multiplied with recently, audit log writable.

@@ -12,19 +12,19 @@ use axum::Router;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
-use super::addresses::{Addresses, Entered};
+use super::addresses::{Addresses, Entered, Share};
 use super::connection::{self, Common};
 use super::{Tls, error};
 use crate::operation::{Code, Failure, Peer};
 use crate::request::RequestId;
 
 /// Bounds of a listener.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Limits {
     /// Connections at a time.
     pub connections: u32,
-    /// Connections of one address at a time; 0 is no cap.
-    pub connections_per_address: usize,
+    /// Connections of one address at a time.
+    pub connections_per_address: Share,
     /// A TLS handshake, and a request's header, must be complete within this time; an idle connection ends after it.
     pub header: Duration,
     /// A client that takes nothing of its answer for so long is left.
@@ -47,11 +47,12 @@ pub enum Listener {
 /// Serves until `stop` turns true, then waits for requests under way as long as the grace lasts.
 pub async fn serve(listener: Listener, router: Router, limits: Limits, mut stop: watch::Receiver<bool>) {
     let places = Arc::new(Semaphore::new(limits.connections as usize));
-    let addresses = Addresses::new(limits.connections_per_address);
+    let addresses = Addresses::new(limits.connections_per_address.clone());
     let tls = match &listener {
         Listener::Tls(_, tls) => Some(Arc::clone(tls)),
         Listener::Tcp(_) | Listener::Unix(_) => None,
     };
+    let (grace, connections) = (limits.grace, limits.connections);
     let common = Arc::new(Common { router, limits, tls, full: AtomicBool::new(false) });
     let stopping = stop.clone();
     let connect = |stream, peer, held| connect(stream, peer, &common, &stopping, held);
@@ -86,7 +87,7 @@ pub async fn serve(listener: Listener, router: Router, limits: Limits, mut stop:
     }
     drop(listener);
     // Every place is free again when every connection has ended.
-    if tokio::time::timeout(limits.grace, places.acquire_many(limits.connections)).await.is_err() {
+    if tokio::time::timeout(grace, places.acquire_many(connections)).await.is_err() {
         tracing::warn!("some requests were still under way when the grace time ended");
     }
 }

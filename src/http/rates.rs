@@ -6,7 +6,7 @@
 use std::hash::Hash;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use governor::clock::{Clock, DefaultClock};
@@ -18,7 +18,7 @@ use crate::auth::TokenId;
 use crate::operation::{Code, Failure};
 
 /// The rates of a listener; 0 is no limit.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RateSettings {
     /// Requests of one address per second.
     pub requests_per_address: u32,
@@ -30,9 +30,13 @@ pub struct RateSettings {
     pub proofs_per_address: u32,
 }
 
-/// The counters.
+/// The counters; the rates can change.
 #[derive(Debug)]
-pub(super) struct Rates {
+pub(super) struct Rates(RwLock<Arc<Counters>>);
+
+#[derive(Debug)]
+struct Counters {
+    settings: RateSettings,
     requests: Option<Buckets<Network>>,
     tokens: Option<Buckets<TokenId>>,
     failures: Option<Buckets<Network>>,
@@ -41,32 +45,51 @@ pub(super) struct Rates {
 
 impl Rates {
     pub(super) fn new(settings: RateSettings) -> Self {
+        Self(RwLock::new(Arc::new(Counters::new(settings))))
+    }
+
+    /// Other rates from now on. What was counted under the old ones is forgotten, unless they are the same.
+    pub(super) fn set(&self, settings: RateSettings) {
+        let mut counters = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if counters.settings != settings {
+            *counters = Arc::new(Counters::new(settings));
+        }
+    }
+
+    fn now(&self) -> Arc<Counters> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Counts a request of an address.
+    pub(super) fn request(&self, from: IpAddr) -> Result<(), Failure> {
+        count(self.now().requests.as_ref(), from.into(), "too many requests from this address")
+    }
+
+    /// Counts a request with a token.
+    pub(super) fn token(&self, token: &TokenId) -> Result<(), Failure> {
+        count(self.now().tokens.as_ref(), token.clone(), "too many requests with this token")
+    }
+
+    /// Counts credentials that were refused.
+    pub(super) fn failure(&self, from: IpAddr) -> Result<(), Failure> {
+        count(self.now().failures.as_ref(), from.into(), "too many refused credentials from this address")
+    }
+
+    /// Counts a signature that is costly to check, before it is checked.
+    pub(super) fn proof(&self, from: IpAddr) -> Result<(), Failure> {
+        count(self.now().proofs.as_ref(), from.into(), "too many signatures to check from this address")
+    }
+}
+
+impl Counters {
+    fn new(settings: RateSettings) -> Self {
         Self {
+            settings,
             requests: Buckets::new(settings.requests_per_address, Quota::per_second),
             tokens: Buckets::new(settings.requests_per_token, Quota::per_second),
             failures: Buckets::new(settings.failures_per_address, Quota::per_minute),
             proofs: Buckets::new(settings.proofs_per_address, Quota::per_second),
         }
-    }
-
-    /// Counts a request of an address.
-    pub(super) fn request(&self, from: IpAddr) -> Result<(), Failure> {
-        count(self.requests.as_ref(), from.into(), "too many requests from this address")
-    }
-
-    /// Counts a request with a token.
-    pub(super) fn token(&self, token: &TokenId) -> Result<(), Failure> {
-        count(self.tokens.as_ref(), token.clone(), "too many requests with this token")
-    }
-
-    /// Counts credentials that were refused.
-    pub(super) fn failure(&self, from: IpAddr) -> Result<(), Failure> {
-        count(self.failures.as_ref(), from.into(), "too many refused credentials from this address")
-    }
-
-    /// Counts a signature that is costly to check, before it is checked.
-    pub(super) fn proof(&self, from: IpAddr) -> Result<(), Failure> {
-        count(self.proofs.as_ref(), from.into(), "too many signatures to check from this address")
     }
 }
 
@@ -141,6 +164,19 @@ mod tests {
         assert!(wait > Duration::from_secs(15) && wait <= Duration::from_secs(20), "{wait:?}");
         assert!(rates.failure(other).is_ok());
         assert!(rates.request(one).is_ok(), "0 is no limit");
+    }
+
+    #[test]
+    fn new_rates_hold_at_once_and_the_same_ones_forget_nothing() {
+        let two = RateSettings { failures_per_address: 2, ..RateSettings::default() };
+        let rates = Rates::new(two);
+        let one = Ipv4Addr::new(192, 0, 2, 1).into();
+        assert!((0..2).all(|_| rates.failure(one).is_ok()));
+        rates.set(two);
+        assert!(rates.failure(one).is_err());
+        rates.set(RateSettings { failures_per_address: 3, ..two });
+        assert!((0..3).all(|_| rates.failure(one).is_ok()));
+        assert!(rates.failure(one).is_err());
     }
 
     #[test]

@@ -87,7 +87,7 @@ pub(super) async fn show(call: Call, request: Request) -> Result<Response, Failu
     get, path = "/v1/events", operation_id = "read_events", tag = "Keys",
     summary = "What happened to one's own keys",
     params(
-        ("after" = Option<u64>, Query, description = "Only what has a higher number"),
+        ("after" = Option<u64>, Query, minimum = 0, maximum = 18446744073709551615_usize, description = "Only what has a higher number"),
         ("limit" = Option<u64>, Query, minimum = 1, maximum = 1000),
     ),
     responses((status = 200, description = "A page, oldest first", body = shapes::EventPage)),

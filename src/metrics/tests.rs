@@ -25,6 +25,14 @@ fn what_happened_can_be_scraped_under_the_listed_names() {
         stuck_workers: 0,
         damaged_keys: 0,
     });
+    show_rotation(RotationReading {
+        overdue: 1,
+        oldest_seconds: Some(90),
+        next_seconds: None,
+        signing_after_end: 2,
+        undelivered: 4,
+        failed_deliveries: 3,
+    });
     let text = figures.render();
     for line in [
         r#"avs_kms_requests_total{operation="scalar_mul",code="ok"} 1"#,
@@ -38,6 +46,12 @@ fn what_happened_can_be_scraped_under_the_listed_names() {
         "avs_kms_audit_writable 1",
         "avs_kms_audit_checkpoint_size_records 3",
         r#"avs_kms_keys{state="active"} 2"#,
+        "avs_kms_rotations_overdue 1",
+        "avs_kms_oldest_key_age_seconds 90",
+        "avs_kms_next_rotation_due_seconds inf",
+        "avs_kms_versions_signing_after_end 2",
+        "avs_kms_webhook_deliveries_waiting 4",
+        "avs_kms_webhook_deliveries_failing 3",
         r#"avs_kms_keys{state="retired"} 1"#,
         r#"avs_kms_keys{state="pending"} 0"#,
         "avs_kms_token_ready 1",

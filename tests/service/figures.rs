@@ -50,6 +50,14 @@ fn every_figure_that_alerts_and_dashboard_name_is_there_and_nothing_secret_is() 
     assert!(line(r#"avs_kms_keys{state="active"} 1"#), "{text}");
     assert!(line("avs_kms_token_ready 1") && line("avs_kms_audit_writable 1"), "{text}");
 
+    assert!(line("avs_kms_rotations_overdue 0") && line("avs_kms_next_rotation_due_seconds inf"), "{text}");
+    let key = service.get(&format!("/v1/keys/{EOA}/a-name-of-a-key"), Some(&token));
+    let id = key.body["operator_id"].as_str().unwrap();
+    for gauge in ["age_seconds", "last_signature_timestamp_seconds"] {
+        let begin = format!("avs_kms_key_{gauge}{{operator_id=\"{id}\"}} ");
+        assert!(text.lines().any(|line| line.starts_with(&begin)), "{begin} is not in {text}");
+    }
+
     let shown = names(&text);
     let mut spoken_of = names(&file("deploy/prometheus/alerts.yaml"));
     let dashboard: Value = serde_json::from_str(&file("deploy/grafana/dashboards/avs-kms.json")).unwrap();

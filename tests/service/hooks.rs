@@ -12,13 +12,13 @@ use serde_json::{Value, json};
 use crate::support::{EOA, Installation, OTHER_EOA, Running};
 
 /// One request as it came.
-struct Came {
-    head: String,
-    body: String,
+pub(crate) struct Came {
+    pub(crate) head: String,
+    pub(crate) body: String,
 }
 
 /// A server that answers each request with what `answer` makes of it; gives its URL.
-fn server(answer: impl Fn(Came) -> (u16, String) + Send + 'static) -> String {
+pub(crate) fn server(answer: impl Fn(Came) -> (u16, String) + Send + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/hook?key=secret", listener.local_addr().unwrap());
     std::thread::spawn(move || {
@@ -40,7 +40,7 @@ fn server(answer: impl Fn(Came) -> (u16, String) + Send + 'static) -> String {
                 }
                 let mut body = vec![0; length];
                 stream.read_exact(&mut body).unwrap();
-                let (status, text) = answer(Came { head, body: String::from_utf8(body).unwrap() });
+                let (status, text) = answer(Came { head, body: String::from_utf8_lossy(&body).into_owned() });
                 let reply = format!(
                     "HTTP/1.1 {status} x\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{text}",
                     text.len()
@@ -52,7 +52,7 @@ fn server(answer: impl Fn(Came) -> (u16, String) + Send + 'static) -> String {
     url
 }
 
-fn until(what: &str, mut holds: impl FnMut() -> bool) {
+pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let end = Instant::now() + Duration::from_secs(40);
     while !holds() {
         assert!(Instant::now() < end, "never: {what}");

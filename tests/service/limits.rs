@@ -51,7 +51,7 @@ fn of_five_hundred_half_sent_requests_none_is_left_after_the_header_deadline() {
 fn a_kept_alive_connection_ends_when_it_idles() {
     let installation = Installation::new();
     let service = installation.serve_with(|command| {
-        command.env("AVS_KMS__SERVER__HEADER_TIMEOUT", "300ms");
+        command.env("AVS_KMS__SERVER__HEADER_TIMEOUT", "2s");
     });
     let mut stream = TcpStream::connect(service.address).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
@@ -105,15 +105,18 @@ fn an_address_has_its_share_of_connections_and_is_told_so() {
     assert!(raw.starts_with("HTTP/1.1 429 ") && raw.contains(r#""code":"rate_limited""#), "{raw}");
     assert!(raw.contains("retry_after_ms") && raw.contains("x-request-id: req_"), "{raw}");
     drop(held);
-    thread::sleep(Duration::from_millis(200));
-    assert_eq!(service.get("/healthz", None).status, 200);
+    // Their ends are noticed one by one.
+    let end = Instant::now() + Duration::from_secs(20);
+    while service.get("/healthz", None).status != 200 {
+        assert!(Instant::now() < end, "the places of those who left are not given again");
+    }
 }
 
 #[test]
 fn a_full_house_lets_newcomers_wait_and_health_is_told_all_the_same() {
     let installation = Installation::new();
     let service = installation.serve_with(|command| {
-        command.env("AVS_KMS__SERVER__MAX_CONNECTIONS", "4").env("AVS_KMS__SERVER__HEADER_TIMEOUT", "3s");
+        command.env("AVS_KMS__SERVER__MAX_CONNECTIONS", "4").env("AVS_KMS__SERVER__HEADER_TIMEOUT", "60s");
     });
     let held: Vec<_> = (0..4).map(|_| TcpStream::connect(service.address).unwrap()).collect();
     thread::sleep(Duration::from_millis(200));
@@ -185,7 +188,9 @@ fn a_token_and_an_address_have_a_rate_each() {
     let replenished = usize::try_from(begun.elapsed().as_millis() * 5 / 1_000).unwrap() + 1;
     assert!(limited <= 15 && limited + replenished >= 15, "{limited} of 20 after {:?}", begun.elapsed());
     assert_eq!(service.get(&path, Some(&other)).status, 200, "one token's rate is not another's");
-    assert!(count(None, "/version") + count(None, "/version") > 0, "an address has no rate");
+    // However slow this machine is, it sends more than 40 in a second.
+    let limited = (0..10_000).any(|_| service.get("/version", None).code() == (429, "rate_limited"));
+    assert!(limited, "an address has no rate");
     let health = request("GET", "/healthz", None, None);
     assert!((0..50).all(|_| client::send(service.health.unwrap(), &health).unwrap().status == 200));
     // The machine's own operator is no client.

@@ -27,6 +27,7 @@ mod login_command;
 mod messages;
 mod policies;
 mod readme;
+mod reload;
 mod residue;
 mod sandbox;
 mod schedules;

@@ -223,7 +223,7 @@ fn a_reload_changes_the_certificate_and_drops_no_connection() {
     let mut stream = wait_for(|| {
         let mut stream = connect(&service, secured.client(None, ANY));
         get(&mut stream, "/version", None).unwrap();
-        service.log().contains("stay as they were").then_some(stream)
+        service.log().contains("everything stays as it was").then_some(stream)
     });
     assert_eq!(served_certificate(&stream), before);
 

@@ -165,7 +165,7 @@ pub(crate) enum RegistryWord {
 
 /// Why, for the audit log.
 #[derive(Deserialize, ToSchema)]
-#[schema(value_type = String, pattern = "^.{1,200}$")]
+#[schema(value_type = String, pattern = r"^[^\u0000-\u001f\u007f-\u009f]{1,200}$")]
 pub(crate) struct ReasonText(String);
 
 #[derive(Deserialize, ToSchema)]
