@@ -243,7 +243,7 @@ prometheus:
 
 .PHONY: compose
 compose:
-	$(call need,{ docker compose version || command -v docker-compose; },docker-compose)
+	$(call need,{ docker compose version 2>&1 || command -v docker-compose; },docker-compose)
 
 .PHONY: systemd
 systemd:

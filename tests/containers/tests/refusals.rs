@@ -45,7 +45,7 @@ async fn a_directory_of_somebody_elses_is_refused() {
         ended.refused(1, if command == "init" { "is not empty" } else { "is not a data directory" });
     }
     let root = base().await.with_mount(foreign.mount());
-    once(root, &["rm", "/data/x"]).await.must();
+    once(root, &["mv", "/data/x", "/data/lost+found"]).await.must();
     once(ours(Some(foreign.mount())), &["init"]).await.refused(1, "Permission denied");
 }
 
