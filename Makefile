@@ -13,6 +13,9 @@ BUILT       = $(TARGET)/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 run image: PROFILE = release
 demo: PROFILE = dev
 
+# The program as the tests have built it. In other words cargo would choose other features and build all of it again.
+BUILD_TESTED = $(CARGO) build --workspace --locked --bins --example demo
+
 SOFTHSM_MODULE := /usr/lib/softhsm/libsofthsm2.so
 CARGO_DENY     := 0.20.2
 CARGO_FUZZ     := 0.13.2
@@ -23,7 +26,7 @@ CASES   ?= 300
 SECONDS_EACH ?= 60
 
 # In this order a mistake shows early and nothing is built twice.
-CI_STEPS := fmt-check lint doc test demo ct deny
+CI_STEPS := fmt-check lint doc test demo fuzz-api-short test-txtx test-chain ct deny
 
 .PHONY: help
 help: ## List the targets.
@@ -39,7 +42,7 @@ run: softhsm compiler ## Build, make ./var (or DATA=…) if there is none, serve
 
 .PHONY: demo
 demo: softhsm compiler ## Walk the main job on a service of its own, or on yours: AVS_KMS_URL=http://127.0.0.1:8254.
-	$(CARGO) build --profile $(PROFILE) --locked --bins --example demo
+	$(BUILD_TESTED)
 	'$(BUILT)/examples/demo' $(if $(AVS_KMS_URL),'$(DATA)' '$(AVS_KMS_URL:http://%=%)')
 
 .PHONY: image
@@ -68,12 +71,12 @@ PROGRAM   = AVS_KMS_PROGRAM='$(abspath $(TARGET))/debug/avs-kms'
 
 .PHONY: test-txtx
 test-txtx: softhsm compiler ## Run the shipped runbooks, and every refusal, in the real TXTX engine.
-	$(CARGO) build --locked --bins --example demo
+	$(BUILD_TESTED)
 	$(PROGRAM) $(ECOSYSTEM) tests/txtx/Cargo.toml -- --nocapture
 
 .PHONY: test-chain
 test-chain: softhsm compiler openssl-dev node ## Register with EigenLayer's real contracts on a real EVM, from Rust and JavaScript.
-	$(CARGO) build --locked --bins --example demo
+	$(BUILD_TESTED)
 	mkdir -p '$(TARGET)/chain/node'
 	cp tests/chain/package.json tests/chain/package-lock.json tests/chain/register.mjs '$(TARGET)/chain/node'
 	npm ci --prefix '$(TARGET)/chain/node' --ignore-scripts --no-audit --no-fund --loglevel=error
@@ -121,7 +124,7 @@ load: softhsm compiler ## Measure goodput and latency at 1, 2, 4 and 10 times th
 
 .PHONY: fuzz-api
 fuzz-api: softhsm compiler curl schemathesis ## Run schemathesis against the service, all checks on; CASES=300 for each call.
-	$(CARGO) build --locked --bin avs-kms
+	$(BUILD_TESTED)
 	fuzz/api/run '$(TARGET)/debug/avs-kms' '$(TARGET)/schemathesis' '$(CASES)'
 
 .PHONY: fuzz-api-short
@@ -137,7 +140,7 @@ fuzz: compiler cargo-fuzz ## Run each cargo-fuzz target of the service (nightly 
 
 .PHONY: docs-browser
 docs-browser: softhsm compiler chromium python ## Open /docs in headless Chromium, click a call, take a screenshot.
-	$(CARGO) build --locked --bin avs-kms
+	$(BUILD_TESTED)
 	tests/docs-browser/run '$(TARGET)/debug/avs-kms' '$(TARGET)/docs.png'
 
 .PHONY: bench-curve

@@ -32,10 +32,18 @@ def before_call(context, case, kwargs):
             # What belongs to one registry alone: the document has one form for both.
             of_sets = binding.get("registry") == "key_registrar"
             for name, value in (("avs", EXAMPLE), ("operator_set_id", 7)):
-                binding[name] = (binding.get(name) or value) if of_sets else None
+                given = binding.pop(name, None)
+                if of_sets:
+                    binding[name] = given or value
         if case.path == "/v1/sign/registration" and not case.body.get("registry"):
             # The keys here are bound to none, which would do instead.
             case.body.update(registry="bls_apk_registry", chain_id=31337, verifying_contract=EXAMPLE)
+        period = case.body.get("every_days")
+        if period:
+            # Both lie within the period.
+            for name, most in (("jitter_hours", period), ("announce_days", period - 1)):
+                if case.body.get(name):
+                    case.body[name] = min(case.body[name], most)
         if case.body.get("reference_timestamp") is not None:
             # The other way to choose a version.
             case.body.pop("version", None)

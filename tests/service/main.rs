@@ -41,5 +41,6 @@ mod tls;
 mod token_changes;
 mod tokens;
 mod tricks;
+mod trouble;
 mod typed_client;
 mod wallet;
