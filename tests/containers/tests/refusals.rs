@@ -75,7 +75,7 @@ async fn a_second_container_on_the_same_volume_is_refused_and_the_first_goes_on(
     client.create_key(&KeyAt::of(EOA)).await.unwrap();
     for command in ["serve", "doctor"] {
         let ended = once(ours(Some(volume.mount())), &[command]).await;
-        ended.refused(1, "is using the data directory /data");
+        ended.refused(1, "another process is using the data directory /data");
     }
     client.sign_digest(&KeyAt::of(EOA), digest(0, 0, 0)).await.unwrap();
     let (ended, _) = service.stop().await;
