@@ -10,7 +10,7 @@ DATA   ?= ./var
 
 # Where cargo puts what a target builds: `run` the service as it ships, `demo` what the tests have built already.
 BUILT       = $(TARGET)/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
-run: PROFILE  = release
+run image: PROFILE = release
 demo: PROFILE = dev
 
 # The program as the tests have built it. In other words cargo would choose other features and build all of it again.
@@ -45,11 +45,20 @@ demo: softhsm compiler ## Walk the main job on a service of its own, or on yours
 	$(BUILD_TESTED)
 	'$(BUILT)/examples/demo' $(if $(AVS_KMS_URL),'$(DATA)' '$(AVS_KMS_URL:http://%=%)')
 
+.PHONY: image
+image: softhsm compiler docker ## Build the container image avs-kms:<version>, and its bill of materials in target/; PROFILE=dev of what is built already.
+	$(CARGO) build --profile $(PROFILE) --locked $(if $(filter dev,$(PROFILE)),--bins --example demo)
+	deploy/image/build '$(BUILT)/avs-kms' >'$(TARGET)/avs-kms.cdx.json'
+
 ## Development
 
 .PHONY: test
-test: softhsm compiler curl strace openssl gdb ## Run every test; needs SoftHSM and nothing else.
-	$(CARGO) test --workspace --locked
+test: softhsm compiler curl strace openssl gdb ## Run every test, or TEST='--test layers' and the like; needs SoftHSM and nothing else.
+	$(CARGO) test --workspace --locked $(TEST)
+
+.PHONY: ci-container
+ci-container: compiler docker ## Run `make test` in a container, as CI services do; TEST='--test layers' for some of it.
+	deploy/image/test TEST='$(TEST)'
 
 .PHONY: test-long
 test-long: softhsm compiler curl strace openssl gdb ## Run every test with many more random cases, crashes and schedules.
@@ -74,6 +83,16 @@ test-chain: softhsm compiler openssl-dev node ## Register with EigenLayer's real
 	AVS_KMS_ANVIL="$$(echo '$(abspath $(TARGET))'/chain/node/node_modules/@foundry-rs/anvil-linux-*/bin/anvil)" \
 		AVS_KMS_JAVASCRIPT='$(abspath $(TARGET))/chain/node/register.mjs' \
 		$(PROGRAM) $(ECOSYSTEM) tests/chain/Cargo.toml -- --nocapture
+
+.PHONY: test-containers
+test-containers: softhsm compiler docker ## Run the image in a real Docker engine: kills, full disks, wrong PINs, two at once.
+	$(MAKE) --no-print-directory image PROFILE=dev
+	$(PROGRAM) $(ECOSYSTEM) tests/containers/Cargo.toml -- --nocapture
+
+.PHONY: deploy-check
+deploy-check: softhsm compiler curl prometheus compose systemd ## Ask a real Prometheus every query of dashboard and alerts; check the unit and the compose file.
+	$(CARGO) build --locked --bins --example demo
+	deploy/check '$(TARGET)/debug/avs-kms'
 
 .PHONY: residue
 residue: softhsm compiler gdb ## Search the memory of the release binary for scalars and the PIN; as root, some minutes.
@@ -131,12 +150,12 @@ bench-curve: compiler cmake ## Measure the curve against arkworks and mcl, inter
 .PHONY: fmt
 fmt: ## Format the source.
 	$(CARGO) fmt --all
-	for tree in tests/txtx tests/chain; do $(CARGO) fmt --manifest-path $$tree/Cargo.toml; done
+	for tree in tests/txtx tests/chain tests/containers; do $(CARGO) fmt --manifest-path $$tree/Cargo.toml; done
 
 .PHONY: fmt-check
 fmt-check: ## Check the format.
 	$(CARGO) fmt --all --check
-	for tree in tests/txtx tests/chain; do $(CARGO) fmt --check --manifest-path $$tree/Cargo.toml; done
+	for tree in tests/txtx tests/chain tests/containers; do $(CARGO) fmt --check --manifest-path $$tree/Cargo.toml; done
 
 .PHONY: lint
 lint: compiler ## Run clippy; warnings are errors.
@@ -213,6 +232,25 @@ openssl-dev:
 .PHONY: node
 node:
 	$(call need,{ command -v node && command -v npm; },nodejs npm)
+
+# An engine that runs, and what its images are made with where no registry is reachable.
+.PHONY: docker
+docker:
+	$(call need,{ docker version 2>&1 || command -v dockerd && command -v docker; },docker.io)
+	$(call need,{ command -v debootstrap && command -v jq && command -v strip; },debootstrap debian-archive-keyring jq binutils)
+	@deploy/image/engine
+
+.PHONY: prometheus
+prometheus:
+	$(call need,{ command -v prometheus && command -v promtool && command -v jq && command -v python3; },prometheus jq python3)
+
+.PHONY: compose
+compose:
+	$(call need,{ docker compose version 2>&1 || command -v docker-compose; },docker-compose)
+
+.PHONY: systemd
+systemd:
+	$(call need,command -v systemd-analyze,systemd)
 
 # The README's calls are made with it.
 .PHONY: curl

@@ -67,7 +67,9 @@ impl DataLock {
 impl Held {
     /// The sentence for whoever wanted the lock.
     pub(super) fn failed(&self, data: &Data) -> Failed {
-        let pid = self.pid.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"));
+        // Our own number is somebody's in another container, which counts its processes by itself.
+        let other = self.pid.filter(|pid| *pid != std::process::id());
+        let pid = other.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"));
         Failed::new(format!(
             "{pid} is using the data directory {}; one process at a time may",
             data.directory.display()
