@@ -47,7 +47,7 @@ demo: softhsm compiler ## Walk the main job on a service of its own, or on yours
 
 .PHONY: image
 image: softhsm compiler docker ## Build the container image avs-kms:<version>, and its bill of materials in target/; PROFILE=dev of what is built already.
-	$(CARGO) build --profile $(PROFILE) --locked $(if $(filter dev,$(PROFILE)),--bins --example demo)
+	$(if $(filter dev,$(PROFILE)),$(BUILD_TESTED),$(CARGO) build --profile $(PROFILE) --locked)
 	deploy/image/build '$(BUILT)/avs-kms' >'$(TARGET)/avs-kms.cdx.json'
 
 ## Development
@@ -91,7 +91,7 @@ test-containers: softhsm compiler docker ## Run the image in a real Docker engin
 
 .PHONY: deploy-check
 deploy-check: softhsm compiler curl prometheus compose systemd ## Ask a real Prometheus every query of dashboard and alerts; check the unit and the compose file.
-	$(CARGO) build --locked --bins --example demo
+	$(BUILD_TESTED)
 	deploy/check '$(TARGET)/debug/avs-kms'
 
 .PHONY: residue
