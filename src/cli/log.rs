@@ -110,7 +110,12 @@ impl HttpClient for Sender {
         let (client, endpoint) = (self.client.clone(), self.endpoint.clone());
         let body = request.into_body().to_vec();
         let call = async move { client.post(&endpoint, "application/x-protobuf", &[], body).await };
-        let reply = self.runtime.spawn(call).await??;
+        let reply = self.runtime.spawn(call).await?.inspect_err(|error| {
+            tracing::warn!(%error, "spans were not delivered and are gone");
+        })?;
+        if !reply.is_success() {
+            tracing::warn!(status = reply.status, "spans were refused by the collector and are gone");
+        }
         Ok(opentelemetry_http::Response::builder().status(reply.status).body(reply.body.into())?)
     }
 }

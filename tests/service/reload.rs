@@ -106,5 +106,7 @@ fn a_collector_that_is_not_there_costs_no_request_and_no_clean_end() {
         command.env("AVS_KMS__TELEMETRY__OTLP_ENDPOINT", "http://127.0.0.1:9/v1/traces");
     });
     service.create(&token, EOA, "default");
-    assert!(service.stop() == Some(0));
+    // A batch goes every few seconds.
+    until("the loss is said", || service.log().contains("spans were not delivered"));
+    assert_eq!(service.stop(), Some(0));
 }

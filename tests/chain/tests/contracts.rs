@@ -4,17 +4,18 @@
 mod live;
 
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use alloy::primitives::{Address, B256, keccak256};
 use alloy::sol_types::{SolStruct as _, SolValue as _, eip712_domain};
 use ark_bn254::{Fq, Fq2, G1Affine, G2Affine};
 use avs_kms_chain::{CHAIN_ID, Evm, Parameters, Registries, Signed, g1};
-use avs_kms_client::{Client, ClientError, G1Point, G2Point, KeyAt, Registration, SignResult};
+use avs_kms_client::{Client, ClientError, G1Point, G2Point, KeyAt, Registration, SignResult, Version};
 use eigen_crypto_bls as bls;
 use eigen_crypto_bn254::utils::{map_to_curve, verify_message};
 use eigen_utils::slashing::middleware::bls_apk_registry::IBLSApkRegistryTypes::PubkeyRegistrationParams;
 use live::{Installation, Running, SCOPES};
+use serde_json::{Value, json};
 
 static ACCEPTED: AtomicU32 = AtomicU32::new(0);
 static REFUSED: AtomicU32 = AtomicU32::new(0);
@@ -300,6 +301,74 @@ async fn a_javascript_client_registers_with_viem() {
         accepted();
     }
     stage.report("viem");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_service_follows_a_key_from_one_registry_of_the_chain_to_the_next() {
+    let evm = Evm::start();
+    // An AVS that moves: a registry knows one key of an operator for ever, so the next key goes to the next registry.
+    let (old, new) = (evm.registries().await, evm.registries().await);
+    let operator = evm.accounts().await[6];
+    let installation = Installation::new();
+    let settings = [("AVS_KMS__CHAIN__RPC_URL", evm.url.as_str()), ("AVS_KMS__ROTATION__INTERVAL", "200ms")];
+    let service = installation.serve(&settings);
+    let token = installation.token("*", &[SCOPES, &["keys:rotate"]].concat());
+    let client = Client::new(&service.url, token.into()).unwrap();
+    let bound = |registries: &Registries| {
+        let coordinator = registries.coordinator.to_string();
+        json!({"eoa": operator.to_string(), "binding": {
+            "registry": "bls_apk_registry", "chain_id": CHAIN_ID, "verifying_contract": coordinator,
+        }})
+    };
+    let key = KeyAt::of(operator.to_string());
+    let register = async |version: u32, registries: &Registries| {
+        let at = Registration::bls_apk_registry(CHAIN_ID, registries.coordinator.to_string());
+        let signed =
+            client.sign_registration(&key.clone().version(Version::Number(version)), &at).await.unwrap();
+        let point = evm.registration_point(registries, operator).await;
+        let (_, registry) = registries.all()[0];
+        let parameters = Parameters::from(&Signed::from(&signed));
+        evm.register(registry, operator, &parameters, &point, registries.coordinator).await.unwrap();
+        accepted();
+    };
+    // Newest first: the state of each version, and whether its registry holds it.
+    let seen = async || {
+        let shown: Value = client.get(&format!("/v1/keys/{operator}/default")).await.unwrap();
+        let versions = shown["versions"].as_array().unwrap().iter();
+        versions
+            .map(|version| {
+                (version["state"].as_str().unwrap().to_owned(), version["binding"]["registered"] == true)
+            })
+            .collect::<Vec<_>>()
+    };
+    let until = async |wanted: &[(&str, bool)]| {
+        let wanted: Vec<_> = wanted.iter().map(|(state, held)| ((*state).to_owned(), *held)).collect();
+        let end = Instant::now() + Duration::from_secs(60);
+        loop {
+            let now = seen().await;
+            if now == wanted {
+                break;
+            }
+            assert!(Instant::now() < end, "{now:?} is not {wanted:?}");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+
+    let _: Value = client.post("/v1/keys", &bound(&old)).await.unwrap();
+    until(&[("active", false)]).await;
+    register(1, &old).await;
+    until(&[("active", true)]).await;
+    let _: Value = client.post("/v1/keys/rotate", &bound(&new)).await.unwrap();
+    until(&[("pending", false), ("active", true)]).await;
+    register(2, &new).await;
+    until(&[("active", true), ("retiring", true)]).await;
+    // Certificates of before ask for the old one.
+    let one = client.sign_digest(&key.clone().version(Version::Number(1)), [7; 32]).await.unwrap();
+    let two = client.sign_digest(&key, [7; 32]).await.unwrap();
+    assert_ne!(one.g1, two.g1);
+    assert!(verify_message(affine_g2(&one.g2), &[7; 32], affine_g1(&one.signature)));
+    let (accepted, refused) = (ACCEPTED.load(Ordering::Relaxed), REFUSED.load(Ordering::Relaxed));
+    println!("rotation: the chain accepted {accepted} and refused {refused} so far");
 }
 
 /// EigenLayer's own hash to the curve.
