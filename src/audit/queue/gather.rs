@@ -46,7 +46,7 @@ mod tests {
         // In the model of the schedules it is nothing.
         let (mut gather, now, most) =
             (Gather::default(), Instant::now(), GATHER.max(Duration::from_nanos(2)));
-        let waits = |until: Option<Instant>| until.is_some() == !GATHER.is_zero();
+        let waits = |until: Option<Instant>| until.is_some() != GATHER.is_zero();
         assert_eq!(gather.until(1, now), None);
         gather.gone(1);
         assert_eq!(gather.until(1, now), None);
