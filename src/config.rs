@@ -6,7 +6,9 @@
 mod auth;
 mod edge;
 mod events;
+mod log;
 mod reader;
+mod token;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -19,6 +21,8 @@ use reader::Reader;
 
 pub use auth::Auth;
 pub use edge::{ClientAuth, Limits, Tls};
+pub use log::{Log, LogFormat, Telemetry};
+pub use token::{Enclave, FaultCheck, Sandbox, Token, TokenSelector};
 
 /// Every setting, valid.
 #[derive(Debug)]
@@ -107,87 +111,6 @@ impl Data {
     }
 }
 
-/// `[token]`: the PKCS#11 slot.
-#[derive(Debug)]
-pub struct Token {
-    /// The vendor's library.
-    pub module: PathBuf,
-    /// Which token.
-    pub selector: TokenSelector,
-    /// The file with the user PIN, 0600 or stricter.
-    pub pin_file: PathBuf,
-    /// SoftHSM's own configuration; none for other modules.
-    pub softhsm_conf: Option<PathBuf>,
-}
-
-impl Token {
-    /// Whether the module is SoftHSM's, by its name.
-    pub fn is_softhsm(&self) -> bool {
-        is_softhsm(&self.module)
-    }
-
-    /// Where SoftHSM keeps its tokens: `tokens` beside its configuration.
-    pub fn softhsm_directory(&self) -> Option<PathBuf> {
-        self.softhsm_conf.as_deref().and_then(Path::parent).map(|directory| directory.join("tokens"))
-    }
-}
-
-/// How the token is found: never by slot number, which changes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum TokenSelector {
-    /// By label.
-    Label(String),
-    /// By serial number.
-    Serial(String),
-}
-
-fn is_softhsm(module: &Path) -> bool {
-    module.file_name().is_some_and(|name| name.to_string_lossy().contains("softhsm"))
-}
-
-/// `[enclave]`: the workers.
-#[derive(Debug)]
-pub struct Enclave {
-    /// Worker threads.
-    pub workers: usize,
-    /// Requests that may wait for a worker.
-    pub queue: usize,
-    /// Refuse to start without `memfd_secret`.
-    pub require_secret_memory: bool,
-    /// How results are checked before release.
-    pub fault_check: FaultCheck,
-    /// How often the canary record is multiplied with.
-    pub canary_interval: Duration,
-    /// A token call that takes longer is taken for lost.
-    pub stall_limit: Duration,
-    /// What the serving process gives up.
-    pub sandbox: Sandbox,
-    /// Files and directories that the token's module needs besides.
-    pub sandbox_paths: Vec<PathBuf>,
-}
-
-/// What a kind of token leaves the process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sandbox {
-    /// `Softhsm` for SoftHSM's module, `Network` for every other.
-    Auto,
-    /// Files.
-    Softhsm,
-    /// Files and sockets.
-    Network,
-    /// Everything.
-    Off,
-}
-
-/// How the result of a multiplication is checked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FaultCheck {
-    /// The result is on the curve.
-    Curve,
-    /// The result is consistent with the public key, too: about twice the time.
-    Linear,
-}
-
 /// `[audit]`: the log.
 #[derive(Debug)]
 pub struct Audit {
@@ -212,33 +135,6 @@ pub struct Chain {
     pub rpc_url: String,
     /// How long one call may take.
     pub timeout: Duration,
-}
-
-/// `[log]`: what goes to standard error.
-#[derive(Debug)]
-pub struct Log {
-    /// For people or for programs.
-    pub format: LogFormat,
-    /// A `tracing` filter, such as `info` or `avs_kms=debug`.
-    pub level: String,
-}
-
-/// `[telemetry]`: spans for a collector.
-#[derive(Debug)]
-pub struct Telemetry {
-    /// Where spans go, OTLP over HTTP; empty for nowhere. It may hold an API key: not for logs.
-    pub otlp_endpoint: String,
-    /// Which part of the requests has a span, 0 to 1.
-    pub otlp_sample_ratio: f64,
-}
-
-/// The form of a log line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogFormat {
-    /// One JSON object a line.
-    Json,
-    /// Text.
-    Text,
 }
 
 /// Every mistake in the settings, one a line.
@@ -280,58 +176,9 @@ pub fn load(file: Option<&Path>, overrides: &[(&str, String)]) -> Result<Configu
             edge::refuse_clear_text(&mut reader, "server.health_listen", address);
         }
     }
-    let module = reader.path("token.module", Path::new("/usr/lib/softhsm/libsofthsm2.so"));
-    let serial = reader.text("token.serial", "");
-    let label = reader.text("token.label", if serial.is_empty() { "avs-kms" } else { "" });
-    let selector = match (label.is_empty(), serial.is_empty()) {
-        (false, true) => TokenSelector::Label(label),
-        (_, false) if label.is_empty() => TokenSelector::Serial(serial),
-        _ => {
-            reader.mistake("token.label", "exactly one of token.label and token.serial names the token");
-            TokenSelector::Label(label)
-        }
-    };
-    let softhsm = is_softhsm(&module);
-    let softhsm_default = if softhsm { below("token/softhsm2.conf") } else { PathBuf::new() };
-    let softhsm_conf = reader.path("token.softhsm_conf", &softhsm_default);
-    if softhsm && softhsm_conf.as_os_str().is_empty() {
-        reader.mistake("token.softhsm_conf", "SoftHSM needs its configuration: keys are synced beside it");
-    }
-    let token = Token {
-        module,
-        selector,
-        pin_file: reader.path("token.pin_file", &below("pin")),
-        softhsm_conf: (!softhsm_conf.as_os_str().is_empty()).then_some(softhsm_conf),
-    };
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let enclave = Enclave {
-        workers: match reader.number("enclave.workers", 0, 0..=1024) {
-            0 => cores,
-            workers => workers,
-        },
-        queue: reader.number("enclave.queue", 1024, 1..=1_048_576),
-        require_secret_memory: reader.value("enclave.require_secret_memory", "false", "true or false"),
-        fault_check: reader.choice(
-            "enclave.fault_check",
-            "linear",
-            &[("linear", FaultCheck::Linear), ("curve", FaultCheck::Curve)],
-        ),
-        canary_interval: reader.duration("enclave.canary_interval", "5s"),
-        stall_limit: reader.duration("enclave.stall_limit", "2s"),
-        sandbox: reader.choice(
-            "enclave.sandbox",
-            "auto",
-            &[
-                ("auto", Sandbox::Auto),
-                ("softhsm", Sandbox::Softhsm),
-                ("network", Sandbox::Network),
-                ("off", Sandbox::Off),
-            ],
-        ),
-        sandbox_paths: std::env::split_paths(&reader.text("enclave.sandbox_paths", ""))
-            .filter(|path| !path.as_os_str().is_empty())
-            .collect(),
-    };
+    let token = token::token(&mut reader, &directory);
+    let enclave = token::enclave(&mut reader, cores);
     let limits = edge::limits(&mut reader, cores);
     let audit = Audit {
         directory: reader.path("audit.directory", &below("audit")),
@@ -348,20 +195,7 @@ pub fn load(file: Option<&Path>, overrides: &[(&str, String)]) -> Result<Configu
     let chain =
         Chain { rpc_url: reader.url("chain.rpc_url"), timeout: reader.duration("chain.timeout", "5s") };
     let (rotation, events) = events::read(&mut reader);
-    let log = Log {
-        format: reader.choice("log.format", "text", &[("text", LogFormat::Text), ("json", LogFormat::Json)]),
-        level: reader.text("log.level", "info"),
-    };
-    if log.level.parse::<tracing_subscriber::EnvFilter>().is_err() {
-        reader.mistake("log.level", "not a level or filter such as info or avs_kms=debug");
-    }
-    let telemetry = Telemetry {
-        otlp_endpoint: reader.url("telemetry.otlp_endpoint"),
-        otlp_sample_ratio: reader.value("telemetry.otlp_sample_ratio", "1", "a number from 0 to 1"),
-    };
-    if !(0.0..=1.0).contains(&telemetry.otlp_sample_ratio) {
-        reader.mistake("telemetry.otlp_sample_ratio", "a number from 0 to 1");
-    }
+    let (log, telemetry) = log::read(&mut reader);
     let (digest, fixed_digest) = reader.finish().map_err(Mistakes)?;
     let file =
         file.or_else(|| Some(Path::new(DEFAULT_FILE)).filter(|file| file.exists())).map(Path::to_owned);
