@@ -90,10 +90,11 @@ fn changed(changes: &[u8], mended: bool) -> Vec<u8> {
     let written = HEADER + 32 * 512;
     for change in changes.chunks_exact(4).take(64) {
         let place = usize::from(u16::from_be_bytes([change[0], change[1]])) % written;
+        // The bytes may have become fewer on the way here.
         match change[2] % 4 {
-            0 => bytes[place] = change[3],
-            1 => bytes[place] ^= 1 << (change[3] % 8),
-            2 => bytes[place / 512 * 512..][..512].fill(change[3]),
+            0 => bytes.iter_mut().skip(place).take(1).for_each(|byte| *byte = change[3]),
+            1 => bytes.iter_mut().skip(place).take(1).for_each(|byte| *byte ^= 1 << (change[3] % 8)),
+            2 => bytes.iter_mut().skip(place / 512 * 512).take(512).for_each(|byte| *byte = change[3]),
             _ => bytes.truncate(bytes.len().saturating_sub(usize::from(change[3]) * 16).max(16)),
         }
     }
