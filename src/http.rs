@@ -12,6 +12,7 @@ mod auth;
 mod body;
 mod call;
 mod connection;
+mod current;
 mod error;
 mod form;
 mod gate;
@@ -182,11 +183,8 @@ async fn each_request(State(app): State<App>, mut request: Request, next: Next) 
     // An id of zeros is still an answer with an id, on a machine without randomness.
     let id = RequestId::random().unwrap_or(RequestId::new([0; 16]));
     let (begun, operation) = (std::time::Instant::now(), operation_of(&request).unwrap_or("other"));
-    // An empty field is filled in when the answer is known.
-    let span = tracing::info_span!(
-        "request", %id, method = %request.method(), path = request.uri().path(), operation,
-        code = tracing::field::Empty
-    );
+    // Who is turned away at the door costs no span.
+    let mut span = Span::none();
     let mut response = match request.extensions().get::<Peer>().copied() {
         None => error::answer(&Failure::internal("a request without a peer"), id),
         Some(peer) => {
@@ -194,7 +192,14 @@ async fn each_request(State(app): State<App>, mut request: Request, next: Next) 
             let certificate = certificate.map(|ClientCertificate(fingerprint)| fingerprint);
             let context = Context::anonymous(id, peer).certified(certificate);
             match admitted(&app, peer, &request) {
-                Ok(()) => answered(&app, context, request, next, &span).await,
+                Ok(()) => {
+                    // The empty field is filled in when the answer is known.
+                    span = tracing::info_span!(
+                        "request", %id, method = %request.method(), path = request.uri().path(), operation,
+                        code = tracing::field::Empty
+                    );
+                    answered(&app, context, request, next, &span).await
+                }
                 Err(failure) => error::answer(&failure, id),
             }
         }

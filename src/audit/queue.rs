@@ -176,15 +176,9 @@ impl Queue {
             let now = Instant::now();
             let mut until = deadline;
             if !state.entries.is_empty() {
-                let due = *state.lingering.get_or_insert(now) + LINGER;
-                let urgent = state.urgent;
-                let gathering =
-                    if urgent > 0 { state.gather.until(urgent, now) } else { (now < due).then_some(due) };
-                match gathering {
-                    Some(due) if !state.closed && state.entries.len() < BATCH_RECORDS => {
-                        until = until.min(due)
-                    }
-                    _ => return Taken::Batch(state.batch(self.batch_bytes)),
+                match state.waits_until(now) {
+                    Some(due) => until = until.min(due),
+                    None => return Taken::Batch(state.batch(self.batch_bytes)),
                 }
             } else if now >= deadline {
                 return Taken::Idle;

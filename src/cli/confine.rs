@@ -10,10 +10,8 @@ use crate::sandbox::{self, Profile, Sandbox};
 pub(super) fn sandbox(configuration: &Configuration) -> Sandbox {
     let Configuration { data, token, enclave, audit, tls, chain, events, telemetry, file, .. } =
         configuration;
-    let beside = |path: &Path| match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
-        _ => PathBuf::from("."),
-    };
+    let above = |path: &Path| path.parent().filter(|it| !it.as_os_str().is_empty()).map(Path::to_owned);
+    let beside = |path: &Path| above(path).unwrap_or_else(|| PathBuf::from("."));
     let mut write = vec![data.directory.clone(), audit.directory.clone()];
     write.extend(token.softhsm_conf.as_deref().map(beside));
     // These are made, renamed and rotated.
@@ -21,10 +19,7 @@ pub(super) fn sandbox(configuration: &Configuration) -> Sandbox {
     write.extend(enclave.sandbox_paths.iter().cloned());
     let mut read = vec![token.module.clone(), token.pin_file.clone()];
     // Read again on SIGHUP, renewed by renaming; but nobody's working directory for it.
-    read.extend(file.iter().map(|file| match file.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
-        _ => file.clone(),
-    }));
+    read.extend(file.iter().map(|file| above(file).unwrap_or_else(|| file.clone())));
     read.extend(events.webhook_secret_file.clone());
     if let Some(tls) = tls {
         // Renewed by renaming: a rule for the file would stay with the old one.

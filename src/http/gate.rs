@@ -3,16 +3,17 @@
 //! Beyond what the cores can do more work at a time makes no answer earlier, only every answer later. Whoever is
 //! refused here has used no key; under overload that is most of the work, so it leaves no record of its own.
 
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::current::Current;
 use crate::operation::{Code, Failure};
 
 /// The gate of all listeners; how wide it is can change.
 #[derive(Debug)]
-pub(super) struct Gate(RwLock<Arc<Width>>);
+pub(super) struct Gate(Current<Width>);
 
 #[derive(Debug)]
 struct Width {
@@ -41,21 +42,17 @@ pub(super) type Place = OwnedSemaphorePermit;
 impl Gate {
     /// `places` requests at a time; half as many may wait, each so long: what waits is what makes all later.
     pub(super) fn new(places: usize, wait: Duration) -> Self {
-        Self(RwLock::new(Arc::new(Width::new(places, wait))))
+        Self(Current::new(Width::new(places, wait)))
     }
 
     /// From now on so many; who has a place keeps it.
     pub(super) fn set(&self, places: usize, wait: Duration) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(Width::new(places, wait));
+        self.0.set(Width::new(places, wait));
     }
 
     /// A place.
     pub(super) async fn enter(&self) -> Result<Place, Failure> {
-        self.now().enter().await
-    }
-
-    fn now(&self) -> Arc<Width> {
-        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+        self.0.now().enter().await
     }
 }
 
@@ -113,7 +110,7 @@ mod tests {
             let gate = Arc::clone(&gate);
             async move { gate.enter().await }
         });
-        while gate.now().waiting.available_permits() > 0 {
+        while gate.0.now().waiting.available_permits() > 0 {
             tokio::task::yield_now().await;
         }
         assert_eq!(gate.enter().await.unwrap_err().code(), Code::Overloaded);
@@ -125,12 +122,12 @@ mod tests {
     async fn a_crowd_is_sent_away_for_longer_and_not_for_ever() {
         let gate = Gate::new(1, Duration::from_millis(100));
         let _working = gate.enter().await.unwrap();
-        let waits: Vec<_> = (0..1_000).map(|_| gate.now().refusal().retry().unwrap()).collect();
+        let waits: Vec<_> = (0..1_000).map(|_| gate.0.now().refusal().retry().unwrap()).collect();
         assert_eq!(waits[0], Duration::from_millis(100));
         assert!(waits[20] > waits[0]);
         assert_eq!(waits[999], LONGEST);
-        gate.now().refused.lock().unwrap().since -= Duration::from_secs(2);
-        assert_eq!(gate.now().refusal().retry(), Some(Duration::from_millis(100)), "the crowd is gone");
+        gate.0.now().refused.lock().unwrap().since -= Duration::from_secs(2);
+        assert_eq!(gate.0.now().refusal().retry(), Some(Duration::from_millis(100)), "the crowd is gone");
     }
 
     #[tokio::test]

@@ -6,7 +6,7 @@
 use std::hash::Hash;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
 use governor::clock::{Clock, DefaultClock};
@@ -14,6 +14,7 @@ use governor::state::keyed::HashMapStateStore;
 use governor::{Quota, RateLimiter};
 
 use super::addresses::Network;
+use super::current::Current;
 use crate::auth::TokenId;
 use crate::operation::{Code, Failure};
 
@@ -32,7 +33,7 @@ pub struct RateSettings {
 
 /// The counters; the rates can change.
 #[derive(Debug)]
-pub(super) struct Rates(RwLock<Arc<Counters>>);
+pub(super) struct Rates(Current<Counters>);
 
 #[derive(Debug)]
 struct Counters {
@@ -45,39 +46,34 @@ struct Counters {
 
 impl Rates {
     pub(super) fn new(settings: RateSettings) -> Self {
-        Self(RwLock::new(Arc::new(Counters::new(settings))))
+        Self(Current::new(Counters::new(settings)))
     }
 
     /// Other rates from now on. What was counted under the old ones is forgotten, unless they are the same.
     pub(super) fn set(&self, settings: RateSettings) {
-        let mut counters = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        if counters.settings != settings {
-            *counters = Arc::new(Counters::new(settings));
+        if self.0.now().settings != settings {
+            self.0.set(Counters::new(settings));
         }
-    }
-
-    fn now(&self) -> Arc<Counters> {
-        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Counts a request of an address.
     pub(super) fn request(&self, from: IpAddr) -> Result<(), Failure> {
-        count(self.now().requests.as_ref(), from.into(), "too many requests from this address")
+        count(self.0.now().requests.as_ref(), from.into(), "too many requests from this address")
     }
 
     /// Counts a request with a token.
     pub(super) fn token(&self, token: &TokenId) -> Result<(), Failure> {
-        count(self.now().tokens.as_ref(), token.clone(), "too many requests with this token")
+        count(self.0.now().tokens.as_ref(), token.clone(), "too many requests with this token")
     }
 
     /// Counts credentials that were refused.
     pub(super) fn failure(&self, from: IpAddr) -> Result<(), Failure> {
-        count(self.now().failures.as_ref(), from.into(), "too many refused credentials from this address")
+        count(self.0.now().failures.as_ref(), from.into(), "too many refused credentials from this address")
     }
 
     /// Counts a signature that is costly to check, before it is checked.
     pub(super) fn proof(&self, from: IpAddr) -> Result<(), Failure> {
-        count(self.now().proofs.as_ref(), from.into(), "too many signatures to check from this address")
+        count(self.0.now().proofs.as_ref(), from.into(), "too many signatures to check from this address")
     }
 }
 

@@ -5,11 +5,11 @@ use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::support::{EOA, Installation, OTHER_EOA, Running};
+use crate::support::{EOA, Installation, OTHER_EOA, Running, until};
 
 /// One request as it came.
 pub(crate) struct Came {
@@ -50,14 +50,6 @@ pub(crate) fn server(answer: impl Fn(Came) -> (u16, String) + Send + 'static) ->
         }
     });
     url
-}
-
-pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let end = Instant::now() + Duration::from_secs(40);
-    while !holds() {
-        assert!(Instant::now() < end, "never: {what}");
-        std::thread::sleep(Duration::from_millis(100));
-    }
 }
 
 const SCOPES: [&str; 3] = ["keys:read", "keys:create", "keys:rotate"];

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 use avs_kms::eigenlayer;
 use serde_json::json;
 
-use crate::hooks::{server, until};
-use crate::support::{EOA, Installation, Running, point};
+use crate::hooks::server;
+use crate::support::{EOA, Installation, Running, point, until};
 
 /// As an editor saves: a new file takes the place of the old.
 fn write(file: &Path, text: &str) {

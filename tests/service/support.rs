@@ -24,6 +24,15 @@ pub(crate) fn program() -> PathBuf {
     std::env::var_os("AVS_KMS_PROGRAM").map_or_else(|| env!("CARGO_BIN_EXE_avs-kms").into(), PathBuf::from)
 }
 
+/// Asks again and again for as long as anything here can take.
+pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let end = Instant::now() + Duration::from_secs(40);
+    while !holds() {
+        assert!(Instant::now() < end, "never: {what}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
 /// A data directory that `avs-kms init` made.
 pub(crate) struct Installation {
     directory: TempDir,

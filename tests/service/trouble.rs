@@ -8,8 +8,7 @@ use avs_kms::eigenlayer;
 use serde_json::json;
 
 use crate::client;
-use crate::hooks::until;
-use crate::support::{EOA, Installation, Running, point};
+use crate::support::{EOA, Installation, Running, point, until};
 
 fn sign(service: &Running, token: &str) -> client::Answer {
     let body = json!({"eoa": EOA, "hash": point(&eigenlayer::hash_to_g1(&[8; 32]))});

@@ -4,10 +4,10 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::BATCH_RECORDS;
 use super::entry::{Entry, Role};
 use super::gather::Gather;
 use super::strangers::Strangers;
+use super::{BATCH_RECORDS, LINGER};
 use crate::audit::record::{Stamp, lost_body};
 use crate::audit::settings::AuditError;
 
@@ -33,6 +33,18 @@ impl State {
             Some(cause) => Some(AuditError::Unavailable { cause: cause.clone() }),
             None => self.closed.then_some(AuditError::Closed),
         }
+    }
+
+    /// Until when the next batch waits for company; `None`: it goes.
+    pub(super) fn waits_until(&mut self, now: Instant) -> Option<Instant> {
+        if self.closed || self.entries.len() >= BATCH_RECORDS {
+            return None;
+        }
+        if self.urgent > 0 {
+            return self.gather.until(self.urgent, now);
+        }
+        let due = *self.lingering.get_or_insert(now) + LINGER;
+        (now < due).then_some(due)
     }
 
     pub(super) fn batch(&mut self, most_bytes: u64) -> Vec<Entry> {
