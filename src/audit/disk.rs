@@ -5,7 +5,8 @@
 mod directory;
 
 use std::io;
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 
 pub(crate) use directory::{Directory, ReadOnly};
 
@@ -41,11 +42,41 @@ pub(crate) trait Disk: Clone + Send + 'static {
     /// An error unless this very file, whole, still stands under its name in this very directory.
     fn still_there(&self, name: &str, file: &Self::File, bytes: u64) -> io::Result<()>;
 
-    /// [`create_zeroed`](Self::create_zeroed) without waiting for it.
-    fn prepare(&self, name: &'static str, bytes: u64) -> mpsc::Receiver<io::Result<Self::File>> {
-        let (done, receiver) = mpsc::channel();
-        let _ = done.send(self.create_zeroed(name, bytes));
-        receiver
+    /// [`create_zeroed`](Self::create_zeroed) without waiting for it, and without keeping the disk busy.
+    fn prepare(&self, name: &'static str, bytes: u64) -> Coming<Self::File> {
+        let (done, coming) = Coming::new();
+        let _ = done.answer.send(self.create_zeroed(name, bytes));
+        coming
+    }
+}
+
+/// A file that is being made.
+pub(crate) struct Coming<F> {
+    answer: mpsc::Receiver<io::Result<F>>,
+    hurry: Arc<AtomicBool>,
+}
+
+/// Who makes it.
+pub(crate) struct Maker<F> {
+    answer: mpsc::Sender<io::Result<F>>,
+    hurry: Arc<AtomicBool>,
+}
+
+impl<F> Coming<F> {
+    fn new() -> (Maker<F>, Self) {
+        let ((sender, answer), hurry) = (mpsc::channel(), Arc::new(AtomicBool::new(false)));
+        (Maker { answer: sender, hurry: hurry.clone() }, Self { answer, hurry })
+    }
+
+    /// The file, if it is there.
+    pub(crate) fn look(&self) -> Option<io::Result<F>> {
+        self.answer.try_recv().ok()
+    }
+
+    /// Waits for the file; `None` when nobody makes it.
+    pub(crate) fn wait(self) -> Option<io::Result<F>> {
+        self.hurry.store(true, Ordering::Relaxed);
+        self.answer.recv().ok()
     }
 }
 

@@ -13,15 +13,17 @@ mod state;
 #[path = "queue/strangers.rs"]
 mod strangers;
 
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use entry::refuse;
 pub(crate) use entry::{Entry, IntentAck, Labels, NoteAck, Role, Taken};
 use state::State;
 
+use super::answers::runtime_of_here;
 use super::record::{ActorKind, Event, Stamp, event_body};
 use super::settings::{AuditError, Settings};
 use super::sync::{Condvar, Mutex, MutexGuard};
@@ -44,6 +46,8 @@ pub(crate) struct Queue {
     refusals_per_second: u32,
     wait: Duration,
     batch_bytes: u64,
+    /// Where those who wait run.
+    runtime: OnceLock<Handle>,
 }
 
 impl Queue {
@@ -58,6 +62,7 @@ impl Queue {
             refusals_per_second,
             wait,
             batch_bytes,
+            runtime: OnceLock::new(),
         }
     }
 
@@ -66,11 +71,21 @@ impl Queue {
         &self,
         answer: oneshot::Receiver<Result<A, AuditError>>,
     ) -> Result<A, AuditError> {
+        if self.runtime.get().is_none()
+            && let Some(here) = runtime_of_here()
+        {
+            let _ = self.runtime.set(here);
+        }
         match tokio::time::timeout(self.wait, answer).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) => Err(AuditError::Closed),
             Err(_) => Err(AuditError::Unavailable { cause: Arc::from("the disk did not confirm in time") }),
         }
+    }
+
+    /// Where those who wait run, as far as it is known.
+    pub(crate) fn runtime(&self) -> Option<&Handle> {
+        self.runtime.get()
     }
 
     /// A panic elsewhere must not silence the log: a poisoned lock is taken all the same, every change is one step.

@@ -4,11 +4,10 @@
 //! (`appender`).
 
 use std::io;
-use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use super::appender::{Appender, Layout};
-use super::disk::{Disk, commit};
+use super::disk::{Coming, Disk, commit};
 use super::merkle::Frontier;
 use super::published::Sealed;
 use super::record::Stamp;
@@ -21,7 +20,7 @@ const SPARE: &str = "next-segment";
 
 /// The file that will be the next segment.
 pub(crate) struct Spare<F> {
-    coming: Option<mpsc::Receiver<io::Result<F>>>,
+    coming: Option<Coming<F>>,
     ready: Option<(F, u64)>,
     not_before: Option<Instant>,
 }
@@ -83,13 +82,13 @@ impl<D: Disk> Appender<D> {
     /// Waits for a preparation that is going on, so that nothing touches the directory any more.
     pub(crate) fn finish_spare(&mut self) {
         if let Some(coming) = self.spare.coming.take() {
-            let _ = coming.recv();
+            let _ = coming.wait();
         }
     }
 
     /// Has the next segment prepared once this one is half full.
     pub(crate) fn prepare_spare(&mut self) {
-        if let Some(answer) = self.spare.coming.as_ref().and_then(|coming| coming.try_recv().ok()) {
+        if let Some(answer) = self.spare.coming.as_ref().and_then(Coming::look) {
             self.spare.coming = None;
             match answer {
                 Ok(file) => self.spare.ready = Some((file, self.layout.segment_bytes)),
@@ -154,7 +153,7 @@ impl<D: Disk> Appender<D> {
             return Ok(ready);
         }
         let bytes = self.layout.segment_bytes;
-        if let Some(Ok(Ok(file))) = self.spare.coming.take().map(|coming| coming.recv()) {
+        if let Some(Ok(file)) = self.spare.coming.take().and_then(Coming::wait) {
             return Ok((file, bytes));
         }
         self.discard_spare()?;

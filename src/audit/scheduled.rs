@@ -23,7 +23,7 @@ use tokio::sync::oneshot;
 use self::queue::{Labels, Queue, Role, Taken};
 use super::log::Settlement;
 use super::settings::{AuditError, LogId, Receipt, Settings};
-use super::{record, settings};
+use super::{answers, record, settings};
 use crate::request::RequestId;
 
 #[path = "queue.rs"]

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use super::answers::Answers;
 use super::appender::{Appender, Layout, Opening};
 use super::clock::Clock;
 use super::disk::{Directory, Disk};
@@ -136,18 +137,19 @@ impl<D: Disk> Writer<D> {
         };
         metrics::committed(batch.len(), begun.elapsed());
         self.publish();
+        let mut answers = Answers::default();
         for (entry, receipt) in batch.into_iter().zip(receipts) {
             match entry.role {
-                // When nobody takes the answer, the settlement in it is dropped and records that.
                 Role::Intent { ack, labels } => {
-                    let _ = ack.send(Ok(Settlement::new(receipt, labels, self.queue.clone())));
+                    answers.intent(ack, Settlement::new(receipt, labels, self.queue.clone()));
                 }
                 Role::Outcome { ack: Some(ack), .. } | Role::Note { ack: Some(ack) } => {
-                    let _ = ack.send(Ok(receipt));
+                    answers.note(ack, receipt);
                 }
                 Role::Outcome { ack: None, .. } | Role::Note { ack: None } => {}
             }
         }
+        answers.tell(self.queue.runtime());
         Ok(())
     }
 

@@ -1,5 +1,6 @@
 //! The externally owned account that owns keys.
 
+use std::cell::Cell;
 use std::fmt;
 use std::str::FromStr;
 
@@ -19,6 +20,11 @@ pub enum AddressError {
     /// Mixed letter case with a wrong EIP-55 checksum.
     #[error("the address has mixed letter case but its EIP-55 checksum is wrong")]
     Checksum,
+}
+
+thread_local! {
+    /// The address that this thread showed last: the checksum costs a keccak, and a request shows its account often.
+    static LAST: Cell<Option<([u8; 20], [u8; 42])>> = const { Cell::new(None) };
 }
 
 impl Eoa {
@@ -53,7 +59,16 @@ impl FromStr for Eoa {
 
 impl fmt::Display for Eoa {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&Address::from(self.0).to_checksum(None))
+        let text = match LAST.get() {
+            Some((bytes, text)) if bytes == self.0 => text,
+            Some(_) | None => {
+                let mut text = [0; 42];
+                let _ = Address::from(self.0).to_checksum_raw(&mut text, None);
+                LAST.set(Some((self.0, text)));
+                text
+            }
+        };
+        f.write_str(std::str::from_utf8(&text).unwrap_or_default())
     }
 }
 
@@ -71,6 +86,15 @@ mod tests {
 
     // From the test cases of EIP-55 itself.
     const CHECKSUMMED: &str = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed";
+
+    #[test]
+    fn each_address_keeps_its_text_when_several_are_shown_in_turn() {
+        let (one, other): (Eoa, Eoa) = (CHECKSUMMED.parse().unwrap(), Eoa::new([0; 20]));
+        for _ in 0..2 {
+            assert_eq!(one.to_string(), CHECKSUMMED);
+            assert_eq!(other.to_string(), "0x0000000000000000000000000000000000000000");
+        }
+    }
 
     #[test]
     fn any_letter_case_and_a_missing_prefix_are_taken() {

@@ -3,13 +3,16 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::fd::AsFd;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, mpsc};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
-use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::fs::{AtFlags, Mode, OFlags, StatxFlags};
 
-use super::{Disk, DiskFile};
+use super::{Coming, Disk, DiskFile};
 use crate::audit::settings::OpenError;
 
 /// A directory that this process alone writes.
@@ -70,17 +73,7 @@ impl Disk for Directory {
     }
 
     fn create_zeroed(&self, name: &str, bytes: u64) -> io::Result<File> {
-        let file = open(&self.handle, name, OFlags::RDWR | OFlags::CREATE | OFlags::EXCL)?;
-        let zeros = vec![0; 1 << 20];
-        let mut offset = 0;
-        while offset < bytes {
-            let step = (bytes - offset).min(1 << 20);
-            let chunk = zeros.get(..usize::try_from(step).unwrap_or_default()).unwrap_or_default();
-            file.write_all_at(chunk, offset)?;
-            offset += step;
-        }
-        file.sync_all()?;
-        Ok(file)
+        create_zeroed(&self.handle, name, bytes, |_| Ok(()))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
@@ -97,36 +90,94 @@ impl Disk for Directory {
     }
 
     fn still_there(&self, name: &str, file: &File, bytes: u64) -> io::Result<()> {
-        let ours = self.handle.metadata()?;
-        let found = std::fs::metadata(&*self.path)
+        let found = Identity::of(rustix::fs::CWD, &*self.path, AtFlags::empty())
             .map_err(|error| io::Error::new(error.kind(), "the audit directory was moved or deleted"))?;
-        if (ours.dev(), ours.ino()) != (found.dev(), found.ino()) {
+        if !found.is(&Identity::of_open(&self.handle)?) {
             return Err(io::Error::other("the audit directory was replaced by another one"));
         }
-        let ours = file.metadata()?;
-        let found = rustix::fs::statat(&*self.handle, name, AtFlags::SYMLINK_NOFOLLOW).map_err(|error| {
-            io::Error::new(io::Error::from(error).kind(), "the audit segment was moved or deleted")
-        })?;
-        if (ours.dev(), ours.ino()) != (found.st_dev, found.st_ino) {
+        let found = Identity::of(&*self.handle, name, AtFlags::SYMLINK_NOFOLLOW)
+            .map_err(|error| io::Error::new(error.kind(), "the audit segment was moved or deleted"))?;
+        if !found.is(&Identity::of_open(file)?) {
             return Err(io::Error::other("the audit segment was replaced by another file"));
         }
-        if ours.len() != bytes {
+        if found.bytes != bytes {
             return Err(io::Error::other("the size of the audit segment was changed"));
         }
         Ok(())
     }
 
-    fn prepare(&self, name: &'static str, bytes: u64) -> mpsc::Receiver<io::Result<File>> {
-        let (done, receiver) = mpsc::channel();
+    fn prepare(&self, name: &'static str, bytes: u64) -> Coming<File> {
+        let (maker, coming) = Coming::new();
         let directory = self.clone();
-        // When no thread can be had, the sender is gone and the writer makes the file itself.
+        // When no thread can be had, the maker is gone and the writer makes the file itself.
         let _ = std::thread::Builder::new().name("audit-prepare".to_owned()).spawn(move || {
-            let made = directory.create_zeroed(name, bytes);
+            let made = create_zeroed(&directory.handle, name, bytes, |file| {
+                if !maker.hurry.load(Ordering::Relaxed) {
+                    // All at once would be one long sync, and every record behind it would wait for that.
+                    let begun = Instant::now();
+                    file.sync_data()?;
+                    std::thread::sleep((begun.elapsed() * 3).min(LONGEST_PAUSE));
+                }
+                Ok(())
+            });
             // The lock lives as long as any handle: it must be gone when the answer is there.
             drop(directory);
-            let _ = done.send(made);
+            let _ = maker.answer.send(made);
         });
-        receiver
+        coming
+    }
+}
+
+/// The longest pause between two megabytes that are prepared.
+const LONGEST_PAUSE: Duration = Duration::from_millis(20);
+
+/// A new file of zeros, written in megabytes with `between` after each but the last; durable on return.
+fn create_zeroed(
+    directory: &File,
+    name: &str,
+    bytes: u64,
+    mut between: impl FnMut(&File) -> io::Result<()>,
+) -> io::Result<File> {
+    let file = open(directory, name, OFlags::RDWR | OFlags::CREATE | OFlags::EXCL)?;
+    let zeros = vec![0; 1 << 20];
+    let mut offset = 0;
+    while offset < bytes {
+        let step = (bytes - offset).min(1 << 20);
+        let chunk = zeros.get(..usize::try_from(step).unwrap_or_default()).unwrap_or_default();
+        file.write_all_at(chunk, offset)?;
+        offset += step;
+        if offset < bytes {
+            between(&file)?;
+        }
+    }
+    file.sync_all()?;
+    Ok(file)
+}
+
+/// Which file something is, and its size.
+///
+/// Never its times: since Linux 6.13 a file whose time was asked for gets a new one with the next write, and without
+/// a journal the next `fdatasync` then writes the inode as well, which costs half a sync more.
+struct Identity {
+    device: (u32, u32),
+    inode: u64,
+    bytes: u64,
+}
+
+impl Identity {
+    fn of(directory: impl AsFd, name: impl rustix::path::Arg, flags: AtFlags) -> io::Result<Self> {
+        let asked = StatxFlags::INO | StatxFlags::SIZE;
+        let found = rustix::fs::statx(directory, name, flags, asked)?;
+        let device = (found.stx_dev_major, found.stx_dev_minor);
+        Ok(Self { device, inode: found.stx_ino, bytes: found.stx_size })
+    }
+
+    fn of_open(file: &File) -> io::Result<Self> {
+        Self::of(file, c"", AtFlags::EMPTY_PATH)
+    }
+
+    fn is(&self, other: &Self) -> bool {
+        (self.device, self.inode) == (other.device, other.inode)
     }
 }
 
@@ -163,4 +214,32 @@ fn names(directory: &File) -> io::Result<Vec<String>> {
 fn open(directory: &File, name: &str, flags: OFlags) -> io::Result<File> {
     let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     Ok(rustix::fs::openat(directory, name, flags, Mode::RUSR | Mode::WUSR)?.into())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failing test should panic")]
+
+    use super::*;
+
+    #[test]
+    fn a_prepared_file_is_whole_whether_somebody_hurries_or_not() {
+        const BYTES: u64 = (3 << 20) + 4096;
+        let directory = tempfile::tempdir().unwrap();
+        let disk = Directory::lock(directory.path()).unwrap();
+        let hurried = disk.prepare("hurried", BYTES).wait().unwrap().unwrap();
+        let coming = disk.prepare("patient", BYTES);
+        let patient = loop {
+            match coming.look() {
+                Some(made) => break made.unwrap(),
+                None => std::thread::sleep(Duration::from_millis(1)),
+            }
+        };
+        for (name, file) in [("hurried", hurried), ("patient", patient)] {
+            let mut bytes = vec![1; usize::try_from(BYTES).unwrap()];
+            file.read_exact_at(&mut bytes, 0).unwrap();
+            assert!(bytes.iter().all(|byte| *byte == 0), "{name}");
+            disk.still_there(name, &file, BYTES).unwrap();
+        }
+    }
 }

@@ -6,9 +6,13 @@ use std::time::Instant;
 
 use super::super::sync::GATHER;
 
+/// So many are company enough, however many come: a sync for them costs each of them little, and the rest meets while
+/// it runs.
+const COMPANY: usize = 64;
+
 #[derive(Default)]
 pub(super) struct Gather {
-    /// How many the last batch held that somebody waited for: so many may come again.
+    /// How many the last batch held that somebody waited for: so many may come again. No more than [`COMPANY`].
     expected: usize,
     /// Since when the next batch waits for company.
     since: Option<Instant>,
@@ -30,8 +34,8 @@ impl Gather {
     }
 
     /// A batch goes.
-    pub(super) const fn gone(&mut self, waited: usize) {
-        *self = Self { expected: waited, since: None };
+    pub(super) fn gone(&mut self, waited: usize) {
+        *self = Self { expected: waited.min(COMPANY), since: None };
     }
 }
 
@@ -58,5 +62,8 @@ mod tests {
         assert_eq!(gather.until(3, now + most), None, "the wait began with the first look");
         gather.gone(3);
         assert!(waits(gather.until(2, now)));
+        gather.gone(1_000);
+        assert!(waits(gather.until(COMPANY - 1, now)));
+        assert_eq!(gather.until(COMPANY, now), None);
     }
 }

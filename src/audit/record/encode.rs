@@ -33,7 +33,7 @@ pub(crate) fn prefix(out: &mut Vec<u8>, seq: u64, prev: &Hash, stamp: Stamp, boo
 
 /// The body of an intent.
 pub(crate) fn intent_body(intent: &Intent) -> Vec<u8> {
-    let mut out = start("intent", 512);
+    let mut out = start("intent", 704);
     json::text(&mut out, "op", intent.operation);
     let owner = owner(intent.key.as_ref());
     actor(&mut out, &intent.actor, owner.as_ref());
@@ -51,7 +51,7 @@ pub(crate) fn outcome_body(
     labels: &OutcomeLabels<'_>,
     outcome: &Outcome,
 ) -> Vec<u8> {
-    let mut out = start(kind, 256);
+    let mut out = start(kind, 384);
     json::number(&mut out, "intent", intent);
     json::text(&mut out, "op", labels.operation);
     for (member, value) in [("request", labels.request), ("eoa", labels.eoa)] {
@@ -79,7 +79,7 @@ pub(crate) struct OutcomeLabels<'a> {
 
 /// The body of an event.
 pub(crate) fn event_body(event: &Event) -> Vec<u8> {
-    let mut out = start("event", 384);
+    let mut out = start("event", 704);
     json::text(&mut out, "op", event.operation);
     let owner = owner(event.key.as_ref());
     actor(&mut out, &event.actor, owner.as_ref());
@@ -167,7 +167,7 @@ fn end(mut out: Vec<u8>) -> Vec<u8> {
     out
 }
 
-fn object(out: &mut Vec<u8>, member: &str, fill: impl FnOnce(&mut Vec<u8>)) {
+fn object(out: &mut Vec<u8>, member: &'static str, fill: impl FnOnce(&mut Vec<u8>)) {
     json::name(out, member);
     out.push(b'{');
     fill(out);

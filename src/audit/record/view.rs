@@ -58,11 +58,14 @@ impl<'a> View<'a> {
 
 /// A decimal number without a superfluous zero, and what follows it.
 fn digits(bytes: &[u8]) -> Option<(u64, &[u8])> {
-    let count = bytes.iter().take_while(|byte| byte.is_ascii_digit()).count();
-    let (number, rest) = bytes.split_at_checked(count)?;
-    if number.len() > 1 && number.starts_with(b"0") {
-        return None;
+    let (mut number, mut count) = (0_u64, 0);
+    for digit in bytes.iter().map(|byte| byte.wrapping_sub(b'0')).take_while(|digit| *digit < 10) {
+        number = number.checked_mul(10)?.checked_add(u64::from(digit))?;
+        count += 1;
     }
-    let number = std::str::from_utf8(number).ok()?.parse().ok()?;
-    Some((number, rest))
+    let (digits, rest) = bytes.split_at_checked(count)?;
+    match digits {
+        [] | [b'0', _, ..] => None,
+        _ => Some((number, rest)),
+    }
 }

@@ -61,8 +61,11 @@ pub(super) fn write(out: &mut Vec<u8>, wall_ns: u64) {
     out.push(b'Z');
 }
 
-fn padded(out: &mut Vec<u8>, value: u64, width: u32) {
-    for place in (0..width).rev() {
-        out.push(b'0' + u8::try_from(value / 10_u64.pow(place) % 10).unwrap_or_default());
+fn padded(out: &mut Vec<u8>, mut value: u64, width: usize) {
+    let start = out.len();
+    out.resize(start + width, b'0');
+    for place in out.get_mut(start..).unwrap_or_default().iter_mut().rev() {
+        *place = b'0' + u8::try_from(value % 10).unwrap_or_default();
+        value /= 10;
     }
 }
