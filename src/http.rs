@@ -220,7 +220,13 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 fn admitted(app: &App, peer: Peer, request: &Request) -> Result<(), Failure> {
     let Peer::Tcp(address) = peer else { return Ok(()) };
     app.rates.request(address.ip())?;
-    if proves_by_signature(request) { app.rates.proof(address.ip()) } else { Ok(()) }
+    if proves_by_signature(request) {
+        app.rates.proof(address.ip())
+    } else if request.method() == Method::POST {
+        app.gate.look()
+    } else {
+        Ok(())
+    }
 }
 
 /// Whether a signature must be checked for this request: logins, and whatever is no bearer token.

@@ -50,6 +50,13 @@ impl Gate {
         self.0.set(Width::new(places, wait));
     }
 
+    /// Refuses at once while nobody else could even wait: a look that costs nothing, before a request is read.
+    pub(super) fn look(&self) -> Result<(), Failure> {
+        let width = self.0.now();
+        let full = width.places.available_permits() == 0 && width.waiting.available_permits() == 0;
+        if full { Err(width.refusal()) } else { Ok(()) }
+    }
+
     /// A place.
     pub(super) async fn enter(&self) -> Result<Place, Failure> {
         self.0.now().enter().await
@@ -113,9 +120,11 @@ mod tests {
         while gate.0.now().waiting.available_permits() > 0 {
             tokio::task::yield_now().await;
         }
+        assert_eq!(gate.look().unwrap_err().code(), Code::Overloaded);
         assert_eq!(gate.enter().await.unwrap_err().code(), Code::Overloaded);
         drop(working);
         assert!(waiting.await.unwrap().is_ok());
+        assert!(gate.look().is_ok());
     }
 
     #[tokio::test]
