@@ -26,7 +26,7 @@ CASES   ?= 300
 SECONDS_EACH ?= 60
 
 # In this order a mistake shows early and nothing is built twice.
-CI_STEPS := fmt-check lint doc test demo fuzz-api-short test-txtx test-chain ct deny
+CI_STEPS := fmt-check lint doc test demo fuzz-api-short test-txtx test-chain test-containers deploy-check ct deny
 
 .PHONY: help
 help: ## List the targets.

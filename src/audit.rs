@@ -27,6 +27,7 @@
 //!
 //! Not for: deciding anything (that is `operation`), ordinary logs (`tracing`), secrets (a record never holds one).
 
+mod answers;
 mod appender;
 mod chain;
 mod checkpoint;
