@@ -13,7 +13,6 @@ use super::{Actor, ActorKind, Event, Input, Intent, KeyRef, Outcome, Value};
 use crate::audit::json;
 use crate::audit::merkle::Hash;
 use crate::audit::settings::BootFacts;
-use crate::key::Eoa;
 
 /// Starts a record: `{"v":1,"seq":…,"prev":…,"time":…,"mono_ns":…,"boot":…,` and then the body follows.
 pub(crate) fn prefix(out: &mut Vec<u8>, seq: u64, prev: &Hash, stamp: Stamp, boot: &[u8; 8]) {
@@ -35,10 +34,9 @@ pub(crate) fn prefix(out: &mut Vec<u8>, seq: u64, prev: &Hash, stamp: Stamp, boo
 pub(crate) fn intent_body(intent: &Intent) -> Vec<u8> {
     let mut out = start("intent", 704);
     json::text(&mut out, "op", intent.operation);
-    let owner = owner(intent.key.as_ref());
-    actor(&mut out, &intent.actor, owner.as_ref());
+    actor(&mut out, &intent.actor);
     json::text(&mut out, "request", &intent.request.to_string());
-    key(&mut out, intent.key.as_ref(), owner.as_ref());
+    key(&mut out, intent.key.as_ref());
     input(&mut out, intent.input.as_ref());
     end(out)
 }
@@ -81,12 +79,11 @@ pub(crate) struct OutcomeLabels<'a> {
 pub(crate) fn event_body(event: &Event) -> Vec<u8> {
     let mut out = start("event", 704);
     json::text(&mut out, "op", event.operation);
-    let owner = owner(event.key.as_ref());
-    actor(&mut out, &event.actor, owner.as_ref());
+    actor(&mut out, &event.actor);
     if let Some(request) = &event.request {
         json::text(&mut out, "request", &request.to_string());
     }
-    key(&mut out, event.key.as_ref(), owner.as_ref());
+    key(&mut out, event.key.as_ref());
     input(&mut out, event.input.as_ref());
     json::text(&mut out, "code", event.code);
     end(out)
@@ -174,12 +171,7 @@ fn object(out: &mut Vec<u8>, member: &'static str, fill: impl FnOnce(&mut Vec<u8
     out.push(b'}');
 }
 
-/// The owner of the key and the text of it: the checksum in the text costs a hash, and actor and owner are mostly one.
-fn owner(key: Option<&KeyRef>) -> Option<(Eoa, String)> {
-    key.map(|key| (key.eoa, key.eoa.to_string()))
-}
-
-fn actor(out: &mut Vec<u8>, actor: &Actor, owner: Option<&(Eoa, String)>) {
+fn actor(out: &mut Vec<u8>, actor: &Actor) {
     object(out, "actor", |out| {
         let kind = match actor.kind {
             ActorKind::Token => "token",
@@ -189,10 +181,8 @@ fn actor(out: &mut Vec<u8>, actor: &Actor, owner: Option<&(Eoa, String)>) {
             ActorKind::Anonymous => "anonymous",
         };
         json::text(out, "kind", kind);
-        match (&actor.eoa, owner) {
-            (Some(eoa), Some((owner, text))) if eoa == owner => json::text(out, "eoa", text),
-            (Some(eoa), _) => json::text(out, "eoa", &eoa.to_string()),
-            (None, _) => {}
+        if let Some(eoa) = &actor.eoa {
+            json::text(out, "eoa", &eoa.to_string());
         }
         if let Some(token) = &actor.token_id {
             json::text(out, "token", shortened(token));
@@ -203,10 +193,10 @@ fn actor(out: &mut Vec<u8>, actor: &Actor, owner: Option<&(Eoa, String)>) {
     });
 }
 
-fn key(out: &mut Vec<u8>, key: Option<&KeyRef>, owner: Option<&(Eoa, String)>) {
-    let (Some(key), Some((_, owner))) = (key, owner) else { return };
+fn key(out: &mut Vec<u8>, key: Option<&KeyRef>) {
+    let Some(key) = key else { return };
     object(out, "key", |out| {
-        json::text(out, "eoa", owner);
+        json::text(out, "eoa", &key.eoa.to_string());
         json::text(out, "name", key.name.as_str());
         if let Some(version) = key.version {
             json::number(out, "version", u64::from(version.number()));
