@@ -50,8 +50,46 @@ fn the_map_in_lib_rs_lists_the_modules_in_this_order() {
     }
 }
 
-/// Every `.rs` file below `directory`, in a stable order; a walk that finds no crate root is a broken walk.
+#[test]
+fn unsafe_code_is_allowed_only_where_the_architecture_says() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let document = std::fs::read_to_string(root.join("docs/architecture.md")).unwrap();
+    let (_, section) = document.split_once("## Where `unsafe` is").unwrap();
+    let (section, _) = section.split_once("\n## ").unwrap();
+    let mut rooms: Vec<(&str, bool)> = section
+        .lines()
+        .filter_map(|line| line.strip_prefix("- `"))
+        .filter_map(|line| line.split_once('`'))
+        .map(|(room, _)| (room, false))
+        .collect();
+    let places = ["src", "hsm", "client", "benches", "examples", "tests", "fuzz"];
+    for file in places.iter().flat_map(|place| walk(&root.join(place))) {
+        let text = std::fs::read_to_string(&file).unwrap();
+        // As an attribute, not as a word in a text such as this one.
+        if !text.lines().any(|line| line.trim_start().starts_with('#') && line.contains("allow(unsafe_code"))
+        {
+            continue;
+        }
+        let name = file.strip_prefix(root).unwrap();
+        let room = rooms
+            .iter_mut()
+            .find(|(room, _)| name.starts_with(room) || name.with_extension("").starts_with(room));
+        room.unwrap_or_else(|| panic!("{} is no room for unsafe code", name.display())).1 = true;
+    }
+    for (room, used) in rooms {
+        assert!(used, "nothing unsafe is in {room}");
+    }
+}
+
+/// The files of a crate; a walk that finds no crate root is a broken walk.
 fn rust_files(directory: &Path) -> Vec<PathBuf> {
+    let found = walk(directory);
+    assert!(found.contains(&directory.join("lib.rs")), "no lib.rs below {}", directory.display());
+    found
+}
+
+/// Every `.rs` file below `directory`, in a stable order.
+fn walk(directory: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut open = vec![directory.to_owned()];
     while let Some(next) = open.pop() {
@@ -64,6 +102,5 @@ fn rust_files(directory: &Path) -> Vec<PathBuf> {
         }
     }
     found.sort();
-    assert!(found.contains(&directory.join("lib.rs")), "no lib.rs below {}", directory.display());
     found
 }

@@ -1,9 +1,17 @@
 //! The forms of values and bodies, for the description alone: `form` and `body` are what reads them.
+//!
+//! Here are the values, in `asked` the bodies of requests, in `answered` those of answers that no type of a handler is.
 #![allow(dead_code, reason = "described, never made")]
+
+mod answered;
+mod asked;
 
 use serde::{Deserialize, Serialize};
 use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
+
+pub(crate) use self::answered::*;
+pub(crate) use self::asked::*;
 
 /// An address: any letter case, `0x` optional; a mixed-case one must have a right EIP-55 checksum. Answered in EIP-55 form.
 #[derive(Deserialize, ToSchema)]
@@ -131,32 +139,6 @@ pub(crate) enum Curve {
 }
 
 #[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct CreateKeyBody {
-    eoa: AddressText,
-    name: Option<NameText>,
-    curve: Option<Curve>,
-    /// Of a new key.
-    policy: Option<PolicyText>,
-    /// Of a new key.
-    binding: Option<BindingText>,
-}
-
-/// Where a version will be registered: once, for ever. `avs` and `operator_set_id` belong to `key_registrar`.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct BindingText {
-    registry: RegistryWord,
-    #[schema(minimum = 0, maximum = 9223372036854775807_usize)]
-    chain_id: u64,
-    verifying_contract: AddressText,
-    avs: Option<AddressText>,
-    #[schema(minimum = 0, maximum = 4294967295_usize)]
-    operator_set_id: Option<u32>,
-    operator: Option<AddressText>,
-}
-
-#[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum RegistryWord {
     BlsApkRegistry,
@@ -167,39 +149,6 @@ pub(crate) enum RegistryWord {
 #[derive(Deserialize, ToSchema)]
 #[schema(value_type = String, pattern = r"^[^\u0000-\u001f\u007f-\u009f]{1,200}$")]
 pub(crate) struct ReasonText(String);
-
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct RotateBody {
-    eoa: AddressText,
-    name: Option<NameText>,
-    /// The number that the next version is to have.
-    version: Option<VersionNumber>,
-    /// As the current version where it is left out.
-    binding: Option<BindingText>,
-    reason: Option<ReasonText>,
-}
-
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct ChangeBody {
-    eoa: AddressText,
-    name: Option<NameText>,
-    version: Option<VersionText>,
-    reason: Option<ReasonText>,
-}
-
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct DestroyBody {
-    eoa: AddressText,
-    name: Option<NameText>,
-    version: VersionText,
-    /// At least 7, 30 where it is left out.
-    #[schema(minimum = 7, maximum = 3653)]
-    after_days: Option<u32>,
-    reason: Option<ReasonText>,
-}
 
 /// A key's name, or `*` for every key of the EOA.
 #[derive(Deserialize, ToSchema)]
@@ -214,169 +163,6 @@ pub(crate) enum RetireOnWord {
 }
 
 #[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct ScheduleBody {
-    eoa: AddressText,
-    name: Option<KeysText>,
-    /// 0 ends the schedule.
-    #[schema(minimum = 0, maximum = 3653)]
-    every_days: u32,
-    #[schema(minimum = 0, maximum = 3652)]
-    announce_days: Option<u32>,
-    #[schema(minimum = 0, maximum = 3653)]
-    overlap_days: Option<u32>,
-    activate: Option<bool>,
-    retire_on: Option<RetireOnWord>,
-    #[schema(minimum = 0, maximum = 87672)]
-    jitter_hours: Option<u32>,
-    reason: Option<ReasonText>,
-}
-
-/// A schedule as it holds; its rules are absent where there is none.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct ScheduleSet {
-    eoa: Address,
-    name: String,
-    scheduled: bool,
-    every_days: Option<u32>,
-    announce_days: Option<u32>,
-    overlap_days: Option<u32>,
-    activate: Option<bool>,
-    retire_on: Option<String>,
-    jitter_hours: Option<u32>,
-    warning: Option<String>,
-}
-
-#[derive(Serialize, ToSchema)]
-pub(crate) struct SchedulePage {
-    eoa: Address,
-    keys: Vec<ScheduledKey>,
-}
-
-/// A key and what comes next for it.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct ScheduledKey {
-    name: String,
-    current: u32,
-    scheduled: bool,
-    every_days: Option<u32>,
-    announce_days: Option<u32>,
-    overlap_days: Option<u32>,
-    activate: Option<bool>,
-    retire_on: Option<String>,
-    jitter_hours: Option<u32>,
-    announce_at: Option<String>,
-    announce_at_unix: Option<i64>,
-    due_at: Option<String>,
-    due_at_unix: Option<i64>,
-    ends: Vec<VersionEnd>,
-}
-
-/// When a version is retired by the schedule at the earliest, or destroyed.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct VersionEnd {
-    version: u32,
-    state: String,
-    at: String,
-    at_unix: i64,
-}
-
-#[derive(Serialize, ToSchema)]
-pub(crate) struct EventPage {
-    events: Vec<KeyEvent>,
-    next: u64,
-}
-
-/// What happened to a version: the same in a webhook.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct KeyEvent {
-    seq: u64,
-    #[serde(rename = "type")]
-    kind: String,
-    eoa: Address,
-    name: String,
-    version: u32,
-    at: String,
-    at_unix: i64,
-    operator_id: Hex32,
-    state: String,
-    due_at: Option<String>,
-    destroy_at: Option<String>,
-    reason: Option<String>,
-}
-
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct ScalarMulBody {
-    eoa: AddressText,
-    name: Option<NameText>,
-    version: Option<VersionText>,
-    hash: PointText,
-    /// Instead of `version`: the version that was current then, unix seconds.
-    #[schema(minimum = 0, maximum = 4294967295_usize)]
-    reference_timestamp: Option<u32>,
-}
-
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct SignDigestBody {
-    eoa: AddressText,
-    name: Option<NameText>,
-    version: Option<VersionText>,
-    digest: Hex32Text,
-    /// Instead of `version`: the version that was current then, unix seconds.
-    #[schema(minimum = 0, maximum = 4294967295_usize)]
-    reference_timestamp: Option<u32>,
-}
-
-/// What registers the key with one of EigenLayer's two registries.
-#[derive(Deserialize, ToSchema)]
-#[serde(untagged)]
-pub(crate) enum SignRegistrationBody {
-    BlsApkRegistry(ApkRegistration),
-    KeyRegistrar(RegistrarRegistration),
-    AsBound(BoundRegistration),
-}
-
-/// At the place that the version is bound to.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct BoundRegistration {
-    eoa: AddressText,
-    name: Option<NameText>,
-    version: Option<VersionText>,
-}
-
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct ApkRegistration {
-    eoa: AddressText,
-    name: Option<NameText>,
-    version: Option<VersionText>,
-    #[schema(minimum = 0, maximum = 9223372036854775807_usize)]
-    chain_id: u64,
-    registry: BlsApkRegistry,
-    verifying_contract: AddressText,
-    operator: Option<AddressText>,
-}
-
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct RegistrarRegistration {
-    eoa: AddressText,
-    name: Option<NameText>,
-    version: Option<VersionText>,
-    #[schema(minimum = 0, maximum = 9223372036854775807_usize)]
-    chain_id: u64,
-    registry: KeyRegistrar,
-    verifying_contract: AddressText,
-    avs: AddressText,
-    #[schema(minimum = 0, maximum = 4294967295_usize)]
-    operator_set_id: u32,
-    operator: Option<AddressText>,
-}
-
-#[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum BlsApkRegistry {
     BlsApkRegistry,
@@ -386,97 +172,6 @@ pub(crate) enum BlsApkRegistry {
 #[serde(rename_all = "snake_case")]
 pub(crate) enum KeyRegistrar {
     KeyRegistrar,
-}
-
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct SignCertificateBody {
-    eoa: AddressText,
-    name: Option<NameText>,
-    version: Option<VersionText>,
-    #[schema(minimum = 0, maximum = 4294967295_usize)]
-    reference_timestamp: u32,
-    message_hash: Hex32Text,
-}
-
-/// A failure: one sentence for a person, one word for a program.
-#[derive(ToSchema)]
-#[schema(as = Error)]
-pub(crate) struct ErrorShape {
-    error: String,
-    code: String,
-    request_id: RequestIdText,
-    /// The member at fault.
-    field: Option<String>,
-    /// When a repetition may help, milliseconds.
-    retry_after_ms: Option<u64>,
-}
-
-#[derive(ToSchema)]
-pub(crate) struct Checkpoint {
-    /// A signed note in C2SP form.
-    checkpoint: String,
-    /// Records that it covers.
-    size: u64,
-    root: Hex32,
-    origin: String,
-    public_key: String,
-}
-
-/// A record's inclusion in the newest checkpoint (`seq`), or the consistency of two sizes (`from`, `to`).
-#[derive(Serialize, ToSchema)]
-#[schema(as = Proof)]
-#[serde(untagged)]
-pub(crate) enum ProofShape {
-    Inclusion(Inclusion),
-    Consistency(Consistency),
-}
-
-#[derive(Serialize, ToSchema)]
-pub(crate) struct Inclusion {
-    seq: u64,
-    record_hash: Hex32,
-    hashes: Vec<Hex32>,
-    size: u64,
-    root: Hex32,
-    checkpoint: String,
-    /// The same as a C2SP tlog-proof.
-    proof: String,
-}
-
-#[derive(Serialize, ToSchema)]
-pub(crate) struct Consistency {
-    from: u64,
-    from_root: Hex32,
-    to: u64,
-    to_root: Hex32,
-    hashes: Vec<Hex32>,
-}
-
-#[derive(ToSchema)]
-pub(crate) struct Health {
-    status: String,
-}
-
-#[derive(ToSchema)]
-pub(crate) struct Ready {
-    status: String,
-    workers: u64,
-    queue_depth: u64,
-    audit: AuditHead,
-}
-
-#[derive(ToSchema)]
-pub(crate) struct AuditHead {
-    log: String,
-    size: u64,
-}
-
-#[derive(ToSchema)]
-pub(crate) struct Version {
-    name: String,
-    version: String,
-    api: String,
 }
 
 /// What a token allows.
@@ -509,65 +204,9 @@ pub(crate) enum SigningText {
     Typed,
 }
 
-/// What a key allows; what is left out is not restricted.
-#[derive(Deserialize, ToSchema)]
-#[schema(as = Policy)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct PolicyText {
-    #[schema(max_items = 64)]
-    signing: Option<Vec<SigningText>>,
-    /// Source networks, such as `10.0.0.0/8`.
-    #[schema(max_items = 64)]
-    networks: Option<Vec<String>>,
-    /// Signatures per minute.
-    #[schema(minimum = 1, maximum = 4294967295_usize)]
-    per_minute: Option<u32>,
-}
-
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct AskChallengeBody {
-    eoa: AddressText,
-    /// At least one; reading, creating and typed signing where it is left out.
-    #[schema(min_items = 1, max_items = 64)]
-    scopes: Option<Vec<ScopeText>>,
-    /// 900 where it is left out; the service has a ceiling, one hour unless configured.
-    #[schema(minimum = 1, maximum = 4294967295_usize)]
-    ttl_seconds: Option<u32>,
-}
-
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct AnswerChallengeBody {
-    challenge_id: String,
-    /// Over `message` by EIP-191 or over `typed_data` by EIP-712.
-    #[schema(pattern = "^(0[xX])?([0-9a-fA-F]{2}){1,8192}$")]
-    signature: String,
-}
-
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Empty {}
-
 #[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "UPPERCASE")]
 pub(crate) enum Method {
     Get,
     Post,
-}
-
-#[derive(ToSchema)]
-pub(crate) struct Revoked {
-    revoked: bool,
-}
-
-/// What to sign for one request of one's own, and the header that carries the signature.
-#[derive(ToSchema)]
-pub(crate) struct ToSign {
-    #[schema(value_type = Object)]
-    typed_data: (),
-    issued: u64,
-    expires: u64,
-    nonce: Hex32,
-    authorization: String,
 }
