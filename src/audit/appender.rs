@@ -43,6 +43,8 @@ pub(crate) struct Appender<D: Disk> {
     pub(crate) epoch: [u8; 16],
     boot: [u8; 8],
     pub(crate) frontier: Frontier,
+    /// Of `frontier`.
+    root: Hash,
     pub(crate) last: Hash,
     /// Intents without an outcome.
     pub(crate) open: BTreeSet<u64>,
@@ -89,6 +91,7 @@ impl<D: Disk> Appender<D> {
             epoch: opening.epoch,
             boot: opening.epoch.first_chunk().copied().unwrap_or_default(),
             frontier: chain.frontier,
+            root: chain.root,
             last: chain.last,
             open: unsettled.iter().map(|unsettled| unsettled.receipt.seq).collect(),
             active,
@@ -138,7 +141,7 @@ impl<D: Disk> Appender<D> {
 
     /// The last acknowledged head.
     pub(crate) fn head(&self) -> Head {
-        Head { log: self.log, size: self.frontier.size(), record_hash: self.last, root: self.frontier.root() }
+        Head { log: self.log, size: self.frontier.size(), record_hash: self.last, root: self.root }
     }
 
     /// All intents below this one are settled.
@@ -147,7 +150,7 @@ impl<D: Disk> Appender<D> {
     }
 
     fn frame(&mut self, drafts: &[Draft<'_>], flags: u8) -> io::Result<Vec<Receipt>> {
-        let (first, prev_root) = (self.frontier.size(), self.frontier.root());
+        let (first, prev_root) = (self.frontier.size(), self.root);
         let mut frontier = self.frontier.clone();
         let mut last = self.last;
         let mut receipts = Vec::with_capacity(drafts.len());
@@ -188,6 +191,7 @@ impl<D: Disk> Appender<D> {
 
         *offset += disk_bytes;
         self.frontier = frontier;
+        self.root = root;
         self.last = last;
         self.open.extend(opened);
         for seq in settled {

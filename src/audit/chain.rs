@@ -13,6 +13,8 @@ use super::segment::SegmentHeader;
 #[derive(Clone, Debug)]
 pub(crate) struct Chain {
     pub(crate) frontier: Frontier,
+    /// The root of `frontier` after the last whole frame.
+    pub(crate) root: Hash,
     /// The hash of the last record.
     pub(crate) last: Hash,
     pub(crate) epoch: [u8; 16],
@@ -34,6 +36,7 @@ impl Chain {
     pub(crate) fn at(header: &SegmentHeader) -> Self {
         Self {
             frontier: header.frontier.clone(),
+            root: header.frontier.root(),
             last: header.record_hash,
             epoch: header.epoch,
             open_from: header.open_from,
@@ -59,7 +62,7 @@ impl Chain {
         if head.first != first {
             return Err((first, Damage::Sequence { found: head.first }));
         }
-        if head.prev_root != self.frontier.root() {
+        if head.prev_root != self.root {
             return Err((first, Damage::Root));
         }
         if !body.whole {
@@ -80,7 +83,8 @@ impl Chain {
         if self.size() - first != u64::from(head.count) || head.count == 0 {
             return Err((self.size(), Damage::Frame));
         }
-        if self.frontier.root() != body.root {
+        self.root = self.frontier.root();
+        if self.root != body.root {
             return Err((self.size() - 1, Damage::Root));
         }
         self.open_from = head.open_from;

@@ -72,7 +72,7 @@ fn read(world: &World) -> Result<Found, String> {
                 }
             });
             let Step::Frame { .. } = step.map_err(|error| error.to_string())? else { break };
-            found.roots.push((chain.size(), chain.frontier.root()));
+            found.roots.push((chain.size(), chain.root));
         }
     }
     Ok(found)

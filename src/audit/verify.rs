@@ -264,7 +264,7 @@ impl<P: FnMut(Progress)> Check<P> {
 }
 
 fn head(log: LogId, chain: &Chain) -> Head {
-    Head { log, size: chain.size(), record_hash: chain.last, root: chain.frontier.root() }
+    Head { log, size: chain.size(), record_hash: chain.last, root: chain.root }
 }
 
 fn follow(open: &mut BTreeSet<u64>, record: &Checked<'_>) {
