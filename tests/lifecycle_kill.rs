@@ -1,7 +1,8 @@
 //! The program is killed at its n-th system call of a kind, for every n, while it changes a key: after the next start
 //! store, token and audit log agree, and the log says whether the change was done or undone.
 //!
-//! strace counts and kills, so the shipped program has no switch for it. `AVS_KMS_LONG=1`: every call instead of some.
+//! strace, or a library put before the C library, counts and kills, so the shipped program has no switch for it.
+//! `AVS_KMS_LONG=1`: every call instead of some.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -13,28 +14,40 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 const EOA: &str = "0x70997970C51812dc3A010C7d01b50e0d17dc79C8";
 
 /// Whose calls are counted: a thread of each party makes its steps durable by them.
-const PARTIES: [(&str, &str); 4] = [
-    ("store", "pwrite64,fdatasync"),
-    ("log", "pwrite64,fdatasync"),
-    ("token", "syncfs,fsync,unlink,rename"),
-    ("token", "write"),
+#[derive(Clone, Copy)]
+enum Party {
+    /// Writes and syncs of files whose path contains this.
+    Files(&'static str),
+    /// These system calls, which only SoftHSM makes.
+    Token(&'static str),
+}
+
+const PARTIES: [Party; 4] = [
+    Party::Files("store.sqlite"),
+    Party::Files("/audit/"),
+    Party::Token("syncfs,fsync,unlink,rename"),
+    Party::Token("write"),
 ];
 
-/// The files of a party; none where the calls alone tell it from the others.
-fn files(data: &Path, party: &str) -> Vec<PathBuf> {
-    match party {
-        "store" => vec![data.join("store.sqlite"), data.join("store.sqlite-wal")],
-        "log" => std::fs::read_dir(data.join("audit")).unwrap().map(|entry| entry.unwrap().path()).collect(),
-        _ => Vec::new(),
-    }
+/// `kill.c`, compiled.
+const LIBRARY: &str = "kill.so";
+
+fn compile(library: &Path) {
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/lifecycle_kill/kill.c");
+    let compiled = Command::new("cc").args(["-shared", "-fPIC", "-o"]).arg(library).arg(source).status();
+    assert!(
+        compiled.is_ok_and(|status| status.success()),
+        "a C compiler is needed: apt-get install --yes gcc"
+    );
 }
 
 struct Change {
@@ -77,18 +90,27 @@ fn json(data: &Path, arguments: &[&str]) -> Value {
     serde_json::from_str(&must(data, &[&["--json"], arguments].concat())).unwrap()
 }
 
-/// Runs the change until strace kills it or it is done; says whether it was killed.
-fn killed(data: &Path, change: &Change, (party, calls): (&str, &str), count: usize) -> bool {
-    let mut command = Command::new("strace");
-    let inject = format!("inject={calls}:signal=KILL:when={count}");
-    command.args(["-f", "-qq", "-o", "/dev/null", "-e", &format!("trace={calls}"), "-e", &inject]);
-    for file in files(data, party) {
-        command.arg("-P").arg(file);
-    }
-    command.arg(env!("CARGO_BIN_EXE_avs-kms")).args(change.arguments);
+/// Runs the change until it is killed or done; says whether it was killed.
+fn killed(data: &Path, change: &Change, party: Party, count: usize) -> bool {
+    let mut command = match party {
+        Party::Files(part) => {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_avs-kms"));
+            command.env("LD_PRELOAD", data.with_file_name(LIBRARY));
+            command.env("KILL_IN", part).env("KILL_AT", count.to_string());
+            command
+        }
+        Party::Token(calls) => {
+            let mut command = Command::new("strace");
+            let inject = format!("inject={calls}:signal=KILL:when={count}");
+            command.args(["-f", "-qq", "-o", "/dev/null", "-e", &format!("trace={calls}"), "-e", &inject]);
+            command.arg(env!("CARGO_BIN_EXE_avs-kms"));
+            command
+        }
+    };
+    command.args(change.arguments);
     prepare(&mut command, data);
     command.stdout(Stdio::null()).stderr(Stdio::null());
-    let mut child = command.spawn().expect("strace is needed: apt-get install --yes strace");
+    let mut child = command.spawn().expect("the program, or strace: apt-get install --yes strace");
     if change.arguments != ["serve"] {
         return !child.wait().unwrap().success();
     }
@@ -101,17 +123,25 @@ fn killed(data: &Path, change: &Change, (party, calls): (&str, &str), count: usi
         if destroyed(data) {
             std::thread::sleep(Duration::from_millis(300));
             let done = child.try_wait().unwrap().is_none();
-            let pid = std::fs::read_to_string(format!("/proc/{}/task/{0}/children", child.id()))
-                .unwrap_or_default();
-            for pid in pid.split_whitespace() {
-                Command::new("kill").args(["-TERM", pid]).status().unwrap();
-            }
+            terminate(&child, party);
             child.wait().unwrap();
             return !done;
         }
-        assert!(Instant::now() < end, "{party} {count}: neither killed nor done");
+        assert!(Instant::now() < end, "{count}: neither killed nor done");
         std::thread::sleep(Duration::from_millis(50));
     }
+}
+
+/// Asks the service to end: itself, or what strace runs.
+fn terminate(child: &Child, party: Party) {
+    let service = match party {
+        Party::Files(_) => Some(Pid::from_child(child)),
+        Party::Token(_) => std::fs::read_to_string(format!("/proc/{}/task/{0}/children", child.id()))
+            .ok()
+            .and_then(|children| Pid::from_raw(children.trim().parse().ok()?)),
+    };
+    // It may have been killed just now.
+    service.map(|service| kill_process(service, Signal::TERM));
 }
 
 fn destroyed(data: &Path) -> bool {
@@ -174,8 +204,9 @@ fn sweep(change: &Change, base: &Path, room: &Path) {
     let long = std::env::var_os("AVS_KMS_LONG").is_some();
     let mut outcomes: BTreeMap<&str, usize> = BTreeMap::new();
     let mut points = 0;
+    compile(&room.join(LIBRARY));
     for (nth, party) in PARTIES.into_iter().enumerate() {
-        if party.1 == "write" && !long {
+        if matches!(party, Party::Token("write")) && !long {
             continue;
         }
         let mut count = if long { 1 } else { 1 + nth };
@@ -184,8 +215,8 @@ fn sweep(change: &Change, base: &Path, room: &Path) {
             copy(base, &data);
             let was_killed = killed(&data, change, party, count);
             if was_killed {
-                let at =
-                    format!("{} killed at call {count} of the {} ({})", change.operation, party.0, party.1);
+                let (Party::Files(what) | Party::Token(what)) = party;
+                let at = format!("{} killed at call {count} of {what}", change.operation);
                 *outcomes.entry(settled(&data, change, &at)).or_default() += 1;
                 points += 1;
             }
