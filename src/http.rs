@@ -17,6 +17,7 @@ mod error;
 mod form;
 mod gate;
 mod health;
+mod hold;
 mod json;
 mod keys;
 mod lifecycle;
@@ -74,7 +75,7 @@ pub struct App {
 pub struct Admission {
     /// A body must arrive within this time.
     pub body_timeout: Duration,
-    /// Requests that are worked on at a time; half as many may wait.
+    /// Requests that are worked on at a time; a quarter as many may wait.
     pub in_flight: usize,
     /// How long they may wait.
     pub wait: Duration,
@@ -185,7 +186,8 @@ async fn each_request(State(app): State<App>, mut request: Request, next: Next) 
     let (begun, operation) = (std::time::Instant::now(), operation_of(&request).unwrap_or("other"));
     // Who is turned away at the door costs no span.
     let mut span = Span::none();
-    let mut response = match request.extensions().get::<Peer>().copied() {
+    let peer = request.extensions().get::<Peer>().copied();
+    let mut response = match peer {
         None => error::answer(&Failure::internal("a request without a peer"), id),
         Some(peer) => {
             let certificate = request.extensions_mut().remove::<ClientCertificate>();
@@ -204,11 +206,15 @@ async fn each_request(State(app): State<App>, mut request: Request, next: Next) 
             }
         }
     };
-    let code = response.extensions().get::<error::Answered>().map_or("ok", |answered| answered.0.slug());
+    let answered = response.extensions().get::<error::Answered>().copied();
+    let code = answered.map_or("ok", |answered| answered.code.slug());
     metrics::answered(operation, code, begun);
     span.record("code", code);
     if let Ok(value) = id.to_string().parse() {
         response.headers_mut().insert(REQUEST_ID, value);
+    }
+    if let Some(held) = hold::time(peer, answered) {
+        tokio::time::sleep(held).await;
     }
     response
 }

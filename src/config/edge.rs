@@ -54,7 +54,7 @@ pub(super) fn limits(reader: &mut Reader, cores: usize) -> Limits {
         failures_per_address: reader.number("limits.failures_per_address", 30, ANY),
         proofs_per_address: reader.number("limits.proofs_per_address", 50, ANY),
         in_flight: match reader.number("limits.in_flight", 0, 0..=65_536) {
-            0 => cores * 8,
+            0 => cores * 4,
             places => places,
         },
         wait: reader.duration("limits.wait", "100ms"),

@@ -1,5 +1,7 @@
 //! The one table from codes to status codes, and the one form of an error answer.
 
+use std::time::Duration;
+
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -79,9 +81,12 @@ pub(super) fn whole_answer(failure: &Failure, request: RequestId, status: &str) 
     .into_bytes()
 }
 
-/// With which code a request was answered, for who counts.
+/// How a failed request was answered, for who counts and who holds back.
 #[derive(Clone, Copy)]
-pub(super) struct Answered(pub(super) Code);
+pub(super) struct Answered {
+    pub(super) code: Code,
+    pub(super) retry: Option<Duration>,
+}
 
 /// A failure on its way to [`answer`], which alone knows the request id.
 #[derive(Clone)]
@@ -118,7 +123,7 @@ pub(super) fn answer(failure: &Failure, request: RequestId) -> Response {
         None => tracing::info!(code = failure.code().slug(), "{}", failure.sentence()),
     }
     let mut response = json(status, &ErrorBody::new(failure, request));
-    response.extensions_mut().insert(Answered(failure.code()));
+    response.extensions_mut().insert(Answered { code: failure.code(), retry: failure.retry() });
     if status == StatusCode::UNAUTHORIZED {
         response
             .headers_mut()

@@ -1,4 +1,4 @@
-//! How many requests are worked on at a time: so many, half as many wait a moment, the rest is told to come back.
+//! How many requests are worked on at a time: so many, a quarter as many wait a moment, the rest is told to come back.
 //!
 //! Beyond what the cores can do more work at a time makes no answer earlier, only every answer later. Whoever is
 //! refused here has used no key; under overload that is most of the work, so it leaves no record of its own.
@@ -40,7 +40,7 @@ const LONGEST: Duration = Duration::from_secs(5);
 pub(super) type Place = OwnedSemaphorePermit;
 
 impl Gate {
-    /// `places` requests at a time; half as many may wait, each so long: what waits is what makes all later.
+    /// `places` requests at a time; a quarter as many may wait, each so long: what waits is what makes all later.
     pub(super) fn new(places: usize, wait: Duration) -> Self {
         Self(Current::new(Width::new(places, wait)))
     }
@@ -67,7 +67,7 @@ impl Width {
     fn new(places: usize, wait: Duration) -> Self {
         Self {
             places: Arc::new(Semaphore::new(places)),
-            waiting: Semaphore::new(places.div_ceil(2)),
+            waiting: Semaphore::new(places.div_ceil(4)),
             wait,
             bearable: u32::try_from(places).unwrap_or(u32::MAX).saturating_mul(4),
             refused: Mutex::new(Refused { since: Instant::now(), now: 0, before: 0 }),
