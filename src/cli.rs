@@ -107,13 +107,17 @@ impl Failed {
         Self { sentence: sentence.into(), code: 2 }
     }
 
-    /// What was tried, and the error with all that caused it.
+    /// What was tried, and the error with all that caused it. Some libraries repeat a cause in the error above it: once
+    /// is enough.
     fn while_trying(what: impl fmt::Display, error: &(dyn Error + 'static)) -> Self {
         let mut sentence = what.to_string();
         let mut next = Some(error);
         while let Some(error) = next {
-            sentence.push_str(": ");
-            sentence.push_str(&error.to_string());
+            let said = error.to_string();
+            if !sentence.contains(&said) {
+                sentence.push_str(": ");
+                sentence.push_str(&said);
+            }
             next = error.source();
         }
         Self::new(sentence)
@@ -200,5 +204,22 @@ fn dispatch(cli: Cli) -> Result<(), Failed> {
         Command::Login(arguments) => login::run(&arguments, output),
         Command::Request(arguments) => request::run(&arguments, output),
         Command::Audit(command) => audit::run(&command, &configuration()?, output),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("cannot write: {0}")]
+    struct Repeats(#[source] std::io::Error);
+
+    #[test]
+    fn a_cause_is_said_once_and_none_is_left_out() {
+        let full = || std::io::Error::other("the disk is full");
+        let said = |error: &(dyn Error + 'static)| Failed::while_trying("starting", error).sentence;
+        assert_eq!(said(&full()), "starting: the disk is full");
+        assert_eq!(said(&Repeats(full())), "starting: cannot write: the disk is full");
     }
 }
