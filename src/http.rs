@@ -26,6 +26,7 @@ mod openapi;
 mod policy;
 mod query;
 mod rates;
+mod room;
 mod schedule;
 mod signed;
 mod signing;
@@ -75,9 +76,9 @@ pub struct App {
 pub struct Admission {
     /// A body must arrive within this time.
     pub body_timeout: Duration,
-    /// Requests that are worked on at a time; a quarter as many may wait.
+    /// Requests that are worked on at a time.
     pub in_flight: usize,
-    /// How long they may wait.
+    /// How long others may wait for their turn.
     pub wait: Duration,
     /// How often clients may ask.
     pub rates: RateSettings,

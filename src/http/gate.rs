@@ -1,4 +1,4 @@
-//! How many requests are worked on at a time: so many, a quarter as many wait a moment, the rest is told to come back.
+//! How many requests are worked on at a time: so many, a few wait a moment (`room`), the rest is told to come back.
 //!
 //! Beyond what the cores can do more work at a time makes no answer earlier, only every answer later. Whoever is
 //! refused here has used no key; under overload that is most of the work, so it leaves no record of its own.
@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::current::Current;
+use super::room::Room;
 use crate::operation::{Code, Failure};
 
 /// The gate of all listeners; how wide it is can change.
@@ -18,7 +19,7 @@ pub(super) struct Gate(Current<Width>);
 #[derive(Debug)]
 struct Width {
     places: Arc<Semaphore>,
-    waiting: Semaphore,
+    room: Room,
     wait: Duration,
     /// How many may be refused in a second before the next are sent away for longer.
     bearable: u32,
@@ -40,7 +41,7 @@ const LONGEST: Duration = Duration::from_secs(5);
 pub(super) type Place = OwnedSemaphorePermit;
 
 impl Gate {
-    /// `places` requests at a time; a quarter as many may wait, each so long: what waits is what makes all later.
+    /// `places` requests at a time; others may wait, each so long.
     pub(super) fn new(places: usize, wait: Duration) -> Self {
         Self(Current::new(Width::new(places, wait)))
     }
@@ -53,7 +54,7 @@ impl Gate {
     /// Refuses at once while nobody else could even wait: a look that costs nothing, before a request is read.
     pub(super) fn look(&self) -> Result<(), Failure> {
         let width = self.0.now();
-        let full = width.places.available_permits() == 0 && width.waiting.available_permits() == 0;
+        let full = width.places.available_permits() == 0 && width.room.is_full(Instant::now());
         if full { Err(width.refusal()) } else { Ok(()) }
     }
 
@@ -67,7 +68,7 @@ impl Width {
     fn new(places: usize, wait: Duration) -> Self {
         Self {
             places: Arc::new(Semaphore::new(places)),
-            waiting: Semaphore::new(places.div_ceil(4)),
+            room: Room::new(places),
             wait,
             bearable: u32::try_from(places).unwrap_or(u32::MAX).saturating_mul(4),
             refused: Mutex::new(Refused { since: Instant::now(), now: 0, before: 0 }),
@@ -79,7 +80,7 @@ impl Width {
         if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
             return Ok(place);
         }
-        let Ok(_waiting) = self.waiting.try_acquire() else { return Err(self.refusal()) };
+        let Some(_seat) = self.room.enter(Instant::now()) else { return Err(self.refusal()) };
         match tokio::time::timeout(self.wait, places.acquire_owned()).await {
             Ok(Ok(place)) => Ok(place),
             Ok(Err(_)) | Err(_) => Err(self.refusal()),
@@ -110,20 +111,21 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn one_works_one_waits_and_the_third_is_sent_away_at_once() {
+    async fn one_works_others_wait_and_who_finds_no_room_is_sent_away_at_once() {
         let gate = Arc::new(Gate::new(1, Duration::from_secs(60)));
         let working = gate.enter().await.unwrap();
-        let waiting = tokio::spawn({
+        let mut waiting = Vec::new();
+        while !gate.0.now().room.is_full(Instant::now()) {
             let gate = Arc::clone(&gate);
-            async move { gate.enter().await }
-        });
-        while gate.0.now().waiting.available_permits() > 0 {
+            waiting.push(tokio::spawn(async move { gate.enter().await.map(drop) }));
             tokio::task::yield_now().await;
         }
         assert_eq!(gate.look().unwrap_err().code(), Code::Overloaded);
         assert_eq!(gate.enter().await.unwrap_err().code(), Code::Overloaded);
         drop(working);
-        assert!(waiting.await.unwrap().is_ok());
+        for waiting in waiting {
+            assert!(waiting.await.unwrap().is_ok());
+        }
         assert!(gate.look().is_ok());
     }
 

@@ -68,6 +68,8 @@ impl Installation {
             .env("AVS_KMS__ENCLAVE__WORKERS", "2")
             // Any number of these run side by side, and most tests are wrong more often than a client may be.
             .env("AVS_KMS__SERVER__HEALTH_LISTEN", "127.0.0.1:0")
+            // A machine with few cores would send clients of a test away that the test does not mean to.
+            .env("AVS_KMS__LIMITS__IN_FLIGHT", "64")
             .env("AVS_KMS__LIMITS__FAILURES_PER_ADDRESS", "0")
             .env("AVS_KMS__LIMITS__PROOFS_PER_ADDRESS", "0")
             .stdin(Stdio::null());

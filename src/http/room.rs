@@ -1,0 +1,148 @@
+//! The waiting room before the gate: takes in a burst, and next to nobody while a crowd stands there.
+//!
+//! A queue that empties again has done its work; one that stands only makes everybody late, and is as long after a
+//! minute as after a second (Nichols and Jacobson, "Controlling Queue Delay", 2012). Not for: who is worked on (`gate`).
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// So long a queue may stand before it counts as a crowd.
+const STANDING: Duration = Duration::from_millis(25);
+
+/// So long nobody may be turned away before a burst is taken in again.
+const QUIET: Duration = Duration::from_secs(1);
+
+#[derive(Debug)]
+pub(super) struct Room {
+    /// How many of a burst may wait.
+    burst: usize,
+    /// How many of a crowd.
+    crowd: usize,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    waiting: usize,
+    /// Since when somebody has been waiting all the time.
+    standing: Option<Instant>,
+    /// When a crowd was last seen.
+    crowded: Option<Instant>,
+}
+
+impl State {
+    fn is_crowded(&mut self, now: Instant) -> bool {
+        if self.standing.is_some_and(|since| now.saturating_duration_since(since) >= STANDING) {
+            self.crowded = Some(now);
+        }
+        self.crowded.is_some_and(|seen| now.saturating_duration_since(seen) < QUIET)
+    }
+}
+
+/// A seat; free again when dropped.
+#[derive(Debug)]
+pub(super) struct Seat<'a>(&'a Room);
+
+impl Room {
+    /// The room before so many places: four waiting for each in a burst, one for every four in a crowd.
+    pub(super) fn new(places: usize) -> Self {
+        let (burst, crowd) = (places.saturating_mul(4), places.div_ceil(4));
+        Self { burst, crowd, state: Mutex::default() }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether nobody else could sit down.
+    pub(super) fn is_full(&self, now: Instant) -> bool {
+        self.is_full_now(&mut self.state(), now)
+    }
+
+    fn is_full_now(&self, state: &mut State, now: Instant) -> bool {
+        let crowded = state.is_crowded(now);
+        let full = state.waiting >= if crowded { self.crowd } else { self.burst };
+        if full && crowded {
+            // They are still there.
+            state.crowded = Some(now);
+        }
+        full
+    }
+
+    /// A seat, unless the room is full.
+    pub(super) fn enter(&self, now: Instant) -> Option<Seat<'_>> {
+        let mut state = self.state();
+        if self.is_full_now(&mut state, now) {
+            return None;
+        }
+        state.waiting += 1;
+        state.standing.get_or_insert(now);
+        Some(Seat(self))
+    }
+}
+
+impl Drop for Seat<'_> {
+    fn drop(&mut self) {
+        let mut state = self.0.state();
+        state.waiting = state.waiting.saturating_sub(1);
+        if state.waiting == 0 {
+            state.standing = None;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failing test should panic")]
+
+    use super::*;
+
+    /// So many as sit down at that moment.
+    fn fill(room: &Room, now: Instant) -> Vec<Seat<'_>> {
+        std::iter::from_fn(|| room.enter(now)).collect()
+    }
+
+    #[test]
+    fn a_burst_finds_room_again_and_again_when_the_queue_empties_in_between() {
+        let (room, mut now) = (Room::new(4), Instant::now());
+        for _ in 0..1_000 {
+            let seats = fill(&room, now);
+            assert_eq!(seats.len(), 16);
+            assert!(room.is_full(now));
+            now += STANDING / 2;
+            drop(seats);
+            assert!(!room.is_full(now));
+        }
+    }
+
+    #[test]
+    fn a_crowd_finds_a_small_room_until_nobody_has_been_turned_away_for_a_while() {
+        let (room, mut now) = (Room::new(4), Instant::now());
+        let mut seats = fill(&room, now);
+        // One goes, one comes, and somebody is always waiting.
+        for _ in 0..10 {
+            now += STANDING / 5;
+            seats.pop();
+            seats.extend(room.enter(now));
+        }
+        drop(seats);
+        now += QUIET / 2;
+        for _ in 0..10 {
+            assert_eq!(fill(&room, now).len(), 1, "empty for a moment is not quiet");
+            now += QUIET / 2;
+        }
+        assert!(!room.is_full(now));
+        now += QUIET;
+        assert_eq!(fill(&room, now).len(), 16);
+    }
+
+    #[test]
+    fn one_place_has_a_room_too() {
+        let (room, now) = (Room::new(1), Instant::now());
+        assert_eq!(fill(&room, now).len(), 4);
+        let seat = room.enter(now).unwrap();
+        assert!(room.enter(now + STANDING).is_none(), "one of a crowd waits already");
+        drop(seat);
+        assert!(room.enter(now + STANDING).is_some());
+    }
+}
