@@ -1,7 +1,8 @@
 //! The appender alone: how its waiting compares with one bare `fdatasync` of the same disk, how many records become
 //! durable per second, and how fast a log is verified. Everything in one run, because only ratios travel.
 //!
-//! `cargo bench --bench audit [-- SECONDS_PER_STEP]`; `AVS_KMS_BENCH_RECORDS=10000000` verifies so many records (7 GB).
+//! `cargo bench --bench audit [-- SECONDS_PER_STEP]`; `AVS_KMS_BENCH_RECORDS=10000000` verifies so many records (7 GB) instead of two
+//! millions.
 #![allow(
     missing_docs,
     clippy::unwrap_used,
@@ -187,7 +188,7 @@ fn main() {
         );
     }
     let wanted: usize =
-        std::env::var("AVS_KMS_BENCH_RECORDS").ok().and_then(|count| count.parse().ok()).unwrap_or(400_000);
+        std::env::var("AVS_KMS_BENCH_RECORDS").ok().and_then(|count| count.parse().ok()).unwrap_or(2_000_000);
     let log = open(directory, "long", 64);
     for _ in 0..wanted.div_ceil(4_001) {
         (0..4_000).for_each(|_| log.note(event()));

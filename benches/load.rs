@@ -65,36 +65,33 @@ fn main() {
     let best = steps.iter().map(|(_, it)| it.rate).fold(0.0, f64::max);
     let (saturation, _) = steps.iter().find(|(_, it)| it.rate >= 0.95 * best).unwrap();
     println!("saturation: {saturation} clients");
-    // Rounds of all loads, the median of each: what else the machine does falls on all alike.
+    // Each round is measured against itself, and the median of all rounds counts: so what else the machine does falls
+    // on all loads alike.
     let waits = |times| (format!("{times}x"), saturation * times, Manners::Waits);
-    let loads = [
-        ("one client".to_owned(), 1, Manners::Waits),
-        waits(1),
-        waits(2),
-        waits(4),
-        waits(10),
-        ("10x that do not wait".to_owned(), saturation * 10, Manners::Insists),
-    ];
-    let mut rounds: Vec<Vec<_>> = loads.iter().map(|_| Vec::new()).collect();
-    for _ in 0..ROUNDS {
-        for (round, (_, clients, manners)) in rounds.iter_mut().zip(&loads) {
-            round.push(show(run(address, token, *clients, *manners, SECONDS), *clients, service.id()));
-        }
-    }
-    let median = |round: &[Measured], of: fn(&Measured) -> f64| {
-        let mut values: Vec<_> = round.iter().map(of).collect();
+    let insisting = ("10x that do not wait".to_owned(), saturation * 10, Manners::Insists);
+    let loads =
+        [("one client".to_owned(), 1, Manners::Waits), waits(1), waits(2), waits(4), waits(10), insisting];
+    let rounds: Vec<Vec<_>> = (0..ROUNDS)
+        .map(|_| {
+            let one = |(_, clients, manners): &(String, usize, Manners)| {
+                show(run(address, token, *clients, *manners, SECONDS), *clients, service.id())
+            };
+            loads.iter().map(one).collect()
+        })
+        .collect();
+    let median = |of: &dyn Fn(&[Measured]) -> f64| {
+        let mut values: Vec<_> = rounds.iter().map(|round| of(round)).collect();
         values.sort_by(f64::total_cmp);
         values[values.len() / 2]
     };
-    let rates: Vec<_> = rounds.iter().map(|round| median(round, |it| it.rate)).collect();
-    let best = rates.iter().copied().fold(0.0, f64::max);
-    let unloaded = median(&rounds[0], |it| it.p99);
-    for (((name, ..), round), rate) in loads.iter().zip(&rounds).zip(rates) {
-        let p99 = median(round, |it| it.p99);
+    for (at, (name, ..)) in loads.iter().enumerate() {
+        let best = |round: &[Measured]| round.iter().map(|it| it.rate).fold(0.0, f64::max);
         println!(
-            "{name:>20}: {rate:.0} signatures/s, {:.0} % of the best; p99 {p99:.2} ms, {:.1} times that of one client",
-            100.0 * rate / best,
-            p99 / unloaded
+            "{name:>20}: {:.0} signatures/s, {:.0} % of the best; p99 {:.2} ms, {:.1} times that of one client",
+            median(&|round| round[at].rate),
+            median(&|round| 100.0 * round[at].rate / best(round)),
+            median(&|round| round[at].p99),
+            median(&|round| round[at].p99 / round[0].p99)
         );
     }
     let pid = rustix::process::Pid::from_child(&service);

@@ -128,10 +128,13 @@ impl Disk for Directory {
     }
 }
 
-/// The longest pause between two megabytes that are prepared.
+/// So much is prepared at a time: while it is synced, a record waits no longer than for a large batch.
+const PIECE: u64 = 128 << 10;
+
+/// The longest pause between two pieces that are prepared.
 const LONGEST_PAUSE: Duration = Duration::from_millis(20);
 
-/// A new file of zeros, written in megabytes with `between` after each but the last; durable on return.
+/// A new file of zeros, written in pieces with `between` after each but the last; durable on return.
 fn create_zeroed(
     directory: &File,
     name: &str,
@@ -139,10 +142,10 @@ fn create_zeroed(
     mut between: impl FnMut(&File) -> io::Result<()>,
 ) -> io::Result<File> {
     let file = open(directory, name, OFlags::RDWR | OFlags::CREATE | OFlags::EXCL)?;
-    let zeros = vec![0; 1 << 20];
+    let zeros = [0; PIECE as usize];
     let mut offset = 0;
     while offset < bytes {
-        let step = (bytes - offset).min(1 << 20);
+        let step = (bytes - offset).min(PIECE);
         let chunk = zeros.get(..usize::try_from(step).unwrap_or_default()).unwrap_or_default();
         file.write_all_at(chunk, offset)?;
         offset += step;
