@@ -21,6 +21,7 @@ use tokio::sync::oneshot;
 
 use entry::refuse;
 pub(crate) use entry::{Entry, IntentAck, Labels, NoteAck, Role, Taken};
+use gather::Work;
 use state::State;
 
 use super::answers::runtime_of_here;
@@ -46,6 +47,8 @@ pub(crate) struct Queue {
     refusals_per_second: u32,
     wait: Duration,
     batch_bytes: u64,
+    /// How many operations keep all cores busy.
+    enough: usize,
     /// Where those who wait run.
     runtime: OnceLock<Handle>,
 }
@@ -55,6 +58,7 @@ impl Queue {
         let Settings { queue: capacity, refusals_per_second, wait, segment_bytes, .. } = *settings;
         // A batch must fit an empty segment.
         let batch_bytes = BATCH_BYTES.min(segment_bytes.saturating_sub(4096) / 2);
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         Self {
             state: Mutex::new(State::default()),
             wake: Condvar::new(),
@@ -62,6 +66,7 @@ impl Queue {
             refusals_per_second,
             wait,
             batch_bytes,
+            enough: cores * 4,
             runtime: OnceLock::new(),
         }
     }
@@ -121,6 +126,7 @@ impl Queue {
     /// nothing can be written it is kept for later and whoever waits is told.
     pub(crate) fn push_outcome(&self, body: Vec<u8>, of: u64, mut ack: Option<NoteAck>) {
         let mut state = self.state();
+        state.open = state.open.saturating_sub(1);
         if let Some(error) = state.refusal() {
             refuse(&mut ack, &error);
             if state.closed {
@@ -173,7 +179,8 @@ impl Queue {
         state.entries.push_back(Entry { body, stamp: Stamp::now(), role });
         state.urgent += usize::from(urgent);
         // The writer sleeps when nothing is urgent: woken to write, or to look at the clock from the first note on.
-        let awaited = state.urgent == 1 || state.gather.is_complete(state.urgent);
+        let work = Work { open: state.open, enough: self.enough };
+        let awaited = state.urgent == 1 || state.gather.is_complete(state.urgent, work);
         if (urgent && awaited) || state.entries.len() == 1 || state.entries.len() == BATCH_RECORDS {
             self.wake.notify_one();
         }
@@ -191,7 +198,7 @@ impl Queue {
             let now = Instant::now();
             let mut until = deadline;
             if !state.entries.is_empty() {
-                match state.waits_until(now) {
+                match state.waits_until(self.enough, now) {
                     Some(due) => until = until.min(due),
                     None => return Taken::Batch(state.batch(self.batch_bytes)),
                 }
@@ -214,6 +221,8 @@ impl Queue {
         let waiting = std::mem::take(&mut state.entries);
         // Whoever waited is told below.
         state.urgent = 0;
+        let failed_intents = failed.iter().filter(|entry| matches!(entry.role, Role::Intent { .. })).count();
+        state.open = state.open.saturating_sub(failed_intents);
         for mut entry in failed.into_iter().chain(waiting) {
             match &mut entry.role {
                 Role::Intent { .. } => {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::entry::{Entry, Role};
-use super::gather::Gather;
+use super::gather::{Gather, Work};
 use super::strangers::Strangers;
 use super::{BATCH_RECORDS, LINGER};
 use crate::audit::record::{Stamp, lost_body};
@@ -16,6 +16,8 @@ pub(super) struct State {
     pub(super) entries: VecDeque<Entry>,
     /// How many of them somebody waits for.
     pub(super) urgent: usize,
+    /// How many intents were written, or are being written, that have no outcome.
+    pub(super) open: usize,
     pub(super) gather: Gather,
     /// Since when the first of them waits for company.
     pub(super) lingering: Option<Instant>,
@@ -36,12 +38,12 @@ impl State {
     }
 
     /// Until when the next batch waits for company; `None`: it goes.
-    pub(super) fn waits_until(&mut self, now: Instant) -> Option<Instant> {
+    pub(super) fn waits_until(&mut self, enough: usize, now: Instant) -> Option<Instant> {
         if self.closed || self.entries.len() >= BATCH_RECORDS {
             return None;
         }
         if self.urgent > 0 {
-            return self.gather.until(self.urgent, now);
+            return self.gather.until(self.urgent, Work { open: self.open, enough }, now);
         }
         let due = *self.lingering.get_or_insert(now) + LINGER;
         (now < due).then_some(due)
@@ -57,6 +59,7 @@ impl State {
         let batch: Vec<_> = self.entries.drain(..count).collect();
         let waited = batch.iter().filter(|entry| entry.role.is_urgent()).count();
         self.urgent -= waited;
+        self.open += batch.iter().filter(|entry| matches!(entry.role, Role::Intent { .. })).count();
         self.gather.gone(waited);
         self.lingering = None;
         batch
