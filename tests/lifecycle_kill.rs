@@ -94,7 +94,7 @@ fn json(data: &Path, arguments: &[&str]) -> Value {
 fn killed(data: &Path, change: &Change, party: Party, count: usize) -> bool {
     let mut command = match party {
         Party::Files(part) => {
-            let mut command = Command::new(env!("CARGO_BIN_EXE_avs-kms"));
+            let mut command = program(data);
             command.env("LD_PRELOAD", data.with_file_name(LIBRARY));
             command.env("KILL_IN", part).env("KILL_AT", count.to_string());
             command
@@ -104,12 +104,11 @@ fn killed(data: &Path, change: &Change, party: Party, count: usize) -> bool {
             let inject = format!("inject={calls}:signal=KILL:when={count}");
             command.args(["-f", "-qq", "-o", "/dev/null", "-e", &format!("trace={calls}"), "-e", &inject]);
             command.arg(env!("CARGO_BIN_EXE_avs-kms"));
+            prepare(&mut command, data);
             command
         }
     };
-    command.args(change.arguments);
-    prepare(&mut command, data);
-    command.stdout(Stdio::null()).stderr(Stdio::null());
+    command.args(change.arguments).stdout(Stdio::null()).stderr(Stdio::null());
     let mut child = command.spawn().expect("the program, or strace: apt-get install --yes strace");
     if change.arguments != ["serve"] {
         return !child.wait().unwrap().success();

@@ -19,9 +19,8 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
-use entry::refuse;
 pub(crate) use entry::{Entry, IntentAck, Labels, NoteAck, Role, Taken};
-use gather::Work;
+use entry::{intents, refuse};
 use state::State;
 
 use super::answers::runtime_of_here;
@@ -179,8 +178,7 @@ impl Queue {
         state.entries.push_back(Entry { body, stamp: Stamp::now(), role });
         state.urgent += usize::from(urgent);
         // The writer sleeps when nothing is urgent: woken to write, or to look at the clock from the first note on.
-        let work = Work { open: state.open, enough: self.enough };
-        let awaited = state.urgent == 1 || state.gather.is_complete(state.urgent, work);
+        let awaited = state.urgent == 1 || state.is_complete(self.enough);
         if (urgent && awaited) || state.entries.len() == 1 || state.entries.len() == BATCH_RECORDS {
             self.wake.notify_one();
         }
@@ -221,8 +219,7 @@ impl Queue {
         let waiting = std::mem::take(&mut state.entries);
         // Whoever waited is told below.
         state.urgent = 0;
-        let failed_intents = failed.iter().filter(|entry| matches!(entry.role, Role::Intent { .. })).count();
-        state.open = state.open.saturating_sub(failed_intents);
+        state.open = state.open.saturating_sub(intents(&failed));
         for mut entry in failed.into_iter().chain(waiting) {
             match &mut entry.role {
                 Role::Intent { .. } => {

@@ -48,6 +48,11 @@ pub(crate) struct Entry {
     pub(crate) role: Role,
 }
 
+/// How many of them open an operation.
+pub(super) fn intents(entries: &[Entry]) -> usize {
+    entries.iter().filter(|entry| matches!(entry.role, Role::Intent { .. })).count()
+}
+
 /// What the writer finds.
 pub(crate) enum Taken {
     /// Records to write, in order; never empty.

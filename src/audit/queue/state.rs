@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::entry::{Entry, Role};
+use super::entry::{Entry, Role, intents};
 use super::gather::{Gather, Work};
 use super::strangers::Strangers;
 use super::{BATCH_RECORDS, LINGER};
@@ -37,13 +37,23 @@ impl State {
         }
     }
 
+    /// What is at work, of what keeps all cores busy.
+    const fn work(&self, enough: usize) -> Work {
+        Work { open: self.open, enough }
+    }
+
+    /// Whether enough have come for a batch.
+    pub(super) fn is_complete(&self, enough: usize) -> bool {
+        self.gather.is_complete(self.urgent, self.work(enough))
+    }
+
     /// Until when the next batch waits for company; `None`: it goes.
     pub(super) fn waits_until(&mut self, enough: usize, now: Instant) -> Option<Instant> {
         if self.closed || self.entries.len() >= BATCH_RECORDS {
             return None;
         }
         if self.urgent > 0 {
-            return self.gather.until(self.urgent, Work { open: self.open, enough }, now);
+            return self.gather.until(self.urgent, self.work(enough), now);
         }
         let due = *self.lingering.get_or_insert(now) + LINGER;
         (now < due).then_some(due)
@@ -59,7 +69,7 @@ impl State {
         let batch: Vec<_> = self.entries.drain(..count).collect();
         let waited = batch.iter().filter(|entry| entry.role.is_urgent()).count();
         self.urgent -= waited;
-        self.open += batch.iter().filter(|entry| matches!(entry.role, Role::Intent { .. })).count();
+        self.open += intents(&batch);
         self.gather.gone(waited);
         self.lingering = None;
         batch
