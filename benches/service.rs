@@ -125,38 +125,47 @@ fn cost_of_the_sync(directory: &Path, address: SocketAddr, token: &str, bare: f6
         connection.post("/v1/keys", other_token, &format!(r#"{{"eoa":"{EOA}","name":"k{n}"}}"#));
     }
     drop(connection);
-    let with_and_without = |connections, seconds: f64| {
-        let with = load_for(address, token, connections, seconds);
-        [with, load_for(other_address, other_token, connections, seconds)]
+    let with_and_without = |turn: usize, connections, seconds: f64| {
+        let with = || load_for(address, token, connections, seconds);
+        let without = || load_for(other_address, other_token, connections, seconds);
+        // Who goes second finds the machine as the first has left it: so they change places.
+        if turn.is_multiple_of(2) {
+            [with(), without()]
+        } else {
+            let without = without();
+            [with(), without]
+        }
     };
-    let mean = |turns: &[[(f64, f64, f64); 2]]| {
-        [0, 1].map(|which| {
-            let mean = |pick: fn(&(f64, f64, f64)) -> f64| {
-                turns.iter().map(|turn| pick(&turn[which])).sum::<f64>() / turns.len() as f64
-            };
-            (mean(|turn| turn.0), mean(|turn| turn.1))
-        })
+    let median = |turns: &[[(f64, f64, f64); 2]], of: &dyn Fn(&[(f64, f64, f64); 2]) -> f64| {
+        let mut values: Vec<_> = turns.iter().map(of).collect();
+        values.sort_by(f64::total_cmp);
+        values[values.len() / 2]
     };
-    let turns: Vec<_> = (0..6).map(|_| with_and_without(64, 2.0)).collect();
-    let [with, without] = mean(&turns);
+    // Each turn is compared with itself: the machine is another one after a minute.
+    let turns: Vec<_> = (0..15).map(|turn| with_and_without(turn, 64, 2.0)).collect();
+    let ratio = |[with, without]: &[(f64, f64, f64); 2]| with.0 / without.0;
+    let mut all: Vec<_> = turns.iter().map(ratio).collect();
+    all.sort_by(f64::total_cmp);
     println!(
-        "64 connections, in turns: {:.0} signatures/s, {:.0} without the sync: ratio {:.3} (aim 0.90 at least)",
-        with.0,
-        without.0,
-        with.0 / without.0
+        "64 connections, in turns: {:.0} signatures/s, {:.0} without the sync: ratio {:.3} (aim 0.90 at least), quartiles {:.3} and {:.3}",
+        median(&turns, &|turn| turn[0].0),
+        median(&turns, &|turn| turn[1].0),
+        all[all.len() / 2],
+        all[all.len() / 4],
+        all[all.len() * 3 / 4]
     );
     // A disk and a virtual processor that have idled answer later: so the bare ones keep the pace of the service.
     let (mut turns, mut paced) = (Vec::new(), Vec::new());
-    for _ in 0..6 {
-        turns.push(with_and_without(1, 1.0));
-        let pause = Duration::from_secs_f64(turns[turns.len() - 1][1].1 / 1e3);
-        paced.push(bare_fdatasync(directory, pause).0);
+    for turn in 0..7 {
+        let [with, without] = with_and_without(turn, 1, 1.0);
+        turns.push([with, without]);
+        paced.push(bare_fdatasync(directory, Duration::from_secs_f64(without.1 / 1e3)).0);
     }
-    let [with, without] = mean(&turns);
-    let (added, paced) = (with.1 - without.1, paced.iter().sum::<f64>() / paced.len() as f64);
+    let (with, without) = (median(&turns, &|turn| turn[0].1), median(&turns, &|turn| turn[1].1));
+    paced.sort_by(f64::total_cmp);
+    let (added, paced) = (with - without, paced[paced.len() / 2]);
     println!(
-        "1 connection, in turns: p50 {:.3} ms, {:.3} ms without the sync; one bare fdatasync at this pace {paced:.3} ms",
-        with.1, without.1
+        "1 connection, in turns: p50 {with:.3} ms, {without:.3} ms without the sync; one bare fdatasync at this pace {paced:.3} ms"
     );
     println!(
         "  added: {:.2} of one bare fdatasync at this pace (aim 1.5 at most), {:.2} of one of many in a row",

@@ -1,4 +1,4 @@
-//! The waiting room before the gate: takes in a burst, and next to nobody while a crowd stands there.
+//! The waiting room before the gate: takes in a burst, and nobody while a crowd stands there.
 //!
 //! A queue that empties again has done its work; one that stands only makes everybody late, and is as long after a
 //! minute as after a second (Nichols and Jacobson, "Controlling Queue Delay", 2012). Not for: who is worked on (`gate`).
@@ -14,10 +14,8 @@ const QUIET: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub(super) struct Room {
-    /// How many of a burst may wait.
+    /// How many of a burst may wait; of a crowd nobody may.
     burst: usize,
-    /// How many of a crowd.
-    crowd: usize,
     state: Mutex<State>,
 }
 
@@ -44,10 +42,9 @@ impl State {
 pub(super) struct Seat<'a>(&'a Room);
 
 impl Room {
-    /// The room before so many places: four waiting for each in a burst, one for every four in a crowd.
+    /// The room before so many places: four may wait for each.
     pub(super) fn new(places: usize) -> Self {
-        let (burst, crowd) = (places.saturating_mul(4), places.div_ceil(4));
-        Self { burst, crowd, state: Mutex::default() }
+        Self { burst: places.saturating_mul(4), state: Mutex::default() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -60,13 +57,12 @@ impl Room {
     }
 
     fn is_full_now(&self, state: &mut State, now: Instant) -> bool {
-        let crowded = state.is_crowded(now);
-        let full = state.waiting >= if crowded { self.crowd } else { self.burst };
-        if full && crowded {
+        if state.is_crowded(now) {
             // They are still there.
             state.crowded = Some(now);
+            return true;
         }
-        full
+        state.waiting >= self.burst
     }
 
     /// A seat, unless the room is full.
@@ -116,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_crowd_finds_a_small_room_until_nobody_has_been_turned_away_for_a_while() {
+    fn a_crowd_finds_no_room_until_nobody_has_been_turned_away_for_a_while() {
         let (room, mut now) = (Room::new(4), Instant::now());
         let mut seats = fill(&room, now);
         // One goes, one comes, and somebody is always waiting.
@@ -128,11 +124,11 @@ mod tests {
         drop(seats);
         now += QUIET / 2;
         for _ in 0..10 {
-            assert_eq!(fill(&room, now).len(), 1, "empty for a moment is not quiet");
+            assert!(fill(&room, now).is_empty(), "empty for a moment is not quiet");
             now += QUIET / 2;
         }
+        now += QUIET / 2;
         assert!(!room.is_full(now));
-        now += QUIET;
         assert_eq!(fill(&room, now).len(), 16);
     }
 
@@ -141,8 +137,9 @@ mod tests {
         let (room, now) = (Room::new(1), Instant::now());
         assert_eq!(fill(&room, now).len(), 4);
         let seat = room.enter(now).unwrap();
-        assert!(room.enter(now + STANDING).is_none(), "one of a crowd waits already");
+        assert!(room.enter(now + STANDING / 2).is_some());
+        assert!(room.enter(now + STANDING).is_none(), "one has waited too long already");
         drop(seat);
-        assert!(room.enter(now + STANDING).is_some());
+        assert!(room.enter(now + STANDING + QUIET).is_some());
     }
 }
