@@ -100,7 +100,9 @@ impl Chain {
             match record.map(|record| self.check(seq, record)) {
                 Some(Ok(checked)) if seq < end => self.push(&checked),
                 Some(Err(Damage::Chain)) if seq > first => return (seq - 1, Damage::Content),
-                Some(Ok(_) | Err(_)) | None => return (seq.min(end - 1), Damage::Content),
+                Some(Ok(_) | Err(_)) | None => {
+                    return (seq.min(end.saturating_sub(1)).max(first), Damage::Content);
+                }
             }
         }
         match self.size().checked_sub(1) {
