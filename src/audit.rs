@@ -83,5 +83,6 @@ pub use proof::{ConsistencyProof, InclusionProof, ProofError};
 pub use publisher::{PublishError, Publishing, Show};
 pub use recent::Page;
 pub use record::{Actor, ActorKind, Event, Input, Intent, KeyRef, Outcome, RECORD_SCHEMA, Value};
+pub use seal::checkpoint_files;
 pub use settings::{AuditError, BootFacts, Head, LogId, LogIdError, OpenError, Receipt, Settings, Unsettled};
 pub use verify::{Progress, Report, Unfinished, verify, verify_against, verify_with};

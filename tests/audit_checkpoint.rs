@@ -16,11 +16,11 @@ use std::fs;
 use std::time::Duration;
 
 use avs_kms::audit::{
-    AuditLog, Damage, InclusionProof, Outcome, ProofError, PublishError, Publishing, SignedCheckpoint, lines,
-    verify_against,
+    AuditLog, CheckpointSigner as _, Damage, InclusionProof, Outcome, ProofError, PublishError, Publishing,
+    SignedCheckpoint, VerifierKey, lines, verify_against,
 };
 use kit::{Log, Multiply, boot, runtime};
-use signer::{key, publishing};
+use signer::{Software, key, publishing};
 
 fn fill(log: &AuditLog, count: u8) {
     runtime().block_on(async {
@@ -214,5 +214,111 @@ fn a_damaged_index_gives_no_wrong_proof_and_is_made_anew() {
     bytes[..64].fill(9);
     fs::write(&path, bytes).unwrap();
     assert!(matches!(open.prove_inclusion(1), Err(ProofError::Wrong)));
+    until_proven(&open, 1);
     open.close().unwrap();
+}
+
+fn until_proven(open: &AuditLog, seq: u64) {
+    let begun = std::time::Instant::now();
+    while let Err(error) = open.prove_inclusion(seq) {
+        assert!(begun.elapsed() < Duration::from_secs(60), "{error}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn a_hole_that_a_power_cut_left_in_the_hashes_is_filled() {
+    let log = Log::with_segments(3);
+    let (open, _) = AuditLog::open(log.settings(), boot()).unwrap();
+    open.publish(publishing(1)).unwrap();
+    open.close().unwrap();
+    let path = log.directory().join("hashes");
+    let mut bytes = fs::read(&path).unwrap();
+    // The leaves of records 2 and 3 lie in the fourth and fifth place; every root of a segment is as it was.
+    bytes[3 * 32..5 * 32].fill(0);
+    fs::write(&path, bytes).unwrap();
+    let (open, _) = AuditLog::open(log.settings(), boot()).unwrap();
+    open.publish(publishing(1)).unwrap();
+    assert!(matches!(open.prove_inclusion(3), Err(ProofError::Wrong)));
+    until_proven(&open, 3);
+    open.close().unwrap();
+}
+
+#[test]
+fn a_receipt_of_another_log_is_refused_although_its_record_is_proven() {
+    let log = Log::empty(1 << 16);
+    let (open, _) = AuditLog::open(log.settings(), boot()).unwrap();
+    open.publish(Publishing { origin: None, ..publishing(1) }).unwrap();
+    let mut receipt = runtime().block_on(open.record(Multiply(1))).unwrap().receipt();
+    until_proven(&open, receipt.seq);
+    let text = open.prove_inclusion(receipt.seq).unwrap().to_string();
+    let key = VerifierKey::new(&receipt.log.origin(), Software::new(1).public_key()).unwrap();
+    InclusionProof::verify_receipt(&text, &key, &receipt).unwrap();
+    receipt.log = "ab".repeat(16).parse().unwrap();
+    let refused = InclusionProof::verify_receipt(&text, &key, &receipt);
+    assert!(matches!(refused, Err(ProofError::OtherLog { .. })), "{refused:?}");
+    open.close().unwrap();
+}
+
+/// What `avs-kms audit verify` says of a log, with a file for each key and checkpoint.
+fn verified(log: &Log, keys: &[u8], checkpoint: Option<&SignedCheckpoint>) -> Result<String, String> {
+    let files = tempfile::tempdir().unwrap();
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_avs-kms"));
+    command.args(["audit", "verify", "--log"]).arg(log.directory());
+    for &seed in keys {
+        let file = files.path().join(format!("key-{seed}"));
+        fs::write(&file, key(seed).to_string()).unwrap();
+        command.arg("--public-key").arg(file);
+    }
+    if let Some(checkpoint) = checkpoint {
+        let file = files.path().join("checkpoint");
+        fs::write(&file, checkpoint.note()).unwrap();
+        command.arg("--checkpoint").arg(file);
+    }
+    let output = command.output().unwrap();
+    if output.status.success() {
+        Ok(String::from_utf8(output.stdout).unwrap())
+    } else {
+        Err(String::from_utf8(output.stderr).unwrap())
+    }
+}
+
+#[test]
+fn with_a_public_key_the_checkpoints_beside_the_log_must_be_signed_by_it() {
+    let log = Log::empty(1 << 16);
+    let (open, _) = AuditLog::open(log.settings(), boot()).unwrap();
+    open.publish(publishing(1)).unwrap();
+    while log.firsts().len() < 3 {
+        fill(&open, 5);
+    }
+    open.close().unwrap();
+    assert!(!verified(&log, &[], None).unwrap().contains("past of"));
+    let said = verified(&log, &[1], None).unwrap();
+    assert!(said.contains("it has the past of 3 checkpoint(s)"), "two seals and the newest: {said}");
+    verified(&log, &[2, 1], None).unwrap();
+    let refused = verified(&log, &[2], None).unwrap_err();
+    assert!(refused.contains("not signed by the key"), "{refused}");
+    let seal = log.segment_path(log.firsts()[1]).with_extension("checkpoint");
+    let text = fs::read_to_string(&seal).unwrap();
+    fs::write(&seal, text.replace('A', "B")).unwrap();
+    let refused = verified(&log, &[1], None).unwrap_err();
+    assert!(refused.contains(&*seal.to_string_lossy()), "{refused}");
+}
+
+#[test]
+fn a_checkpoint_that_cannot_be_compared_is_no_good_news() {
+    let log = Log::empty(1 << 16);
+    let early = live(&log, 3);
+    let (open, _) = AuditLog::open(log.settings(), boot()).unwrap();
+    open.publish(publishing(1)).unwrap();
+    while log.firsts().len() < 3 {
+        fill(&open, 5);
+    }
+    open.close().unwrap();
+    assert!(verified(&log, &[1], Some(&early)).unwrap().contains("past of"));
+    fs::remove_file(log.segment_path(0)).unwrap();
+    let said = verified(&log, &[1], None).unwrap();
+    assert!(said.contains("not here: 0.."), "{said}");
+    let refused = verified(&log, &[1], Some(&early)).unwrap_err();
+    assert!(refused.contains("cannot be compared"), "{refused}");
 }

@@ -89,12 +89,23 @@ fn a_moved_directory_is_noticed_and_signing_resumes_when_it_is_back() {
     let log = breaks(
         |log| fs::rename(log.directory(), elsewhere(log)).unwrap(),
         |log| {
-            std::thread::sleep(Duration::from_millis(300));
+            // Some attempts to go on.
+            std::thread::sleep(Duration::from_millis(1_000));
             fs::rename(elsewhere(log), log.directory()).unwrap();
         },
         "directory was moved or deleted",
     );
     assert!(verify(&log.directory()).unwrap().is_good());
+    let resume = resume_of(&log);
+    assert!(resume.contains("\"abandoned\":\"seg-00000000000000000000.log\""), "{resume}");
+    assert_eq!(log.firsts().len(), 2, "where nobody finds the directory no segment is made");
+    let names = fs::read_dir(log.directory()).unwrap().map(|entry| entry.unwrap().file_name());
+    assert!(!names.into_iter().any(|name| name.to_string_lossy().starts_with("abandoned-")));
+}
+
+fn resume_of(log: &Log) -> String {
+    let mut all = lines(&log.directory(), 0, None).unwrap().map(|line| line.unwrap().json);
+    all.find(|line| line.contains("\"kind\":\"resume\"")).unwrap()
 }
 
 #[test]

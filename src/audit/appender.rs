@@ -52,6 +52,10 @@ pub(crate) struct Appender<D: Disk> {
     pub(crate) spare: Spare<D::File>,
     /// Segments that were completed and that nobody has been told of.
     pub(crate) sealed: Vec<Sealed>,
+    /// The segment that failed, and where, until another goes on from it.
+    failed: Option<(String, u64)>,
+    /// Whether the file under the name of the next segment is an attempt of ours to go on, which failed as well.
+    pub(crate) attempted: bool,
     buffer: FrameBuffer,
 }
 
@@ -97,6 +101,8 @@ impl<D: Disk> Appender<D> {
             active,
             spare: Spare::default(),
             sealed: Vec::new(),
+            failed: None,
+            attempted: false,
             buffer: FrameBuffer::default(),
         };
         let body = start_body(&opening.boot, &log.0, &opening.kernel_boot, removed);
@@ -128,10 +134,15 @@ impl<D: Disk> Appender<D> {
 
     /// Goes on in a new segment that names the last acknowledged head, and says in its first record why.
     pub(crate) fn resume(&mut self, cause: &str) -> io::Result<()> {
-        let (abandoned, offset) = (self.active.name.clone(), self.active.offset);
+        // Where nobody finds the directory, a segment in it would be one more file for nothing.
+        self.disk.is_in_place()?;
+        let active = || (self.active.name.clone(), self.active.offset);
+        let (abandoned, offset) = self.failed.get_or_insert_with(active).clone();
         self.rotate(Reason::Failure)?;
         let body = resume_body(cause, &abandoned, offset);
-        self.frame(&[Draft::note(Stamp::now(), &body)], 0).map(|_| ())
+        self.frame(&[Draft::note(Stamp::now(), &body)], 0)?;
+        (self.failed, self.attempted) = (None, false);
+        Ok(())
     }
 
     /// Writes the stop record.

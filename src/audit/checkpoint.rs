@@ -12,7 +12,21 @@ use tlog_tiles::Checkpoint;
 pub use key::{KeyError, PublicKey, VerifierKey};
 
 use super::merkle::Hash;
-use super::settings::Head;
+use super::settings::{Head, LogId};
+
+const ORIGIN_PREFIX: &str = "avs-kms/";
+
+impl LogId {
+    /// The name of the log in its checkpoints, where nobody gave it another.
+    pub fn origin(&self) -> String {
+        format!("{ORIGIN_PREFIX}{self}")
+    }
+
+    /// The log of such a name.
+    pub(crate) fn of_origin(origin: &str) -> Option<Self> {
+        origin.strip_prefix(ORIGIN_PREFIX)?.parse().ok()
+    }
+}
 
 /// Signs checkpoints with a key that is used for nothing else.
 pub trait CheckpointSigner: Send + Sync + 'static {

@@ -39,6 +39,8 @@ pub(crate) trait Disk: Clone + Send + 'static {
     fn remove(&self, name: &str) -> io::Result<()>;
     /// Makes all names durable.
     fn sync_names(&self) -> io::Result<()>;
+    /// An error unless this very directory still stands under its path.
+    fn is_in_place(&self) -> io::Result<()>;
     /// An error unless this very file, whole, still stands under its name in this very directory.
     fn still_there(&self, name: &str, file: &Self::File, bytes: u64) -> io::Result<()>;
 

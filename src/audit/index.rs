@@ -1,13 +1,13 @@
 //! All hashes of the Merkle tree in one file, so that a proof needs a few reads instead of the whole log.
 //!
 //! The file is derived from the segments: it is not synced, is checked against a segment's header when it is
-//! opened, and made anew when it does not fit. Every proof is checked before it is given out. The layout is that of
-//! `tlog_tiles::stored_hash_index`. Not for: deciding what is true (the segments and checkpoints do).
+//! opened, and made anew when it does not fit. Every proof is checked before it is given out; one that does not hold
+//! has the file made anew as well. The layout is that of `tlog_tiles::stored_hash_index`. Not for: deciding what is true (the segments and checkpoints do).
 
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use tlog_tiles::{HashReader, stored_hash_count};
 
@@ -21,6 +21,7 @@ const HASH_BYTES: u64 = 32;
 
 /// The growing file.
 pub(crate) struct Index {
+    directory: PathBuf,
     file: File,
     frontier: Frontier,
     cursor: Cursor,
@@ -35,6 +36,7 @@ impl Index {
     pub(crate) fn open(directory: &Path) -> Result<Option<Self>, ReadError> {
         let failed = |error| io_error(NAME, error);
         let source = Source::open(directory)?;
+        let directory = directory.to_owned();
         let file = File::options()
             .read(true)
             .write(true)
@@ -53,10 +55,22 @@ impl Index {
             let fits = first == 0
                 || tlog_tiles::tree_hash(first, &stored).is_ok_and(|root| root.0 == frontier.root());
             if fits {
-                return Ok(Some(Self { file, frontier, cursor: Cursor::new(source, first) }));
+                return Ok(Some(Self { directory, file, frontier, cursor: Cursor::new(source, first) }));
             }
         }
         Ok(None)
+    }
+
+    /// Makes the whole file anew, if the log is here from its beginning.
+    pub(crate) fn make_anew(&mut self) -> Result<(), ReadError> {
+        let source = Source::open(&self.directory)?;
+        if source.firsts()?.first() != Some(&0) {
+            tracing::warn!("older audit segments were moved away: their hashes cannot be made anew");
+            return Ok(());
+        }
+        let size = self.frontier.size();
+        (self.frontier, self.cursor) = (Frontier::default(), Cursor::new(source, 0));
+        self.update(size)
     }
 
     /// A second handle for proofs.
@@ -66,10 +80,19 @@ impl Index {
 
     /// Adds the records up to the durable head of `size` records.
     pub(crate) fn update(&mut self, size: u64) -> Result<(), ReadError> {
+        let added = self.add(size);
+        if added.is_err() {
+            // What was read for nothing is read again: a hole would never be filled.
+            self.cursor = Cursor::new(Source::open(&self.directory)?, self.frontier.size());
+        }
+        added
+    }
+
+    fn add(&mut self, size: u64) -> Result<(), ReadError> {
         let mut bytes = Vec::new();
         while self.frontier.size() < size {
             let at = stored_hash_count(self.frontier.size()).saturating_mul(HASH_BYTES);
-            let frontier = &mut self.frontier;
+            let mut frontier = self.frontier.clone();
             bytes.clear();
             let moved = self.cursor.advance(size, |record| {
                 if record.view.seq == frontier.size() {
@@ -77,6 +100,7 @@ impl Index {
                 }
             })?;
             self.file.write_all_at(&bytes, at).map_err(|error| io_error(NAME, error))?;
+            self.frontier = frontier;
             if !moved {
                 break;
             }

@@ -10,7 +10,7 @@ use tlog_tiles::HashReader;
 
 use super::checkpoint::{CheckpointError, SignedCheckpoint, VerifierKey};
 use super::merkle::Hash;
-use super::settings::Receipt;
+use super::settings::{LogId, Receipt};
 
 const FIRST_LINE: &str = "c2sp.org/tlog-proof@v1";
 
@@ -68,6 +68,14 @@ pub enum ProofError {
     /// The checkpoint in the proof is not good.
     #[error("the proof's checkpoint is not good")]
     Checkpoint(#[from] CheckpointError),
+    /// The proof is of another log.
+    #[error("the proof is of the log {found}, not of {expected}")]
+    OtherLog {
+        /// The receipt's log.
+        expected: LogId,
+        /// The log that the checkpoint names.
+        found: LogId,
+    },
     /// The proof is for another record.
     #[error("the proof is for record {found}, not for record {expected}")]
     OtherRecord {
@@ -142,7 +150,7 @@ impl InclusionProof {
     /// receipt that came with the signature.
     ///
     /// # Errors
-    /// When the proof is malformed, signed by another key, for another record, or does not hold.
+    /// When the proof is malformed, signed by another key, of another log, for another record, or does not hold.
     pub fn verify_receipt(
         text: &str,
         key: &VerifierKey,
@@ -161,6 +169,11 @@ impl InclusionProof {
         let checkpoint = key.open(note.as_bytes())?;
         if seq != receipt.seq {
             return Err(ProofError::OtherRecord { expected: receipt.seq, found: seq });
+        }
+        // A configured origin does not say which log it is.
+        let found = LogId::of_origin(checkpoint.origin());
+        if let Some(found) = found.filter(|found| *found != receipt.log) {
+            return Err(ProofError::OtherLog { expected: receipt.log, found });
         }
         let this = Self { seq, record_hash: receipt.record_hash, hashes, checkpoint };
         if seq >= this.checkpoint.size() {

@@ -35,7 +35,7 @@ pub(crate) struct Published {
 struct State {
     head: Head,
     sealed: Vec<Sealed>,
-    /// The size at the last waking of the publisher.
+    /// The size at the last waking of the publisher, or what it has seen since.
     told: u64,
     ended: bool,
 }
@@ -82,7 +82,7 @@ impl Published {
         state.head = head;
         let rotated = !sealed.is_empty();
         state.sealed.extend(sealed);
-        if rotated || head.size - state.told >= NEWS_RECORDS {
+        if rotated || head.size.saturating_sub(state.told) >= NEWS_RECORDS {
             state.told = head.size;
             self.news.notify_all();
         }
@@ -99,13 +99,34 @@ impl Published {
         self.news.notify_all();
     }
 
-    /// Waits for much news, the end, or that long; whether the writer has ended.
-    pub(crate) fn wait(&self, most: Duration) -> bool {
+    /// Waits for much news since a head of `seen` records, the end, or that long; whether the writer has ended.
+    pub(crate) fn wait(&self, seen: u64, most: Duration) -> bool {
         let mut state = self.state();
-        if !state.ended && state.sealed.is_empty() {
+        state.told = seen;
+        // It may have come while the last checkpoint was made.
+        if !state.ended && state.sealed.is_empty() && state.head.size.saturating_sub(seen) < NEWS_RECORDS {
             state = self.news.wait_timeout(state, most).unwrap_or_else(PoisonError::into_inner).0;
         }
-        state.told = state.head.size;
         state.ended
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::settings::LogId;
+    use super::*;
+
+    #[test]
+    fn news_that_came_while_the_publisher_worked_is_not_waited_for_again() {
+        let head = |size| Head { log: LogId([0; 16]), size, record_hash: [0; 32], root: [0; 32] };
+        let published = Published::new(head(10));
+        published.advance(head(10 + NEWS_RECORDS), Vec::new());
+        let begun = Instant::now();
+        assert!(!published.wait(10, Duration::from_secs(60)));
+        assert!(begun.elapsed() < Duration::from_secs(30), "it slept over the news");
+        // What it has seen is no news, and the end is.
+        assert!(!published.wait(10 + NEWS_RECORDS, Duration::from_millis(1)));
+        published.end();
+        assert!(published.wait(10 + NEWS_RECORDS, Duration::from_secs(60)));
     }
 }

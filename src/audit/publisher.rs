@@ -4,6 +4,7 @@
 //! Not for: durability (`writer`).
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -69,7 +70,7 @@ impl Publishing {
 
 impl Publishing {
     fn origin(&self, head: &Head) -> String {
-        self.origin.clone().unwrap_or_else(|| format!("avs-kms/{}", head.log))
+        self.origin.clone().unwrap_or_else(|| head.log.origin())
     }
 }
 
@@ -97,6 +98,8 @@ pub enum PublishError {
 pub(crate) struct Publisher {
     newest: Mutex<Option<Arc<SignedCheckpoint>>>,
     stored: Option<Stored>,
+    /// Whether the stored hashes were found to be wrong.
+    distrusted: AtomicBool,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -120,7 +123,12 @@ impl Publisher {
             tracing::warn!("older audit segments were moved away before they were indexed: no proofs");
         }
         let stored = index.as_ref().and_then(|index| index.stored().ok());
-        let this = Arc::new(Self { newest: Mutex::new(None), stored, thread: Mutex::new(None) });
+        let this = Arc::new(Self {
+            newest: Mutex::new(None),
+            stored,
+            distrusted: AtomicBool::new(false),
+            thread: Mutex::new(None),
+        });
         let mirror = publishing.mirror.clone().map(|path| Mirror::new(path, directory.to_owned()));
         let mut worker = Worker {
             directory: directory.to_owned(),
@@ -152,16 +160,27 @@ impl Publisher {
 
     pub(crate) fn inclusion(&self, seq: u64) -> Result<InclusionProof, ProofError> {
         let newest = self.newest().ok_or(ProofError::Off)?;
-        proof::inclusion(self.stored.as_ref().ok_or(ProofError::Off)?, &newest, seq)
+        let proof = proof::inclusion(self.stored.as_ref().ok_or(ProofError::Off)?, &newest, seq);
+        self.look(proof)
+    }
+
+    /// A proof that does not hold says that the stored hashes are wrong.
+    fn look<T>(&self, proof: Result<T, ProofError>) -> Result<T, ProofError> {
+        if matches!(proof, Err(ProofError::Wrong)) {
+            self.distrusted.store(true, Ordering::Relaxed);
+        }
+        proof
     }
 
     pub(crate) fn consistency(&self, from: u64, to: u64) -> Result<ConsistencyProof, ProofError> {
         let newest = self.newest().ok_or(ProofError::Off)?;
         let stored = self.stored.as_ref().ok_or(ProofError::Off)?;
-        let proof = proof::consistency(stored, newest.size(), from, to)?;
-        // What is stored must lead to what was signed.
-        let signed = to != newest.size() || proof.to_root == newest.root();
-        signed.then_some(proof).ok_or(ProofError::Wrong)
+        let proof = proof::consistency(stored, newest.size(), from, to).and_then(|proof| {
+            // What is stored must lead to what was signed.
+            let signed = to != newest.size() || proof.to_root == newest.root();
+            signed.then_some(proof).ok_or(ProofError::Wrong)
+        });
+        self.look(proof)
     }
 
     /// Waits for the last checkpoint, once the writer has ended.
@@ -209,11 +228,17 @@ impl Worker {
         if let Err(error) = rustix::process::setpriority_process(None, NICE) {
             tracing::debug!(%error, "the publisher of checkpoints works as eagerly as everybody else");
         }
+        let mut seen = self.last.map_or(0, |(size, _)| size);
         loop {
-            let closed = self.published.wait(self.publishing.every);
+            let closed = self.published.wait(seen, self.publishing.every);
             let head = self.published.head();
+            // Also when no checkpoint can be made of it: the next try is a while later.
+            seen = head.size;
             let completed = self.published.take_sealed();
             self.seals.make(completed, &self.directory, &self.origin, &*self.publishing.signer);
+            if self.publisher.distrusted.swap(false, Ordering::Relaxed) {
+                self.mend_index();
+            }
             let (size, when) = self.last.map_or((0, None), |(size, when)| (size, Some(when)));
             let quiet = when.is_some_and(|when| when.elapsed() < self.publishing.idle);
             if (size != head.size || !quiet)
@@ -232,12 +257,22 @@ impl Worker {
         }
     }
 
+    fn mend_index(&mut self) {
+        let Some(index) = &mut self.index else { return };
+        tracing::warn!("the stored hashes of the audit log were wrong: they are made anew");
+        if let Err(error) = index.make_anew() {
+            tracing::error!(error = &error as &dyn std::error::Error, "no audit proofs of some records");
+        }
+    }
+
     /// Makes the checkpoint of a head and shows it to everybody.
     fn checkpoint(&mut self, head: &Head) -> Result<(), PublishError> {
         if let Some(index) = &mut self.index {
-            index.update(head.size)?;
-            if index.size() < head.size {
-                tracing::warn!(indexed = index.size(), size = head.size, "audit proofs are behind");
+            // Proofs can be late; a checkpoint cannot.
+            let failed = index.update(head.size).err();
+            if failed.is_some() || index.size() < head.size {
+                let error = failed.as_ref().map(|error| error as &dyn std::error::Error);
+                tracing::warn!(error, indexed = index.size(), size = head.size, "audit proofs are behind");
             }
         }
         let checkpoint = SignedCheckpoint::sign(&self.origin, head, &*self.publishing.signer)?;

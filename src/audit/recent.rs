@@ -33,11 +33,12 @@ pub(crate) fn page(
     let needle = eoa.map(|eoa| format!("\"eoa\":\"{eoa}\""));
     let wanted = |json: &str| needle.as_ref().is_none_or(|needle| json.contains(needle.as_str()));
     let mut page = Page { records: Vec::new(), next: after };
-    let end = size.min(after.saturating_add(MOST_LOOKED_AT));
     let firsts = source.firsts()?;
     let start = firsts.partition_point(|&first| first <= after.saturating_add(1)).saturating_sub(1);
+    // Only what is there counts: what was moved away is passed over, however much it is.
+    let mut looked_at = 0;
     for (index, &first) in firsts.iter().enumerate().skip(start) {
-        let until = firsts.get(index + 1).copied().unwrap_or(NONE).min(end);
+        let until = firsts.get(index + 1).copied().unwrap_or(NONE).min(size);
         let segment = source.segment(first)?;
         let mut offset = HEADER_BYTES;
         while let Some((head, bytes)) = frame(&segment, offset, after, until)? {
@@ -47,9 +48,10 @@ pub(crate) fn page(
                 if seq <= after {
                     continue;
                 }
-                if page.records.len() >= limit {
+                if page.records.len() >= limit || looked_at >= MOST_LOOKED_AT {
                     return Ok(page);
                 }
+                looked_at += 1;
                 let json = String::from_utf8_lossy(record);
                 if wanted(&json) {
                     page.records.push(json.into_owned());

@@ -67,7 +67,11 @@ fn begin<D: Disk>(disk: &D, file: &D::File, header: &SegmentHeader) -> io::Resul
 }
 
 fn remove_if_there<D: Disk>(disk: &D, name: &str) -> io::Result<()> {
-    match disk.remove(name) {
+    not_found_is_fine(disk.remove(name))
+}
+
+fn not_found_is_fine(done: io::Result<()>) -> io::Result<()> {
+    match done {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }
@@ -124,14 +128,16 @@ impl<D: Disk> Appender<D> {
             previous,
             frontier: self.frontier.clone(),
         };
-        // A segment of this name was begun and failed before it held an acknowledged record; its name is needed.
+        // A segment of this name was begun and failed before it held an acknowledged record; its name is needed. The
+        // first is kept, for whoever asks what happened; our own attempts after it would fill the disk.
         let name = segment::name(first);
-        let aside = format!("abandoned-{}-{name}", header.created_ns);
-        if let Err(error) = self.disk.rename(&name, &aside)
-            && error.kind() != io::ErrorKind::NotFound
-        {
-            return Err(error);
+        if self.attempted {
+            remove_if_there(&self.disk, &name)?;
+        } else {
+            let aside = format!("abandoned-{}-{name}", header.created_ns);
+            not_found_is_fine(self.disk.rename(&name, &aside))?;
         }
+        self.attempted = reason == Reason::Failure;
         begin(&self.disk, &file, &header)?;
         if first > self.active.first {
             self.sealed.push(Sealed { first: self.active.first, head: self.head() });
@@ -158,5 +164,89 @@ impl<D: Disk> Appender<D> {
         }
         self.discard_spare()?;
         Ok((self.disk.create_zeroed(SPARE, bytes)?, bytes))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failing test should panic")]
+
+    use std::fs::File;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::super::appender::Opening;
+    use super::super::disk::Directory;
+    use super::super::settings::BootFacts;
+    use super::*;
+
+    /// A disk on which so many more files are not where they should be.
+    #[derive(Clone)]
+    struct Unsteady(Directory, Arc<AtomicU32>);
+
+    impl Disk for Unsteady {
+        type File = File;
+
+        fn names(&self) -> io::Result<Vec<String>> {
+            self.0.names()
+        }
+        fn open(&self, name: &str) -> io::Result<File> {
+            self.0.open(name)
+        }
+        fn create_zeroed(&self, name: &str, bytes: u64) -> io::Result<File> {
+            self.0.create_zeroed(name, bytes)
+        }
+        fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+            self.0.rename(from, to)
+        }
+        fn remove(&self, name: &str) -> io::Result<()> {
+            self.0.remove(name)
+        }
+        fn sync_names(&self) -> io::Result<()> {
+            self.0.sync_names()
+        }
+        fn is_in_place(&self) -> io::Result<()> {
+            self.0.is_in_place()
+        }
+        fn still_there(&self, name: &str, file: &File, bytes: u64) -> io::Result<()> {
+            let less = |left: u32| left.checked_sub(1);
+            match self.1.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less) {
+                Ok(_) => Err(io::Error::other("gone")),
+                Err(_) => self.0.still_there(name, file, bytes),
+            }
+        }
+    }
+
+    #[test]
+    fn many_failed_attempts_to_go_on_leave_two_files_and_name_the_segment_that_failed() {
+        let directory = tempfile::tempdir().unwrap();
+        let failures = Arc::new(AtomicU32::new(0));
+        let disk = Unsteady(Directory::lock(directory.path()).unwrap(), failures.clone());
+        let layout = Layout { segment_bytes: 1 << 16, daily: false };
+        Appender::create(&disk, layout, [1; 32]).unwrap();
+        let boot = BootFacts { version: String::new(), config_digest: [0; 32] };
+        let opening = Opening { boot, kernel_boot: String::new(), epoch: [2; 16] };
+        let (mut appender, _) = Appender::open(disk, directory.path(), layout, &opening).unwrap();
+        failures.store(20, Ordering::Relaxed);
+        appender.stop().unwrap_err();
+        for _ in 1..20 {
+            appender.resume("gone").unwrap_err();
+        }
+        appender.resume("gone").unwrap();
+        let segments = [segment::name(0), segment::name(1)];
+        let mut names = appender.disk.names().unwrap();
+        names.sort();
+        assert_eq!(names, segments);
+        let written = std::fs::read(directory.path().join(segment::name(1))).unwrap();
+        let cause = format!("\"cause\":\"gone\",\"abandoned\":\"{}\"", segment::name(0));
+        assert!(String::from_utf8_lossy(&written).contains(&cause));
+
+        // One that fails with the first record in it is kept; what is tried after it is not.
+        failures.store(3, Ordering::Relaxed);
+        appender.resume("again").unwrap_err();
+        appender.resume("again").unwrap_err();
+        appender.resume("again").unwrap_err();
+        appender.resume("again").unwrap();
+        assert_eq!(appender.disk.names().unwrap().len(), 3);
     }
 }

@@ -11,10 +11,12 @@ use super::file::write_durably;
 use super::index::Stored;
 use super::proof;
 use super::published::Sealed;
-use super::publisher::PublishError;
-use super::read::Source;
+use super::publisher::{CHECKPOINT, PublishError};
+use super::read::{Source, io_error};
 use super::segment;
 use super::settings::Head;
+
+const SEAL: &str = "checkpoint";
 
 /// The segments that wait for their seal.
 #[derive(Default)]
@@ -72,6 +74,29 @@ impl Seals {
     }
 }
 
+/// The files of signed checkpoints in the directory of a log: the newest, and the seals.
+///
+/// # Errors
+/// When the directory cannot be read.
+pub fn checkpoint_files(directory: &Path) -> Result<Vec<PathBuf>, ReadError> {
+    let failed = |error| io_error(&directory.to_string_lossy(), error);
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(directory).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        let is_seal = path.extension().is_some_and(|extension| extension == SEAL)
+            && path
+                .with_extension("log")
+                .file_name()
+                .and_then(|name| segment::any_first_of(name.to_str()?))
+                .is_some();
+        if is_seal || path.file_name().is_some_and(|name| name == CHECKPOINT) {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
 fn seal(directory: &Path, first: u64) -> PathBuf {
-    directory.join(segment::name(first)).with_extension("checkpoint")
+    directory.join(segment::name(first)).with_extension(SEAL)
 }

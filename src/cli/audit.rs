@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{BufWriter, ErrorKind, IsTerminal, Write};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -11,8 +12,8 @@ use serde_json::{Value, json};
 
 use super::{Failed, Output};
 use crate::audit::{
-    self, Compressed, Filter, InclusionProof, Line, Progress, ReadError, Receipt, Report, SignedCheckpoint,
-    VerifierKey,
+    self, CheckpointError, Compressed, Filter, InclusionProof, Line, Progress, ReadError, Receipt, Report,
+    SignedCheckpoint, VerifierKey,
 };
 use crate::config::Configuration;
 use crate::key::{Eoa, KeyName};
@@ -26,9 +27,10 @@ pub(super) enum Command {
         /// A checkpoint that was kept elsewhere: the log must still have that past; repeat for more.
         #[arg(long, value_name = "FILE", requires = "public_key")]
         checkpoint: Vec<PathBuf>,
-        /// A file with the public key of the log, one line.
+        /// A file with the public key of the log, one line: the checkpoints beside the log must be signed by it and fit;
+        /// repeat where the log has had more than one.
         #[arg(long, value_name = "FILE")]
-        public_key: Option<PathBuf>,
+        public_key: Vec<PathBuf>,
     },
     /// Print the last records as JSON lines.
     Tail {
@@ -113,16 +115,20 @@ pub(super) fn run(command: &Command, configuration: &Configuration, output: Outp
     match command {
         Command::Verify { place, checkpoint, public_key } => {
             let directory = place.directory(configuration);
-            let checkpoints = match public_key {
-                None => Vec::new(),
-                Some(file) => {
-                    let key = public_key_in(file)?;
-                    checkpoint.iter().map(|file| checkpoint_in(file, &key)).collect::<Result<_, _>>()?
-                }
+            let keys = public_key.iter().map(|file| public_key_in(file)).collect::<Result<Vec<_>, _>>()?;
+            let signed = |files: &[PathBuf]| -> Result<Vec<_>, Failed> {
+                files.iter().map(|file| checkpoint_in(file, &keys)).collect()
             };
-            let report = audit::verify_against(directory, &checkpoints, progress)
+            let kept = signed(checkpoint)?;
+            let beside = match &keys[..] {
+                [] => Vec::new(),
+                _ => signed(
+                    &audit::checkpoint_files(directory).map_err(|error| unreadable(directory, &error))?,
+                )?,
+            };
+            let report = audit::verify_against(directory, &[&kept[..], &beside].concat(), progress)
                 .map_err(|error| unreadable(directory, &error))?;
-            verdict(&report, checkpoints.len(), output)
+            verdict(&report, &kept, output)
         }
         Command::Tail { place, lines, follow } => {
             let directory = place.directory(configuration);
@@ -197,13 +203,15 @@ fn public_key_in(file: &Path) -> Result<VerifierKey, Failed> {
 }
 
 /// A signed note, or the answer of `GET /v1/audit/checkpoint` with one in it.
-fn checkpoint_in(file: &Path, key: &VerifierKey) -> Result<SignedCheckpoint, Failed> {
+fn checkpoint_in(file: &Path, keys: &[VerifierKey]) -> Result<SignedCheckpoint, Failed> {
     let text = read(file)?;
     let note = serde_json::from_str::<Value>(&text)
         .ok()
         .and_then(|value| value.get("checkpoint").and_then(Value::as_str).map(str::to_owned))
         .unwrap_or(text);
-    let opened = key.open(note.as_bytes());
+    let opened = keys
+        .iter()
+        .fold(Err(CheckpointError::Form), |opened, key| opened.or_else(|_| key.open(note.as_bytes())));
     opened.map_err(|error| Failed::while_trying(format!("cannot use {}", file.display()), &error))
 }
 
@@ -261,9 +269,18 @@ fn progress(progress: Progress) {
     }
 }
 
-fn verdict(report: &Report, checkpoints: usize, output: Output) -> Result<(), Failed> {
+fn verdict(report: &Report, kept: &[SignedCheckpoint], output: Output) -> Result<(), Failed> {
     if let Some(fault) = &report.fault {
         return Err(Failed::new(format!("the audit log is damaged: {fault}")));
+    }
+    // Whoever brings a checkpoint wants it compared: what cannot be is no good news.
+    let lies_in =
+        |range: &Range<u64>, one: &SignedCheckpoint| range.start < one.size() && one.size() < range.end;
+    if let Some(one) = kept.iter().find(|one| report.absent.iter().any(|range| lies_in(range, one))) {
+        return Err(Failed::new(format!(
+            "the checkpoint of {} records cannot be compared: the segment of its last record is not here",
+            one.size()
+        )));
     }
     let head = report.head.ok_or_else(|| Failed::new("there is no segment of an audit log"))?;
     let hash = hex::encode(head.record_hash);
@@ -278,18 +295,24 @@ fn verdict(report: &Report, checkpoints: usize, output: Output) -> Result<(), Fa
         "root": hex::encode(head.root),
         "open_intents": report.open_intents,
         "unfinished_tail": report.unfinished.is_some(),
-        "checkpoints": checkpoints,
+        "checkpoints": report.checkpoints,
         "absent": absent,
     });
     output.print(&facts, || {
         let gaps =
             if absent.is_empty() { String::new() } else { format!("; not here: {}", absent.join(", ")) };
-        let past = match checkpoints {
+        let past = match report.checkpoints {
             0 => String::new(),
             count => format!("; it has the past of {count} checkpoint(s)"),
         };
+        let cut = report.unfinished.as_ref().map_or_else(String::new, |cut| {
+            format!(
+                "; the last write is unfinished: {} bytes at {} of {}",
+                cut.bytes, cut.offset, cut.segment
+            )
+        });
         format!(
-            "sound: {} records in {} segment(s) of log {}, last record hash {hash}{past}{gaps}",
+            "sound: {} records in {} segment(s) of log {}, last record hash {hash}{past}{gaps}{cut}",
             report.records, report.segments, head.log
         )
     });

@@ -59,7 +59,7 @@ impl Service {
         let Publish { files, mirror, webhook, anchor_every, accepted } = publish;
         let signer = self.custody.checkpoint_signer()?;
         let head = self.audit.head();
-        let origin = format!("avs-kms/{}", head.log);
+        let origin = head.log.origin();
         let key = VerifierKey::new(&origin, signer.public_key()).map_err(Failure::internal)?;
         let anchor = self.custody.anchor()?;
         let anchors: Vec<_> = anchor.read()?.into_iter().map(note_in).collect();

@@ -89,12 +89,17 @@ impl Disk for Directory {
         self.handle.sync_all()
     }
 
-    fn still_there(&self, name: &str, file: &File, bytes: u64) -> io::Result<()> {
+    fn is_in_place(&self) -> io::Result<()> {
         let found = Identity::of(rustix::fs::CWD, &*self.path, AtFlags::empty())
             .map_err(|error| io::Error::new(error.kind(), "the audit directory was moved or deleted"))?;
         if !found.is(&Identity::of_open(&self.handle)?) {
             return Err(io::Error::other("the audit directory was replaced by another one"));
         }
+        Ok(())
+    }
+
+    fn still_there(&self, name: &str, file: &File, bytes: u64) -> io::Result<()> {
+        self.is_in_place()?;
         let found = Identity::of(&*self.handle, name, AtFlags::SYMLINK_NOFOLLOW)
             .map_err(|error| io::Error::new(error.kind(), "the audit segment was moved or deleted"))?;
         if !found.is(&Identity::of_open(file)?) {

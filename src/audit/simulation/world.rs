@@ -271,6 +271,10 @@ impl Disk for World {
         Ok(())
     }
 
+    fn is_in_place(&self) -> io::Result<()> {
+        self.operate().map(drop)
+    }
+
     fn still_there(&self, name: &str, file: &Handle, _bytes: u64) -> io::Result<()> {
         match self.operate()?.names.get(name) {
             Some(&id) if id == file.id => Ok(()),
