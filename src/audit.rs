@@ -5,9 +5,9 @@
 //!
 //! What is found when somebody who owns the disk changes the log, by who holds what:
 //!
-//! | change | the files alone: `verify` | + public key and the checkpoint beside them | + the copy in an HSM, at start | + a checkpoint or receipt kept elsewhere | shown by |
+//! | change | the files alone: `verify` | + public key: the checkpoints beside them | + the copy in an HSM, at start | + a checkpoint or receipt kept elsewhere | shown by |
 //! |---|---|---|---|---|---|
-//! | a flipped bit, a dropped, swapped, doubled or inserted record | located | located | refused | located | `audit_tamper` |
+//! | a flipped bit, a dropped, swapped, doubled or inserted record | located | located | refused, in the newest segment | located | `audit_tamper` |
 //! | the same with all checksums, hashes and roots made anew | – | seen | seen | seen | `audit_checkpoint` |
 //! | the tail cut off cleanly, back to the newest checkpoint | – | – | – | seen, with a receipt | `audit_checkpoint` |
 //! | the tail cut off behind the newest checkpoint | – | seen | seen, past the copy | seen | `audit_checkpoint` |

@@ -13,6 +13,7 @@ mod kit;
 #[path = "support/loop_disk.rs"]
 mod loop_disk;
 
+use std::io::Write as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -30,7 +31,7 @@ async fn one(log: &AuditLog) -> Result<Receipt, AuditError> {
 /// A log on a disk of its own with one acknowledged operation.
 fn on_a_disk(root: &Path) -> Option<(LoopDisk, Settings, AuditLog, Receipt)> {
     let Some(disk) = LoopDisk::make(root) else {
-        println!("SKIPPED: a disk to break needs root, loop devices and mkfs.ext4");
+        let _ = writeln!(std::io::stderr(), "SKIPPED: a disk to break needs root, loop devices and mkfs.ext4");
         return None;
     };
     let settings = Settings { segment_bytes: 1 << 18, ..Settings::new(disk.mount.join("audit")) };
@@ -77,7 +78,7 @@ fn permission_that_is_lost_stops_signing_until_it_is_back() {
     let segment = format!("{directory}/seg-{:020}.log", 0);
     // Root may do everything, except this.
     if !run("chattr", &["+i", &segment, directory]) {
-        println!("SKIPPED: chattr is not here");
+        let _ = writeln!(std::io::stderr(), "SKIPPED: chattr is not here");
         return;
     }
     refused(&log, "Operation not permitted");

@@ -11,6 +11,7 @@
 #[path = "support/audit.rs"]
 mod kit;
 
+use std::io::Write as _;
 use std::fs::{self, File};
 use std::time::Duration;
 
@@ -195,7 +196,7 @@ impl Drop for SmallDisk {
 fn a_full_disk_stops_signing_at_once_and_room_lets_it_go_on() {
     let root = tempfile::tempdir().unwrap();
     let Some(disk) = SmallDisk::mount(root.path()) else {
-        eprintln!("SKIPPED: mounting a small file system needs root");
+        let _ = writeln!(std::io::stderr(), "SKIPPED: mounting a small file system needs root");
         return;
     };
     let directory = disk.0.join("audit");

@@ -15,7 +15,7 @@ mod signer;
 use std::fs;
 use std::time::Duration;
 
-use avs_kms::audit::{AuditLog, Outcome, Publishing, lines};
+use avs_kms::audit::{Actor, AuditLog, Event, Outcome, Publishing, lines};
 use kit::{Log, Multiply, boot, runtime};
 use signer::publishing;
 
@@ -48,6 +48,33 @@ fn recent_pages_through_the_records_of_one_account_only() {
     }
     assert_eq!(found.len(), 24, "an intent and an outcome in each round");
     assert!(found.iter().all(|json| json.contains("\"eoa\":\"0x0707070707070707070707070707070707070707\"")));
+    open.close().unwrap();
+}
+
+#[test]
+fn pages_go_on_behind_segments_that_were_moved_away() {
+    let log = Log::empty(1 << 25);
+    let (open, _) = AuditLog::open(log.settings(), boot()).unwrap();
+    let eoa = avs_kms::key::Eoa::new([7; 20]);
+    let event = || Event {
+        operation: "keys.list",
+        actor: Actor::token(Some(eoa), "tok_1", None),
+        request: None,
+        key: None,
+        input: None,
+        code: "ok",
+    };
+    // More than one page looks at.
+    while log.firsts().len() < 2 {
+        (0..1_000).for_each(|_| open.note(event()));
+        runtime().block_on(open.note_durable(event())).unwrap();
+    }
+    let moved = log.firsts()[1];
+    assert!(moved > 50_000);
+    fs::rename(log.segment_path(0), log.directory().join("moved")).unwrap();
+    let page = runtime().block_on(open.recent(Some(eoa), 0, 5)).unwrap();
+    assert_eq!(page.records.len(), 5);
+    assert!(page.records[0].contains(&format!("\"seq\":{moved},")) && page.next == moved + 4, "{page:?}");
     open.close().unwrap();
 }
 
@@ -126,4 +153,21 @@ fn the_mirror_has_every_line_once_across_restarts_and_a_cut_line() {
     let expected: Vec<_> = lines(&log.directory(), 0, None).unwrap().map(|line| line.unwrap().json).collect();
     let found = fs::read_to_string(&mirror).unwrap();
     assert_eq!(found.lines().collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn a_mirror_that_was_rotated_away_goes_on_in_a_new_file_also_after_a_restart() {
+    let log = Log::empty(1 << 16);
+    let mirror = log.directory().with_extension("jsonl");
+    let mut found = Vec::new();
+    for _ in 0..3 {
+        let (open, _) = AuditLog::open(log.settings(), boot()).unwrap();
+        open.publish(Publishing { mirror: Some(mirror.clone()), ..publishing(1) }).unwrap();
+        fill(&open, 5);
+        open.close().unwrap();
+        found.extend(fs::read_to_string(&mirror).unwrap().lines().map(str::to_owned));
+        fs::remove_file(&mirror).unwrap();
+    }
+    let expected: Vec<_> = lines(&log.directory(), 0, None).unwrap().map(|line| line.unwrap().json).collect();
+    assert_eq!(found, expected);
 }

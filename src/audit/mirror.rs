@@ -1,6 +1,7 @@
 //! A copy of the log as one growing file of JSON lines, for log shippers that know nothing of segments.
 //!
-//! It proves nothing and is not waited for. When it is rotated away it is begun anew where it stopped.
+//! It proves nothing and is not waited for. When it is rotated away it is begun anew where it stopped, also after a
+//! restart: a small file in the directory of the log says where.
 //! Not for: readers of the log itself (`lines`).
 
 use std::fs::File;
@@ -9,8 +10,12 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 
 use super::fault::ReadError;
+use super::file::read_optional;
 use super::read::{Cursor, Source, io_error};
 use super::record::{MAX_RECORD_BYTES, View};
+
+/// The number of the next line, in the directory of the log.
+const STOPPED: &str = "mirrored";
 
 /// The file and how far it is.
 pub(crate) struct Mirror {
@@ -34,34 +39,47 @@ impl Mirror {
             .mode(0o640)
             .open(&self.path)
             .map_err(failed)?;
-        let cursor = match &mut self.cursor {
+        let mut cursor = match self.cursor.take() {
             Some(cursor) => cursor,
             None => {
-                let next = resume(&mut file).map_err(failed)?;
-                self.cursor.insert(Cursor::new(Source::open(&self.directory)?, next))
+                let next = match resume(&mut file).map_err(failed)? {
+                    Some(next) => next,
+                    None => self.stopped()?,
+                };
+                Cursor::new(Source::open(&self.directory)?, next)
             }
         };
         let mut bytes = Vec::new();
+        let mut next = None;
         loop {
             bytes.clear();
+            // After an error the cursor is gone, and where it stopped is read from the file.
             let moved = cursor.advance(size, |record| {
                 bytes.extend_from_slice(record.bytes);
                 bytes.push(b'\n');
+                next = Some(record.view.seq + 1);
             })?;
-            if let Err(error) = file.write_all(&bytes) {
-                // Where it stopped is read from the file next time.
-                self.cursor = None;
-                return Err(failed(error));
-            }
+            file.write_all(&bytes).map_err(failed)?;
             if !moved {
-                return Ok(());
+                break;
             }
         }
+        if let Some(next) = next {
+            std::fs::write(self.directory.join(STOPPED), next.to_string()).map_err(failed)?;
+        }
+        self.cursor = Some(cursor);
+        Ok(())
+    }
+
+    /// Where it stopped, for a file that holds no line.
+    fn stopped(&self) -> Result<u64, ReadError> {
+        let text = read_optional(&self.directory.join(STOPPED))?.unwrap_or_default();
+        Ok(std::str::from_utf8(&text).ok().and_then(|text| text.parse().ok()).unwrap_or_default())
     }
 }
 
-/// The number after the last whole line; a line that was cut is removed.
-fn resume(file: &mut File) -> io::Result<u64> {
+/// The number after the last whole line, if there is one; a line that was cut is removed.
+fn resume(file: &mut File) -> io::Result<Option<u64>> {
     let end = file.metadata()?.len();
     let tail = u64::try_from(2 * MAX_RECORD_BYTES).unwrap_or_default().min(end);
     let mut bytes = Vec::new();
@@ -71,5 +89,5 @@ fn resume(file: &mut File) -> io::Result<u64> {
     let kept = bytes.get(..whole).unwrap_or_default();
     file.set_len(end - tail + u64::try_from(whole).unwrap_or_default())?;
     let last = kept.strip_suffix(b"\n").and_then(|kept| kept.rsplit(|&byte| byte == b'\n').next());
-    Ok(last.and_then(View::of).map_or(0, |view| view.seq + 1))
+    Ok(last.and_then(View::of).map(|view| view.seq + 1))
 }
