@@ -14,6 +14,7 @@ mod call;
 mod connection;
 mod current;
 mod error;
+mod files;
 mod form;
 mod gate;
 mod health;
@@ -114,6 +115,7 @@ pub fn local_router(app: App) -> Router {
     let routes = public_routes()
         .route("/local/tokens", get(tokens::list).post(tokens::issue))
         .route("/local/tokens/revoke", post(tokens::revoke))
+        .route("/local/files", post(files::note))
         .route("/local/keys/policy", post(policy::set))
         .route("/local/keys", get(keys::list_all));
     finished(routes, app)

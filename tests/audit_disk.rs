@@ -31,7 +31,8 @@ async fn one(log: &AuditLog) -> Result<Receipt, AuditError> {
 /// A log on a disk of its own with one acknowledged operation.
 fn on_a_disk(root: &Path) -> Option<(LoopDisk, Settings, AuditLog, Receipt)> {
     let Some(disk) = LoopDisk::make(root) else {
-        let _ = writeln!(std::io::stderr(), "SKIPPED: a disk to break needs root, loop devices and mkfs.ext4");
+        let _ =
+            writeln!(std::io::stderr(), "SKIPPED: a disk to break needs root, loop devices and mkfs.ext4");
         return None;
     };
     let settings = Settings { segment_bytes: 1 << 18, ..Settings::new(disk.mount.join("audit")) };

@@ -11,8 +11,8 @@
 #[path = "support/audit.rs"]
 mod kit;
 
-use std::io::Write as _;
 use std::fs::{self, File};
+use std::io::Write as _;
 use std::time::Duration;
 
 use avs_kms::audit::{AuditError, AuditLog, Outcome, Receipt, lines, verify};

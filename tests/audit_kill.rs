@@ -206,7 +206,10 @@ fn whatever_call_fails_nothing_acknowledged_is_missing_and_the_log_stays_good() 
 fn a_power_cut_never_loses_what_was_acknowledged_and_without_syncs_it_does() {
     let cuts = if is_long() { 100 } else { 5 };
     let Some((acks, lost)) = power_cuts(cuts, false) else {
-        let _ = writeln!(std::io::stderr(), "SKIPPED: power cuts need root, loop devices, mkfs.ext4, perl and strace");
+        let _ = writeln!(
+            std::io::stderr(),
+            "SKIPPED: power cuts need root, loop devices, mkfs.ext4, perl and strace"
+        );
         return;
     };
     let (control_acks, control_lost) = power_cuts(3, true).unwrap();

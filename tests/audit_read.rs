@@ -119,9 +119,9 @@ fn a_quiet_log_still_shows_signs_of_life_and_a_busy_one_does_not_wait_for_the_se
     let log = Log::empty(1 << 22);
     let (open, _) = AuditLog::open(log.settings(), boot()).unwrap();
     open.publish(Publishing { every: Duration::from_secs(3_600), ..publishing(1) }).unwrap();
-    let event = avs_kms::audit::Event {
+    let event = Event {
         operation: "keys.list",
-        actor: avs_kms::audit::Actor::local(),
+        actor: Actor::local(),
         request: None,
         key: None,
         input: None,

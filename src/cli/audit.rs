@@ -10,6 +10,7 @@ use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::local::note_files;
 use super::{Failed, Output};
 use crate::audit::{
     self, CheckpointError, Compressed, Filter, InclusionProof, Line, Progress, ReadError, Receipt, Report,
@@ -17,6 +18,7 @@ use crate::audit::{
 };
 use crate::config::Configuration;
 use crate::key::{Eoa, KeyName};
+use crate::operation::FileWork;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -152,6 +154,15 @@ pub(super) fn run(command: &Command, configuration: &Configuration, output: Outp
                 Failed::while_trying(format!("cannot compress the audit log {}", directory.display()), &error)
             })?;
             let Compressed { segments, before, after, held } = done;
+            // A copy elsewhere is nobody's log.
+            if segments > 0 && place.log.is_none() {
+                note_files(
+                    configuration,
+                    FileWork::Compress,
+                    directory,
+                    segments.try_into().unwrap_or(u64::MAX),
+                );
+            }
             let facts = json!({"segments": segments, "before": before, "after": after, "held": held});
             output.print(&facts, || {
                 let held = match held {

@@ -5,11 +5,13 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::json;
 
+use super::local::note_files;
 use super::lock::DataLock;
 use super::open::softhsm_token;
 use super::{Failed, Output};
 use crate::backup::{self, Manifest, Places};
 use crate::config::Configuration;
+use crate::operation::FileWork;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -33,6 +35,7 @@ pub(super) fn run(
     whole_token(&places).inspect_err(|_| {
         let _ = std::fs::remove_file(&arguments.archive);
     })?;
+    note_files(configuration, FileWork::Backup, &arguments.archive, versions(&manifest));
     output.print(&json!(manifest), || {
         format!(
             "{}: {}. The PIN is not in it: keep {} elsewhere",
@@ -54,11 +57,13 @@ pub(super) fn restore(
     let data = &configuration.data.directory;
     let manifest = backup::restore(&arguments.archive, data, &places)
         .map_err(|error| Failed::while_trying("nothing was restored", &error))?;
-    let _lock = DataLock::acquire(&configuration.data)?.map_err(|held| held.failed(&configuration.data))?;
+    let lock = DataLock::acquire(&configuration.data)?.map_err(|held| held.failed(&configuration.data))?;
     if let Some(plan) = softhsm_token(configuration)? {
         hsm::configure_softhsm(&plan)
             .map_err(|error| Failed::while_trying("cannot write SoftHSM's configuration", &error))?;
     }
+    drop(lock);
+    note_files(configuration, FileWork::Restore, &arguments.archive, versions(&manifest));
     output.print(&json!(manifest), || {
         format!(
             "{}: {}. Now put the PIN file back to {}, mode 0600, and run `avs-kms doctor`",
@@ -68,6 +73,10 @@ pub(super) fn restore(
         )
     });
     Ok(())
+}
+
+fn versions(manifest: &Manifest) -> u64 {
+    u64::try_from(manifest.key_versions).unwrap_or(u64::MAX)
 }
 
 fn contents(manifest: &Manifest) -> String {

@@ -115,7 +115,7 @@ pub(super) fn run(command: &Command, configuration: Configuration, output: Outpu
         }
         Command::Life(_) => return Ok(()),
     };
-    let answer = ask(configuration, Ask { method, path, body, needs })?;
+    let answer = ask(&configuration, Ask { method, path, body, needs })?;
     output.print(&answer, || match command {
         Command::List { .. } => {
             let rows: Vec<_> = list(&answer, "keys").iter().map(row).collect();

@@ -2,6 +2,7 @@
 //!
 //! Both answer the same requests through the same router, so a command is recorded like any request.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use axum::body::Body;
 use axum::http::{Method, Request, header};
 use axum::{Extension, Router};
 use http_body_util::BodyExt;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tower::ServiceExt;
 
 use super::Failed;
@@ -18,7 +19,7 @@ use super::lock::DataLock;
 use super::open::{Needs, Opened, open, with_softhsm_environment};
 use crate::config::Configuration;
 use crate::http::{App, local_router};
-use crate::operation::Peer;
+use crate::operation::{FileWork, Peer};
 
 /// A request of the command line.
 pub(super) struct Ask {
@@ -29,7 +30,7 @@ pub(super) struct Ask {
 }
 
 /// Sends the request and gives the answer's JSON, or the service's own sentence.
-pub(super) fn ask(configuration: Configuration, ask: Ask) -> Result<Value, Failed> {
+pub(super) fn ask(configuration: &Configuration, ask: Ask) -> Result<Value, Failed> {
     if !configuration.data.directory.exists() {
         return Err(Failed::new(format!(
             "there is no data directory {}; `avs-kms init` makes one",
@@ -38,7 +39,7 @@ pub(super) fn ask(configuration: Configuration, ask: Ask) -> Result<Value, Faile
     }
     // The lock is taken only after the process was replaced: it would be lost with the old one.
     if ask.needs == Needs::Token {
-        with_softhsm_environment(&configuration)?;
+        with_softhsm_environment(configuration)?;
     }
     let lock = DataLock::acquire(&configuration.data)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -48,16 +49,27 @@ pub(super) fn ask(configuration: Configuration, ask: Ask) -> Result<Value, Faile
         .map_err(|error| Failed::while_trying("cannot start threads", &error))?;
     match lock {
         Ok(_lock) => {
-            let Opened { service, unsettled } = open(&configuration, ask.needs)?;
+            let Opened { service, unsettled } = open(configuration, ask.needs)?;
             runtime.block_on(in_process(configuration, service, unsettled, ask))
         }
-        Err(held) => runtime.block_on(over_socket(&configuration, &ask)).map_err(|failed| match failed {
+        Err(held) => runtime.block_on(over_socket(configuration, &ask)).map_err(|failed| match failed {
             Reached::Answered(failed) => failed,
             Reached::Nobody(error) => {
                 let holder = held.failed(&configuration.data).sentence;
                 Failed::while_trying(format!("{holder}, but its socket does not answer; try again"), &*error)
             }
         }),
+    }
+}
+
+/// Records what was done to the files themselves. What was done is done: where it cannot be recorded, that is said.
+#[expect(clippy::print_stderr, reason = "the answer goes to stdout, and programs read it")]
+pub(super) fn note_files(configuration: &Configuration, work: FileWork, path: &Path, count: u64) {
+    let body = json!({"work": work.name(), "path": path.display().to_string(), "count": count});
+    let (method, path) = (Method::POST, "/local/files".to_owned());
+    let note = Ask { method, path, body: Some(body), needs: Needs::Books };
+    if let Err(failed) = ask(configuration, note) {
+        eprintln!("avs-kms: {} is not in the audit log: {}", work.name(), failed.sentence);
     }
 }
 
@@ -74,7 +86,7 @@ pub(super) fn ask_running(configuration: &Configuration, ask: &Ask) -> Result<Va
 }
 
 async fn in_process(
-    configuration: Configuration,
+    configuration: &Configuration,
     service: crate::operation::Service,
     unsettled: Vec<crate::audit::Unsettled>,
     ask: Ask,
@@ -84,7 +96,7 @@ async fn in_process(
         service.recover(unsettled).await.map_err(|failure| Failed::new(failure.to_string()))?;
     }
     let service = Arc::new(service);
-    let app = App::new(Arc::clone(&service), super::edge::admission(&configuration));
+    let app = App::new(Arc::clone(&service), super::edge::admission(configuration));
     let router: Router = local_router(app).layer(Extension(Peer::Local));
     let response = match router.oneshot(request(&ask)?).await {
         Ok(response) => response,

@@ -82,7 +82,7 @@ pub(super) fn run(command: &Command, configuration: Configuration, output: Outpu
             (Method::POST, "/local/tokens/revoke", Some(json!({"id": id, "eoa": eoa})))
         }
     };
-    let answer = ask(configuration, Ask { method, path: path.to_owned(), body, needs: Needs::Books })?;
+    let answer = ask(&configuration, Ask { method, path: path.to_owned(), body, needs: Needs::Books })?;
     output.print(&answer, || match command {
         // Alone on standard output, so that TOKEN=$(avs-kms token issue …) works.
         Command::Issue { .. } => member(&answer, "/token"),

@@ -67,6 +67,7 @@ impl Service {
         if let Some(failure) = refused {
             return Err(self.refuse(NAME, context, Asked::default(), failure));
         }
+        // No record of its own: it would be the news of the next page, for ever.
         let page = self.audit.recent(caller.and_then(crate::auth::Caller::eoa), wish.after, wish.limit).await;
         page.map_err(Failure::internal)
     }

@@ -140,3 +140,38 @@ fn an_archive_cannot_write_outside_of_the_data_directory() {
     assert!(text(&output.stderr).contains("has no business in it"), "{}", text(&output.stderr));
     assert!(!place.join("out.x").exists() && !place.parent().unwrap().join("out.x").exists());
 }
+
+#[test]
+fn what_the_command_line_does_to_the_files_is_in_the_audit_log_with_and_without_a_service() {
+    let installation = Installation::new();
+    let path = archive(&installation);
+    let token = installation.token(EOA);
+    let service = installation.serve();
+    service.create(&token, EOA, "before");
+    installation.must(&["backup", path.with_extension("again").to_str().unwrap()]);
+    let segments = || {
+        let names =
+            installation.data().join("audit").read_dir().unwrap().map(|entry| entry.unwrap().file_name());
+        names.filter(|name| name.to_string_lossy().ends_with(".log")).count()
+    };
+    // The newest completed one may hold an intent whose outcome lies in the next.
+    while segments() < 3 {
+        signature(&service, &token, "before");
+    }
+    installation.must(&["audit", "compress", "--keep", "1"]);
+    service.stop();
+    let count = |record: &Value| record["input"]["fields"]["count"].as_u64();
+    let backups = installation.records_of("backup");
+    assert_eq!(backups.len(), 2, "{backups:?}");
+    assert_eq!(backups[0]["input"]["fields"]["path"], path.to_str().unwrap());
+    assert_eq!(backups[0]["actor"]["kind"], "local");
+    assert_eq!((count(&backups[0]), count(&backups[1])), (Some(0), Some(1)));
+    assert_eq!(count(&installation.records_of("audit.compress")[0]), Some(1));
+
+    let other = restored(&installation, &path);
+    assert_eq!(other.records_of("restore").len(), 1);
+    // Nobody else has such a record made.
+    let service = other.serve();
+    let body = json!({"work": "backup", "path": "x", "count": 1});
+    assert_eq!(service.post("/local/files", Some(&token), &body).status, 404);
+}

@@ -157,7 +157,10 @@ fn abort_core(service: Running, core: &Path) {
 #[test]
 fn no_scalar_and_no_pin_is_left_in_the_memory_of_the_program() {
     if !scanner::may_look() {
-        let _ = writeln!(std::io::stderr(), "SKIPPED: without CAP_SYS_PTRACE nobody here can read the program's memory, we neither");
+        let _ = writeln!(
+            std::io::stderr(),
+            "SKIPPED: without CAP_SYS_PTRACE nobody here can read the program's memory, we neither"
+        );
         return;
     }
     let installation = Installation::new();

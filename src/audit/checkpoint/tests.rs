@@ -96,8 +96,9 @@ fn p256_does_too_for_tokens_without_eddsa() {
     let (text, line) = checkpoint.note().split_once("\n\n").unwrap();
     let signed = line.strip_prefix(&format!("\u{2014} {ORIGIN} ")).unwrap().trim_end();
     let bytes = base64::engine::general_purpose::STANDARD.decode(signed).unwrap();
-    let spki = p256::pkcs8::EncodePublicKey::to_public_key_der(signer.0.verifying_key()).unwrap();
-    assert_eq!(bytes[..4], <sha2::Sha256 as sha2::Digest>::digest(spki.as_bytes())[..4]);
+    let spki = hex::decode("3059301306072a8648ce3d020106082a8648ce3d030107034200").unwrap();
+    let spki = [&spki, signer.0.verifying_key().to_encoded_point(false).as_bytes()].concat();
+    assert_eq!(bytes[..4], <sha2::Sha256 as sha2::Digest>::digest(spki)[..4]);
     let signature = p256::ecdsa::Signature::from_der(&bytes[4..]).unwrap();
     let text = format!("{text}\n");
     p256::ecdsa::signature::Verifier::verify(signer.0.verifying_key(), text.as_bytes(), &signature).unwrap();

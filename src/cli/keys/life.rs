@@ -214,7 +214,7 @@ pub(super) fn run(command: &Command, configuration: Configuration, output: Outpu
             (Method::GET, format!("/v1/events?limit=1000&after={after}"), None, Needs::Books)
         }
     };
-    let answer = ask(configuration, Ask { method, path, body, needs })?;
+    let answer = ask(&configuration, Ask { method, path, body, needs })?;
     output.print(&answer, || match command {
         Command::Events { .. } => {
             let lines: Vec<_> = list(&answer, "events").iter().map(Value::to_string).collect();
