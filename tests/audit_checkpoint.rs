@@ -322,3 +322,24 @@ fn a_checkpoint_that_cannot_be_compared_is_no_good_news() {
     let refused = verified(&log, &[1], Some(&early)).unwrap_err();
     assert!(refused.contains("cannot be compared"), "{refused}");
 }
+
+#[test]
+fn a_tail_that_was_cut_back_to_the_newest_checkpoint_is_seen_by_who_holds_a_receipt() {
+    let log = Log::empty(1 << 18);
+    live(&log, 5);
+    let cut = log.copy();
+    fs::copy(log.directory().join("checkpoint"), cut.directory().join("checkpoint")).unwrap();
+    let (open, _) = AuditLog::open(log.settings(), boot()).unwrap();
+    let receipt = runtime().block_on(open.record(Multiply(1))).unwrap().receipt();
+    open.close().unwrap();
+    // The files, their checkpoint and its key are content with the older state, and the service goes on from it.
+    verified(&cut, &[1], None).unwrap();
+    let (open, _) = AuditLog::open(cut.settings(), boot()).unwrap();
+    open.publish(publishing(1)).unwrap();
+    assert!(matches!(open.prove_inclusion(receipt.seq), Err(ProofError::NotYet { .. })));
+    fill(&open, 9);
+    until_proven(&open, receipt.seq);
+    let text = open.prove_inclusion(receipt.seq).unwrap().to_string();
+    assert!(matches!(InclusionProof::verify_receipt(&text, &key(1), &receipt), Err(ProofError::Wrong)));
+    open.close().unwrap();
+}
