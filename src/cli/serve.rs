@@ -175,6 +175,8 @@ async fn until_stopped(
     report(&recovered);
     let remembered = service.remember_signed();
     remembered.map_err(|error| Failed::while_trying("cannot read which signatures were used", &error))?;
+    let forgotten = service.forget_expired_tokens();
+    forgotten.map_err(|error| Failed::while_trying("cannot forget tokens that expired", &error))?;
     let unix = local_socket(configuration)?;
 
     let service = Arc::new(service);

@@ -19,7 +19,7 @@ use crate::auth::{
 };
 use crate::chain::Chain;
 use crate::key::Eoa;
-use crate::store::LoggedIn;
+use crate::store::{LoggedIn, StoreError};
 
 /// How many tokens are kept at most: beyond it nobody logs in until some have expired.
 const MOST_TOKENS: usize = 200_000;
@@ -149,9 +149,7 @@ impl Service {
             Ok(proven) => proven,
             Err(failure) => return Err(self.refuse(NAME, &context, self.claimed(&answer), failure)),
         };
-        if self.store.token_count() >= MOST_TOKENS {
-            let failure =
-                Failure::new(Code::Overloaded, "too many tokens are in use").retry_after(ONE_MINUTE);
+        if let Err(failure) = self.room_for_a_token().await {
             return Err(self.refuse(NAME, &context, Asked::default(), failure));
         }
         let at = Timestamp::from_second(now().as_second()).map_err(Failure::internal)?;
@@ -180,6 +178,27 @@ impl Service {
             LoggedIn::Now => Ok(Issued { token, record }),
             LoggedIn::Before => Err(unknown().recorded()),
         }
+    }
+
+    /// Whether one more token can be kept, without those that work no more where it comes to that.
+    async fn room_for_a_token(&self) -> Result<(), Failure> {
+        if self.store.token_count() < MOST_TOKENS {
+            return Ok(());
+        }
+        let at = now();
+        self.in_store(move |store| store.forget_dead(at)).await?;
+        if self.store.token_count() < MOST_TOKENS {
+            return Ok(());
+        }
+        Err(Failure::new(Code::Overloaded, "too many tokens are in use").retry_after(ONE_MINUTE))
+    }
+
+    /// Forgets tokens of logins that are long expired. Runs once, before the first request. Blocks.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub fn forget_expired_tokens(&self) -> Result<usize, StoreError> {
+        self.store.forget_expired(now())
     }
 
     /// Who says to log in, for the record of a refusal.

@@ -15,6 +15,9 @@ const MOST_PER_EOA: u32 = 32;
 /// How long what expired is kept, seconds: so long the holder of a token is told that it expired.
 const KEPT: i64 = 3_600;
 
+/// How many are forgotten while everybody waits: room for as many logins.
+const FORGOTTEN_AT_ONCE: usize = 1_000;
+
 /// Whether a challenge gave a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LoggedIn {
@@ -50,6 +53,47 @@ impl Store {
         let sql = "SELECT 1 FROM spent_challenge WHERE nonce = ?1";
         let found = self.connection().query_row(sql, params![nonce], |_| Ok(()));
         Ok(found.optional()?.is_some())
+    }
+
+    /// Forgets tokens of logins that expired an hour ago. How many.
+    ///
+    /// # Errors
+    /// When SQLite fails.
+    pub fn forget_expired(&self, now: Timestamp) -> Result<usize, StoreError> {
+        self.forget(usize::MAX, |record| record.expires_at.as_second() <= now.as_second() - KEPT)
+    }
+
+    /// Forgets some tokens of logins that work no more: telling their holders why counts less than room for others.
+    ///
+    /// # Errors
+    /// When SQLite fails.
+    pub fn forget_dead(&self, now: Timestamp) -> Result<usize, StoreError> {
+        self.forget(FORGOTTEN_AT_ONCE, |record| record.expires_at <= now || record.revoked_at.is_some())
+    }
+
+    /// Chosen in memory: a search of the table would keep every writer waiting.
+    fn forget(&self, most: usize, is_gone: impl Fn(&TokenRecord) -> bool) -> Result<usize, StoreError> {
+        let mut connection = self.connection();
+        let gone = {
+            let index = self.tokens.read().unwrap_or_else(PoisonError::into_inner);
+            index.hashes_of(most, |record| record.login && is_gone(record))
+        };
+        if gone.is_empty() {
+            return Ok(0);
+        }
+        let transaction = connection.transaction()?;
+        {
+            let mut statement = transaction.prepare("DELETE FROM token WHERE hash = ?1")?;
+            for hash in &gone {
+                statement.execute(params![hash.as_bytes()])?;
+            }
+        }
+        transaction.commit()?;
+        let mut index = self.tokens.write().unwrap_or_else(PoisonError::into_inner);
+        for hash in &gone {
+            index.remove(hash);
+        }
+        Ok(gone.len())
     }
 
     /// Spends a challenge for a token, both or neither. Durable when it returns. Forgets challenges that nobody can

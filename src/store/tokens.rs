@@ -34,6 +34,12 @@ impl Index {
         self.by_hash.insert(hash, record);
     }
 
+    /// At most so many tokens of which this is true.
+    pub(super) fn hashes_of(&self, most: usize, is_wanted: impl Fn(&TokenRecord) -> bool) -> Vec<TokenHash> {
+        let wanted = self.by_hash.iter().filter(|(_, record)| is_wanted(record));
+        wanted.map(|(hash, _)| *hash).take(most).collect()
+    }
+
     pub(super) fn remove(&mut self, hash: &TokenHash) {
         if let Some(record) = self.by_hash.remove(hash) {
             self.by_id.remove(&record.id);

@@ -134,6 +134,37 @@ fn an_eoa_has_so_many_logins_at_a_time_and_the_oldest_makes_room() {
     assert_eq!(listed(&installation).len(), 33);
 }
 
+/// Puts tokens of logins into the store that expired so many seconds ago.
+fn put_expired(store: &rusqlite::Connection, count: u32, seconds_ago: i64, first: u32) {
+    let sql = "WITH RECURSIVE n(i) AS (SELECT ?3 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?3 + ?1)
+               INSERT INTO token (id, hash, subject, scopes, created_at, expires_at, login, networks)
+               SELECT printf('tok_%012x', i), randomblob(32), ?4, 'keys:read', unixepoch() - ?2 - 900,
+                      unixepoch() - ?2, 1, '' FROM n";
+    store.execute(sql, rusqlite::params![count, seconds_ago, first, OTHER_EOA]).unwrap();
+}
+
+#[test]
+fn tokens_that_expired_keep_nobody_from_logging_in() {
+    const MOST: u32 = 200_000;
+    let installation = Installation::new();
+    installation.token(EOA);
+    let store = rusqlite::Connection::open(installation.data().join("store.sqlite")).unwrap();
+    put_expired(&store, MOST, 600, 0);
+    put_expired(&store, 10, 7_200, MOST);
+    let count = || store.query_row("SELECT count(*) FROM token", [], |row| row.get::<_, u32>(0)).unwrap();
+    let service = installation.serve();
+    let answer = {
+        let offered = service.post("/v1/auth/challenge", None, &json!({"eoa": EOA})).body;
+        let signature = Wallet::of(EOA).typed(&offered["typed_data"]);
+        assert_eq!(count(), MOST + 1, "the start keeps what expired hours ago");
+        let body = json!({"challenge_id": offered["challenge_id"], "signature": signature});
+        service.post("/v1/auth/verify", None, &body)
+    };
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert_eq!(list_keys(&service, answer.body["token"].as_str().unwrap()).status, 200);
+    assert!(count() < MOST, "no room was made for others");
+}
+
 #[test]
 fn no_log_at_any_level_and_no_record_shows_a_token_or_a_challenge_key() {
     let installation = Installation::new();
