@@ -21,7 +21,7 @@ pub use audience::{Audience, NoAudience};
 pub use caller::{Caller, Forbidden, Unauthenticated, authenticate, authenticate_signed};
 pub use certificate::{Fingerprint, FingerprintError};
 pub use challenge::{CHALLENGE_LIFE, Challenge, ChallengeKey, SCOPE_URN};
-pub use decide::{Ask, Denied, Found, decide};
+pub use decide::{Ask, Denied, Found, decide, decide_own};
 pub use eip4361::{NoSignIn, SignIn, fuzz_sign_in};
 pub use network::{Networks, NoNetwork};
 pub use policy::{Policy, Signing, SigningKinds, UnknownSigning};

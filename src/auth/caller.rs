@@ -185,7 +185,7 @@ impl Caller {
     }
 
     /// Whether the caller has a scope, for what concerns no particular EOA.
-    pub const fn has(&self, scope: Scope) -> bool {
+    pub(super) const fn has(&self, scope: Scope) -> bool {
         self.scopes.contains(scope)
     }
 
@@ -227,7 +227,7 @@ impl Caller {
     ///
     /// # Errors
     /// When the token names keys, and not this one.
-    pub fn may_touch(&self, name: Option<&KeyName>) -> Result<(), Forbidden> {
+    pub(super) fn may_touch(&self, name: Option<&KeyName>) -> Result<(), Forbidden> {
         match &self.identity {
             Identity::Token { keys, .. } if !keys.is_empty() => {
                 let named = name.is_some_and(|name| keys.contains(name));

@@ -67,5 +67,18 @@ pub fn decide(caller: &Caller, ask: &Ask<'_>, found: Option<Found<'_>>) -> Resul
     Ok(found.state.may_sign()?)
 }
 
+/// The same for reading what concerns an EOA as a whole, where the request names none: whose it is that the caller
+/// reads; none for everybody's.
+///
+/// # Errors
+/// When the caller lacks the scope, or its token names keys: what is read would tell of the others.
+pub fn decide_own(caller: &Caller, scope: Scope) -> Result<Option<Eoa>, Denied> {
+    if !caller.has(scope) {
+        return Err(Forbidden::Scope(scope).into());
+    }
+    caller.may_touch(None)?;
+    Ok(caller.eoa())
+}
+
 #[cfg(test)]
 mod tests;

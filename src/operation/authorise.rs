@@ -1,7 +1,7 @@
 //! From an operation somebody asks for to one that somebody may do.
 
 use super::{Asked, Code, Context, Failure, Service};
-use crate::auth::{Ask, Caller, Found, Scope, Unauthenticated, decide};
+use crate::auth::{Ask, Caller, Found, Scope, Unauthenticated, decide, decide_own};
 use crate::key::{Eoa, KeyName};
 use crate::store::KeyVersion;
 
@@ -54,6 +54,21 @@ impl Service {
             return Ok(());
         }
         Err(self.refuse(operation, context, Asked::default(), Failure::new(Code::Forbidden, sentence)))
+    }
+
+    /// Whose records the caller may read with this scope; none for everybody's. A refusal is recorded.
+    pub(super) fn authorise_own(
+        &self,
+        operation: &'static str,
+        context: &Context,
+        asked: &Asked,
+        scope: Scope,
+    ) -> Result<Option<Eoa>, Failure> {
+        let verdict = match context.caller() {
+            None => Err(Failure::from(Unauthenticated::Missing)),
+            Some(caller) => decide_own(caller, scope).map_err(Failure::from),
+        };
+        verdict.map_err(|failure| self.refuse(operation, context, asked.clone(), failure))
     }
 
     /// Asks once more, after the wait for the record: a token that was revoked meanwhile uses no key.

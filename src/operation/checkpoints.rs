@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Asked, Code, Context, Failure, Service};
 use crate::audit::{ConsistencyProof, InclusionProof, Page, ProofError, SignedCheckpoint, VerifierKey};
-use crate::auth::{Forbidden, Scope, Unauthenticated};
+use crate::auth::Scope;
 
 /// The sizes between which consistency is asked for.
 #[derive(Clone, Copy, Debug)]
@@ -57,18 +57,9 @@ impl Service {
     /// # Errors
     /// When the caller may not, or the log cannot be read.
     pub async fn read_records(&self, context: &Context, wish: ReadRecords) -> Result<Page, Failure> {
-        const NAME: &str = "audit.read";
-        let caller = context.caller();
-        let refused = match caller {
-            None => Some(Unauthenticated::Missing.into()),
-            Some(caller) if !caller.has(Scope::AuditRead) => Some(Forbidden::Scope(Scope::AuditRead).into()),
-            Some(_) => None,
-        };
-        if let Some(failure) = refused {
-            return Err(self.refuse(NAME, context, Asked::default(), failure));
-        }
+        let eoa = self.authorise_own("audit.read", context, &Asked::default(), Scope::AuditRead)?;
         // No record of its own: it would be the news of the next page, for ever.
-        let page = self.audit.recent(caller.and_then(crate::auth::Caller::eoa), wish.after, wish.limit).await;
+        let page = self.audit.recent(eoa, wish.after, wish.limit).await;
         page.map_err(Failure::internal)
     }
 }

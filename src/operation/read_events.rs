@@ -2,7 +2,7 @@
 
 use super::{Asked, Context, Failure, Service};
 use crate::audit::{Input, Value};
-use crate::auth::{Forbidden, Scope, Unauthenticated};
+use crate::auth::Scope;
 use crate::store::KeyEvent;
 
 /// A page of events.
@@ -29,16 +29,10 @@ impl Service {
         context: &Context,
         request: ReadEvents,
     ) -> Result<Vec<KeyEvent>, Failure> {
-        let asked =
-            || Asked { key: None, input: Some(Input::Fields(vec![("after", Value::Number(request.after))])) };
-        let allowed = match context.caller() {
-            None => Err(Failure::from(Unauthenticated::Missing)),
-            Some(caller) if !caller.has(Scope::KeysRead) => Err(Forbidden::Scope(Scope::KeysRead).into()),
-            Some(caller) => Ok(caller.eoa()),
-        };
-        let eoa = allowed.map_err(|failure| self.refuse(ReadEvents::NAME, context, asked(), failure))?;
-        self.note(ReadEvents::NAME, context, asked(), "ok");
         let ReadEvents { after, limit } = request;
+        let asked = Asked { key: None, input: Some(Input::Fields(vec![("after", Value::Number(after))])) };
+        let eoa = self.authorise_own(ReadEvents::NAME, context, &asked, Scope::KeysRead)?;
+        self.note(ReadEvents::NAME, context, asked, "ok");
         self.in_store(move |store| store.events(eoa.as_ref(), after, limit)).await
     }
 }

@@ -57,7 +57,8 @@ fn a_service_token_works_from_this_machine_unless_a_network_is_given() {
 #[test]
 fn a_token_that_names_keys_is_for_those_alone() {
     let installation = Installation::new();
-    let token = issue(&installation, &["--key", "one"]);
+    let token = issue(&installation, &["--key", "one", "--scope", "audit:read"]);
+    let whole = issue(&installation, &["--scope", "audit:read"]);
     let service = installation.serve();
     service.create(&token, EOA, "one");
     let wish = json!({"eoa": EOA, "name": "two"});
@@ -67,6 +68,10 @@ fn a_token_that_names_keys_is_for_those_alone() {
         assert_eq!(service.get(&path, Some(&token)).code(), (403, "forbidden"), "{name}");
     }
     assert_eq!(list_keys(&service, &token).code(), (403, "forbidden"));
+    for path in ["/v1/events", "/v1/audit"] {
+        assert_eq!(service.get(path, Some(&token)).code(), (403, "forbidden"), "{path} tells of other keys");
+        assert_eq!(service.get(path, Some(&whole)).status, 200, "{path}");
+    }
     service.kill();
     let service = installation.serve();
     assert_eq!(service.get(&format!("/v1/keys/{EOA}/one"), Some(&token)).status, 200);

@@ -139,6 +139,21 @@ fn the_whole_table_is_decided_as_specified_and_a_refused_caller_cannot_tell_what
 }
 
 #[test]
+fn what_concerns_a_whole_eoa_is_read_by_who_may_have_all_of_it() {
+    for who in everybody() {
+        for scope in Scope::ALL {
+            let lacks = !who.scopes.iter().any(|it| it == scope);
+            let expected = match (lacks, who.key) {
+                (true, _) => Err(Forbidden::Scope(scope).into()),
+                (false, Some(_)) => Err(Forbidden::OtherKey.into()),
+                (false, None) => Ok(who.eoa),
+            };
+            assert_eq!(decide_own(&who.caller, scope), expected, "{:?}", who.caller);
+        }
+    }
+}
+
+#[test]
 fn no_bearer_token_does_what_cannot_be_undone() {
     for who in everybody().iter().filter(|who| who.caller.token_id().is_some()) {
         for owner in [OWN, OTHER] {
