@@ -107,12 +107,12 @@ impl App {
 
 /// The calls that clients have.
 pub fn public_router(app: App) -> Router {
-    finished(public_routes(), app)
+    finished(public_routes(&app), app)
 }
 
 /// The calls that the machine's own operator has: all of the clients', and tokens.
 pub fn local_router(app: App) -> Router {
-    let routes = public_routes()
+    let routes = public_routes(&app)
         .route("/local/tokens", get(tokens::list).post(tokens::issue))
         .route("/local/tokens/revoke", post(tokens::revoke))
         .route("/local/files", post(files::note))
@@ -136,8 +136,14 @@ fn health_routes() -> Router<App> {
         .route("/version", get(health::version))
 }
 
-fn public_routes() -> Router<App> {
-    health_routes()
+fn public_routes(app: &App) -> Router<App> {
+    // Signatures are looked at here alone: a nonce and a durable record are for calls that have a caller.
+    let signed = middleware::from_fn_with_state(app.clone(), signed::recognise);
+    open_routes().merge(routes_with_a_caller().route_layer(signed))
+}
+
+fn routes_with_a_caller() -> Router<App> {
+    Router::new()
         .route("/v1/keys", post(keys::create))
         .route("/v1/keys/rotate", post(keys::rotate))
         .route("/v1/keys/activate", post(lifecycle::activate))
@@ -155,10 +161,14 @@ fn public_routes() -> Router<App> {
         .route("/v1/sign/registration", post(signing::registration))
         .route("/v1/sign/certificate", post(signing::certificate))
         .route("/v1/auth/challenge", post(auth::challenge))
-        .route("/v1/auth/verify", post(auth::verify))
         .route("/v1/auth/revoke", post(auth::revoke))
-        .route("/v1/auth/typed-data", get(auth::typed_data))
         .route("/v1/audit", get(audit::records))
+}
+
+fn open_routes() -> Router<App> {
+    health_routes()
+        .route("/v1/auth/verify", post(auth::verify))
+        .route("/v1/auth/typed-data", get(auth::typed_data))
         .route("/v1/audit/checkpoint", get(audit::checkpoint))
         .route("/v1/audit/proof", get(audit::proof))
         .route("/openapi.json", get(openapi::document))
@@ -169,7 +179,6 @@ fn finished(routes: Router<App>, app: App) -> Router {
     routes
         .fallback(async || Failure::new(Code::NotFound, "there is no such path"))
         .method_not_allowed_fallback(async || wrong_method())
-        .layer(middleware::from_fn_with_state(app.clone(), signed::recognise))
         .layer(middleware::from_fn_with_state(app.clone(), each_request))
         .with_state(app)
 }

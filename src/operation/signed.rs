@@ -16,10 +16,13 @@ use crate::auth::{
 use crate::key::Eoa;
 
 /// How many signatures of one operator are remembered at a time; they live five minutes.
-const MOST_PER_OPERATOR: usize = 10_000;
+const MOST_PER_OPERATOR: usize = 1_000;
 
 /// How many of all operators.
 const MOST: usize = 200_000;
+
+/// How many when the next is a stranger's: keys to sign with cost nothing, and who has something here needs a place.
+const MOST_FOR_STRANGERS: usize = MOST / 2;
 
 const NAME: &str = "auth.request";
 
@@ -37,7 +40,7 @@ struct Remembered {
 
 impl Nonces {
     /// Uses a nonce up.
-    fn take(&self, credentials: &Credentials, now: u64) -> Result<(), Failure> {
+    fn take(&self, credentials: &Credentials, now: u64, is_known: bool) -> Result<(), Failure> {
         let Credentials { operator, expires, nonce, .. } = *credentials;
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         all.forget_until(now);
@@ -55,7 +58,7 @@ impl Nonces {
                 "too many signed requests of this operator in the last minutes; a token is for many calls";
             return Err(Failure::new(Code::RateLimited, sentence).retry_after(wait));
         }
-        if count >= MOST {
+        if count >= if is_known { MOST } else { MOST_FOR_STRANGERS } {
             let sentence = "too many signed requests in the last minutes";
             return Err(Failure::new(Code::Overloaded, sentence).retry_after(wait));
         }
@@ -111,7 +114,8 @@ impl Service {
         let at = now();
         let caller = authenticate_signed(credentials, &request, at)?;
         login.admits(&operator)?;
-        self.nonces.take(credentials, u64::try_from(at.as_second()).unwrap_or_default())?;
+        let is_known = !login.rules.operators.is_empty() || !self.store.versions_of_eoa(&operator).is_empty();
+        self.nonces.take(credentials, u64::try_from(at.as_second()).unwrap_or_default(), is_known)?;
         let input = Input::Fields(vec![
             ("nonce", Value::Bytes(nonce.to_vec())),
             ("issued", Value::Number(issued)),

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::client::Answer;
+use crate::client::{self, Answer};
 use crate::support::{EOA, Installation, OTHER_EOA, Running};
 use crate::wallet::Wallet;
 
@@ -27,12 +27,15 @@ pub(crate) fn authorization(
 }
 
 fn send(service: &Running, method: &str, path: &str, authorization: &str, body: &str) -> Answer {
+    service.send(text(method, path, authorization, body).as_bytes())
+}
+
+fn text(method: &str, path: &str, authorization: &str, body: &str) -> String {
     let length = body.len();
-    let text = format!(
+    format!(
         "{method} {path} HTTP/1.1\r\nHost: t\r\nConnection: close\r\nAuthorization: {authorization}\r\n\
          Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
-    );
-    service.send(text.as_bytes())
+    )
 }
 
 pub(crate) fn post(service: &Running, wallet: &Wallet, eoa: &str, path: &str, body: &Value) -> Answer {
@@ -104,7 +107,10 @@ fn whatever_is_changed_after_signing_is_refused_and_does_not_use_the_signature_u
     assert_eq!(send(&service, "POST", "/v1/keys", &header, &(body.clone() + " ")).code(), mismatch);
     assert_eq!(send(&service, "POST", "/v1/keys?x", &header, &body).code(), mismatch);
     assert_eq!(send(&service, "POST", "/v1/scalar_mul", &header, &body).code(), mismatch);
-    assert_eq!(send(&service, "GET", "/v1/keys", &header, &body).code(), mismatch);
+    let path = "/v1/keys/schedule";
+    let to_post = authorization(&service, &wallet, EOA, "POST", path, "");
+    assert_eq!(send(&service, "GET", path, &to_post, "").code(), mismatch);
+    assert_eq!(send(&service, "GET", "/v1/keys", &header, &body).code(), (405, "method_not_allowed"));
     let as_other = header.replace(EOA, OTHER_EOA);
     assert_eq!(send(&service, "POST", "/v1/keys", &as_other, &body).code(), mismatch);
     for (from, to) in [("EIP712 ", "EIP712  x"), ("issued=", "issued=-"), (",expires", ",nope=1,expires")] {
@@ -123,4 +129,29 @@ fn whatever_is_changed_after_signing_is_refused_and_does_not_use_the_signature_u
     let mismatches: Vec<_> = refused.iter().filter(|it| it["code"] == "signature_mismatch").collect();
     assert!(mismatches.len() >= 6, "{refused:?}");
     assert_eq!(mismatches[0]["input"]["fields"]["eoa"], EOA);
+}
+
+#[test]
+fn where_nobody_is_asked_who_he_is_a_signature_is_not_looked_at() {
+    let installation = Installation::new();
+    let service = installation.serve();
+    let wallet = Wallet::of(EOA);
+    for (path, status) in [("/healthz", 200), ("/readyz", 200), ("/nowhere", 404)] {
+        let header = authorization(&service, &wallet, EOA, "GET", path, "");
+        assert_eq!(send(&service, "GET", path, &header, "").status, status, "{path}");
+        let answer = client::send(service.health.unwrap(), text("GET", path, &header, "").as_bytes());
+        assert_eq!(answer.unwrap().status, status, "{path}");
+    }
+    for path in ["/version", "/openapi.json", "/v1/auth/typed-data?path=/"] {
+        let header = authorization(&service, &wallet, EOA, "GET", path, "");
+        assert_eq!(send(&service, "GET", path, &header, "").status, 200, "{path}");
+    }
+    let broken = "EIP712 nonsense";
+    assert_eq!(send(&service, "GET", "/healthz", broken, "").status, 200);
+    service.stop();
+    assert!(
+        installation.records_of("auth.request").is_empty(),
+        "{:?}",
+        installation.records_of("auth.request")
+    );
 }
