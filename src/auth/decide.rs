@@ -17,6 +17,8 @@ pub struct Ask<'a> {
     pub scope: Scope,
     /// Whether it cannot be undone.
     pub irrevocable: bool,
+    /// Whether it signs what the service itself says, with whatever scope: then the key's kinds do not matter.
+    pub proves: bool,
     /// Whose keys it touches.
     pub owner: Eoa,
     /// Which of them, if one.
@@ -57,8 +59,9 @@ pub fn decide(caller: &Caller, ask: &Ask<'_>, found: Option<Found<'_>>) -> Resul
     }
     caller.may_touch(ask.name)?;
     // Reads and moves of a version are not signing: what states allow them is for the state machine to say.
-    let (Some(found), Some(kind)) = (found, Signing::of(ask.scope)) else { return Ok(()) };
-    if !found.policy.signing.contains(kind) {
+    let kind = Signing::of(ask.scope).filter(|_| !ask.proves);
+    let Some(found) = found.filter(|_| ask.proves || kind.is_some()) else { return Ok(()) };
+    if let Some(kind) = kind.filter(|kind| !found.policy.signing.contains(*kind)) {
         return Err(Forbidden::Signing(kind).into());
     }
     if ask.from.is_some_and(|from| !found.policy.networks.contain(from)) {

@@ -19,6 +19,10 @@ pub(super) trait Operation {
     fn is_irrevocable(&self) -> bool {
         false
     }
+    /// Whether it signs what the service itself says, by the right of another operation.
+    fn is_proof(&self) -> bool {
+        false
+    }
 }
 
 /// An operation that its caller may do. Made only by [`Service::authorise`]; consumed by the next step.
@@ -115,6 +119,7 @@ fn verdict(context: &Context, operation: &impl Operation, found: Option<Found<'_
     let ask = Ask {
         scope: operation.scope(),
         irrevocable: operation.is_irrevocable(),
+        proves: operation.is_proof(),
         owner: operation.owner(),
         name: operation.key_name(),
         from: context.address().map(|address| address.ip()),

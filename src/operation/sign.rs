@@ -47,6 +47,10 @@ impl Operation for Sign {
         self.right.unwrap_or(self.message.scope())
     }
 
+    fn is_proof(&self) -> bool {
+        self.right.is_some()
+    }
+
     fn owner(&self) -> Eoa {
         self.eoa
     }
@@ -167,7 +171,8 @@ impl Service {
         self.still_allowed(&ready.allowed, &*self.store.version(eoa, name, number)?)
     }
 
-    /// The proof with which a bound version is registered. Who may make the version may have it.
+    /// The proof with which a bound version is registered. Who may make the version may have it, where the key's
+    /// networks and the version's state allow it; what kinds of signing the key allows does not matter.
     ///
     /// # Errors
     /// Every refusal and failure, recorded.

@@ -3,7 +3,7 @@
 use avs_kms::eigenlayer;
 use serde_json::{Value, json};
 
-use crate::support::{EOA, Installation, Running, point};
+use crate::support::{EOA, Installation, OTHER_EOA, Running, point};
 
 fn try_all(service: &Running, token: &str, name: &str) -> [u16; 3] {
     let point = point(&eigenlayer::hash_to_g1(&[1; 32]));
@@ -67,6 +67,36 @@ fn a_key_is_used_from_its_networks_and_as_often_as_its_cap_says() {
     create(&service, &token, "seldom", &json!({"per_minute": 2}));
     assert_eq!(try_all(&service, &token, "seldom"), [200, 200, 429]);
     assert_eq!(try_all(&service, &token, "near"), [200, 200, 200]);
+}
+
+#[test]
+fn a_registration_proof_leaves_where_the_key_is_used_from_whatever_kinds_it_allows() {
+    let installation = Installation::new();
+    let token = installation.token_with(EOA, &["keys:create", "keys:rotate", "sign:typed"], "1h");
+    let service = installation.serve();
+    let create = |name: &str, policy: Value| {
+        let binding = json!({"registry": "bls_apk_registry", "chain_id": 1, "verifying_contract": OTHER_EOA});
+        let wish = json!({"eoa": EOA, "name": name, "policy": policy, "binding": binding});
+        service.post("/v1/keys", Some(&token), &wish)
+    };
+    let far = json!({"networks": ["10.0.0.0/8"]});
+    for _ in 0..2 {
+        let made = create("far", far.clone());
+        assert!(matches!(made.status, 200 | 201) && made.body.get("registration").is_none(), "{made:?}");
+        assert!(made.body["warning"].as_str().unwrap().contains("not used from this address"), "{made:?}");
+    }
+    let next = service.post("/v1/keys/rotate", Some(&token), &json!({"eoa": EOA, "name": "far"}));
+    assert!(next.status == 201 && next.body.get("registration").is_none(), "{next:?}");
+    // The service itself builds the digest of a registration, so no kind of signing is had by the way.
+    let near = create("near", json!({"signing": [], "networks": ["127.0.0.1/32"]}));
+    assert!(near.body["registration"]["signature"].is_object(), "{near:?}");
+    let disabled = service.post("/v1/keys/disable", Some(&token), &json!({"eoa": EOA, "name": "near"}));
+    assert_eq!(disabled.status, 200, "{disabled:?}");
+    let again = create("near", json!({"signing": [], "networks": ["127.0.0.1/32"]}));
+    assert!(again.status == 200 && again.body.get("registration").is_none(), "{again:?}");
+    service.stop();
+    let refused = installation.records_of("sign.registration");
+    assert_eq!(refused.iter().filter(|record| record["code"] == "forbidden").count(), 3, "{refused:?}");
 }
 
 #[test]

@@ -76,7 +76,9 @@ fn expected(who: &Who, ask: &Ask<'_>, found: Option<Found<'_>>) -> Result<(), De
         (ask.irrevocable && !who.proved_this_request, Forbidden::NeedsSignature.into()),
         (who.key.is_some() && who.key != name, Forbidden::OtherKey.into()),
     ];
-    if let (Some(found), Some(kind)) = (found, kind) {
+    if let Some(found) = found
+        && (kind.is_some() || ask.proves)
+    {
         let far = ask.from.is_some_and(|from| !found.policy.networks.contain(from));
         let state = match found.state {
             KeyState::Active | KeyState::Pending | KeyState::Retiring => None,
@@ -84,7 +86,8 @@ fn expected(who: &Who, ask: &Ask<'_>, found: Option<Found<'_>>) -> Result<(), De
             KeyState::Retired => Some(SigningRefusal::Retired),
             KeyState::Destroyed | KeyState::ScheduledDestroy => Some(SigningRefusal::Destroyed),
         };
-        reasons.push((!found.policy.signing.contains(kind), Forbidden::Signing(kind).into()));
+        let of_kind = kind.filter(|kind| !ask.proves && !found.policy.signing.contains(*kind));
+        reasons.extend(of_kind.map(|kind| (true, Forbidden::Signing(kind).into())));
         reasons.push((far, Forbidden::KeyNetwork.into()));
         reasons.extend(state.map(|state| (true, state.into())));
     }
@@ -109,11 +112,11 @@ fn the_whole_table_is_decided_as_specified_and_a_refused_caller_cannot_tell_what
     let (mut cells, mut allowed) = (0, 0);
     for who in everybody() {
         for scope in Scope::ALL {
-            for irrevocable in [false, true] {
+            for (irrevocable, proves) in [(false, false), (true, false), (false, true)] {
                 for owner in [OWN, OTHER] {
                     for name in [None, Some(&one)] {
                         for from in [None, Some([127, 0, 0, 1].into()), Some([10, 0, 0, 1].into())] {
-                            let ask = Ask { scope, irrevocable, owner, name, from };
+                            let ask = Ask { scope, irrevocable, proves, owner, name, from };
                             let before = decide(&who.caller, &ask, None);
                             assert_eq!(before, expected(&who, &ask, None), "{ask:?}");
                             cells += 1;
@@ -157,7 +160,14 @@ fn what_concerns_a_whole_eoa_is_read_by_who_may_have_all_of_it() {
 fn no_bearer_token_does_what_cannot_be_undone() {
     for who in everybody().iter().filter(|who| who.caller.token_id().is_some()) {
         for owner in [OWN, OTHER] {
-            let ask = Ask { scope: Scope::KeysDestroy, irrevocable: true, owner, name: None, from: None };
+            let ask = Ask {
+                scope: Scope::KeysDestroy,
+                irrevocable: true,
+                proves: false,
+                owner,
+                name: None,
+                from: None,
+            };
             assert!(decide(&who.caller, &ask, None).is_err());
         }
     }
