@@ -80,19 +80,46 @@ impl Call {
         request: Request,
         parse: impl FnOnce(&mut Members) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
+        let parsed = self.parsed(operation, request, parse).await?;
+        if self.context.peer() != Peer::Local {
+            self.take(self.app.gate.enter().await)?;
+        }
+        Ok(parsed)
+    }
+
+    /// The same for a change of keys, which waits for other changes.
+    pub(super) async fn parse_change<T>(
+        &self,
+        operation: &'static str,
+        request: Request,
+        parse: impl FnOnce(&mut Members) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let parsed = self.parsed(operation, request, parse).await?;
+        if self.context.peer() != Peer::Local {
+            self.take(self.app.gate.enter_to_change().await)?;
+        }
+        Ok(parsed)
+    }
+
+    fn take(&self, place: Result<Place, Failure>) -> Result<(), Failure> {
+        // Only a second body would find it taken, and calls have one.
+        let _ = self.place.set(place.map_err(Failure::unrecorded)?);
+        Ok(())
+    }
+
+    async fn parsed<T>(
+        &self,
+        operation: &'static str,
+        request: Request,
+        parse: impl FnOnce(&mut Members) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
         let parsed = async {
             let mut members = Members::read(request, self.app.body_timeout).await?;
             let parsed = parse(&mut members)?;
             members.finish()?;
             Ok(parsed)
         };
-        let parsed = self.checked(operation, parsed.await)?;
-        if self.context.peer() != Peer::Local {
-            let place = self.app.gate.enter().await.map_err(Failure::unrecorded)?;
-            // Only a second body would find it taken, and calls have one.
-            let _ = self.place.set(place);
-        }
-        Ok(parsed)
+        self.checked(operation, parsed.await)
     }
 
     /// Records a refusal under the caller's name.

@@ -14,7 +14,14 @@ use crate::operation::{Code, Failure};
 
 /// The gate of all listeners; how wide it is can change.
 #[derive(Debug)]
-pub(super) struct Gate(Current<Width>);
+pub(super) struct Gate {
+    width: Current<Width>,
+    /// Changes of keys are done one after the other: whoever waits for that holds no place meanwhile.
+    changes: Arc<Semaphore>,
+}
+
+/// Changes of keys that may hold places at a time: one at work, and one that is ready when it ends.
+const CHANGES: usize = 2;
 
 #[derive(Debug)]
 struct Width {
@@ -38,29 +45,41 @@ struct Refused {
 const LONGEST: Duration = Duration::from_secs(5);
 
 /// A place at work; free again when dropped.
-pub(super) type Place = OwnedSemaphorePermit;
+#[derive(Debug)]
+pub(super) struct Place {
+    _held: OwnedSemaphorePermit,
+    _turn: Option<OwnedSemaphorePermit>,
+}
 
 impl Gate {
     /// `places` requests at a time; others may wait, each so long.
     pub(super) fn new(places: usize, wait: Duration) -> Self {
-        Self(Current::new(Width::new(places, wait)))
+        Self { width: Current::new(Width::new(places, wait)), changes: Arc::new(Semaphore::new(CHANGES)) }
     }
 
     /// From now on so many; who has a place keeps it.
     pub(super) fn set(&self, places: usize, wait: Duration) {
-        self.0.set(Width::new(places, wait));
+        self.width.set(Width::new(places, wait));
     }
 
     /// Refuses at once while nobody else could even wait: a look that costs nothing, before a request is read.
     pub(super) fn look(&self) -> Result<(), Failure> {
-        let width = self.0.now();
+        let width = self.width.now();
         let full = width.places.available_permits() == 0 && width.room.is_full(Instant::now());
         if full { Err(width.refusal()) } else { Ok(()) }
     }
 
     /// A place.
     pub(super) async fn enter(&self) -> Result<Place, Failure> {
-        self.0.now().enter().await
+        Ok(Place { _held: self.width.now().enter().await?, _turn: None })
+    }
+
+    /// A place for a change of keys, once it is among the next.
+    pub(super) async fn enter_to_change(&self) -> Result<Place, Failure> {
+        let width = self.width.now();
+        let turn = tokio::time::timeout(width.wait, Arc::clone(&self.changes).acquire_owned()).await;
+        let Ok(Ok(turn)) = turn else { return Err(width.refusal()) };
+        Ok(Place { _held: width.enter().await?, _turn: Some(turn) })
     }
 }
 
@@ -75,7 +94,7 @@ impl Width {
         }
     }
 
-    async fn enter(&self) -> Result<Place, Failure> {
+    async fn enter(&self) -> Result<OwnedSemaphorePermit, Failure> {
         let places = Arc::clone(&self.places);
         if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
             return Ok(place);
@@ -115,7 +134,7 @@ mod tests {
         let gate = Arc::new(Gate::new(1, Duration::from_secs(60)));
         let working = gate.enter().await.unwrap();
         let mut waiting = Vec::new();
-        while !gate.0.now().room.is_full(Instant::now()) {
+        while !gate.width.now().room.is_full(Instant::now()) {
             let gate = Arc::clone(&gate);
             waiting.push(tokio::spawn(async move { gate.enter().await.map(drop) }));
             tokio::task::yield_now().await;
@@ -133,12 +152,26 @@ mod tests {
     async fn a_crowd_is_sent_away_for_longer_and_not_for_ever() {
         let gate = Gate::new(1, Duration::from_millis(100));
         let _working = gate.enter().await.unwrap();
-        let waits: Vec<_> = (0..1_000).map(|_| gate.0.now().refusal().retry().unwrap()).collect();
+        let waits: Vec<_> = (0..1_000).map(|_| gate.width.now().refusal().retry().unwrap()).collect();
         assert_eq!(waits[0], Duration::from_millis(100));
         assert!(waits[20] > waits[0]);
         assert_eq!(waits[999], LONGEST);
-        gate.0.now().refused.lock().unwrap().since -= Duration::from_secs(2);
-        assert_eq!(gate.0.now().refusal().retry(), Some(Duration::from_millis(100)), "the crowd is gone");
+        gate.width.now().refused.lock().unwrap().since -= Duration::from_secs(2);
+        assert_eq!(gate.width.now().refusal().retry(), Some(Duration::from_millis(100)), "the crowd is gone");
+    }
+
+    #[tokio::test]
+    async fn changes_that_wait_for_each_other_hold_no_places() {
+        let gate = Gate::new(4, Duration::from_millis(10));
+        let changes = [gate.enter_to_change().await.unwrap(), gate.enter_to_change().await.unwrap()];
+        for _ in 0..4 {
+            let failure = gate.enter_to_change().await.unwrap_err();
+            assert_eq!((failure.code(), failure.retry().is_some()), (Code::Overloaded, true));
+        }
+        let others = [gate.enter().await.unwrap(), gate.enter().await.unwrap()];
+        assert!(gate.enter().await.is_err());
+        drop((changes, others));
+        assert!(gate.enter_to_change().await.is_ok());
     }
 
     #[tokio::test]

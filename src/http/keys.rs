@@ -59,7 +59,7 @@ pub(super) struct ShowBody {
 )]
 pub(super) async fn create(call: Call, request: Request) -> Result<Response, Failure> {
     let wish = call
-        .parse(CreateKey::NAME, request, |members| {
+        .parse_change(CreateKey::NAME, request, |members| {
             members.optional("curve", form::curve)?;
             let eoa = members.required("eoa", form::eoa)?;
             let name = members.optional("name", form::name)?.unwrap_or_default();
@@ -81,7 +81,7 @@ pub(super) async fn create(call: Call, request: Request) -> Result<Response, Fai
 )]
 pub(super) async fn rotate(call: Call, request: Request) -> Result<Response, Failure> {
     let wish = call
-        .parse(RotateKey::NAME, request, |members| {
+        .parse_change(RotateKey::NAME, request, |members| {
             let eoa = members.required("eoa", form::eoa)?;
             let name = members.optional("name", form::name)?.unwrap_or_default();
             let version = members.optional("version", form::version_number)?;

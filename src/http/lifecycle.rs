@@ -99,7 +99,7 @@ pub(super) async fn restore(call: Call, request: Request) -> Result<Response, Fa
 
 async fn change(call: Call, request: Request, change: Change) -> Result<Response, Failure> {
     let wish = call
-        .parse(ChangeKey::operation(change), request, |members| {
+        .parse_change(ChangeKey::operation(change), request, |members| {
             let eoa = members.required("eoa", form::eoa)?;
             let name = members.optional("name", form::name)?.unwrap_or_default();
             let version = members.optional("version", form::version)?;

@@ -31,7 +31,7 @@ const PAGE: u64 = 1_000;
 )]
 pub(super) async fn set(call: Call, request: Request) -> Result<Response, Failure> {
     let wish = call
-        .parse(SetSchedule::NAME, request, |members| {
+        .parse_change(SetSchedule::NAME, request, |members| {
             let eoa = members.required("eoa", form::eoa)?;
             let scope = members.optional("name", scope)?.unwrap_or(ScheduleScope::One(Default::default()));
             let every_days: u32 = members.required("every_days", form::number)?;

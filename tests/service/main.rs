@@ -35,6 +35,7 @@ mod set_up;
 mod shim;
 mod signed;
 mod signing;
+mod stalled;
 mod support;
 mod surface;
 mod tls;

@@ -22,20 +22,27 @@ const DEADLINE: Duration = Duration::from_secs(2);
 
 type Tally = BTreeMap<String, usize>;
 
-struct Bench {
-    installation: Installation,
-    service: Option<Running>,
-    token: String,
+pub(crate) struct Bench {
+    pub(crate) installation: Installation,
+    pub(crate) service: Option<Running>,
+    pub(crate) token: String,
     /// By name; all that were ever reported as made.
     keys: BTreeMap<String, Value>,
+    /// Settings beside the usual ones.
+    settings: Vec<(&'static str, &'static str)>,
 }
 
 impl Bench {
     fn new() -> Self {
+        Self::with(&[])
+    }
+
+    pub(crate) fn with(settings: &[(&'static str, &'static str)]) -> Self {
         let installation = Installation::new();
         let token = installation.token(EOA);
         fs::create_dir(installation.data().join("shim")).unwrap();
-        let mut bench = Self { installation, service: None, token, keys: BTreeMap::new() };
+        let mut bench =
+            Self { installation, service: None, token, keys: BTreeMap::new(), settings: settings.to_vec() };
         bench.start();
         for name in ["one", "two"] {
             assert_eq!(bench.create(name), "201");
@@ -56,7 +63,8 @@ impl Bench {
             .env("AVS_KMS__SERVER__REQUEST_DEADLINE", format!("{}s", DEADLINE.as_secs()))
             .env("AVS_KMS__ENCLAVE__CANARY_INTERVAL", "1h") // it would take the faults that are meant for a request
             .env("HSM_SHIM_RULES", self.file("rules"))
-            .env("HSM_SHIM_LOG", self.file("log"));
+            .env("HSM_SHIM_LOG", self.file("log"))
+            .envs(self.settings.iter().copied());
     }
 
     fn start(&mut self) {
@@ -66,7 +74,7 @@ impl Bench {
     }
 
     /// Stops in order; every session must have been closed, and the PIN presented once.
-    fn stop(&mut self) {
+    pub(crate) fn stop(&mut self) {
         self.rules("");
         assert_eq!(self.service.take().unwrap().stop(), Some(0));
         let log = fs::read_to_string(self.file("log")).unwrap();
@@ -75,7 +83,7 @@ impl Bench {
         assert!(!log.contains("VIOLATION"), "{log}");
     }
 
-    fn rules(&self, text: &str) {
+    pub(crate) fn rules(&self, text: &str) {
         // A new name each time: two contents within one clock tick would look the same.
         fs::write(self.file("rules.new"), text).unwrap();
         fs::rename(self.file("rules.new"), self.file("rules")).unwrap();
