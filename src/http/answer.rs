@@ -1,6 +1,6 @@
 //! The JSON that leaves: points, key records, signatures (api.md).
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use hsm::{G1Point, G2Point};
@@ -18,8 +18,12 @@ use crate::store::{KeyVersion, Registration, Times};
 /// An answer with a JSON body.
 pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Response {
     // Our own types with text keys: serialising them cannot fail.
-    let bytes = serde_json::to_vec(body).unwrap_or_default();
-    let mut response = Response::new(Body::from(bytes));
+    written(status, serde_json::to_vec(body).unwrap_or_default().into())
+}
+
+/// An answer with JSON that is written already.
+pub(super) fn written(status: StatusCode, json: Bytes) -> Response {
+    let mut response = Response::new(Body::from(json));
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));

@@ -49,6 +49,7 @@ pub(super) async fn records(call: Call, request: Request) -> Result<Response, Fa
         Ok(ReadRecords { after, limit: usize::try_from(limit).unwrap_or(usize::MAX) })
     });
     let wish = call.checked("audit.read", wish)?;
+    let _turn = call.search().await?;
     let page = call.service().read_records(call.context(), wish).await?;
     let records = page.records.into_iter().map(RawValue::from_string).collect::<Result<_, _>>();
     let records = records.map_err(Failure::internal)?;

@@ -7,6 +7,7 @@ use axum::extract::{FromRequestParts, Request};
 use axum::http::header;
 use axum::http::request::Parts;
 use jiff::Timestamp;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::body::Members;
 use super::gate::Place;
@@ -99,6 +100,14 @@ impl Call {
             self.take(self.app.gate.enter_to_change().await)?;
         }
         Ok(parsed)
+    }
+
+    /// The turn to search the log; kept until the search is over.
+    pub(super) async fn search(&self) -> Result<Option<OwnedSemaphorePermit>, Failure> {
+        match self.context.peer() {
+            Peer::Local => Ok(None),
+            Peer::Tcp(_) => Ok(Some(self.app.gate.search().await.map_err(Failure::unrecorded)?)),
+        }
     }
 
     fn take(&self, place: Result<Place, Failure>) -> Result<(), Failure> {

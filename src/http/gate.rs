@@ -18,7 +18,12 @@ pub(super) struct Gate {
     width: Current<Width>,
     /// Changes of keys are done one after the other: whoever waits for that holds no place meanwhile.
     changes: Arc<Semaphore>,
+    /// Reads that search the log take threads from those who write: few at a time.
+    searches: Arc<Semaphore>,
 }
+
+/// Searches of the log at a time.
+const SEARCHES: usize = 2;
 
 /// Changes of keys that may hold places at a time: one at work, and one that is ready when it ends.
 const CHANGES: usize = 2;
@@ -54,7 +59,11 @@ pub(super) struct Place {
 impl Gate {
     /// `places` requests at a time; others may wait, each so long.
     pub(super) fn new(places: usize, wait: Duration) -> Self {
-        Self { width: Current::new(Width::new(places, wait)), changes: Arc::new(Semaphore::new(CHANGES)) }
+        Self {
+            width: Current::new(Width::new(places, wait)),
+            changes: Arc::new(Semaphore::new(CHANGES)),
+            searches: Arc::new(Semaphore::new(SEARCHES)),
+        }
     }
 
     /// From now on so many; who has a place keeps it.
@@ -77,9 +86,13 @@ impl Gate {
     /// A place for a change of keys, once it is among the next.
     pub(super) async fn enter_to_change(&self) -> Result<Place, Failure> {
         let width = self.width.now();
-        let turn = tokio::time::timeout(width.wait, Arc::clone(&self.changes).acquire_owned()).await;
-        let Ok(Ok(turn)) = turn else { return Err(width.refusal()) };
+        let turn = width.turn(&self.changes).await?;
         Ok(Place { _held: width.enter().await?, _turn: Some(turn) })
+    }
+
+    /// The turn to search the log, which takes no place at work.
+    pub(super) async fn search(&self) -> Result<OwnedSemaphorePermit, Failure> {
+        self.width.now().turn(&self.searches).await
     }
 }
 
@@ -102,6 +115,14 @@ impl Width {
         let Some(_seat) = self.room.enter(Instant::now()) else { return Err(self.refusal()) };
         match tokio::time::timeout(self.wait, places.acquire_owned()).await {
             Ok(Ok(place)) => Ok(place),
+            Ok(Err(_)) | Err(_) => Err(self.refusal()),
+        }
+    }
+
+    /// One of few turns, if it comes soon.
+    async fn turn(&self, turns: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Failure> {
+        match tokio::time::timeout(self.wait, Arc::clone(turns).acquire_owned()).await {
+            Ok(Ok(turn)) => Ok(turn),
             Ok(Err(_)) | Err(_) => Err(self.refusal()),
         }
     }
@@ -172,6 +193,17 @@ mod tests {
         assert!(gate.enter().await.is_err());
         drop((changes, others));
         assert!(gate.enter_to_change().await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn few_search_the_log_at_a_time_and_hold_no_places() {
+        let gate = Gate::new(1, Duration::from_millis(10));
+        let searches = [gate.search().await.unwrap(), gate.search().await.unwrap()];
+        let failure = gate.search().await.unwrap_err();
+        assert_eq!((failure.code(), failure.retry().is_some()), (Code::Overloaded, true));
+        assert!(gate.enter().await.is_ok() && gate.enter_to_change().await.is_ok());
+        drop(searches);
+        assert!(gate.search().await.is_ok());
     }
 
     #[tokio::test]

@@ -238,6 +238,28 @@ fn too_much_work_at_a_time_is_refused_early_and_the_rest_is_done() {
 }
 
 #[test]
+fn few_search_the_audit_log_at_a_time() {
+    let installation = Installation::new();
+    let token = installation.token_with(EOA, &["keys:read", "audit:read"], "1h");
+    let service = installation.serve_with(|command| {
+        command.env("AVS_KMS__LIMITS__WAIT", "1ms");
+    });
+    for _ in 0..300 {
+        service.get(&format!("/v1/keys/{EOA}"), Some(&token));
+    }
+    let answers: Vec<_> = thread::scope(|scope| {
+        let read = || service.get("/v1/audit?limit=1000", Some(&token));
+        let readers: Vec<_> =
+            (0..32).map(|_| scope.spawn(move || (0..10).map(|_| read()).collect::<Vec<_>>())).collect();
+        readers.into_iter().flat_map(|reader| reader.join().unwrap()).collect()
+    });
+    let read = answers.iter().filter(|answer| answer.status == 200).count();
+    let refused = answers.iter().filter(|answer| answer.code() == (503, "overloaded")).count();
+    assert_eq!(read + refused, answers.len());
+    assert!(read > 0 && refused > 0, "{read} read, {refused} refused");
+}
+
+#[test]
 fn what_is_not_http_is_answered_with_json_all_the_same() {
     let installation = Installation::new();
     let service = installation.serve();
