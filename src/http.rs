@@ -239,6 +239,7 @@ fn admitted(app: &App, peer: Peer, request: &Request) -> Result<(), Failure> {
     let Peer::Tcp(address) = peer else { return Ok(()) };
     app.rates.request(address.ip())?;
     if proves_by_signature(request) {
+        app.rates.is_trusted(address.ip())?;
         app.rates.proof(address.ip())
     } else if request.method() == Method::POST {
         app.gate.look()
@@ -253,7 +254,10 @@ fn proves_by_signature(request: &Request) -> bool {
     let bearer = |credentials: &[u8]| {
         credentials.get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"bearer "))
     };
-    request.uri().path().starts_with("/v1/auth/") || credentials.is_some_and(|it| !bearer(it))
+    let path = request.uri().path();
+    // A token is revoked with itself: no signature, and a good token works whatever others did.
+    let logs_in = path.starts_with("/v1/auth/") && path != "/v1/auth/revoke";
+    logs_in || credentials.is_some_and(|it| !bearer(it))
 }
 
 /// Runs each request to its end in a task of its own: a client that hangs up or a deadline that passes

@@ -1,13 +1,15 @@
 //! How often somebody may ask: per address and per token, and less often when nothing was proven.
 //!
 //! What is remembered is bounded, whoever asks from however many addresses. A wrong token is counted after it
-//! was found wrong, so nobody is locked out of a right one by somebody else's guesses.
+//! was found wrong, so nobody is locked out of a right one by somebody else's guesses. Signatures are dear to check:
+//! of an address that had too many refused none is.
 
+use std::collections::HashMap;
 use std::hash::Hash;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
-use std::sync::{PoisonError, RwLock};
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 use governor::clock::{Clock, DefaultClock};
 use governor::state::keyed::HashMapStateStore;
@@ -41,6 +43,8 @@ struct Counters {
     requests: Option<Buckets<Network>>,
     tokens: Option<Buckets<TokenId>>,
     failures: Option<Buckets<Network>>,
+    /// Until when the failures of an address are too many.
+    over: Mutex<HashMap<Network, Instant>>,
     proofs: Option<Buckets<Network>>,
 }
 
@@ -68,7 +72,25 @@ impl Rates {
 
     /// Counts credentials that were refused.
     pub(super) fn failure(&self, from: IpAddr) -> Result<(), Failure> {
-        count(self.0.now().failures.as_ref(), from.into(), "too many refused credentials from this address")
+        let (counters, from) = (self.0.now(), from.into());
+        let counted = count(counters.failures.as_ref(), from, TOO_MANY_FAILURES);
+        if let Some(wait) = counted.as_ref().err().and_then(Failure::retry) {
+            counters.remember(from, Instant::now() + wait);
+        }
+        counted
+    }
+
+    /// Refuses an address whose failures are too many, before anything of it is checked.
+    pub(super) fn is_trusted(&self, from: IpAddr) -> Result<(), Failure> {
+        let counters = self.0.now();
+        let until = counters.over.lock().unwrap_or_else(PoisonError::into_inner).get(&from.into()).copied();
+        match until.and_then(|until| until.checked_duration_since(Instant::now())) {
+            Some(wait) if !wait.is_zero() => {
+                let wait = wait.max(Duration::from_millis(1));
+                Err(Failure::new(Code::RateLimited, TOO_MANY_FAILURES).retry_after(wait))
+            }
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// Counts a signature that is costly to check, before it is checked.
@@ -77,13 +99,28 @@ impl Rates {
     }
 }
 
+const TOO_MANY_FAILURES: &str = "too many refused credentials from this address";
+
 impl Counters {
+    fn remember(&self, from: Network, until: Instant) {
+        let mut over = self.over.lock().unwrap_or_else(PoisonError::into_inner);
+        if over.len() >= MOST {
+            let now = Instant::now();
+            over.retain(|_, until| *until > now);
+        }
+        // Where even that leaves no room, one more is only counted.
+        if over.len() < MOST {
+            over.insert(from, until);
+        }
+    }
+
     fn new(settings: RateSettings) -> Self {
         Self {
             settings,
             requests: Buckets::new(settings.requests_per_address, Quota::per_second),
             tokens: Buckets::new(settings.requests_per_token, Quota::per_second),
             failures: Buckets::new(settings.failures_per_address, Quota::per_minute),
+            over: Mutex::default(),
             proofs: Buckets::new(settings.proofs_per_address, Quota::per_second),
         }
     }
@@ -160,6 +197,19 @@ mod tests {
         assert!(wait > Duration::from_secs(15) && wait <= Duration::from_secs(20), "{wait:?}");
         assert!(rates.failure(other).is_ok());
         assert!(rates.request(one).is_ok(), "0 is no limit");
+    }
+
+    #[test]
+    fn an_address_with_too_many_failures_is_known_before_the_next_one() {
+        let rates = Rates::new(RateSettings { failures_per_address: 3, ..RateSettings::default() });
+        let (one, other) = (Ipv4Addr::new(192, 0, 2, 1).into(), Ipv4Addr::new(192, 0, 2, 2).into());
+        assert!((0..3).all(|_| rates.is_trusted(one).is_ok() && rates.failure(one).is_ok()));
+        assert!(rates.is_trusted(one).is_ok(), "three are not too many");
+        let counted = rates.failure(one).unwrap_err();
+        let failure = rates.is_trusted(one).unwrap_err();
+        assert_eq!(failure.code(), Code::RateLimited);
+        assert!(failure.retry() <= counted.retry() && failure.retry() > Some(Duration::from_secs(10)));
+        assert!(rates.is_trusted(other).is_ok());
     }
 
     #[test]

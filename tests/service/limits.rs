@@ -6,10 +6,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use avs_kms::eigenlayer;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::client::{self, request};
-use crate::support::{EOA, Installation, Running, point};
+use crate::support::{EOA, Installation, OTHER_EOA, Running, point};
+use crate::wallet::Wallet;
 
 /// Whether the service ends this connection before its read timeout.
 fn has_ended(stream: &mut TcpStream) -> bool {
@@ -167,6 +168,66 @@ fn guessing_is_slowed_down_and_does_not_lock_out_who_knows() {
         installation.records_of("keys.list").iter().filter(|it| it["code"] == "unauthenticated").count(),
         6
     );
+}
+
+fn answer_challenge(service: &Running, challenge: &Value, signature: &str) -> client::Answer {
+    let body = json!({"challenge_id": challenge["challenge_id"], "signature": signature});
+    service.post("/v1/auth/verify", None, &body)
+}
+
+#[test]
+fn of_an_address_with_too_many_failures_no_signature_is_checked() {
+    let installation = Installation::new();
+    let token = installation.token(EOA);
+    let service = installation.serve_with(|command| {
+        command.env("AVS_KMS__LIMITS__FAILURES_PER_ADDRESS", "3");
+    });
+    let wallet = Wallet::of(EOA);
+    let offered = service.post("/v1/auth/challenge", None, &json!({"eoa": EOA})).body;
+    let right = wallet.typed(&offered["typed_data"]);
+    let wrong = Wallet::of(OTHER_EOA).typed(&offered["typed_data"]);
+    let path = format!("/v1/keys/{EOA}");
+    let header = crate::signed::authorization(&service, &wallet, EOA, "GET", &path, "");
+    for _ in 0..3 {
+        assert_eq!(answer_challenge(&service, &offered, &wrong).code(), (401, "signature_mismatch"));
+    }
+    let limited = (429, "rate_limited");
+    assert_eq!(answer_challenge(&service, &offered, &wrong).code(), limited);
+    for _ in 0..3 {
+        assert_eq!(answer_challenge(&service, &offered, &wrong).code(), limited);
+    }
+    assert_eq!(answer_challenge(&service, &offered, &right).code(), limited);
+    assert_eq!(refused(&service, &header).code(), limited);
+    assert_eq!(service.get(&path, Some(&token)).status, 200, "a good token is locked out");
+    assert_eq!(service.post("/v1/auth/revoke", Some(&token), &json!({})).status, 200);
+    service.stop();
+    assert_eq!(installation.records_of("auth.verify").len(), 4, "what was refused at the door was checked");
+    assert!(installation.records_of("auth.request").is_empty());
+}
+
+#[test]
+fn an_address_has_so_many_signatures_checked_in_a_second() {
+    let installation = Installation::new();
+    let token = installation.token(EOA);
+    let service = installation.serve_with(|command| {
+        command.env("AVS_KMS__LIMITS__PROOFS_PER_ADDRESS", "3");
+    });
+    // However slow this machine is, it sends more than three in a second at some time.
+    let (mut looked_at, limited) = (0, (429, "rate_limited"));
+    let offered = json!({"challenge_id": "nonsense"});
+    for _ in 0..1_000 {
+        let answer = answer_challenge(&service, &offered, "0x00");
+        if answer.code() == limited {
+            break;
+        }
+        assert_eq!(answer.code(), (401, "challenge_unknown"));
+        looked_at += 1;
+    }
+    assert!((3..1_000).contains(&looked_at), "{looked_at}");
+    assert!((0..1_000).any(|_| refused(&service, "EIP712 nonsense").code() == limited));
+    assert!((0..10).all(|_| service.get(&format!("/v1/keys/{EOA}"), Some(&token)).status == 200));
+    service.stop();
+    assert_eq!(installation.records_of("auth.verify").len(), looked_at, "what was limited was looked at");
 }
 
 #[test]
