@@ -195,7 +195,7 @@ struct Deadline(std::time::Instant);
 async fn each_request(State(app): State<App>, mut request: Request, next: Next) -> Response {
     // An id of zeros is still an answer with an id, on a machine without randomness.
     let id = RequestId::random().unwrap_or(RequestId::new([0; 16]));
-    let (begun, operation) = (std::time::Instant::now(), operation_of(&request).unwrap_or("other"));
+    let (begun, operation) = (std::time::Instant::now(), operation_in(&request).unwrap_or("other"));
     // Who is turned away at the door costs no span.
     let mut span = Span::none();
     let peer = request.extensions().get::<Peer>().copied();
@@ -265,7 +265,7 @@ fn proves_by_signature(request: &Request) -> bool {
 async fn answered(app: &App, context: Context, mut request: Request, next: Next, span: &Span) -> Response {
     let deadline = Instant::now() + app.service.deadline();
     let id = context.request();
-    let operation = operation_of(&request);
+    let operation = operation_in(&request);
     let method_known = matches!(*request.method(), Method::GET | Method::POST);
     request.extensions_mut().insert(context.clone());
     request.extensions_mut().insert(Deadline(deadline.into_std()));
@@ -303,10 +303,13 @@ fn unless_too_often(app: &App, peer: Peer, failure: Failure) -> Failure {
     }
 }
 
-/// The name under which the audit log knows what this request asks for.
-fn operation_of(request: &Request) -> Option<&'static str> {
-    let path = request.extensions().get::<MatchedPath>()?;
-    match (request.method(), path.as_str()) {
+fn operation_in(request: &Request) -> Option<&'static str> {
+    operation_of(request.method(), request.extensions().get())
+}
+
+/// The name under which the audit log knows what a request asks for.
+fn operation_of(method: &Method, path: Option<&MatchedPath>) -> Option<&'static str> {
+    match (method, path?.as_str()) {
         (&Method::POST, "/v1/keys") => Some("keys.create"),
         (&Method::POST, "/v1/keys/rotate") => Some("keys.rotate"),
         (&Method::POST, "/v1/keys/activate") => Some("keys.activate"),

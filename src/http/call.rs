@@ -1,5 +1,6 @@
 //! The extractor that every call with a caller starts with: it authenticates, or the call never begins.
 
+use std::net::IpAddr;
 use std::sync::OnceLock;
 use std::time::Instant;
 
@@ -11,7 +12,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::body::Members;
 use super::gate::Place;
-use super::{App, Deadline};
+use super::{App, Deadline, operation_of};
 use crate::auth::{Caller, Unauthenticated, authenticate};
 use crate::operation::{Asked, Context, Failure, Peer, Service};
 
@@ -45,11 +46,21 @@ impl FromRequestParts<App> for Call {
                     return Err(Unauthenticated::Malformed.into());
                 }
                 let from = Some(address.ip());
+                let mut shown = None;
                 // Pinned to another certificate it is as unknown as a made-up one: a thief learns nothing.
-                authenticate(header, from, Timestamp::now(), |hash| {
+                let caller = authenticate(header, from, Timestamp::now(), |hash| {
                     let record = app.service.store().token(hash);
-                    record.filter(|record| record.works_with(context.certificate()))
-                })?
+                    let record = record.filter(|record| record.works_with(context.certificate()));
+                    shown = record.as_ref().map(|record| (record.id.clone(), record.subject));
+                    record
+                });
+                match (caller, shown) {
+                    (Ok(caller), _) => caller,
+                    (Err(Unauthenticated::Elsewhere), Some((token, subject))) => {
+                        return Err(stolen(app, context.showing(token, subject), address.ip(), parts));
+                    }
+                    (Err(error), _) => return Err(error.into()),
+                }
             }
         };
         app.service.used(&caller);
@@ -59,6 +70,15 @@ impl FromRequestParts<App> for Call {
         let place = OnceLock::new();
         Ok(Self { app: app.clone(), context: context.recognised(caller), deadline, place })
     }
+}
+
+/// A token that turns up where it does not work may be in a thief's hands: the record names it, and it counts as
+/// credentials that were refused.
+fn stolen(app: &App, context: Context, from: IpAddr, parts: &Parts) -> Failure {
+    let failure = Failure::from(Unauthenticated::Elsewhere);
+    let operation = operation_of(&parts.method, parts.extensions.get()).unwrap_or("other");
+    let failure = app.service.refuse(operation, &context, Asked::default(), failure);
+    app.rates.failure(from).err().map_or(failure, Failure::unrecorded)
 }
 
 impl Call {

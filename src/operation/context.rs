@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use crate::audit::{Actor, ActorKind};
-use crate::auth::{Caller, Fingerprint};
+use crate::auth::{Caller, Fingerprint, Subject, TokenId};
 use crate::request::RequestId;
 
 /// The other end of the connection.
@@ -24,12 +24,14 @@ pub struct Context {
     certificate: Option<Fingerprint>,
     /// `None` as long as nobody was recognised.
     caller: Option<Caller>,
+    /// The token that was shown where it does not work.
+    shown: Option<(TokenId, Subject)>,
 }
 
 impl Context {
     /// The context of a request whose caller is not known (yet).
     pub const fn anonymous(request: RequestId, peer: Peer) -> Self {
-        Self { request, peer, certificate: None, caller: None }
+        Self { request, peer, certificate: None, caller: None, shown: None }
     }
 
     /// The same request over a connection whose client showed this certificate.
@@ -45,6 +47,11 @@ impl Context {
     /// The same request, with its caller recognised.
     pub fn recognised(self, caller: Caller) -> Self {
         Self { caller: Some(caller), ..self }
+    }
+
+    /// The same request, refused, with the token that it showed: its owner wants to know where it turned up.
+    pub fn showing(self, token: TokenId, subject: Subject) -> Self {
+        Self { shown: Some((token, subject)), ..self }
     }
 
     /// The request id.
@@ -69,19 +76,24 @@ impl Context {
 
     /// The words of the audit log for all this.
     pub(super) fn actor(&self) -> Actor {
-        let kind = match &self.caller {
-            None => ActorKind::Anonymous,
-            Some(caller) if caller.is_local() => ActorKind::Local,
-            Some(caller) if caller.is_service() => ActorKind::Service,
-            Some(caller) if caller.is_signed() => ActorKind::Operator,
-            Some(_) => ActorKind::Token,
+        let (kind, eoa, token) = match (&self.caller, &self.shown) {
+            (None, None) => (ActorKind::Anonymous, None, None),
+            (None, Some((token, Subject::Any))) => (ActorKind::Token, None, Some(token)),
+            (None, Some((token, Subject::Eoa(eoa)))) => (ActorKind::Token, Some(*eoa), Some(token)),
+            (Some(caller), _) => {
+                let kind = if caller.is_local() {
+                    ActorKind::Local
+                } else if caller.is_service() {
+                    ActorKind::Service
+                } else if caller.is_signed() {
+                    ActorKind::Operator
+                } else {
+                    ActorKind::Token
+                };
+                (kind, caller.eoa(), caller.token_id())
+            }
         };
-        Actor {
-            kind,
-            eoa: self.caller.as_ref().and_then(Caller::eoa),
-            token_id: self.caller.as_ref().and_then(Caller::token_id).map(ToString::to_string),
-            address: self.address(),
-        }
+        Actor { kind, eoa, token_id: token.map(ToString::to_string), address: self.address() }
     }
 
     /// From where the request came; none for the machine's own operator.

@@ -55,6 +55,28 @@ fn a_service_token_works_from_this_machine_unless_a_network_is_given() {
 }
 
 #[test]
+fn a_token_that_turns_up_elsewhere_is_named_in_the_record_and_counts_as_refused() {
+    let installation = Installation::new();
+    let far = issue(&installation, &["--network", "10.0.0.0/8"]);
+    let service = installation.serve_with(|command| {
+        command.env("AVS_KMS__LIMITS__FAILURES_PER_ADDRESS", "3");
+    });
+    for _ in 0..3 {
+        assert_eq!(list_keys(&service, &far).code(), (403, "forbidden"));
+    }
+    assert_eq!(list_keys(&service, &far).code(), (429, "rate_limited"));
+    let id = listed(&installation)[0]["id"].clone();
+    service.stop();
+    let records = installation.records_of("keys.list");
+    assert_eq!(records.len(), 4, "{records:?}");
+    for record in records {
+        assert_eq!(record["code"], "forbidden");
+        assert_eq!(record["actor"]["kind"], "token");
+        assert_eq!((&record["actor"]["token"], &record["actor"]["eoa"]), (&id, &json!(EOA)), "{record}");
+    }
+}
+
+#[test]
 fn a_token_that_names_keys_is_for_those_alone() {
     let installation = Installation::new();
     let token = issue(&installation, &["--key", "one", "--scope", "audit:read"]);
