@@ -79,7 +79,7 @@ pub(super) async fn enable(call: Call, request: Request) -> Result<Response, Fai
     summary = "Schedule the destruction of a version; takes a signed request",
     request_body = shapes::DestroyBody,
     responses((status = 200, description = "So it is", body = ChangedBody), (status = 404), (status = 409)),
-    security(("token" = ["keys:destroy"])),
+    security(("signature" = [])),
 )]
 pub(super) async fn destroy(call: Call, request: Request) -> Result<Response, Failure> {
     change(call, request, Change::ScheduleDestroy).await
@@ -91,7 +91,7 @@ pub(super) async fn destroy(call: Call, request: Request) -> Result<Response, Fa
     summary = "Cancel the destruction of a version; takes a signed request",
     request_body = shapes::ChangeBody,
     responses((status = 200, description = "So it is", body = ChangedBody), (status = 404), (status = 409)),
-    security(("token" = ["keys:destroy"])),
+    security(("signature" = [])),
 )]
 pub(super) async fn restore(call: Call, request: Request) -> Result<Response, Failure> {
     change(call, request, Change::Restore).await

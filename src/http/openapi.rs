@@ -1,7 +1,7 @@
 //! The description of the interface, `GET /openapi.json`, and a page that shows it, `GET /docs`.
 //!
 //! To describe a call: (1) put `#[utoipa::path(…)]` on its handler, with path, operation id, body, good answers, the
-//! scopes of its token, and `(status = 404)` or `(status = 409)` where those can come; `shapes` has the forms of
+//! scopes of its token (or `signature` where none suffices), and `(status = 404)` or `(status = 409)` where those can come; `shapes` has the forms of
 //! values. (2) Name the handler in `paths` below. (3) Give its request and answer in `openapi/examples.json` under
 //! the operation id, and a sentence for each new code. The other refusals are filled in here. The tests name what is
 //! missing: every route is described, every body has an example, every code a sentence, all as docs/api.md says.
@@ -106,7 +106,9 @@ fn whole() -> Value {
     if let Some(schemes) = document.pointer_mut("/components").and_then(Value::as_object_mut) {
         let token = json!({"type": "http", "scheme": "bearer", "bearerFormat": "kms_…",
                            "description": "avs-kms token issue, or POST /v1/auth/challenge and /v1/auth/verify"});
-        schemes.insert("securitySchemes".to_owned(), json!({"token": token}));
+        let signature = json!({"type": "http", "scheme": "EIP712",
+                               "description": "EIP712 operator=0x…,issued=…,expires=…,nonce=0x…,sig=0x… over this very request; GET /v1/auth/typed-data says what to sign"});
+        schemes.insert("securitySchemes".to_owned(), json!({"token": token, "signature": signature}));
     }
     if let Some(code) = document.pointer_mut("/components/schemas/Error/properties/code") {
         *code =
@@ -126,8 +128,12 @@ fn finish(operation: &mut Map<String, Value>, examples: &Value) {
     let example = |what: &str| examples.pointer(&format!("/calls/{id}/{what}")).cloned();
     let mut refusals = vec![StatusCode::TOO_MANY_REQUESTS, StatusCode::INTERNAL_SERVER_ERROR];
     refusals.extend([StatusCode::SERVICE_UNAVAILABLE, StatusCode::GATEWAY_TIMEOUT]);
-    if operation.contains_key("security") {
+    if let Some(ways) = operation.get_mut("security").and_then(Value::as_array_mut) {
         refusals.extend([StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN]);
+        // Whoever signs a request has every right over his own keys; only a token is revoked with itself.
+        if id != "revoke_token" && ways.iter().any(|way| way.get("token").is_some()) {
+            ways.push(json!({"signature": []}));
+        }
     }
     if operation.contains_key("parameters") {
         refusals.push(StatusCode::BAD_REQUEST);

@@ -76,6 +76,23 @@ fn the_calls_are_those_of_the_contract() {
 }
 
 #[test]
+fn what_cannot_be_undone_takes_a_signature_and_nothing_that_is_signed_for_takes_less() {
+    let schemes = DOCUMENT["components"]["securitySchemes"].as_object().unwrap();
+    assert_eq!(schemes["signature"]["scheme"], "EIP712");
+    for (id, operation) in operations() {
+        let Some(ways) = operation["security"].as_array() else { continue };
+        let names: Vec<_> = ways.iter().flat_map(|way| way.as_object().unwrap().keys()).collect();
+        assert!(names.iter().all(|name| schemes.contains_key(*name)), "{id} {names:?}");
+        if ["destroy_version", "restore_version"].contains(&id) {
+            assert_eq!(names, ["signature"], "{id}");
+        }
+        assert_eq!(id != "revoke_token", names.iter().any(|name| *name == "signature"), "{id}");
+        assert!(!operation["security"].to_string().contains("keys:destroy"), "{id}: no token suffices");
+    }
+    assert!(operations().any(|(id, _)| id == "destroy_version"));
+}
+
+#[test]
 fn the_codes_are_those_of_the_contract_each_with_its_status_and_a_sentence() {
     let examples: Value = serde_json::from_str(EXAMPLES).unwrap();
     let source = include_str!("../../operation/code.rs");
