@@ -117,7 +117,8 @@ where
     // hyper ends an idle HTTP/1 connection itself, but no HTTP/2 one; and not one whose peer reads nothing.
     until_stopped(connection, stop, async {
         activity.idle(limits.header).await;
-        limits.write
+        // Who has sent no whole header until now has no answer to read.
+        if activity.has_begun() { limits.write } else { Duration::ZERO }
     })
     .await
 }
@@ -189,6 +190,10 @@ impl Activity {
         self.under_way.fetch_add(1, Ordering::Relaxed);
         self.begun.fetch_add(1, Ordering::Relaxed);
         UnderWay(Arc::clone(self))
+    }
+
+    fn has_begun(&self) -> bool {
+        self.begun.load(Ordering::Relaxed) > 0
     }
 
     /// Returns once no request was under way, and none began, for this long (twice that at most).

@@ -16,6 +16,7 @@ mod chain;
 mod checkpoints;
 mod client;
 mod commands;
+mod connections;
 mod figures;
 mod hooks;
 mod keys;

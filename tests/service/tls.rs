@@ -5,6 +5,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -25,7 +26,7 @@ fn authority(name: &str) -> Authority {
 }
 
 /// A certificate and its key.
-struct Identity {
+pub(crate) struct Identity {
     certificate: rcgen::Certificate,
     key: KeyPair,
 }
@@ -50,15 +51,15 @@ impl Identity {
 }
 
 /// An installation with a server certificate, and who issued it.
-struct Secured {
-    installation: Installation,
+pub(crate) struct Secured {
+    pub(crate) installation: Installation,
     directory: PathBuf,
-    servers: Authority,
+    pub(crate) servers: Authority,
     clients: Authority,
 }
 
 impl Secured {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let installation = Installation::new();
         let directory = installation.data().parent().unwrap().to_owned();
         let (servers, clients) = (authority("servers"), authority("clients"));
@@ -67,11 +68,22 @@ impl Secured {
         Self { installation, directory, servers, clients }
     }
 
+    /// Serves with these settings beside the certificate.
+    pub(crate) fn serve_with(&self, settings: &[(&str, &str)]) -> Running {
+        self.installation.serve_with(|command| {
+            self.certified(command).envs(settings.iter().copied());
+        })
+    }
+
+    fn certified<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+        command
+            .env("AVS_KMS__TLS__CERTIFICATE", self.directory.join("server.pem"))
+            .env("AVS_KMS__TLS__KEY", self.directory.join("server.key"))
+    }
+
     fn serve(&self, client_auth: Option<&str>) -> Running {
         self.installation.serve_with(|command| {
-            command
-                .env("AVS_KMS__TLS__CERTIFICATE", self.directory.join("server.pem"))
-                .env("AVS_KMS__TLS__KEY", self.directory.join("server.key"));
+            self.certified(command);
             if let Some(auth) = client_auth {
                 command
                     .env("AVS_KMS__TLS__CLIENT_CA", self.directory.join("clients.pem"))
@@ -80,7 +92,7 @@ impl Secured {
         })
     }
 
-    fn client(
+    pub(crate) fn client(
         &self,
         identity: Option<&Identity>,
         versions: &[&'static SupportedProtocolVersion],
@@ -100,11 +112,11 @@ impl Secured {
     }
 }
 
-const ANY: &[&SupportedProtocolVersion] = &[&rustls::version::TLS13, &rustls::version::TLS12];
+pub(crate) const ANY: &[&SupportedProtocolVersion] = &[&rustls::version::TLS13, &rustls::version::TLS12];
 
-type Stream = StreamOwned<ClientConnection, TcpStream>;
+pub(crate) type Stream = StreamOwned<ClientConnection, TcpStream>;
 
-fn connect(service: &Running, client: ClientConfig) -> Stream {
+pub(crate) fn connect(service: &Running, client: ClientConfig) -> Stream {
     let name = ServerName::try_from("localhost").unwrap();
     let connection = ClientConnection::new(Arc::new(client), name).unwrap();
     let socket = TcpStream::connect(service.address).unwrap();
@@ -169,12 +181,7 @@ fn tls_1_2_and_1_3_are_spoken_and_plain_http_is_not() {
 fn http_2_is_spoken_and_its_connections_end_when_idle() {
     let secured = Secured::new();
     let token = secured.installation.token(EOA);
-    let service = secured.installation.serve_with(|command| {
-        command
-            .env("AVS_KMS__TLS__CERTIFICATE", secured.directory.join("server.pem"))
-            .env("AVS_KMS__TLS__KEY", secured.directory.join("server.key"))
-            .env("AVS_KMS__SERVER__HEADER_TIMEOUT", "500ms");
-    });
+    let service = secured.serve_with(&[("AVS_KMS__SERVER__HEADER_TIMEOUT", "500ms")]);
     service_answers_over_http_2(&service, &secured, &token);
     let mut client = secured.client(None, ANY);
     client.alpn_protocols = vec![b"h2".to_vec()];
