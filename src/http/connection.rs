@@ -7,7 +7,7 @@ use std::convert::Infallible;
 use std::error::Error;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -42,8 +42,8 @@ pub(super) struct Common {
     pub(super) router: Router,
     pub(super) limits: Limits,
     pub(super) tls: Option<Arc<Tls>>,
-    /// Whether somebody waits for a place that a connection takes.
-    pub(super) full: AtomicBool,
+    /// Whether somebody may wait for a place that a connection takes.
+    pub(super) full: watch::Sender<bool>,
 }
 
 /// A client's certificate, verified.
@@ -115,19 +115,32 @@ where
             }),
         );
     // hyper ends an idle HTTP/1 connection itself, but no HTTP/2 one; and not one whose peer reads nothing.
-    until_stopped(connection, stop, async {
+    let idle = async {
         activity.idle(limits.header).await;
         // Who has sent no whole header until now has no answer to read.
         if activity.has_begun() { limits.write } else { Duration::ZERO }
-    })
-    .await
+    };
+    // Others wait for a place: whoever has had one for a while queues up again, with answers under way finished.
+    let had_its_turn = async {
+        tokio::time::sleep(limits.header).await;
+        // The sender outlives every connection.
+        let _ = common.full.subscribe().wait_for(|full| *full).await;
+        limits.grace
+    };
+    let asked_to_go = async {
+        tokio::select! {
+            patience = idle => patience,
+            patience = had_its_turn => patience,
+        }
+    };
+    until_stopped(connection, stop, asked_to_go).await
 }
 
-/// Runs a connection; it is asked to end when the service stops or it idles, and then has so long for that.
+/// Runs a connection; it is asked to end when the service stops or it is time to go, and then has so long for that.
 async fn until_stopped<C>(
     connection: C,
     mut stop: watch::Receiver<bool>,
-    idle: impl Future<Output = Duration>,
+    time_to_go: impl Future<Output = Duration>,
 ) -> Ended
 where
     C: GracefulConnection<Error = hyper::Error> + Future<Output = Result<(), hyper::Error>>,
@@ -137,7 +150,7 @@ where
         ended = connection.as_mut() => return Ok(ended?),
         // The listener's grace bounds the wait then.
         _ = stop.wait_for(|stop| *stop) => None,
-        patience = idle => Some(patience),
+        patience = time_to_go => Some(patience),
     };
     GracefulConnection::graceful_shutdown(connection.as_mut());
     match patience {
@@ -168,7 +181,7 @@ impl Client {
         async move {
             let mut response = common.router.clone().oneshot(request).await?;
             // Others wait for a place: whoever wants more queues up again.
-            if old && common.full.load(Ordering::Relaxed) {
+            if old && *common.full.borrow() {
                 response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
             }
             Ok(response)

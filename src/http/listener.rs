@@ -5,7 +5,6 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -53,7 +52,7 @@ pub async fn serve(listener: Listener, router: Router, limits: Limits, mut stop:
         Listener::Tcp(_) | Listener::Unix(_) => None,
     };
     let (grace, connections) = (limits.grace, limits.connections);
-    let common = Arc::new(Common { router, limits, tls, full: AtomicBool::new(false) });
+    let common = Arc::new(Common { router, limits, tls, full: watch::Sender::new(false) });
     let stopping = stop.clone();
     let connect = |stream, peer, held| connect(stream, peer, &common, &stopping, held);
     loop {
@@ -93,13 +92,13 @@ pub async fn serve(listener: Listener, router: Router, limits: Limits, mut stop:
 }
 
 /// A place for the next connection; while there is none, `full` says so.
-async fn place(places: &Arc<Semaphore>, full: &AtomicBool) -> Option<OwnedSemaphorePermit> {
+async fn place(places: &Arc<Semaphore>, full: &watch::Sender<bool>) -> Option<OwnedSemaphorePermit> {
     if let Ok(place) = Arc::clone(places).try_acquire_owned() {
         return Some(place);
     }
-    full.store(true, Ordering::Relaxed);
+    full.send_replace(true);
     let place = Arc::clone(places).acquire_owned().await.ok();
-    full.store(false, Ordering::Relaxed);
+    full.send_replace(false);
     place
 }
 

@@ -1,12 +1,13 @@
-//! How long a connection lasts on which nothing whole arrives.
+//! How long a connection lasts on which nothing whole arrives, and who makes room in a full house.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::support::Installation;
-use crate::tls::{ANY, Secured, connect};
+use crate::support::{Installation, until};
+use crate::tls::{ANY, Secured, connect, get};
 
 const DEADLINE: Duration = Duration::from_secs(1);
 const HEADER_TIMEOUT: (&str, &str) = ("AVS_KMS__SERVER__HEADER_TIMEOUT", "1s");
@@ -91,4 +92,30 @@ fn half_sent_headers_of_http_2_end_at_the_header_deadline() {
         Half { stream, begun, left: Instant::now() }
     });
     all_end_at_the_deadline(halves.collect());
+}
+
+#[test]
+fn in_a_full_house_a_busy_http_2_client_makes_room_and_loses_nothing() {
+    let secured = Secured::new();
+    let service = secured.serve_with(&[HEADER_TIMEOUT, ("AVS_KMS__SERVER__MAX_CONNECTIONS", "1")]);
+    let (served, answered) = (AtomicBool::new(false), AtomicUsize::new(0));
+    thread::scope(|scope| {
+        let busy = scope.spawn(|| {
+            secured.over_http_2(&service, async |client, url| {
+                while !served.load(Ordering::Relaxed) {
+                    let answer = client.get(format!("{url}/version")).send().await.unwrap();
+                    assert_eq!((answer.version(), answer.status().as_u16()), (reqwest::Version::HTTP_2, 200));
+                    answered.fetch_add(1, Ordering::Relaxed);
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            });
+        });
+        until("the busy client has the place", || answered.load(Ordering::Relaxed) > 0 || busy.is_finished());
+        let before = answered.load(Ordering::Relaxed);
+        let newcomer = get(&mut connect(&service, secured.client(None, ANY)), "/version", None);
+        served.store(true, Ordering::Relaxed);
+        busy.join().unwrap();
+        assert_eq!(newcomer.unwrap().0, 200);
+        assert!(answered.load(Ordering::Relaxed) > before, "the other client was not busy");
+    });
 }

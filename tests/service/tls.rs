@@ -54,7 +54,7 @@ impl Identity {
 pub(crate) struct Secured {
     pub(crate) installation: Installation,
     directory: PathBuf,
-    pub(crate) servers: Authority,
+    servers: Authority,
     clients: Authority,
 }
 
@@ -92,6 +92,17 @@ impl Secured {
         })
     }
 
+    /// Runs what a client asks that is offered HTTP/2, and where it asks.
+    pub(crate) fn over_http_2(&self, service: &Running, ask: impl AsyncFnOnce(reqwest::Client, String)) {
+        let authority = reqwest::Certificate::from_pem(self.servers.pem().as_bytes()).unwrap();
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = reqwest::Client::builder().tls_certs_only([authority]);
+        let client = client.resolve("localhost", service.address).build().unwrap();
+        let url = format!("https://localhost:{}", service.address.port());
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(ask(client, url));
+    }
+
     pub(crate) fn client(
         &self,
         identity: Option<&Identity>,
@@ -125,7 +136,7 @@ pub(crate) fn connect(service: &Running, client: ClientConfig) -> Stream {
 }
 
 /// One request on a connection that stays open; the status and the body.
-fn get(stream: &mut Stream, path: &str, token: Option<&str>) -> std::io::Result<(u16, Value)> {
+pub(crate) fn get(stream: &mut Stream, path: &str, token: Option<&str>) -> std::io::Result<(u16, Value)> {
     let token = token.map(|token| format!("Authorization: Bearer {token}\r\n")).unwrap_or_default();
     write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\n{token}\r\n")?;
     let mut raw = Vec::new();
@@ -196,16 +207,7 @@ fn http_2_is_spoken_and_its_connections_end_when_idle() {
 }
 
 fn service_answers_over_http_2(service: &Running, secured: &Secured, token: &str) {
-    let authority = reqwest::Certificate::from_pem(secured.servers.pem().as_bytes()).unwrap();
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
-        let client = reqwest::Client::builder()
-            .tls_certs_only([authority])
-            .resolve("localhost", service.address)
-            .build()
-            .unwrap();
-        let url = format!("https://localhost:{}", service.address.port());
+    secured.over_http_2(service, async |client, url| {
         let create = client.post(format!("{url}/v1/keys")).bearer_auth(token);
         let create = create.header("content-type", "application/json").body(format!(r#"{{"eoa":"{EOA}"}}"#));
         let answer = create.send().await.unwrap();
