@@ -131,6 +131,11 @@ impl Service {
         let micros = begun.elapsed().as_micros().try_into().unwrap_or(u64::MAX);
         match result {
             Ok(signature) => {
+                // The token may have taken seconds: what was revoked or frozen meanwhile gives nothing away.
+                if let Err(failure) = self.still_usable(&ready) {
+                    settlement.settle(Outcome::failed(failure.code().slug(), micros));
+                    return Err(failure.recorded());
+                }
                 metrics::signed();
                 let hash = Sha256::digest(signature.to_bytes()).into();
                 self.signed_now(ready.version.id);
@@ -163,7 +168,7 @@ impl Service {
         })
     }
 
-    /// What was true before the wait for the record must be true after it.
+    /// What was true before the wait for the record, or for the token, must be true after it.
     fn still_usable(&self, ready: &Ready) -> Result<(), Failure> {
         self.still_recognised(ready.allowed.context())?;
         let Sign { eoa, name, .. } = ready.allowed.operation();

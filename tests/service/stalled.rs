@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::client;
 use crate::shim::Bench;
-use crate::support::{EOA, OTHER_EOA, point};
+use crate::support::{EOA, OTHER_EOA, point, until};
 
 fn wish(eoa: &str, name: &str) -> Value {
     json!({"eoa": eoa, "name": name, "hash": point(&eigenlayer::hash_to_g1(&[5; 32]))})
@@ -40,4 +40,53 @@ fn however_many_keys_are_being_made_others_sign() {
     assert!(codes.iter().any(|(status, _)| *status == 201), "{codes:?}");
     assert!(codes.contains(&(503, "overloaded")), "{codes:?}");
     bench.stop();
+}
+
+fn intents(bench: &Bench) -> usize {
+    let records = bench.installation.records_of("scalar_mul");
+    records.iter().filter(|record| record["kind"] == "intent").count()
+}
+
+/// Signs behind a call that hangs until the rules change, and does something meanwhile.
+fn while_it_signs(bench: &Bench, token: &str, meanwhile: impl FnOnce()) -> client::Answer {
+    let address = bench.service.as_ref().unwrap().address;
+    let before = intents(bench);
+    bench.rules("C_Decrypt hang times=1");
+    thread::scope(|scope| {
+        let signing = scope
+            .spawn(|| client::post(address, "/v1/scalar_mul", token, &wish(OTHER_EOA, "theirs")).unwrap());
+        // Its intent is the last thing before the module is asked.
+        until("the signature is under way", || intents(bench) > before);
+        meanwhile();
+        bench.rules("");
+        signing.join().unwrap()
+    })
+}
+
+#[test]
+fn what_is_revoked_or_frozen_while_the_token_works_gives_no_signature() {
+    let mut bench = Bench::with(&[
+        ("AVS_KMS__SERVER__REQUEST_DEADLINE", "20s"),
+        ("AVS_KMS__ENCLAVE__STALL_LIMIT", "15s"),
+    ]);
+    let token = bench.installation.token(OTHER_EOA);
+    let service = bench.service.as_ref().unwrap();
+    service.create(&token, OTHER_EOA, "theirs");
+    assert_eq!(while_it_signs(&bench, &token, || {}).status, 200);
+    let key = ["--eoa", OTHER_EOA, "--name", "theirs"];
+    let frozen = while_it_signs(&bench, &token, || {
+        bench.installation.must(&[&["keys", "disable"], &key[..]].concat());
+    });
+    assert_eq!(frozen.code(), (409, "key_disabled"), "{frozen:?}");
+    bench.installation.must(&[&["keys", "enable"], &key[..]].concat());
+    let revoked = while_it_signs(&bench, &token, || {
+        bench.installation.must(&["token", "revoke", "--eoa", OTHER_EOA]);
+    });
+    assert_eq!(revoked.code(), (401, "unauthenticated"), "{revoked:?}");
+    bench.stop();
+    let records = bench.installation.records_of("scalar_mul");
+    let outcomes: Vec<_> = records.iter().filter(|record| record["kind"] == "outcome").collect();
+    let codes: Vec<_> = outcomes.iter().map(|outcome| outcome["code"].as_str().unwrap()).collect();
+    assert_eq!(codes, ["ok", "key_disabled", "unauthenticated"]);
+    assert!(outcomes[1..].iter().all(|outcome| outcome.get("signature_hash").is_none_or(Value::is_null)));
 }
