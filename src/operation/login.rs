@@ -24,6 +24,9 @@ use crate::store::{LoggedIn, StoreError};
 /// How many tokens are kept at most: beyond it nobody logs in until some have expired.
 const MOST_TOKENS: usize = 200_000;
 
+/// How many when a stranger logs in: EOAs cost nothing, and who has keys here needs a place.
+const MOST_FOR_STRANGERS: usize = MOST_TOKENS / 2;
+
 const ONE_MINUTE: Duration = Duration::from_secs(60);
 
 /// What holds for logins and signed requests.
@@ -149,7 +152,7 @@ impl Service {
             Ok(proven) => proven,
             Err(failure) => return Err(self.refuse(NAME, &context, self.claimed(&answer), failure)),
         };
-        if let Err(failure) = self.room_for_a_token().await {
+        if let Err(failure) = self.room_for_a_token_of(&challenge.eoa).await {
             return Err(self.refuse(NAME, &context, Asked::default(), failure));
         }
         let at = Timestamp::from_second(now().as_second()).map_err(Failure::internal)?;
@@ -181,13 +184,15 @@ impl Service {
     }
 
     /// Whether one more token can be kept, without those that work no more where it comes to that.
-    async fn room_for_a_token(&self) -> Result<(), Failure> {
-        if self.store.token_count() < MOST_TOKENS {
+    async fn room_for_a_token_of(&self, eoa: &Eoa) -> Result<(), Failure> {
+        let most = if self.is_known(eoa)? { MOST_TOKENS } else { MOST_FOR_STRANGERS };
+        if self.store.token_count() < most {
             return Ok(());
         }
         let at = now();
-        self.in_store(move |store| store.forget_dead(at)).await?;
-        if self.store.token_count() < MOST_TOKENS {
+        let forgotten = self.in_store(move |store| store.forget_dead(at)).await?;
+        // Who takes the place of one that works no more takes nobody's.
+        if forgotten > 0 && self.store.token_count() < MOST_TOKENS {
             return Ok(());
         }
         Err(Failure::new(Code::Overloaded, "too many tokens are in use").retry_after(ONE_MINUTE))
@@ -249,6 +254,11 @@ impl Service {
             return Err(Failure::new(Code::SignatureMismatch, sentence).at("signature"));
         }
         Ok((challenge, "erc1271"))
+    }
+
+    /// Whether an EOA has something here: it is among the operators who are named, or has a key.
+    pub(super) fn is_known(&self, eoa: &Eoa) -> Result<bool, Failure> {
+        Ok(self.login()?.rules.operators.contains(eoa) || !self.store.versions_of_eoa(eoa).is_empty())
     }
 
     /// The rules of logins.

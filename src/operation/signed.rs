@@ -114,7 +114,7 @@ impl Service {
         let at = now();
         let caller = authenticate_signed(credentials, &request, at)?;
         login.admits(&operator)?;
-        let is_known = !login.rules.operators.is_empty() || !self.store.versions_of_eoa(&operator).is_empty();
+        let is_known = self.is_known(&operator)?;
         self.nonces.take(credentials, u64::try_from(at.as_second()).unwrap_or_default(), is_known)?;
         let input = Input::Fields(vec![
             ("nonce", Value::Bytes(nonce.to_vec())),

@@ -161,8 +161,8 @@ fn an_eoa_has_so_many_logins_at_a_time_and_the_oldest_makes_room() {
     assert_eq!(listed(&installation).len(), 33);
 }
 
-/// Puts tokens of logins into the store that expired so many seconds ago.
-fn put_expired(store: &rusqlite::Connection, count: u32, seconds_ago: i64, first: u32) {
+/// Puts tokens of logins into the store that expired so many seconds ago, or will.
+fn put(store: &rusqlite::Connection, count: u32, seconds_ago: i64, first: u32) {
     let sql = "WITH RECURSIVE n(i) AS (SELECT ?3 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?3 + ?1)
                INSERT INTO token (id, hash, subject, scopes, created_at, expires_at, login, networks)
                SELECT printf('tok_%012x', i), randomblob(32), ?4, 'keys:read', unixepoch() - ?2 - 900,
@@ -176,8 +176,8 @@ fn tokens_that_expired_keep_nobody_from_logging_in() {
     let installation = Installation::new();
     installation.token(EOA);
     let store = rusqlite::Connection::open(installation.data().join("store.sqlite")).unwrap();
-    put_expired(&store, MOST, 600, 0);
-    put_expired(&store, 10, 7_200, MOST);
+    put(&store, MOST, 600, 0);
+    put(&store, 10, 7_200, MOST);
     let count = || store.query_row("SELECT count(*) FROM token", [], |row| row.get::<_, u32>(0)).unwrap();
     let service = installation.serve();
     let answer = {
@@ -190,6 +190,24 @@ fn tokens_that_expired_keep_nobody_from_logging_in() {
     assert_eq!(answer.status, 200, "{answer:?}");
     assert_eq!(list_keys(&service, answer.body["token"].as_str().unwrap()).status, 200);
     assert!(count() < MOST, "no room was made for others");
+}
+
+#[test]
+fn however_many_strangers_log_in_who_has_a_key_does_too() {
+    let installation = Installation::new();
+    let token = installation.token(EOA);
+    let store = rusqlite::Connection::open(installation.data().join("store.sqlite")).unwrap();
+    put(&store, 100_000, -3_000, 0);
+    let service = installation.serve();
+    service.create(&token, EOA, "default");
+    let log_in = |eoa: &str| {
+        let offered = service.post("/v1/auth/challenge", None, &json!({"eoa": eoa})).body;
+        let signature = Wallet::of(eoa).typed(&offered["typed_data"]);
+        let body = json!({"challenge_id": offered["challenge_id"], "signature": signature});
+        service.post("/v1/auth/verify", None, &body)
+    };
+    assert_eq!(log_in(OTHER_EOA).code(), (503, "overloaded"));
+    assert_eq!(log_in(EOA).status, 200);
 }
 
 #[test]
