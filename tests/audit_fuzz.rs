@@ -1,7 +1,12 @@
 //! The short form of the fuzz target `audit_reader` (`fuzz/`): a corpus, and random changes of it from a fixed seed.
 //!
 //! `AVS_KMS_LONG=1`: 200,000 inputs instead of 3,000.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failing test should panic")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    reason = "a failing test should panic, and say why"
+)]
 
 #[path = "support/any_bytes.rs"]
 mod any_bytes;

@@ -156,12 +156,7 @@ pub(super) fn run(command: &Command, configuration: &Configuration, output: Outp
             let Compressed { segments, before, after, held } = done;
             // A copy elsewhere is nobody's log.
             if segments > 0 && place.log.is_none() {
-                note_files(
-                    configuration,
-                    FileWork::Compress,
-                    directory,
-                    segments.try_into().unwrap_or(u64::MAX),
-                );
+                note_files(configuration, FileWork::Compress, directory, segments);
             }
             let facts = json!({"segments": segments, "before": before, "after": after, "held": held});
             output.print(&facts, || {
@@ -220,9 +215,13 @@ fn checkpoint_in(file: &Path, keys: &[VerifierKey]) -> Result<SignedCheckpoint, 
         .ok()
         .and_then(|value| value.get("checkpoint").and_then(Value::as_str).map(str::to_owned))
         .unwrap_or(text);
-    let opened = keys
-        .iter()
-        .fold(Err(CheckpointError::Form), |opened, key| opened.or_else(|_| key.open(note.as_bytes())));
+    let mut opened = Err(CheckpointError::Form);
+    for key in keys {
+        opened = key.open(note.as_bytes());
+        if opened.is_ok() {
+            break;
+        }
+    }
     opened.map_err(|error| Failed::while_trying(format!("cannot use {}", file.display()), &error))
 }
 
