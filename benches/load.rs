@@ -1,7 +1,7 @@
 //! `make load`: what the service does at one, two, four and ten times the load that it can carry.
 //!
 //! Closed loops over loopback, bounded in time. Saturation is the smallest number of clients that reaches 95 % of the
-//! best rate; a refused client waits as long as the answer says, as api.md asks of it, but for the last step, whose
+//! best rate, or what `cargo bench --bench load -- CLIENTS` says; a refused client waits as long as the answer says, as api.md asks of it, but for the last step, whose
 //! clients ask again at once. Half of the cores are the service's and half the generator's: what a client of ours waits
 //! for its own turn is not the service's latency.
 
@@ -65,7 +65,8 @@ fn main() {
         steps.push((clients, show(load(clients), clients, service.id())));
     }
     let best = steps.iter().map(|(_, it)| it.rate).fold(0.0, f64::max);
-    let (saturation, _) = steps.iter().find(|(_, it)| it.rate >= 0.95 * best).unwrap();
+    let (measured, _) = steps.iter().find(|(_, it)| it.rate >= 0.95 * best).unwrap();
+    let saturation = std::env::args().skip(1).find_map(|word| word.parse().ok()).unwrap_or(*measured);
     println!("saturation: {saturation} clients");
     // Each round is measured against itself, and the median of all rounds counts: so what else the machine does falls
     // on all loads alike.

@@ -44,6 +44,8 @@ struct Refused {
     since: Instant,
     now: u32,
     before: u32,
+    /// All of them, modulo 2³².
+    ever: u32,
 }
 
 /// The longest that anybody is sent away for.
@@ -103,7 +105,7 @@ impl Width {
             room: Room::new(places),
             wait,
             bearable: u32::try_from(places).unwrap_or(u32::MAX).saturating_mul(4),
-            refused: Mutex::new(Refused { since: Instant::now(), now: 0, before: 0 }),
+            refused: Mutex::new(Refused { since: Instant::now(), now: 0, before: 0, ever: 0 }),
         }
     }
 
@@ -133,15 +135,23 @@ impl Width {
         let age = refused.since.elapsed();
         if age >= Duration::from_secs(1) {
             let before = if age < Duration::from_secs(2) { refused.now } else { 0 };
-            *refused = Refused { since: Instant::now(), now: 0, before };
+            *refused = Refused { since: Instant::now(), now: 0, before, ..*refused };
         }
         refused.now = refused.now.saturating_add(1);
-        let times = 1 + refused.now.max(refused.before) / self.bearable;
+        refused.ever = refused.ever.wrapping_add(1);
+        let (times, ever) = (1 + refused.now.max(refused.before) / self.bearable, refused.ever);
         drop(refused);
-        let away = self.wait.max(Duration::from_millis(1)).saturating_mul(times);
+        let away = self.wait.max(Duration::from_millis(1)).saturating_mul(times).mul_f64(1.25);
         let sentence = "more requests than can be worked on; nothing was signed";
-        Failure::new(Code::Overloaded, sentence).retry_after(away.min(LONGEST.max(self.wait)))
+        Failure::new(Code::Overloaded, sentence).retry_after(spread(away.min(LONGEST.max(self.wait)), ever))
     }
+}
+
+/// Three to five fifths of a time, evenly, by the golden ratio: who is sent away together must not come back together.
+fn spread(away: Duration, ever: u32) -> Duration {
+    const GOLDEN: u32 = 0x9e37_79b9;
+    let share = f64::from(ever.wrapping_mul(GOLDEN)) / f64::from(u32::MAX);
+    away.mul_f64(0.4f64.mul_add(share, 0.6))
 }
 
 #[cfg(test)]
@@ -174,11 +184,18 @@ mod tests {
         let gate = Gate::new(1, Duration::from_millis(100));
         let _working = gate.enter().await.unwrap();
         let waits: Vec<_> = (0..1_000).map(|_| gate.width.now().refusal().retry().unwrap()).collect();
-        assert_eq!(waits[0], Duration::from_millis(100));
+        let first = Duration::from_millis(75)..=Duration::from_millis(125);
+        assert!(first.contains(&waits[0]), "{waits:?}");
         assert!(waits[20] > waits[0]);
-        assert_eq!(waits[999], LONGEST);
+        // A crowd comes back as a stream: in each tenth of the time that it is spread over there is a tenth of it.
+        let (last, tenth) = (&waits[900..], LONGEST / 25);
+        for n in 0..10 {
+            let slot = LONGEST * 3 / 5 + tenth * n;
+            let count = last.iter().filter(|wait| (slot..=slot + tenth).contains(wait)).count();
+            assert!((8..=12).contains(&count), "{count} of 100 in tenth {n}: {last:?}");
+        }
         gate.width.now().refused.lock().unwrap().since -= Duration::from_secs(2);
-        assert_eq!(gate.width.now().refusal().retry(), Some(Duration::from_millis(100)), "the crowd is gone");
+        assert!(first.contains(&gate.width.now().refusal().retry().unwrap()), "the crowd is gone");
     }
 
     #[tokio::test]
@@ -211,7 +228,7 @@ mod tests {
         let gate = Gate::new(1, Duration::from_millis(10));
         let _working = gate.enter().await.unwrap();
         let failure = gate.enter().await.unwrap_err();
-        assert_eq!((failure.code(), failure.retry()), (Code::Overloaded, Some(Duration::from_millis(10))));
+        assert_eq!((failure.code(), failure.retry().is_some()), (Code::Overloaded, true));
     }
 
     #[tokio::test]
