@@ -24,6 +24,7 @@ mod keys;
 mod lifecycle;
 mod listener;
 mod openapi;
+mod operations;
 mod policy;
 mod query;
 mod rates;
@@ -39,7 +40,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{MatchedPath, Request, State};
+use axum::extract::{Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::Response;
@@ -53,6 +54,7 @@ use crate::request::RequestId;
 
 use connection::ClientCertificate;
 use gate::Gate;
+use operations::operation_in;
 use rates::Rates;
 
 pub use addresses::Share;
@@ -300,41 +302,5 @@ fn unless_too_often(app: &App, peer: Peer, failure: Failure) -> Failure {
             app.rates.failure(address.ip()).err().unwrap_or(failure)
         }
         Peer::Local | Peer::Tcp(_) => failure,
-    }
-}
-
-fn operation_in(request: &Request) -> Option<&'static str> {
-    operation_of(request.method(), request.extensions().get())
-}
-
-/// The name under which the audit log knows what a request asks for.
-fn operation_of(method: &Method, path: Option<&MatchedPath>) -> Option<&'static str> {
-    match (method, path?.as_str()) {
-        (&Method::POST, "/v1/keys") => Some("keys.create"),
-        (&Method::POST, "/v1/keys/rotate") => Some("keys.rotate"),
-        (&Method::POST, "/v1/keys/activate") => Some("keys.activate"),
-        (&Method::POST, "/v1/keys/retire") => Some("keys.retire"),
-        (&Method::POST, "/v1/keys/disable") => Some("keys.disable"),
-        (&Method::POST, "/v1/keys/enable") => Some("keys.enable"),
-        (&Method::POST, "/v1/keys/destroy") => Some("keys.destroy"),
-        (&Method::POST, "/v1/keys/restore") => Some("keys.restore"),
-        (&Method::POST, "/v1/keys/schedule") => Some("keys.schedule"),
-        (&Method::GET, "/v1/keys/schedule") => Some("keys.schedule_read"),
-        (&Method::GET, "/v1/events") => Some("events.read"),
-        (&Method::GET, "/v1/keys/{eoa}") => Some("keys.list"),
-        (&Method::GET, "/v1/keys/{eoa}/{name}") => Some("keys.show"),
-        (&Method::POST, "/v1/scalar_mul") => Some("scalar_mul"),
-        (&Method::POST, "/v1/sign/digest") => Some("sign.digest"),
-        (&Method::POST, "/v1/sign/registration") => Some("sign.registration"),
-        (&Method::POST, "/v1/sign/certificate") => Some("sign.certificate"),
-        (&Method::POST, "/v1/auth/verify") => Some("auth.verify"),
-        (&Method::POST, "/v1/auth/revoke") => Some("auth.revoke"),
-        (&Method::GET, "/v1/audit") => Some("audit.read"),
-        (&Method::GET, "/local/keys") => Some("keys.list_all"),
-        (&Method::POST, "/local/keys/policy") => Some("keys.set_policy"),
-        (&Method::GET, "/local/tokens") => Some("token.list"),
-        (&Method::POST, "/local/tokens") => Some("token.issue"),
-        (&Method::POST, "/local/tokens/revoke") => Some("token.revoke"),
-        _ => None,
     }
 }

@@ -1,8 +1,9 @@
 //! `avs-kms audit …`: reads the files of the log, on this machine or a copy on another, without token or service.
 
+mod verify;
+
 use std::fs;
-use std::io::{BufWriter, ErrorKind, IsTerminal, Write};
-use std::ops::Range;
+use std::io::{BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -12,10 +13,7 @@ use serde_json::{Value, json};
 
 use super::local::note_files;
 use super::{Failed, Output};
-use crate::audit::{
-    self, CheckpointError, Compressed, Filter, InclusionProof, Line, Progress, ReadError, Receipt, Report,
-    SignedCheckpoint, VerifierKey,
-};
+use crate::audit::{self, Compressed, Filter, InclusionProof, Line, ReadError, Receipt, VerifierKey};
 use crate::config::Configuration;
 use crate::key::{Eoa, KeyName};
 use crate::operation::FileWork;
@@ -116,21 +114,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(200);
 pub(super) fn run(command: &Command, configuration: &Configuration, output: Output) -> Result<(), Failed> {
     match command {
         Command::Verify { place, checkpoint, public_key } => {
-            let directory = place.directory(configuration);
-            let keys = public_key.iter().map(|file| public_key_in(file)).collect::<Result<Vec<_>, _>>()?;
-            let signed = |files: &[PathBuf]| -> Result<Vec<_>, Failed> {
-                files.iter().map(|file| checkpoint_in(file, &keys)).collect()
-            };
-            let kept = signed(checkpoint)?;
-            let beside = match &keys[..] {
-                [] => Vec::new(),
-                _ => signed(
-                    &audit::checkpoint_files(directory).map_err(|error| unreadable(directory, &error))?,
-                )?,
-            };
-            let report = audit::verify_against(directory, &[&kept[..], &beside].concat(), progress)
-                .map_err(|error| unreadable(directory, &error))?;
-            verdict(&report, &kept, output)
+            verify::run(place.directory(configuration), checkpoint, public_key, output)
         }
         Command::Tail { place, lines, follow } => {
             let directory = place.directory(configuration);
@@ -208,23 +192,6 @@ fn public_key_in(file: &Path) -> Result<VerifierKey, Failed> {
     key.map_err(|error| Failed::while_trying(format!("cannot use {}", file.display()), &error))
 }
 
-/// A signed note, or the answer of `GET /v1/audit/checkpoint` with one in it.
-fn checkpoint_in(file: &Path, keys: &[VerifierKey]) -> Result<SignedCheckpoint, Failed> {
-    let text = read(file)?;
-    let note = serde_json::from_str::<Value>(&text)
-        .ok()
-        .and_then(|value| value.get("checkpoint").and_then(Value::as_str).map(str::to_owned))
-        .unwrap_or(text);
-    let mut opened = Err(CheckpointError::Form);
-    for key in keys {
-        opened = key.open(note.as_bytes());
-        if opened.is_ok() {
-            break;
-        }
-    }
-    opened.map_err(|error| Failed::while_trying(format!("cannot use {}", file.display()), &error))
-}
-
 fn receipt_in(file: &Path) -> Result<Receipt, Failed> {
     let unusable =
         || Failed::new(format!("{} has no audit receipt {{seq, log, record_hash}}", file.display()));
@@ -261,70 +228,4 @@ fn print(
         }
         Ok(()) | Err(_) => Ok(()),
     }
-}
-
-/// A bar for people who watch a large log being checked; nothing for programs.
-#[expect(clippy::print_stderr, reason = "a bar is for the terminal alone")]
-fn progress(progress: Progress) {
-    let Progress { records, bytes, total_bytes } = progress;
-    let percent = bytes.saturating_mul(100).checked_div(total_bytes).unwrap_or(100);
-    if std::io::stderr().is_terminal() {
-        eprint!(
-            "\r{percent:>3} % [{:<40}] {records} records",
-            "#".repeat((percent * 2 / 5).min(40) as usize)
-        );
-        if bytes >= total_bytes {
-            eprintln!();
-        }
-    }
-}
-
-fn verdict(report: &Report, kept: &[SignedCheckpoint], output: Output) -> Result<(), Failed> {
-    if let Some(fault) = &report.fault {
-        return Err(Failed::new(format!("the audit log is damaged: {fault}")));
-    }
-    // Whoever brings a checkpoint wants it compared: what cannot be is no good news.
-    let lies_in =
-        |range: &Range<u64>, one: &SignedCheckpoint| range.start < one.size() && one.size() < range.end;
-    if let Some(one) = kept.iter().find(|one| report.absent.iter().any(|range| lies_in(range, one))) {
-        return Err(Failed::new(format!(
-            "the checkpoint of {} records cannot be compared: the segment of its last record is not here",
-            one.size()
-        )));
-    }
-    let head = report.head.ok_or_else(|| Failed::new("there is no segment of an audit log"))?;
-    let hash = hex::encode(head.record_hash);
-    let absent: Vec<_> =
-        report.absent.iter().map(|range| format!("{}..{}", range.start, range.end)).collect();
-    let facts = json!({
-        "log": head.log.to_string(),
-        "size": head.size,
-        "records": report.records,
-        "segments": report.segments,
-        "record_hash": hash,
-        "root": hex::encode(head.root),
-        "open_intents": report.open_intents,
-        "unfinished_tail": report.unfinished.is_some(),
-        "checkpoints": report.checkpoints,
-        "absent": absent,
-    });
-    output.print(&facts, || {
-        let gaps =
-            if absent.is_empty() { String::new() } else { format!("; not here: {}", absent.join(", ")) };
-        let past = match report.checkpoints {
-            0 => String::new(),
-            count => format!("; it has the past of {count} checkpoint(s)"),
-        };
-        let cut = report.unfinished.as_ref().map_or_else(String::new, |cut| {
-            format!(
-                "; the last write is unfinished: {} bytes at {} of {}",
-                cut.bytes, cut.offset, cut.segment
-            )
-        });
-        format!(
-            "sound: {} records in {} segment(s) of log {}, last record hash {hash}{past}{gaps}{cut}",
-            report.records, report.segments, head.log
-        )
-    });
-    Ok(())
 }

@@ -12,7 +12,8 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::body::Members;
 use super::gate::Place;
-use super::{App, Deadline, operation_of};
+use super::operations::operation_of;
+use super::{App, Deadline};
 use crate::auth::{Caller, Unauthenticated, authenticate};
 use crate::operation::{Asked, Context, Failure, Peer, Service};
 
@@ -101,11 +102,7 @@ impl Call {
         request: Request,
         parse: impl FnOnce(&mut Members) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
-        let parsed = self.parsed(operation, request, parse).await?;
-        if self.context.peer() != Peer::Local {
-            self.take(self.app.gate.enter().await)?;
-        }
-        Ok(parsed)
+        self.parse_then(operation, request, parse, self.app.gate.enter()).await
     }
 
     /// The same for a change of keys, which waits for other changes.
@@ -115,11 +112,7 @@ impl Call {
         request: Request,
         parse: impl FnOnce(&mut Members) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
-        let parsed = self.parsed(operation, request, parse).await?;
-        if self.context.peer() != Peer::Local {
-            self.take(self.app.gate.enter_to_change().await)?;
-        }
-        Ok(parsed)
+        self.parse_then(operation, request, parse, self.app.gate.enter_to_change()).await
     }
 
     /// The turn to search the log; kept until the search is over.
@@ -130,17 +123,12 @@ impl Call {
         }
     }
 
-    fn take(&self, place: Result<Place, Failure>) -> Result<(), Failure> {
-        // Only a second body would find it taken, and calls have one.
-        let _ = self.place.set(place.map_err(Failure::unrecorded)?);
-        Ok(())
-    }
-
-    async fn parsed<T>(
+    async fn parse_then<T>(
         &self,
         operation: &'static str,
         request: Request,
         parse: impl FnOnce(&mut Members) -> Result<T, Failure>,
+        turn: impl Future<Output = Result<Place, Failure>>,
     ) -> Result<T, Failure> {
         let parsed = async {
             let mut members = Members::read(request, self.app.body_timeout).await?;
@@ -148,7 +136,12 @@ impl Call {
             members.finish()?;
             Ok(parsed)
         };
-        self.checked(operation, parsed.await)
+        let parsed = self.checked(operation, parsed.await)?;
+        if self.context.peer() != Peer::Local {
+            // Only a second body would find it taken, and calls have one.
+            let _ = self.place.set(turn.await.map_err(Failure::unrecorded)?);
+        }
+        Ok(parsed)
     }
 
     /// Records a refusal under the caller's name.
