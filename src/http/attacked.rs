@@ -135,6 +135,7 @@ mod tests {
         "AA:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00",
     ];
     const BODIES: &[&str] = &[
+        r#"{"scopes":["\u001b[2Jkeys:read"]}"#,
         r#"{"eoa":"0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266","name":"a.b_c-1","version":"next","curve":"bn254","policy":{"signing":["point"],"networks":["10.0.0.0/8","::1/128"],"per_minute":1},"scopes":["keys:read"],"signature":"0x00"}"#,
         r#"{"eoa":null,"version":4294967296,"chain_id":18446744073709551615,"digest":"0x","hash":{"x":{},"y":[[]]}}"#,
         r#"{"\u0061":1,"a":2,"\n":1e999}"#,
