@@ -73,7 +73,8 @@ pub fn parts(directory: &Path) -> Result<Parts, ReadError> {
     Ok(Parts { parts, records })
 }
 
-fn names(directory: &Path) -> io::Result<Vec<String>> {
+/// The names of all files in a directory.
+pub(super) fn names(directory: &Path) -> io::Result<Vec<String>> {
     let entries = std::fs::read_dir(directory)?;
     entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
 }

@@ -2,7 +2,8 @@
 //!
 //! The file is derived from the segments: it is not synced, is checked against a segment's header when it is
 //! opened, and made anew when it does not fit. Every proof is checked before it is given out; one that does not hold
-//! has the file made anew as well. The layout is that of `tlog_tiles::stored_hash_index`. Not for: deciding what is true (the segments and checkpoints do).
+//! has the file made anew as well. The layout is that of `tlog_tiles::stored_hash_index`. Not for: deciding what is
+//! true (the segments and checkpoints do).
 
 use std::fs::File;
 use std::io;

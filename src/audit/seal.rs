@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use super::checkpoint::{CheckpointSigner, SignedCheckpoint};
+use super::copy::names;
 use super::fault::ReadError;
 use super::file::write_durably;
 use super::index::Stored;
@@ -79,22 +80,14 @@ impl Seals {
 /// # Errors
 /// When the directory cannot be read.
 pub fn checkpoint_files(directory: &Path) -> Result<Vec<PathBuf>, ReadError> {
-    let failed = |error| io_error(&directory.to_string_lossy(), error);
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(directory).map_err(failed)? {
-        let path = entry.map_err(failed)?.path();
-        let is_seal = path.extension().is_some_and(|extension| extension == SEAL)
-            && path
-                .with_extension("log")
-                .file_name()
-                .and_then(|name| segment::any_first_of(name.to_str()?))
-                .is_some();
-        if is_seal || path.file_name().is_some_and(|name| name == CHECKPOINT) {
-            files.push(path);
-        }
-    }
-    files.sort();
-    Ok(files)
+    let mut names = names(directory).map_err(|error| io_error(&directory.to_string_lossy(), error))?;
+    let is_seal = |name: &str| {
+        let stem = name.strip_suffix(SEAL).and_then(|name| name.strip_suffix('.'));
+        stem.is_some_and(|stem| segment::any_first_of(&format!("{stem}.log")).is_some())
+    };
+    names.retain(|name| name == CHECKPOINT || is_seal(name));
+    names.sort();
+    Ok(names.into_iter().map(|name| directory.join(name)).collect())
 }
 
 fn seal(directory: &Path, first: u64) -> PathBuf {

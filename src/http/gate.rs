@@ -110,15 +110,11 @@ impl Width {
     }
 
     async fn enter(&self) -> Result<OwnedSemaphorePermit, Failure> {
-        let places = Arc::clone(&self.places);
         if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
             return Ok(place);
         }
         let Some(_seat) = self.room.enter(Instant::now()) else { return Err(self.refusal()) };
-        match tokio::time::timeout(self.wait, places.acquire_owned()).await {
-            Ok(Ok(place)) => Ok(place),
-            Ok(Err(_)) | Err(_) => Err(self.refusal()),
-        }
+        self.turn(&self.places).await
     }
 
     /// One of few turns, if it comes soon.
@@ -141,7 +137,7 @@ impl Width {
         refused.ever = refused.ever.wrapping_add(1);
         let (times, ever) = (1 + refused.now.max(refused.before) / self.bearable, refused.ever);
         drop(refused);
-        let away = self.wait.max(Duration::from_millis(1)).saturating_mul(times).mul_f64(1.25);
+        let away = self.wait.max(Duration::from_millis(1)).saturating_mul(times).saturating_mul(5) / 4;
         let sentence = "more requests than can be worked on; nothing was signed";
         Failure::new(Code::Overloaded, sentence).retry_after(spread(away.min(LONGEST.max(self.wait)), ever))
     }
@@ -151,7 +147,7 @@ impl Width {
 fn spread(away: Duration, ever: u32) -> Duration {
     const GOLDEN: u32 = 0x9e37_79b9;
     let share = f64::from(ever.wrapping_mul(GOLDEN)) / f64::from(u32::MAX);
-    away.mul_f64(0.4f64.mul_add(share, 0.6))
+    away / 5 * 3 + (away / 5 * 2).mul_f64(share)
 }
 
 #[cfg(test)]
