@@ -158,8 +158,18 @@ fmt-check: ## Check the format.
 	for tree in tests/txtx tests/chain tests/containers; do $(CARGO) fmt --check --manifest-path $$tree/Cargo.toml; done
 
 .PHONY: lint
-lint: compiler ## Run clippy; warnings are errors.
+lint: compiler links ## Run clippy (warnings are errors) and check links and paths.
 	$(CARGO) clippy --workspace --all-targets --all-features --locked -- --deny warnings
+
+.PHONY: words
+words: ## Find words that CONTRIBUTING.md keeps out (lint/words.txt).
+	@lint/self-test
+	@lint/words
+
+.PHONY: links
+links: ## Check that every link and every path in pages and comments exists.
+	@lint/self-test
+	@lint/links
 
 .PHONY: doc
 doc: compiler ## Build the documentation, private items too; warnings are errors.
