@@ -48,7 +48,7 @@ use axum::routing::{get, post};
 use tokio::time::{Instant, timeout_at};
 use tracing::{Instrument, Span};
 
-use crate::metrics::{self, Figures};
+use crate::metrics::{self, Metrics};
 use crate::operation::{Asked, Code, Context, Failure, Peer, Service};
 use crate::request::RequestId;
 
@@ -125,9 +125,9 @@ pub fn local_router(app: App) -> Router {
 
 /// What supervisors and monitoring ask, on a listener of its own that no flood of clients reaches: a proxy on this
 /// machine shares its address with them, so no rate of clients holds here.
-pub fn health_router(app: App, figures: Figures) -> Router {
+pub fn health_router(app: App, metrics: Metrics) -> Router {
     let rates = Arc::new(Rates::new(RateSettings::default()));
-    let scrape = get(async move |State(app): State<App>| health::metrics(app, figures.clone()).await);
+    let scrape = get(async move |State(app): State<App>| health::metrics(app, metrics.clone()).await);
     finished(health_routes().route("/metrics", scrape), App { rates, ..app })
 }
 

@@ -1,8 +1,8 @@
-//! What the service counts and times, in Prometheus' form: the one list of names, buckets and labels.
+//! Prometheus metrics of the service: every name, unit, bucket and label in one place.
 //!
-//! A label takes a fixed set of words: operations, codes, states. Never an address or a name of a key, which clients
-//! choose; an id only in the bounded [`series`] of single keys. Not for: deciding anything, and the enclave's own figures, which
-//! `hsm` names itself.
+//! A label has a fixed set of values: operation, error code, state. Clients choose addresses and key names, so neither
+//! is ever a label; an operator id is one only in the bounded [`series`] of single key versions.
+//! Not for: decisions, and the enclave's own metrics, which `hsm` names itself.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -21,135 +21,133 @@ const AUDIT_BATCH: &str = "avs_kms_audit_batch_records";
 const AUDIT_COMMIT_SECONDS: &str = "avs_kms_audit_commit_seconds";
 const AUDIT_FAILURES: &str = "avs_kms_audit_failures_total";
 const AUDIT_WRITABLE: &str = "avs_kms_audit_writable";
-const AUDIT_SIZE: &str = "avs_kms_audit_size_records";
-const CHECKPOINT_SIZE: &str = "avs_kms_audit_checkpoint_size_records";
+const AUDIT_TREE_SIZE: &str = "avs_kms_audit_tree_size";
+const CHECKPOINT_TREE_SIZE: &str = "avs_kms_audit_checkpoint_tree_size";
 const CHECKPOINT_TIME: &str = "avs_kms_audit_checkpoint_timestamp_seconds";
-const TOKEN_READY: &str = "avs_kms_token_ready";
-const TOKEN_STOPPED: &str = "avs_kms_token_stopped";
-const TOKEN_RECOVERIES: &str = "avs_kms_token_recoveries_total";
-const CANARY_PASSED: &str = "avs_kms_canary_passed";
-const CANARY_AGE: &str = "avs_kms_canary_age_seconds";
+const HSM_READY: &str = "avs_kms_hsm_ready";
+const HSM_STOPPED: &str = "avs_kms_hsm_stopped";
+const HSM_RECOVERIES: &str = "avs_kms_hsm_recoveries_total";
+const CANARY_OK: &str = "avs_kms_hsm_canary_ok";
+const CANARY_AGE: &str = "avs_kms_hsm_canary_age_seconds";
 const QUEUE_DEPTH: &str = "avs_kms_enclave_queue_depth";
 const WORKERS: &str = "avs_kms_enclave_workers";
 const STUCK_WORKERS: &str = "avs_kms_enclave_stuck_workers";
 const KEYS: &str = "avs_kms_keys";
-const DAMAGED_KEYS: &str = "avs_kms_damaged_keys";
+const KEYS_UNREADABLE: &str = "avs_kms_keys_unreadable";
 const OVERDUE: &str = "avs_kms_rotations_overdue";
 const OLDEST: &str = "avs_kms_oldest_key_age_seconds";
 const NEXT_ROTATION: &str = "avs_kms_next_rotation_due_seconds";
-const SIGNING_AFTER_END: &str = "avs_kms_versions_signing_after_end";
-const UNDELIVERED: &str = "avs_kms_webhook_deliveries_waiting";
-const FAILED_DELIVERIES: &str = "avs_kms_webhook_deliveries_failing";
+const PAST_RETIREMENT: &str = "avs_kms_key_versions_past_retirement";
+const DELIVERIES_PENDING: &str = "avs_kms_webhook_deliveries_pending";
+const DELIVERIES_FAILING: &str = "avs_kms_webhook_deliveries_failing";
 const BUILD: &str = "avs_kms_build_info";
 const STARTED: &str = "avs_kms_start_timestamp_seconds";
 
-/// From the cost of one multiplication to the longest deadline, seconds.
+/// Buckets in seconds: from one multiplication to the longest deadline.
 const SECONDS: [f64; 18] = [
     0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25,
     0.5, 1.0, 2.5, 5.0, 10.0,
 ];
 
-/// Records of one batch.
+/// Buckets of records in one durable write.
 const RECORDS: [f64; 8] = [1.0, 4.0, 16.0, 64.0, 128.0, 256.0, 512.0, 1024.0];
 
-/// The figures of this process.
+/// The metrics recorder of this process.
 #[derive(Clone)]
-pub struct Figures(PrometheusHandle);
+pub struct Metrics(PrometheusHandle);
 
-impl std::fmt::Debug for Figures {
+impl std::fmt::Debug for Metrics {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Figures")
+        f.write_str("Metrics")
     }
 }
 
-impl Figures {
-    /// Begins to count, for the whole process. Before the enclave is opened, which looks its instruments up once.
+impl Metrics {
+    /// Installs the recorder of this process. Call it before the enclave opens: the enclave looks its metrics up once.
     ///
     /// # Errors
-    /// When something counts already.
+    /// When a recorder is installed already.
     pub fn start() -> Result<Self, BuildError> {
         let builder = PrometheusBuilder::new()
             .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)?
             .set_buckets_for_metric(Matcher::Full(AUDIT_BATCH.to_owned()), &RECORDS)?;
-        let figures = Self(builder.install_recorder()?);
+        let metrics = Self(builder.install_recorder()?);
         describe();
         gauge!(BUILD, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
         gauge!(STARTED).set(unix_seconds());
-        Ok(figures)
+        Ok(metrics)
     }
 
-    /// Everything, in Prometheus' text form.
+    /// All metrics in the Prometheus text format.
     pub fn render(&self) -> String {
         self.0.render()
     }
 
-    /// Sorts what was measured into buckets: without it, memory grows where nobody scrapes.
-    pub fn tidy(&self) {
+    /// Moves observations into histogram buckets; call it periodically, or memory grows while nothing scrapes.
+    pub fn run_upkeep(&self) {
         self.0.run_upkeep();
     }
 }
 
 fn describe() {
-    describe_counter!(REQUESTS, "Requests that were answered, by operation and code; `ok` is success.");
+    describe_counter!(REQUESTS, "Answered requests, by operation and error code; `ok` is success.");
     describe_histogram!(
         REQUEST_SECONDS,
         Unit::Seconds,
-        "Time from a request's head to its answer, by operation."
+        "Time from the head of a request to its response, by operation."
     );
-    describe_gauge!(LAST_SIGNATURE, Unit::Seconds, "When the last signature left, in Unix time.");
-    describe_counter!(AUDIT_RECORDS, "Records that became durable.");
-    describe_histogram!(AUDIT_BATCH, "Records in one durable write.");
-    describe_histogram!(AUDIT_COMMIT_SECONDS, Unit::Seconds, "Time of one durable write of the audit log.");
+    describe_gauge!(LAST_SIGNATURE, Unit::Seconds, "Time of the last signature, Unix seconds.");
+    describe_counter!(AUDIT_RECORDS, "Audit records that became durable.");
+    describe_histogram!(AUDIT_BATCH, "Audit records in one durable write.");
+    describe_histogram!(
+        AUDIT_COMMIT_SECONDS,
+        Unit::Seconds,
+        "Duration of one durable write of the audit log."
+    );
     describe_counter!(
         AUDIT_FAILURES,
-        "Writes of the audit log that failed; after each, nothing is signed for a while."
+        "Failed writes of the audit log; after each, the service signs nothing until the log recovers."
     );
-    describe_gauge!(AUDIT_WRITABLE, "1 while the audit log can be written; at 0 nothing is signed.");
-    describe_gauge!(AUDIT_SIZE, "Records in the audit log.");
-    describe_gauge!(CHECKPOINT_SIZE, "Records that the newest checkpoint covers.");
-    describe_gauge!(CHECKPOINT_TIME, Unit::Seconds, "When the newest checkpoint was signed, in Unix time.");
-    describe_gauge!(TOKEN_READY, "1 while the token is logged in and serves.");
-    describe_gauge!(TOKEN_STOPPED, "1 when the token is given up until an operator acts.");
-    describe_counter!(TOKEN_RECOVERIES, "How many times the connection to the token was made anew.");
-    describe_gauge!(CANARY_PASSED, "1 when the last check of the token by its canary record was good.");
-    describe_gauge!(CANARY_AGE, Unit::Seconds, "Time since that check.");
-    describe_gauge!(QUEUE_DEPTH, "Operations that wait for a worker.");
-    describe_gauge!(WORKERS, "Worker threads that can take work.");
-    describe_gauge!(
-        STUCK_WORKERS,
-        "Worker threads that have been inside one call of the token for too long."
-    );
-    describe_gauge!(KEYS, "Versions of keys, by state.");
-    describe_gauge!(DAMAGED_KEYS, "Records in the token that are damaged and refused.");
-    describe_gauge!(OVERDUE, "Keys whose next version should be current by now.");
-    describe_gauge!(OLDEST, Unit::Seconds, "For how long the oldest current version has been current.");
+    describe_gauge!(AUDIT_WRITABLE, "1 while the audit log can be written; at 0 the service signs nothing.");
+    describe_gauge!(AUDIT_TREE_SIZE, "Size of the audit log's Merkle tree, in records.");
+    describe_gauge!(CHECKPOINT_TREE_SIZE, "Tree size of the newest checkpoint, in records.");
+    describe_gauge!(CHECKPOINT_TIME, Unit::Seconds, "Time of the newest checkpoint, Unix seconds.");
+    describe_gauge!(HSM_READY, "1 while the PKCS#11 token is logged in and usable.");
+    describe_gauge!(HSM_STOPPED, "1 when the service stopped using the token until an operator acts.");
+    describe_counter!(HSM_RECOVERIES, "Recoveries of the connection to the token.");
+    describe_gauge!(CANARY_OK, "1 when the last multiplication with the canary record had the right result.");
+    describe_gauge!(CANARY_AGE, Unit::Seconds, "Time since the last canary check.");
+    describe_gauge!(QUEUE_DEPTH, "Operations in the queue of the enclave.");
+    describe_gauge!(WORKERS, "Worker threads that accept operations.");
+    describe_gauge!(STUCK_WORKERS, "Worker threads whose PKCS#11 call exceeded `enclave.stall_timeout`.");
+    describe_gauge!(KEYS, "Key versions, by state.");
+    describe_gauge!(KEYS_UNREADABLE, "Wrapped records in the token that cannot be read or authenticated.");
+    describe_gauge!(OVERDUE, "Keys whose next version is past its activation date.");
+    describe_gauge!(OLDEST, Unit::Seconds, "Age of the oldest active version since its activation.");
     describe_gauge!(
         NEXT_ROTATION,
         Unit::Seconds,
-        "Until the first key is due for its next version; negative when it is overdue, +Inf without a schedule."
+        "Time until the next scheduled rotation; negative when overdue, +Inf without a schedule."
     );
-    describe_gauge!(SIGNING_AFTER_END, "Retiring versions that signed after their overlap was over.");
-    describe_gauge!(UNDELIVERED, "Events that wait for a webhook.");
-    describe_gauge!(
-        FAILED_DELIVERIES,
-        "Events that a webhook did not take at least once, and that are tried again."
-    );
-    describe_gauge!(BUILD, "1; the version is the label.");
-    describe_gauge!(STARTED, Unit::Seconds, "When the process started, in Unix time.");
+    describe_gauge!(PAST_RETIREMENT, "Retiring versions that signed after the end of their overlap.");
+    describe_gauge!(DELIVERIES_PENDING, "Events that wait for delivery to a webhook.");
+    describe_gauge!(DELIVERIES_FAILING, "Events whose delivery failed at least once and is retried.");
+    describe_gauge!(BUILD, "Always 1; the label is the version of the program.");
+    describe_gauge!(STARTED, Unit::Seconds, "Start time of the process, Unix seconds.");
 }
 
-/// A request was answered.
+/// Counts an answered request and its duration.
 pub fn answered(operation: &'static str, code: &'static str, begun: Instant) {
     histogram!(REQUEST_SECONDS, "operation" => operation).record(begun.elapsed());
     counter!(REQUESTS, "operation" => operation, "code" => code).increment(1);
 }
 
-/// A signature was made.
+/// Notes the time of a signature.
 pub fn signed() {
     gauge!(LAST_SIGNATURE).set(unix_seconds());
 }
 
-/// A batch of the audit log became durable.
+/// Counts one durable write of the audit log.
 pub fn committed(records: usize, took: Duration) {
     let records = u32::try_from(records).unwrap_or(u32::MAX);
     counter!(AUDIT_RECORDS).increment(records.into());
@@ -157,65 +155,65 @@ pub fn committed(records: usize, took: Duration) {
     histogram!(AUDIT_COMMIT_SECONDS).record(took);
 }
 
-/// A write of the audit log failed.
+/// Counts a failed write of the audit log.
 pub fn commit_failed() {
     counter!(AUDIT_FAILURES).increment(1);
 }
 
-/// A checkpoint of the audit log was signed.
+/// Notes the newest checkpoint of the audit log.
 pub fn checkpointed(size: u64) {
-    gauge!(CHECKPOINT_SIZE).set(whole(size));
+    gauge!(CHECKPOINT_TREE_SIZE).set(whole(size));
     gauge!(CHECKPOINT_TIME).set(unix_seconds());
 }
 
-/// Shows the state of the audit log.
+/// Sets the gauges of the audit log.
 pub fn show_audit(writable: bool, size: u64) {
     gauge!(AUDIT_WRITABLE).set(flag(writable));
-    gauge!(AUDIT_SIZE).set(whole(size));
+    gauge!(AUDIT_TREE_SIZE).set(whole(size));
 }
 
-/// The state of the enclave, read off when somebody looks.
+/// State of the enclave at the time of a scrape.
 #[derive(Clone, Copy, Debug)]
 pub struct EnclaveReading {
-    /// Logged in and serving.
+    /// The token is logged in and usable.
     pub ready: bool,
-    /// Given up until an operator acts.
+    /// The service stopped using the token until an operator acts.
     pub stopped: bool,
-    /// How many times the connection was made anew.
+    /// Recoveries of the connection to the token.
     pub recoveries: u64,
-    /// The last check of the token: whether it was good, and how long ago.
+    /// The last canary check: whether the result was right, and its age.
     pub canary: Option<(bool, Duration)>,
-    /// Operations that wait.
+    /// Operations in the queue.
     pub queue_depth: usize,
-    /// Threads that can take work.
+    /// Worker threads that accept operations.
     pub workers: usize,
-    /// Threads that are stuck in the token.
+    /// Worker threads whose PKCS#11 call exceeded the stall timeout.
     pub stuck_workers: usize,
-    /// Damaged records.
+    /// Wrapped records that cannot be read or authenticated.
     pub damaged_keys: usize,
 }
 
-/// Shows the state of the enclave.
+/// Sets the gauges of the enclave.
 pub fn show_enclave(reading: EnclaveReading) {
     let (passed, age) =
         reading.canary.map_or((false, f64::INFINITY), |(good, age)| (good, age.as_secs_f64()));
-    gauge!(TOKEN_READY).set(flag(reading.ready));
-    gauge!(TOKEN_STOPPED).set(flag(reading.stopped));
-    counter!(TOKEN_RECOVERIES).absolute(reading.recoveries);
-    gauge!(CANARY_PASSED).set(flag(passed));
+    gauge!(HSM_READY).set(flag(reading.ready));
+    gauge!(HSM_STOPPED).set(flag(reading.stopped));
+    counter!(HSM_RECOVERIES).absolute(reading.recoveries);
+    gauge!(CANARY_OK).set(flag(passed));
     gauge!(CANARY_AGE).set(age);
     gauge!(QUEUE_DEPTH).set(whole(reading.queue_depth as u64));
     gauge!(WORKERS).set(whole(reading.workers as u64));
     gauge!(STUCK_WORKERS).set(whole(reading.stuck_workers as u64));
-    gauge!(DAMAGED_KEYS).set(whole(reading.damaged_keys as u64));
+    gauge!(KEYS_UNREADABLE).set(whole(reading.damaged_keys as u64));
 }
 
-/// Shows how many versions are in each state; a state without any is shown as 0.
+/// Sets the number of versions in each state; a state without versions is 0.
 pub fn show_keys(states: impl Iterator<Item = KeyState>) {
     let mut counts = [0_u64; KeyState::ALL.len()];
     for state in states {
-        let place = KeyState::ALL.iter().position(|known| *known == state);
-        if let Some(count) = place.and_then(|place| counts.get_mut(place)) {
+        let index = KeyState::ALL.iter().position(|known| *known == state);
+        if let Some(count) = index.and_then(|index| counts.get_mut(index)) {
             *count += 1;
         }
     }
@@ -224,38 +222,38 @@ pub fn show_keys(states: impl Iterator<Item = KeyState>) {
     }
 }
 
-/// Where rotation stands, read off when somebody looks.
+/// State of rotation at the time of a scrape.
 #[derive(Clone, Copy, Debug)]
 pub struct RotationReading {
-    /// Keys whose next version should be current by now.
+    /// Keys whose next version is past its activation date.
     pub overdue: usize,
-    /// The age of the oldest current version, seconds; none without keys.
+    /// Age of the oldest active version, seconds; `None` without keys.
     pub oldest_seconds: Option<i64>,
-    /// Until the first key is due, seconds; negative when it is overdue, none without schedules.
+    /// Seconds until the next scheduled rotation; negative when overdue, `None` without schedules.
     pub next_seconds: Option<i64>,
-    /// Versions that signed after their end.
+    /// Retiring versions that signed after the end of their overlap.
     pub signing_after_end: u64,
-    /// Deliveries to webhooks that wait.
+    /// Events that wait for delivery to a webhook.
     pub undelivered: u64,
-    /// Those of them that failed at least once.
+    /// Those of them whose delivery failed at least once.
     pub failed_deliveries: u64,
 }
 
-/// Shows where rotation stands.
+/// Sets the gauges of rotation.
 pub fn show_rotation(reading: RotationReading) {
     gauge!(OVERDUE).set(whole(reading.overdue as u64));
     gauge!(OLDEST).set(reading.oldest_seconds.unwrap_or(0) as f64);
     gauge!(NEXT_ROTATION).set(reading.next_seconds.map_or(f64::INFINITY, |seconds| seconds as f64));
-    gauge!(SIGNING_AFTER_END).set(whole(reading.signing_after_end));
-    gauge!(UNDELIVERED).set(whole(reading.undelivered));
-    gauge!(FAILED_DELIVERIES).set(whole(reading.failed_deliveries));
+    gauge!(PAST_RETIREMENT).set(whole(reading.signing_after_end));
+    gauge!(DELIVERIES_PENDING).set(whole(reading.undelivered));
+    gauge!(DELIVERIES_FAILING).set(whole(reading.failed_deliveries));
 }
 
 const fn flag(on: bool) -> f64 {
     if on { 1.0 } else { 0.0 }
 }
 
-/// Exact below 2^53, which no counter here reaches.
+/// Exact below 2^53; no counter here reaches that.
 const fn whole(number: u64) -> f64 {
     number as f64
 }

@@ -17,8 +17,8 @@ const CALL_SECONDS: &str = "avs_kms_pkcs11_call_seconds";
 const CALL_ERRORS: &str = "avs_kms_pkcs11_errors_total";
 const SESSIONS: &str = "avs_kms_pkcs11_sessions";
 const OPERATIONS: &str = "avs_kms_enclave_operations_total";
-const WAIT_SECONDS: &str = "avs_kms_enclave_wait_seconds";
-const WORK_SECONDS: &str = "avs_kms_enclave_work_seconds";
+const WAIT_SECONDS: &str = "avs_kms_enclave_queue_seconds";
+const WORK_SECONDS: &str = "avs_kms_enclave_operation_seconds";
 
 /// Says what each name means. Once per process, after the recorder was installed.
 pub fn describe() {

@@ -21,7 +21,7 @@ use super::{Failed, edge};
 use crate::audit::Past;
 use crate::config::{Configuration, Mistakes};
 use crate::http::{App, Listener, Tls, health_router, local_router, public_router, serve};
-use crate::metrics::Figures;
+use crate::metrics::Metrics;
 use crate::operation::{Publish, Recovered};
 use crate::sandbox::Confined;
 
@@ -94,25 +94,26 @@ pub(super) fn run(
         let _runtime = runtime.enter();
         Signals::listen().map_err(|error| Failed::while_trying("cannot listen for signals", &error))?
     };
-    let figures = Figures::start().map_err(|error| Failed::while_trying("cannot begin to count", &error))?;
+    let metrics = Metrics::start()
+        .map_err(|error| Failed::while_trying("cannot start the metrics recorder", &error))?;
     hsm::describe_metrics();
     let opened = open(&configuration, Needs::Token)?;
-    let opening = Opening { opened, accepted, figures, sockets, confined };
+    let opening = Opening { opened, accepted, metrics, sockets, confined };
     let ended = runtime.block_on(until_stopped(&configuration, again, opening, (signals, &logging)));
     // The runtime still stands: the last spans go by it.
     logging.close();
     ended
 }
 
-/// How often figures are sorted, so that they do not pile up where nobody scrapes.
-const TIDY: Duration = Duration::from_secs(5);
+/// How often observations move into histogram buckets; without it memory grows while nothing scrapes.
+const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 
 /// What stands when the runtime begins.
 struct Opening {
     opened: Opened,
     /// What an operator lets the audit log go on over.
     accepted: Vec<Past>,
-    figures: Figures,
+    metrics: Metrics,
     sockets: Sockets,
     confined: Confined,
 }
@@ -155,7 +156,7 @@ async fn until_stopped(
     opening: Opening,
     (mut signals, logging): (Signals, &Logging),
 ) -> Result<(), Failed> {
-    let Opening { opened: Opened { service, unsettled }, accepted, figures, sockets, confined } = opening;
+    let Opening { opened: Opened { service, unsettled }, accepted, metrics, sockets, confined } = opening;
     // First: over a log that was rolled back nothing is finished or undone.
     let audit = &configuration.audit;
     let publish = Publish {
@@ -185,17 +186,17 @@ async fn until_stopped(
     confined.filter().map_err(|error| Failed::while_trying("cannot close the sandbox", &error))?;
     let (stop, stopped) = watch::channel(false);
     let background = background::start(configuration, &service, &stopped)?;
-    let tidied = figures.clone();
+    let upkeep = metrics.clone();
     tokio::spawn(async move {
         loop {
-            tokio::time::sleep(TIDY).await;
-            tidied.tidy();
+            tokio::time::sleep(UPKEEP_INTERVAL).await;
+            upkeep.run_upkeep();
         }
     });
     let mut listeners = JoinSet::new();
     if let Some(socket) = sockets.health {
         let (socket, address) = into_tokio(socket)?;
-        let router = health_router(app.clone(), figures.clone());
+        let router = health_router(app.clone(), metrics.clone());
         listeners.spawn(serve(
             Listener::Tcp(socket),
             router,

@@ -10,7 +10,7 @@ use serde_json::json as object;
 use super::App;
 use super::answer::json;
 use super::openapi::shapes;
-use crate::metrics::Figures;
+use crate::metrics::Metrics;
 use crate::operation::{Code, Failure};
 use crate::rotation;
 
@@ -35,15 +35,15 @@ pub(super) async fn version() -> Response {
 }
 
 /// What was counted and timed, in Prometheus' text form: the one answer that is not JSON.
-pub(super) async fn metrics(app: App, figures: Figures) -> Result<Response, Failure> {
+pub(super) async fn metrics(app: App, metrics: Metrics) -> Result<Response, Failure> {
     // It asks the store once for each key.
     let text = tokio::task::spawn_blocking(move || {
         app.service.show_figures();
         let keys = rotation::show_numbers(&app.service).unwrap_or_else(|failure| {
-            tracing::error!(cause = failure.cause(), "the figures of rotation cannot be read: {failure}");
+            tracing::error!(cause = failure.cause(), "the metrics of rotation cannot be read: {failure}");
             String::new()
         });
-        figures.render() + &keys
+        metrics.render() + &keys
     });
     let text = text.await.map_err(Failure::internal)?;
     let form = HeaderValue::from_static("text/plain; version=0.0.4");

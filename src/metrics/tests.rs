@@ -2,11 +2,11 @@
 
 use super::*;
 
-/// The whole life of the one recorder that a process can have.
+/// One test: a process can have only one recorder.
 #[test]
-fn what_happened_can_be_scraped_under_the_listed_names() {
-    let figures = Figures::start().unwrap();
-    assert!(Figures::start().is_err(), "two recorders would share the figures between them");
+fn a_scrape_shows_every_event_under_its_listed_name() {
+    let metrics = Metrics::start().unwrap();
+    assert!(Metrics::start().is_err(), "a process has one recorder");
     answered("scalar_mul", "ok", Instant::now());
     answered("scalar_mul", "forbidden", Instant::now());
     signed();
@@ -33,7 +33,7 @@ fn what_happened_can_be_scraped_under_the_listed_names() {
         undelivered: 4,
         failed_deliveries: 3,
     });
-    let text = figures.render();
+    let text = metrics.render();
     for line in [
         r#"avs_kms_requests_total{operation="scalar_mul",code="ok"} 1"#,
         r#"avs_kms_requests_total{operation="scalar_mul",code="forbidden"} 1"#,
@@ -44,19 +44,19 @@ fn what_happened_can_be_scraped_under_the_listed_names() {
         r#"avs_kms_audit_commit_seconds_bucket{le="0.0025"} 1"#,
         "avs_kms_audit_failures_total 1",
         "avs_kms_audit_writable 1",
-        "avs_kms_audit_checkpoint_size_records 3",
+        "avs_kms_audit_checkpoint_tree_size 3",
         r#"avs_kms_keys{state="active"} 2"#,
         "avs_kms_rotations_overdue 1",
         "avs_kms_oldest_key_age_seconds 90",
         "avs_kms_next_rotation_due_seconds inf",
-        "avs_kms_versions_signing_after_end 2",
-        "avs_kms_webhook_deliveries_waiting 4",
+        "avs_kms_key_versions_past_retirement 2",
+        "avs_kms_webhook_deliveries_pending 4",
         "avs_kms_webhook_deliveries_failing 3",
         r#"avs_kms_keys{state="retired"} 1"#,
         r#"avs_kms_keys{state="pending"} 0"#,
-        "avs_kms_token_ready 1",
-        "avs_kms_token_recoveries_total 2",
-        "avs_kms_canary_age_seconds 1",
+        "avs_kms_hsm_ready 1",
+        "avs_kms_hsm_recoveries_total 2",
+        "avs_kms_hsm_canary_age_seconds 1",
     ] {
         assert!(text.lines().any(|shown| shown == line), "{line} is missing in\n{text}");
     }
@@ -66,5 +66,5 @@ fn what_happened_can_be_scraped_under_the_listed_names() {
         .filter_map(|rest| rest.split(' ').next())
         .filter(|name| !text.contains(&format!("# HELP {name} ")))
         .collect();
-    assert!(undescribed.is_empty(), "{undescribed:?} say nothing about themselves");
+    assert!(undescribed.is_empty(), "{undescribed:?} have no help text");
 }

@@ -48,7 +48,7 @@ fn every_figure_that_alerts_and_dashboard_name_is_there_and_nothing_secret_is() 
     assert!(line(r#"avs_kms_requests_total{operation="scalar_mul",code="unauthenticated"} 1"#), "{text}");
     assert!(line(r#"avs_kms_enclave_operations_total{kind="multiply",result="ok"} 3"#), "{text}");
     assert!(line(r#"avs_kms_keys{state="active"} 1"#), "{text}");
-    assert!(line("avs_kms_token_ready 1") && line("avs_kms_audit_writable 1"), "{text}");
+    assert!(line("avs_kms_hsm_ready 1") && line("avs_kms_audit_writable 1"), "{text}");
 
     assert!(line("avs_kms_rotations_overdue 0") && line("avs_kms_next_rotation_due_seconds inf"), "{text}");
     let key = service.get(&format!("/v1/keys/{EOA}/a-name-of-a-key"), Some(&token));
