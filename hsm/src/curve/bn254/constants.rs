@@ -1,4 +1,4 @@
-//! BN254's numbers, each derived again from p, r and the curve equation in `constants/tests.rs`. Not for
+//! BN254's numbers, each derived again from p, r and the curve equation in `tests/constants.rs`. Not for
 //! algorithms.
 //!
 //! Limbs are 64 bits, least significant first. "Montgomery form" of v is v·2^256 mod p. Source of the curve:
