@@ -3,36 +3,27 @@
 //! 0: done. 1: it failed. 2: wrong usage or configuration. The only module that talks to the terminal.
 //! Not for: doing anything itself; commands go the same way as requests, through the local router.
 
+mod admin;
 mod audit;
-mod background;
 mod backup;
-mod confine;
 mod doctor;
-mod edge;
+mod error;
 mod health;
-mod history;
 mod init;
 mod keys;
-mod keystore;
-mod local;
-mod lock;
-mod log;
-mod login;
-mod open;
-mod reload;
-mod request;
+mod output;
 mod serve;
-mod terminal;
-mod token;
-mod wallet;
+mod signer;
 
-use std::error::Error;
-use std::fmt;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use self::admin::access_token;
+use self::error::Failed;
+use self::output::{Output, say};
+use self::signer::{login, sign_request};
 use crate::config::{self, Configuration};
 
 /// Key management service for operators of EigenLayer AVSs.
@@ -63,11 +54,11 @@ enum Command {
     Keys(keys::Command),
     /// Issue, list and revoke bearer tokens.
     #[command(subcommand)]
-    Token(token::Command),
+    Token(access_token::Command),
     /// Log in at a service with an EOA, and print or store the bearer token.
     Login(login::Arguments),
     /// Sign one request with an EOA, and print the curl line that sends it.
-    Request(request::Arguments),
+    Request(sign_request::Arguments),
     /// Check and read the audit log; needs no token and no running service.
     #[command(subcommand)]
     Audit(audit::Command),
@@ -83,63 +74,6 @@ enum Command {
     Restore(backup::Arguments),
     /// Print the version.
     Version,
-}
-
-/// A command that did not work: the sentence for the terminal, and the exit code.
-#[derive(Debug)]
-struct Failed {
-    sentence: String,
-    code: u8,
-}
-
-impl Failed {
-    fn new(sentence: impl Into<String>) -> Self {
-        Self { sentence: sentence.into(), code: 1 }
-    }
-
-    /// Says what to do, too.
-    fn hinting(mut self, hint: &str) -> Self {
-        self.sentence.push_str(hint);
-        self
-    }
-
-    fn usage(sentence: impl Into<String>) -> Self {
-        Self { sentence: sentence.into(), code: 2 }
-    }
-
-    /// What was tried, and the error with all that caused it. Some libraries repeat a cause in the error above it: once
-    /// is enough.
-    fn while_trying(what: impl fmt::Display, error: &(dyn Error + 'static)) -> Self {
-        let mut sentence = what.to_string();
-        let mut next = Some(error);
-        while let Some(error) = next {
-            let said = error.to_string();
-            if !sentence.contains(&said) {
-                sentence.push_str(": ");
-                sentence.push_str(&said);
-            }
-            next = error.source();
-        }
-        Self::new(sentence)
-    }
-}
-
-/// What commands print with.
-#[derive(Clone, Copy, Debug)]
-struct Output {
-    json: bool,
-}
-
-impl Output {
-    /// One line for people, or the object for programs.
-    #[expect(clippy::print_stdout, reason = "this is what standard output is for")]
-    fn print(self, value: &serde_json::Value, people: impl FnOnce() -> String) {
-        if self.json {
-            println!("{value}");
-        } else {
-            println!("{}", people());
-        }
-    }
 }
 
 /// Runs the command line of this process.
@@ -160,11 +94,6 @@ pub fn run() -> ExitCode {
             ExitCode::from(failed.code)
         }
     }
-}
-
-#[expect(clippy::print_stderr, reason = "the one place where a command says what went wrong")]
-fn say(sentence: &str) {
-    eprintln!("avs-kms: {sentence}");
 }
 
 fn dispatch(cli: Cli) -> Result<(), Failed> {
@@ -200,26 +129,9 @@ fn dispatch(cli: Cli) -> Result<(), Failed> {
             serve::run(configuration()?, &again, arguments.accept_audit_rollback)
         }
         Command::Keys(command) => keys::run(&command, configuration()?, output),
-        Command::Token(command) => token::run(&command, configuration()?, output),
+        Command::Token(command) => access_token::run(&command, configuration()?, output),
         Command::Login(arguments) => login::run(&arguments, output),
-        Command::Request(arguments) => request::run(&arguments, output),
+        Command::Request(arguments) => sign_request::run(&arguments, output),
         Command::Audit(command) => audit::run(&command, &configuration()?, output),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[derive(Debug, thiserror::Error)]
-    #[error("cannot write: {0}")]
-    struct Repeats(#[source] std::io::Error);
-
-    #[test]
-    fn a_cause_is_said_once_and_none_is_left_out() {
-        let full = || std::io::Error::other("the disk is full");
-        let said = |error: &(dyn Error + 'static)| Failed::while_trying("starting", error).sentence;
-        assert_eq!(said(&full()), "starting: the disk is full");
-        assert_eq!(said(&Repeats(full())), "starting: cannot write: the disk is full");
     }
 }

@@ -4,11 +4,12 @@
 //! settings are refused and every mistake is reported at once. No setting is a secret: secrets go by path.
 
 mod auth;
-mod edge;
 mod events;
+mod limits;
 mod log;
+mod pkcs11;
 mod reader;
-mod token;
+mod tls;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -20,9 +21,10 @@ pub use events::{Events, Rotation};
 use reader::Reader;
 
 pub use auth::Auth;
-pub use edge::{ClientAuth, Limits, Tls};
+pub use limits::Limits;
 pub use log::{Log, LogFormat, Telemetry};
-pub use token::{Enclave, FaultCheck, Sandbox, Token, TokenSelector};
+pub use pkcs11::{Enclave, FaultCheck, Sandbox, Token, TokenSelector};
+pub use tls::{ClientAuth, Tls};
 
 /// Every setting, valid.
 #[derive(Debug)]
@@ -159,7 +161,7 @@ pub fn load(file: Option<&Path>, overrides: &[(&str, String)]) -> Result<Configu
 
     let server = Server {
         listen: reader.value("server.listen", "127.0.0.1:8254", "an address and port such as 127.0.0.1:8254"),
-        health_listen: edge::health_listen(&mut reader),
+        health_listen: tls::health_listen(&mut reader),
         request_deadline: reader.duration("server.request_deadline", "10s"),
         header_timeout: reader.duration("server.header_timeout", "5s"),
         body_timeout: reader.duration("server.body_timeout", "5s"),
@@ -167,19 +169,19 @@ pub fn load(file: Option<&Path>, overrides: &[(&str, String)]) -> Result<Configu
         max_connections: reader.number("server.max_connections", 512, 1..=65_536),
         shutdown_grace: reader.duration("server.shutdown_grace", "20s"),
     };
-    let tls = edge::tls(&mut reader);
+    let tls = tls::tls(&mut reader);
     if !reader.value::<bool>("server.plain_http_beyond_loopback", "false", "true or false") {
         if tls.is_none() {
-            edge::refuse_clear_text(&mut reader, "server.listen", server.listen);
+            tls::refuse_clear_text(&mut reader, "server.listen", server.listen);
         }
         if let Some(address) = server.health_listen {
-            edge::refuse_clear_text(&mut reader, "server.health_listen", address);
+            tls::refuse_clear_text(&mut reader, "server.health_listen", address);
         }
     }
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let token = token::token(&mut reader, &directory);
-    let enclave = token::enclave(&mut reader, cores);
-    let limits = edge::limits(&mut reader, cores);
+    let token = pkcs11::token(&mut reader, &directory);
+    let enclave = pkcs11::enclave(&mut reader, cores);
+    let limits = limits::limits(&mut reader, cores);
     let audit = Audit {
         directory: reader.path("audit.directory", &below("audit")),
         segment_bytes: reader.number("audit.segment_bytes", 64 << 20, 1 << 20..=4 << 30),

@@ -1,5 +1,6 @@
 //! `avs-kms audit …`: reads the files of the log, on this machine or a copy on another, without token or service.
 
+mod history;
 mod verify;
 
 use std::fs;
@@ -11,8 +12,9 @@ use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::local::note_files;
-use super::{Failed, Output};
+use super::admin::local_socket::note_files;
+use super::error::Failed;
+use super::output::Output;
 use crate::audit::{self, Compressed, Filter, InclusionProof, Line, ReadError, Receipt, VerifierKey};
 use crate::config::Configuration;
 use crate::key::{Eoa, KeyName};
@@ -130,7 +132,7 @@ pub(super) fn run(command: &Command, configuration: &Configuration, output: Outp
             print(directory, lines, false)
         }
         Command::History { place, eoa, name } => {
-            super::history::run(place.directory(configuration), *eoa, name.clone(), output)
+            history::run(place.directory(configuration), *eoa, name.clone(), output)
         }
         Command::Compress { place, keep } => {
             let directory = place.directory(configuration);

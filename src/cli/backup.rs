@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::json;
 
-use super::local::note_files;
-use super::lock::DataLock;
-use super::open::softhsm_token;
-use super::{Failed, Output};
+use super::admin::local_socket::note_files;
+use super::serve::data_lock::DataLock;
+use super::serve::open::softhsm_token;
+use super::error::Failed;
+use super::output::Output;
 use crate::backup::{self, Manifest, Places};
 use crate::config::Configuration;
 use crate::operation::FileWork;

@@ -5,10 +5,11 @@
 
 use serde_json::json;
 
-use super::confine::{drop_privileges, profile};
-use super::lock::DataLock;
-use super::open::{enclave_settings, softhsm_token, with_softhsm_environment};
-use super::{Failed, Output};
+use super::serve::sandbox::{drop_privileges, profile};
+use super::serve::data_lock::DataLock;
+use super::serve::open::{enclave_settings, softhsm_token, with_softhsm_environment};
+use super::error::Failed;
+use super::output::Output;
 use crate::config::Configuration;
 use crate::sandbox::{self, Landlock, Profile};
 

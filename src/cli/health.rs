@@ -2,9 +2,10 @@
 
 use axum::http::Method;
 
-use super::local::{Ask, ask_running};
-use super::open::Needs;
-use super::{Failed, Output};
+use super::admin::local_socket::{Ask, ask_running};
+use super::serve::open::Needs;
+use super::error::Failed;
+use super::output::Output;
 use crate::config::Configuration;
 
 /// Exit status 0 when ready, 1 when not or when nobody answers.

@@ -1,6 +1,6 @@
-//! `avs-kms keys …`: list, show, create, policy; the life of a key is in `life`.
+//! `avs-kms keys …`: list, show, create, policy; the life of a key is in `lifecycle`.
 
-mod life;
+mod lifecycle;
 
 use std::num::NonZeroU32;
 
@@ -8,9 +8,10 @@ use axum::http::Method;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::local::{Ask, ask};
-use super::open::Needs;
-use super::{Failed, Output};
+use super::admin::local_socket::{Ask, ask};
+use super::error::Failed;
+use super::output::Output;
+use super::serve::open::Needs;
 use crate::auth::{Networks, Signing};
 use crate::config::Configuration;
 use crate::key::{Eoa, KeyName};
@@ -30,7 +31,7 @@ pub(super) enum Command {
     /// Set what a key allows; what is left out is not restricted.
     Policy(SetPolicy),
     #[command(flatten)]
-    Life(life::Command),
+    Life(lifecycle::Command),
 }
 
 /// A policy to be set.
@@ -49,7 +50,7 @@ pub(super) struct Create {
     #[command(flatten)]
     policy: Policy,
     #[command(flatten)]
-    binding: life::Binding,
+    binding: lifecycle::Binding,
 }
 
 /// What the key allows.
@@ -95,7 +96,7 @@ pub(super) struct Key {
 
 pub(super) fn run(command: &Command, configuration: Configuration, output: Output) -> Result<(), Failed> {
     if let Command::Life(command) = command {
-        return life::run(command, configuration, output);
+        return lifecycle::run(command, configuration, output);
     }
     let (method, path, body, needs) = match command {
         Command::List { eoa: None } => (Method::GET, "/local/keys".to_owned(), None, Needs::Books),

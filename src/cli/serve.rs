@@ -1,5 +1,14 @@
 //! `avs-kms serve`: start, run until told to stop, stop in order.
 
+mod background;
+pub(super) mod data_lock;
+pub(super) mod limits;
+mod logging;
+pub(super) mod open;
+mod reload;
+pub(super) mod sandbox;
+mod tls;
+
 use std::net::{SocketAddr, TcpListener as StdTcpListener};
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
@@ -11,13 +20,12 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::background;
-use super::confine::sandbox;
-use super::lock::DataLock;
-use super::log::Logging;
-use super::open::{Needs, Opened, open, with_softhsm_environment};
-use super::reload::Live;
-use super::{Failed, edge};
+use self::data_lock::DataLock;
+use self::logging::Logging;
+use self::open::{Needs, Opened, open, with_softhsm_environment};
+use self::reload::Live;
+use self::sandbox::sandbox;
+use super::error::Failed;
 use crate::audit::Past;
 use crate::config::{Configuration, Mistakes};
 use crate::http::{App, Listener, Tls, health_router, local_router, public_router, serve};
@@ -54,7 +62,7 @@ pub(super) fn run(
     with_softhsm_environment(&configuration)?;
     let _lock = DataLock::acquire(data)?.map_err(|held| held.failed(data))?;
     let address = configuration.server.listen;
-    let tls = edge::tls(&configuration)?;
+    let tls = tls::tls(&configuration)?;
     let bind = |address| {
         StdTcpListener::bind(address)
             .map_err(|error| Failed::while_trying(format!("cannot listen on {address}"), &error))
@@ -181,7 +189,7 @@ async fn until_stopped(
     let unix = local_socket(configuration)?;
 
     let service = Arc::new(service);
-    let app = App::new(Arc::clone(&service), edge::admission(configuration));
+    let app = App::new(Arc::clone(&service), limits::admission(configuration));
     // Everything is open and bound: no socket is made after this line.
     confined.filter().map_err(|error| Failed::while_trying("cannot close the sandbox", &error))?;
     let (stop, stopped) = watch::channel(false);
@@ -200,28 +208,28 @@ async fn until_stopped(
         listeners.spawn(serve(
             Listener::Tcp(socket),
             router,
-            edge::side_limits(configuration),
+            limits::side_limits(configuration),
             stopped.clone(),
         ));
         tracing::info!("health is told on http://{address}");
     }
     let local = local_router(app.clone());
-    listeners.spawn(serve(Listener::Unix(unix), local, edge::side_limits(configuration), stopped.clone()));
+    listeners.spawn(serve(Listener::Unix(unix), local, limits::side_limits(configuration), stopped.clone()));
     let (socket, address) = into_tokio(sockets.clients)?;
     let (clients, scheme) = match &sockets.tls {
         None => (Listener::Tcp(socket), "http"),
         Some(tls) => (Listener::Tls(socket, Arc::clone(tls)), "https"),
     };
-    let limits = edge::limits(configuration);
+    let bounds = limits::limits(configuration);
     let mut live = Live {
         logging,
         app: app.clone(),
-        share: limits.connections_per_address.clone(),
+        share: bounds.connections_per_address.clone(),
         tls: sockets.tls,
         service: Arc::clone(&service),
         applied: configuration.into(),
     };
-    listeners.spawn(serve(clients, public_router(app), limits, stopped));
+    listeners.spawn(serve(clients, public_router(app), bounds, stopped));
     tracing::info!("listening on {scheme}://{address}");
 
     loop {

@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 
 use super::{public_key_in, read, unreadable};
 use crate::audit::{self, CheckpointError, Progress, Report, SignedCheckpoint, VerifierKey};
-use crate::cli::{Failed, Output};
+use crate::cli::error::Failed;
+use crate::cli::output::Output;
 
 /// Compares the log with the checkpoints that are brought and, when there is a key, with those beside it.
 pub(super) fn run(

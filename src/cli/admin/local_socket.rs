@@ -14,23 +14,24 @@ use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
-use super::Failed;
-use super::lock::DataLock;
-use super::open::{Needs, Opened, open, with_softhsm_environment};
+use crate::cli::error::Failed;
+use crate::cli::serve::data_lock::DataLock;
+use crate::cli::serve::limits;
+use crate::cli::serve::open::{Needs, Opened, open, with_softhsm_environment};
 use crate::config::Configuration;
 use crate::http::{App, local_router};
 use crate::operation::{FileWork, Peer};
 
 /// A request of the command line.
-pub(super) struct Ask {
-    pub(super) method: Method,
-    pub(super) path: String,
-    pub(super) body: Option<Value>,
-    pub(super) needs: Needs,
+pub(in crate::cli) struct Ask {
+    pub(in crate::cli) method: Method,
+    pub(in crate::cli) path: String,
+    pub(in crate::cli) body: Option<Value>,
+    pub(in crate::cli) needs: Needs,
 }
 
 /// Sends the request and gives the answer's JSON, or the service's own sentence.
-pub(super) fn ask(configuration: &Configuration, ask: Ask) -> Result<Value, Failed> {
+pub(in crate::cli) fn ask(configuration: &Configuration, ask: Ask) -> Result<Value, Failed> {
     if !configuration.data.directory.exists() {
         return Err(Failed::new(format!(
             "there is no data directory {}; `avs-kms init` makes one",
@@ -64,7 +65,7 @@ pub(super) fn ask(configuration: &Configuration, ask: Ask) -> Result<Value, Fail
 
 /// Records what was done to the files themselves. What was done is done: where it cannot be recorded, that is said.
 #[expect(clippy::print_stderr, reason = "the answer goes to stdout, and programs read it")]
-pub(super) fn note_files(configuration: &Configuration, work: FileWork, path: &Path, count: u64) {
+pub(in crate::cli) fn note_files(configuration: &Configuration, work: FileWork, path: &Path, count: u64) {
     let body = json!({"work": work.name(), "path": path.display().to_string(), "count": count});
     let (method, path) = (Method::POST, "/local/files".to_owned());
     let note = Ask { method, path, body: Some(body), needs: Needs::Books };
@@ -74,7 +75,7 @@ pub(super) fn note_files(configuration: &Configuration, work: FileWork, path: &P
 }
 
 /// Asks the service that runs; nothing is opened here.
-pub(super) fn ask_running(configuration: &Configuration, ask: &Ask) -> Result<Value, Failed> {
+pub(in crate::cli) fn ask_running(configuration: &Configuration, ask: &Ask) -> Result<Value, Failed> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -96,7 +97,7 @@ async fn in_process(
         service.recover(unsettled).await.map_err(|failure| Failed::new(failure.to_string()))?;
     }
     let service = Arc::new(service);
-    let app = App::new(Arc::clone(&service), super::edge::admission(configuration));
+    let app = App::new(Arc::clone(&service), limits::admission(configuration));
     let router: Router = local_router(app).layer(Extension(Peer::Local));
     let response = match router.oneshot(request(&ask)?).await {
         Ok(response) => response,
@@ -151,7 +152,7 @@ fn request(ask: &Ask) -> Result<Request<Body>, Failed> {
 }
 
 /// The answer's JSON, or the service's own sentence.
-pub(super) fn understood(success: bool, body: &[u8]) -> Result<Value, Failed> {
+pub(in crate::cli) fn understood(success: bool, body: &[u8]) -> Result<Value, Failed> {
     let value: Value = serde_json::from_slice(body)
         .map_err(|error| Failed::while_trying("the answer is not JSON", &error))?;
     if success {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::Failed;
+use crate::cli::error::Failed;
 use crate::chain::Chain;
 use crate::config::Configuration;
 use crate::operation::Service;
@@ -17,7 +17,7 @@ use crate::outbound::Outbound;
 use crate::rotation::{Follower, Hook, Scheduler, Secret, Webhooks};
 
 /// Starts it all; each task ends when `stop` says so.
-pub(super) fn start(
+pub(in crate::cli) fn start(
     configuration: &Configuration,
     service: &Arc<Service>,
     stop: &watch::Receiver<bool>,

@@ -1,29 +1,9 @@
-//! What faces clients besides the address: how much is taken on, and TLS.
+//! `[tls]`, and which listeners may do without it.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use super::reader::Reader;
-
-/// `[limits]`: what one client, and all together, may take.
-#[derive(Debug)]
-pub struct Limits {
-    /// Connections of one address at a time; 0: no cap.
-    pub connections_per_address: usize,
-    /// Requests of one address per second; 0: no limit.
-    pub requests_per_address: u32,
-    /// Requests with one token per second; 0: no limit.
-    pub requests_per_token: u32,
-    /// Refused credentials of one address per minute; 0: no limit.
-    pub failures_per_address: u32,
-    /// Logins and signed requests of one address per second; 0: no limit.
-    pub proofs_per_address: u32,
-    /// Requests that are worked on at a time.
-    pub in_flight: usize,
-    /// How long a request may wait for its turn.
-    pub wait: Duration,
-}
 
 /// `[tls]`, where a certificate is given.
 #[derive(Debug)]
@@ -43,22 +23,6 @@ pub enum ClientAuth {
     Required,
     /// Those whose token is pinned to one.
     Optional,
-}
-
-pub(super) fn limits(reader: &mut Reader, cores: usize) -> Limits {
-    const ANY: std::ops::RangeInclusive<u32> = 0..=1_000_000;
-    Limits {
-        connections_per_address: reader.number("limits.connections_per_address", 128, 0..=65_536),
-        requests_per_address: reader.number("limits.requests_per_address", 4_000, ANY),
-        requests_per_token: reader.number("limits.requests_per_token", 2_000, ANY),
-        failures_per_address: reader.number("limits.failures_per_address", 30, ANY),
-        proofs_per_address: reader.number("limits.proofs_per_address", 50, ANY),
-        in_flight: match reader.number("limits.in_flight", 0, 0..=65_536) {
-            0 => cores * 4,
-            places => places,
-        },
-        wait: reader.duration("limits.wait", "100ms"),
-    }
 }
 
 pub(super) fn tls(reader: &mut Reader) -> Option<Tls> {

@@ -5,9 +5,10 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::{Key, details, list, member};
-use crate::cli::local::{Ask, ask};
-use crate::cli::open::Needs;
-use crate::cli::{Failed, Output};
+use crate::cli::admin::local_socket::{Ask, ask};
+use crate::cli::error::Failed;
+use crate::cli::output::Output;
+use crate::cli::serve::open::Needs;
 use crate::config::Configuration;
 use crate::key::Eoa;
 

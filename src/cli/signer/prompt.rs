@@ -5,7 +5,8 @@ use std::io::IsTerminal;
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 use zeroize::Zeroizing;
 
-use super::{Failed, say};
+use crate::cli::error::Failed;
+use crate::cli::output::say;
 
 /// The longest line, bytes.
 const MOST: usize = 1_024;

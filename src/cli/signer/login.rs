@@ -5,7 +5,6 @@
 
 use std::fs::File;
 use std::io::Write;
-use std::net::IpAddr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -15,27 +14,20 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
-use super::keys::member;
+use super::http::{Service, authorization};
 use super::wallet::{Signer, Wallet};
-use super::{Failed, Output, request, token};
 use crate::auth::{Audience, Challenge, Scope, Scopes, SignIn};
+use crate::cli::admin::{access_token, local_socket};
+use crate::cli::error::Failed;
+use crate::cli::keys::member;
+use crate::cli::output::Output;
 use crate::outbound::Outbound;
 
 /// How long the service may take to answer.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 #[derive(Debug, Args)]
-pub(super) struct Service {
-    /// The service.
-    #[arg(long, env = "AVS_KMS_URL", default_value = "http://127.0.0.1:8254")]
-    pub(super) url: String,
-    /// What the service calls itself (its auth.url), where that is not the URL that it is reached by.
-    #[arg(long, value_name = "URL")]
-    audience: Option<String>,
-}
-
-#[derive(Debug, Args)]
-pub(super) struct Arguments {
+pub(in crate::cli) struct Arguments {
     #[command(flatten)]
     service: Service,
     #[command(flatten)]
@@ -44,7 +36,7 @@ pub(super) struct Arguments {
     #[arg(long = "scope", value_name = "SCOPE")]
     scopes: Vec<Scope>,
     /// How long it shall work: 5m, 1h [default: what the service gives].
-    #[arg(long, value_parser = token::time)]
+    #[arg(long, value_parser = access_token::time)]
     ttl: Option<Duration>,
     /// The chain that the service must name (EIP-155).
     #[arg(long)]
@@ -60,30 +52,7 @@ pub(super) struct Arguments {
     plain_http: bool,
 }
 
-impl Service {
-    /// How the service names itself; the chain is in its messages.
-    pub(super) fn audience(&self, chain_id: u64) -> Result<Audience, Failed> {
-        let url = self.audience.as_ref().unwrap_or(&self.url);
-        Audience::new(url, chain_id).map_err(|error| Failed::usage(format!("{url}: {error}")))
-    }
-
-    fn reached(&self, plain_http: bool) -> Result<Audience, Failed> {
-        let reached =
-            Audience::new(&self.url, 0).map_err(|error| Failed::usage(format!("{}: {error}", self.url)))?;
-        let host = reached.domain().rsplit_once(':').map_or(reached.domain(), |(host, _)| host);
-        let address: Option<IpAddr> = host.trim_matches(['[', ']']).parse().ok();
-        let here = host == "localhost" || address.is_some_and(|address| address.is_loopback());
-        if reached.uri().starts_with("http://") && !here && !plain_http {
-            return Err(Failed::usage(format!(
-                "{} is neither https nor this machine; --plain-http sends the token in the clear",
-                self.url
-            )));
-        }
-        Ok(reached)
-    }
-}
-
-pub(super) fn run(arguments: &Arguments, output: Output) -> Result<(), Failed> {
+pub(in crate::cli) fn run(arguments: &Arguments, output: Output) -> Result<(), Failed> {
     hsm::harden_process().map_err(|error| Failed::while_trying("cannot harden this process", &error))?;
     let reached = arguments.service.reached(arguments.plain_http)?;
     let signer = arguments.wallet.open()?;
@@ -124,7 +93,7 @@ async fn log_in(arguments: &Arguments, reached: &Audience, signer: &Signer) -> R
     // Asking for this right is grave: the wish is signed, too.
     if arguments.scopes.contains(&Scope::KeysDestroy) {
         let audience = arguments.service.audience(0)?;
-        headers.push(("authorization", request::authorization(signer, &audience, "POST", path, &body)?));
+        headers.push(("authorization", authorization(signer, &audience, "POST", path, &body)?));
     }
     let offered = post(&client, reached, path, &headers, body).await?;
     let challenge = understood(arguments, signer, &offered)?;
@@ -200,7 +169,7 @@ async fn post(
     let reply = client.post_json(&endpoint, &headers, body).await;
     let reply = reply.map_err(|error| Failed::while_trying("cannot log in", &error))?;
     let success = reply.is_success();
-    super::local::understood(success, &Zeroizing::new(reply.body))
+    local_socket::understood(success, &Zeroizing::new(reply.body))
 }
 
 /// Whole or not at all, and for its owner alone.

@@ -5,8 +5,9 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::{Failed, Output};
 use crate::audit::{self, Filter};
+use crate::cli::error::Failed;
+use crate::cli::output::Output;
 use crate::key::{Eoa, KeyName};
 
 /// Operations that use a key without changing it: counted, not listed.

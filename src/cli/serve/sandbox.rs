@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use super::Failed;
+use crate::cli::error::Failed;
 use crate::config::{self, Configuration};
 use crate::sandbox::{self, Profile, Sandbox};
 
 /// Whoever makes the service open another file or connection names it here.
-pub(super) fn sandbox(configuration: &Configuration) -> Sandbox {
+pub(in crate::cli) fn sandbox(configuration: &Configuration) -> Sandbox {
     let Configuration { data, token, enclave, audit, tls, chain, events, telemetry, file, .. } =
         configuration;
     let above = |path: &Path| path.parent().filter(|it| !it.as_os_str().is_empty()).map(Path::to_owned);
@@ -36,7 +36,7 @@ pub(super) fn sandbox(configuration: &Configuration) -> Sandbox {
 }
 
 /// The profile that is configured or follows from the module.
-pub(super) fn profile(configuration: &Configuration) -> Profile {
+pub(in crate::cli) fn profile(configuration: &Configuration) -> Profile {
     match configuration.enclave.sandbox {
         config::Sandbox::Softhsm => Profile::Softhsm,
         config::Sandbox::Network => Profile::Network,
@@ -47,7 +47,7 @@ pub(super) fn profile(configuration: &Configuration) -> Profile {
 }
 
 /// For the commands that log in to the token and end: what they need not have.
-pub(super) fn drop_privileges(configuration: &Configuration) -> Result<(), Failed> {
+pub(in crate::cli) fn drop_privileges(configuration: &Configuration) -> Result<(), Failed> {
     if profile(configuration) == Profile::Off {
         return Ok(());
     }

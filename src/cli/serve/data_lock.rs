@@ -4,23 +4,23 @@ use std::fs::File;
 use std::io::{Read, Seek, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 
-use super::Failed;
+use crate::cli::error::Failed;
 use crate::config::Data;
 
 /// Held as long as it lives; the kernel lets it go when the process dies, however it dies.
 #[derive(Debug)]
-pub(super) struct DataLock(#[expect(dead_code, reason = "closing the file unlocks it")] File);
+pub(in crate::cli) struct DataLock(#[expect(dead_code, reason = "closing the file unlocks it")] File);
 
 /// Somebody else has it.
 #[derive(Debug)]
-pub(super) struct Held {
+pub(in crate::cli) struct Held {
     /// The process id that the holder wrote.
-    pub(super) pid: Option<u32>,
+    pub(in crate::cli) pid: Option<u32>,
 }
 
 impl DataLock {
     /// Takes the lock, or says who has it.
-    pub(super) fn acquire(data: &Data) -> Result<Result<Self, Held>, Failed> {
+    pub(in crate::cli) fn acquire(data: &Data) -> Result<Result<Self, Held>, Failed> {
         let path = data.lock();
         let directory = data.directory.display();
         let mode = std::fs::metadata(&data.directory)
@@ -66,7 +66,7 @@ impl DataLock {
 
 impl Held {
     /// The sentence for whoever wanted the lock.
-    pub(super) fn failed(&self, data: &Data) -> Failed {
+    pub(in crate::cli) fn failed(&self, data: &Data) -> Failed {
         // Our own number is somebody's in another container, which counts its processes by itself.
         let other = self.pid.filter(|pid| *pid != std::process::id());
         let pid = other.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"));

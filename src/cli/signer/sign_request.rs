@@ -4,13 +4,13 @@ use std::io::Read;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use jiff::Timestamp;
 use serde_json::json;
 
-use super::login::Service;
-use super::wallet::{Signer, Wallet};
-use super::{Failed, Output};
-use crate::auth::{Audience, LONGEST_LIFE, MAX_PATH_BYTES, RequestToSign, body_hash};
+use super::http::{Service, authorization};
+use super::wallet::Wallet;
+use crate::auth::MAX_PATH_BYTES;
+use crate::cli::error::Failed;
+use crate::cli::output::Output;
 use crate::http::MAX_BODY_BYTES;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -22,7 +22,7 @@ enum Method {
 }
 
 #[derive(Debug, Args)]
-pub(super) struct Arguments {
+pub(in crate::cli) struct Arguments {
     #[command(flatten)]
     service: Service,
     #[command(flatten)]
@@ -40,7 +40,7 @@ pub(super) struct Arguments {
     path: String,
 }
 
-pub(super) fn run(arguments: &Arguments, output: Output) -> Result<(), Failed> {
+pub(in crate::cli) fn run(arguments: &Arguments, output: Output) -> Result<(), Failed> {
     hsm::harden_process().map_err(|error| Failed::while_trying("cannot harden this process", &error))?;
     let path = arguments.path.as_str();
     if !path.starts_with('/') || path.len() > MAX_PATH_BYTES || !path.bytes().all(|b| b.is_ascii_graphic()) {
@@ -79,26 +79,6 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> Result<(), Failed> {
         json!({"method": method, "url": url, "authorization": authorization, "body": body, "curl": line});
     output.print(&value, || line.clone());
     Ok(())
-}
-
-/// The header of a signed request.
-pub(super) fn authorization(
-    signer: &Signer,
-    audience: &Audience,
-    method: &str,
-    path: &str,
-    body: &[u8],
-) -> Result<String, Failed> {
-    let mut nonce = [0; 32];
-    getrandom::fill(&mut nonce).map_err(|error| Failed::new(format!("no randomness: {error}")))?;
-    let issued = u64::try_from(Timestamp::now().as_second()).unwrap_or_default();
-    let expires = issued.saturating_add(LONGEST_LIFE);
-    let request =
-        RequestToSign { audience, method, path, body_hash: body_hash(body), issued, expires, nonce };
-    let shown = request.typed_data().to_string();
-    let signature =
-        signer.sign(&request.digest(), &shown, "eth_signTypedData_v4, cast wallet sign --data")?;
-    Ok(request.credentials(&signer.eoa()) + &signature)
 }
 
 /// One word of a shell.

@@ -12,9 +12,10 @@ use k256::ecdsa::SigningKey;
 use zeroize::{Zeroize, Zeroizing};
 
 use super::keystore;
-use super::terminal::read_password;
-use super::{Failed, say};
+use super::prompt::read_password;
 use crate::auth::{EoaSignature, address};
+use crate::cli::error::Failed;
+use crate::cli::output::say;
 use crate::key::Eoa;
 
 /// The largest file that is read, bytes: keystores are under 1 KiB.

@@ -15,19 +15,19 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _, Registry, fmt, reload};
 
-use super::Failed;
+use crate::cli::error::Failed;
 use crate::config::{Configuration, LogFormat, Telemetry};
 use crate::outbound::{Endpoint, Outbound};
 
 /// The log of this process, from its start.
-pub(super) struct Logging {
+pub(in crate::cli) struct Logging {
     level: reload::Handle<EnvFilter, Registry>,
     spans: Option<SdkTracerProvider>,
 }
 
 impl Logging {
     /// Begins. Starts a thread where spans are sent, so it comes after the sandbox.
-    pub(super) fn start(configuration: &Configuration, runtime: &Handle) -> Result<Self, Failed> {
+    pub(in crate::cli) fn start(configuration: &Configuration, runtime: &Handle) -> Result<Self, Failed> {
         let log = &configuration.log;
         let (level, handle) = reload::Layer::new(EnvFilter::new(&log.level));
         let lines = fmt::layer().with_writer(std::io::stderr);
@@ -50,12 +50,12 @@ impl Logging {
     }
 
     /// Another level from now on; it was checked with the rest of the configuration.
-    pub(super) fn set_level(&self, level: &str) -> Result<(), reload::Error> {
+    pub(in crate::cli) fn set_level(&self, level: &str) -> Result<(), reload::Error> {
         self.level.reload(EnvFilter::new(level))
     }
 
     /// Sends what is left. Blocks.
-    pub(super) fn close(self) {
+    pub(in crate::cli) fn close(self) {
         if let Some(Err(error)) = self.spans.map(|provider| provider.shutdown()) {
             tracing::warn!(%error, "the last spans were not sent");
         }

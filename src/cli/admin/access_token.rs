@@ -6,16 +6,17 @@ use axum::http::Method;
 use clap::Subcommand;
 use serde_json::{Value, json};
 
-use super::keys::member;
-use super::local::{Ask, ask};
-use super::open::Needs;
-use super::{Failed, Output};
+use super::local_socket::{Ask, ask};
 use crate::auth::{Fingerprint, Networks, Scope, Subject, TokenId};
+use crate::cli::error::Failed;
+use crate::cli::keys::member;
+use crate::cli::output::Output;
+use crate::cli::serve::open::Needs;
 use crate::config::Configuration;
 use crate::key::KeyName;
 
 #[derive(Debug, Subcommand)]
-pub(super) enum Command {
+pub(in crate::cli) enum Command {
     /// Issue a token and print it, once.
     Issue {
         /// The EOA whose keys it is good for, or `*` for every EOA's.
@@ -51,14 +52,14 @@ pub(super) enum Command {
 }
 
 /// A friendly duration in which a day has 24 hours.
-pub(super) fn time(text: &str) -> Result<Duration, String> {
+pub(in crate::cli) fn time(text: &str) -> Result<Duration, String> {
     let span: jiff::Span = text.parse().map_err(|error: jiff::Error| error.to_string())?;
     let relative = jiff::SpanRelativeTo::days_are_24_hours();
     let duration = span.to_duration(relative).map_err(|error| error.to_string())?;
     duration.try_into().map_err(|_| "a token lives forwards in time".to_owned())
 }
 
-pub(super) fn run(command: &Command, configuration: Configuration, output: Output) -> Result<(), Failed> {
+pub(in crate::cli) fn run(command: &Command, configuration: Configuration, output: Output) -> Result<(), Failed> {
     let (method, path, body) = match command {
         Command::Issue { eoa, scopes, ttl, networks, keys, client_certificate } => {
             let scopes: Vec<_> = scopes.iter().map(|scope| scope.as_str()).collect();

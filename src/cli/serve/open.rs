@@ -8,12 +8,12 @@ use crate::operation::{Custody, LoginRules, Service};
 use crate::outbound::Outbound;
 use crate::store::Store;
 
-use super::Failed;
-use super::confine::drop_privileges;
+use super::sandbox::drop_privileges;
+use crate::cli::error::Failed;
 
 /// Whether a command needs the token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Needs {
+pub(in crate::cli) enum Needs {
     /// The store and the log alone.
     Books,
     /// The token, too.
@@ -21,13 +21,13 @@ pub(super) enum Needs {
 }
 
 /// An open service and what an earlier process left open.
-pub(super) struct Opened {
-    pub(super) service: Service,
-    pub(super) unsettled: Vec<Unsettled>,
+pub(in crate::cli) struct Opened {
+    pub(in crate::cli) service: Service,
+    pub(in crate::cli) unsettled: Vec<Unsettled>,
 }
 
 /// Opens store, log and token. The data directory must be locked and the environment prepared.
-pub(super) fn open(configuration: &Configuration, needs: Needs) -> Result<Opened, Failed> {
+pub(in crate::cli) fn open(configuration: &Configuration, needs: Needs) -> Result<Opened, Failed> {
     let path = configuration.data.store();
     let store = Store::open(&path).map_err(|error| {
         let hint = if path.exists() { "" } else { " (is this a data directory? `avs-kms init` makes one)" };
@@ -88,7 +88,7 @@ fn login_rules(configuration: &Configuration, chain: Option<Chain>) -> Result<Lo
     })
 }
 
-pub(super) fn audit_settings(configuration: &Configuration) -> crate::audit::Settings {
+pub(in crate::cli) fn audit_settings(configuration: &Configuration) -> crate::audit::Settings {
     let audit = &configuration.audit;
     crate::audit::Settings {
         segment_bytes: audit.segment_bytes,
@@ -96,7 +96,7 @@ pub(super) fn audit_settings(configuration: &Configuration) -> crate::audit::Set
     }
 }
 
-pub(super) fn enclave_settings(configuration: &Configuration) -> hsm::Settings {
+pub(in crate::cli) fn enclave_settings(configuration: &Configuration) -> hsm::Settings {
     let (token, enclave) = (&configuration.token, &configuration.enclave);
     hsm::Settings {
         module: token.module.clone(),
@@ -120,7 +120,7 @@ pub(super) fn enclave_settings(configuration: &Configuration) -> hsm::Settings {
 }
 
 /// The SoftHSM token of the configuration; none where another module is configured.
-pub(super) fn softhsm_token(configuration: &Configuration) -> Result<Option<hsm::SofthsmToken>, Failed> {
+pub(in crate::cli) fn softhsm_token(configuration: &Configuration) -> Result<Option<hsm::SofthsmToken>, Failed> {
     let token = &configuration.token;
     let Some(conf) = &token.softhsm_conf else { return Ok(None) };
     let TokenSelector::Label(label) = &token.selector else {
@@ -144,7 +144,7 @@ fn harden() -> Result<(), Failed> {
 
 /// Hardens this process, and first runs the program again with `SOFTHSM2_CONF` set, where it is not: the module reads it from the
 /// environment of its process, and replacing the process is the way to set that without `unsafe`.
-pub(super) fn with_softhsm_environment(configuration: &Configuration) -> Result<(), Failed> {
+pub(in crate::cli) fn with_softhsm_environment(configuration: &Configuration) -> Result<(), Failed> {
     use std::os::unix::process::CommandExt;
 
     const VARIABLE: &str = "SOFTHSM2_CONF";

@@ -5,26 +5,26 @@
 use std::error::Error;
 use std::sync::Arc;
 
-use super::edge;
-use super::log::Logging;
+use super::limits;
+use super::logging::Logging;
 use crate::audit::{Actor, Event, Input, Value};
 use crate::config::Configuration;
 use crate::http::{App, Share, Tls};
 use crate::operation::Service;
 
 /// What can change while the service runs.
-pub(super) struct Live<'a> {
-    pub(super) logging: &'a Logging,
-    pub(super) app: App,
-    pub(super) share: Share,
-    pub(super) tls: Option<Arc<Tls>>,
-    pub(super) service: Arc<Service>,
+pub(in crate::cli) struct Live<'a> {
+    pub(in crate::cli) logging: &'a Logging,
+    pub(in crate::cli) app: App,
+    pub(in crate::cli) share: Share,
+    pub(in crate::cli) tls: Option<Arc<Tls>>,
+    pub(in crate::cli) service: Arc<Service>,
     /// The configuration that the service runs by.
-    pub(super) applied: Applied,
+    pub(in crate::cli) applied: Applied,
 }
 
 /// What is compared to see what has changed.
-pub(super) struct Applied {
+pub(in crate::cli) struct Applied {
     digest: [u8; 32],
     fixed: [u8; 32],
 }
@@ -37,7 +37,7 @@ impl From<&Configuration> for Applied {
 
 impl Live<'_> {
     /// Applies a configuration that was read again, or says why not.
-    pub(super) fn apply(&mut self, read: Result<Configuration, impl Error>) {
+    pub(in crate::cli) fn apply(&mut self, read: Result<Configuration, impl Error>) {
         let configuration = match read {
             Ok(configuration) => configuration,
             Err(mistakes) => {
@@ -58,7 +58,7 @@ impl Live<'_> {
         if let Err(error) = self.logging.set_level(&configuration.log.level) {
             tracing::error!(%error, "SIGHUP: the level of the log stays as it was");
         }
-        self.app.readmit(edge::admission(&configuration));
+        self.app.readmit(limits::admission(&configuration));
         self.share.set(configuration.limits.connections_per_address);
         let now = Applied::from(&configuration);
         if now.fixed != self.applied.fixed {

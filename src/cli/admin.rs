@@ -1,0 +1,4 @@
+//! Administration of the service on its own host: the local socket, access tokens.
+
+pub(super) mod access_token;
+pub(super) mod local_socket;

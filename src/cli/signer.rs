@@ -1,0 +1,8 @@
+//! Commands of an operator's own machine: log in and sign requests with an EOA.
+
+mod http;
+mod keystore;
+pub(super) mod login;
+mod prompt;
+pub(super) mod sign_request;
+mod wallet;
