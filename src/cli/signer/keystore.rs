@@ -140,7 +140,7 @@ mod tests {
     #[test]
     fn a_keystore_of_ethers_opens() {
         let vectors: serde_json::Value =
-            serde_json::from_str(include_str!("../../tests/vectors/login.json")).unwrap();
+            serde_json::from_str(include_str!("../../../tests/vectors/login.json")).unwrap();
         let file = vectors["keystore_scrypt"].to_string();
         let key = private_key(file.as_bytes(), b"correct horse").unwrap();
         assert_eq!(format!("0x{}", hex::encode(*key)), vectors["private_key"]);
