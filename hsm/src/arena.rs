@@ -13,14 +13,12 @@ mod pin;
 mod signals;
 mod wipe;
 
-pub use map::ArenaError;
 use map::Mapping;
 pub(crate) use map::Preference;
+pub use map::{ArenaError, SecretMemory};
 pub(crate) use pin::{Pin, PinReadError};
 pub(crate) use signals::block_signals;
 use wipe::{wipe, wipe_registers};
-
-use crate::enclave::SecretMemory;
 
 /// Bytes of the slot: a whole page, because modules want room for more than the 32 bytes they write.
 pub(crate) const SLOT_LEN: usize = 4096;

@@ -1,52 +1,28 @@
 //! The handle that the service holds: queue, threads and token behind one door. Not for HTTP, audit or policy.
 
-mod admin;
-mod canary;
-mod desk;
-mod error;
-mod examine;
-mod harden;
-mod health;
-mod index;
-mod key;
-mod link;
-mod lock;
-mod pin;
-mod recovery;
-mod sentinel;
-mod settings;
-mod softhsm;
-mod start;
-mod state;
-mod watchdog;
-mod worker;
-
 use std::fmt;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Sender, TrySendError};
+use crossbeam_channel::{Sender, TrySendError, bounded};
 use tokio::sync::oneshot;
 
-pub use error::{EnclaveError, OpenError, PinFileProblem};
-pub use examine::{Check, Examination};
-pub use harden::harden_process;
-pub use health::{CanaryReport, Findings, Health, SecretMemory, TokenState};
-pub use key::{KeyEntry, KeyId, KeyIdError, NewKey, PublicKey};
-pub use settings::{FaultCheck, Settings, TokenSelector};
-pub use softhsm::files::TokenObject;
-pub use softhsm::{
-    MakeTokenError, SOFTHSM_MODULE, SofthsmToken, TokenMade, configure_softhsm, make_softhsm_token,
-    restore_softhsm_token, softhsm_token_objects,
-};
-
 use crate::curve::G1Point;
-use crate::notary::CheckpointKey;
-use admin::Order;
-use start::Running;
-use state::Status;
-use worker::{Job, Multiply};
+use crate::diagnostics::{self, Examination};
+use crate::error::{EnclaveError, OpenError};
+use crate::health::{CanaryReport, Health, TokenState};
+use crate::key::{KeyEntry, KeyId, NewKey, PublicKey};
+use crate::runtime::admin::{Errand, Order};
+use crate::runtime::start::{self, Initialised, Running};
+use crate::runtime::state::{self, Status};
+use crate::runtime::worker::{Job, Multiply};
+use crate::settings::Settings;
+use crate::token::anchor::ANCHOR_MAX;
+use crate::token::checkpoint_key::CheckpointKey;
+
+/// The caller of an anchor command waits a little longer than the thread tries.
+const GRACE: Duration = Duration::from_millis(200);
 
 /// Handle to the one enclave of this process; clones share it. Dropping the last one closes it.
 #[derive(Clone)]
@@ -58,19 +34,6 @@ impl fmt::Debug for Enclave {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Enclave").finish_non_exhaustive()
     }
-}
-
-/// What `init` made in the token.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Initialised {
-    /// Label of the token.
-    pub token_label: String,
-    /// Serial number of the token.
-    pub token_serial: String,
-    /// Label of the key-encryption key.
-    pub kek_label: String,
-    /// Its `CKA_ID`, 32 hex digits.
-    pub kek_id: String,
 }
 
 impl Enclave {
@@ -106,7 +69,7 @@ impl Enclave {
     /// # Errors
     /// What keeps the token from being looked at at all; everything else is a failed [`Check`].
     pub fn examine(settings: &Settings) -> Result<Examination, OpenError> {
-        examine::examine(settings)
+        diagnostics::examine(settings)
     }
 
     /// Makes a key, durably, and proves that it can be read back. Repeating it with the same id and owner answers
@@ -173,13 +136,45 @@ impl Enclave {
     /// As for every operation; the checkpoint can be made later.
     pub fn sign_checkpoint(&self, text: &[u8], deadline: Instant) -> Result<Vec<u8>, EnclaveError> {
         self.check_admin()?;
-        let (reply, answer) = crossbeam_channel::bounded(1);
+        let (reply, answer) = bounded(1);
         let order = Order::Sign { text: text.to_vec(), deadline, reply };
         self.running.orders.try_send(order).map_err(|refused| match refused {
             TrySendError::Full(_) => EnclaveError::Overloaded,
             TrySendError::Disconnected(_) => EnclaveError::ShuttingDown,
         })?;
         answer.recv_deadline(deadline).unwrap_or(Err(EnclaveError::DeadlineExceeded))
+    }
+
+    /// What was left in the token by [`replace_audit_anchor`](Self::replace_audit_anchor): mostly one value, two after a
+    /// crash in between, none in a token that never had one. Blocks; not for async threads.
+    ///
+    /// # Errors
+    /// As for every operation.
+    pub fn audit_anchors(&self, deadline: Instant) -> Result<Vec<Vec<u8>>, EnclaveError> {
+        self.anchor(Errand::Read, deadline)
+    }
+
+    /// Leaves some public bytes, at most 1024, in a data object of the token: the new object is made and read back before
+    /// the old one is destroyed. Blocks; not for async threads.
+    ///
+    /// # Errors
+    /// As for every operation; the old value may then be there, or both.
+    pub fn replace_audit_anchor(&self, anchor: Vec<u8>, deadline: Instant) -> Result<(), EnclaveError> {
+        if anchor.is_empty() || anchor.len() > ANCHOR_MAX {
+            return Err(EnclaveError::Internal("an anchor has 1 to 1024 bytes".into()));
+        }
+        self.anchor(Errand::Replace(anchor), deadline).map(drop)
+    }
+
+    fn anchor(&self, errand: Errand, deadline: Instant) -> Result<Vec<Vec<u8>>, EnclaveError> {
+        self.check_admin()?;
+        let (reply, answer) = bounded(1);
+        let order = Order::Anchor { errand, deadline, reply };
+        self.running.orders.try_send(order).map_err(|refused| match refused {
+            TrySendError::Full(_) => EnclaveError::Overloaded,
+            TrySendError::Disconnected(_) => EnclaveError::ShuttingDown,
+        })?;
+        answer.recv_deadline(deadline + GRACE).unwrap_or(Err(EnclaveError::DeadlineExceeded))
     }
 
     /// Destroys the record of a key and proves that it is gone. Cannot be undone. Also for damaged records.
@@ -257,11 +252,6 @@ impl Enclave {
     pub fn close(self) {
         self.running.shut_down();
     }
-}
-
-/// Unix seconds; 0 on a host whose clock stands before 1970.
-fn now() -> u64 {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 #[cfg(test)]

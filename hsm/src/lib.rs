@@ -16,25 +16,41 @@
 extern crate self as hsm;
 
 mod arena;
+mod clock;
 mod curve;
+mod diagnostics;
 mod enclave;
-mod notary;
+mod error;
+mod harden;
+mod health;
+mod key;
+mod keys;
+mod labels;
 mod pkcs11;
+mod runtime;
+mod settings;
+mod softhsm;
 mod telemetry;
+mod token;
 mod wrap;
 
-pub use arena::ArenaError;
-pub use curve::{G1Point, G2Point, PointError};
-pub use enclave::{
-    CanaryReport, Check, Enclave, EnclaveError, Examination, FaultCheck, Findings, Health, Initialised,
-    KeyEntry, KeyId, KeyIdError, MakeTokenError, NewKey, OpenError, PinFileProblem, PublicKey,
-    SOFTHSM_MODULE, SecretMemory, Settings, SofthsmToken, TokenMade, TokenObject, TokenSelector, TokenState,
-    configure_softhsm, harden_process, make_softhsm_token, restore_softhsm_token, softhsm_token_objects,
-};
-pub use notary::CheckpointKey;
-pub use pkcs11::{Call, Code, TokenError};
-pub use telemetry::describe as describe_metrics;
-
+pub use arena::{ArenaError, SecretMemory};
 #[cfg(feature = "danger-curve-internals")]
 #[doc(hidden)]
 pub use curve::internals as curve_internals;
+pub use curve::{G1Point, G2Point, PointError};
+pub use diagnostics::{Check, Examination};
+pub use enclave::Enclave;
+pub use error::{EnclaveError, OpenError, PinFileProblem};
+pub use harden::harden_process;
+pub use health::{CanaryReport, Findings, Health, TokenState};
+pub use key::{KeyEntry, KeyId, KeyIdError, NewKey, PublicKey};
+pub use pkcs11::{Call, Code, TokenError};
+pub use runtime::start::Initialised;
+pub use settings::{FaultCheck, Settings, TokenSelector};
+pub use softhsm::{
+    MakeTokenError, SOFTHSM_MODULE, SofthsmToken, TokenMade, TokenObject, configure_softhsm,
+    make_softhsm_token, restore_softhsm_token, softhsm_token_objects,
+};
+pub use telemetry::describe as describe_metrics;
+pub use token::checkpoint_key::CheckpointKey;

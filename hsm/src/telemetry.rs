@@ -10,7 +10,7 @@ use metrics::{
     Counter, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
 };
 
-use crate::enclave::EnclaveError;
+use crate::error::EnclaveError;
 use crate::pkcs11::{Call, TokenError};
 
 const CALL_SECONDS: &str = "avs_kms_pkcs11_call_seconds";

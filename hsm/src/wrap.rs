@@ -7,13 +7,13 @@ mod kek;
 mod object;
 mod probe;
 mod record;
-mod unlocked;
+mod scalar;
 
-pub(crate) use kek::{KEK_LABEL, Kek, KekError};
-pub(crate) use object::{CANARY_LABEL, Found, Stored, find_labelled, key_label, scan, store};
+pub(crate) use kek::{Kek, KekError};
+pub(crate) use object::{Found, Stored, find_labelled, key_label, scan, store};
 pub(crate) use probe::{Unfit, probe, probe_alone};
 pub(crate) use record::{Content, Header, PLAIN_LEN, Record, SEALED_LEN};
-pub(crate) use unlocked::{Fingerprint, GenerateError, Unlocked, UseError};
+pub(crate) use scalar::{Fingerprint, GenerateError, Unlocked, UseError};
 
 use crate::arena::Slot;
 use crate::pkcs11::{Code, IV_LEN, ObjectHandle, Session, TokenError};

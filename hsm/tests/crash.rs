@@ -7,16 +7,16 @@ use std::os::unix::process::ExitStatusExt;
 
 use hsm::*;
 
+#[path = "support/fault_injection.rs"]
+mod fault_injection;
 #[path = "support/rows.rs"]
 mod rows;
-#[path = "support/shim.rs"]
-mod shim;
 #[path = "support/token.rs"]
 mod support;
 use support::*;
 
 fn settings(fixture: &Fixture) -> Settings {
-    Settings { module: shim::module(), ..fixture.settings() }
+    Settings { module: fault_injection::module(), ..fixture.settings() }
 }
 
 fn rules(fixture: &Fixture, text: &str) {

@@ -3,16 +3,16 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)] // a failed unwrap is a failed test
 #![allow(clippy::wildcard_enum_match_arm, clippy::print_stdout)] // the table is printed
 
+#[path = "support/fault_injection.rs"]
+mod fault_injection;
 #[path = "support/rows.rs"]
 mod rows;
-#[path = "support/shim.rs"]
-mod shim;
 #[path = "support/token.rs"]
 mod support;
 
+use fault_injection::Bench;
 use hsm::*;
 use rows::Row;
-use shim::Bench;
 use support::*;
 
 fn table(name: &str, rows: &[Row]) {

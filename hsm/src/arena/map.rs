@@ -4,8 +4,6 @@
 use std::io;
 use std::ptr;
 
-use crate::enclave::SecretMemory;
-
 /// Why memory for secrets could not be had.
 #[derive(Debug, thiserror::Error)]
 pub enum ArenaError {
@@ -31,6 +29,15 @@ pub enum ArenaError {
         #[source]
         source: io::Error,
     },
+}
+
+/// Kind of memory that holds scalars for the length of one multiplication.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SecretMemory {
+    /// `memfd_secret(2)`: no other process reads it, root included; absent from dumps.
+    MemfdSecret,
+    /// Anonymous locked pages, left out of dumps and forks; root can read them.
+    LockedPages,
 }
 
 /// Which memory will do.

@@ -4,10 +4,12 @@
 
 use cryptoki_sys::*;
 
-use super::link::{Login, finalise};
 use super::*;
 use crate::arena::Preference;
+use crate::labels::{CANARY_LABEL, KEK_LABEL};
 use crate::pkcs11::{Attribute, Library, Session};
+use crate::token::connection::{Login, finalise};
+use crate::token::pin;
 use crate::wrap::{self, Kek, Record};
 
 mod residue;
@@ -200,7 +202,7 @@ fn a_key_encryption_key_that_could_leave_the_token_is_refused() {
         let template = |kind, value| {
             [
                 Attribute::Number(CKA_VALUE_LEN, 32),
-                Attribute::Bytes(CKA_LABEL, wrap::KEK_LABEL.as_bytes()),
+                Attribute::Bytes(CKA_LABEL, KEK_LABEL.as_bytes()),
                 Attribute::Bytes(CKA_ID, &[7; 16]),
                 Attribute::Flag(CKA_TOKEN, true),
                 Attribute::Flag(CKA_PRIVATE, true),
@@ -252,7 +254,7 @@ fn a_missing_a_forged_and_a_second_canary_are_refused() {
     isolated("a_missing_a_forged_and_a_second_canary_are_refused", |fixture| {
         fixture.initialised();
         let bytes = meddle(&fixture, |session| {
-            let found = wrap::find_labelled(session, wrap::CANARY_LABEL).unwrap();
+            let found = wrap::find_labelled(session, CANARY_LABEL).unwrap();
             session.destroy(found[0].handle).unwrap();
             found[0].record.as_ref().unwrap().encoded().to_vec()
         });
@@ -260,9 +262,9 @@ fn a_missing_a_forged_and_a_second_canary_are_refused() {
         assert!(matches!(refused(), OpenError::CanaryMissing { count: 0 }));
         let mut forged = bytes.clone();
         forged[100] ^= 1;
-        meddle(&fixture, |session| put(session, wrap::CANARY_LABEL, "avs-kms/1", &rehashed(forged)));
+        meddle(&fixture, |session| put(session, CANARY_LABEL, "avs-kms/1", &rehashed(forged)));
         assert!(matches!(refused(), OpenError::CanaryFailed { .. }), "{}", refused());
-        meddle(&fixture, |session| put(session, wrap::CANARY_LABEL, "avs-kms/1", &bytes));
+        meddle(&fixture, |session| put(session, CANARY_LABEL, "avs-kms/1", &bytes));
         assert!(matches!(refused(), OpenError::CanaryMissing { count: 2 }));
     });
 }

@@ -2,10 +2,8 @@
 
 use cryptoki_sys::*;
 
+use crate::labels::KEK_LABEL;
 use crate::pkcs11::{Attribute, ObjectHandle, Request, Session, TokenError};
-
-/// Label of the key-encryption key, generation 1.
-pub(crate) const KEK_LABEL: &str = "bn254-kek/1";
 
 /// The key-encryption key as an object of the token.
 #[derive(Clone, Copy, Debug)]

@@ -6,14 +6,10 @@ use std::collections::HashSet;
 use cryptoki_sys::*;
 
 use super::record::{Record, RecordError};
-use crate::enclave::KeyId;
+use crate::key::KeyId;
+use crate::labels::{ANCHOR_LABEL, APPLICATION, CANARY_LABEL, CHECKPOINT_KEY_LABEL, KEK_LABEL, KEY_PREFIX};
 use crate::pkcs11::{Attribute, ObjectHandle, Request, Session, TokenError};
 
-/// `CKA_APPLICATION` of everything that this program stores.
-const APPLICATION: &str = "avs-kms/1";
-/// Label of the canary record of the key-encryption key's generation 1.
-pub(crate) const CANARY_LABEL: &str = "bn254-canary/1";
-const KEY_PREFIX: &str = "bn254/";
 /// Longest value that is read; a record has less than 400 bytes.
 const VALUE_MAX: usize = 1024;
 /// More objects than any token of ours holds; a module that never stops listing is stopped here.
@@ -103,7 +99,7 @@ fn data_object(session: &Session, handle: ObjectHandle) -> Result<Found, TokenEr
     if application != APPLICATION.as_bytes() {
         return Ok(Found::Foreign);
     }
-    if [CANARY_LABEL, crate::notary::anchor::ANCHOR_LABEL].iter().any(|own| label == own.as_bytes()) {
+    if [CANARY_LABEL, ANCHOR_LABEL].iter().any(|own| label == own.as_bytes()) {
         return Ok(Found::Own);
     }
     let id = std::str::from_utf8(label).ok().and_then(|label| label.strip_prefix(KEY_PREFIX));
@@ -120,7 +116,7 @@ fn other_object(session: &Session, handle: ObjectHandle) -> Result<Found, TokenE
         return Ok(Found::HalfMade);
     }
     let label_matches = |own: &str| requests[1].bytes() == Some(own.as_bytes());
-    let (kek, notary) = (label_matches(super::KEK_LABEL), label_matches(crate::notary::NOTARY_LABEL));
+    let (kek, notary) = (label_matches(KEK_LABEL), label_matches(CHECKPOINT_KEY_LABEL));
     let own = match CK_ULONG::from_ne_bytes(class) {
         CKO_SECRET_KEY => kek,
         CKO_PRIVATE_KEY | CKO_PUBLIC_KEY => notary,

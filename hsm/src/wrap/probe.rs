@@ -6,7 +6,7 @@ use cryptoki_sys::*;
 use super::record::{Content, Header, PLAIN_LEN, Record};
 use super::{SealError, seal, unwrap};
 use crate::arena::Slot;
-use crate::enclave::KeyId;
+use crate::key::KeyId;
 use crate::pkcs11::{Attribute, ObjectHandle, Session, TokenError};
 
 /// Why a token cannot be trusted with records.

@@ -8,7 +8,7 @@
 use sha2::{Digest, Sha256};
 
 use crate::curve::{G1Point, G2Point, PointError};
-use crate::enclave::{KeyId, PublicKey};
+use crate::key::{KeyId, PublicKey};
 use crate::pkcs11::{IV_LEN, TAG_LEN};
 
 /// Said before the header in the AAD, so that no other use of the same key can be taken for a record.

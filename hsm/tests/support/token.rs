@@ -39,8 +39,8 @@ pub fn again(name: &str, directory: &Path) -> Command {
         .args(["--exact", name, "--nocapture", "--include-ignored"])
         .env(DIRECTORY, directory)
         .env("SOFTHSM2_CONF", directory.join("softhsm2.conf"))
-        .env("HSM_SHIM_RULES", directory.join("rules"))
-        .env("HSM_SHIM_LOG", directory.join("shim.log"));
+        .env("HSM_FAULTS_RULES", directory.join("rules"))
+        .env("HSM_FAULTS_LOG", directory.join("module.log"));
     command
 }
 

@@ -10,7 +10,7 @@ use secrecy::ExposeSecret;
 
 use super::scanner::{Hits, Scanner, may_look};
 use super::*;
-use crate::arena::Arena;
+use crate::arena::{Arena, SecretMemory};
 
 const KEYS: usize = 4;
 

@@ -1,0 +1,207 @@
+//! What `doctor` says about a slot: the module's claims beside what the live probe found. Changes nothing in the token.
+
+use cryptoki_sys::*;
+
+use crate::arena::SecretMemory;
+use crate::error::OpenError;
+use crate::health::Findings;
+use crate::pkcs11::{Library, Mechanism};
+use crate::runtime::start::{self, Prepared};
+use crate::settings::Settings;
+use crate::token::canary;
+use crate::token::connection::{Login, finalise};
+use crate::wrap::{self, Found, Kek};
+
+/// One thing that was asked of the slot or the host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Check {
+    /// What must hold, as a sentence.
+    pub what: &'static str,
+    /// Whether it does; false ones with `fatal` keep the enclave from opening.
+    pub passed: bool,
+    /// Whether the enclave cannot do without it.
+    pub fatal: bool,
+    /// What was found.
+    pub found: String,
+}
+
+/// See the module.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Examination {
+    /// Description and version of the module, and the version of the standard that it claims.
+    pub library: String,
+    /// Label of the token.
+    pub token_label: String,
+    /// Serial number of the token.
+    pub token_serial: String,
+    /// `ok`, `count low`, `final try`, `locked` or `not set`: the user PIN, before the login.
+    pub pin: &'static str,
+    /// Sessions in all and read-write ones, as the token counts them: open, and how many there may be.
+    pub sessions: String,
+    /// The scheme that new records get, where the probe found one that works.
+    pub scheme: Option<&'static str>,
+    /// Kind of memory for scalars.
+    pub secret_memory: SecretMemory,
+    /// Sound records, authenticity not checked.
+    pub keys: usize,
+    /// Other objects.
+    pub findings: Findings,
+    /// Everything that was checked, in order.
+    pub checks: Vec<Check>,
+}
+
+impl Examination {
+    /// Whether the enclave would open and be safe to use.
+    #[must_use]
+    pub fn is_fit(&self) -> bool {
+        self.checks.iter().all(|check| check.passed || !check.fatal)
+    }
+}
+
+/// See [`crate::Enclave::examine`].
+pub(crate) fn examine(settings: &Settings) -> Result<Examination, OpenError> {
+    let Prepared { lock: _lock, pin, mut arena, library, .. } = start::prepare(settings)?;
+    let login = Login::new(&library, &settings.token, None, &pin)?;
+    let examined = with_login(&library, &login, &mut arena);
+    drop(login);
+    finalise(&library);
+    let mut examined = examined?;
+    examined.checks.extend(host(arena.kind()));
+    Ok(examined)
+}
+
+fn with_login(
+    library: &Library,
+    login: &Login,
+    arena: &mut crate::arena::Arena,
+) -> Result<Examination, OpenError> {
+    let secret_memory = arena.kind();
+    let (slot, _) = arena.parts();
+    let session = login.session()?;
+    let mut checks = Vec::new();
+    let mut check = |what, fatal, result: Result<String, String>| {
+        let (passed, found) = (result.is_ok(), result.unwrap_or_else(|found| found));
+        checks.push(Check { what, passed, fatal, found });
+    };
+    for (mechanism, what) in [
+        (Mechanism::AesKeyGen, "the module lists the making of AES keys"),
+        (Mechanism::AesGcm, "the module lists AES-GCM"),
+    ] {
+        let claim = library.mechanism_flags(login.generation, login.token.slot, mechanism);
+        let claim = claim.map(|flags| format!("flags {flags:#x}")).map_err(|error| error.to_string());
+        check(what, false, claim);
+    }
+    let probed = wrap::probe_alone(|| login.session(), slot);
+    let scheme = probed.is_ok().then_some("S1");
+    let text = |error: &dyn std::error::Error| Err(error.to_string());
+    let works = "AES-GCM opens what it sealed and nothing else";
+    check(works, true, probed.map_or_else(|error| text(&error), |()| Ok("probed with a session key".into())));
+    match Kek::find(&session) {
+        Ok(kek) => {
+            check("there is one fit key-encryption key", true, Ok(hex::encode(kek.id)));
+            let copy = kek.session_copy(&session).map(|copy| copy != kek.handle);
+            let copied = match copy {
+                Ok(true) => Ok("each use costs no file access".into()),
+                Ok(false) => Err("the token refuses; slower, and files are used at each signature".into()),
+                Err(error) => Err(error.to_string()),
+            };
+            check("the key-encryption key can be copied into a session", false, copied);
+            let canary = canary::find(&session, &kek);
+            let canary = canary.and_then(|record| canary::open(&session, kek.handle, &record, slot));
+            check(
+                "the canary record is well",
+                true,
+                canary.map(|()| "decrypted".into()).map_err(|e| e.to_string()),
+            );
+        }
+        Err(error) => check("there is one fit key-encryption key", true, Err(error.to_string())),
+    }
+    let (mut keys, mut findings) = (0, Findings::default());
+    wrap::scan(&session, |found| match found {
+        Found::Key(id, record) => match *record {
+            Ok(_) => keys += 1,
+            Err(_) => findings.damaged.push(id),
+        },
+        Found::Own => {}
+        Found::HalfMade => findings.half_made += 1,
+        Found::Foreign => findings.foreign += 1,
+    })?;
+    check(
+        "no record is damaged",
+        false,
+        match findings.damaged.len() {
+            0 => Ok(format!("{keys} records")),
+            count => Err(format!("{count} of {}", keys + count)),
+        },
+    );
+    Ok(Examination {
+        library: library.description(login.generation)?,
+        token_label: login.token.label.clone(),
+        token_serial: login.token.serial.clone(),
+        pin: pin_state(login.token.flags),
+        sessions: sessions(library, login),
+        scheme,
+        secret_memory,
+        keys,
+        findings,
+        checks,
+    })
+}
+
+/// Looked at while the holder's and one more session are open.
+fn sessions(library: &Library, login: &Login) -> String {
+    let here = library.tokens(login.generation).unwrap_or_default();
+    let Some(token) = here.iter().find(|token| token.serial == login.token.serial) else {
+        return "the token is gone".to_owned();
+    };
+    let number = |number: CK_ULONG| match number {
+        CK_UNAVAILABLE_INFORMATION => "unknown".to_owned(),
+        number => number.to_string(),
+    };
+    let most =
+        |most: CK_ULONG| if most == CK_EFFECTIVELY_INFINITE { "any number".into() } else { number(most) };
+    let [all, rw] = token.sessions.map(|(open, limit)| format!("{} open of {}", number(open), most(limit)));
+    format!("{all}; read-write {rw}")
+}
+
+fn pin_state(flags: CK_FLAGS) -> &'static str {
+    let states = [
+        (CKF_USER_PIN_LOCKED, "locked"),
+        (CKF_USER_PIN_FINAL_TRY, "final try"),
+        (CKF_USER_PIN_COUNT_LOW, "count low"),
+    ];
+    states.iter().find(|(flag, _)| flags & flag != 0).map_or("ok", |(_, state)| state)
+}
+
+/// Locked memory, swap and core files.
+fn host(memory: SecretMemory) -> Vec<Check> {
+    use rustix::process::{Resource, getrlimit};
+    let limit = |resource| {
+        let soft = getrlimit(resource).current;
+        (soft, soft.map_or("unlimited".to_owned(), |soft| format!("{soft} bytes")))
+    };
+    let swaps = std::fs::read_to_string("/proc/swaps").unwrap_or_default().lines().count().saturating_sub(1);
+    let secret = memory == SecretMemory::MemfdSecret;
+    let (core, core_text) = limit(Resource::Core);
+    vec![
+        Check {
+            what: "scalars lie in memory that nobody else can read",
+            passed: secret,
+            fatal: false,
+            found: if secret { "memfd_secret" } else { "locked pages: root can read them" }.into(),
+        },
+        Check {
+            what: "enough memory can be locked",
+            passed: true,
+            fatal: false,
+            found: limit(Resource::Memlock).1,
+        },
+        Check {
+            what: "swap is off (SoftHSM locks none of its memory)",
+            passed: swaps == 0,
+            fatal: false,
+            found: format!("{swaps} swap areas"),
+        },
+        Check { what: "no core file is written", passed: core == Some(0), fatal: false, found: core_text },
+    ]
+}

@@ -1,0 +1,70 @@
+//! What the enclave says about itself. Not for metrics or readiness rules: the service derives those.
+
+use std::time::Duration;
+
+use crate::arena::SecretMemory;
+use crate::key::KeyId;
+
+/// Whether the token serves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TokenState {
+    /// Logged in, last canary good.
+    Ready,
+    /// Trouble was seen and is being mended; operations are refused meanwhile.
+    Recovering {
+        /// What was seen.
+        cause: String,
+    },
+    /// Stopped until an operator acts and the service is restarted, e.g. after a refused PIN.
+    Stopped {
+        /// What was seen.
+        cause: String,
+    },
+}
+
+/// Outcome of the last canary check.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CanaryReport {
+    /// Whether the canary record was found, decrypted and right.
+    pub passed: bool,
+    /// Time since that check ended.
+    pub age: Duration,
+}
+
+/// Objects of the token that are not sound records; none of them is ever deleted by itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Findings {
+    /// Keys whose record is torn, tampered with or not theirs; refused one by one.
+    pub damaged: Vec<KeyId>,
+    /// Keys with more than one identical record.
+    pub duplicated: Vec<KeyId>,
+    /// Objects of other applications.
+    pub foreign: usize,
+    /// Objects left by an interrupted creation: no label, no value, or no readable class.
+    pub half_made: usize,
+}
+
+/// A snapshot for health checks and `doctor`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Health {
+    /// Whether the token serves.
+    pub token: TokenState,
+    /// Whether this process is logged in to the token.
+    pub logged_in: bool,
+    /// Last canary check; none before the first.
+    pub canary: Option<CanaryReport>,
+    /// Operations that wait for a worker.
+    pub queue_depth: usize,
+    /// Worker threads that can take work.
+    pub workers: usize,
+    /// Worker threads that have been inside one call for too long.
+    pub stuck_workers: usize,
+    /// Kind of memory that holds scalars.
+    pub secret_memory: SecretMemory,
+    /// Usable keys.
+    pub keys: usize,
+    /// What was wrong with the token's objects at start.
+    pub findings: Findings,
+    /// How many times the connection to the token was made anew.
+    pub recoveries: u64,
+}

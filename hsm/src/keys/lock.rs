@@ -1,0 +1,71 @@
+//! One process per token: an advisory lock on a file that names its holder. Not for threads.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use crate::error::OpenError;
+
+/// Held for as long as the process uses the token; the kernel lets go of it when the process dies.
+#[derive(Debug)]
+pub(crate) struct TokenLock {
+    _file: File,
+}
+
+impl TokenLock {
+    pub(crate) fn take(path: &Path) -> Result<Self, OpenError> {
+        let unusable = |source| OpenError::LockFile { lock: path.to_owned(), source };
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false).mode(0o600);
+        let mut file = options.open(path).map_err(unusable)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut text = String::new();
+                // Best effort: the holder may be writing its number just now.
+                let _ = Read::by_ref(&mut file).take(32).read_to_string(&mut text);
+                return Err(OpenError::AlreadyRunning {
+                    lock: path.to_owned(),
+                    holder: text.trim().parse().ok(),
+                });
+            }
+            Err(TryLockError::Error(source)) => return Err(unusable(source)),
+        }
+        let write = |file: &mut File| {
+            file.set_len(0)?;
+            file.seek(SeekFrom::Start(0))?;
+            writeln!(file, "{}", std::process::id())
+        };
+        write(&mut file).map_err(unusable)?;
+        Ok(Self { _file: file })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::wildcard_enum_match_arm)] // a failed unwrap is a failed test
+    use super::*;
+
+    #[test]
+    fn a_second_holder_is_refused_with_the_number_of_the_first() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("lock");
+        let first = TokenLock::take(&path).unwrap();
+        match TokenLock::take(&path).unwrap_err() {
+            OpenError::AlreadyRunning { lock, holder } => {
+                assert_eq!(lock, path);
+                assert_eq!(holder, Some(std::process::id()));
+            }
+            other => unreachable!("{other}"),
+        }
+        drop(first);
+        TokenLock::take(&path).unwrap();
+    }
+
+    #[test]
+    fn a_lock_that_cannot_be_made_is_named() {
+        let error = TokenLock::take(Path::new("/nonexistent/lock")).unwrap_err();
+        assert!(error.to_string().contains("/nonexistent/lock"));
+    }
+}

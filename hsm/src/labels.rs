@@ -1,0 +1,14 @@
+//! Labels of the objects in the token, and the application they name. A leaf: all that searches or creates reads it.
+
+/// `CKA_APPLICATION` of every data object that this program stores.
+pub(crate) const APPLICATION: &str = "avs-kms/1";
+/// Label of the key-encryption key, generation 1.
+pub(crate) const KEK_LABEL: &str = "bn254-kek/1";
+/// Label of the canary record of the key-encryption key's generation 1.
+pub(crate) const CANARY_LABEL: &str = "bn254-canary/1";
+/// Label of both halves of the key that signs the audit log's checkpoints.
+pub(crate) const CHECKPOINT_KEY_LABEL: &str = "audit-checkpoint/1";
+/// Label of the audit log's anchor: normally one object, two after a crash during its replacement.
+pub(crate) const ANCHOR_LABEL: &str = "audit-anchor/1";
+/// Begins the label of a key's record; the key's id follows.
+pub(crate) const KEY_PREFIX: &str = "bn254/";

@@ -1,0 +1,193 @@
+//! The administration thread: creates and destroys keys one after the other, so that slow searches never stand in a
+//! signing session. Not for multiplications.
+
+use std::fs::File;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crossbeam_channel::{Receiver, Sender};
+use tokio::sync::oneshot;
+
+use super::session_worker::Desk;
+use super::state::Shared;
+use crate::arena::{self, Arena};
+use crate::error::EnclaveError;
+use crate::key::{KeyId, NewKey, PublicKey};
+use crate::keys::create::Creation;
+use crate::telemetry::{self, Kind};
+use crate::token::anchor;
+use crate::token::attempt::Attempt;
+use crate::wrap;
+
+/// What the thread can be told. Every order has the time by which somebody waits for it.
+pub(crate) enum Order {
+    Create { key: NewKey, deadline: Instant, reply: oneshot::Sender<Result<PublicKey, EnclaveError>> },
+    Destroy { id: KeyId, deadline: Instant, reply: oneshot::Sender<Result<(), EnclaveError>> },
+    Sign { text: Vec<u8>, deadline: Instant, reply: Sender<Result<Vec<u8>, EnclaveError>> },
+    Anchor { errand: Errand, deadline: Instant, reply: Sender<Result<Vec<Vec<u8>>, EnclaveError>> },
+    Leave,
+}
+
+/// What is wanted of the anchors.
+pub(crate) enum Errand {
+    Read,
+    Replace(Vec<u8>),
+}
+
+/// The thread's own things.
+pub(crate) struct Admin {
+    desk: Desk,
+    /// A second slot, for what is read back.
+    second: Arena,
+    /// Synced after every change of the token's objects.
+    sync_directory: Option<PathBuf>,
+}
+
+impl Admin {
+    pub(crate) fn new(shared: Arc<Shared>, arenas: [Arena; 2], sync_directory: Option<PathBuf>) -> Self {
+        let [first, second] = arenas;
+        Self { desk: Desk::new(shared, first), second, sync_directory }
+    }
+
+    /// Runs until told to leave or until the enclave is gone.
+    pub(crate) fn run(mut self, orders: &Receiver<Order>) {
+        arena::block_signals();
+        let shared = Arc::clone(&self.desk.shared);
+        while let Ok(order) = orders.recv() {
+            shared.admin.begin();
+            match order {
+                // Begun only while somebody waits; what is begun is finished.
+                Order::Create { reply, .. } if reply.is_closed() => {}
+                Order::Destroy { reply, .. } if reply.is_closed() => {}
+                Order::Create { key, deadline, reply } => {
+                    let result = self.timed(Kind::Create, |admin| admin.create(key, deadline));
+                    let _ = reply.send(result);
+                }
+                Order::Destroy { id, deadline, reply } => {
+                    let result = self.timed(Kind::Destroy, |admin| admin.destroy(id, deadline));
+                    let _ = reply.send(result);
+                }
+                Order::Sign { text, deadline, reply } => {
+                    let result = self.timed(Kind::Checkpoint, |admin| admin.sign(&text, deadline));
+                    let _ = reply.send(result);
+                }
+                Order::Anchor { errand, deadline, reply } => {
+                    let result = self.timed(Kind::Anchor, |admin| admin.anchor(&errand, deadline));
+                    let _ = reply.send(result);
+                }
+                Order::Leave => break,
+            }
+            shared.admin.end();
+        }
+        self.desk.leave();
+    }
+
+    /// Signs a checkpoint of the audit log.
+    fn sign(&mut self, text: &[u8], deadline: Instant) -> Result<Vec<u8>, EnclaveError> {
+        self.desk
+            .carry_out(deadline, None, |Attempt { session, link, .. }| Ok(link.notary.sign(session, text)?))
+    }
+
+    /// Carries the errand out; gives the anchors that are there at its end.
+    fn anchor(&mut self, errand: &Errand, deadline: Instant) -> Result<Vec<Vec<u8>>, EnclaveError> {
+        let directory = self.sync_directory.clone();
+        self.desk.carry_out(deadline, None, |Attempt { session, .. }| {
+            if let Errand::Replace(bytes) = errand {
+                anchor::replace(session, bytes)?;
+                sync(directory.as_deref())?;
+            }
+            Ok(anchor::read(session)?)
+        })
+    }
+
+    fn timed<R>(
+        &mut self,
+        kind: Kind,
+        work: impl FnOnce(&mut Self) -> Result<R, EnclaveError>,
+    ) -> Result<R, EnclaveError> {
+        let begun = Instant::now();
+        let result = catch_unwind(AssertUnwindSafe(|| work(self))).unwrap_or_else(|_| {
+            self.desk.leave();
+            Err(EnclaveError::Internal("the administration thread panicked; its slots were wiped".into()))
+        });
+        telemetry::ended(kind, &result, begun);
+        result
+    }
+
+    fn create(&mut self, key: NewKey, deadline: Instant) -> Result<PublicKey, EnclaveError> {
+        let shared = Arc::clone(&self.desk.shared);
+        match shared.index.describe(key.id) {
+            Some(known) if known.owner == key.owner => return Ok(known.public_key),
+            Some(_) => return Err(EnclaveError::KeyExists),
+            None if shared.index.is_damaged(key.id) => return Err(EnclaveError::KeyDamaged),
+            None => {}
+        }
+        let sync = || sync(self.sync_directory.as_deref());
+        let mut creation = Creation::new(key, &mut self.second, &sync);
+        let made = self.desk.carry_out(deadline, None, |attempt| creation.attempt(attempt));
+        let stored = creation.has_stored();
+        match made {
+            Ok(entry) => {
+                let public_key = entry.public_key;
+                shared.index.insert(entry);
+                Ok(public_key)
+            }
+            Err(error) => {
+                if stored {
+                    self.clean_up(key.id);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// After a failed creation: nothing of it may stay behind. Only objects that this creation made can carry its label,
+    /// because there were none when it began.
+    fn clean_up(&mut self, id: KeyId) {
+        let cleaned = || {
+            let link = self.desk.shared.link().ok()?;
+            let session = link.session().ok()?;
+            for stored in wrap::find_labelled(&session, &wrap::key_label(id)).ok()? {
+                session.destroy(stored.handle).ok()?;
+            }
+            sync(self.sync_directory.as_deref()).ok()
+        };
+        if cleaned().is_none() {
+            tracing::warn!(key = %id, "a failed creation may have left a record; it was never reported as a key");
+        }
+    }
+
+    fn destroy(&mut self, id: KeyId, deadline: Instant) -> Result<(), EnclaveError> {
+        let shared = Arc::clone(&self.desk.shared);
+        let known = shared.index.describe(id).is_some() || shared.index.is_damaged(id);
+        let directory = self.sync_directory.clone();
+        let mut destroyed = known;
+        self.desk.carry_out(deadline, None, |Attempt { session, link, arena, .. }| {
+            let label = wrap::key_label(id);
+            for stored in wrap::find_labelled(session, &label)? {
+                destroyed = true;
+                session.destroy(stored.handle)?;
+            }
+            sync(directory.as_deref())?;
+            // No hits prove nothing by themselves: a token in trouble shows no objects at all.
+            let left = wrap::find_labelled(session, &label)?;
+            link.check_canary(session, arena.parts().0)?;
+            match (left.is_empty(), destroyed) {
+                (true, true) => Ok(()),
+                (true, false) => Err(EnclaveError::UnknownKey.into()),
+                (false, _) => Err(EnclaveError::Internal("the token kept a destroyed record".into()).into()),
+            }
+        })?;
+        shared.index.remove(id);
+        Ok(())
+    }
+}
+
+/// SoftHSM never syncs: a key must be on the disk before it is reported.
+fn sync(directory: Option<&std::path::Path>) -> Result<(), EnclaveError> {
+    let Some(directory) = directory else { return Ok(()) };
+    let synced = File::open(directory).and_then(|opened| Ok(rustix::fs::syncfs(&opened)?));
+    synced.map_err(|error| EnclaveError::Internal(format!("{} was not synced: {error}", directory.display())))
+}

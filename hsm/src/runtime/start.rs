@@ -1,0 +1,278 @@
+//! Opening, initialising and closing: the order in which everything comes up and goes down. Not for what runs between.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Sender, bounded, unbounded};
+
+use super::admin::{Admin, Order};
+use super::heartbeat::Post;
+use super::recovery_request::Notice;
+use super::state::{Shared, Status};
+use super::supervisor::Sentinel;
+use super::watchdog::{Spares, Watchdog};
+use super::worker::{self, Job};
+use crate::arena::{Arena, Pin, Preference, SecretMemory};
+use crate::curve::bn254;
+use crate::error::OpenError;
+use crate::keys::index::Index;
+use crate::keys::lock::TokenLock;
+use crate::labels::{CANARY_LABEL, KEK_LABEL};
+use crate::pkcs11::Library;
+use crate::settings::Settings;
+use crate::softhsm;
+use crate::token::canary;
+use crate::token::checkpoint_key::Notary;
+use crate::token::connection::{Login, finalise};
+use crate::token::pin;
+use crate::wrap::{self, Kek, KekError};
+
+/// Creations and destructions that may wait.
+const ORDERS: usize = 256;
+/// How long closing waits for threads that are inside a call.
+const FAREWELL: Duration = Duration::from_secs(10);
+
+/// Everything behind the handle.
+pub(crate) struct Running {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) jobs: Sender<Job>,
+    pub(crate) orders: Sender<Order>,
+    threads: Mutex<Threads>,
+}
+
+#[derive(Default)]
+struct Threads {
+    workers: Vec<JoinHandle<()>>,
+    admin: Option<JoinHandle<()>>,
+    sentinel: Option<JoinHandle<()>>,
+    /// Ends when the sender is dropped, and gives the spares.
+    watchdog: Option<(Sender<()>, JoinHandle<Spares>)>,
+    lock: Option<TokenLock>,
+}
+
+/// What does not concern the token yet.
+pub(crate) struct Prepared {
+    pub(crate) lock: TokenLock,
+    pub(crate) memory: Preference,
+    pub(crate) pin: Pin,
+    pub(crate) arena: Arena,
+    pub(crate) library: Arc<Library>,
+}
+
+/// What `initialise` and `open` begin with; everything here fails before the token is touched.
+pub(crate) fn prepare(settings: &Settings) -> Result<Prepared, OpenError> {
+    let lock = TokenLock::take(&settings.lock_file)?;
+    let memory =
+        if settings.require_secret_memory { Preference::RequireSecret } else { Preference::PreferSecret };
+    let pin = pin::read(&settings.pin_file, memory)?;
+    let arena = Arena::new(memory)?;
+    if arena.kind() == SecretMemory::LockedPages {
+        tracing::warn!("the kernel gives no memfd_secret; scalars lie in locked pages that root can read");
+    }
+    let module = &settings.module;
+    let library =
+        Library::load(module).map_err(|source| OpenError::ModuleMissing { path: module.clone(), source })?;
+    Ok(Prepared { lock, memory, pin, arena, library })
+}
+
+/// What `init` made in the token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Initialised {
+    /// Label of the token.
+    pub token_label: String,
+    /// Serial number of the token.
+    pub token_serial: String,
+    /// Label of the key-encryption key.
+    pub kek_label: String,
+    /// Its `CKA_ID`, 32 hex digits.
+    pub kek_id: String,
+}
+
+/// See [`crate::Enclave::initialise`] and [`crate::Enclave::adopt`].
+pub(crate) fn initialise(settings: &Settings, adopt: bool) -> Result<Initialised, OpenError> {
+    let Prepared { lock: _lock, pin, mut arena, library, .. } = prepare(settings)?;
+    let login = Login::new(&library, &settings.token, None, &pin)?;
+    let made = make_kek(&login, &mut arena, settings, adopt);
+    drop(login.holder);
+    finalise(&library);
+    let kek = made?;
+    Ok(Initialised {
+        token_label: login.token.label,
+        token_serial: login.token.serial,
+        kek_label: KEK_LABEL.to_owned(),
+        kek_id: hex::encode(kek.id),
+    })
+}
+
+/// Key-encryption key, checkpoint key, canary, in this order: whatever an earlier init was interrupted after is taken as it
+/// is, as long as the token holds no key of anybody. The canary says that it came to its end.
+fn make_kek(login: &Login, arena: &mut Arena, settings: &Settings, adopt: bool) -> Result<Kek, OpenError> {
+    let session = login.session()?;
+    let found = match Kek::find(&session) {
+        Ok(kek) => Some(kek),
+        Err(KekError::Missing) => None,
+        Err(error) => return Err(error.into()),
+    };
+    let already = |found: &str| Err(OpenError::AlreadyInitialised { found: found.to_owned() });
+    let planted = canary::exists(&session)?;
+    if planted && !(adopt && found.is_some()) {
+        return already(CANARY_LABEL);
+    }
+    let mut keys = 0;
+    wrap::scan(&session, |object| keys += usize::from(matches!(object, wrap::Found::Key(..))))?;
+    if keys > 0 {
+        return already(&format!("{keys} wrapped keys"));
+    }
+    wrap::probe_alone(|| login.session(), arena.parts().0)?;
+    let kek = match found {
+        Some(kek) => {
+            tracing::warn!(label = KEK_LABEL, "going on with what an earlier init left in the token");
+            kek
+        }
+        None => Kek::generate(&session)?,
+    };
+    if Notary::exists(&session)? {
+        Notary::find(&session)?
+    } else {
+        Notary::generate(&session)?
+    };
+    if planted {
+        let record = canary::find(&session, &kek)?;
+        canary::open(&session, kek.handle, &record, arena.parts().0)?;
+    } else {
+        canary::plant(&session, &kek, arena.parts().0)?;
+    }
+    if let Some(directory) = &settings.sync_directory {
+        let synced = std::fs::File::open(directory).and_then(|opened| Ok(rustix::fs::syncfs(&opened)?));
+        synced.map_err(|source| OpenError::Host { what: "the token directory was not synced", source })?;
+    }
+    Ok(kek)
+}
+
+/// See [`crate::Enclave::open`].
+pub(crate) fn open(settings: Settings) -> Result<Running, OpenError> {
+    if settings.workers == 0 {
+        return Err(OpenError::Settings("workers must be at least 1"));
+    }
+    if settings.queue == 0 {
+        return Err(OpenError::Settings("queue must be at least 1"));
+    }
+    let Prepared { lock, memory, pin, mut arena, library } = prepare(&settings)?;
+    let arenas = (0..settings.workers).map(|_| Arena::new(memory)).collect::<Result<Vec<_>, _>>()?;
+    let admin_arenas = [Arena::new(memory)?, Arena::new(memory)?];
+    bn254::initialise();
+    let mut digest_key = [0; 32];
+    getrandom::fill(&mut digest_key)?;
+    let link = Login::new(&library, &settings.token, None, &pin)?.link(1, arena.parts().0)?;
+    let link = Arc::new(link);
+    let slot = arena.parts().0;
+    let probed = wrap::probe(|| link.session(), link.session_kek, slot).map_err(OpenError::from);
+    let loaded = probed.and_then(|()| Ok(Index::load(&link, slot)?));
+    let (index, findings) = loaded.inspect_err(|_| link.disconnect())?;
+    if let Some(tokens) = &settings.sync_directory {
+        // The login worked and the canary opened: what the file holds now is what the PIN opens.
+        match softhsm::files::renew_copy(tokens, &link.token.serial) {
+            Ok(true) => tracing::info!("token.object has changed (a new PIN?); a new copy of it was taken"),
+            Ok(false) => {}
+            Err(error) => tracing::warn!(%error, "no copy of token.object could be taken"),
+        }
+    }
+    tracing::info!(
+        token = link.token.label, serial = link.token.serial, keys = index.count(), ?findings,
+        memory = ?arena.kind(), "the enclave is open"
+    );
+
+    let (jobs, job_inbox) = bounded(settings.queue);
+    let (orders, order_inbox) = bounded(ORDERS);
+    let (inbox, notices) = unbounded();
+    let kind = arena.kind();
+    let shared = Arc::new(Shared::new(link, index, findings, &settings, digest_key, kind, inbox));
+    let running = Running { shared, jobs, orders, threads: Mutex::default() };
+    let started = || {
+        let mut threads = running.threads.lock().unwrap_or_else(PoisonError::into_inner);
+        threads.lock = Some(lock);
+        let (selector, interval) = (settings.token, settings.canary_interval);
+        let sentinel = Sentinel { shared: Arc::clone(&running.shared), arena, selector, pin, interval };
+        threads.sentinel = Some(spawn("hsm-sentinel".into(), move || sentinel.run(&notices))?);
+        let admin = Admin::new(Arc::clone(&running.shared), admin_arenas, settings.sync_directory);
+        threads.admin = Some(spawn("hsm-admin".into(), move || admin.run(&order_inbox))?);
+        for (number, arena) in arenas.into_iter().enumerate() {
+            let (shared, inbox) = (Arc::clone(&running.shared), job_inbox.clone());
+            let post = Arc::new(Post::new(settings.stall_limit));
+            let own = Arc::clone(&post);
+            let body = move || worker::run(shared, arena, &own, &inbox);
+            threads.workers.push(spawn(format!("hsm-worker-{number}"), body)?);
+            running.shared.posts(|posts| posts.push(post));
+        }
+        let (shared, workers) = (Arc::clone(&running.shared), settings.workers);
+        let stall_limit = settings.stall_limit;
+        let watchdog = Watchdog { shared, jobs: job_inbox, memory, workers, stall_limit };
+        let (farewell, end) = bounded(0);
+        threads.watchdog = Some((farewell, spawn("hsm-watchdog".into(), move || watchdog.run(&end))?));
+        Ok(())
+    };
+    // Dropping `running` after a failure ends what was started.
+    started().map(|()| running)
+}
+
+fn spawn<R: Send + 'static>(
+    name: String,
+    body: impl FnOnce() -> R + Send + 'static,
+) -> Result<JoinHandle<R>, OpenError> {
+    let spawned = std::thread::Builder::new().name(name).spawn(body);
+    spawned.map_err(|source| OpenError::Host { what: "a thread could not be started", source })
+}
+
+impl Running {
+    /// Finishes what is queued, ends the threads, logs out. Safe to call twice.
+    pub(crate) fn shut_down(&self) {
+        self.shared.closing.store(true, Ordering::Release);
+        let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+        let Threads { mut workers, admin, sentinel, watchdog, lock } = std::mem::take(&mut *threads);
+        let until = Instant::now() + FAREWELL;
+        if let Some((farewell, watchdog)) = watchdog {
+            drop(farewell);
+            workers.extend(watchdog.join().unwrap_or_default());
+        }
+        // One for each; those that hang do not take theirs.
+        for _ in &workers {
+            let _ = self.jobs.send_deadline(Job::Leave, until);
+        }
+        if admin.is_some() {
+            let _ = self.orders.send_deadline(Order::Leave, until);
+        }
+        let mut gone = true;
+        for thread in workers.into_iter().chain(admin) {
+            gone &= ended(thread, until);
+        }
+        if let Some(sentinel) = sentinel {
+            let _ = self.shared.inbox.send(Notice::Leave);
+            gone &= ended(sentinel, until);
+        }
+        if lock.is_none() {
+            return;
+        }
+        match self.shared.status() {
+            // A thread that hangs inside the module forbids C_Finalize; the process is about to end anyway.
+            _ if !gone => tracing::warn!("a thread is still inside the module; it is left behind"),
+            Status::Ready(link) | Status::Recovering { last: link, .. } => link.disconnect(),
+            Status::Stopped { .. } => finalise(&self.shared.library),
+        }
+        drop(lock);
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.shut_down();
+    }
+}
+
+fn ended(thread: JoinHandle<()>, until: Instant) -> bool {
+    while !thread.is_finished() && Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    thread.is_finished() && thread.join().is_ok()
+}

@@ -1,0 +1,168 @@
+//! What all threads of the enclave share: the current link, whether it serves, and the one inbox for alarms. Recovery is
+//! single-flight: threads report trouble with the epoch they saw it in and wait; the sentinel alone mends. Not for mending.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::Sender;
+
+use super::heartbeat::Post;
+use super::recovery_request::{Alarm, Notice, Remedy};
+use crate::arena::SecretMemory;
+use crate::error::EnclaveError;
+use crate::health::Findings;
+use crate::keys::index::Index;
+use crate::pkcs11::{Library, TokenError};
+use crate::settings::{FaultCheck, Settings};
+use crate::token::connection::Link;
+
+/// Whether operations can be served.
+#[derive(Clone)]
+pub(crate) enum Status {
+    Ready(Arc<Link>),
+    /// The sentinel is at work; the link is the last one that worked.
+    Recovering {
+        last: Arc<Link>,
+        cause: String,
+        next_try: Instant,
+    },
+    /// Latched: nothing is tried until the process is started again.
+    Stopped {
+        cause: String,
+    },
+}
+
+/// See the module.
+pub(crate) struct Shared {
+    pub(crate) index: Index,
+    pub(crate) findings: Findings,
+    pub(crate) fault_check: FaultCheck,
+    /// Key of the digests by which workers know a scalar again.
+    pub(crate) digest_key: [u8; 32],
+    pub(crate) library: Arc<Library>,
+    pub(crate) secret_memory: SecretMemory,
+    pub(crate) closing: AtomicBool,
+    pub(crate) recoveries: AtomicU64,
+    /// Every worker, the lost ones too.
+    pub(crate) workers: Mutex<Vec<Arc<Post>>>,
+    /// The administration thread.
+    pub(crate) admin: Post,
+    /// No worker is left that could take work.
+    pub(crate) circuit_open: AtomicBool,
+    /// Result of the last canary check and when it ended.
+    pub(crate) canary: Mutex<Option<(bool, Instant)>>,
+    pub(crate) inbox: Sender<Notice>,
+    status: Mutex<Status>,
+    changed: Condvar,
+}
+
+/// Longest time that a thread waits for the sentinel before it answers its caller.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+impl Shared {
+    pub(crate) fn new(
+        link: Arc<Link>,
+        index: Index,
+        findings: Findings,
+        settings: &Settings,
+        digest_key: [u8; 32],
+        secret_memory: SecretMemory,
+        inbox: Sender<Notice>,
+    ) -> Self {
+        Self {
+            index,
+            findings,
+            fault_check: settings.fault_check,
+            digest_key,
+            library: Arc::clone(&link.library),
+            secret_memory,
+            closing: AtomicBool::new(false),
+            recoveries: AtomicU64::new(0),
+            workers: Mutex::default(),
+            admin: Post::new(settings.stall_limit),
+            circuit_open: AtomicBool::new(false),
+            canary: Mutex::new(Some((true, Instant::now()))),
+            inbox,
+            status: Mutex::new(Status::Ready(link)),
+            changed: Condvar::new(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Status> {
+        self.status.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn status(&self) -> Status {
+        self.lock().clone()
+    }
+
+    pub(crate) fn set_status(&self, status: Status) {
+        *self.lock() = status;
+        self.changed.notify_all();
+    }
+
+    /// The link to work on, or the answer to give while there is none.
+    pub(crate) fn link(&self) -> Result<Arc<Link>, EnclaveError> {
+        match &*self.lock() {
+            Status::Ready(link) => Ok(Arc::clone(link)),
+            Status::Recovering { next_try, .. } => Err(unavailable(Some(*next_try), None)),
+            Status::Stopped { .. } => Err(unavailable(None, None)),
+        }
+    }
+
+    /// Reports trouble of `epoch` and waits until the sentinel has mended it, for a short while.
+    pub(crate) fn recover(
+        &self,
+        epoch: u64,
+        remedy: Remedy,
+        error: TokenError,
+        deadline: Instant,
+    ) -> Result<(), EnclaveError> {
+        let mut status = self.lock();
+        if let Status::Ready(link) = &*status
+            && link.epoch == epoch
+        {
+            // Said here, so that nobody else begins work on a link that is known to be broken.
+            let (last, next_try) = (Arc::clone(link), Instant::now());
+            *status = Status::Recovering { last, cause: error.to_string(), next_try };
+            tracing::warn!(%error, epoch, ?remedy, "the token is in trouble");
+            // The inbox is unbounded and this is the only alarm of the epoch.
+            let _ = self.inbox.send(Notice::Alarm(Alarm { epoch, remedy }));
+        }
+        let until = deadline.min(Instant::now() + PATIENCE);
+        loop {
+            match &*status {
+                Status::Ready(_) => return Ok(()),
+                Status::Stopped { .. } => return Err(unavailable(None, Some(error))),
+                Status::Recovering { next_try, .. } => {
+                    let Some(left) = until.checked_duration_since(Instant::now()) else {
+                        return Err(unavailable(Some(*next_try), Some(error)));
+                    };
+                    let waited = self.changed.wait_timeout(status, left);
+                    status = waited.unwrap_or_else(PoisonError::into_inner).0;
+                }
+            }
+        }
+    }
+
+    /// Works on the list of workers.
+    pub(crate) fn posts<R>(&self, with: impl FnOnce(&mut Vec<Arc<Post>>) -> R) -> R {
+        with(&mut self.workers.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(crate) fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn note_canary(&self, passed: bool) {
+        *self.canary.lock().unwrap_or_else(PoisonError::into_inner) = Some((passed, Instant::now()));
+    }
+}
+
+/// The answer while the token is away. A stopped enclave asks callers to wait long: only an operator helps.
+pub(crate) fn unavailable(next_try: Option<Instant>, source: Option<TokenError>) -> EnclaveError {
+    let wait = next_try.map(|at| at.saturating_duration_since(Instant::now()));
+    let retry_after = wait.map_or(Duration::from_secs(60), |wait| wait.max(Duration::from_millis(100)));
+    EnclaveError::TokenUnavailable { retry_after, source }
+}

@@ -1,0 +1,84 @@
+//! The thread that makes no calls: it sees workers that hang inside one, puts spares in their place, and opens the circuit
+//! when there are no spares left. A call that hangs cannot be cancelled; its caller is answered by its own deadline.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, RecvTimeoutError};
+
+use super::heartbeat::Post;
+use super::state::Shared;
+use super::worker::{self, Job};
+use crate::arena::{Arena, Preference};
+
+const TICK: Duration = Duration::from_millis(50);
+/// At least so many spares, and one for each worker.
+const SPARES_MIN: usize = 2;
+
+/// Threads that took the place of others.
+pub(crate) type Spares = Vec<JoinHandle<()>>;
+
+/// What the thread needs to start spares.
+pub(crate) struct Watchdog {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) jobs: Receiver<Job>,
+    pub(crate) memory: Preference,
+    pub(crate) workers: usize,
+    pub(crate) stall_limit: Duration,
+}
+
+impl Watchdog {
+    /// Runs until the sender is gone; gives the spares that it started.
+    pub(crate) fn run(self, farewell: &Receiver<()>) -> Spares {
+        let mut spares = Vec::new();
+        let most = self.workers.max(SPARES_MIN);
+        while let Err(RecvTimeoutError::Timeout) = farewell.recv_timeout(TICK) {
+            self.shared.posts(|posts| {
+                // Those that came back have left; their places are free again.
+                posts.retain(|post| !post.is_abandoned() || post.is_stuck());
+                for at in 0..posts.len() {
+                    let Some(post) = posts.get(at).filter(|post| !post.is_abandoned() && post.is_stuck())
+                    else {
+                        continue;
+                    };
+                    let lost = posts.iter().filter(|post| post.is_abandoned()).count();
+                    if lost >= most {
+                        continue;
+                    }
+                    match self.spare() {
+                        Ok((fresh, thread)) => {
+                            post.abandon();
+                            tracing::error!(
+                                lost = lost + 1,
+                                "a worker hangs inside the module; a spare takes its place"
+                            );
+                            posts.push(fresh);
+                            spares.push(thread);
+                        }
+                        Err(error) => tracing::error!(%error, "a worker hangs and no spare could be started"),
+                    }
+                }
+                let alive = posts.iter().any(|post| !post.is_abandoned() && !post.is_stuck());
+                if self.shared.circuit_open.swap(!alive, Ordering::AcqRel) == alive {
+                    tracing::error!(
+                        open = !alive,
+                        "the circuit changed: without a live worker all work is refused"
+                    );
+                }
+            });
+            spares.retain(|thread: &JoinHandle<()>| !thread.is_finished());
+        }
+        spares
+    }
+
+    fn spare(&self) -> Result<(Arc<Post>, JoinHandle<()>), Box<dyn std::error::Error>> {
+        let arena = Arena::new(self.memory)?;
+        let post = Arc::new(Post::new(self.stall_limit));
+        let (shared, jobs, own) = (Arc::clone(&self.shared), self.jobs.clone(), Arc::clone(&post));
+        let thread = std::thread::Builder::new().name("hsm-spare".into());
+        let thread = thread.spawn(move || worker::run(shared, arena, &own, &jobs))?;
+        Ok((post, thread))
+    }
+}

@@ -1,0 +1,121 @@
+//! Worker threads: unlock, multiply, wipe, answer. Not for creating or destroying.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Instant;
+
+use crossbeam_channel::Receiver;
+use tokio::sync::oneshot;
+use zeroize::Zeroize;
+
+use super::heartbeat::Post;
+use super::session_worker::Desk;
+use super::state::Shared;
+use crate::arena::{self, Arena};
+use crate::curve::G1Point;
+use crate::error::EnclaveError;
+use crate::keys::index::Entry;
+use crate::pkcs11::{Call, Code, TokenError};
+use crate::settings::FaultCheck;
+use crate::telemetry::{self, Kind};
+use crate::token::attempt::{Attempt, Trouble};
+use crate::wrap::{self, UnwrapError, UseError};
+
+/// What a worker can be told.
+pub(crate) enum Job {
+    Multiply(Multiply),
+    Leave,
+}
+
+/// One multiplication that is waited for.
+pub(crate) struct Multiply {
+    pub(crate) entry: Arc<Entry>,
+    pub(crate) point: G1Point,
+    pub(crate) queued: Instant,
+    pub(crate) deadline: Instant,
+    pub(crate) reply: oneshot::Sender<Result<G1Point, EnclaveError>>,
+}
+
+/// Runs until told to leave, until the enclave is gone, or until a spare has taken this thread's place.
+pub(crate) fn run(shared: Arc<Shared>, arena: Arena, post: &Post, jobs: &Receiver<Job>) {
+    arena::block_signals();
+    let (check, digest_key) = (shared.fault_check, shared.digest_key);
+    let mut desk = Desk::new(shared, arena);
+    while let Ok(Job::Multiply(job)) = jobs.recv() {
+        // Nobody waits any more: the caller's own clock has run out.
+        if job.reply.is_closed() {
+            continue;
+        }
+        let work = || {
+            if Instant::now() >= job.deadline {
+                return Err(EnclaveError::DeadlineExceeded);
+            }
+            desk.carry_out(job.deadline, Some(&job.entry), |attempt| {
+                multiply(attempt, &job, check, &digest_key)
+            })
+        };
+        telemetry::waited(job.queued.elapsed());
+        let begun = Instant::now();
+        post.begin();
+        // A panic outside the guarded section unwinds past the guard, which wipes; this thread goes on.
+        let result = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
+            desk.leave();
+            Err(EnclaveError::Internal("a worker panicked; its slot was wiped".into()))
+        });
+        telemetry::ended(Kind::Multiply, &result, begun);
+        // A caller that has just given up gets nothing.
+        let _ = job.reply.send(result);
+        if !post.end() {
+            break;
+        }
+    }
+    desk.leave();
+}
+
+fn multiply(
+    attempt: Attempt<'_>,
+    job: &Multiply,
+    check: FaultCheck,
+    digest_key: &[u8; 32],
+) -> Result<G1Point, Trouble> {
+    let entry = &job.entry;
+    entry.check_usable()?;
+    let mut blinding = [0; 32];
+    getrandom::fill(&mut blinding).map_err(|error| EnclaveError::Internal(error.to_string()))?;
+    let (slot, stack) = attempt.arena.parts();
+    let g1 = &entry.public_key.g1;
+    let unlocked = wrap::unwrap(attempt.session, attempt.link.session_kek, &entry.record, slot);
+    let mut unlocked = unlocked.map_err(UnwrapError::as_token_error)?;
+    // The linear check proves the scalar with every product. The curve check does not, so the digest must.
+    if check == FaultCheck::Curve {
+        let digest = unlocked.fingerprint(stack, digest_key);
+        let same = match entry.proof() {
+            Some(proof) => *proof == digest,
+            None => unlocked.belongs_to(stack, g1).unwrap_or(false),
+        };
+        if !same {
+            return Err(not_its_scalar());
+        }
+        entry.set_proof(digest);
+    }
+    let product = unlocked.multiply(stack, &job.point, g1, check, &blinding);
+    blinding.zeroize();
+    match product {
+        // Parsing it checks once more, in code of its own, that it is a point of the curve.
+        Ok(product) => G1Point::from_bytes(&product).map_err(|_| Trouble::Fault),
+        Err(UseError::OutOfRange) => Err(not_its_scalar()),
+        Err(UseError::Fault(fault)) => {
+            tracing::error!(%fault, key = %entry.record.header.key, "a product was withheld");
+            match unlocked.belongs_to(stack, g1) {
+                Ok(true) => Err(Trouble::Fault),
+                Ok(false) | Err(_) => Err(not_its_scalar()),
+            }
+        }
+    }
+}
+
+/// The token claimed success and gave something else than what was sealed: as bad as a wrong tag.
+fn not_its_scalar() -> Trouble {
+    tracing::error!("the token decrypted a record to something that is not its scalar");
+    TokenError { call: Call::Decrypt, code: Code(cryptoki_sys::CKR_ENCRYPTED_DATA_INVALID) }.into()
+}

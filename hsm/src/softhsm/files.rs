@@ -1,0 +1,183 @@
+//! The files around a SoftHSM token: configuration, PIN file, and the copy of `token.object` that outlives SoftHSM's way
+//! of rewriting it in place. Not for PKCS#11.
+
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use zeroize::Zeroizing;
+
+use super::plan::{MakeTokenError, SofthsmToken};
+
+const TEMPLATE: &str = include_str!("../../../softhsm-config/softhsm2.conf");
+/// Characters of a PIN that is made here: 190 bits. SoftHSM never locks a PIN, so it must not be guessable.
+const PIN_LEN: usize = 32;
+const PIN_ALPHABET: &[u8; 64] = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_";
+
+/// `token.object` of one token in SoftHSM's directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenObject {
+    /// The file.
+    pub path: PathBuf,
+    /// Serial number of the token, from the directory's name.
+    pub serial: String,
+    /// The copy that was taken of it, where there is one.
+    pub copy: Option<PathBuf>,
+    /// Whether the file is missing, empty, or shorter than its copy: then its keys are out of reach until it is restored.
+    pub damaged: bool,
+}
+
+fn file_error(path: &Path) -> impl FnOnce(io::Error) -> MakeTokenError {
+    move |source| MakeTokenError::File { path: path.to_owned(), source }
+}
+
+/// Directories and configuration.
+pub(crate) fn prepare(plan: &SofthsmToken) -> Result<(), MakeTokenError> {
+    let tokens = plan.tokens();
+    DirBuilder::new().recursive(true).mode(0o700).create(&tokens).map_err(file_error(&tokens))?;
+    fs::set_permissions(&tokens, Permissions::from_mode(0o700)).map_err(file_error(&tokens))?;
+    let path = plan.configuration_file();
+    let wanted = TEMPLATE.replace("@TOKENS@", &tokens.to_string_lossy());
+    match fs::read_to_string(&path) {
+        Ok(found) if found.lines().any(|line| wanted.lines().nth(1) == Some(line)) => Ok(()),
+        Ok(_) => Err(MakeTokenError::HalfMade {
+            what: format!("{} names another token directory", path.display()),
+        }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            write_new(&path, 0o644, wanted.as_bytes()).map_err(file_error(&path))
+        }
+        Err(error) => Err(file_error(&path)(error)),
+    }
+}
+
+/// Writes a random PIN where there is no PIN file.
+pub(crate) fn make_pin(path: &Path) -> Result<(), MakeTokenError> {
+    if path.exists() {
+        return Ok(());
+    }
+    let pin = random_pin(path)?;
+    write_new(path, 0o600, &pin).map_err(file_error(path))
+}
+
+/// `PIN_LEN` random characters and a newline; wiped when dropped.
+pub(crate) fn random_pin(path: &Path) -> Result<Zeroizing<Vec<u8>>, MakeTokenError> {
+    let mut pin = Zeroizing::new(vec![0; PIN_LEN]);
+    getrandom::fill(&mut pin).map_err(|error| file_error(path)(io::Error::other(error)))?;
+    for byte in pin.iter_mut() {
+        // 64 characters: the low six bits choose one without a bias.
+        *byte = PIN_ALPHABET.get(usize::from(*byte & 63)).copied().unwrap_or(b'-');
+    }
+    Ok(pin)
+}
+
+/// Whole or not at all, and on the disk when it returns.
+fn write_new(path: &Path, mode: u32, content: &[u8]) -> io::Result<()> {
+    let temporary = path.with_extension(format!("new.{}", std::process::id()));
+    let written = (|| {
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&temporary)?;
+        file.write_all(content)?;
+        file.sync_all()?;
+        fs::rename(&temporary, path)?;
+        File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
+    })();
+    if written.is_err() {
+        let _ = fs::remove_file(&temporary); // best effort; the error that counts is the first one
+    }
+    written
+}
+
+/// Every token directory below `tokens`. SoftHSM takes the serial from the tail of the directory's UUID.
+pub(crate) fn objects(tokens: &Path) -> Result<Vec<TokenObject>, MakeTokenError> {
+    let backup = tokens.with_file_name("backup");
+    let mut found = Vec::new();
+    for entry in fs::read_dir(tokens).map_err(file_error(tokens))? {
+        let directory = entry.map_err(file_error(tokens))?.path();
+        if !directory.is_dir() {
+            continue;
+        }
+        let name = directory.file_name().unwrap_or_default().to_string_lossy().replace('-', "");
+        let serial = name.get(16..).unwrap_or_default().to_owned();
+        let path = directory.join("token.object");
+        let copy = Some(backup.join(format!("{serial}.token.object"))).filter(|copy| copy.exists());
+        let length = |path: &Path| fs::metadata(path).map_or(0, |found| found.len());
+        let damaged = length(&path) == 0 || copy.as_deref().is_some_and(|copy| length(&path) < length(copy));
+        found.push(TokenObject { path, serial, copy, damaged });
+    }
+    found.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(found)
+}
+
+/// Takes the copy of a token that was just seen to work, and makes the original read-only: a service that is not root
+/// then cannot empty it by dying in C_Login.
+pub(crate) fn protect(plan: &SofthsmToken, serial: &str) -> Result<(), MakeTokenError> {
+    let objects = objects(&plan.tokens())?;
+    let Some(object) = objects.iter().find(|object| object.serial == serial) else {
+        return Err(MakeTokenError::HalfMade { what: format!("no directory belongs to token {serial}") });
+    };
+    let content = fs::read(&object.path).map_err(file_error(&object.path))?;
+    fs::set_permissions(&object.path, Permissions::from_mode(0o400)).map_err(file_error(&object.path))?;
+    let backup = plan.directory.join("backup");
+    DirBuilder::new().recursive(true).mode(0o700).create(&backup).map_err(file_error(&backup))?;
+    let copy = backup.join(format!("{serial}.token.object"));
+    if object.copy.is_none() || object.damaged {
+        write_new(&copy, 0o400, &content).map_err(file_error(&copy))?;
+        if fs::read(&copy).map_err(file_error(&copy))? != content {
+            return Err(MakeTokenError::HalfMade {
+                what: format!("{} was not written well", copy.display()),
+            });
+        }
+    }
+    let synced = File::open(&plan.directory).and_then(|opened| Ok(rustix::fs::syncfs(&opened)?));
+    synced.map_err(file_error(&plan.directory))
+}
+
+/// After a login that worked: makes the file read-only, and takes a new copy where the old one is not what it holds now, as
+/// after a change of the PIN. The old one is kept beside it as `.previous`. Gives whether a copy was taken.
+pub(crate) fn renew_copy(tokens: &Path, serial: &str) -> Result<bool, MakeTokenError> {
+    let objects = objects(tokens)?;
+    let Some(object) = objects.iter().find(|object| object.serial == serial && !object.damaged) else {
+        return Err(MakeTokenError::HalfMade {
+            what: format!("no sound directory belongs to token {serial}"),
+        });
+    };
+    let path = &object.path;
+    let mode = fs::metadata(path).map_err(file_error(path))?.permissions().mode();
+    if mode & 0o222 != 0 {
+        fs::set_permissions(path, Permissions::from_mode(0o400)).map_err(file_error(path))?;
+    }
+    let content = fs::read(path).map_err(file_error(path))?;
+    let backup = tokens.with_file_name("backup");
+    let copy = backup.join(format!("{serial}.token.object"));
+    if object.copy.is_some() {
+        let old = fs::read(&copy).map_err(file_error(&copy))?;
+        if old == content {
+            return Ok(false);
+        }
+        let previous = copy.with_extension("object.previous");
+        let _ = fs::remove_file(&previous);
+        fs::copy(&copy, &previous).map_err(file_error(&previous))?;
+    }
+    DirBuilder::new().recursive(true).mode(0o700).create(&backup).map_err(file_error(&backup))?;
+    write_new(&copy, 0o400, &content).map_err(file_error(&copy))?;
+    let read = |path: &Path| fs::read(path).map_err(file_error(path));
+    if read(&copy)? != content || read(path)? != content {
+        return Err(MakeTokenError::HalfMade { what: format!("{} is not a good copy", copy.display()) });
+    }
+    Ok(true)
+}
+
+/// Puts copies back where the original is damaged; gives their serials.
+pub(crate) fn restore(plan: &SofthsmToken) -> Result<Vec<String>, MakeTokenError> {
+    let mut restored = Vec::new();
+    for object in objects(&plan.tokens())?.into_iter().filter(|object| object.damaged) {
+        let Some(copy) = object.copy else {
+            let what = format!("{} is damaged and there is no copy of it", object.path.display());
+            return Err(MakeTokenError::HalfMade { what });
+        };
+        let content = fs::read(&copy).map_err(file_error(&copy))?;
+        write_new(&object.path, 0o400, &content).map_err(file_error(&object.path))?;
+        restored.push(object.serial);
+    }
+    Ok(restored)
+}

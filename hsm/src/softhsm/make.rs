@@ -1,0 +1,141 @@
+//! Making a SoftHSM token by label: idempotent, and it refuses whatever is half-made.
+
+use std::path::Path;
+
+use cryptoki_sys::{CKF_TOKEN_INITIALIZED, CKF_USER_PIN_INITIALIZED};
+use secrecy::ExposeSecret;
+
+use super::files::{self, TokenObject};
+use super::plan::{MakeTokenError, SofthsmToken};
+use crate::arena::{Pin, Preference};
+use crate::error::OpenError;
+use crate::keys::lock::TokenLock;
+use crate::pkcs11::{Generation, Library, Role, Session, TokenInfo};
+use crate::settings::TokenSelector;
+use crate::token::connection::{Login, finalise};
+use crate::token::pin;
+
+/// What there is now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenMade {
+    /// Serial number of the token.
+    pub serial: String,
+    /// False where it was there already and its PIN worked.
+    pub created: bool,
+}
+
+/// Makes the token, its configuration and its PIN file where they are missing; finds that they work where they are
+/// there. PINs go to the module in memory, never through a command line.
+///
+/// # Errors
+/// [`MakeTokenError`]; nothing that was there before is changed.
+pub fn make_softhsm_token(plan: &SofthsmToken) -> Result<TokenMade, MakeTokenError> {
+    if !plan.module.exists() {
+        return Err(MakeTokenError::NoSofthsm { module: plan.module.clone() });
+    }
+    if plan.label.is_empty() || plan.label.len() > 32 {
+        return Err(MakeTokenError::Label);
+    }
+    let wanted = plan.configuration_file();
+    if std::env::var_os("SOFTHSM2_CONF").is_none_or(|set| set != wanted) {
+        return Err(MakeTokenError::Environment { wanted });
+    }
+    files::prepare(plan)?;
+    let _lock = TokenLock::take(&plan.lock_file)?;
+    let library = Library::load(&plan.module)
+        .map_err(|source| OpenError::ModuleMissing { path: plan.module.clone(), source })?;
+    let generation = library.initialise()?;
+    let found = look(&library, generation, plan);
+    let made = found.and_then(|found| match found {
+        Some(_) => Ok(false),
+        None => create(&library, generation, plan).map(|()| true),
+    });
+    finalise(&library);
+    let created = made?;
+    // As the service will do it: from a fresh initialisation, by label, with the PIN of the file.
+    let pin = pin::read(&plan.pin_file, Preference::PreferSecret)?;
+    let login = Login::new(&library, &TokenSelector::Label(plan.label.clone()), None, &pin)?;
+    let serial = login.token.serial.clone();
+    drop(login);
+    finalise(&library);
+    files::protect(plan, &serial)?;
+    Ok(TokenMade { serial, created })
+}
+
+/// Writes SoftHSM's configuration for a token that was copied here. Idempotent.
+///
+/// # Errors
+/// When a directory or file cannot be made, or the configuration that is there names other tokens.
+pub fn configure_softhsm(plan: &SofthsmToken) -> Result<(), MakeTokenError> {
+    files::prepare(plan)
+}
+
+/// The token of the label, if it is there and whole.
+fn look(
+    library: &Library,
+    generation: Generation,
+    plan: &SofthsmToken,
+) -> Result<Option<TokenInfo>, MakeTokenError> {
+    let half_made = |what: String| Err(MakeTokenError::HalfMade { what });
+    let tokens = library.tokens(generation)?;
+    let mut ready: Vec<_> = tokens.into_iter().filter(|token| token.has(CKF_TOKEN_INITIALIZED)).collect();
+    for TokenObject { path, serial, .. } in files::objects(&plan.tokens())? {
+        if !ready.iter().any(|token| token.serial == serial) {
+            return half_made(format!("{} holds no readable token", path.display()));
+        }
+    }
+    ready.retain(|token| token.label == plan.label);
+    match ready.pop() {
+        None => Ok(None),
+        Some(_) if !ready.is_empty() => half_made(format!("several tokens are called {:?}", plan.label)),
+        Some(token) if !token.has(CKF_USER_PIN_INITIALIZED) => {
+            half_made(format!("token {:?} has no user PIN", plan.label))
+        }
+        Some(_) if !plan.pin_file.exists() => {
+            half_made(format!("token {:?} exists, but not {}", plan.label, plan.pin_file.display()))
+        }
+        Some(token) => Ok(Some(token)),
+    }
+}
+
+fn create(
+    library: &std::sync::Arc<Library>,
+    generation: Generation,
+    plan: &SofthsmToken,
+) -> Result<(), MakeTokenError> {
+    files::make_pin(&plan.pin_file)?;
+    let user = pin::read(&plan.pin_file, Preference::PreferSecret)?;
+    let officer = files::random_pin(&plan.pin_file)?;
+    let officer = Pin::read(&mut officer.as_slice(), Preference::PreferSecret)
+        .map_err(|_| MakeTokenError::HalfMade { what: "no officer's PIN could be made".into() })?;
+    let free = library.tokens(generation)?.into_iter().find(|token| !token.has(CKF_TOKEN_INITIALIZED));
+    let Some(free) = free else {
+        return Err(MakeTokenError::HalfMade { what: "SoftHSM offers no free slot".into() });
+    };
+    let mut label = [b' '; 32];
+    label.iter_mut().zip(plan.label.bytes()).for_each(|(place, byte)| *place = byte);
+    library.init_token(generation, free.slot, officer.expose_secret(), &label)?;
+    let session = Session::open(library, generation, free.slot)?;
+    session.log_in(Role::SecurityOfficer, officer.expose_secret())?;
+    session.init_pin(user.expose_secret())?;
+    session.log_out()?;
+    Ok(())
+}
+
+/// Every token of a SoftHSM directory and how its `token.object` compares to the copy that was taken of it.
+///
+/// # Errors
+/// Where the directory cannot be read.
+pub fn softhsm_token_objects(directory: &Path) -> Result<Vec<TokenObject>, MakeTokenError> {
+    files::objects(&directory.join("tokens"))
+}
+
+/// Puts the copy of `token.object` back where the file is gone or cut short; gives the serials of what was restored. The
+/// service must not run: take its lock.
+///
+/// # Errors
+/// [`MakeTokenError::Token`] with [`OpenError::AlreadyRunning`] while the token is in use, and what the disk says.
+pub fn restore_softhsm_token(plan: &SofthsmToken) -> Result<Vec<String>, MakeTokenError> {
+    let _lock = TokenLock::take(&plan.lock_file)?;
+    files::restore(plan)
+}

@@ -1,0 +1,10 @@
+//! The objects and the login of one token: connection, canary record, checkpoint key, anchor, and the table that says
+//! what a failed call means. Not for threads: those are in `runtime`.
+
+pub(crate) mod anchor;
+pub(crate) mod attempt;
+pub(crate) mod canary;
+pub(crate) mod checkpoint_key;
+pub(crate) mod connection;
+pub(crate) mod pin;
+pub(crate) mod recovery;

@@ -1,0 +1,117 @@
+//! The canary record: a known plaintext that tells one bad record from a token in trouble. Not for what follows.
+
+use crate::arena::Slot;
+use crate::error::OpenError;
+use crate::key::KeyId;
+use crate::labels::CANARY_LABEL;
+use crate::pkcs11::{Call, Code, ObjectHandle, Session, TokenError};
+use crate::wrap::{self, CANARY_PLAINTEXT, Content, Header, Kek, Record, UnwrapError};
+
+/// The canary failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum CanaryError {
+    #[error("the canary could not be checked")]
+    Token(#[from] TokenError),
+    #[error("{0} canary records were found")]
+    Count(usize),
+    #[error("the canary record is not the one it was")]
+    Changed,
+    #[error("the canary decrypted to something else")]
+    Wrong,
+}
+
+/// Makes the canary record of a new key-encryption key.
+pub(crate) fn plant(session: &Session, kek: &Kek, slot: &mut Slot) -> Result<(), OpenError> {
+    let header = Header {
+        kek: kek.id,
+        key: KeyId::from_bytes([0; 16]),
+        owner: [0; 20],
+        created: crate::clock::unix_seconds(),
+        content: Content::Canary,
+    };
+    let record = match wrap::seal(session, kek.handle, header, CANARY_PLAINTEXT) {
+        Ok(record) => record,
+        Err(wrap::SealError::Token(error)) => return Err(error.into()),
+        Err(wrap::SealError::Random(error)) => return Err(error.into()),
+        Err(wrap::SealError::Length(_)) => return Err(OpenError::CanaryFailed { source: None }),
+    };
+    wrap::store(session, CANARY_LABEL, &record)?;
+    let found = find(session, kek)?;
+    if found != record {
+        return Err(OpenError::CanaryFailed { source: None });
+    }
+    Ok(open(session, kek.handle, &found, slot)?)
+}
+
+/// Whether the token holds any canary record.
+pub(crate) fn exists(session: &Session) -> Result<bool, TokenError> {
+    Ok(!wrap::find_labelled(session, CANARY_LABEL)?.is_empty())
+}
+
+/// The one canary record of this key-encryption key.
+pub(crate) fn find(session: &Session, kek: &Kek) -> Result<Record, CanaryError> {
+    let found = wrap::find_labelled(session, CANARY_LABEL)?;
+    let count = found.len();
+    let mut sound = found
+        .into_iter()
+        .filter_map(|stored| stored.record.ok())
+        .filter(|record| record.header.kek == kek.id && record.header.content == Content::Canary);
+    match (count, sound.next()) {
+        (1, Some(record)) => Ok(record),
+        (1, None) => Err(CanaryError::Changed),
+        (count, _) => Err(CanaryError::Count(count)),
+    }
+}
+
+/// Decrypts the record with this key and compares.
+pub(crate) fn open(
+    session: &Session,
+    kek: ObjectHandle,
+    record: &Record,
+    slot: &mut Slot,
+) -> Result<(), CanaryError> {
+    match wrap::unwrap(session, kek, record, slot) {
+        Ok(plain) if plain.holds(CANARY_PLAINTEXT) => Ok(()),
+        Ok(_) | Err(UnwrapError::Length(_)) => Err(CanaryError::Wrong),
+        Err(UnwrapError::Token(error)) => Err(error.into()),
+    }
+}
+
+/// Found in the token again, the same, and decrypted by both keys: whether the token itself is there and whole.
+pub(crate) fn deep(
+    session: &Session,
+    kek: &Kek,
+    session_kek: ObjectHandle,
+    record: &Record,
+    slot: &mut Slot,
+) -> Result<(), CanaryError> {
+    let found = find(session, kek)?;
+    if found != *record {
+        return Err(CanaryError::Changed);
+    }
+    open(session, kek.handle, &found, slot)?;
+    open(session, session_kek, record, slot)
+}
+
+impl CanaryError {
+    /// The same as a refusal of the token, for the table of actions.
+    pub(crate) fn as_token_error(self) -> TokenError {
+        match self {
+            Self::Token(error) => error,
+            Self::Count(_) | Self::Changed | Self::Wrong => {
+                let code = Code(cryptoki_sys::CKR_TOKEN_NOT_RECOGNIZED);
+                TokenError { call: Call::FindObjects, code }
+            }
+        }
+    }
+}
+
+impl From<CanaryError> for OpenError {
+    fn from(error: CanaryError) -> Self {
+        match error {
+            CanaryError::Token(error) => Self::CanaryFailed { source: Some(error) },
+            CanaryError::Count(count) => Self::CanaryMissing { count },
+            CanaryError::Changed | CanaryError::Wrong => Self::CanaryFailed { source: None },
+        }
+    }
+}
