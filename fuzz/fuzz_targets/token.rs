@@ -1,4 +1,4 @@
 //! Any bytes as credentials.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| avs_kms::http::attacked::token(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| avs_kms::http::fuzz::token(data));

@@ -6,12 +6,12 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
-use super::answer::json;
+use crate::http::response::json;
 use crate::operation::{Code, Failure};
 use crate::request::RequestId;
 
 /// api.md, Codes.
-pub(super) const fn status(code: Code) -> StatusCode {
+pub(crate) const fn status(code: Code) -> StatusCode {
     match code {
         Code::CoordinateOutOfRange
         | Code::EmptyContractRead
@@ -70,7 +70,7 @@ impl<'a> ErrorBody<'a> {
 }
 
 /// The bytes of an answer to what hyper did not take for a request; the connection ends after it.
-pub(super) fn whole_answer(failure: &Failure, request: RequestId, status: &str) -> Vec<u8> {
+pub(crate) fn whole_answer(failure: &Failure, request: RequestId, status: &str) -> Vec<u8> {
     // Our own type with text keys: serialising it cannot fail.
     let body = serde_json::to_string(&ErrorBody::new(failure, request)).unwrap_or_default();
     let length = body.len();
@@ -83,9 +83,9 @@ pub(super) fn whole_answer(failure: &Failure, request: RequestId, status: &str) 
 
 /// How a failed request was answered, for who counts and who holds back.
 #[derive(Clone, Copy)]
-pub(super) struct Answered {
-    pub(super) code: Code,
-    pub(super) retry: Option<Duration>,
+pub(crate) struct Answered {
+    pub(crate) code: Code,
+    pub(crate) retry: Option<Duration>,
 }
 
 /// A failure on its way to [`answer`], which alone knows the request id.
@@ -102,14 +102,14 @@ impl IntoResponse for Failure {
 }
 
 /// Takes the failure out of a response that carries one.
-pub(super) fn failure_in(mut response: Response) -> Result<Response, Failure> {
+pub(crate) fn failure_in(mut response: Response) -> Result<Response, Failure> {
     let carried = response.extensions_mut().remove::<Carried>();
     let failure = carried.and_then(|Carried(slot)| slot.lock().ok().and_then(|mut failure| failure.take()));
     failure.map_or(Ok(response), Err)
 }
 
 /// The answer to a failed request; the cause goes to the log, under the same request id.
-pub(super) fn answer(failure: &Failure, request: RequestId) -> Response {
+pub(crate) fn answer(failure: &Failure, request: RequestId) -> Response {
     let status = status(failure.code());
     match failure.cause() {
         Some(cause) if status.is_server_error() => {

@@ -6,8 +6,6 @@
 //! the operation id, and a sentence for each new code. The other refusals are filled in here. The tests name what is
 //! missing: every route is described, every body has an example, every code a sentence, all as docs/api.md says.
 
-pub(super) mod shapes;
-
 use std::sync::LazyLock;
 
 use axum::body::Bytes;
@@ -16,7 +14,8 @@ use axum::response::Response;
 use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
-use super::error::status;
+use crate::http::dto::schema;
+use crate::http::error::status;
 use crate::operation::Code;
 
 #[derive(OpenApi)]
@@ -26,38 +25,38 @@ use crate::operation::Code;
         description = "BN254 keys of EigenLayer operators in a PKCS#11 token. Bodies are JSON objects; an answer without a member `error` is a success.",
     ),
     paths(
-        super::keys::create,
-        super::keys::rotate,
-        super::lifecycle::activate,
-        super::lifecycle::retire,
-        super::lifecycle::disable,
-        super::lifecycle::enable,
-        super::lifecycle::destroy,
-        super::lifecycle::restore,
-        super::schedule::set,
-        super::schedule::show,
-        super::schedule::events,
-        super::keys::list,
-        super::keys::show,
-        super::signing::scalar_mul,
-        super::signing::digest,
-        super::signing::registration,
-        super::signing::certificate,
-        super::auth::challenge,
-        super::auth::verify,
-        super::auth::revoke,
-        super::auth::typed_data,
-        super::audit::records,
-        super::audit::checkpoint,
-        super::audit::proof,
-        super::health::healthz,
-        super::health::readyz,
-        super::health::version,
+        crate::http::routes::keys::create,
+        crate::http::routes::keys::rotate,
+        crate::http::routes::lifecycle::activate,
+        crate::http::routes::lifecycle::retire,
+        crate::http::routes::lifecycle::disable,
+        crate::http::routes::lifecycle::enable,
+        crate::http::routes::lifecycle::destroy,
+        crate::http::routes::lifecycle::restore,
+        crate::http::routes::schedule::set,
+        crate::http::routes::schedule::show,
+        crate::http::routes::schedule::events,
+        crate::http::routes::keys::list,
+        crate::http::routes::keys::show,
+        crate::http::routes::signing::scalar_mul,
+        crate::http::routes::signing::digest,
+        crate::http::routes::signing::registration,
+        crate::http::routes::signing::certificate,
+        crate::http::routes::auth::challenge,
+        crate::http::routes::auth::verify,
+        crate::http::routes::auth::revoke,
+        crate::http::routes::auth::typed_data,
+        crate::http::routes::audit::records,
+        crate::http::routes::audit::checkpoint,
+        crate::http::routes::audit::proof,
+        crate::http::routes::health::healthz,
+        crate::http::routes::health::readyz,
+        crate::http::routes::health::version,
         document,
         page,
     ),
     // Parameters do not bring their own forms with them.
-    components(schemas(shapes::ErrorShape, shapes::Method)),
+    components(schemas(schema::ErrorShape, schema::Method)),
     tags((name = "Authentication"), (name = "Keys"), (name = "Signing"), (name = "Audit"), (name = "Service")),
 )]
 struct Described;
@@ -76,8 +75,8 @@ static TEXT: LazyLock<Bytes> = LazyLock::new(|| DOCUMENT.to_string().into());
     summary = "This description, OpenAPI 3.1",
     responses((status = 200, description = "The document", body = Object)),
 )]
-pub(super) async fn document() -> Response {
-    super::answer::written(StatusCode::OK, TEXT.clone())
+pub(crate) async fn document() -> Response {
+    crate::http::response::written(StatusCode::OK, TEXT.clone())
 }
 
 /// `GET /docs`: HTML that fetches the document from this very service and nothing from anywhere else.
@@ -86,7 +85,7 @@ pub(super) async fn document() -> Response {
     summary = "This description, for a browser",
     responses((status = 200, description = "A page", content_type = "text/html", body = String)),
 )]
-pub(super) async fn page() -> Response {
+pub(crate) async fn page() -> Response {
     /// The browser enforces what this file promises.
     const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; \
                           connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";

@@ -1,0 +1,8 @@
+//! Bounds on what clients may use: requests at a time, rates, connections per network.
+
+pub(crate) mod admission;
+pub(crate) mod connection_limit;
+pub(crate) mod current;
+pub(crate) mod hold;
+pub(crate) mod rate_limit;
+pub(crate) mod room;

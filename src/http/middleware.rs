@@ -1,0 +1,4 @@
+//! What every request passes before its route: id, admission, deadline, and request signatures.
+
+pub(crate) mod request;
+pub(crate) mod request_signature;

@@ -1,0 +1,64 @@
+//! Requests with a signature of their own: the body is read, bounded, before the signature over it can be checked.
+//!
+//! Whatever can be refused without the body is refused without it. Not for: bearer tokens, which are recognised
+//! before a byte of the body is read (`call`).
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+
+use crate::auth::{Credentials, Unauthenticated};
+use crate::http::app::App;
+use crate::http::extract::object;
+use crate::operation::{Context, Failure, Peer};
+
+const SCHEME: &str = "EIP712 ";
+
+/// Recognises the caller of a signed request and passes the request on with its body whole.
+pub(crate) async fn recognise(State(app): State<App>, request: Request, next: Next) -> Response {
+    let Some(context) = request.extensions().get::<Context>().cloned() else {
+        return Failure::internal("a request came past the middleware").into_response();
+    };
+    let credentials = match credentials(request.headers()) {
+        Ok(Some(text)) if context.peer() != Peer::Local => Credentials::parse(text),
+        // The machine's own operator needs no signature, and two headers are refused further on.
+        _ => return next.run(request).await,
+    };
+    let credentials = credentials.map_err(|error| Failure::from(Unauthenticated::from(error)));
+    let operator = credentials.as_ref().ok().map(|credentials| credentials.operator);
+    match recognised(&app, &context, credentials, request).await {
+        Ok(request) => next.run(request).await,
+        Err(failure) => app.service.refuse_signed(&context, operator, failure).into_response(),
+    }
+}
+
+async fn recognised(
+    app: &App,
+    context: &Context,
+    credentials: Result<Credentials, Failure>,
+    request: Request,
+) -> Result<Request, Failure> {
+    let credentials = credentials?;
+    let now = u64::try_from(jiff::Timestamp::now().as_second()).unwrap_or_default();
+    if !credentials.in_time(now) {
+        return Err(Unauthenticated::SignedTimes.into());
+    }
+    let (mut parts, stream) = request.into_parts();
+    let bytes = object::bytes(&parts.headers, stream, app.body_timeout).await?;
+    let path = parts.uri.path_and_query().map_or("", |path| path.as_str());
+    let method = parts.method.as_str();
+    let caller = app.service.recognise_signed(context, &credentials, method, path, &bytes).await?;
+    parts.extensions.insert(caller);
+    Ok(Request::from_parts(parts, Body::from(bytes)))
+}
+
+/// What follows the scheme, where it is this one and there is one header.
+fn credentials(headers: &HeaderMap) -> Result<Option<&str>, ()> {
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    let (value, None) = (values.next(), values.next()) else { return Err(()) };
+    let text = value.and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let scheme = text.get(..SCHEME.len()).is_some_and(|scheme| scheme.eq_ignore_ascii_case(SCHEME));
+    Ok(text.get(SCHEME.len()..).filter(|_| scheme))
+}

@@ -1,0 +1,11 @@
+//! The listeners and their connections: accept, TLS, HTTP/1.1 and HTTP/2, timeouts, shutdown.
+
+mod connection;
+mod error_rewrite;
+mod listener;
+mod tls;
+mod write_timeout;
+
+pub(crate) use connection::ClientCertificate;
+pub use listener::{Limits, Listener, serve};
+pub use tls::{ClientAuth, Tls, TlsError, TlsFiles};

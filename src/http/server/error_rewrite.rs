@@ -1,0 +1,119 @@
+//! Error rewrite: a JSON body for hyper's own empty 400, 414 and 431 responses.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::http::error;
+use crate::operation::{Code, Failure};
+use crate::request::RequestId;
+
+/// A stream on which hyper's own answers to malformed heads, a status and nothing else, become answers of api.md.
+///
+/// They are told apart by `content-length: 0`: no handler answers with an empty body, and no JSON has a bare line
+/// end, so no answer of ours can hold such a head.
+pub(crate) struct Spoken<S> {
+    stream: S,
+    /// What stands for the bytes that hyper gave, and how much of it is written.
+    instead: Option<(Vec<u8>, usize)>,
+}
+
+impl<S> Spoken<S> {
+    pub(crate) const fn new(stream: S) -> Self {
+        Self { stream, instead: None }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Spoken<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buffer)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Spoken<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let this = &mut *self;
+        if this.instead.is_none() {
+            this.instead = spelled_out(bytes).map(|whole| (whole, 0));
+        }
+        let Some((whole, done)) = &mut this.instead else {
+            return Pin::new(&mut this.stream).poll_write(cx, bytes);
+        };
+        while let Some(rest) = whole.get(*done..).filter(|rest| !rest.is_empty()) {
+            *done += ready!(Pin::new(&mut this.stream).poll_write(cx, rest))?;
+        }
+        this.instead = None;
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+/// The bytes with the empty answer at their end, if there is one, spelled out.
+fn spelled_out(bytes: &[u8]) -> Option<Vec<u8>> {
+    /// hyper's own head has some 100 bytes.
+    const LONGEST: usize = 256;
+    if !bytes.ends_with(b"\r\n\r\n") {
+        return None;
+    }
+    let from = bytes.len().saturating_sub(LONGEST);
+    let tail = bytes.get(from..)?;
+    let begin = tail.windows(9).rposition(|window| window == b"HTTP/1.1 ")?;
+    let head = std::str::from_utf8(tail.get(begin..)?).ok()?;
+    if !head.lines().any(|line| line.eq_ignore_ascii_case("content-length: 0")) {
+        return None;
+    }
+    let failure = match head.get(9..12)? {
+        "400" => Failure::new(Code::InvalidRequest, "the head of the request is not HTTP"),
+        "414" | "431" => Failure::new(Code::InvalidRequest, "the head of the request is too long"),
+        _ => return None,
+    };
+    let id = RequestId::random().unwrap_or(RequestId::new([0; 16]));
+    let mut whole = bytes.get(..from + begin)?.to_vec();
+    whole.extend_from_slice(&error::whole_answer(&failure, id, head.get(9..)?.lines().next()?));
+    Some(whole)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failing test should panic")]
+
+    use super::*;
+
+    #[test]
+    fn an_empty_answer_is_spelled_out_and_what_stands_before_it_stays() {
+        let before = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}";
+        let empty = "HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+        let whole = spelled_out(format!("{before}{empty}").as_bytes()).unwrap();
+        let whole = String::from_utf8(whole).unwrap();
+        let rest = whole.strip_prefix(before).unwrap();
+        let (head, body) = rest.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{head}");
+        assert!(head.contains(&format!("content-length: {}", body.len())), "{head}");
+        assert!(body.contains(r#""code":"invalid_request""#), "{body}");
+    }
+
+    #[test]
+    fn other_answers_pass_as_they_are() {
+        for answer in [
+            "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}",
+            "HTTP/1.1 400 Bad Request\r\ncontent-length: 10\r\n\r\n",
+            "HTTP/1.1 100 Continue\r\n\r\n",
+            "",
+        ] {
+            assert!(spelled_out(answer.as_bytes()).is_none(), "{answer}");
+        }
+    }
+}
