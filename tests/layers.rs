@@ -53,7 +53,7 @@ fn the_map_in_lib_rs_lists_the_modules_in_this_order() {
 #[test]
 fn unsafe_code_is_allowed_only_where_the_architecture_says() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let document = std::fs::read_to_string(root.join("docs/architecture.md")).unwrap();
+    let document = std::fs::read_to_string(root.join("docs/contributing/architecture.md")).unwrap();
     let (_, section) = document.split_once("## Where `unsafe` is").unwrap();
     let (section, _) = section.split_once("\n## ").unwrap();
     let mut rooms: Vec<(&str, bool)> = section

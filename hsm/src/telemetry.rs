@@ -1,4 +1,4 @@
-//! What the enclave counts and times, under the names that `docs/operations.md` explains.
+//! What the enclave counts and times, under the names of `docs/reference/metrics.md`.
 //!
 //! Goes to whatever recorder the process has installed before the enclave is opened; without one it costs a branch.
 //! Labels are words of the standard or of this crate, never ids and never anything secret. Not for: logs, health.

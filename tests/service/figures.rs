@@ -72,6 +72,14 @@ fn every_figure_that_alerts_and_dashboard_name_is_there_and_nothing_secret_is() 
         spoken_of.iter().filter(|name| !shown.contains(*name) && !trouble.contains(*name)).collect();
     assert!(spoken_of.len() > 15 && missing.is_empty(), "{missing:?} are not among {shown:?}");
 
+    // The page lists every metric: histograms without their three series.
+    let page = names(&file("docs/reference/metrics.md"));
+    let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+    let listed: BTreeSet<_> = types.filter_map(|rest| rest.split(' ').next()).map(str::to_owned).collect();
+    let unlisted: Vec<_> = listed.difference(&page).collect();
+    let gone: Vec<_> = page.difference(&listed).filter(|name| !trouble.contains(*name)).collect();
+    assert!(unlisted.is_empty() && gone.is_empty(), "not on the page: {unlisted:?}; only there: {gone:?}");
+
     let lower = text.to_lowercase();
     for secret in [token.as_str(), &EOA[2..], "a-name-of-a-key", "req_", "tok_"] {
         assert!(!lower.contains(&secret.to_lowercase()), "{secret} is a label");
