@@ -24,7 +24,7 @@ use avs_kms::audit::{
     Actor, AuditLog, BootFacts, Event, Input, Intent, KeyRef, Outcome, Recordable, Settings, verify,
 };
 use avs_kms::key::{Eoa, Version};
-use avs_kms::request::RequestId;
+use avs_kms::request_id::RequestId;
 
 struct Multiply;
 

@@ -3,32 +3,25 @@
 //! Pure decisions over values: it looks nothing up and remembers nothing. Not for: storing tokens
 //! (`store`), deciding what an operation needs (`operation`), or headers and status codes (`http`).
 
-mod audience;
-mod caller;
-mod certificate;
-mod challenge;
-mod decide;
-mod eip4361;
+mod authorization;
+mod credentials;
 mod network;
 mod policy;
+mod principal;
 mod scope;
-mod signature;
-mod signed_request;
-mod token;
-mod typed_data;
 
-pub use audience::{Audience, NoAudience};
-pub use caller::{Caller, Forbidden, Unauthenticated, authenticate, authenticate_signed};
-pub use certificate::{Fingerprint, FingerprintError};
-pub use challenge::{CHALLENGE_LIFE, Challenge, ChallengeKey, SCOPE_URN};
-pub use decide::{Ask, Denied, Found, decide, decide_own};
-pub use eip4361::{NoSignIn, SignIn, fuzz_sign_in};
-pub use network::{Networks, NoNetwork};
-pub use policy::{Policy, Signing, SigningKinds, UnknownSigning};
-pub use scope::{Scope, Scopes, UnknownScope};
-pub use signature::{EoaSignature, SignatureError, address, personal_digest};
-pub use signed_request::{
+pub use authorization::{Ask, Denied, Found, decide, decide_own};
+pub use credentials::audience::{Audience, NoAudience};
+pub use credentials::certificate::{Fingerprint, FingerprintError};
+pub use credentials::challenge::{CHALLENGE_LIFE, Challenge, ChallengeKey, SCOPE_URN};
+pub use credentials::eip4361::{NoSignIn, SignIn, fuzz_sign_in};
+pub use credentials::signature::{EoaSignature, SignatureError, address, personal_digest};
+pub use credentials::signed_request::{
     CLOCK_SKEW, Credentials, CredentialsError, LONGEST_LIFE, MAX_PATH_BYTES, RequestToSign, body_hash,
     fuzz_credentials,
 };
-pub use token::{BearerToken, Subject, TokenHash, TokenId, TokenRecord};
+pub use credentials::token::{BearerToken, Subject, TokenHash, TokenId, TokenRecord};
+pub use network::{Networks, NoNetwork};
+pub use policy::{Policy, Signing, SigningKinds, UnknownSigning};
+pub use principal::{Caller, Forbidden, Unauthenticated, authenticate, authenticate_signed};
+pub use scope::{Scope, Scopes, UnknownScope};

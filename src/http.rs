@@ -25,7 +25,7 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 
 use crate::metrics::Metrics;
-use crate::operation::{Code, Failure};
+use crate::service::{Code, Failure};
 
 use limits::rate_limit::Rates;
 use middleware::request::{each_request, wrong_method};

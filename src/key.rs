@@ -10,6 +10,7 @@ mod life;
 mod name;
 mod schedule;
 mod state;
+mod version;
 
 pub use binding::{Binding, Registry};
 pub use eoa::{AddressError, Eoa};
@@ -18,3 +19,4 @@ pub use life::{Change, Life, Refusal, Stage, Standing, Step};
 pub use name::{KeyName, NameError};
 pub use schedule::{Dates, MOST_DAYS, OVERLAP_DAYS, RetireOn, SHORT_OVERLAP_DAYS, Schedule, days, later};
 pub use state::{KeyState, SigningRefusal, UnknownState, Version, VersionSelector};
+pub use version::{KeyVersion, Registration, Reservation, VersionTimestamps};

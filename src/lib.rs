@@ -6,7 +6,7 @@
 //! - [`config`]: the settings; a leaf.
 //! - [`clock`]: what time it is; a leaf.
 //! - [`sandbox`]: what the serving process gives up; a leaf.
-//! - [`request`]: the identity of one request; a leaf.
+//! - [`request_id`]: the identity of one request; a leaf.
 //! - [`outbound`]: calls that leave this machine, bounded.
 //! - [`chain`]: what a chain says, over JSON-RPC.
 //! - [`eigenlayer`]: public-data mathematics of the chain.
@@ -16,7 +16,7 @@
 //! - [`store`]: which keys exist in which state, and the hashes of tokens.
 //! - [`audit`]: what was done, durable before it is done, and provable afterwards.
 //! - [`backup`]: one archive of all that must survive, and its way back.
-//! - [`operation`]: the straight line from a parsed request to an answer.
+//! - [`service`]: the straight line from a parsed request to an answer.
 //! - [`rotation`]: schedules, dates, the chain's word, webhooks.
 //! - [`http`]: the contract with clients, api.md.
 //! - [`cli`]: the commands of the program.
@@ -32,9 +32,9 @@ pub mod eigenlayer;
 pub mod http;
 pub mod key;
 pub mod metrics;
-pub mod operation;
 pub mod outbound;
-pub mod request;
+pub mod request_id;
 pub mod rotation;
 pub mod sandbox;
+pub mod service;
 pub mod store;

@@ -4,10 +4,10 @@
 //! restart or a long absence it does what is due, once. Every deed goes through `operation`, so it is recorded like
 //! anybody's. Not for: deciding what a change does (`key`), or transactions on a chain (the service sends none).
 
-mod follow;
-mod numbers;
+mod clock_guard;
+mod metrics;
 mod plan;
-mod steady;
+mod registry_watcher;
 mod webhook;
 
 use std::collections::{HashMap, HashSet};
@@ -18,16 +18,16 @@ use hsm::KeyId;
 use jiff::Timestamp;
 use tokio::sync::watch;
 
-pub use follow::Follower;
-pub use numbers::{KeyNumbers, Numbers, numbers, show_numbers};
+pub use clock_guard::{SETTLING, Steadiness};
+pub use metrics::{KeyNumbers, Numbers, numbers, show_numbers};
 pub use plan::{Action, Due, Word, due};
-pub use steady::{SETTLING, Steadiness};
+pub use registry_watcher::Follower;
 pub use webhook::{Hook, Secret, SecretError, Webhooks};
 
 use crate::key::Change;
-use crate::operation::{ChangeKey, Context, Failure, RotateKey, Service};
-use crate::request::RequestId;
-use crate::store::KeyVersion;
+use crate::key::KeyVersion;
+use crate::request_id::RequestId;
+use crate::service::{ChangeKey, Context, Failure, RotateKey, Service};
 
 /// How long one deed may take.
 const PATIENCE: Duration = Duration::from_secs(30);

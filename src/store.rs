@@ -11,7 +11,6 @@ mod logins;
 mod policies;
 mod schedules;
 mod tokens;
-mod version;
 
 use std::fs::File;
 use std::io::ErrorKind;
@@ -29,7 +28,6 @@ pub use keys::NoSuchVersion;
 pub use life::Transition;
 pub use logins::LoggedIn;
 pub use schedules::Scope as ScheduleScope;
-pub use version::{KeyVersion, Registration, Reservation, Times};
 
 /// The store: every method may be called from any thread; writes take some milliseconds.
 #[derive(Debug)]

@@ -11,7 +11,7 @@ use avs_kms::audit::{
     Actor, AuditError, AuditLog, BootFacts, Event, Input, Intent, KeyRef, Outcome, Recordable, Settings,
 };
 use avs_kms::key::Eoa;
-use avs_kms::request::RequestId;
+use avs_kms::request_id::RequestId;
 
 #[derive(Debug)]
 struct Multiply(u8);

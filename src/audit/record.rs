@@ -16,7 +16,7 @@ pub(crate) use encode::{
 pub(crate) use view::{Bearing, View};
 
 use crate::key::{Eoa, KeyName, Version};
-use crate::request::RequestId;
+use crate::request_id::RequestId;
 
 /// The JSON Schema of version 1 of the records, which `avs-kms audit schema` prints.
 pub const RECORD_SCHEMA: &str = include_str!("record/v1.schema.json");

@@ -24,7 +24,7 @@ use self::queue::{Labels, Queue, Role, Taken};
 use super::log::Settlement;
 use super::settings::{AuditError, LogId, Receipt, Settings};
 use super::{answers, record, settings};
-use crate::request::RequestId;
+use crate::request_id::RequestId;
 
 #[path = "queue.rs"]
 mod queue;

@@ -27,7 +27,7 @@ use super::recovery::header_of;
 use super::segment;
 use super::settings::{BootFacts, Head};
 use super::walk::{Step, Walk};
-use crate::request::RequestId;
+use crate::request_id::RequestId;
 
 const LAYOUT: Layout = Layout { segment_bytes: 16 << 10, daily: false };
 

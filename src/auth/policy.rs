@@ -6,7 +6,8 @@ use std::str::FromStr;
 
 use thiserror::Error;
 
-use super::{Networks, Scope};
+use super::network::Networks;
+use super::scope::Scope;
 
 /// A kind of signing. Through a raw point or digest any AVS signature can be had, so each is a right of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -104,12 +104,12 @@ impl Scopes {
     }
 
     /// The set as one byte, for what is read again within minutes: the order of the scopes may change.
-    pub(super) const fn bits(self) -> u8 {
+    pub(in crate::auth) const fn bits(self) -> u8 {
         self.0
     }
 
     /// The set that [`bits`](Self::bits) wrote.
-    pub(super) const fn from_bits(bits: u8) -> Self {
+    pub(in crate::auth) const fn from_bits(bits: u8) -> Self {
         Self(bits)
     }
 

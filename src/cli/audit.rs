@@ -18,7 +18,7 @@ use super::output::Output;
 use crate::audit::{self, Compressed, Filter, InclusionProof, Line, ReadError, Receipt, VerifierKey};
 use crate::config::Configuration;
 use crate::key::{Eoa, KeyName};
-use crate::operation::FileWork;
+use crate::service::FileWork;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {

@@ -12,7 +12,7 @@ use super::error::Failed;
 use super::output::Output;
 use crate::backup::{self, Manifest, Places};
 use crate::config::Configuration;
-use crate::operation::FileWork;
+use crate::service::FileWork;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {

@@ -30,7 +30,7 @@ use crate::audit::Past;
 use crate::config::{Configuration, Mistakes};
 use crate::http::{App, Listener, Tls, health_router, local_router, public_router, serve};
 use crate::metrics::Metrics;
-use crate::operation::{Publish, Recovered};
+use crate::service::{Publish, Recovered};
 use crate::sandbox::Confined;
 
 #[derive(Debug, Args)]
@@ -261,7 +261,7 @@ async fn until_stopped(
 }
 
 /// The log before the token, which signs its last checkpoint; and both after the last operation.
-async fn close(service: Arc<crate::operation::Service>, grace: Duration) -> Result<(), Failed> {
+async fn close(service: Arc<crate::service::Service>, grace: Duration) -> Result<(), Failed> {
     // Operations hold the service: those that outlived their client's patience, too.
     let end = Instant::now() + grace;
     while Arc::strong_count(&service) > 1 && Instant::now() < end {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::http::limits::admission::Gate;
 use crate::http::limits::rate_limit::{RateSettings, Rates};
-use crate::operation::Service;
+use crate::service::Service;
 
 /// The largest body that is read, bytes (api.md, Rules).
 pub const MAX_BODY_BYTES: usize = 64 * 1024;

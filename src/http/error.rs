@@ -7,8 +7,8 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use crate::http::response::json;
-use crate::operation::{Code, Failure};
-use crate::request::RequestId;
+use crate::service::{Code, Failure};
+use crate::request_id::RequestId;
 
 /// api.md, Codes.
 pub(crate) const fn status(code: Code) -> StatusCode {

@@ -13,7 +13,7 @@ use crate::http::extract::object::Members;
 use crate::http::extract::{strict_json as json, values};
 use crate::http::routes::policy;
 use crate::key::{Eoa, KeyName};
-use crate::operation::Failure;
+use crate::service::Failure;
 
 /// A refusal shows a caller's bytes to nobody in a way that breaks a line or a terminal.
 fn refused<T>(result: Result<T, Failure>) -> Option<T> {

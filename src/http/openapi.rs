@@ -16,7 +16,7 @@ use utoipa::OpenApi;
 
 use crate::http::dto::schema;
 use crate::http::error::status;
-use crate::operation::Code;
+use crate::service::Code;
 
 #[derive(OpenApi)]
 #[openapi(

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use crate::key::KeyVersion;
 use crate::key::{OVERLAP_DAYS, RetireOn, Schedule, Stage, days, later};
-use crate::store::KeyVersion;
 
 /// What the registry says of a version that is bound to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -12,8 +12,8 @@ use sha2::{Digest, Sha256};
 use thiserror::Error;
 use tokio::sync::watch;
 
-use crate::operation::Service;
 use crate::outbound::{Endpoint, Outbound};
+use crate::service::Service;
 use crate::store::{Delivery, StoreError};
 
 /// How often the outbox is looked at.

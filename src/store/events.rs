@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use rusqlite::{Connection, Row, params};
 use serde_json::{Map, Value};
 
-use super::{KeyVersion, Store, StoreError};
-use crate::key::{Eoa, EventKind, KeyName, Version};
+use super::{Store, StoreError};
+use crate::key::{Eoa, EventKind, KeyName, KeyVersion, Version};
 
 /// An event as it was stored.
 #[derive(Clone, Debug)]

@@ -11,9 +11,11 @@ use rusqlite::{Connection, params};
 use thiserror::Error;
 
 use super::events::{NewEvent, insert_event};
-use super::version::{KeyVersion, Reservation, Times};
 use super::{Store, StoreError};
-use crate::key::{Eoa, EventKind, KeyName, Life, Stage, Standing, VersionSelector};
+use crate::key::{
+    Eoa, EventKind, KeyName, KeyVersion, Life, Reservation, Stage, Standing, VersionSelector,
+    VersionTimestamps,
+};
 pub(super) use rows::whole;
 use rows::{insert_binding, reservation_from, version_from};
 
@@ -122,7 +124,7 @@ impl Store {
         if changed != 1 {
             return Err(StoreError::Corrupt(format!("no reservation for key record {id}")));
         }
-        let times = Times {
+        let times = VersionTimestamps {
             created: now,
             activated: first.then_some(now),
             superseded: None,

@@ -10,9 +10,8 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::events::{NewEvent, insert_event};
 use super::keys::whole;
-use super::version::{KeyVersion, Registration};
 use super::{Store, StoreError};
-use crate::key::{Eoa, EventKind, KeyName, Stage, Step, Version};
+use crate::key::{Eoa, EventKind, KeyName, KeyVersion, Registration, Stage, Step, Version};
 
 /// A change of a key, decided and recorded.
 #[derive(Clone, Debug)]

@@ -20,7 +20,7 @@ fn an_upward_reference_is_refused_in_every_form() {
     refused("key.rs", "use avs_kms::http::Router;", &router);
     refused("key.rs", "use ::avs_kms::http::Router;", &router);
     refused("key.rs", "pub(crate) use crate::http;", &whole);
-    refused("key.rs", "use crate::{request::Id, http::{self, Router as R}};", &[whole[0], router[0]]);
+    refused("key.rs", "use crate::{request_id::Id, http::{self, Router as R}};", &[whole[0], router[0]]);
     refused("key.rs", "use super::http::Router;", &router);
     refused("key/name.rs", "use super::super::http::Router;", &router);
     refused("key/name.rs", "use self::super::super::http::Router;", &router);
@@ -41,10 +41,7 @@ fn an_upward_reference_is_refused_in_every_form() {
 
 #[test]
 fn a_downward_reference_and_mere_words_pass() {
-    passes(
-        "http/keys.rs",
-        "use crate::{auth::Caller, operation::{self, create}}; use super::error::Refusal;",
-    );
+    passes("http/keys.rs", "use crate::{auth::Caller, service::{self, create}}; use super::error::Refusal;");
     passes("key.rs", "mod name; use name::KeyName; mod tests { use super::*; use super::name::Other; }");
     passes("key/name.rs", "use super::Eoa; use crate::key::State; use self::inner::X;");
     passes(
@@ -84,7 +81,7 @@ fn the_configuration_is_a_leaf_that_only_the_command_line_reads() {
 
 #[test]
 fn the_way_to_a_key_is_named_only_by_custody_and_the_command_line() {
-    let said = "only operation/custody.rs and cli name more of hsm than ids, public points and their errors";
+    let said = "only service/custody.rs and cli name more of hsm than ids, public points and their errors";
     for (source, path) in [
         ("use hsm::Enclave;", "hsm::Enclave"),
         ("use hsm::{G1Point, Enclave};", "hsm::Enclave"),
@@ -93,11 +90,11 @@ fn the_way_to_a_key_is_named_only_by_custody_and_the_command_line() {
         ("use hsm as h;", "hsm"),
         ("use hsm::{self as h};", "hsm"),
     ] {
-        refused("operation/create.rs", source, &[&format!("1: {path}: {said}")]);
-        passes("operation/custody.rs", source);
+        refused("service/create.rs", source, &[&format!("1: {path}: {said}")]);
+        passes("service/custody.rs", source);
         passes("cli/init.rs", source);
     }
-    passes("operation/code.rs", "use hsm::EnclaveError;");
+    passes("service/code.rs", "use hsm::EnclaveError;");
     refused("http/error.rs", "use hsm::EnclaveError;", &[&format!("1: hsm::EnclaveError: {said}")]);
     passes("eigenlayer/hash.rs", "use hsm::{G1Point, G2Point}; fn f(hsm: u8) -> u8 { hsm }");
 }
@@ -113,7 +110,7 @@ fn the_crate_root_cannot_hide_a_module() {
 
 #[test]
 fn nothing_but_the_enclave_names_the_token_crates() {
-    for file in ["store.rs", "operation/custody.rs", "cli.rs", "main.rs"] {
+    for file in ["store.rs", "service/custody.rs", "cli.rs", "main.rs"] {
         refused(file, "use cryptoki::context::Pkcs11;", &["1: cryptoki: only the crate hsm speaks PKCS#11"]);
         refused(file, "extern crate cryptoki_sys;", &["1: cryptoki_sys: only the crate hsm speaks PKCS#11"]);
     }

@@ -4,7 +4,7 @@ use crate::paths::{Kind, Token, named, tokens};
 
 /// Lowest first; modules on one line do not use each other. `hsm` stands below all, `cli` and `main` above all.
 pub(crate) const ORDER: &[&[&str]] = &[
-    &["request", "outbound", "clock", "sandbox"],
+    &["request_id", "outbound", "clock", "sandbox"],
     &["chain"],
     &["eigenlayer"],
     &["key"],
@@ -12,7 +12,7 @@ pub(crate) const ORDER: &[&[&str]] = &[
     &["auth"],
     &["store", "audit"],
     &["backup"],
-    &["operation"],
+    &["service"],
     &["rotation"],
     &["http"],
 ];
@@ -24,7 +24,7 @@ const PUBLIC_VALUES: &[&str] = &["G1Point", "G2Point", "KeyId", "KeyIdError", "P
 const ASKED_AND_TOLD: &[&str] = &["EnclaveError", "NewKey"];
 
 /// The one owner of the enclave handle.
-const CUSTODY: &str = "operation/custody.rs";
+const CUSTODY: &str = "service/custody.rs";
 
 /// The crates that only `hsm` may name.
 const TOKEN_CRATES: [&str; 2] = ["cryptoki", "cryptoki_sys"];
@@ -89,7 +89,7 @@ impl<'a> File<'a> {
         }
         let named = |list: &[&str]| word.is_some_and(|word| list.contains(&word));
         let custody = self.is_command_line() || self.name == CUSTODY;
-        if custody || named(PUBLIC_VALUES) || (self.module == "operation" && named(ASKED_AND_TOLD)) {
+        if custody || named(PUBLIC_VALUES) || (self.module == "service" && named(ASKED_AND_TOLD)) {
             return None;
         }
         Some(format!("only {CUSTODY} and cli name more of hsm than ids, public points and their errors"))

@@ -1,7 +1,7 @@
 //! compiles: one record, one multiplication. If this did not compile, the others would prove nothing.
 
 use avs_kms::audit::Recorded;
-use avs_kms::operation::{Custody, Ready};
+use avs_kms::service::{Custody, Ready};
 
 pub async fn once(custody: &Custody, recorded: Recorded<Ready>) {
     let _ = custody.multiply(recorded, std::time::Instant::now()).await;

@@ -1,7 +1,7 @@
 //! E0277: a record cannot be copied to be used again.
 
 use avs_kms::audit::Recorded;
-use avs_kms::operation::Ready;
+use avs_kms::service::Ready;
 
 fn copied<T: Clone>() {}
 

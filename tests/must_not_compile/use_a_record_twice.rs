@@ -1,7 +1,7 @@
 //! E0382: One record, one multiplication.
 
 use avs_kms::audit::Recorded;
-use avs_kms::operation::{Custody, Ready};
+use avs_kms::service::{Custody, Ready};
 
 pub async fn twice(custody: &Custody, recorded: Recorded<Ready>) {
     let _ = custody.multiply(recorded, std::time::Instant::now()).await;

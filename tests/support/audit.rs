@@ -18,7 +18,7 @@ use avs_kms::audit::{
     Actor, AuditLog, BootFacts, Head, Input, Intent, KeyRef, Outcome, Recordable, Settings,
 };
 use avs_kms::key::{Eoa, Version};
-use avs_kms::request::RequestId;
+use avs_kms::request_id::RequestId;
 
 pub const HEADER: usize = 4096;
 

@@ -6,7 +6,7 @@ use crate::audit::log::Settlement;
 use crate::audit::record::Stamp;
 use crate::audit::settings::{AuditError, Receipt};
 use crate::key::Eoa;
-use crate::request::RequestId;
+use crate::request_id::RequestId;
 
 /// Answers the one who waits for a durable note.
 pub(crate) type NoteAck = oneshot::Sender<Result<Receipt, AuditError>>;

@@ -20,7 +20,7 @@ use crate::cli::serve::limits;
 use crate::cli::serve::open::{Needs, Opened, open, with_softhsm_environment};
 use crate::config::Configuration;
 use crate::http::{App, local_router};
-use crate::operation::{FileWork, Peer};
+use crate::service::{FileWork, Peer};
 
 /// A request of the command line.
 pub(in crate::cli) struct Ask {
@@ -88,7 +88,7 @@ pub(in crate::cli) fn ask_running(configuration: &Configuration, ask: &Ask) -> R
 
 async fn in_process(
     configuration: &Configuration,
-    service: crate::operation::Service,
+    service: crate::service::Service,
     unsettled: Vec<crate::audit::Unsettled>,
     ask: Ask,
 ) -> Result<Value, Failed> {

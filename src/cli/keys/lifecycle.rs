@@ -45,7 +45,7 @@ pub(in crate::cli) enum Command {
         #[command(flatten)]
         of: Of,
         /// After so many days, at least 7.
-        #[arg(long, default_value_t = crate::operation::GRACE_DAYS)]
+        #[arg(long, default_value_t = crate::service::GRACE_DAYS)]
         after_days: u32,
     },
     /// Cancel the destruction of a version before its date.

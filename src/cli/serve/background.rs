@@ -12,9 +12,9 @@ use tokio::task::JoinHandle;
 use crate::cli::error::Failed;
 use crate::chain::Chain;
 use crate::config::Configuration;
-use crate::operation::Service;
 use crate::outbound::Outbound;
 use crate::rotation::{Follower, Hook, Scheduler, Secret, Webhooks};
+use crate::service::Service;
 
 /// Starts it all; each task ends when `stop` says so.
 pub(in crate::cli) fn start(

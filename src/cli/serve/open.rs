@@ -4,8 +4,8 @@ use crate::audit::{AuditLog, BootFacts, Unsettled};
 use crate::auth::Audience;
 use crate::chain::Chain;
 use crate::config::{Configuration, FaultCheck, TokenSelector};
-use crate::operation::{Custody, LoginRules, Service};
 use crate::outbound::Outbound;
+use crate::service::{Custody, LoginRules, Service};
 use crate::store::Store;
 
 use super::sandbox::drop_privileges;

@@ -10,7 +10,7 @@ use super::logging::Logging;
 use crate::audit::{Actor, Event, Input, Value};
 use crate::config::Configuration;
 use crate::http::{App, Share, Tls};
-use crate::operation::Service;
+use crate::service::Service;
 
 /// What can change while the service runs.
 pub(in crate::cli) struct Live<'a> {

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use crate::eigenlayer;
 use crate::http::dto::schema;
 use crate::key::{Binding, Registry};
-use crate::store::{KeyVersion, Registration, Times};
+use crate::key::{KeyVersion, Registration, VersionTimestamps};
 
 /// `0x` and lower-case digits.
 pub(crate) fn hex0x(bytes: &[u8]) -> String {
@@ -97,8 +97,8 @@ struct Life {
     destroyed_at: Option<String>,
 }
 
-impl From<&Times> for Life {
-    fn from(times: &Times) -> Self {
+impl From<&VersionTimestamps> for Life {
+    fn from(times: &VersionTimestamps) -> Self {
         let text = |time: Option<Timestamp>| time.map(|time| time.to_string());
         let second = |time: Option<Timestamp>| time.map(Timestamp::as_second);
         Self {

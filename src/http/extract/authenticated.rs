@@ -15,7 +15,7 @@ use crate::http::app::{App, Deadline};
 use crate::http::extract::object::Members;
 use crate::http::extract::operation_name::operation_of;
 use crate::http::limits::admission::Place;
-use crate::operation::{Asked, Context, Failure, Peer, Service};
+use crate::service::{Asked, Context, Failure, Peer, Service};
 
 /// A recognised caller and what serves the call.
 pub(crate) struct Call {

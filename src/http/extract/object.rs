@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use std::time::Duration;
 
 use crate::http::extract::strict_json::{self, shown};
-use crate::operation::{Code, Failure};
+use crate::service::{Code, Failure};
 
 /// The members of a JSON object.
 #[derive(Debug)]

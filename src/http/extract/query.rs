@@ -6,7 +6,7 @@ use axum::extract::Request;
 
 use crate::http::extract::object::invalid;
 use crate::http::extract::strict_json::shown;
-use crate::operation::Failure;
+use crate::service::Failure;
 
 pub(crate) struct Query(BTreeMap<String, String>);
 

@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::auth::{Networks, NoNetwork, Scope, Scopes};
 use crate::http::extract::object::{Members, invalid};
 use crate::key::{AddressError, Binding, Eoa, KeyName, Registry, Version, VersionSelector};
-use crate::operation::{Code, Failure};
+use crate::service::{Code, Failure};
 
 pub(crate) fn text(value: Value) -> Result<String, Failure> {
     match value {

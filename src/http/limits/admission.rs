@@ -10,7 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::http::limits::current::Current;
 use crate::http::limits::room::Room;
-use crate::operation::{Code, Failure};
+use crate::service::{Code, Failure};
 
 /// The gate of all listeners; how wide it is can change.
 #[derive(Debug)]

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use crate::http::error::Answered;
-use crate::operation::{Code, Peer};
+use crate::service::{Code, Peer};
 
 /// The longest that an answer is held back.
 const LONGEST: Duration = Duration::from_secs(1);

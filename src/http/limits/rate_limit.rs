@@ -18,7 +18,7 @@ use governor::{Quota, RateLimiter};
 use crate::auth::TokenId;
 use crate::http::limits::connection_limit::Network;
 use crate::http::limits::current::Current;
-use crate::operation::{Code, Failure};
+use crate::service::{Code, Failure};
 
 /// The rates of a listener; 0 is no limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

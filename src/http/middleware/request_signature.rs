@@ -12,7 +12,7 @@ use axum::response::{IntoResponse, Response};
 use crate::auth::{Credentials, Unauthenticated};
 use crate::http::app::App;
 use crate::http::extract::object;
-use crate::operation::{Context, Failure, Peer};
+use crate::service::{Context, Failure, Peer};
 
 const SCHEME: &str = "EIP712 ";
 

@@ -13,7 +13,7 @@ use crate::http::extract::authenticated::Call;
 use crate::http::extract::object::invalid;
 use crate::http::extract::values;
 use crate::http::response::json;
-use crate::operation::{Code, Failure, IssueToken, RevokeToken};
+use crate::service::{Code, Failure, IssueToken, RevokeToken};
 
 #[derive(Serialize)]
 struct TokenBody {

@@ -14,7 +14,7 @@ use crate::http::extract::authenticated::Call;
 use crate::http::extract::object::invalid;
 use crate::http::extract::query::Query;
 use crate::http::response::json;
-use crate::operation::{Consistency, Failure, ReadRecords, checkpoint_body};
+use crate::service::{Consistency, Failure, ReadRecords, checkpoint_body};
 
 /// The most records of one page.
 const PAGE: u64 = 1_000;

@@ -17,7 +17,7 @@ use crate::http::extract::object::{Members, invalid};
 use crate::http::extract::query::Query;
 use crate::http::extract::values;
 use crate::http::response::json;
-use crate::operation::{Answer, AskChallenge, Context, Failure};
+use crate::service::{Answer, AskChallenge, Context, Failure};
 
 #[derive(Serialize, ToSchema)]
 #[schema(as = Challenge)]

@@ -11,7 +11,7 @@ use crate::http::app::App;
 use crate::http::dto::schema;
 use crate::http::response::json;
 use crate::metrics::Metrics;
-use crate::operation::{Code, Failure};
+use crate::service::{Code, Failure};
 use crate::rotation;
 
 /// The process answers.

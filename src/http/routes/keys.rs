@@ -17,8 +17,8 @@ use crate::http::extract::values;
 use crate::http::response::json;
 use crate::http::routes::policy::{self, PolicyBody};
 use crate::key::Stage;
-use crate::operation::{CreateKey, Created, Failure, ListKeys, RotateKey, ShowKey};
-use crate::store::KeyVersion;
+use crate::service::{CreateKey, Created, Failure, ListKeys, RotateKey, ShowKey};
+use crate::key::KeyVersion;
 
 #[derive(Serialize, ToSchema)]
 #[schema(as = CreatedKey)]

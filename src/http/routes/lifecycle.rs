@@ -12,7 +12,7 @@ use crate::http::extract::authenticated::Call;
 use crate::http::extract::values;
 use crate::http::response::json;
 use crate::key::Change;
-use crate::operation::{ChangeKey, Failure, GRACE_DAYS};
+use crate::service::{ChangeKey, Failure, GRACE_DAYS};
 
 #[derive(Serialize, ToSchema)]
 #[schema(as = ChangedKey)]

@@ -8,7 +8,7 @@ use crate::http::extract::authenticated::Call;
 use crate::http::extract::object::invalid;
 use crate::http::extract::values;
 use crate::http::response::json;
-use crate::operation::{Failure, FileWork, NoteFiles};
+use crate::service::{Failure, FileWork, NoteFiles};
 
 /// `POST /local/files`: `{"work": "backup", "path": "kms.tar.zst", "count": 3}`
 pub(crate) async fn note(call: Call, request: Request) -> Result<Response, Failure> {

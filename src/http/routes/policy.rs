@@ -15,7 +15,7 @@ use crate::http::extract::authenticated::Call;
 use crate::http::extract::object::{Members, invalid};
 use crate::http::extract::values;
 use crate::http::response::json;
-use crate::operation::{Failure, SetPolicy};
+use crate::service::{Failure, SetPolicy};
 
 #[derive(Serialize, ToSchema)]
 #[schema(as = KeyPolicy)]

@@ -15,8 +15,9 @@ use crate::http::extract::query::Query;
 use crate::http::extract::values;
 use crate::http::response::json;
 use crate::key::{OVERLAP_DAYS, RetireOn, Schedule};
-use crate::operation::{Failure, Planned, ReadEvents, ReadSchedule, SetSchedule};
-use crate::store::{KeyVersion, ScheduleScope};
+use crate::service::{Failure, Planned, ReadEvents, ReadSchedule, SetSchedule};
+use crate::key::KeyVersion;
+use crate::store::ScheduleScope;
 
 /// The most events of one page.
 const PAGE: u64 = 1_000;

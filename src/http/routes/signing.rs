@@ -11,7 +11,7 @@ use crate::http::extract::object::{Members, invalid};
 use crate::http::extract::values;
 use crate::http::response::json;
 use crate::key::{Eoa, VersionSelector};
-use crate::operation::{Failure, Message, Sign};
+use crate::service::{Failure, Message, Sign};
 
 /// `POST /v1/scalar_mul`
 #[utoipa::path(

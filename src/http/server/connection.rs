@@ -29,7 +29,7 @@ use crate::http::server::error_rewrite::Spoken;
 use crate::http::server::listener::Limits;
 use crate::http::server::tls::Tls;
 use crate::http::server::write_timeout::Patient;
-use crate::operation::Peer;
+use crate::service::Peer;
 
 /// The longest header that is read, bytes, and the most fields.
 const MAX_HEADER_BYTES: usize = 16 * 1024;

@@ -3,8 +3,8 @@
 use hsm::{G1Point, G2Point, KeyId, PublicKey};
 
 use super::*;
+use crate::key::VersionTimestamps;
 use crate::key::{Eoa, Standing, Version};
-use crate::store::Times;
 
 const SCHEDULE: Schedule = Schedule {
     every_days: 90,
@@ -42,7 +42,7 @@ fn version(number: u32, stage: Stage) -> KeyVersion {
         public_key,
         binding: None,
         registration: None,
-        times: Times {
+        times: VersionTimestamps {
             created: day(0),
             activated: None,
             superseded: None,

@@ -5,7 +5,8 @@ use jiff::Timestamp;
 use rusqlite::{Connection, Row, params};
 
 use crate::key::{Binding, Eoa, Registry, Stage, Standing, Version};
-use crate::store::{KeyVersion, Registration, Reservation, StoreError, Times};
+use crate::key::{KeyVersion, Registration, Reservation, VersionTimestamps};
+use crate::store::StoreError;
 
 pub(super) fn insert_binding(
     connection: &Connection,
@@ -69,7 +70,7 @@ pub(super) fn version_from(row: &Row<'_>) -> Result<KeyVersion, StoreError> {
     let g1 = G1Point::from_bytes(&row.get("g1")?).map_err(|error| corrupt("g1", &error.to_string()))?;
     let g2 = G2Point::from_bytes(&row.get("g2")?).map_err(|error| corrupt("g2", &error.to_string()))?;
     let time = |column| optional_time(row, column);
-    let times = Times {
+    let times = VersionTimestamps {
         created: crate::store::tokens::timestamp(row, "created_at")?,
         activated: time("activated_at")?,
         superseded: time("superseded_at")?,

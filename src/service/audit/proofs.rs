@@ -1,0 +1,77 @@
+//! What the audit log shows: checkpoints and proofs to everybody, records to whom they concern.
+
+use std::sync::Arc;
+
+use crate::audit::{ConsistencyProof, InclusionProof, Page, ProofError, SignedCheckpoint, VerifierKey};
+use crate::auth::Scope;
+use crate::service::{Asked, Code, Context, Failure, Service};
+
+/// The sizes between which consistency is asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Consistency {
+    /// The smaller size, at least 1.
+    pub from: u64,
+    /// The larger size.
+    pub to: u64,
+}
+
+/// A page of records.
+#[derive(Clone, Copy, Debug)]
+pub struct ReadRecords {
+    /// After this record.
+    pub after: u64,
+    /// At most so many.
+    pub limit: usize,
+}
+
+impl Service {
+    /// The newest checkpoint and the key that checks it.
+    ///
+    /// # Errors
+    /// When none is published.
+    pub fn checkpoint(&self) -> Result<(Arc<SignedCheckpoint>, &VerifierKey), Failure> {
+        let both = self.audit.checkpoint().zip(self.checkpoint_key.get());
+        both.ok_or_else(|| Failure::new(Code::NotFound, "there is no checkpoint of the audit log yet"))
+    }
+
+    /// That a record is in the log of the newest checkpoint.
+    ///
+    /// # Errors
+    /// When no checkpoint covers it yet.
+    pub async fn prove_inclusion(&self, seq: u64) -> Result<InclusionProof, Failure> {
+        let audit = self.audit.clone();
+        proven(tokio::task::spawn_blocking(move || audit.prove_inclusion(seq)).await)
+    }
+
+    /// That the log of one size goes on from the log of another.
+    ///
+    /// # Errors
+    /// When no checkpoint covers them yet.
+    pub async fn prove_consistency(&self, sizes: Consistency) -> Result<ConsistencyProof, Failure> {
+        let audit = self.audit.clone();
+        proven(tokio::task::spawn_blocking(move || audit.prove_consistency(sizes.from, sizes.to)).await)
+    }
+
+    /// Records that concern the caller's EOA; all of them for a caller who is bound to none.
+    ///
+    /// # Errors
+    /// When the caller may not, or the log cannot be read.
+    pub async fn read_records(&self, context: &Context, wish: ReadRecords) -> Result<Page, Failure> {
+        let eoa = self.authorise_own("audit.read", context, &Asked::default(), Scope::AuditRead)?;
+        // No record of its own: it would be the news of the next page, for ever.
+        let page = self.audit.recent(eoa, wish.after, wish.limit).await;
+        page.map_err(Failure::internal)
+    }
+}
+
+fn proven<T>(proof: Result<Result<T, ProofError>, tokio::task::JoinError>) -> Result<T, Failure> {
+    match proof {
+        Ok(Ok(proof)) => Ok(proof),
+        Ok(Err(error @ (ProofError::NotYet { .. } | ProofError::Off))) => {
+            Err(Failure::new(Code::NotFound, error.to_string()))
+        }
+        Ok(Err(error @ ProofError::Order)) => Err(Failure::new(Code::InvalidRequest, error.to_string())),
+        Ok(Err(error)) => Err(Failure::internal(error)),
+        Err(error) => Err(Failure::internal(error)),
+    }
+}

@@ -1,0 +1,68 @@
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)] // a failed unwrap is a failed test
+
+use super::*;
+use crate::key::{Change, VersionSelector};
+use crate::service::{ChangeKey, CreateKey, ListKeys, Message, ShowKey, Sign};
+
+/// What each operation takes, in the words of api.md.
+#[test]
+fn every_operation_on_keys_asks_for_its_scope_and_its_owner() {
+    let (eoa, name) = (Eoa::new([1; 20]), KeyName::default());
+    let sign = |message| -> Box<dyn Operation> {
+        Box::new(Sign::new(eoa, KeyName::default(), VersionSelector::Current, message))
+    };
+    let (chain_id, verifying_contract, operator, avs) = (1, eoa, eoa, eoa);
+    let point = crate::eigenlayer::hash_to_g1(&[1; 32]);
+    let registrar =
+        Message::RegisterWithKeyRegistrar { chain_id, verifying_contract, operator, avs, operator_set_id: 1 };
+    let table: Vec<(Box<dyn Operation>, &str, &str, bool)> = vec![
+        (Box::new(ListKeys { eoa }), "keys.list", "keys:read", false),
+        (Box::new(ShowKey { eoa, name: name.clone() }), "keys.show", "keys:read", true),
+        (
+            Box::new(CreateKey { eoa, name: name.clone(), binding: None, policy: None }),
+            "keys.create",
+            "keys:create",
+            true,
+        ),
+        (sign(Message::Point(point)), "scalar_mul", "sign:point", true),
+        (sign(Message::Digest([1; 32])), "sign.digest", "sign:digest", true),
+        (
+            sign(Message::Certificate { reference_timestamp: 1, message_hash: [1; 32] }),
+            "sign.certificate",
+            "sign:typed",
+            true,
+        ),
+        (
+            sign(Message::RegisterWithApkRegistry { chain_id, verifying_contract, operator }),
+            "sign.registration",
+            "sign:typed",
+            true,
+        ),
+        (sign(registrar), "sign.registration", "sign:typed", true),
+    ];
+    for (operation, called, scope, names_a_key) in table {
+        assert_eq!((operation.name(), operation.scope().as_str()), (called, scope));
+        assert_eq!(operation.owner(), eoa, "{called}");
+        assert_eq!(operation.key_name(), names_a_key.then_some(&name), "{called}");
+        assert!(!operation.is_irrevocable(), "{called}");
+    }
+}
+
+#[test]
+fn a_change_of_a_key_takes_the_right_to_rotate_and_a_destruction_more_than_a_token() {
+    for (change, called, scope, irrevocable) in [
+        (Change::Activate, "keys.activate", "keys:rotate", false),
+        (Change::Retire, "keys.retire", "keys:rotate", false),
+        (Change::Disable, "keys.disable", "keys:rotate", false),
+        (Change::Enable, "keys.enable", "keys:rotate", false),
+        (Change::ScheduleDestroy, "keys.destroy", "keys:destroy", true),
+        (Change::Restore, "keys.restore", "keys:destroy", true),
+        (Change::Destroy, "keys.destruction", "keys:destroy", true),
+    ] {
+        let eoa = Eoa::new([1; 20]);
+        let (name, version, reason) = (KeyName::default(), None, None);
+        let wish = ChangeKey { eoa, name, version, change, after_days: 7, reason };
+        assert_eq!((wish.name(), wish.scope().as_str(), wish.is_irrevocable()), (called, scope, irrevocable));
+        assert_eq!((wish.owner(), wish.key_name()), (eoa, Some(&KeyName::default())));
+    }
+}

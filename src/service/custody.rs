@@ -1,0 +1,210 @@
+//! The one owner of the enclave. Whoever wants a key made or used brings a durable audit record of it.
+//!
+//! Not for: deciding who may; nothing else in the service may name `hsm::Enclave` (`tests/layers.rs`).
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use hsm::{CheckpointKey, Enclave, EnclaveError, G1Point, Health, KeyId, NewKey, PublicKey, TokenState};
+
+use crate::audit::{self, CheckpointSigner, Recordable, Recorded, Settlement};
+use crate::key::KeyVersion;
+use crate::metrics::EnclaveReading;
+use crate::service::keys::destroy::Destruction;
+use crate::service::signing::sign::Ready;
+
+/// Signs the audit log's checkpoints with the token's key for that.
+struct TokenSigner {
+    enclave: Enclave,
+    key: audit::PublicKey,
+}
+
+/// How long a checkpoint may take; a later one will do as well.
+const CHECKPOINT_PATIENCE: Duration = Duration::from_secs(5);
+
+impl CheckpointSigner for TokenSigner {
+    fn public_key(&self) -> audit::PublicKey {
+        self.key
+    }
+
+    fn sign(&self, text: &[u8]) -> Result<Vec<u8>, Box<dyn std::error::Error + Send + Sync>> {
+        Ok(self.enclave.sign_checkpoint(text, Instant::now() + CHECKPOINT_PATIENCE)?)
+    }
+}
+
+/// The head of the audit log, kept by the token.
+pub(in crate::service) struct TokenAnchor {
+    enclave: Enclave,
+}
+
+impl TokenAnchor {
+    /// What is kept. Blocks.
+    pub(in crate::service) fn read(&self) -> Result<Vec<Vec<u8>>, EnclaveError> {
+        self.enclave.audit_anchors(Instant::now() + CHECKPOINT_PATIENCE)
+    }
+
+    /// Keeps this in place of what was kept. Blocks.
+    pub(in crate::service) fn replace(&self, anchor: Vec<u8>) -> Result<(), EnclaveError> {
+        self.enclave.replace_audit_anchor(anchor, Instant::now() + CHECKPOINT_PATIENCE)
+    }
+}
+
+/// The enclave behind its door.
+#[derive(Debug)]
+pub struct Custody {
+    enclave: Option<Enclave>,
+    /// A canary that was right longer ago says nothing about now.
+    canary_good_for: Duration,
+}
+
+/// A creation that can be recorded and carried out.
+pub(in crate::service) trait Creation: Recordable {
+    fn new_key(&self) -> NewKey;
+}
+
+impl Custody {
+    /// Takes the enclave; from here on it is reached through records only.
+    pub const fn new(enclave: Enclave, canary_interval: Duration) -> Self {
+        Self { enclave: Some(enclave), canary_good_for: canary_interval.saturating_mul(3) }
+    }
+
+    /// No enclave: for commands that need the store and the log alone.
+    pub const fn absent() -> Self {
+        Self { enclave: None, canary_good_for: Duration::ZERO }
+    }
+
+    fn enclave(&self) -> Result<&Enclave, EnclaveError> {
+        self.enclave.as_ref().ok_or(EnclaveError::ShuttingDown)
+    }
+
+    /// Multiplies the recorded point with the recorded key, once: the record is consumed.
+    pub async fn multiply(
+        &self,
+        recorded: Recorded<Ready>,
+        deadline: Instant,
+    ) -> (Result<G1Point, EnclaveError>, Ready, Settlement) {
+        let (ready, settlement) = recorded.consume();
+        let result = match self.confirmed(ready.version()) {
+            Ok(enclave) => enclave.scalar_mul(ready.version().id, ready.point(), deadline).await,
+            Err(error) => Err(error),
+        };
+        (result, ready, settlement)
+    }
+
+    /// Makes the recorded key.
+    pub(in crate::service) async fn create<C: Creation>(
+        &self,
+        recorded: Recorded<C>,
+        deadline: Instant,
+    ) -> (Result<PublicKey, EnclaveError>, C, Settlement) {
+        let (creation, settlement) = recorded.consume();
+        let result = match self.enclave() {
+            Ok(enclave) => enclave.create(creation.new_key(), deadline).await,
+            Err(error) => Err(error),
+        };
+        (result, creation, settlement)
+    }
+
+    /// Destroys the recorded version in the token. One that is not there any more is destroyed: the enclave says so
+    /// only after the token proved its health.
+    pub(in crate::service) async fn destroy(
+        &self,
+        recorded: Recorded<Destruction>,
+        deadline: Instant,
+    ) -> (Result<(), EnclaveError>, Settlement) {
+        let (destruction, settlement) = recorded.consume();
+        let result = match self.enclave() {
+            Ok(enclave) => enclave.destroy(destruction.id(), deadline).await,
+            Err(error) => Err(error),
+        };
+        match result {
+            Ok(()) | Err(EnclaveError::UnknownKey) => (Ok(()), settlement),
+            Err(error) => (Err(error), settlement),
+        }
+    }
+
+    /// The enclave, if the token's own authenticated record says the same of this version as the store:
+    /// a store that was tampered with cannot lend one owner's key to another.
+    fn confirmed(&self, version: &KeyVersion) -> Result<&Enclave, EnclaveError> {
+        let enclave = self.enclave()?;
+        if self.holds(version) { Ok(enclave) } else { Err(EnclaveError::UnknownKey) }
+    }
+
+    /// Whether the token has a record of this version with the same owner and public key.
+    pub fn holds(&self, version: &KeyVersion) -> bool {
+        let entry = self.enclave.as_ref().and_then(|enclave| enclave.key(version.id));
+        entry.is_some_and(|entry| {
+            entry.owner == *version.eoa.as_bytes() && entry.public_key == version.public_key
+        })
+    }
+
+    /// What the token's record of an id says, if there is one.
+    pub fn public_key(&self, id: KeyId) -> Option<PublicKey> {
+        self.enclave.as_ref().and_then(|enclave| enclave.public_key(id))
+    }
+
+    /// Ids of all records in the token.
+    pub fn ids(&self) -> Vec<KeyId> {
+        let entries = self.enclave.as_ref().map(Enclave::keys).unwrap_or_default();
+        entries.into_iter().map(|entry| entry.id).collect()
+    }
+
+    /// Whether the token serves and its canary was right recently.
+    pub fn is_ready(&self, health: &Health) -> bool {
+        matches!(health.token, TokenState::Ready)
+            && health.logged_in
+            && health.workers > 0
+            && health
+                .canary
+                .as_ref()
+                .is_some_and(|canary| canary.passed && canary.age <= self.canary_good_for)
+    }
+
+    /// The enclave's state, if there is one.
+    pub fn health(&self) -> Option<Health> {
+        self.enclave.as_ref().map(Enclave::health)
+    }
+
+    /// The state of the enclave in figures.
+    pub(in crate::service) fn reading(&self) -> Option<EnclaveReading> {
+        let health = self.health()?;
+        Some(EnclaveReading {
+            ready: matches!(health.token, TokenState::Ready) && health.logged_in,
+            stopped: matches!(health.token, TokenState::Stopped { .. }),
+            recoveries: health.recoveries,
+            canary: health.canary.map(|canary| (canary.passed, canary.age)),
+            queue_depth: health.queue_depth,
+            workers: health.workers,
+            stuck_workers: health.stuck_workers,
+            damaged_keys: health.findings.damaged.len(),
+        })
+    }
+
+    /// What signs the audit log's checkpoints.
+    ///
+    /// # Errors
+    /// When there is no enclave, or the token is away.
+    pub fn checkpoint_signer(&self) -> Result<Arc<dyn CheckpointSigner>, EnclaveError> {
+        let enclave = self.enclave()?.clone();
+        let key = match enclave.checkpoint_key()? {
+            CheckpointKey::Ed25519(key) => audit::PublicKey::Ed25519(key),
+            CheckpointKey::P256(point) => audit::PublicKey::P256(point),
+        };
+        Ok(Arc::new(TokenSigner { enclave, key }))
+    }
+
+    /// Where the token keeps the head of the audit log.
+    ///
+    /// # Errors
+    /// When there is no enclave.
+    pub(in crate::service) fn anchor(&self) -> Result<TokenAnchor, EnclaveError> {
+        Ok(TokenAnchor { enclave: self.enclave()?.clone() })
+    }
+
+    /// Finishes what is queued and logs out.
+    pub fn close(&self) {
+        if let Some(enclave) = &self.enclave {
+            enclave.clone().close();
+        }
+    }
+}

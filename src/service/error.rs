@@ -1,0 +1,325 @@
+//! How an operation ends when it does not succeed: a code of api.md, a sentence, and the cause for the log.
+
+use std::borrow::Cow;
+use std::error::Error;
+use std::fmt;
+use std::time::Duration;
+
+use hsm::EnclaveError;
+
+use crate::audit::AuditError;
+use crate::auth::{Denied, Forbidden, Unauthenticated};
+use crate::key::SigningRefusal;
+use crate::store::NoSuchVersion;
+
+/// The codes of api.md that this program answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "api.md, Codes, is their documentation")]
+pub enum Code {
+    AuditUnavailable,
+    BodyTooLarge,
+    ChainMismatch,
+    ChainUnavailable,
+    ChallengeExpired,
+    ChallengeUnknown,
+    CoordinateOutOfRange,
+    DeadlineExceeded,
+    EmptyContractRead,
+    Forbidden,
+    Internal,
+    InvalidAddress,
+    InvalidHex,
+    InvalidRequest,
+    KeyDestroyed,
+    KeyDisabled,
+    KeyRetired,
+    MethodNotAllowed,
+    NotFound,
+    Overloaded,
+    PointAtInfinity,
+    PointNotOnCurve,
+    RateLimited,
+    ShuttingDown,
+    SignatureMismatch,
+    TokenExpired,
+    TokenUnavailable,
+    Unauthenticated,
+    UnknownKey,
+    UnknownVersion,
+    UnsupportedMediaType,
+    WrongState,
+}
+
+impl Code {
+    /// All of them.
+    pub const ALL: &[Self] = &[
+        Self::AuditUnavailable,
+        Self::BodyTooLarge,
+        Self::ChainMismatch,
+        Self::ChainUnavailable,
+        Self::ChallengeExpired,
+        Self::ChallengeUnknown,
+        Self::CoordinateOutOfRange,
+        Self::DeadlineExceeded,
+        Self::EmptyContractRead,
+        Self::Forbidden,
+        Self::Internal,
+        Self::InvalidAddress,
+        Self::InvalidHex,
+        Self::InvalidRequest,
+        Self::KeyDestroyed,
+        Self::KeyDisabled,
+        Self::KeyRetired,
+        Self::MethodNotAllowed,
+        Self::NotFound,
+        Self::Overloaded,
+        Self::PointAtInfinity,
+        Self::PointNotOnCurve,
+        Self::RateLimited,
+        Self::ShuttingDown,
+        Self::SignatureMismatch,
+        Self::TokenExpired,
+        Self::TokenUnavailable,
+        Self::Unauthenticated,
+        Self::UnknownKey,
+        Self::UnknownVersion,
+        Self::UnsupportedMediaType,
+        Self::WrongState,
+    ];
+
+    /// The word that stands in answers and records.
+    pub const fn slug(self) -> &'static str {
+        match self {
+            Self::AuditUnavailable => "audit_unavailable",
+            Self::BodyTooLarge => "body_too_large",
+            Self::ChainMismatch => "chain_mismatch",
+            Self::ChainUnavailable => "chain_unavailable",
+            Self::ChallengeExpired => "challenge_expired",
+            Self::ChallengeUnknown => "challenge_unknown",
+            Self::CoordinateOutOfRange => "coordinate_out_of_range",
+            Self::DeadlineExceeded => "deadline_exceeded",
+            Self::EmptyContractRead => "empty_contract_read",
+            Self::Forbidden => "forbidden",
+            Self::Internal => "internal",
+            Self::InvalidAddress => "invalid_address",
+            Self::InvalidHex => "invalid_hex",
+            Self::InvalidRequest => "invalid_request",
+            Self::KeyDestroyed => "key_destroyed",
+            Self::KeyDisabled => "key_disabled",
+            Self::KeyRetired => "key_retired",
+            Self::MethodNotAllowed => "method_not_allowed",
+            Self::NotFound => "not_found",
+            Self::Overloaded => "overloaded",
+            Self::PointAtInfinity => "point_at_infinity",
+            Self::PointNotOnCurve => "point_not_on_curve",
+            Self::RateLimited => "rate_limited",
+            Self::ShuttingDown => "shutting_down",
+            Self::SignatureMismatch => "signature_mismatch",
+            Self::TokenExpired => "token_expired",
+            Self::TokenUnavailable => "token_unavailable",
+            Self::Unauthenticated => "unauthenticated",
+            Self::UnknownKey => "unknown_key",
+            Self::UnknownVersion => "unknown_version",
+            Self::UnsupportedMediaType => "unsupported_media_type",
+            Self::WrongState => "wrong_state",
+        }
+    }
+}
+
+/// An operation that did not succeed. The sentence is for the caller, the cause for the log alone.
+#[derive(Debug)]
+pub struct Failure {
+    code: Code,
+    sentence: Cow<'static, str>,
+    field: Option<Cow<'static, str>>,
+    retry_after: Option<Duration>,
+    cause: Option<Box<dyn Error + Send + Sync>>,
+    recorded: bool,
+}
+
+impl Failure {
+    /// A failure with a sentence for the caller.
+    pub fn new(code: Code, sentence: impl Into<Cow<'static, str>>) -> Self {
+        Self { code, sentence: sentence.into(), field: None, retry_after: None, cause: None, recorded: false }
+    }
+
+    /// A defect: the caller learns nothing but the request id.
+    pub fn internal(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        let sentence = "an internal error; the service's log has the cause under this request id";
+        Self::new(Code::Internal, sentence).because(cause)
+    }
+
+    /// Names the member of the request that is at fault.
+    pub fn at(mut self, field: impl Into<Cow<'static, str>>) -> Self {
+        self.field = Some(field.into());
+        self
+    }
+
+    /// Says when a repetition may help.
+    pub const fn retry_after(mut self, wait: Duration) -> Self {
+        self.retry_after = Some(wait);
+        self
+    }
+
+    /// Attaches the cause.
+    pub fn because(mut self, cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        self.cause = Some(cause.into());
+        self
+    }
+
+    /// The code.
+    pub const fn code(&self) -> Code {
+        self.code
+    }
+
+    /// The sentence for the caller.
+    pub fn sentence(&self) -> &str {
+        &self.sentence
+    }
+
+    /// The member at fault, if one is.
+    pub fn field(&self) -> Option<&str> {
+        self.field.as_deref()
+    }
+
+    /// When a repetition may help, if it may.
+    pub const fn retry(&self) -> Option<Duration> {
+        self.retry_after
+    }
+
+    /// The cause with all that caused it, for the log.
+    pub fn cause(&self) -> Option<String> {
+        let mut next: Option<&(dyn Error + 'static)> = self.cause.as_deref().map(|cause| cause as _);
+        let mut chain = Vec::new();
+        while let Some(error) = next {
+            chain.push(error.to_string());
+            next = error.source();
+        }
+        (!chain.is_empty()).then(|| chain.join(": "))
+    }
+
+    /// A failure that leaves no record: a flood of them would be a flood of records, and nothing was asked of a key.
+    pub const fn unrecorded(self) -> Self {
+        self.recorded()
+    }
+
+    pub(in crate::service) const fn is_recorded(&self) -> bool {
+        self.recorded
+    }
+
+    pub(in crate::service) const fn recorded(mut self) -> Self {
+        self.recorded = true;
+        self
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.sentence, self.code.slug())
+    }
+}
+
+impl From<Unauthenticated> for Failure {
+    fn from(error: Unauthenticated) -> Self {
+        let code = match error {
+            Unauthenticated::Expired => Code::TokenExpired,
+            Unauthenticated::Elsewhere => Code::Forbidden,
+            Unauthenticated::Signature => Code::SignatureMismatch,
+            Unauthenticated::Malformed
+            | Unauthenticated::Missing
+            | Unauthenticated::Replayed
+            | Unauthenticated::SignedForm(_)
+            | Unauthenticated::SignedTimes
+            | Unauthenticated::Unknown => Code::Unauthenticated,
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+impl From<Forbidden> for Failure {
+    fn from(error: Forbidden) -> Self {
+        Self::new(Code::Forbidden, error.to_string())
+    }
+}
+
+impl From<Denied> for Failure {
+    fn from(error: Denied) -> Self {
+        match error {
+            Denied::Forbidden(error) => error.into(),
+            Denied::State(error) => error.into(),
+        }
+    }
+}
+
+impl From<NoSuchVersion> for Failure {
+    fn from(error: NoSuchVersion) -> Self {
+        let code = match error {
+            NoSuchVersion::Key => Code::UnknownKey,
+            NoSuchVersion::Version => Code::UnknownVersion,
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+impl From<SigningRefusal> for Failure {
+    fn from(error: SigningRefusal) -> Self {
+        let code = match error {
+            SigningRefusal::Destroyed => Code::KeyDestroyed,
+            SigningRefusal::Disabled => Code::KeyDisabled,
+            SigningRefusal::Retired => Code::KeyRetired,
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+impl From<AuditError> for Failure {
+    fn from(error: AuditError) -> Self {
+        match error {
+            AuditError::Closed => Self::shutting_down(),
+            AuditError::Full => {
+                Self::new(Code::Overloaded, "too many requests are waiting for the audit log")
+                    .retry_after(Duration::from_millis(100))
+            }
+            AuditError::TooLarge => Self::internal(error),
+            AuditError::Unavailable { .. } => {
+                let sentence = "the audit log cannot be written, so nothing is signed; repeat the call to see whether a change was made";
+                Self::new(Code::AuditUnavailable, sentence).retry_after(Duration::from_secs(1)).because(error)
+            }
+        }
+    }
+}
+
+impl From<EnclaveError> for Failure {
+    fn from(error: EnclaveError) -> Self {
+        let soon = Duration::from_millis(100);
+        match &error {
+            EnclaveError::Overloaded => {
+                Self::new(Code::Overloaded, "too many requests are waiting for the token").retry_after(soon)
+            }
+            EnclaveError::DeadlineExceeded => Self::too_late(),
+            EnclaveError::TokenUnavailable { retry_after, .. } => {
+                let sentence = "the token cannot be used right now";
+                Self::new(Code::TokenUnavailable, sentence).retry_after(*retry_after).because(error)
+            }
+            EnclaveError::ShuttingDown => Self::shutting_down(),
+            EnclaveError::FaultDetected
+            | EnclaveError::Internal(_)
+            | EnclaveError::KeyDamaged
+            | EnclaveError::KeyExists
+            | EnclaveError::UnknownKey => Self::internal(error),
+        }
+    }
+}
+
+impl Failure {
+    /// The deadline of the request passed.
+    pub fn too_late() -> Self {
+        Self::new(Code::DeadlineExceeded, "the request took too long; no signature left the service")
+            .retry_after(Duration::from_millis(100))
+    }
+
+    /// The service is about to end.
+    pub fn shutting_down() -> Self {
+        Self::new(Code::ShuttingDown, "the service is shutting down").retry_after(Duration::from_secs(5))
+    }
+}

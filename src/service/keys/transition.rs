@@ -1,0 +1,262 @@
+//! `POST /v1/keys/activate|retire|disable|enable|destroy|restore`: one straight line for every change of standing.
+//!
+//! Durable steps, in order: intent · all steps of the change with their events · outcome. They differ in what
+//! `key::Life` decides and in who may; one line keeps them alike. Not for: the destruction itself (`destroy_key`).
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use jiff::Timestamp;
+
+use crate::audit::{Input, Intent, Outcome, Recordable, Value};
+use crate::auth::Scope;
+use crate::key::KeyVersion;
+use crate::key::{
+    Change, Eoa, KeyName, OVERLAP_DAYS, SHORT_OVERLAP_DAYS, Stage, Step, VersionSelector, days, later,
+};
+use crate::service::auth::authorise::Operation;
+use crate::service::keys::new_version::settled;
+use crate::service::{Asked, Code, Context, Failure, Service, version_ref};
+use crate::store::{NoSuchVersion, Transition};
+
+/// A destruction comes after at least so many days.
+pub const SHORTEST_GRACE_DAYS: u32 = 7;
+/// A destruction comes after so many days where nothing is said.
+pub const GRACE_DAYS: u32 = 30;
+
+/// What the caller asks for.
+#[derive(Debug)]
+pub struct ChangeKey {
+    /// The owner.
+    pub eoa: Eoa,
+    /// The name.
+    pub name: KeyName,
+    /// Which version; the one that the change is usual for, where nothing is said.
+    pub version: Option<VersionSelector>,
+    /// What is to happen.
+    pub change: Change,
+    /// For a destruction: after how many days.
+    pub after_days: u32,
+    /// Why, for the audit log.
+    pub reason: Option<String>,
+}
+
+impl ChangeKey {
+    /// The name of a change in the audit log.
+    pub const fn operation(change: Change) -> &'static str {
+        match change {
+            Change::Activate => "keys.activate",
+            Change::Retire => "keys.retire",
+            Change::Disable => "keys.disable",
+            Change::Enable => "keys.enable",
+            Change::ScheduleDestroy => "keys.destroy",
+            Change::Restore => "keys.restore",
+            Change::Destroy => "keys.destruction",
+        }
+    }
+}
+
+impl Operation for ChangeKey {
+    fn name(&self) -> &'static str {
+        Self::operation(self.change)
+    }
+
+    fn scope(&self) -> Scope {
+        match self.change {
+            Change::Activate | Change::Disable | Change::Enable | Change::Retire => Scope::KeysRotate,
+            Change::Destroy | Change::Restore | Change::ScheduleDestroy => Scope::KeysDestroy,
+        }
+    }
+
+    fn owner(&self) -> Eoa {
+        self.eoa
+    }
+
+    fn key_name(&self) -> Option<&KeyName> {
+        Some(&self.name)
+    }
+
+    fn is_irrevocable(&self) -> bool {
+        self.scope() == Scope::KeysDestroy
+    }
+}
+
+/// How it ended.
+#[derive(Debug)]
+pub struct Changed {
+    /// The version, as it stands now.
+    pub version: Arc<KeyVersion>,
+    /// The one that was current before, where another took its place.
+    pub previous: Option<Arc<KeyVersion>>,
+    /// `false` if it held already.
+    pub changed: bool,
+    /// What the caller should know.
+    pub warning: Option<String>,
+}
+
+/// A change that was decided: ready to be recorded.
+struct Decided {
+    context: Context,
+    operation: &'static str,
+    version: Arc<KeyVersion>,
+    steps: Vec<Step>,
+    destroy_at: Option<Timestamp>,
+    reason: Option<String>,
+}
+
+impl Recordable for Decided {
+    fn intent(&self) -> Intent {
+        let mut fields = Vec::new();
+        for step in &self.steps {
+            if step.version == self.version.version {
+                fields.push(("from", Value::Text(step.from.state().as_str().to_owned())));
+                fields.push(("to", Value::Text(step.to.state().as_str().to_owned())));
+            } else {
+                fields.push(("supersedes", Value::Number(u64::from(step.version.number()))));
+            }
+        }
+        fields.extend(self.destroy_at.map(|date| ("destroy_at", Value::Text(date.to_string()))));
+        fields.extend(self.reason.clone().map(|reason| ("reason", Value::Text(reason))));
+        Intent {
+            operation: self.operation,
+            actor: self.context.actor(),
+            request: self.context.request(),
+            key: Some(version_ref(&self.version)),
+            input: Some(Input::Fields(fields)),
+        }
+    }
+}
+
+impl Service {
+    /// Changes where a version stands; what holds already is no error.
+    ///
+    /// # Errors
+    /// Every refusal and failure, recorded.
+    pub async fn change_key(
+        &self,
+        context: Context,
+        request: ChangeKey,
+        deadline: Instant,
+    ) -> Result<Changed, Failure> {
+        let (context, wish) = self.authorise(context, request)?.into_parts();
+        let operation = wish.name();
+        let asked = Asked::key(wish.eoa, &wish.name);
+        let _one_at_a_time = match self.one_at_a_time(deadline).await {
+            Ok(guard) => guard,
+            Err(failure) => return Err(self.refuse(operation, &context, asked, failure)),
+        };
+        let decided = self.target(&wish).and_then(|version| {
+            let steps = self.store.life(&wish.eoa, &wish.name).steps(version.version, wish.change)?;
+            self.check(&wish, &version, &steps)?;
+            Ok((version, steps))
+        });
+        let (version, steps) = match decided {
+            Ok(decided) => decided,
+            Err(failure) => return Err(self.refuse(operation, &context, asked, failure)),
+        };
+        if steps.is_empty() {
+            self.note(operation, &context, Asked::version(&version), "ok");
+            return Ok(Changed { version, previous: None, changed: false, warning: None });
+        }
+        let warning = self.warning(&wish, &version);
+        let now = self.now();
+        let destroy_at = (wish.change == Change::ScheduleDestroy).then(|| later(now, days(wish.after_days)));
+        let reason = wish.reason.clone();
+        let decided = Decided { context, operation, version, steps, destroy_at, reason };
+        let recorded = self.audit.record(decided).await;
+        let recorded = recorded.map_err(|refused| Failure::from(refused.error).recorded())?;
+        let intent = recorded.receipt().seq;
+        let (decided, settlement) = recorded.consume();
+        if let Err(failure) = self.still_recognised(&decided.context) {
+            return Err(settled(settlement, failure).await);
+        }
+        let transition = Transition {
+            eoa: wish.eoa,
+            name: wish.name,
+            steps: decided.steps,
+            intent,
+            at: now,
+            destroy_at,
+            reason: wish.reason,
+        };
+        match self.in_store(move |store| store.apply(&transition)).await {
+            Ok(changed) => {
+                let outcome = Outcome { detail: warning.clone(), ..Outcome::ok(0) };
+                settlement.settle_durable(outcome).await.map_err(|error| Failure::from(error).recorded())?;
+                let is_target = |known: &&Arc<KeyVersion>| known.id == decided.version.id;
+                let version = changed.iter().find(is_target).map_or(decided.version.clone(), Arc::clone);
+                let previous = changed.iter().find(|known| !is_target(known)).map(Arc::clone);
+                Ok(Changed { version, previous, changed: true, warning })
+            }
+            Err(failure) => Err(settled(settlement, failure).await),
+        }
+    }
+
+    /// The version that is meant, where the request leaves it open.
+    fn target(&self, wish: &ChangeKey) -> Result<Arc<KeyVersion>, Failure> {
+        let versions = self.store.versions_of_key(&wish.eoa, &wish.name);
+        if versions.is_empty() {
+            return Err(NoSuchVersion::Key.into());
+        }
+        let current =
+            || self.store.version(&wish.eoa, &wish.name, VersionSelector::Current).map_err(Failure::from);
+        let in_stage =
+            |stage| versions.iter().find(|version| version.standing.stage == stage).map(Arc::clone);
+        match (wish.version, wish.change) {
+            (Some(selector), _) => Ok(self.store.version(&wish.eoa, &wish.name, selector)?),
+            (None, Change::Disable | Change::Enable) => current(),
+            // A repetition finds nothing pending or retiring any more: then it holds already.
+            (None, Change::Activate) => {
+                self.store.version(&wish.eoa, &wish.name, VersionSelector::Next).or_else(|_| current())
+            }
+            (None, Change::Retire) => {
+                let retiring =
+                    versions.iter().filter(|version| version.standing.stage == Stage::Retiring).count();
+                if retiring > 1 {
+                    let sentence = "more than one version is retiring: name the one to retire";
+                    return Err(Failure::new(Code::InvalidRequest, sentence).at("version"));
+                }
+                let found = in_stage(Stage::Retiring).or_else(|| in_stage(Stage::Retired));
+                found.ok_or_else(|| NoSuchVersion::Version.into())
+            }
+            (None, Change::Destroy | Change::Restore | Change::ScheduleDestroy) => {
+                let sentence = "the member `version` is missing: name the version by its number";
+                Err(Failure::new(Code::InvalidRequest, sentence).at("version"))
+            }
+        }
+    }
+
+    /// What a change needs beyond the versions' standing.
+    fn check(&self, wish: &ChangeKey, version: &KeyVersion, steps: &[Step]) -> Result<(), Failure> {
+        if wish.change == Change::ScheduleDestroy
+            && !(SHORTEST_GRACE_DAYS..=crate::key::MOST_DAYS).contains(&wish.after_days)
+        {
+            let sentence = format!("a destruction comes after {SHORTEST_GRACE_DAYS} days or more");
+            return Err(Failure::new(Code::InvalidRequest, sentence).at("after_days"));
+        }
+        // The current version must be one that signs.
+        if wish.change == Change::Activate && !steps.is_empty() && !self.custody.holds(version) {
+            let sentence = "the token does not hold this version, so it cannot become the current one";
+            return Err(
+                Failure::new(Code::TokenUnavailable, sentence).retry_after(std::time::Duration::from_secs(5))
+            );
+        }
+        Ok(())
+    }
+
+    /// An old version that goes early is missed by certificates of the tables that still name it.
+    fn warning(&self, wish: &ChangeKey, version: &KeyVersion) -> Option<String> {
+        let superseded = version.times.superseded.filter(|_| {
+            matches!(wish.change, Change::Retire | Change::ScheduleDestroy)
+                && matches!(version.standing.stage, Stage::Retiring)
+        })?;
+        let overlap = self.store.schedule_of(&wish.eoa, &wish.name).ok().flatten();
+        let overlap = overlap.map_or(OVERLAP_DAYS, |schedule| schedule.overlap_days).max(SHORT_OVERLAP_DAYS);
+        let until = later(superseded, days(overlap));
+        (self.now() < until).then(|| {
+            format!(
+                "this version ceased to be current less than {overlap} days ago; operator tables that name it may still be in use until {until}"
+            )
+        })
+    }
+}
