@@ -11,6 +11,7 @@ mod custody;
 mod error;
 mod keys;
 mod metrics;
+pub mod operation;
 mod recovery;
 mod signing;
 

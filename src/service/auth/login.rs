@@ -47,9 +47,9 @@ pub struct LoginRules {
 pub(in crate::service) struct Login {
     pub(in crate::service) rules: LoginRules,
     /// Strangers can make the service ask the node: not too many at a time.
-    asking: Semaphore,
+    pub(in crate::service) asking: Semaphore,
     /// Whether the node was heard to be on the right chain.
-    right_chain: AtomicBool,
+    pub(in crate::service) right_chain: AtomicBool,
 }
 
 impl Login {

@@ -1,0 +1,211 @@
+//! Table of operations: name, access, and what the audit log records, each described once.
+//!
+//! Router, metrics, OpenAPI, authorisation and audit records read it. Not for: paths and methods (`http`).
+
+use crate::auth::Scope;
+
+/// One operation of the service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OperationInfo {
+    /// Its name in audit records, metrics and spans.
+    pub name: &'static str,
+    /// Which callers may ask for it.
+    pub access: Access,
+    /// Whether it cannot be undone, so that an access token is not enough.
+    pub irrevocable: bool,
+    /// What its audit record names as the subject of a refusal.
+    pub subject: Subject,
+    /// Whether a refused request leaves an audit record.
+    pub records_refusals: bool,
+    /// Whether the service checks a signature of the client before it does anything else.
+    pub checks_signature: bool,
+}
+
+/// Which callers may ask for an operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Callers with this scope, for keys of their own EOA.
+    Scope(Scope),
+    /// Callers with this scope; they read what concerns their own EOA.
+    Own(Scope),
+    /// Every authenticated caller, for its own credential.
+    Caller,
+    /// The administrator of this host, on the local socket.
+    Local,
+    /// Every client, without credentials.
+    Open,
+    /// The service itself; no route leads here.
+    Internal,
+}
+
+/// What the record of a refusal names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// One key, by owner and name.
+    Key,
+    /// The keys of one EOA.
+    Owner,
+    /// Nothing: the operation is about no key.
+    None,
+}
+
+impl OperationInfo {
+    const fn on_key(name: &'static str, scope: Scope) -> Self {
+        Self::new(name, Access::Scope(scope), Subject::Key)
+    }
+
+    const fn local(name: &'static str) -> Self {
+        Self::new(name, Access::Local, Subject::None)
+    }
+
+    const fn internal(name: &'static str) -> Self {
+        Self::new(name, Access::Internal, Subject::None)
+    }
+
+    const fn open(name: &'static str) -> Self {
+        Self { records_refusals: false, ..Self::new(name, Access::Open, Subject::None) }
+    }
+
+    const fn new(name: &'static str, access: Access, subject: Subject) -> Self {
+        Self { name, access, irrevocable: false, subject, records_refusals: true, checks_signature: false }
+    }
+
+    const fn irrevocable(self) -> Self {
+        Self { irrevocable: true, ..self }
+    }
+
+    /// The scope that a caller needs, if the operation needs one.
+    pub const fn scope(&self) -> Option<Scope> {
+        match self.access {
+            Access::Scope(scope) | Access::Own(scope) => Some(scope),
+            Access::Caller | Access::Local | Access::Open | Access::Internal => None,
+        }
+    }
+}
+
+macro_rules! operations {
+    ($($(#[$doc:meta])* $constant:ident = $info:expr;)*) => {
+        $($(#[$doc])* pub const $constant: OperationInfo = $info;)*
+
+        /// Every operation.
+        pub const ALL: &[&OperationInfo] = &[$(&$constant),*];
+    };
+}
+
+operations! {
+    /// Get or create a key.
+    KEYS_CREATE = OperationInfo::on_key("keys.create", Scope::KeysCreate);
+    /// Make the next version of a key.
+    KEYS_ROTATE = OperationInfo::on_key("keys.rotate", Scope::KeysRotate);
+    /// Make a pending version the current one.
+    KEYS_ACTIVATE = OperationInfo::on_key("keys.activate", Scope::KeysRotate);
+    /// Retire a version: it signs no longer.
+    KEYS_RETIRE = OperationInfo::on_key("keys.retire", Scope::KeysRotate);
+    /// Disable a version until it is enabled again.
+    KEYS_DISABLE = OperationInfo::on_key("keys.disable", Scope::KeysRotate);
+    /// Enable a disabled version.
+    KEYS_ENABLE = OperationInfo::on_key("keys.enable", Scope::KeysRotate);
+    /// Schedule the destruction of a version.
+    KEYS_DESTROY = OperationInfo::on_key("keys.destroy", Scope::KeysDestroy).irrevocable();
+    /// Cancel a scheduled destruction.
+    KEYS_RESTORE = OperationInfo::on_key("keys.restore", Scope::KeysDestroy).irrevocable();
+    /// Destroy a version whose date has come; the scheduler alone does it.
+    KEYS_DESTROY_DUE = OperationInfo::on_key("keys.destroy_due", Scope::KeysDestroy).irrevocable();
+    /// Set or end a rotation schedule.
+    KEYS_SCHEDULE_SET = OperationInfo::on_key("keys.schedule_set", Scope::KeysRotate);
+    /// Read the rotation schedules of an EOA.
+    KEYS_SCHEDULE_GET = OperationInfo::new(
+        "keys.schedule_get", Access::Scope(Scope::KeysRead), Subject::Owner);
+    /// Show one key with its versions.
+    KEYS_SHOW = OperationInfo::on_key("keys.show", Scope::KeysRead);
+    /// List the keys of an EOA.
+    KEYS_LIST = OperationInfo::new("keys.list", Access::Scope(Scope::KeysRead), Subject::Owner);
+    /// List all keys.
+    KEYS_LIST_ALL = OperationInfo::local("keys.list_all");
+    /// Set what a key allows.
+    KEYS_SET_POLICY = OperationInfo::local("keys.set_policy");
+    /// Read events of the caller's keys.
+    EVENTS_READ = OperationInfo::new("events.read", Access::Own(Scope::KeysRead), Subject::None);
+
+    /// Multiply a raw point.
+    SCALAR_MUL = OperationInfo::on_key("scalar_mul", Scope::SignPoint);
+    /// Sign a raw digest.
+    SIGN_DIGEST = OperationInfo::on_key("sign.digest", Scope::SignDigest);
+    /// Sign a registration with a registry contract.
+    SIGN_REGISTRATION = OperationInfo::on_key("sign.registration", Scope::SignTyped);
+    /// Sign a certificate of an operator table.
+    SIGN_CERTIFICATE = OperationInfo::on_key("sign.certificate", Scope::SignTyped);
+
+    /// Ask for a login challenge.
+    AUTH_CHALLENGE = OperationInfo { checks_signature: true, ..OperationInfo::open("auth.challenge") };
+    /// Exchange a signed challenge for an access token.
+    AUTH_VERIFY = OperationInfo {
+        records_refusals: true, checks_signature: true, ..OperationInfo::open("auth.verify")
+    };
+    /// Revoke the access token that the request carries.
+    AUTH_REVOKE = OperationInfo::new("auth.revoke", Access::Caller, Subject::None);
+    /// Read what to sign for a signed request.
+    AUTH_TYPED_DATA = OperationInfo::open("auth.typed_data");
+    /// Accept or refuse the signature of a signed request.
+    AUTH_REQUEST = OperationInfo::internal("auth.request");
+
+    /// Read audit records that concern the caller.
+    AUDIT_READ = OperationInfo::new("audit.read", Access::Own(Scope::AuditRead), Subject::None);
+    /// Read the newest checkpoint.
+    AUDIT_CHECKPOINT = OperationInfo::open("audit.checkpoint");
+    /// Read an inclusion or consistency proof.
+    AUDIT_PROOF = OperationInfo::open("audit.proof");
+    /// Accept that the log is older than a known checkpoint.
+    AUDIT_ROLLBACK_ACCEPTED = OperationInfo::internal("audit.rollback_accepted");
+
+    /// Issue an access token.
+    ACCESS_TOKENS_ISSUE = OperationInfo::local("access_tokens.issue");
+    /// List access tokens.
+    ACCESS_TOKENS_LIST = OperationInfo::local("access_tokens.list");
+    /// Revoke access tokens.
+    ACCESS_TOKENS_REVOKE = OperationInfo::local("access_tokens.revoke");
+
+    /// Record work that the command line did on the files.
+    MAINTENANCE_NOTE = OperationInfo::local("maintenance.note");
+    /// The command line copied keys, log and token into an archive.
+    BACKUP = OperationInfo::local("backup");
+    /// The command line restored an archive.
+    RESTORE = OperationInfo::local("restore");
+    /// The command line compressed completed segments of the log.
+    AUDIT_COMPRESS = OperationInfo::local("audit.compress");
+    /// The service read its configuration again.
+    SERVICE_RELOAD = OperationInfo::internal("service.reload");
+
+    /// Whether the process answers.
+    HEALTH = OperationInfo::open("service.health");
+    /// Whether the service can sign.
+    READY = OperationInfo::open("service.ready");
+    /// The program and its version.
+    VERSION = OperationInfo::open("service.version");
+    /// Metrics in Prometheus' text form.
+    METRICS = OperationInfo::open("service.metrics");
+    /// The OpenAPI document.
+    DOCS_OPENAPI = OperationInfo::open("docs.openapi");
+    /// The browser page of the API.
+    DOCS_PAGE = OperationInfo::open("docs.page");
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn every_operation_has_a_name_of_its_own() {
+        let names: HashSet<_> = ALL.iter().map(|operation| operation.name).collect();
+        assert_eq!(names.len(), ALL.len());
+    }
+
+    #[test]
+    fn only_destruction_and_its_cancellation_need_more_than_an_access_token() {
+        let irrevocable = ALL.iter().filter(|operation| operation.irrevocable);
+        let names: Vec<_> = irrevocable.map(|operation| operation.name).collect();
+        assert_eq!(names, ["keys.destroy", "keys.restore", "keys.destroy_due"]);
+    }
+}
