@@ -6,10 +6,10 @@ use clap::Args;
 use serde_json::json;
 
 use super::admin::local_socket::note_files;
-use super::serve::data_lock::DataLock;
-use super::serve::open::softhsm_token;
 use super::error::Failed;
 use super::output::Output;
+use super::serve::data_lock::DataLock;
+use super::serve::open::softhsm_token;
 use crate::backup::{self, Manifest, Places};
 use crate::config::Configuration;
 use crate::service::FileWork;

@@ -5,11 +5,11 @@
 
 use serde_json::json;
 
-use super::serve::sandbox::{drop_privileges, profile};
-use super::serve::data_lock::DataLock;
-use super::serve::open::{enclave_settings, softhsm_token, with_softhsm_environment};
 use super::error::Failed;
 use super::output::Output;
+use super::serve::data_lock::DataLock;
+use super::serve::open::{enclave_settings, softhsm_token, with_softhsm_environment};
+use super::serve::sandbox::{drop_privileges, profile};
 use crate::config::Configuration;
 use crate::sandbox::{self, Landlock, Profile};
 

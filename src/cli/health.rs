@@ -3,9 +3,9 @@
 use axum::http::Method;
 
 use super::admin::local_socket::{Ask, ask_running};
-use super::serve::open::Needs;
 use super::error::Failed;
 use super::output::Output;
+use super::serve::open::Needs;
 use crate::config::Configuration;
 
 /// Exit status 0 when ready, 1 when not or when nobody answers.

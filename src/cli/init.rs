@@ -8,11 +8,11 @@ use std::os::unix::fs::DirBuilderExt;
 use clap::Args;
 use serde_json::json;
 
-use super::serve::sandbox::drop_privileges;
-use super::serve::data_lock::DataLock;
-use super::serve::open::{audit_settings, enclave_settings, softhsm_token, with_softhsm_environment};
 use super::error::Failed;
 use super::output::Output;
+use super::serve::data_lock::DataLock;
+use super::serve::open::{audit_settings, enclave_settings, softhsm_token, with_softhsm_environment};
+use super::serve::sandbox::drop_privileges;
 use crate::audit::AuditLog;
 use crate::config::Configuration;
 use crate::store::Store;

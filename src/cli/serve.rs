@@ -30,8 +30,8 @@ use crate::audit::Past;
 use crate::config::{Configuration, Mistakes};
 use crate::http::{App, Listener, Tls, health_router, local_router, public_router, serve};
 use crate::metrics::Metrics;
-use crate::service::{Publish, Recovered};
 use crate::sandbox::Confined;
+use crate::service::{Publish, Recovered};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {

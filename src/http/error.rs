@@ -7,8 +7,8 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use crate::http::response::json;
-use crate::service::{Code, Failure};
 use crate::request_id::RequestId;
+use crate::service::{Code, Failure};
 
 /// api.md, Codes.
 pub(crate) const fn status(code: Code) -> StatusCode {

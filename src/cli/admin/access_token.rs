@@ -59,7 +59,11 @@ pub(in crate::cli) fn time(text: &str) -> Result<Duration, String> {
     duration.try_into().map_err(|_| "a token lives forwards in time".to_owned())
 }
 
-pub(in crate::cli) fn run(command: &Command, configuration: Configuration, output: Output) -> Result<(), Failed> {
+pub(in crate::cli) fn run(
+    command: &Command,
+    configuration: Configuration,
+    output: Output,
+) -> Result<(), Failed> {
     let (method, path, body) = match command {
         Command::Issue { eoa, scopes, ttl, networks, keys, client_certificate } => {
             let scopes: Vec<_> = scopes.iter().map(|scope| scope.as_str()).collect();

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::cli::error::Failed;
 use crate::chain::Chain;
+use crate::cli::error::Failed;
 use crate::config::Configuration;
 use crate::outbound::Outbound;
 use crate::rotation::{Follower, Hook, Scheduler, Secret, Webhooks};

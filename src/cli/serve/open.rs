@@ -120,7 +120,9 @@ pub(in crate::cli) fn enclave_settings(configuration: &Configuration) -> hsm::Se
 }
 
 /// The SoftHSM token of the configuration; none where another module is configured.
-pub(in crate::cli) fn softhsm_token(configuration: &Configuration) -> Result<Option<hsm::SofthsmToken>, Failed> {
+pub(in crate::cli) fn softhsm_token(
+    configuration: &Configuration,
+) -> Result<Option<hsm::SofthsmToken>, Failed> {
     let token = &configuration.token;
     let Some(conf) = &token.softhsm_conf else { return Ok(None) };
     let TokenSelector::Label(label) = &token.selector else {

@@ -6,8 +6,8 @@ use utoipa::ToSchema;
 use crate::eigenlayer::{self, PubkeyRegistrationParams};
 use crate::http::dto::key::{G1, G2, hex0x};
 use crate::http::dto::schema;
-use crate::service::Signed;
 use crate::request_id::RequestId;
+use crate::service::Signed;
 
 /// `SignResult` of api.md.
 #[derive(Serialize, ToSchema)]

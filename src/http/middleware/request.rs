@@ -13,8 +13,8 @@ use crate::http::extract::operation_name::operation_in;
 use crate::http::limits::hold;
 use crate::http::server::ClientCertificate;
 use crate::metrics;
-use crate::service::{Asked, Code, Context, Failure, Peer};
 use crate::request_id::RequestId;
+use crate::service::{Asked, Code, Context, Failure, Peer};
 
 /// Gives each request its id, which every answer carries in a header, and bounds how often an address may ask.
 pub(crate) async fn each_request(State(app): State<App>, mut request: Request, next: Next) -> Response {

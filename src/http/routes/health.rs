@@ -11,8 +11,8 @@ use crate::http::app::App;
 use crate::http::dto::schema;
 use crate::http::response::json;
 use crate::metrics::Metrics;
-use crate::service::{Code, Failure};
 use crate::rotation;
+use crate::service::{Code, Failure};
 
 /// The process answers.
 #[utoipa::path(

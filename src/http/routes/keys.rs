@@ -16,9 +16,9 @@ use crate::http::extract::object::invalid;
 use crate::http::extract::values;
 use crate::http::response::json;
 use crate::http::routes::policy::{self, PolicyBody};
+use crate::key::KeyVersion;
 use crate::key::Stage;
 use crate::service::{CreateKey, Created, Failure, ListKeys, RotateKey, ShowKey};
-use crate::key::KeyVersion;
 
 #[derive(Serialize, ToSchema)]
 #[schema(as = CreatedKey)]

@@ -14,9 +14,9 @@ use crate::http::extract::object::invalid;
 use crate::http::extract::query::Query;
 use crate::http::extract::values;
 use crate::http::response::json;
+use crate::key::KeyVersion;
 use crate::key::{OVERLAP_DAYS, RetireOn, Schedule};
 use crate::service::{Failure, Planned, ReadEvents, ReadSchedule, SetSchedule};
-use crate::key::KeyVersion;
 use crate::store::ScheduleScope;
 
 /// The most events of one page.

@@ -7,8 +7,8 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::http::error;
-use crate::service::{Code, Failure};
 use crate::request_id::RequestId;
+use crate::service::{Code, Failure};
 
 /// A stream on which hyper's own answers to malformed heads, a status and nothing else, become answers of api.md.
 ///

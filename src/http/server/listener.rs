@@ -15,8 +15,8 @@ use crate::http::error;
 use crate::http::limits::connection_limit::{Addresses, Entered, Share};
 use crate::http::server::connection::{self, Common};
 use crate::http::server::tls::Tls;
-use crate::service::{Code, Failure, Peer};
 use crate::request_id::RequestId;
+use crate::service::{Code, Failure, Peer};
 
 /// Bounds of a listener.
 #[derive(Clone, Debug)]
