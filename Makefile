@@ -53,11 +53,11 @@ image: softhsm compiler docker ## Build the container image avs-kms:<version>, a
 ## Development
 
 .PHONY: test
-test: softhsm compiler curl strace openssl gdb ## Run every test, or TEST='--test layers' and the like; needs SoftHSM and nothing else.
+test: softhsm compiler curl strace openssl gdb ## Run every test, or TEST='--test architecture' and the like; needs SoftHSM and nothing else.
 	$(CARGO) test --workspace --locked $(TEST)
 
 .PHONY: ci-container
-ci-container: compiler docker ## Run `make test` in a container, as CI services do; TEST='--test layers' for some of it.
+ci-container: compiler docker ## Run `make test` in a container, as CI services do; TEST='--test architecture' for some of it.
 	deploy/image/test TEST='$(TEST)'
 
 .PHONY: test-long

@@ -13,7 +13,7 @@
     reason = "a demonstration that goes wrong should say so and stop"
 )]
 
-#[path = "../tests/service/client.rs"]
+#[path = "../tests/service/support/client.rs"]
 #[allow(dead_code, reason = "the tests use more of it")]
 mod client;
 

@@ -1,6 +1,6 @@
 //! `avs-kms`: a key management service for operators of EigenLayer AVSs.
 //!
-//! The map, lowest first; a module uses only what stands above it in this list (`tests/layers.rs` checks it).
+//! The map, lowest first; a module uses only what stands above it in this list (`tests/architecture/layers.rs` checks it).
 //!
 //! - `hsm` (a crate of its own): the enclave; the only place where a scalar can exist.
 //! - [`config`]: the settings; a leaf.

@@ -1,6 +1,6 @@
 //! The one owner of the enclave. Whoever wants a key made or used brings a durable audit record of it.
 //!
-//! Not for: deciding who may; nothing else in the service may name `hsm::Enclave` (`tests/layers.rs`).
+//! Not for: deciding who may; nothing else in the service may name `hsm::Enclave` (`tests/architecture/layers.rs`).
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -8,41 +8,49 @@
     reason = "a failing test should panic"
 )]
 
-mod access;
-mod anvil;
-mod backup;
-mod bad_input;
-mod chain;
-mod checkpoints;
-mod client;
-mod commands;
-mod connections;
-mod figures;
-mod hooks;
-mod keys;
-mod life;
-mod lifecycle;
-mod limits;
-mod login;
-mod login_command;
-mod messages;
-mod policies;
-mod readme;
-mod reload;
-mod residue;
-mod sandbox;
-mod schedules;
-mod set_up;
-mod shim;
-mod signed;
-mod signing;
-mod stalled;
+mod api {
+    mod ambiguous_input;
+    mod bad_input;
+    mod key_policies;
+    mod keys;
+    mod openapi;
+    mod scalar_mul;
+    mod schedules;
+    mod signing_messages;
+    mod typed_client;
+}
+mod auth {
+    mod access;
+    mod access_tokens;
+    mod anvil;
+    mod login;
+    mod login_command;
+    pub(crate) mod request_signatures;
+}
+mod lifecycle {
+    mod init;
+    pub(crate) mod key_lifecycle;
+    mod reload;
+    mod start_stop;
+    mod token_changes;
+}
+mod operations {
+    mod backup;
+    mod checkpoints;
+    mod commands;
+    mod metrics;
+    mod readme;
+    mod registry;
+    pub(crate) mod webhooks;
+}
+mod security {
+    mod connections;
+    mod fault_injection;
+    mod hsm_failure;
+    mod limits;
+    mod residue;
+    mod sandbox;
+    mod stalled_hsm;
+    mod tls;
+}
 mod support;
-mod surface;
-mod tls;
-mod token_changes;
-mod tokens;
-mod tricks;
-mod trouble;
-mod typed_client;
-mod wallet;

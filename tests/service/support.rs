@@ -1,5 +1,8 @@
 //! An installation in a directory of its own, the service over it, and a client that shows every byte.
 
+pub(crate) mod client;
+pub(crate) mod wallet;
+
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -11,7 +14,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::client::{self, Answer, request};
+use self::client::{Answer, request};
 
 pub(crate) const MODULE: &str = "/usr/lib/softhsm/libsofthsm2.so";
 

@@ -78,7 +78,7 @@ fn digests_registrations_and_certificates_are_built_and_signed_as_the_contracts_
 
 #[test]
 fn published_digests_come_out_for_published_parts() {
-    let vectors: Value = serde_json::from_str(include_str!("../vectors/eip712.json")).unwrap();
+    let vectors: Value = serde_json::from_str(include_str!("../../vectors/eip712.json")).unwrap();
     let installation = Installation::new();
     let token = installation.token(EOA);
     let service = installation.serve();

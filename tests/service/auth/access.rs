@@ -7,7 +7,7 @@ use std::time::Duration;
 use avs_kms::eigenlayer;
 use serde_json::{Value, json};
 
-use crate::client::request;
+use crate::support::client::request;
 use crate::support::{EOA, Installation, OTHER_EOA, point};
 
 fn wish() -> Value {

@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::client::Answer;
+use crate::support::client::Answer;
+use crate::support::wallet::Wallet;
 use crate::support::{EOA, Installation, OTHER_EOA, Running};
-use crate::wallet::Wallet;
 
 fn listed(installation: &Installation) -> Vec<Value> {
     let list: Value = serde_json::from_str(&installation.must(&["--json", "token", "list"])).unwrap();

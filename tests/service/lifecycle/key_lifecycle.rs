@@ -8,7 +8,12 @@ use crate::support::{EOA, Installation, OTHER_EOA, Running, bytes, g1, g2, point
 pub(crate) const SCOPES: [&str; 6] =
     ["keys:read", "keys:create", "keys:rotate", "keys:destroy", "sign:digest", "sign:typed"];
 
-pub(crate) fn call(service: &Running, token: &str, what: &str, more: &Value) -> crate::client::Answer {
+pub(crate) fn call(
+    service: &Running,
+    token: &str,
+    what: &str,
+    more: &Value,
+) -> crate::support::client::Answer {
     let mut body = json!({"eoa": EOA});
     for (name, value) in more.as_object().unwrap() {
         body[name] = value.clone();

@@ -1,6 +1,6 @@
 //! Does the checker see what it should? Each row is a small file that must pass, or be refused with these words.
 
-use crate::rules::check;
+use crate::layers::rules::check;
 
 #[track_caller]
 fn refused(file: &str, source: &str, offences: &[&str]) {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::lifecycle::{SCOPES, call};
+use crate::lifecycle::key_lifecycle::{SCOPES, call};
 use crate::support::{EOA, Installation, OTHER_EOA};
 
 #[test]

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::support::wallet::Wallet;
 use crate::support::{EOA, Installation, OTHER_EOA, Running, text};
-use crate::wallet::Wallet;
 
 fn url(service: &Running) -> String {
     format!("http://{}", service.address)
@@ -33,7 +33,7 @@ fn a_key_from_a_file_or_a_keystore_logs_in_and_the_token_works() {
     let service = installation.serve();
     let url = url(&service);
     let key = file(&installation, "key", &format!("0x{}\n", Wallet::key_of(EOA)), 0o600);
-    let vectors: Value = serde_json::from_str(include_str!("../vectors/login.json")).unwrap();
+    let vectors: Value = serde_json::from_str(include_str!("../../vectors/login.json")).unwrap();
     let keystore = file(&installation, "keystore.json", &vectors["keystore_scrypt"].to_string(), 0o644);
     let password = file(&installation, "password", "correct horse\n", 0o400);
 

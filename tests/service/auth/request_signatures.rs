@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::client::{self, Answer};
+use crate::support::client::{self, Answer};
+use crate::support::wallet::Wallet;
 use crate::support::{EOA, Installation, OTHER_EOA, Running};
-use crate::wallet::Wallet;
 
 /// The header for one request, by way of `GET /v1/auth/typed-data`.
 pub(crate) fn authorization(

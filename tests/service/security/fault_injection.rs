@@ -2,7 +2,7 @@
 //! no hang, a clear answer, and recovery where recovery is possible.
 #![allow(clippy::print_stdout, reason = "the table is the result")]
 
-#[path = "../../hsm/tests/support/rows.rs"]
+#[path = "../../../hsm/tests/support/rows.rs"]
 mod rows;
 
 use std::collections::BTreeMap;

@@ -59,7 +59,9 @@ fn a_stop_under_load_answers_what_it_took_and_every_answer_is_in_the_log() {
             .map(|_| {
                 scope.spawn(|| {
                     let mut answered = Vec::new();
-                    while let Some(answer) = crate::client::post(address, "/v1/scalar_mul", token, &body) {
+                    while let Some(answer) =
+                        crate::support::client::post(address, "/v1/scalar_mul", token, &body)
+                    {
                         match answer.status {
                             200 => {
                                 answered.push(answer.body["audit"]["seq"].as_u64().unwrap());
@@ -103,7 +105,8 @@ fn a_kill_under_load_loses_no_record_of_a_signature_that_a_client_has() {
         thread::scope(|scope| {
             let client = scope.spawn(|| {
                 let mut answered = Vec::new();
-                while let Some(answer) = crate::client::post(address, "/v1/scalar_mul", token, &body) {
+                while let Some(answer) = crate::support::client::post(address, "/v1/scalar_mul", token, &body)
+                {
                     assert_eq!(answer.status, 200, "{answer:?}");
                     answered.push(answer.body["audit"]["seq"].as_u64().unwrap());
                 }
@@ -144,7 +147,7 @@ fn creations_that_a_kill_interrupts_are_finished_or_undone() {
                 for n in 0.. {
                     let name = format!("r{round}-{n}");
                     let wish = json!({"eoa": EOA, "name": name});
-                    let Some(answer) = crate::client::post(address, "/v1/keys", token, &wish) else {
+                    let Some(answer) = crate::support::client::post(address, "/v1/keys", token, &wish) else {
                         break;
                     };
                     assert_eq!(answer.status, 201, "{answer:?}");

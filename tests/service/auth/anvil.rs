@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::client::request;
+use crate::support::client::request;
 use crate::support::{EOA, Installation};
 
 /// One call, its answer's `result`.

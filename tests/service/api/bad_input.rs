@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use avs_kms::eigenlayer;
 use serde_json::{Value, json};
 
-use crate::client::request;
+use crate::support::client::request;
 use crate::support::{EOA, Installation, Running, point};
 
 fn post_text(service: &Running, token: &str, path: &str, body: &str) -> (u16, String, Value) {
@@ -110,7 +110,7 @@ fn points_that_are_not_points_are_refused_each_with_its_code() {
 
 #[test]
 fn vectors_of_invalid_points_are_refused() {
-    let vectors: Value = serde_json::from_str(include_str!("../vectors/invalid-points.json")).unwrap();
+    let vectors: Value = serde_json::from_str(include_str!("../../vectors/invalid-points.json")).unwrap();
     let installation = Installation::new();
     let token = installation.token(EOA);
     let service = installation.serve();

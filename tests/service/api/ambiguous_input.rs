@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use avs_kms::eigenlayer;
 use serde_json::{Value, json};
 
-use crate::client::{Answer, request};
+use crate::support::client::{Answer, request};
 use crate::support::{EOA, Installation, Running, point, text};
 
 fn post_bytes(service: &Running, token: &str, path: &str, body: &[u8]) -> Answer {

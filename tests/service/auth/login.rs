@@ -6,8 +6,8 @@ use std::net::TcpListener;
 use avs_kms::auth::{Audience, Challenge, ChallengeKey};
 use serde_json::{Value, json};
 
+use crate::support::wallet::{Wallet, json_rpc_signer};
 use crate::support::{EOA, Installation, OTHER_EOA, Running};
-use crate::wallet::{Wallet, json_rpc_signer};
 
 fn challenge(service: &Running, wish: &Value) -> Value {
     let answer = service.post("/v1/auth/challenge", None, wish);
@@ -15,7 +15,7 @@ fn challenge(service: &Running, wish: &Value) -> Value {
     answer.body
 }
 
-fn verify(service: &Running, challenge: &Value, signature: &str) -> crate::client::Answer {
+fn verify(service: &Running, challenge: &Value, signature: &str) -> crate::support::client::Answer {
     let body = json!({"challenge_id": challenge["challenge_id"], "signature": signature});
     service.post("/v1/auth/verify", None, &body)
 }
@@ -168,7 +168,9 @@ fn scopes_and_lifetime_are_bounded_and_destruction_is_asked_for_by_signature() {
     assert_eq!(service.post("/v1/auth/challenge", None, &wish).code(), (403, "forbidden"));
     let bearer = installation.token_with(EOA, &["keys:destroy"], "1h");
     assert_eq!(service.post("/v1/auth/challenge", Some(&bearer), &wish).code(), (403, "forbidden"));
-    let signed = |eoa| crate::signed::post(&service, &Wallet::of(eoa), eoa, "/v1/auth/challenge", &wish);
+    let signed = |eoa| {
+        crate::auth::request_signatures::post(&service, &Wallet::of(eoa), eoa, "/v1/auth/challenge", &wish)
+    };
     assert_eq!(signed(OTHER_EOA).code(), (403, "forbidden"));
     let answer = signed(EOA);
     assert_eq!((answer.status, &answer.body["scopes"]), (200, &json!(["keys:destroy"])), "{answer:?}");
@@ -184,7 +186,13 @@ fn only_the_operators_that_are_configured_log_in() {
         let offered = challenge(&service, &json!({"eoa": eoa}));
         let signature = Wallet::of(eoa).typed(&offered["typed_data"]);
         assert_eq!(verify(&service, &offered, &signature).code(), code, "{eoa}");
-        let answer = crate::signed::post(&service, &Wallet::of(eoa), eoa, "/v1/keys", &json!({"eoa": eoa}));
+        let answer = crate::auth::request_signatures::post(
+            &service,
+            &Wallet::of(eoa),
+            eoa,
+            "/v1/keys",
+            &json!({"eoa": eoa}),
+        );
         assert_eq!(answer.status, if code.0 == 200 { 201 } else { 403 }, "{answer:?}");
     }
 }

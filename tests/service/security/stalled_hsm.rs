@@ -6,8 +6,8 @@ use std::time::Duration;
 use avs_kms::eigenlayer;
 use serde_json::{Value, json};
 
-use crate::client;
-use crate::shim::Bench;
+use crate::security::fault_injection::Bench;
+use crate::support::client;
 use crate::support::{EOA, OTHER_EOA, point, until};
 
 fn wish(eoa: &str, name: &str) -> Value {

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use avs_kms::eigenlayer;
 use serde_json::json;
 
-use crate::hooks::server;
+use crate::operations::webhooks::server;
 use crate::support::{EOA, Installation, Running, point, until};
 
 /// As an editor saves: a new file takes the place of the old.

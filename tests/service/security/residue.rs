@@ -5,7 +5,7 @@
 #![allow(clippy::print_stdout, reason = "the counts are the result")]
 
 mod others;
-#[path = "../../hsm/src/enclave/tests/scanner.rs"]
+#[path = "../../../hsm/src/enclave/tests/scanner.rs"]
 mod scanner;
 
 use std::fs;
@@ -74,7 +74,7 @@ fn sign_many(service: &Running, token: &str, count: usize) {
 fn sign_without_pause(service: &Running, token: &str, name: &str, end: &AtomicBool, signed: &AtomicUsize) {
     let hash = point(&hsm::G1Point::generator());
     let body = json!({"eoa": EOA, "name": name, "hash": hash}).to_string();
-    let request = crate::client::request("POST", "/v1/scalar_mul", Some(token), Some(&body));
+    let request = crate::support::client::request("POST", "/v1/scalar_mul", Some(token), Some(&body));
     let request = String::from_utf8(request).unwrap().replace("Connection: close\r\n", "");
     let mut connection = BufReader::new(TcpStream::connect(service.address).unwrap());
     while !end.load(Ordering::Relaxed) {

@@ -21,7 +21,7 @@ fn try_all(service: &Running, token: &str, name: &str) -> [u16; 3] {
     .map(|(path, body)| service.post(path, Some(token), &body).status)
 }
 
-fn create(service: &Running, token: &str, name: &str, policy: &Value) -> crate::client::Answer {
+fn create(service: &Running, token: &str, name: &str, policy: &Value) -> crate::support::client::Answer {
     service.post("/v1/keys", Some(token), &json!({"eoa": EOA, "name": name, "policy": policy}))
 }
 

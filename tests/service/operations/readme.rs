@@ -4,14 +4,14 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::signed::authorization;
+use crate::auth::request_signatures::authorization;
+use crate::support::wallet::Wallet;
 use crate::support::{Installation, Running, text};
-use crate::wallet::Wallet;
 
 /// The README's operator.
 const OPERATOR: &str = "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266";
 
-const README: &str = include_str!("../../README.md");
+const README: &str = include_str!("../../../README.md");
 
 fn blocks() -> impl Iterator<Item = &'static str> {
     README.split("```sh\n").skip(1).filter_map(|rest| rest.split_once("```")).map(|(block, _)| block)
@@ -65,7 +65,7 @@ fn signature_of(service: &Running, call: &str) -> String {
 
 #[test]
 fn every_call_of_the_contract_is_shown() {
-    let contract = include_str!("../../docs/api.md");
+    let contract = include_str!("../../../docs/api.md");
     let mut promised = 0;
     for call in contract.split('`').skip(1).step_by(2) {
         // The page for browsers is no JSON.

@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use avs_kms::eigenlayer;
 use serde_json::{Value, json};
 
-use crate::client::{self, request};
+use crate::support::client::{self, request};
+use crate::support::wallet::Wallet;
 use crate::support::{EOA, Installation, OTHER_EOA, Running, point};
-use crate::wallet::Wallet;
 
 #[test]
 fn a_kept_alive_connection_ends_when_it_idles() {
@@ -151,7 +151,7 @@ fn of_an_address_with_too_many_failures_no_signature_is_checked() {
     let right = wallet.typed(&offered["typed_data"]);
     let wrong = Wallet::of(OTHER_EOA).typed(&offered["typed_data"]);
     let path = format!("/v1/keys/{EOA}");
-    let header = crate::signed::authorization(&service, &wallet, EOA, "GET", &path, "");
+    let header = crate::auth::request_signatures::authorization(&service, &wallet, EOA, "GET", &path, "");
     for _ in 0..3 {
         assert_eq!(answer_challenge(&service, &offered, &wrong).code(), (401, "signature_mismatch"));
     }

@@ -8,7 +8,7 @@ use avs_kms::eigenlayer;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use crate::client::request;
+use crate::support::client::request;
 use crate::support::{EOA, Installation, bytes, g1, g2, point};
 
 #[test]

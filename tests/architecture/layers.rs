@@ -2,13 +2,9 @@
 //!
 //! Reads what each file under `src/` names and fails on an upward reference, with file and line. Not for: the
 //! boundary of the enclave crate itself, which `Cargo.toml` and `deny.toml` keep.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)] // a failed unwrap is a failed test
 
-#[path = "layers/checker.rs"]
 mod checker;
-#[path = "layers/paths.rs"]
 mod paths;
-#[path = "layers/rules.rs"]
 mod rules;
 
 use std::path::{Path, PathBuf};

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::security::tls::{ANY, Secured, connect, get};
 use crate::support::{Installation, until};
-use crate::tls::{ANY, Secured, connect, get};
 
 const DEADLINE: Duration = Duration::from_secs(1);
 const HEADER_TIMEOUT: (&str, &str) = ("AVS_KMS__SERVER__HEADER_TIMEOUT", "1s");

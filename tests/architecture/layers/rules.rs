@@ -1,6 +1,6 @@
 //! What may use what. A new module finds its place here first.
 
-use crate::paths::{Kind, Token, named, tokens};
+use crate::layers::paths::{Kind, Token, named, tokens};
 
 /// Lowest first; modules on one line do not use each other. `hsm` stands below all, `cli` and `main` above all.
 pub(crate) const ORDER: &[&[&str]] = &[

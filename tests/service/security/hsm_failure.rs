@@ -7,7 +7,7 @@ use std::path::Path;
 use avs_kms::eigenlayer;
 use serde_json::json;
 
-use crate::client;
+use crate::support::client;
 use crate::support::{EOA, Installation, Running, point, until};
 
 fn sign(service: &Running, token: &str) -> client::Answer {
