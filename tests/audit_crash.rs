@@ -33,13 +33,11 @@ struct Long {
 fn with_a_long_last_frame() -> Long {
     let log = Log::with_one_batch(9);
     let frames = log.frames(0);
-    let index = frames.iter().enumerate().max_by_key(|(_, frame)| frame.len()).unwrap().0;
-    assert!(frames[index].len() >= 8 * SECTOR);
-    log.write_frames(0, &frames[..=index]);
-    let start = kit::HEADER + frames[..index].iter().map(Vec::len).sum::<usize>();
-    let frame = &frames[index];
-    let count = u32::from_be_bytes(frame[24..28].try_into().unwrap());
-    Long { start, len: frame.len(), first: kit::first_of(frame), count: u64::from(count), log }
+    let [start, intents, ..] = frames.as_slice() else { panic!("{} frames", frames.len()) };
+    assert!(intents.len() >= 8 * SECTOR, "{} bytes", intents.len());
+    log.write_frames(0, &frames[..2]);
+    let (first, count) = (kit::first_of(intents), kit::count_of(intents));
+    Long { start: kit::HEADER + start.len(), len: intents.len(), first, count, log }
 }
 
 #[test]

@@ -139,7 +139,7 @@ fn while_latched_intents_are_refused_at_once_and_outcomes_are_kept() {
 
 #[test]
 fn waiting_together_means_one_sync_for_all() {
-    let log = Log::with_one_batch(64);
+    let log = Log::with_waiters(64);
     let frames = log.frames(0);
     // The start, the intents in a frame or two, the outcomes and the stop; on a busy machine the waiters arrive
     // in a few more groups. One sync for each would be 64 frames and more.

@@ -90,8 +90,19 @@ impl Log {
         self
     }
 
-    /// A start, then `count` intents in one frame, as far as possible, and what closing adds.
+    /// A start, then `count` intents in exactly one frame, and what closing adds.
+    ///
+    /// The writer may take the first records before the last are queued; such a log is thrown away.
     pub fn with_one_batch(count: u8) -> Self {
+        let holds_all = |frame: &Vec<u8>| count_of(frame) == u64::from(count);
+        (0..200)
+            .map(|_| Self::with_waiters(count))
+            .find(|log| log.frames(0).get(1).is_some_and(holds_all))
+            .expect("200 logs, and in each the writer split the records over several frames")
+    }
+
+    /// A start, then `count` intents that were queued together, in as few frames as the writer makes, and what closing adds.
+    pub fn with_waiters(count: u8) -> Self {
         let mut this = Self::empty(1 << 18);
         let (log, _) = AuditLog::open(this.settings(), boot()).unwrap();
         runtime().block_on(async {
@@ -219,6 +230,11 @@ impl Log {
 /// The number of a frame's first record.
 pub fn first_of(frame: &[u8]) -> u64 {
     u64::from_be_bytes(frame[32..40].try_into().unwrap())
+}
+
+/// The number of records in a frame.
+pub fn count_of(frame: &[u8]) -> u64 {
+    u64::from(u32::from_be_bytes(frame[24..28].try_into().unwrap()))
 }
 
 /// Replaces words of the same length in a frame and mends the frame's checksum.
