@@ -1,0 +1,76 @@
+//! Reports of tests that libtest has no result for: skipped here, or a headline guarantee shown.
+//!
+//! libtest counts a test that returns early as passed. Such a test calls [`skipped`] or [`Guarantee::skipped`] before
+//! it returns. Each report goes to standard error, which libtest does not capture with `writeln`, and, if
+//! `AVS_KMS_TEST_REPORT` names a file, is appended to it. `.ci/test` sets the variable; `.ci/summary` counts the lines.
+//!
+//! Not for: tests that never run by default; those are `#[ignore]`d and libtest counts them.
+
+use std::fs::OpenOptions;
+use std::io::Write;
+
+/// A guarantee of the README that the suite must show wherever the machine can show it.
+///
+/// `.ci/summary` knows what each needs, and fails if a machine has that and no test reported [`Guarantee::shown`].
+#[derive(Clone, Copy, Debug)]
+pub enum Guarantee {
+    /// No scalar and no PIN is left in readable memory. Needs `CAP_SYS_PTRACE` and `memfd_secret`.
+    Residue,
+    /// A power cut loses no acknowledged record and no key. Needs root, loop devices, mkfs.ext4, perl and strace.
+    PowerCut,
+    /// A full disk stops signing and loses nothing. Needs root, to mount a small file system.
+    FullDisk,
+    /// A kill at any system call leaves store, token and log in agreement. Needs strace and a C compiler.
+    Kill,
+}
+
+impl Guarantee {
+    /// The name in the report, as `.ci/summary` knows it.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Residue => "residue",
+            Self::PowerCut => "power-cut",
+            Self::FullDisk => "full-disk",
+            Self::Kill => "kill",
+        }
+    }
+
+    /// The test ran to its end on this machine. To be called after its last assertion.
+    pub fn shown(self) {
+        report("shown", self.name(), "");
+    }
+
+    /// The test did not run, because this machine lacks something.
+    pub fn skipped(self, reason: &str) {
+        report("skipped", self.name(), reason);
+    }
+}
+
+/// The test did not run, because this machine lacks something.
+pub fn skipped(reason: &str) {
+    report("skipped", "-", reason);
+}
+
+/// `WHAT <tab> GUARANTEE <tab> PROGRAM::TEST <tab> REASON`; one write, so that lines of several programs do not mix.
+fn report(what: &str, guarantee: &str, reason: &str) {
+    let line = format!("{what}\t{guarantee}\t{}\t{reason}\n", test());
+    if what == "skipped" {
+        let _ = std::io::stderr().write_all(line.as_bytes());
+    }
+    let Some(path) = std::env::var_os("AVS_KMS_TEST_REPORT") else { return };
+    let written =
+        OpenOptions::new().create(true).append(true).open(path).and_then(|mut file| file.write_all(line.as_bytes()));
+    if let Err(error) = written {
+        let _ = writeln!(std::io::stderr(), "AVS_KMS_TEST_REPORT cannot be written: {error}");
+    }
+}
+
+/// The running test: libtest names its thread after it, or runs it on the main thread and was given its name.
+fn test() -> String {
+    let program = std::env::current_exe().ok();
+    let stem = program.as_deref().and_then(|path| path.file_stem()?.to_str()).unwrap_or("unknown");
+    let program = stem.rsplit_once('-').map_or(stem, |(name, _)| name); // without cargo's hash
+    let thread = std::thread::current().name().filter(|name| *name != "main").map(str::to_owned);
+    let argument = || std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
+    format!("{program}::{}", thread.or_else(argument).as_deref().unwrap_or("unknown"))
+}
