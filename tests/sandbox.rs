@@ -49,7 +49,7 @@ fn end_of(what: &str, profile: &str, inside: &Path, connect: &str) -> End {
 }
 
 #[test]
-#[ignore = "the child of the other tests"]
+#[ignore = "child process of another test"]
 fn the_child() {
     let Ok(what) = std::env::var("SANDBOX_TRY") else { return };
     let inside = PathBuf::from(std::env::var_os("SANDBOX_INSIDE").unwrap());

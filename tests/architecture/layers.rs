@@ -9,6 +9,8 @@ mod rules;
 
 use std::path::{Path, PathBuf};
 
+use super::walk;
+
 #[test]
 fn no_module_uses_what_stands_above_it() {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
@@ -59,7 +61,7 @@ fn unsafe_code_is_allowed_only_where_the_architecture_says() {
         .map(|(room, _)| (room, false))
         .collect();
     let places = ["src", "hsm", "client", "benches", "examples", "tests", "fuzz"];
-    for file in places.iter().flat_map(|place| walk(&root.join(place))) {
+    for file in places.iter().flat_map(|place| walk(&root.join(place), is_rust)) {
         let text = std::fs::read_to_string(&file).unwrap();
         // As an attribute, not as a word in a text such as this one.
         if !text.lines().any(|line| line.trim_start().starts_with('#') && line.contains("allow(unsafe_code"))
@@ -79,24 +81,11 @@ fn unsafe_code_is_allowed_only_where_the_architecture_says() {
 
 /// The files of a crate; a walk that finds no crate root is a broken walk.
 fn rust_files(directory: &Path) -> Vec<PathBuf> {
-    let found = walk(directory);
+    let found = walk(directory, is_rust);
     assert!(found.contains(&directory.join("lib.rs")), "no lib.rs below {}", directory.display());
     found
 }
 
-/// Every `.rs` file below `directory`, in a stable order.
-fn walk(directory: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    let mut open = vec![directory.to_owned()];
-    while let Some(next) = open.pop() {
-        for entry in std::fs::read_dir(&next).unwrap().map(Result::unwrap) {
-            match entry.path() {
-                path if path.is_dir() => open.push(path),
-                path if path.extension().is_some_and(|e| e == "rs") => found.push(path),
-                _ => {}
-            }
-        }
-    }
-    found.sort();
-    found
+fn is_rust(name: &str) -> bool {
+    name.ends_with(".rs")
 }

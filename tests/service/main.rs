@@ -30,6 +30,7 @@ mod auth {
 mod lifecycle {
     mod init;
     pub(crate) mod key_lifecycle;
+    mod kill;
     mod reload;
     mod start_stop;
     mod token_changes;
@@ -38,6 +39,7 @@ mod operations {
     mod backup;
     mod checkpoints;
     mod commands;
+    mod default_ports;
     mod metrics;
     mod readme;
     mod registry;

@@ -1,9 +1,10 @@
 //! An installation in a directory of its own, the service over it, and a client that shows every byte.
 
 pub(crate) mod client;
+pub(crate) mod process;
 pub(crate) mod wallet;
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -39,6 +40,7 @@ pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
 /// A data directory that `avs-kms init` made.
 pub(crate) struct Installation {
     directory: TempDir,
+    _limit: process::TimeLimit,
 }
 
 impl Installation {
@@ -52,35 +54,29 @@ impl Installation {
     /// A place where nothing was made yet.
     pub(crate) fn empty() -> Self {
         assert!(Path::new(MODULE).exists(), "SoftHSM is missing: apt-get install --yes softhsm2");
-        Self { directory: tempfile::tempdir().unwrap() }
+        Self { directory: tempfile::tempdir().unwrap(), _limit: process::TimeLimit::of_this_test() }
     }
 
     pub(crate) fn data(&self) -> PathBuf {
         self.directory.path().join("var")
     }
 
-    /// The program with this installation's data directory; small segments, so that each test writes little.
+    /// The program with this installation's data directory.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(program());
+        let mut command = process::program(&self.data());
         command
             .args(arguments)
-            .current_dir(self.directory.path())
-            .env_remove("SOFTHSM2_CONF")
-            .env("AVS_KMS__DATA__DIRECTORY", self.data())
-            .env("AVS_KMS__AUDIT__SEGMENT_BYTES", "1048576")
             .env("AVS_KMS__ENCLAVE__WORKERS", "2")
-            // Any number of these run side by side, and most tests are wrong more often than a client may be.
-            .env("AVS_KMS__SERVER__HEALTH_LISTEN", "127.0.0.1:0")
             // A machine with few cores would send clients of a test away that the test does not mean to.
             .env("AVS_KMS__LIMITS__IN_FLIGHT", "64")
+            // Most tests are wrong more often than a client may be.
             .env("AVS_KMS__LIMITS__FAILURES_PER_ADDRESS", "0")
-            .env("AVS_KMS__LIMITS__PROOFS_PER_ADDRESS", "0")
-            .stdin(Stdio::null());
+            .env("AVS_KMS__LIMITS__PROOFS_PER_ADDRESS", "0");
         command
     }
 
     pub(crate) fn run(&self, arguments: &[&str]) -> Output {
-        self.command(arguments).output().unwrap()
+        process::output(&mut self.command(arguments))
     }
 
     /// Runs a command that must work, and gives its standard output.
@@ -109,7 +105,7 @@ impl Installation {
 
     /// Starts the service and waits until it says where it listens.
     pub(crate) fn serve_with(&self, change: impl FnOnce(&mut Command)) -> Running {
-        let mut command = self.command(&["serve", "--listen", "127.0.0.1:0"]);
+        let mut command = self.command(&["serve"]);
         command.stdout(Stdio::null()).stderr(Stdio::piped());
         change(&mut command);
         let mut child = command.spawn().unwrap();
@@ -178,13 +174,13 @@ impl Running {
 
     /// Waits for an end that was asked for in another way.
     pub(crate) fn wait(mut self) -> std::process::ExitStatus {
-        self.child.wait().unwrap()
+        process::wait(&mut self.child)
     }
 
     /// SIGTERM; gives the exit code.
     pub(crate) fn stop(mut self) -> Option<i32> {
         kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
-        self.child.wait().unwrap().code()
+        process::wait(&mut self.child).code()
     }
 
     /// SIGHUP.
@@ -223,6 +219,11 @@ impl Drop for Running {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Says something that libtest does not keep for itself.
+pub(crate) fn say(sentence: &str) {
+    let _ = writeln!(std::io::stderr(), "{sentence}");
 }
 
 pub(crate) fn text(bytes: &[u8]) -> String {

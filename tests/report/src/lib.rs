@@ -58,8 +58,11 @@ fn report(what: &str, guarantee: &str, reason: &str) {
         let _ = std::io::stderr().write_all(line.as_bytes());
     }
     let Some(path) = std::env::var_os("AVS_KMS_TEST_REPORT") else { return };
-    let written =
-        OpenOptions::new().create(true).append(true).open(path).and_then(|mut file| file.write_all(line.as_bytes()));
+    let written = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(path)
+        .and_then(|mut file| file.write_all(line.as_bytes()));
     if let Err(error) = written {
         let _ = writeln!(std::io::stderr(), "AVS_KMS_TEST_REPORT cannot be written: {error}");
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::support::wallet::Wallet;
-use crate::support::{EOA, Installation, OTHER_EOA, Running, text};
+use crate::support::{EOA, Installation, OTHER_EOA, Running, process, text};
 
 fn url(service: &Running) -> String {
     format!("http://{}", service.address)
@@ -67,7 +67,7 @@ fn a_key_from_a_file_or_a_keystore_logs_in_and_the_token_works() {
         .spawn()
         .unwrap();
     child.stdin.take().unwrap().write_all(b"correct horse\n").unwrap();
-    works(&service, text(&child.wait_with_output().unwrap().stdout).trim());
+    works(&service, text(&process::output_of(child).stdout).trim());
 }
 
 #[test]
@@ -99,7 +99,7 @@ fn a_wallet_of_ones_own_signs_what_is_shown() {
         let signature =
             if typed { wallet.typed(&serde_json::from_str(&what).unwrap()) } else { wallet.personal(&what) };
         writeln!(child.stdin.take().unwrap(), "{signature}").unwrap();
-        let output = child.wait_with_output().unwrap();
+        let output = process::output_of(child);
         let said = text(&output.stderr);
         assert!(output.status.success() && said.contains(&what), "{said}");
         works(&service, text(&output.stdout).trim());
@@ -150,14 +150,14 @@ fn the_curl_line_of_a_signed_request_works_once() {
     let line = installation.must(&arguments);
     assert!(line.starts_with("curl ") && !line.contains(Wallet::key_of(EOA)), "{line}");
     let run = || -> Value {
-        let output = Command::new("bash").args(["-euc", &line]).output().unwrap();
+        let output = process::output(Command::new("bash").args(["-euc", &line]));
         serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{line}\n{}", text(&output.stderr)))
     };
     assert_eq!(run()["created"], true);
     assert_eq!(run()["code"], "unauthenticated");
     let path = format!("/v1/keys/{EOA}/it-s?a=%26");
     let line = installation.must(&["request", "--url", &url, "--private-key-file", &key, &path]);
-    let output = Command::new("bash").args(["-euc", &line]).output().unwrap();
+    let output = process::output(Command::new("bash").args(["-euc", &line]));
     let shown: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(shown["name"], "it-s", "{shown}");
 }

@@ -5,13 +5,13 @@ use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
-use crate::support::{EOA, Installation, text};
+use crate::support::{EOA, Installation, process, text};
 
 /// Runs `serve`, which must fail, and gives what it said.
 fn refusal(installation: &Installation, change: impl FnOnce(&mut Command)) -> String {
-    let mut command = installation.command(&["serve", "--listen", "127.0.0.1:0"]);
+    let mut command = installation.command(&["serve"]);
     change(&mut command);
-    let output = command.output().unwrap();
+    let output = process::output(&mut command);
     let said = text(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{said}");
     said
@@ -145,7 +145,7 @@ fn all_configuration_mistakes_are_reported_at_once_with_the_code_for_wrong_usage
     let installation = Installation::empty();
     let mut command = installation.command(&["serve"]);
     command.env("AVS_KMS__SERVER__LISTEN", "nowhere").env("AVS_KMS__SERVER__TYPO", "1");
-    let output = command.output().unwrap();
+    let output = process::output(&mut command);
     let said = text(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{said}");
     assert!(said.contains("server.listen") && said.contains("server.typo"), "{said}");

@@ -7,12 +7,12 @@ use std::process::{Command, Output};
 use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
 use cryptoki::session::UserType;
 
-use crate::support::{EOA, Installation, MODULE, text};
+use crate::support::{EOA, Installation, MODULE, process, text};
 
 /// As `pkcs11-tool --change-pin` does it: C_SetPIN.
 #[test]
-#[ignore = "a child of the other test"]
-fn somebody_who_changes_the_pin() {
+#[ignore = "child process of another test"]
+fn change_the_pin() {
     let Some(file) = std::env::var_os("NEW_PIN_FILE").map(PathBuf::from) else { return };
     let old = fs::read_to_string(&file).unwrap().trim().to_owned();
     let module = Pkcs11::new(MODULE).unwrap();
@@ -41,18 +41,16 @@ fn the_copy_of_the_token_object_follows_a_change_of_the_pin() {
 
     use std::os::unix::fs::PermissionsExt;
     fs::set_permissions(&object, fs::Permissions::from_mode(0o600)).unwrap();
-    let changed = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "token_changes::somebody_who_changes_the_pin", "--ignored"])
-        .env("NEW_PIN_FILE", installation.data().join("pin"))
-        .env("SOFTHSM2_CONF", installation.data().join("token/softhsm2.conf"))
-        .output()
-        .unwrap();
-    assert!(changed.status.success(), "{}", text(&changed.stdout));
+    process::run_child(
+        process::child(module_path!(), "change_the_pin")
+            .env("NEW_PIN_FILE", installation.data().join("pin"))
+            .env("SOFTHSM2_CONF", installation.data().join("token/softhsm2.conf")),
+    );
     let new = fs::read(&object).unwrap();
     assert_ne!(new, old);
 
     // The trap: the copy opens with the old PIN only. Restored after a kill, the token refuses the new one.
-    let try_to_serve = || -> Output { installation.run(&["serve", "--listen", "127.0.0.1:0"]) };
+    let try_to_serve = || -> Output { installation.run(&["serve"]) };
     write(b"");
     installation.must(&["token-restore"]);
     let refused = try_to_serve();
@@ -98,7 +96,7 @@ impl Hsm {
     }
 
     fn init(&self, arguments: &[&str], rules: &str) -> (Option<i32>, String) {
-        let output = self.command(arguments, rules).output().unwrap();
+        let output = process::output(&mut self.command(arguments, rules));
         (output.status.code(), text(&output.stderr))
     }
 }
@@ -133,27 +131,25 @@ fn an_init_that_dies_anywhere_in_the_token_can_be_repeated() {
         } else {
             assert_eq!(code, Some(0), "{rules}: {said}");
         }
-        let made = hsm.command(&["keys", "create", "--eoa", EOA], "").output().unwrap();
+        let made = process::output(&mut hsm.command(&["keys", "create", "--eoa", EOA], ""));
         assert!(made.status.success(), "{}", text(&made.stderr));
         let again = hsm.init(&["init", "--adopt"], "");
         assert_eq!(again.0, Some(1), "{again:?}");
     }
 }
 
-/// By the program that exists for it: PKCS#11 state is global to a process.
+/// In a process of its own.
 fn make_token(plan: &hsm::SofthsmToken) {
-    let output = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "token_changes::somebody_who_makes_a_token", "--ignored"])
-        .env("TOKEN_DIRECTORY", &plan.directory)
-        .env("SOFTHSM2_CONF", plan.configuration_file())
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{}", text(&output.stdout));
+    process::run_child(
+        process::child(module_path!(), "make_the_token")
+            .env("TOKEN_DIRECTORY", &plan.directory)
+            .env("SOFTHSM2_CONF", plan.configuration_file()),
+    );
 }
 
 #[test]
-#[ignore = "a child of the other test"]
-fn somebody_who_makes_a_token() {
+#[ignore = "child process of another test"]
+fn make_the_token() {
     let Some(directory) = std::env::var_os("TOKEN_DIRECTORY").map(PathBuf::from) else { return };
     let data = directory.parent().unwrap();
     hsm::make_softhsm_token(&hsm::SofthsmToken {

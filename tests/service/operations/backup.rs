@@ -155,8 +155,11 @@ fn what_the_command_line_does_to_the_files_is_in_the_audit_log_with_and_without_
         names.filter(|name| name.to_string_lossy().ends_with(".log")).count()
     };
     // The newest completed one may hold an intent whose outcome lies in the next.
+    let mut signatures = 0;
     while segments() < 3 {
         signature(&service, &token, "before");
+        signatures += 1;
+        assert!(signatures < 20_000, "segments do not fill");
     }
     installation.must(&["audit", "compress", "--keep", "1"]);
     service.stop();

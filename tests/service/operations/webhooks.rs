@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::support::{EOA, Installation, OTHER_EOA, Running, until};
+use crate::support::{EOA, Installation, OTHER_EOA, Running, process, until};
 
 /// One request as it came.
 pub(crate) struct Came {
@@ -116,7 +116,7 @@ fn openssl_hmac(text: &str) -> String {
         .spawn()
         .expect("openssl is needed: apt-get install --yes openssl");
     child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
-    let output = child.wait_with_output().unwrap();
+    let output = process::output_of(child);
     String::from_utf8(output.stdout).unwrap().split_whitespace().last().unwrap().to_owned()
 }
 

@@ -18,8 +18,9 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
+use test_report::Guarantee;
 
-use crate::support::{EOA, Installation, Running, point};
+use crate::support::{EOA, Installation, Running, point, process, until};
 use scanner::{Hits, Scanner};
 
 const NAMES: [&str; 4] = ["a", "b", "c", "d"];
@@ -29,9 +30,8 @@ fn is_long() -> bool {
 }
 
 fn child_of(test: &str, installation: &Installation) -> Command {
-    let mut command = Command::new(std::env::current_exe().unwrap());
+    let mut command = process::child(concat!(module_path!(), "::others"), test);
     command
-        .args(["--exact", &format!("residue::others::{test}"), "--nocapture", "--ignored"])
         .env("RESIDUE_DATA", installation.data())
         .env("SOFTHSM2_CONF", installation.data().join("token/softhsm2.conf"));
     command
@@ -42,12 +42,21 @@ fn read_scalars(data: &Path) -> Vec<[u8; 32]> {
     text.lines().map(|line| hex::decode(line).unwrap().try_into().unwrap()).collect()
 }
 
+/// A core file of a process that goes on.
+fn gcore(pid: u32, core: &Path) -> std::io::Result<Output> {
+    let mut command = Command::new("gcore");
+    command.arg("-o").arg(core).arg(pid.to_string()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.spawn().map(process::output_of)
+}
+
 /// A snapshot: the process stands still while it is searched.
 fn search(pid: u32, scanner: &Scanner, everything: bool) -> (Hits, usize) {
     let process = Pid::from_raw(pid.cast_signed()).unwrap();
     kill_process(process, Signal::STOP).unwrap();
     let stat = format!("/proc/{pid}/stat");
+    let end = Instant::now() + Duration::from_secs(20);
     while !fs::read_to_string(&stat).unwrap().contains(") T ") {
+        assert!(Instant::now() < end, "process {pid} does not stop");
         std::thread::yield_now();
     }
     let found = scanner.process(pid, everything);
@@ -149,7 +158,7 @@ fn abort_core(service: Running, core: &Path) {
         std::thread::sleep(Duration::from_millis(50));
     }
     kill_process(Pid::from_raw(service.id().cast_signed()).unwrap(), Signal::ABORT).unwrap();
-    let said = gdb.wait_with_output().unwrap();
+    let said = process::output_of(gdb);
     assert!(crate::support::text(&said.stdout).contains("SIGABRT"), "{said:?}");
     service.wait();
 }
@@ -157,10 +166,7 @@ fn abort_core(service: Running, core: &Path) {
 #[test]
 fn no_scalar_and_no_pin_is_left_in_the_memory_of_the_program() {
     if !scanner::may_look() {
-        let _ = writeln!(
-            std::io::stderr(),
-            "SKIPPED: without CAP_SYS_PTRACE nobody here can read the program's memory, we neither"
-        );
+        Guarantee::Residue.skipped("needs CAP_SYS_PTRACE to read the memory of the program");
         return;
     }
     let installation = Installation::new();
@@ -170,8 +176,7 @@ fn no_scalar_and_no_pin_is_left_in_the_memory_of_the_program() {
         NAMES.iter().for_each(|name| drop(service.create(&token, EOA, name)));
         assert_eq!(service.stop(), Some(0));
     }
-    let kept = child_of("the_keeper_of_the_pin", &installation).output().unwrap();
-    assert!(kept.status.success(), "{}", crate::support::text(&kept.stderr));
+    process::run_child(&mut child_of("the_keeper_of_the_pin", &installation));
     let scalars = read_scalars(&installation.data());
     assert_eq!(scalars.len(), NAMES.len());
     let mut scanner = Scanner::new();
@@ -180,7 +185,7 @@ fn no_scalar_and_no_pin_is_left_in_the_memory_of_the_program() {
 
     let service = installation.serve();
     if !service.start.contains("MemfdSecret") {
-        println!("no memfd_secret on this kernel: root can read locked pages, nothing to prove");
+        Guarantee::Residue.skipped("needs memfd_secret: on this kernel root can read locked pages");
         return;
     }
     let (many, snapshots) = if is_long() { (10_000, 300) } else { (400, 20) };
@@ -197,7 +202,7 @@ fn no_scalar_and_no_pin_is_left_in_the_memory_of_the_program() {
     }
 
     let core = installation.data().with_file_name("gcore");
-    let dumped = Command::new("gcore").arg("-o").arg(&core).arg(service.id().to_string()).output();
+    let dumped = gcore(service.id(), &core);
     match dumped {
         Ok(output) if output.status.success() => {
             let (hits, read) = scanner.file(&core.with_file_name(format!("gcore.{}", service.id())));
@@ -255,12 +260,11 @@ fn no_scalar_and_no_pin_is_left_in_the_memory_of_the_program() {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    while !installation.data().join("ready").exists() {
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    until("the ordinary program multiplies", || installation.data().join("ready").exists());
     let found = (0..snapshots).filter(|_| !search(ordinary.id(), &scanner, false).0.is_empty()).count();
     ordinary.kill().unwrap();
     ordinary.wait().unwrap();
     println!("control: found in {found} of {snapshots} snapshots of a plain arkworks implementation");
     assert_eq!(found, snapshots);
+    Guarantee::Residue.shown();
 }

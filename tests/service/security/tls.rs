@@ -14,7 +14,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned, SupportedProtocolVersion};
 use serde_json::Value;
 
-use crate::support::{EOA, Installation, Running, text};
+use crate::support::{EOA, Installation, Running, process, text};
 
 type Authority = CertifiedIssuer<'static, KeyPair>;
 
@@ -321,13 +321,11 @@ fn a_key_that_others_can_read_is_refused_at_the_start() {
     let secured = Secured::new();
     let key = secured.directory.join("server.key");
     fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
-    let output = secured
-        .installation
-        .command(&["serve", "--listen", "127.0.0.1:0"])
+    let mut command = secured.installation.command(&["serve"]);
+    command
         .env("AVS_KMS__TLS__CERTIFICATE", secured.directory.join("server.pem"))
-        .env("AVS_KMS__TLS__KEY", &key)
-        .output()
-        .unwrap();
+        .env("AVS_KMS__TLS__KEY", &key);
+    let output = process::output(&mut command);
     assert_eq!(output.status.code(), Some(1));
     assert!(text(&output.stderr).contains("0644"), "{}", text(&output.stderr));
 }

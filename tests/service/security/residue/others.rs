@@ -15,7 +15,7 @@ use crate::support::MODULE;
 /// The clear scalars, as only who has the PIN can have them: by another program than the one under test, from the
 /// records' documented format.
 #[test]
-#[ignore = "a child of the other test"]
+#[ignore = "child process of another test"]
 fn the_keeper_of_the_pin() {
     let Some(data) = std::env::var_os("RESIDUE_DATA").map(PathBuf::from) else { return };
     let pin = fs::read_to_string(data.join("pin")).unwrap();
@@ -45,7 +45,7 @@ fn the_keeper_of_the_pin() {
 
 /// What an ordinary program does: the scalar in a variable, multiplied by arkworks, over and over.
 #[test]
-#[ignore = "a child of the other test"]
+#[ignore = "child process of another test"]
 fn an_ordinary_program() {
     use ark_ec::{AffineRepr, CurveGroup};
     use ark_ff::PrimeField;

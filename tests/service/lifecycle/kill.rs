@@ -1,26 +1,21 @@
-//! The program is killed at its n-th system call of a kind, for every n, while it changes a key: after the next start
-//! store, token and audit log agree, and the log says whether the change was done or undone.
+//! Kills of the program at its n-th system call of a kind, for every n, while it changes a key.
 //!
-//! strace, or a library put before the C library, counts and kills, so the shipped program has no switch for it.
-//! `AVS_KMS_LONG=1`: every call instead of some.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::print_stdout,
-    reason = "a failing test should panic; figures are printed"
-)]
+//! After the next start store, token and audit log agree, and the log says whether the change was done or undone.
+//! strace, or a preloaded library, counts and kills, so the shipped program has no switch for it. `AVS_KMS_LONG=1`:
+//! every call instead of some.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
+use test_report::Guarantee;
 
-const EOA: &str = "0x70997970C51812dc3A010C7d01b50e0d17dc79C8";
+use crate::support::{EOA, process, text};
 
 /// Whose calls are counted: a thread of each party makes its steps durable by them.
 #[derive(Clone, Copy)]
@@ -38,11 +33,14 @@ const PARTIES: [Party; 4] = [
     Party::Token("write"),
 ];
 
+/// More calls of one kind than any change makes.
+const MOST_CALLS: usize = 2_000;
+
 /// `kill.c`, compiled.
 const LIBRARY: &str = "kill.so";
 
 fn compile(library: &Path) {
-    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/lifecycle_kill/kill.c");
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/service/lifecycle/kill/kill.c");
     let compiled = Command::new("cc").args(["-shared", "-fPIC", "-o"]).arg(library).arg(source).status();
     assert!(
         compiled.is_ok_and(|status| status.success()),
@@ -58,31 +56,23 @@ struct Change {
     after: &'static [&'static str],
 }
 
-fn program(data: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_avs-kms"));
-    prepare(&mut command, data);
+fn program(data: &Path, arguments: &[&str]) -> Command {
+    let mut command = process::program(data);
     command
-}
-
-fn prepare(command: &mut Command, data: &Path) {
-    command
-        .current_dir(data.parent().unwrap())
-        .env("AVS_KMS__DATA__DIRECTORY", data)
-        .env("AVS_KMS__AUDIT__SEGMENT_BYTES", "1048576")
+        .args(arguments)
         .env("AVS_KMS__ENCLAVE__WORKERS", "1")
         .env("AVS_KMS__ROTATION__INTERVAL", "100ms")
-        .env("AVS_KMS__SERVER__LISTEN", "127.0.0.1:0")
-        .env("SOFTHSM2_CONF", data.join("token/softhsm2.conf"))
-        .stdin(Stdio::null());
+        .env("SOFTHSM2_CONF", data.join("token/softhsm2.conf"));
+    command
 }
 
 fn run(data: &Path, arguments: &[&str]) -> Output {
-    program(data).args(arguments).output().unwrap()
+    process::output(&mut program(data, arguments))
 }
 
 fn must(data: &Path, arguments: &[&str]) -> String {
     let output = run(data, arguments);
-    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }
 
@@ -90,43 +80,69 @@ fn json(data: &Path, arguments: &[&str]) -> Value {
     serde_json::from_str(&must(data, &[&["--json"], arguments].concat())).unwrap()
 }
 
-/// Runs the change until it is killed or done; says whether it was killed.
+/// Runs the change until it is killed or done; says whether it was killed. Any other end fails the test.
 fn killed(data: &Path, change: &Change, party: Party, count: usize) -> bool {
+    let plain = program(data, change.arguments);
     let mut command = match party {
         Party::Files(part) => {
-            let mut command = program(data);
+            let mut command = plain;
             command.env("LD_PRELOAD", data.with_file_name(LIBRARY));
             command.env("KILL_IN", part).env("KILL_AT", count.to_string());
             command
         }
-        Party::Token(calls) => {
-            let mut command = Command::new("strace");
-            let inject = format!("inject={calls}:signal=KILL:when={count}");
-            command.args(["-f", "-qq", "-o", "/dev/null", "-e", &format!("trace={calls}"), "-e", &inject]);
-            command.arg(env!("CARGO_BIN_EXE_avs-kms"));
-            prepare(&mut command, data);
-            command
-        }
+        Party::Token(calls) => strace(calls, count, &plain),
     };
-    command.args(change.arguments).stdout(Stdio::null()).stderr(Stdio::null());
+    let said = data.with_extension("stderr");
+    command.stdout(Stdio::null()).stderr(File::create(&said).unwrap());
     let mut child = command.spawn().expect("the program, or strace: apt-get install --yes strace");
-    if change.arguments != ["serve"] {
-        return !child.wait().unwrap().success();
+    let status = if change.arguments == ["serve"] {
+        until_destroyed(data, &mut child, party)
+    } else {
+        process::wait(&mut child)
+    };
+    // strace dies of the signal that its child died of.
+    let is_killed = status.signal() == Some(Signal::KILL.as_raw());
+    let said = std::fs::read_to_string(&said).unwrap();
+    assert!(is_killed || status.success(), "{}: neither killed nor done: {status}: {said}", change.operation);
+    is_killed
+}
+
+/// `command` under strace, which kills it at the `count`-th of these system calls.
+fn strace(calls: &str, count: usize, command: &Command) -> Command {
+    let mut traced = Command::new("strace");
+    let inject = format!("inject={calls}:signal=KILL:when={count}");
+    traced.args(["-f", "-qq", "-o", "/dev/null", "-e", &format!("trace={calls}"), "-e", &inject]);
+    traced.arg(command.get_program()).args(command.get_args());
+    if let Some(directory) = command.get_current_dir() {
+        traced.current_dir(directory);
     }
-    // The service goes on by itself: it has done what it was to do when the store says so.
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => traced.env(name, value),
+            None => traced.env_remove(name),
+        };
+    }
+    traced
+}
+
+/// Ends the service once the store says that it has destroyed the version, if it is not killed before.
+fn until_destroyed(data: &Path, child: &mut Child, party: Party) -> ExitStatus {
     let end = Instant::now() + Duration::from_secs(60);
     loop {
-        if child.try_wait().unwrap().is_some() {
-            return true;
+        if let Some(status) = child.try_wait().unwrap() {
+            return status;
         }
         if destroyed(data) {
+            // A kill at a later step of the destruction still comes.
             std::thread::sleep(Duration::from_millis(300));
-            let done = child.try_wait().unwrap().is_none();
-            terminate(&child, party);
-            child.wait().unwrap();
-            return !done;
+            terminate(child, party);
+            return process::wait(child);
         }
-        assert!(Instant::now() < end, "{count}: neither killed nor done");
+        if Instant::now() > end {
+            let _ = child.kill();
+            let _ = child.wait();
+            panic!("neither killed nor done in 60 s");
+        }
         std::thread::sleep(Duration::from_millis(50));
     }
 }
@@ -199,41 +215,40 @@ fn settled(data: &Path, change: &Change, at: &str) -> &'static str {
     }
 }
 
-fn sweep(change: &Change, base: &Path, room: &Path) {
+fn sweep(change: &Change, base: &Path, directory: &Path) {
     let long = std::env::var_os("AVS_KMS_LONG").is_some();
+    let step = if long { 1 } else { 4 };
     let mut outcomes: BTreeMap<&str, usize> = BTreeMap::new();
-    let mut points = 0;
-    compile(&room.join(LIBRARY));
+    compile(&directory.join(LIBRARY));
     for (nth, party) in PARTIES.into_iter().enumerate() {
         if matches!(party, Party::Token("write")) && !long {
             continue;
         }
-        let mut count = if long { 1 } else { 1 + nth };
-        loop {
-            let data: PathBuf = room.join("run");
+        let (Party::Files(what) | Party::Token(what)) = party;
+        let first = if long { 1 } else { 1 + nth };
+        let ended = (first..MOST_CALLS).step_by(step).any(|count| {
+            let data: PathBuf = directory.join("run");
             copy(base, &data);
-            let was_killed = killed(&data, change, party, count);
-            if was_killed {
-                let (Party::Files(what) | Party::Token(what)) = party;
+            let is_killed = killed(&data, change, party, count);
+            if is_killed {
                 let at = format!("{} killed at call {count} of {what}", change.operation);
                 *outcomes.entry(settled(&data, change, &at)).or_default() += 1;
-                points += 1;
             }
             std::fs::remove_dir_all(&data).unwrap();
             // Without a kill the change has fewer calls of this kind than that.
-            if !was_killed {
-                break;
-            }
-            count += if long { 1 } else { 4 };
-        }
+            !is_killed
+        });
+        assert!(ended, "{}: still killed at call {MOST_CALLS} of {what}", change.operation);
     }
+    let points: usize = outcomes.values().sum();
     assert!(points > if long { 20 } else { 3 }, "only {points} kills");
     println!("{}: {points} kill points: {outcomes:?}", change.operation);
+    Guarantee::Kill.shown();
 }
 
 /// An installation in which the changes before were made.
-fn installation(room: &Path, made: &[&[&str]]) -> PathBuf {
-    let base = room.join("base");
+fn installation(directory: &Path, made: &[&[&str]]) -> PathBuf {
+    let base = directory.join("base");
     must(&base, &["init"]);
     for arguments in made {
         must(&base, &[arguments, &["--eoa", EOA][..]].concat());
@@ -243,58 +258,66 @@ fn installation(room: &Path, made: &[&[&str]]) -> PathBuf {
 
 #[test]
 fn creation() {
-    let room = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().unwrap();
     let change = Change {
         operation: "keys.create",
         arguments: &["keys", "create", "--eoa", EOA],
         before: &[],
         after: &["active"],
     };
-    sweep(&change, &installation(room.path(), &[]), room.path());
+    sweep(&change, &installation(directory.path(), &[]), directory.path());
 }
 
 #[test]
 fn rotation() {
-    let room = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().unwrap();
     let change = Change {
         operation: "keys.rotate",
         arguments: &["keys", "rotate", "--eoa", EOA],
         before: &["active"],
         after: &["pending", "active"],
     };
-    sweep(&change, &installation(room.path(), &[&["keys", "create"]]), room.path());
+    sweep(&change, &installation(directory.path(), &[&["keys", "create"]]), directory.path());
 }
 
 #[test]
 fn activation() {
-    let room = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().unwrap();
     let change = Change {
         operation: "keys.activate",
         arguments: &["keys", "activate", "--eoa", EOA],
         before: &["pending", "active"],
         after: &["active", "retiring"],
     };
-    sweep(&change, &installation(room.path(), &[&["keys", "create"], &["keys", "rotate"]]), room.path());
+    sweep(
+        &change,
+        &installation(directory.path(), &[&["keys", "create"], &["keys", "rotate"]]),
+        directory.path(),
+    );
 }
 
 #[test]
 fn schedule_of_a_destruction() {
-    let room = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().unwrap();
     let change = Change {
         operation: "keys.destroy",
         arguments: &["keys", "destroy", "--version", "2", "--eoa", EOA],
         before: &["pending", "active"],
         after: &["scheduled_destroy", "active"],
     };
-    sweep(&change, &installation(room.path(), &[&["keys", "create"], &["keys", "rotate"]]), room.path());
+    sweep(
+        &change,
+        &installation(directory.path(), &[&["keys", "create"], &["keys", "rotate"]]),
+        directory.path(),
+    );
 }
 
 #[test]
 fn destruction() {
-    let room = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().unwrap();
     let made: [&[&str]; 3] =
         [&["keys", "create"], &["keys", "rotate"], &["keys", "destroy", "--version", "2"]];
-    let base = installation(room.path(), &made);
+    let base = installation(directory.path(), &made);
     // Its date has come.
     let store = rusqlite::Connection::open(base.join("store.sqlite")).unwrap();
     store.execute("UPDATE key_version SET destroy_at = 1 WHERE destroy_at IS NOT NULL", []).unwrap();
@@ -305,5 +328,5 @@ fn destruction() {
         before: &["scheduled_destroy", "active"],
         after: &["destroyed", "active"],
     };
-    sweep(&change, &base, room.path());
+    sweep(&change, &base, directory.path());
 }
