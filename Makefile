@@ -25,8 +25,13 @@ SCHEMATHESIS   := 4.32.5
 CASES   ?= 300
 SECONDS_EACH ?= 60
 
+# LONG=1: many more random cases, crashes and schedules.
+ifdef LONG
+export AVS_KMS_LONG := 1
+endif
+
 # In this order a mistake shows early and nothing is built twice.
-CI_STEPS := fmt-check lint doc test demo fuzz-api-short test-txtx test-chain test-containers deploy-check ct deny
+CI_STEPS := fmt-check deny lint doc test demo fuzz-api-short deploy-check ct test-txtx test-chain test-containers
 
 .PHONY: help
 help: ## List the targets.
@@ -53,41 +58,38 @@ image: softhsm compiler docker ## Build the container image avs-kms:<version>, a
 ## Development
 
 .PHONY: test
-test: softhsm compiler curl strace openssl gdb ## Run every test, or TEST='--test architecture' and the like; needs SoftHSM and nothing else.
-	$(CARGO) test --workspace --locked $(TEST)
+test: softhsm compiler curl strace openssl gdb ## Run every test and count them, or TEST='--test architecture' and the like; LONG=1 for the long forms.
+	.ci/test $(if $(TEST),,--guarantees) $(CARGO) test --workspace --locked $(TEST)
 
 .PHONY: ci-container
 ci-container: compiler docker ## Run `make test` in a container, as CI services do; TEST='--test architecture' for some of it.
 	deploy/image/test TEST='$(TEST)'
 
-.PHONY: test-long
-test-long: softhsm compiler curl strace openssl gdb ## Run every test with many more random cases, crashes and schedules.
-	AVS_KMS_LONG=1 $(CARGO) test --workspace --locked
-
-# The program under test is the one that `demo` has built, by the same words, so that nothing is built twice. What these
-# two build lies beside it and is shared.
-ECOSYSTEM = $(CARGO) test --locked --target-dir '$(TARGET)/chain' --manifest-path
+# The service against what others wrote: one workspace, one target directory, features resolved once for all of it.
+# The program under test is the one that `demo` has built, by the same command, so that nothing is built twice.
+ECOSYSTEM = $(CARGO) test --locked --workspace --target-dir '$(TARGET)/ecosystem' \
+	--manifest-path tests/ecosystem/Cargo.toml
 PROGRAM   = AVS_KMS_PROGRAM='$(abspath $(TARGET))/debug/avs-kms'
 
 .PHONY: test-txtx
-test-txtx: softhsm compiler ## Run the shipped runbooks, and every refusal, in the real TXTX engine.
+test-txtx: softhsm compiler openssl-dev ## Run the shipped runbooks, and every refusal, in the real TXTX engine.
 	$(BUILD_TESTED)
-	$(PROGRAM) $(ECOSYSTEM) tests/txtx/Cargo.toml -- --nocapture
+	$(PROGRAM) $(ECOSYSTEM) --test login --test rotation --test runbooks -- --nocapture
 
 .PHONY: test-chain
 test-chain: softhsm compiler openssl-dev node ## Register with EigenLayer's real contracts on a real EVM, from Rust and JavaScript.
 	$(BUILD_TESTED)
-	mkdir -p '$(TARGET)/chain/node'
-	cp tests/chain/package.json tests/chain/package-lock.json tests/chain/register.mjs '$(TARGET)/chain/node'
-	npm ci --prefix '$(TARGET)/chain/node' --ignore-scripts --no-audit --no-fund --loglevel=error
-	AVS_KMS_ANVIL="$$(echo '$(abspath $(TARGET))'/chain/node/node_modules/@foundry-rs/anvil-linux-*/bin/anvil)" \
-		AVS_KMS_JAVASCRIPT='$(abspath $(TARGET))/chain/node/register.mjs' \
-		$(PROGRAM) $(ECOSYSTEM) tests/chain/Cargo.toml -- --nocapture
+	mkdir -p '$(TARGET)/ecosystem/node'
+	cd tests/ecosystem/chain && cp package.json package-lock.json register.mjs '$(abspath $(TARGET))/ecosystem/node'
+	npm ci --prefix '$(TARGET)/ecosystem/node' --ignore-scripts --no-audit --no-fund --loglevel=error
+	AVS_KMS_ANVIL="$$(echo '$(abspath $(TARGET))'/ecosystem/node/node_modules/@foundry-rs/anvil-linux-*/bin/anvil)" \
+		AVS_KMS_JAVASCRIPT='$(abspath $(TARGET))/ecosystem/node/register.mjs' \
+		$(PROGRAM) $(ECOSYSTEM) --test abis --test contracts -- --nocapture
 
 .PHONY: test-containers
-test-containers: softhsm compiler docker ## Run the image in a real Docker engine: kills, full disks, wrong PINs, two at once.
+test-containers: softhsm compiler openssl-dev docker ## Run the image in a real Docker engine: kills, full disks, wrong PINs, two at once.
 	$(MAKE) --no-print-directory image PROFILE=dev
-	$(PROGRAM) $(ECOSYSTEM) tests/containers/Cargo.toml -- --nocapture
+	$(PROGRAM) $(ECOSYSTEM) --test image --test life --test numbers --test refusals -- --nocapture
 
 .PHONY: deploy-check
 deploy-check: softhsm compiler curl prometheus compose systemd ## Ask a real Prometheus every query of dashboard and alerts; check the unit and the compose file.
@@ -97,7 +99,8 @@ deploy-check: softhsm compiler curl prometheus compose systemd ## Ask a real Pro
 .PHONY: residue
 residue: softhsm compiler gdb ## Search the memory of the release binary for scalars and the PIN; as root, some minutes.
 	$(CARGO) build --release --locked --bin avs-kms
-	AVS_KMS_LONG=1 AVS_KMS_PROGRAM="$(abspath $(TARGET))/release/avs-kms" $(CARGO) test --locked --test service residue:: -- --nocapture
+	AVS_KMS_LONG=1 AVS_KMS_PROGRAM='$(abspath $(TARGET))/release/avs-kms' \
+		.ci/test $(CARGO) test --locked --test service residue:: -- --nocapture
 
 .PHONY: login-anvil
 login-anvil: softhsm compiler ## Log in through anvil's JSON-RPC signer; fetches anvil with npm.
@@ -150,12 +153,12 @@ bench-curve: compiler cmake ## Measure the curve against arkworks and mcl, inter
 .PHONY: fmt
 fmt: ## Format the source.
 	$(CARGO) fmt --all
-	for tree in tests/txtx tests/chain tests/containers; do $(CARGO) fmt --manifest-path $$tree/Cargo.toml; done
+	$(CARGO) fmt --all --manifest-path tests/ecosystem/Cargo.toml
 
 .PHONY: fmt-check
 fmt-check: ## Check the format.
 	$(CARGO) fmt --all --check
-	for tree in tests/txtx tests/chain tests/containers; do $(CARGO) fmt --check --manifest-path $$tree/Cargo.toml; done
+	$(CARGO) fmt --all --check --manifest-path tests/ecosystem/Cargo.toml
 
 .PHONY: lint
 lint: compiler ## Run clippy; warnings are errors.

@@ -8,6 +8,7 @@
     reason = "a failed unwrap is a failed test"
 )]
 
+mod ci;
 mod layers;
 mod must_not_compile;
 mod ports;

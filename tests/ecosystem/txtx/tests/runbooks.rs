@@ -1,7 +1,7 @@
 //! Runbooks against the real service: those that ship, unchanged, and one for each way in which a call can fail. A
 //! runbook that goes on after an error would register nothing, or the wrong thing, and exit with 0.
 
-#[path = "../../support/live.rs"]
+#[path = "../../live.rs"]
 mod live;
 
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ const OTHER: &str = "0x3C44CdDdB6a900fa2b585dd299e03d12FA4293BC";
 const CONTRACT: &str = "0x54f4bC6bDEbe479173a2bbDc31dD7178408A57A4";
 
 fn shipped(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/txtx").join(path)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../examples/txtx").join(path)
 }
 
 fn value<'a>(outputs: &'a Value, name: &str) -> &'a Value {

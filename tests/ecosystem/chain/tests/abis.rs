@@ -45,7 +45,7 @@ fn the_abis_of_the_runbooks_are_eigenlayers_own() {
         ("getKeyHash", keccak256("getKeyHash((address,uint32),address)")[..4].try_into().unwrap()),
     ]);
     let mut files = Vec::new();
-    runbooks(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/txtx"), &mut files);
+    runbooks(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../examples/txtx"), &mut files);
     assert_eq!(files.len(), 4, "{files:?}");
     let mut used = BTreeSet::new();
     for file in files {

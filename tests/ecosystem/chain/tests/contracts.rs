@@ -1,6 +1,6 @@
 //! From the real service over a real SoftHSM to EigenLayer's real contracts, and what they refuse.
 
-#[path = "../../support/live.rs"]
+#[path = "../../live.rs"]
 mod live;
 
 use std::sync::atomic::{AtomicU32, Ordering};

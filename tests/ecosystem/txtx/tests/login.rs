@@ -1,6 +1,6 @@
 //! `examples/txtx/login-with-a-signer.tx`, unchanged, with a JSON-RPC signer of this test's own.
 
-#[path = "../../support/live.rs"]
+#[path = "../../live.rs"]
 mod live;
 
 use std::io::{BufRead, BufReader, Read, Write};
@@ -68,7 +68,7 @@ fn signer(answer: impl Fn(&Value) -> Value + Send + 'static) -> String {
 async fn a_runbook_logs_in_with_the_operators_signer_and_stops_where_that_fails() {
     let installation = Installation::new();
     let service = installation.serve(&[]);
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/txtx/login-with-a-signer.tx");
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../examples/txtx/login-with-a-signer.tx");
     let inputs = |url| [("kms_url", service.url.as_str()), ("operator", EOA), ("signer_url", url)];
 
     let url = signer(|request| personal_sign(KEY, request));

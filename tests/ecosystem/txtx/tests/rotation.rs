@@ -1,6 +1,6 @@
 //! `examples/txtx/rotate-key`, unchanged: the three steps of a rotation, as far as they talk to the key service.
 
-#[path = "../../support/live.rs"]
+#[path = "../../live.rs"]
 mod live;
 
 use std::path::Path;
@@ -19,7 +19,7 @@ async fn the_three_steps_of_a_rotation_leave_a_new_key_current_and_the_old_one_r
     let service = installation.serve(&[]);
     let token = installation.token(EOA, SCOPES);
     let rotator = installation.token(EOA, &["keys:read", "keys:rotate", "sign:typed"]);
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/txtx");
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../examples/txtx");
     let step = async |name: &str, token: &str| -> Result<Value, String> {
         let inputs = [
             ("kms_url", service.url.as_str()),
