@@ -15,7 +15,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use test_report::Guarantee;
 
-use crate::support::{EOA, process, text};
+use crate::support::{EOA, process, say, text};
 
 /// Whose calls are counted: a thread of each party makes its steps durable by them.
 #[derive(Clone, Copy)]
@@ -242,7 +242,7 @@ fn sweep(change: &Change, base: &Path, directory: &Path) {
     }
     let points: usize = outcomes.values().sum();
     assert!(points > if long { 20 } else { 3 }, "only {points} kills");
-    println!("{}: {points} kill points: {outcomes:?}", change.operation);
+    say(&format!("{}: {points} kill points: {outcomes:?}", change.operation));
     Guarantee::Kill.shown();
 }
 

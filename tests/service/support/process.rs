@@ -22,7 +22,9 @@ pub(crate) fn program(data: &Path) -> Command {
     let mut command = Command::new(super::program());
     let theirs = std::env::vars_os().map(|(name, _)| name);
     let is_setting = |name: &OsStr| name.to_str().is_some_and(|name| name.starts_with("AVS_KMS_"));
-    theirs.filter(|name| is_setting(name)).for_each(|name| drop(command.env_remove(name)));
+    for name in theirs.filter(|name| is_setting(name)) {
+        command.env_remove(name);
+    }
     command
         .current_dir(data.parent().unwrap())
         .env_remove("SOFTHSM2_CONF")
