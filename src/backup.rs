@@ -15,9 +15,9 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::audit::{self, ReadError};
 use crate::store::{Store, StoreError};
 use archive::Archive;
+use audit_log::ReadError;
 
 pub use restore::restore;
 
@@ -118,7 +118,7 @@ pub fn write(places: &Places, to: &Path, created_at: String) -> Result<Manifest,
             archive.directory(&format!("token/{name}"), &token.join(name))?;
         }
     }
-    let audit::Parts { parts, records } = audit::parts(&places.audit)?;
+    let audit_log::Parts { parts, records } = audit_log::parts(&places.audit)?;
     for part in parts {
         archive.part(&format!("audit/{}", part.name), part)?;
     }

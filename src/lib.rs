@@ -3,6 +3,7 @@
 //! The map, lowest first; a module uses only what stands above it in this list (`tests/architecture/layers.rs` checks it).
 //!
 //! - `hsm` (a crate of its own): the enclave; the only place where a scalar can exist.
+//! - `audit-log` (a crate of its own): what was done, durable before it is done, and provable afterwards.
 //! - [`config`]: the settings; a leaf.
 //! - [`clock`]: what time it is; a leaf.
 //! - [`sandbox`]: what the serving process gives up; a leaf.
@@ -14,14 +15,12 @@
 //! - [`metrics`]: what is counted and timed.
 //! - [`auth`]: who calls and what they may do.
 //! - [`store`]: which keys exist in which state, and the hashes of tokens.
-//! - [`audit`]: what was done, durable before it is done, and provable afterwards.
 //! - [`backup`]: one archive of all that must survive, and its way back.
 //! - [`service`]: the straight line from a parsed request to an answer.
 //! - [`rotation`]: schedules, dates, the chain's word, webhooks.
 //! - [`http`]: the contract with clients, api.md.
 //! - [`cli`]: the commands of the program.
 
-pub mod audit;
 pub mod auth;
 pub mod backup;
 pub mod chain;

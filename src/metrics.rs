@@ -7,6 +7,10 @@
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use ::metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use audit_log::metrics::{
+    BATCH_RECORDS as AUDIT_BATCH, COMMIT_SECONDS as AUDIT_COMMIT_SECONDS, FAILURES as AUDIT_FAILURES,
+    RECORDS as AUDIT_RECORDS,
+};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
 use crate::key::KeyState;
@@ -16,10 +20,6 @@ pub mod series;
 const REQUESTS: &str = "avs_kms_requests_total";
 const REQUEST_SECONDS: &str = "avs_kms_request_seconds";
 const LAST_SIGNATURE: &str = "avs_kms_last_signature_timestamp_seconds";
-const AUDIT_RECORDS: &str = "avs_kms_audit_records_total";
-const AUDIT_BATCH: &str = "avs_kms_audit_batch_records";
-const AUDIT_COMMIT_SECONDS: &str = "avs_kms_audit_commit_seconds";
-const AUDIT_FAILURES: &str = "avs_kms_audit_failures_total";
 const AUDIT_WRITABLE: &str = "avs_kms_audit_writable";
 const AUDIT_TREE_SIZE: &str = "avs_kms_audit_tree_size";
 const CHECKPOINT_TREE_SIZE: &str = "avs_kms_audit_checkpoint_tree_size";
@@ -145,19 +145,6 @@ pub fn answered(operation: &'static str, code: &'static str, begun: Instant) {
 /// Notes the time of a signature.
 pub fn signed() {
     gauge!(LAST_SIGNATURE).set(unix_seconds());
-}
-
-/// Counts one durable write of the audit log.
-pub fn committed(records: usize, took: Duration) {
-    let records = u32::try_from(records).unwrap_or(u32::MAX);
-    counter!(AUDIT_RECORDS).increment(records.into());
-    histogram!(AUDIT_BATCH).record(f64::from(records));
-    histogram!(AUDIT_COMMIT_SECONDS).record(took);
-}
-
-/// Counts a failed write of the audit log.
-pub fn commit_failed() {
-    counter!(AUDIT_FAILURES).increment(1);
 }
 
 /// Notes the newest checkpoint of the audit log.

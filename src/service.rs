@@ -1,6 +1,6 @@
 //! The straight line from a parsed request to an answer; one file per operation.
 //!
-//! `Context` (who asks) → [`Allowed`] (authorised) → `audit::Recorded` (the intent is durable) → [`Custody`]
+//! `Context` (who asks) → [`Allowed`] (authorised) → `audit_log::Recorded` (the intent is durable) → [`Custody`]
 //! (the one owner of the enclave) → settled outcome → reply. Each step mints a value that the next one
 //! consumes and that nothing else can make. Not for: HTTP, JSON, status codes.
 
@@ -22,12 +22,12 @@ use std::time::{Duration, Instant};
 use hsm::KeyId;
 use jiff::Timestamp;
 
-use crate::audit::{AuditError, AuditLog, Event, Head, Input, KeyRef, Value, VerifierKey};
 use crate::chain::Chain;
 use crate::clock::Clock;
 use crate::key::KeyVersion;
 use crate::key::{Eoa, KeyName};
 use crate::store::Store;
+use audit_log::{AuditError, AuditLog, Event, Head, Input, KeyRef, Value, VerifierKey};
 
 pub use audit::checkpoint_publisher::Publish;
 pub(crate) use audit::checkpoint_publisher::body as checkpoint_body;
@@ -187,7 +187,7 @@ impl Service {
         self.audit.note(Event {
             operation,
             actor: context.actor(),
-            request: Some(context.request()),
+            request: Some(context.request().to_string()),
             key,
             input,
             code,
@@ -217,7 +217,8 @@ pub struct Asked {
 
 impl Asked {
     fn key(eoa: Eoa, name: &KeyName) -> Self {
-        let key = KeyRef { eoa, name: name.clone(), version: None, id: None, public_key_hash: None };
+        let (eoa, name) = (eoa.to_string(), name.to_string());
+        let key = KeyRef { eoa, name, version: None, id: None, public_key_hash: None };
         Self { key: Some(key), input: None }
     }
 
@@ -233,9 +234,9 @@ impl Asked {
 /// How the audit log names a version.
 fn version_ref(version: &KeyVersion) -> KeyRef {
     KeyRef {
-        eoa: version.eoa,
-        name: version.name.clone(),
-        version: Some(version.version),
+        eoa: version.eoa.to_string(),
+        name: version.name.to_string(),
+        version: Some(version.version.number()),
         id: Some(version.id.to_string()),
         public_key_hash: Some(crate::eigenlayer::operator_id(&version.public_key.g1)),
     }

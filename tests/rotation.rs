@@ -15,7 +15,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use avs_kms::audit::{AuditLog, BootFacts, Settings, verify};
+use audit_log::{AuditLog, BootFacts, Settings, verify};
 use avs_kms::auth::Caller;
 use avs_kms::clock::Clock;
 use avs_kms::key::{Change, Eoa, KeyName, RetireOn, Schedule, Stage, Version, VersionSelector};

@@ -1,7 +1,7 @@
 //! Any bytes where the audit log's readers look: no panic, and no record that was never written.
 #![no_main]
 
-#[path = "../../tests/support/any_bytes.rs"]
+#[path = "../../audit-log/tests/log/support/any_bytes.rs"]
 mod any_bytes;
 
 use std::sync::LazyLock;

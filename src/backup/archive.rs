@@ -10,7 +10,7 @@ use tar::{Builder, EntryType, Header};
 use zstd::Encoder;
 
 use super::{BackupError, Entry, Manifest};
-use crate::audit::Part;
+use audit_log::Part;
 
 /// The last entry.
 pub(super) const MANIFEST: &str = "manifest.json";

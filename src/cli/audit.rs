@@ -8,6 +8,7 @@ use std::io::{BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use audit_log::{Compressed, Filter, InclusionProof, Line, ReadError, Receipt, VerifierKey};
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -15,7 +16,6 @@ use serde_json::{Value, json};
 use super::admin::local_socket::note_files;
 use super::error::Failed;
 use super::output::Output;
-use crate::audit::{self, Compressed, Filter, InclusionProof, Line, ReadError, Receipt, VerifierKey};
 use crate::config::Configuration;
 use crate::key::{Eoa, KeyName};
 use crate::service::FileWork;
@@ -120,15 +120,20 @@ pub(super) fn run(command: &Command, configuration: &Configuration, output: Outp
         }
         Command::Tail { place, lines, follow } => {
             let directory = place.directory(configuration);
-            let lines = audit::tail(directory, *lines, follow.then_some(LOOK_AGAIN));
+            let lines = audit_log::tail(directory, *lines, follow.then_some(LOOK_AGAIN));
             print(directory, lines.map_err(|error| unreadable(directory, &error))?, *follow)
         }
         Command::Export { place, eoa, name, since, until } => {
             let directory = place.directory(configuration);
             let seconds = |time: &Option<Timestamp>| time.map(|time| time.as_second().max(0).unsigned_abs());
-            let filter =
-                Filter { eoa: *eoa, key: name.clone(), since: seconds(since), until: seconds(until) };
-            let lines = audit::export(directory, filter).map_err(|error| unreadable(directory, &error))?;
+            let filter = Filter {
+                eoa: eoa.map(|eoa| eoa.to_string()),
+                key: name.as_ref().map(ToString::to_string),
+                since: seconds(since),
+                until: seconds(until),
+            };
+            let lines =
+                audit_log::export(directory, filter).map_err(|error| unreadable(directory, &error))?;
             print(directory, lines, false)
         }
         Command::History { place, eoa, name } => {
@@ -136,7 +141,7 @@ pub(super) fn run(command: &Command, configuration: &Configuration, output: Outp
         }
         Command::Compress { place, keep } => {
             let directory = place.directory(configuration);
-            let done = audit::compress(directory, *keep).map_err(|error| {
+            let done = audit_log::compress(directory, *keep).map_err(|error| {
                 Failed::while_trying(format!("cannot compress the audit log {}", directory.display()), &error)
             })?;
             let Compressed { segments, before, after, held } = done;
@@ -155,9 +160,9 @@ pub(super) fn run(command: &Command, configuration: &Configuration, output: Outp
             Ok(())
         }
         Command::Schema => {
-            let schema = serde_json::from_str(audit::RECORD_SCHEMA)
+            let schema = serde_json::from_str(audit_log::RECORD_SCHEMA)
                 .map_err(|error| Failed::while_trying("cannot print the schema", &error))?;
-            output.print(&schema, || audit::RECORD_SCHEMA.trim_end().to_owned());
+            output.print(&schema, || audit_log::RECORD_SCHEMA.trim_end().to_owned());
             Ok(())
         }
         Command::VerifyReceipt { answer, proof, public_key } => {
@@ -190,8 +195,7 @@ fn read(file: &Path) -> Result<String, Failed> {
 }
 
 fn public_key_in(file: &Path) -> Result<VerifierKey, Failed> {
-    let key = read(file)?.trim().parse();
-    key.map_err(|error| Failed::while_trying(format!("cannot use {}", file.display()), &error))
+    audit_log::public_key_in(file).map_err(|error| Failed::new(error.message()))
 }
 
 fn receipt_in(file: &Path) -> Result<Receipt, Failed> {

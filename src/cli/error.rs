@@ -25,6 +25,11 @@ impl Failed {
         Self { sentence: sentence.into(), code: 2 }
     }
 
+    /// Examined, and something is missing or doubtful.
+    pub(super) fn incomplete(sentence: impl Into<String>) -> Self {
+        Self { sentence: sentence.into(), code: 3 }
+    }
+
     /// What was tried, and the error with all that caused it. Some libraries repeat a cause in the error above it: once
     /// is enough.
     pub(super) fn while_trying(what: impl fmt::Display, error: &(dyn Error + 'static)) -> Self {

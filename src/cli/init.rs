@@ -13,9 +13,9 @@ use super::output::Output;
 use super::serve::data_lock::DataLock;
 use super::serve::open::{audit_settings, enclave_settings, softhsm_token, with_softhsm_environment};
 use super::serve::sandbox::drop_privileges;
-use crate::audit::AuditLog;
 use crate::config::Configuration;
 use crate::store::Store;
+use audit_log::AuditLog;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {

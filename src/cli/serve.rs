@@ -26,12 +26,12 @@ use self::open::{Needs, Opened, open, with_softhsm_environment};
 use self::reload::Live;
 use self::sandbox::sandbox;
 use super::error::Failed;
-use crate::audit::Past;
 use crate::config::{Configuration, Mistakes};
 use crate::http::{App, Listener, Tls, health_router, local_router, public_router, serve};
 use crate::metrics::Metrics;
 use crate::sandbox::Confined;
 use crate::service::{Publish, Recovered};
+use audit_log::Past;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {

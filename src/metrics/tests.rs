@@ -10,8 +10,8 @@ fn a_scrape_shows_every_event_under_its_listed_name() {
     answered("scalar_mul", "ok", Instant::now());
     answered("scalar_mul", "forbidden", Instant::now());
     signed();
-    committed(3, Duration::from_millis(2));
-    commit_failed();
+    audit_log::metrics::committed(3, Duration::from_millis(2));
+    audit_log::metrics::commit_failed();
     checkpointed(3);
     show_audit(true, 3);
     show_keys([KeyState::Active, KeyState::Active, KeyState::Retired].into_iter());

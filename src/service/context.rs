@@ -2,9 +2,9 @@
 
 use std::net::SocketAddr;
 
-use crate::audit::{Actor, ActorKind};
 use crate::auth::{Caller, Fingerprint, Subject, TokenId};
 use crate::request_id::RequestId;
+use audit_log::{Actor, ActorKind};
 
 /// The other end of the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,6 +93,7 @@ impl Context {
                 (kind, caller.eoa(), caller.token_id())
             }
         };
+        let eoa = eoa.map(|eoa| eoa.to_string());
         Actor { kind, eoa, token_id: token.map(ToString::to_string), address: self.address() }
     }
 

@@ -7,23 +7,23 @@ use std::time::{Duration, Instant};
 
 use hsm::{CheckpointKey, Enclave, EnclaveError, G1Point, Health, KeyId, NewKey, PublicKey, TokenState};
 
-use crate::audit::{self, CheckpointSigner, Recordable, Recorded, Settlement};
 use crate::key::KeyVersion;
 use crate::metrics::EnclaveReading;
 use crate::service::keys::destroy::Destruction;
 use crate::service::signing::sign::Ready;
+use audit_log::{CheckpointSigner, Recordable, Recorded, Settlement};
 
 /// Signs the audit log's checkpoints with the token's key for that.
 struct TokenSigner {
     enclave: Enclave,
-    key: audit::PublicKey,
+    key: audit_log::PublicKey,
 }
 
 /// How long a checkpoint may take; a later one will do as well.
 const CHECKPOINT_PATIENCE: Duration = Duration::from_secs(5);
 
 impl CheckpointSigner for TokenSigner {
-    fn public_key(&self) -> audit::PublicKey {
+    fn public_key(&self) -> audit_log::PublicKey {
         self.key
     }
 
@@ -187,8 +187,8 @@ impl Custody {
     pub fn checkpoint_signer(&self) -> Result<Arc<dyn CheckpointSigner>, EnclaveError> {
         let enclave = self.enclave()?.clone();
         let key = match enclave.checkpoint_key()? {
-            CheckpointKey::Ed25519(key) => audit::PublicKey::Ed25519(key),
-            CheckpointKey::P256(point) => audit::PublicKey::P256(point),
+            CheckpointKey::Ed25519(key) => audit_log::PublicKey::Ed25519(key),
+            CheckpointKey::P256(point) => audit_log::PublicKey::P256(point),
         };
         Ok(Arc::new(TokenSigner { enclave, key }))
     }

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use hsm::EnclaveError;
 
-use crate::audit::AuditError;
 use crate::auth::{Denied, Forbidden, Unauthenticated};
 use crate::key::SigningRefusal;
 use crate::store::NoSuchVersion;
+use audit_log::AuditError;
 
 /// The codes of api.md that this program answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,12 +7,12 @@
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
-use crate::audit::{Outcome, Unsettled};
 use crate::key::Reservation;
 use crate::key::{Change, Stage};
 use crate::request_id::RequestId;
 use crate::service::{ChangeKey, Context, CreateKey, Failure, RotateKey, Service, SetSchedule};
 use crate::store::Store;
+use audit_log::{Outcome, Unsettled};
 
 /// How long the token may take to destroy one record at the start.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -26,7 +26,8 @@ fn complaint(program: &Path) -> Option<String> {
     let compiler = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let compiled = Command::new(compiler)
         .args(["--edition", "2024", "--crate-type", "lib", "--emit", "metadata"])
-        .args(["--extern", &extern_of("avs_kms"), "--extern", &extern_of("hsm")])
+        .args(["--extern", &extern_of("avs_kms"), "--extern", &extern_of("audit_log")])
+        .args(["--extern", &extern_of("hsm")])
         .arg("-L")
         .arg(format!("dependency={}", directory.display()))
         .arg("--out-dir")

@@ -89,7 +89,7 @@ pub(in crate::cli) fn ask_running(configuration: &Configuration, ask: &Ask) -> R
 async fn in_process(
     configuration: &Configuration,
     service: crate::service::Service,
-    unsettled: Vec<crate::audit::Unsettled>,
+    unsettled: Vec<audit_log::Unsettled>,
     ask: Ask,
 ) -> Result<Value, Failed> {
     // Only with the token at hand can it be known how an interrupted creation ended.

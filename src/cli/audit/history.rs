@@ -5,10 +5,10 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::audit::{self, Filter};
 use crate::cli::error::Failed;
 use crate::cli::output::Output;
 use crate::key::{Eoa, KeyName};
+use audit_log::Filter;
 
 /// Operations that use a key without changing it: counted, not listed.
 const USES: [&str; 6] =
@@ -19,8 +19,8 @@ pub(super) fn run(directory: &Path, eoa: Eoa, name: KeyName, output: Output) -> 
     let unreadable = |error: &(dyn std::error::Error + 'static)| {
         Failed::while_trying(format!("cannot read the audit log {}", directory.display()), error)
     };
-    let filter = Filter { eoa: Some(eoa), key: Some(name.clone()), since: None, until: None };
-    let lines = audit::export(directory, filter).map_err(|error| unreadable(&error))?;
+    let filter = Filter { eoa: Some(eoa.to_string()), key: Some(name.to_string()), since: None, until: None };
+    let lines = audit_log::export(directory, filter).map_err(|error| unreadable(&error))?;
     let mut entries: Vec<Value> = Vec::new();
     // Where the entry of an intent stands.
     let mut open: HashMap<u64, Option<usize>> = HashMap::new();

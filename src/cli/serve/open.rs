@@ -1,12 +1,12 @@
 //! From the configuration to an open service, in the order that refuses fastest.
 
-use crate::audit::{AuditLog, BootFacts, Unsettled};
 use crate::auth::Audience;
 use crate::chain::Chain;
 use crate::config::{Configuration, FaultCheck, TokenSelector};
 use crate::outbound::Outbound;
 use crate::service::{Custody, LoginRules, Service};
 use crate::store::Store;
+use audit_log::{AuditLog, BootFacts, Unsettled};
 
 use super::sandbox::drop_privileges;
 use crate::cli::error::Failed;
@@ -88,12 +88,9 @@ fn login_rules(configuration: &Configuration, chain: Option<Chain>) -> Result<Lo
     })
 }
 
-pub(in crate::cli) fn audit_settings(configuration: &Configuration) -> crate::audit::Settings {
+pub(in crate::cli) fn audit_settings(configuration: &Configuration) -> audit_log::Settings {
     let audit = &configuration.audit;
-    crate::audit::Settings {
-        segment_bytes: audit.segment_bytes,
-        ..crate::audit::Settings::new(&audit.directory)
-    }
+    audit_log::Settings { segment_bytes: audit.segment_bytes, ..audit_log::Settings::new(&audit.directory) }
 }
 
 pub(in crate::cli) fn enclave_settings(configuration: &Configuration) -> hsm::Settings {

@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use super::limits;
 use super::logging::Logging;
-use crate::audit::{Actor, Event, Input, Value};
 use crate::config::Configuration;
 use crate::http::{App, Share, Tls};
 use crate::service::Service;
+use audit_log::{Actor, Event, Input, Value};
 
 /// What can change while the service runs.
 pub(in crate::cli) struct Live<'a> {

@@ -13,11 +13,11 @@ use thiserror::Error;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
-use crate::audit::{Actor, Event, Input, Lost, Past, Publishing, SignedCheckpoint, Value, VerifierKey};
 use crate::metrics;
 use crate::outbound::Outbound;
 use crate::service::custody::TokenAnchor;
 use crate::service::{Failure, Service, now};
+use audit_log::{Actor, Event, Input, Lost, Past, Publishing, SignedCheckpoint, Value, VerifierKey};
 
 /// Where checkpoints go.
 #[derive(Debug)]
@@ -125,7 +125,7 @@ pub(crate) fn body(checkpoint: &SignedCheckpoint, public_key: &str) -> Json {
 }
 
 /// What is done with each checkpoint, on the publisher's thread.
-fn shown(anchor: TokenAnchor, anchor_every: Duration) -> crate::audit::Show {
+fn shown(anchor: TokenAnchor, anchor_every: Duration) -> audit_log::Show {
     let (in_log, anchored) = (Mutex::new(None), Mutex::new(None));
     Box::new(move |checkpoint: &SignedCheckpoint| {
         if due(&in_log, HEAD_IN_LOG) {

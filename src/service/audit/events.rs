@@ -1,9 +1,9 @@
 //! `GET /v1/events`: what happened to the caller's own keys, for those who poll.
 
-use crate::audit::{Input, Value};
 use crate::auth::Scope;
 use crate::service::{Asked, Context, Failure, Service};
 use crate::store::KeyEvent;
+use audit_log::{Input, Value};
 
 /// A page of events.
 #[derive(Debug)]

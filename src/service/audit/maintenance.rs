@@ -3,8 +3,8 @@
 //! Who reads the files in another way leaves no record; that is what the rights of the files are for. Not for: doing
 //! any of it (`backup`, `audit`).
 
-use crate::audit::{Event, Input, Value};
 use crate::service::{Context, Failure, Service};
+use audit_log::{Event, Input, Value};
 
 /// What was done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,7 +53,7 @@ impl Service {
         let event = Event {
             operation: wish.work.name(),
             actor: context.actor(),
-            request: Some(context.request()),
+            request: Some(context.request().to_string()),
             key: None,
             input: Some(Input::Fields(fields)),
             code: "ok",

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::audit::{ConsistencyProof, InclusionProof, Page, ProofError, SignedCheckpoint, VerifierKey};
 use crate::auth::Scope;
 use crate::service::{Asked, Code, Context, Failure, Service};
+use audit_log::{ConsistencyProof, InclusionProof, Page, ProofError, SignedCheckpoint, VerifierKey};
 
 /// The sizes between which consistency is asked for.
 #[derive(Clone, Copy, Debug)]
@@ -59,7 +59,7 @@ impl Service {
     pub async fn read_records(&self, context: &Context, wish: ReadRecords) -> Result<Page, Failure> {
         let eoa = self.authorise_own("audit.read", context, &Asked::default(), Scope::AuditRead)?;
         // No record of its own: it would be the news of the next page, for ever.
-        let page = self.audit.recent(eoa, wish.after, wish.limit).await;
+        let page = self.audit.recent(eoa.map(|eoa| eoa.to_string()), wish.after, wish.limit).await;
         page.map_err(Failure::internal)
     }
 }

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::audit::{Actor, Input, Intent, Outcome, Recordable, Value};
 use crate::auth::{BearerToken, Caller, Fingerprint, Networks, Scopes, Subject, TokenId, TokenRecord};
 use crate::key::KeyName;
 use crate::service::{Asked, Code, Context, Failure, Service, now};
+use audit_log::{Actor, Input, Intent, Outcome, Recordable, Value};
 
 /// The longest life of a token, 90 days: a runbook host's token is renewed each quarter.
 const LONGEST_LIFE: Duration = Duration::from_secs(90 * 86_400);
@@ -67,7 +67,7 @@ impl Recordable for Change {
         Intent {
             operation: self.operation,
             actor: self.actor.clone(),
-            request: self.context.request(),
+            request: self.context.request().to_string(),
             key: None,
             input: Some(Input::Fields(self.facts.clone())),
         }

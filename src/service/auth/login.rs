@@ -8,7 +8,6 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::Semaphore;
 
-use crate::audit::{Actor, Value};
 use crate::auth::{
     Audience, BearerToken, Challenge, EoaSignature, Forbidden, Networks, Scope, Scopes, Subject, TokenId,
     TokenRecord,
@@ -18,6 +17,7 @@ use crate::key::Eoa;
 use crate::service::auth::access_tokens::{Issued, facts_of};
 use crate::service::{Asked, Code, Context, Failure, Service, now};
 use crate::store::{LoggedIn, StoreError};
+use audit_log::{Actor, Value};
 
 /// How many tokens are kept at most: beyond it nobody logs in until some have expired.
 const MOST_TOKENS: usize = 200_000;
@@ -172,7 +172,7 @@ impl Service {
         let mut facts = facts_of(&record);
         facts.push(("proof", Value::Text(how.to_owned())));
         facts.push(("nonce", Value::Bytes(challenge.nonce.to_vec())));
-        let actor = Actor::operator(challenge.eoa, context.address());
+        let actor = Actor::operator(challenge.eoa.to_string(), context.address());
         let (hash, kept) = (token.hash(), record.clone());
         let write = move |store: &crate::store::Store| store.log_in(&challenge, hash, kept, at);
         match self.change_as(context, actor, NAME, facts, write).await? {

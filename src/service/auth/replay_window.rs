@@ -7,13 +7,13 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::audit::{Actor, Event, Input, ReadError, Value};
 use crate::auth::{
     CLOCK_SKEW, Caller, Credentials, LONGEST_LIFE, MAX_PATH_BYTES, RequestToSign, Unauthenticated,
     authenticate_signed, body_hash,
 };
 use crate::key::Eoa;
 use crate::service::{Asked, Code, Context, Failure, Service, now};
+use audit_log::{Actor, Event, Input, ReadError, Value};
 
 /// How many signatures of one operator are remembered at a time; they live five minutes.
 const MOST_PER_OPERATOR: usize = 1_000;
@@ -127,8 +127,8 @@ impl Service {
         ]);
         let event = Event {
             operation: NAME,
-            actor: Actor::operator(operator, context.address()),
-            request: Some(context.request()),
+            actor: Actor::operator(operator.to_string(), context.address()),
+            request: Some(context.request().to_string()),
             key: None,
             input: Some(input),
             code: "ok",

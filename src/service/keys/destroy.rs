@@ -9,12 +9,12 @@ use std::time::Instant;
 
 use hsm::KeyId;
 
-use crate::audit::{Input, Intent, Outcome, Recordable, Value};
 use crate::key::KeyVersion;
 use crate::key::{Change, KeyState};
 use crate::service::keys::new_version::settled;
 use crate::service::{ChangeKey, Context, Failure, Service, version_ref};
 use crate::store::Transition;
+use audit_log::{Input, Intent, Outcome, Recordable, Value};
 
 /// A destruction that can be recorded and carried out.
 pub(in crate::service) struct Destruction {
@@ -29,7 +29,7 @@ impl Recordable for Destruction {
         Intent {
             operation: ChangeKey::operation(Change::Destroy),
             actor: self.context.actor(),
-            request: self.context.request(),
+            request: self.context.request().to_string(),
             key: Some(version_ref(&self.version)),
             input: Some(Input::Fields(vec![
                 ("from", Value::Text(from)),

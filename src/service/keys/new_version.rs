@@ -9,12 +9,12 @@ use std::time::Instant;
 
 use hsm::{KeyId, NewKey};
 
-use crate::audit::{Input, Intent, KeyRef, Outcome, Recordable, Settlement, Value};
 use crate::auth::Policy;
 use crate::key::{Binding, Eoa, KeyName, Version};
 use crate::key::{KeyVersion, Reservation};
 use crate::service::custody::Creation;
 use crate::service::{Context, Failure, Service};
+use audit_log::{Input, Intent, KeyRef, Outcome, Recordable, Settlement, Value};
 
 /// A version with its id chosen: ready to be recorded.
 #[derive(Debug)]
@@ -37,7 +37,7 @@ impl Recordable for Planned {
         Intent {
             operation: self.operation,
             actor: self.context.actor(),
-            request: self.context.request(),
+            request: self.context.request().to_string(),
             key: Some(reserved_key(&self.reservation)),
             input: (!fields.is_empty()).then_some(Input::Fields(fields)),
         }
@@ -53,9 +53,9 @@ impl Creation for Planned {
 /// How the audit log names a version that is being made.
 fn reserved_key(reservation: &Reservation) -> KeyRef {
     KeyRef {
-        eoa: reservation.eoa,
-        name: reservation.name.clone(),
-        version: Some(reservation.version),
+        eoa: reservation.eoa.to_string(),
+        name: reservation.name.to_string(),
+        version: Some(reservation.version.number()),
         id: Some(reservation.id.to_string()),
         public_key_hash: None,
     }

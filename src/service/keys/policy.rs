@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::audit::Value;
 use crate::auth::Policy;
 use crate::key::{Eoa, KeyName};
 use crate::service::{Asked, Code, Context, Failure, Service};
+use audit_log::Value;
 
 /// A policy to be set.
 #[derive(Debug)]

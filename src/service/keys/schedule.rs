@@ -5,7 +5,6 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 
-use crate::audit::{Input, Intent, KeyRef, Outcome, Recordable, Value};
 use crate::auth::Scope;
 use crate::key::KeyVersion;
 use crate::key::{Dates, Eoa, KeyName, MOST_DAYS, SHORT_OVERLAP_DAYS, Schedule, Stage};
@@ -13,6 +12,7 @@ use crate::service::auth::authorise::Operation;
 use crate::service::keys::new_version::settled;
 use crate::service::{Asked, Code, Context, Failure, Service};
 use crate::store::{NoSuchVersion, ScheduleScope};
+use audit_log::{Input, Intent, KeyRef, Outcome, Recordable, Value};
 
 /// A schedule to be set, or ended.
 #[derive(Debug)]
@@ -122,8 +122,8 @@ impl Recordable for Allowed {
         }
         fields.extend(reason.clone().map(|reason| ("reason", Value::Text(reason))));
         let key = self.wish.key_name().map(|name| KeyRef {
-            eoa: *eoa,
-            name: name.clone(),
+            eoa: eoa.to_string(),
+            name: name.to_string(),
             version: None,
             id: None,
             public_key_hash: None,
@@ -131,7 +131,7 @@ impl Recordable for Allowed {
         Intent {
             operation: SetSchedule::NAME,
             actor: self.context.actor(),
-            request: self.context.request(),
+            request: self.context.request().to_string(),
             key,
             input: Some(Input::Fields(fields)),
         }

@@ -8,7 +8,6 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 
-use crate::audit::{Input, Intent, Outcome, Recordable, Value};
 use crate::auth::Scope;
 use crate::key::KeyVersion;
 use crate::key::{
@@ -18,6 +17,7 @@ use crate::service::auth::authorise::Operation;
 use crate::service::keys::new_version::settled;
 use crate::service::{Asked, Code, Context, Failure, Service, version_ref};
 use crate::store::{NoSuchVersion, Transition};
+use audit_log::{Input, Intent, Outcome, Recordable, Value};
 
 /// A destruction comes after at least so many days.
 pub const SHORTEST_GRACE_DAYS: u32 = 7;
@@ -120,7 +120,7 @@ impl Recordable for Decided {
         Intent {
             operation: self.operation,
             actor: self.context.actor(),
-            request: self.context.request(),
+            request: self.context.request().to_string(),
             key: Some(version_ref(&self.version)),
             input: Some(Input::Fields(fields)),
         }

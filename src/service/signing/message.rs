@@ -5,11 +5,11 @@
 
 use hsm::{G1Point, PublicKey};
 
-use crate::audit::{Input, Value};
 use crate::auth::Scope;
 use crate::eigenlayer::{self, Certificate, KEY_REGISTRAR_VERSION, KeyRegistration, PubkeyRegistration};
 use crate::key::{Binding, Eoa, Registry};
 use crate::service::{Code, Failure};
+use audit_log::{Input, Value};
 
 /// A message in its parts.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,7 +7,6 @@ use hsm::{G1Point, KeyId};
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
-use crate::audit::{Intent, Outcome, Receipt, Recordable};
 use crate::auth::Scope;
 use crate::eigenlayer;
 use crate::key::KeyVersion;
@@ -16,6 +15,7 @@ use crate::metrics;
 use crate::service::auth::authorise::Operation;
 use crate::service::{Allowed, Asked, Context, Failure, Message, Service, version_ref};
 use crate::store::NoSuchVersion;
+use audit_log::{Intent, Outcome, Receipt, Recordable};
 
 /// What the caller asks for.
 #[derive(Debug)]
@@ -87,7 +87,7 @@ impl Recordable for Ready {
         Intent {
             operation: self.allowed.operation().name(),
             actor: context.actor(),
-            request: context.request(),
+            request: context.request().to_string(),
             key: Some(version_ref(&self.version)),
             input: Some(self.message.input(self.digest)),
         }

@@ -57,11 +57,11 @@ fn a_downward_reference_and_mere_words_pass() {
 
 #[test]
 fn neighbours_do_not_use_each_other() {
-    refused("store.rs", "use crate::audit::Log;", &["1: crate::audit::Log: audit stands beside store"]);
+    refused("outbound.rs", "use crate::clock::Now;", &["1: crate::clock::Now: clock stands beside outbound"]);
     refused(
-        "audit/writer.rs",
-        "use crate::store::Store;",
-        &["1: crate::store::Store: store stands beside audit"],
+        "sandbox/calls.rs",
+        "use crate::outbound::Outbound;",
+        &["1: crate::outbound::Outbound: outbound stands beside sandbox"],
     );
 }
 

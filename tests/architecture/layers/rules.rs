@@ -10,7 +10,7 @@ pub(crate) const ORDER: &[&[&str]] = &[
     &["key"],
     &["metrics"],
     &["auth"],
-    &["store", "audit"],
+    &["store"],
     &["backup"],
     &["service"],
     &["rotation"],

@@ -1,6 +1,6 @@
 //! compiles: one record, one multiplication. If this did not compile, the others would prove nothing.
 
-use avs_kms::audit::Recorded;
+use audit_log::Recorded;
 use avs_kms::service::{Custody, Ready};
 
 pub async fn once(custody: &Custody, recorded: Recorded<Ready>) {

@@ -1,6 +1,6 @@
 //! E0277: a record cannot be copied to be used again.
 
-use avs_kms::audit::Recorded;
+use audit_log::Recorded;
 use avs_kms::service::Ready;
 
 fn copied<T: Clone>() {}

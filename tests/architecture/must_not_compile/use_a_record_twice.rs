@@ -1,6 +1,6 @@
 //! E0382: One record, one multiplication.
 
-use avs_kms::audit::Recorded;
+use audit_log::Recorded;
 use avs_kms::service::{Custody, Ready};
 
 pub async fn twice(custody: &Custody, recorded: Recorded<Ready>) {

@@ -1,0 +1,294 @@
+//! The thread beside the writer: signs checkpoints, keeps the hashes for proofs, feeds the mirror.
+//!
+//! It only reads the segments, up to the durable head, and can be late or fail without any harm to signing.
+//! Not for: durability (`writer`).
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use thiserror::Error;
+
+use crate::checkpoint::hash_index::{Index, Stored};
+use crate::checkpoint::jsonl_mirror::Mirror;
+use crate::checkpoint::key::VerifierKey;
+use crate::checkpoint::proof::{self, ConsistencyProof, InclusionProof, ProofError};
+use crate::checkpoint::rollback::{self, Claim, Lost, Past};
+use crate::checkpoint::segment_checkpoint::Seals;
+use crate::checkpoint::signed::{CheckpointError, CheckpointSigner, SignedCheckpoint};
+use crate::durable_head::Published;
+use crate::format::corruption::ReadError;
+use crate::format::head::Head;
+use crate::format::names::CHECKPOINT;
+use crate::read::source::Source;
+use crate::storage::atomic_write::{read_optional, write_durably};
+
+/// Is shown each new checkpoint, on the publisher's thread.
+pub type Show = Box<dyn Fn(&SignedCheckpoint) + Send>;
+
+/// How checkpoints are made and where they go.
+pub struct Publishing {
+    /// Signs them.
+    pub signer: Arc<dyn CheckpointSigner>,
+    /// The log's name in them, a URL without a scheme; `avs-kms/<log id>` by default.
+    pub origin: Option<String>,
+    /// How often, while there is news.
+    pub every: Duration,
+    /// How often when there is none, as a sign of life.
+    pub idle: Duration,
+    /// Copies of the newest checkpoint, e.g. on another disk.
+    pub files: Vec<PathBuf>,
+    /// Every record as a line of JSON, for log shippers.
+    pub mirror: Option<PathBuf>,
+    /// Checkpoints that were kept outside of this disk: the log must still have that past.
+    pub anchors: Vec<Vec<u8>>,
+    /// Pasts that the log may lack: an operator accepted it, and that is recorded.
+    pub accepted: Vec<Past>,
+    /// Shown each new checkpoint: a log line, a webhook, the token.
+    pub on_checkpoint: Option<Show>,
+}
+
+impl Publishing {
+    /// Every second while there is news, every minute otherwise, into the log's own directory only.
+    pub fn new(signer: Arc<dyn CheckpointSigner>) -> Self {
+        Self {
+            signer,
+            origin: None,
+            every: Duration::from_secs(1),
+            idle: Duration::from_secs(60),
+            files: Vec::new(),
+            mirror: None,
+            anchors: Vec::new(),
+            accepted: Vec::new(),
+            on_checkpoint: None,
+        }
+    }
+}
+
+impl Publishing {
+    fn origin(&self, head: &Head) -> String {
+        self.origin.clone().unwrap_or_else(|| head.log.origin())
+    }
+}
+
+/// Why checkpoints are not published.
+#[derive(Debug, Error)]
+pub enum PublishError {
+    /// The log is not the one that an earlier checkpoint was made for: its disk was rolled back, or it was forked.
+    #[error("{0}")]
+    RolledBack(Lost),
+    /// The token, or the earlier checkpoint.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// The disk.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The thread.
+    #[error("cannot start the publisher thread")]
+    Thread(#[source] std::io::Error),
+    /// It runs already.
+    #[error("checkpoints of this log are published already")]
+    Already,
+}
+
+/// What the rest of the program asks the publisher for.
+pub(crate) struct Publisher {
+    newest: Mutex<Option<Arc<SignedCheckpoint>>>,
+    stored: Option<Stored>,
+    /// Whether the stored hashes were found to be wrong.
+    distrusted: AtomicBool,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Publisher {
+    /// Checks the past, makes the first checkpoint and starts the thread.
+    pub(crate) fn start(
+        directory: &Path,
+        published: Arc<Published>,
+        publishing: Publishing,
+    ) -> Result<Arc<Self>, PublishError> {
+        let head = published.head();
+        let lost = lost(directory, &head, &publishing)?;
+        if let Some(lost) = lost.into_iter().find(|lost| !publishing.accepted.contains(&lost.past)) {
+            return Err(PublishError::RolledBack(lost));
+        }
+        let origin = publishing.origin(&head);
+        let mut index = Index::open(directory)?;
+        if let Some(index) = &mut index {
+            index.update(head.size)?;
+        } else {
+            tracing::warn!("older audit segments were moved away before they were indexed: no proofs");
+        }
+        let stored = index.as_ref().and_then(|index| index.stored().ok());
+        let this = Arc::new(Self {
+            newest: Mutex::new(None),
+            stored,
+            distrusted: AtomicBool::new(false),
+            thread: Mutex::new(None),
+        });
+        let mirror = publishing.mirror.clone().map(|path| Mirror::new(path, directory.to_owned()));
+        let mut worker = Worker {
+            directory: directory.to_owned(),
+            origin,
+            publishing,
+            published,
+            index,
+            mirror,
+            publisher: this.clone(),
+            seals: Seals::default(),
+            last: None,
+        };
+        worker.checkpoint(&head)?;
+        if let Some(newest) = this.newest() {
+            worker.seals = Seals::missing(directory, this.stored.as_ref(), &newest, &head)?;
+        }
+        let thread = std::thread::Builder::new()
+            .name("audit-publisher".to_owned())
+            .spawn(move || worker.run())
+            .map_err(PublishError::Thread)?;
+        *this.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
+        Ok(this)
+    }
+
+    /// The newest checkpoint.
+    pub(crate) fn newest(&self) -> Option<Arc<SignedCheckpoint>> {
+        self.newest.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn inclusion(&self, seq: u64) -> Result<InclusionProof, ProofError> {
+        let newest = self.newest().ok_or(ProofError::Off)?;
+        let proof = proof::inclusion(self.stored.as_ref().ok_or(ProofError::Off)?, &newest, seq);
+        self.look(proof)
+    }
+
+    /// A proof that does not hold says that the stored hashes are wrong.
+    fn look<T>(&self, proof: Result<T, ProofError>) -> Result<T, ProofError> {
+        if matches!(proof, Err(ProofError::Wrong)) {
+            self.distrusted.store(true, Ordering::Relaxed);
+        }
+        proof
+    }
+
+    pub(crate) fn consistency(&self, from: u64, to: u64) -> Result<ConsistencyProof, ProofError> {
+        let newest = self.newest().ok_or(ProofError::Off)?;
+        let stored = self.stored.as_ref().ok_or(ProofError::Off)?;
+        let proof = proof::consistency(stored, newest.size(), from, to).and_then(|proof| {
+            // What is stored must lead to what was signed.
+            let signed = to != newest.size() || proof.to_root == newest.root();
+            signed.then_some(proof).ok_or(ProofError::Wrong)
+        });
+        self.look(proof)
+    }
+
+    /// Waits for the last checkpoint, once the writer has ended.
+    pub(crate) fn join(&self) {
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// The earlier checkpoints that the log of `head` does not go on from.
+pub(crate) fn lost(
+    directory: &Path,
+    head: &Head,
+    publishing: &Publishing,
+) -> Result<Vec<Lost>, PublishError> {
+    let key = VerifierKey::new(&publishing.origin(head), publishing.signer.public_key())
+        .map_err(|_| CheckpointError::OriginForm)?;
+    let kept = read_optional(&directory.join(CHECKPOINT))?;
+    let mut claims: Vec<_> =
+        kept.into_iter().map(|note| Claim { kept: "the directory of the log", note }).collect();
+    claims.extend(publishing.anchors.iter().map(|note| Claim { kept: "the token", note: note.clone() }));
+    Ok(rollback::lost(&Source::open(directory)?, head, &key, &claims)?)
+}
+
+/// How far the publisher steps back: under full load it gets a tenth of what another thread gets.
+const NICE: i32 = 10;
+
+struct Worker {
+    directory: PathBuf,
+    origin: String,
+    publishing: Publishing,
+    published: Arc<Published>,
+    index: Option<Index>,
+    mirror: Option<Mirror>,
+    publisher: Arc<Publisher>,
+    seals: Seals,
+    last: Option<(u64, Instant)>,
+}
+
+impl Worker {
+    fn run(&mut self) {
+        // Each second some milliseconds of hashing, which no signature waits for; of this thread alone, on Linux.
+        if let Err(error) = rustix::process::setpriority_process(None, NICE) {
+            tracing::debug!(%error, "the publisher of checkpoints works as eagerly as everybody else");
+        }
+        let mut seen = self.last.map_or(0, |(size, _)| size);
+        loop {
+            let closed = self.published.wait(seen, self.publishing.every);
+            let head = self.published.head();
+            // Also when no checkpoint can be made of it: the next try is a while later.
+            seen = head.size;
+            let completed = self.published.take_sealed();
+            self.seals.make(completed, &self.directory, &self.origin, &*self.publishing.signer);
+            if self.publisher.distrusted.swap(false, Ordering::Relaxed) {
+                self.mend_index();
+            }
+            let (size, when) = self.last.map_or((0, None), |(size, when)| (size, Some(when)));
+            let quiet = when.is_some_and(|when| when.elapsed() < self.publishing.idle);
+            if (size != head.size || !quiet)
+                && let Err(error) = self.checkpoint(&head)
+            {
+                tracing::error!(error = &error as &dyn std::error::Error, "no audit checkpoint was made");
+            }
+            if let Some(mirror) = &mut self.mirror
+                && let Err(error) = mirror.update(head.size)
+            {
+                tracing::error!(error = &error as &dyn std::error::Error, "the audit mirror is behind");
+            }
+            if closed {
+                return;
+            }
+        }
+    }
+
+    fn mend_index(&mut self) {
+        let Some(index) = &mut self.index else { return };
+        tracing::warn!("the stored hashes of the audit log were wrong: they are made anew");
+        if let Err(error) = index.make_anew() {
+            tracing::error!(error = &error as &dyn std::error::Error, "no audit proofs of some records");
+        }
+    }
+
+    /// Makes the checkpoint of a head and shows it to everybody.
+    fn checkpoint(&mut self, head: &Head) -> Result<(), PublishError> {
+        if let Some(index) = &mut self.index {
+            // Proofs can be late; a checkpoint cannot.
+            let failed = index.update(head.size).err();
+            if failed.is_some() || index.size() < head.size {
+                let error = failed.as_ref().map(|error| error as &dyn std::error::Error);
+                tracing::warn!(error, indexed = index.size(), size = head.size, "audit proofs are behind");
+            }
+        }
+        let checkpoint = SignedCheckpoint::sign(&self.origin, head, &*self.publishing.signer)?;
+        write_durably(&self.directory.join(CHECKPOINT), checkpoint.note().as_bytes())?;
+        for path in &self.publishing.files {
+            if let Err(error) = write_durably(path, checkpoint.note().as_bytes()) {
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "a copy of the checkpoint was not written"
+                );
+            }
+        }
+        if let Some(show) = &self.publishing.on_checkpoint {
+            show(&checkpoint);
+        }
+        *self.publisher.newest.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(checkpoint));
+        self.last = Some((head.size, Instant::now()));
+        Ok(())
+    }
+}

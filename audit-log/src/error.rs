@@ -1,0 +1,89 @@
+//! Why a record was not made durable, and why a log was not opened.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use thiserror::Error;
+
+use crate::format::corruption::Fault;
+use crate::format::log_id::LogId;
+
+/// Why a record was not made durable. In every case nothing may be signed.
+#[derive(Clone, Debug, Error)]
+pub enum AuditError {
+    /// The log cannot be written at present; the cause says why.
+    #[error("the audit log cannot be written: {cause}")]
+    Unavailable {
+        /// For the operator, e.g. the error of the disk.
+        cause: Arc<str>,
+    },
+    /// More records wait than the queue takes.
+    #[error("the audit log's queue is full")]
+    Full,
+    /// One record would be larger than 4 KiB.
+    #[error("the audit record would be larger than 4 KiB")]
+    TooLarge,
+    /// The log is closed or closing.
+    #[error("the audit log is closed")]
+    Closed,
+}
+
+/// Why a log was not created or opened.
+#[derive(Debug, Error)]
+pub enum OpenError {
+    /// `create` found something.
+    #[error("{} is not empty: an audit log, or something else, is there already", .path.display())]
+    Exists {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// There is no log.
+    #[error("there is no audit log in {}", .path.display())]
+    Missing {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// Another process writes it.
+    #[error("another process has the audit log in {} open", .path.display())]
+    Locked {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// Segments of different logs lie in one directory.
+    #[error("{} holds segments of two logs ({first} and {second})", .path.display())]
+    Mixed {
+        /// The directory.
+        path: PathBuf,
+        /// The log of the first segment.
+        first: LogId,
+        /// The log of another one.
+        second: LogId,
+    },
+    /// The log is damaged before its tail; the first bad record is named.
+    #[error("the audit log in {} is damaged: {fault}", .path.display())]
+    Damaged {
+        /// The directory.
+        path: PathBuf,
+        /// Which record, and what is wrong.
+        fault: Fault,
+    },
+    /// A setting makes no sense.
+    #[error("audit setting {setting}: {reason}")]
+    Setting {
+        /// Which.
+        setting: &'static str,
+        /// Why not.
+        reason: &'static str,
+    },
+    /// The system refused something.
+    #[error("{doing} ({})", .path.display())]
+    Io {
+        /// What was being done.
+        doing: &'static str,
+        /// To what.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}

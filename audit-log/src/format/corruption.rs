@@ -1,0 +1,139 @@
+//! What can be wrong with a log, and where.
+
+use std::fmt;
+use std::io;
+
+use thiserror::Error;
+
+/// The first thing that is wrong: which record, and where its bytes are.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("record {seq} ({segment}, byte {offset}): {damage}")]
+pub struct Fault {
+    /// The number of the first record that is damaged or missing.
+    pub seq: u64,
+    /// The file.
+    pub segment: String,
+    /// Where in the file the frame that should hold it begins.
+    pub offset: u64,
+    /// What is wrong.
+    pub damage: Damage,
+}
+
+/// What is wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Damage {
+    /// The segment's own header.
+    SegmentHeader,
+    /// The file is shorter or longer than its header says.
+    SegmentSize,
+    /// The segment claims another head than the records before it have.
+    SegmentHead,
+    /// Two segments claim the same records.
+    Overlap,
+    /// A frame's head.
+    FrameHead,
+    /// The bytes of a record are not those that were written.
+    Content,
+    /// The bytes between records, or the frame's checksum, root or padding.
+    Frame,
+    /// A frame is missing and later ones are there.
+    Missing,
+    /// Another number than the next one.
+    Sequence {
+        /// The number that was found.
+        found: u64,
+    },
+    /// The record does not name the hash of the one before it.
+    Chain,
+    /// The Merkle root does not fit the records.
+    Root,
+    /// The frame is from another life of the service.
+    Epoch,
+    /// Not a record of this program.
+    Form,
+    /// Bytes after the last frame of a segment that was completed.
+    Trailing,
+    /// The log ends before a record that a checkpoint or receipt names.
+    Truncated {
+        /// How many records there must be at least.
+        expected: u64,
+    },
+    /// The records are not those that a checkpoint or receipt was made for.
+    Forked,
+    /// The compressed form of a segment cannot be read back.
+    Compressed,
+    /// The records that a checkpoint was made for are in a segment that is not here.
+    Absent,
+}
+
+impl Damage {
+    /// Whether a write that is going on looks the same to a reader beside it.
+    pub(crate) const fn may_be_unfinished(self) -> bool {
+        matches!(self, Self::Content | Self::Frame | Self::FrameHead | Self::Missing)
+    }
+}
+
+impl fmt::Display for Damage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let words = match self {
+            Self::SegmentHeader => "the header of the segment is damaged",
+            Self::SegmentSize => "the file does not have the size that its header says",
+            Self::SegmentHead => "the segment goes on from another head than the records before it have",
+            Self::Overlap => "two segments hold the same records",
+            Self::FrameHead => "the head of its frame is damaged",
+            Self::Content => "its bytes are not those that were written",
+            Self::Frame => "its frame is damaged around the records",
+            Self::Missing => "its frame is missing, although later ones are there",
+            Self::Sequence { found } => return write!(f, "record {found} stands in its place"),
+            Self::Chain => "it does not name the hash of the record before it: one of the two was changed",
+            Self::Root => "the Merkle root of its frame does not fit the records",
+            Self::Epoch => "its frame was written by another run of the service than its place says",
+            Self::Form => "it is not a record of this program",
+            Self::Trailing => "there are bytes after the last frame of a completed segment",
+            Self::Truncated { expected } => {
+                return write!(f, "the log ends here, but it had at least {expected} records");
+            }
+            Self::Compressed => "the compressed segment is damaged from here on",
+            Self::Absent => "the segment with the last records of the checkpoint is not here",
+            Self::Forked => "the log is not the one that the checkpoint or receipt was made for",
+        };
+        f.write_str(words)
+    }
+}
+
+/// Why reading a log stopped.
+#[derive(Debug, Error)]
+pub enum ReadError {
+    /// The log is damaged.
+    #[error(transparent)]
+    Fault(#[from] Fault),
+    /// The disk cannot be read.
+    #[error("cannot read {segment}")]
+    Io {
+        /// The file, or the directory.
+        segment: String,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl ReadError {
+    /// Whether it is this damage.
+    pub(crate) fn is(&self, damage: Damage) -> bool {
+        matches!(self, Self::Fault(fault) if fault.damage == damage)
+    }
+
+    /// What became of a read: bytes that cannot be right are damage, everything else is the disk's affair.
+    pub(crate) fn of(segment: &str, seq: u64, offset: u64, source: io::Error) -> Self {
+        let segment = segment.to_owned();
+        if source.kind() == io::ErrorKind::InvalidData {
+            return Fault { seq, segment, offset, damage: Damage::Compressed }.into();
+        }
+        Self::Io { segment, source }
+    }
+}
+
+pub(crate) fn io_error(segment: &str, source: io::Error) -> ReadError {
+    ReadError::Io { segment: segment.to_owned(), source }
+}

@@ -1,0 +1,247 @@
+//! The bytes of a record: one line of JSON whose members always come in the same order, schema version 1.
+//!
+//! A record is a prefix that only the writer knows (sequence number, previous hash, times) and a body that the caller
+//! made in its own thread. Not for: framing (`frame`).
+
+use std::net::SocketAddr;
+
+use crate::format::json;
+use crate::format::merkle::Hash;
+use crate::format::record::{Actor, ActorKind, BootFacts, Event, Input, Intent, KeyRef, Outcome, Value};
+use crate::format::time::{self, Stamp};
+
+/// Starts a record: `{"v":1,"seq":…,"prev":…,"time":…,"mono_ns":…,"boot":…,` and then the body follows.
+pub(crate) fn prefix(out: &mut Vec<u8>, seq: u64, prev: &Hash, stamp: Stamp, boot: &[u8; 8]) {
+    out.extend_from_slice(b"{\"v\":1");
+    json::number(out, "seq", seq);
+    json::hex(out, "prev", prev);
+    json::name(out, "time");
+    out.push(b'"');
+    time::write(out, stamp.wall_ns);
+    out.push(b'"');
+    json::number(out, "mono_ns", stamp.mono_ns);
+    json::name(out, "boot");
+    out.push(b'"');
+    json::hex_digits(out, boot);
+    out.extend_from_slice(b"\",");
+}
+
+/// The body of an intent.
+pub(crate) fn intent_body(intent: &Intent) -> Vec<u8> {
+    let mut out = start("intent", 704);
+    json::text(&mut out, "op", intent.operation);
+    actor(&mut out, &intent.actor);
+    json::text(&mut out, "request", &intent.request);
+    key(&mut out, intent.key.as_ref());
+    input(&mut out, intent.input.as_ref());
+    end(out)
+}
+
+/// The body of an outcome; `kind` is `outcome`, or `recovered` for an intent of an earlier run. The labels repeat
+/// the intent's operation, request and account, so that one line can be read, and filtered, alone.
+pub(crate) fn outcome_body(
+    kind: &str,
+    intent: u64,
+    labels: &OutcomeLabels<'_>,
+    outcome: &Outcome,
+) -> Vec<u8> {
+    let mut out = start(kind, 384);
+    json::number(&mut out, "intent", intent);
+    json::text(&mut out, "op", labels.operation);
+    for (member, value) in [("request", labels.request), ("eoa", labels.eoa)] {
+        if let Some(value) = value {
+            json::text(&mut out, member, value);
+        }
+    }
+    json::text(&mut out, "code", outcome.code);
+    if let Some(hash) = &outcome.signature_hash {
+        json::hex(&mut out, "signature_hash", hash);
+    }
+    json::number(&mut out, "micros", outcome.micros);
+    if let Some(detail) = &outcome.detail {
+        json::text(&mut out, "detail", shortened(detail));
+    }
+    end(out)
+}
+
+/// What an outcome repeats of its intent.
+pub(crate) struct OutcomeLabels<'a> {
+    pub(crate) operation: &'a str,
+    pub(crate) request: Option<&'a str>,
+    pub(crate) eoa: Option<&'a str>,
+}
+
+/// The body of an event.
+pub(crate) fn event_body(event: &Event) -> Vec<u8> {
+    let mut out = start("event", 704);
+    json::text(&mut out, "op", event.operation);
+    actor(&mut out, &event.actor);
+    if let Some(request) = &event.request {
+        json::text(&mut out, "request", request);
+    }
+    key(&mut out, event.key.as_ref());
+    input(&mut out, event.input.as_ref());
+    json::text(&mut out, "code", event.code);
+    end(out)
+}
+
+/// The body that stands for `count` refusals of strangers which came too fast to be written one by one.
+pub(crate) fn aggregate_body(
+    operation: &str,
+    code: &str,
+    count: u64,
+    since: u64,
+    addresses: [Option<SocketAddr>; 2],
+) -> Vec<u8> {
+    let mut out = start("aggregate", 256);
+    json::text(&mut out, "op", operation);
+    json::text(&mut out, "code", code);
+    json::number(&mut out, "count", count);
+    json::name(&mut out, "since");
+    out.push(b'"');
+    time::write(&mut out, since);
+    out.push(b'"');
+    for (member, address) in ["first_address", "last_address"].into_iter().zip(addresses) {
+        if let Some(address) = address {
+            json::text(&mut out, member, &address.to_string());
+        }
+    }
+    end(out)
+}
+
+/// The body of a start.
+pub(crate) fn start_body(boot: &BootFacts, log: &[u8; 16], kernel_boot: &str, tail_bytes: u64) -> Vec<u8> {
+    let mut out = start("start", 384);
+    json::text(&mut out, "log", &hex::encode(log));
+    json::text(&mut out, "version", &boot.version);
+    json::hex(&mut out, "config_digest", &boot.config_digest);
+    json::text(&mut out, "kernel_boot", kernel_boot);
+    json::number(&mut out, "pid", u64::from(std::process::id()));
+    json::number(&mut out, "removed_tail_bytes", tail_bytes);
+    end(out)
+}
+
+/// The body of a stop.
+pub(crate) fn stop_body() -> Vec<u8> {
+    end(start("stop", 32))
+}
+
+/// The body that follows a failure: signing goes on in a new segment.
+pub(crate) fn resume_body(cause: &str, abandoned: &str, offset: u64) -> Vec<u8> {
+    let mut out = start("resume", 256);
+    json::text(&mut out, "cause", shortened(cause));
+    json::text(&mut out, "abandoned", abandoned);
+    json::number(&mut out, "offset", offset);
+    end(out)
+}
+
+/// The body that says that the wall clock moved against the monotonic one since the log last compared them.
+pub(crate) fn clock_step_body(moved_ms: i64) -> Vec<u8> {
+    let mut out = start("clock_step", 64);
+    json::signed(&mut out, "moved_ms", moved_ms);
+    end(out)
+}
+
+/// The body that says how many events found no room while the log could not be written.
+pub(crate) fn lost_body(count: u64) -> Vec<u8> {
+    let mut out = start("lost", 64);
+    json::number(&mut out, "count", count);
+    end(out)
+}
+
+fn start(kind: &str, capacity: usize) -> Vec<u8> {
+    let mut out = Vec::with_capacity(capacity);
+    json::text(&mut out, "kind", kind);
+    out
+}
+
+fn end(mut out: Vec<u8>) -> Vec<u8> {
+    out.push(b'}');
+    out
+}
+
+fn object(out: &mut Vec<u8>, member: &'static str, fill: impl FnOnce(&mut Vec<u8>)) {
+    json::name(out, member);
+    out.push(b'{');
+    fill(out);
+    out.push(b'}');
+}
+
+fn actor(out: &mut Vec<u8>, actor: &Actor) {
+    object(out, "actor", |out| {
+        let kind = match actor.kind {
+            ActorKind::Token => "token",
+            ActorKind::Operator => "operator",
+            ActorKind::Local => "local",
+            ActorKind::Service => "service",
+            ActorKind::Anonymous => "anonymous",
+        };
+        json::text(out, "kind", kind);
+        if let Some(eoa) = &actor.eoa {
+            json::text(out, "eoa", eoa);
+        }
+        if let Some(token) = &actor.token_id {
+            json::text(out, "token", shortened(token));
+        }
+        if let Some(address) = &actor.address {
+            json::text(out, "address", &address.to_string());
+        }
+    });
+}
+
+fn key(out: &mut Vec<u8>, key: Option<&KeyRef>) {
+    let Some(key) = key else { return };
+    object(out, "key", |out| {
+        json::text(out, "eoa", &key.eoa);
+        json::text(out, "name", &key.name);
+        if let Some(version) = key.version {
+            json::number(out, "version", u64::from(version));
+        }
+        if let Some(id) = &key.id {
+            json::text(out, "id", shortened(id));
+        }
+        if let Some(hash) = &key.public_key_hash {
+            json::hex(out, "public_key_hash", hash);
+        }
+    });
+}
+
+fn input(out: &mut Vec<u8>, input: Option<&Input>) {
+    let Some(input) = input else { return };
+    object(out, "input", |out| match input {
+        Input::Point(point) => {
+            let (x, y) = point.split_at(32);
+            json::text(out, "kind", "point");
+            json::hex(out, "x", x);
+            json::hex(out, "y", y);
+        }
+        Input::Digest(digest) => {
+            json::text(out, "kind", "digest");
+            json::hex(out, "digest", digest);
+        }
+        Input::Typed { kind, digest, fields: values } => {
+            json::text(out, "kind", kind);
+            json::hex(out, "digest", digest);
+            object(out, "fields", |out| fields(out, values));
+        }
+        Input::Fields(values) => {
+            json::text(out, "kind", "fields");
+            object(out, "fields", |out| fields(out, values));
+        }
+    });
+}
+
+fn fields(out: &mut Vec<u8>, values: &[(&'static str, Value)]) {
+    for (member, value) in values {
+        match value {
+            Value::Text(value) => json::text(out, member, shortened(value)),
+            Value::Number(value) => json::number(out, member, *value),
+            Value::Bytes(value) => json::hex(out, member, value),
+        }
+    }
+}
+
+/// At most 512 bytes of a free text, cut at a character: a caller's words must not fill the log.
+fn shortened(text: &str) -> &str {
+    text.get(..text.floor_char_boundary(512)).unwrap_or(text)
+}

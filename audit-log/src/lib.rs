@@ -1,0 +1,70 @@
+//! The audit log: no key is used before the record of that use is durable, and no record changes unnoticed afterwards.
+//!
+//! [`AuditLog`] hands records to one writer thread; [`AuditLog::record`] answers with a [`Recorded`] only after
+//! `fdatasync`. On disk lie segments of Merkle-hashed frames of JSON lines (RFC 6962 hashing).
+//!
+//! What is found when somebody who owns the disk changes the log, by who holds what:
+//!
+//! | change | the files alone: `verify` | + public key: the checkpoints beside them | + the copy in an HSM, at start | + a checkpoint or receipt kept elsewhere | shown by |
+//! |---|---|---|---|---|---|
+//! | a flipped bit, a dropped, swapped, doubled or inserted record | located | located | refused, in the newest segment | located | `audit_tamper` |
+//! | the same with all checksums, hashes and roots made anew | – | seen | seen | seen | `audit_checkpoint` |
+//! | the tail cut off cleanly, back to the newest checkpoint | – | – | – | seen, with a receipt | `audit_checkpoint` |
+//! | the tail cut off behind the newest checkpoint | – | seen | seen, past the copy | seen | `audit_checkpoint` |
+//! | an older copy of the whole directory, checkpoint included | – | – | seen, past the copy (5 minutes) | seen | `service checkpoints::` |
+//! | an older copy of the whole disk, SoftHSM's token included | – | – | – (SoftHSM only) | seen | `audit_checkpoint` |
+//! | two histories for two readers | – | – | – | seen | `audit_checkpoint` |
+//! | a new history signed with another key | – | seen | seen | seen | `audit_checkpoint` |
+//! | a segment moved away | named as absent | named as absent | – | named as absent | `audit_compress` |
+//!
+//! Whoever is root while the service runs, token session and all, can have it sign and can stop it from recording; only
+//! the policy of an HSM bounds that, and those who miss the checkpoint of each minute.
+//!
+//! When the process dies: before the sync, nothing was acknowledged, and a half-written frame is removed at the next
+//! open; after the sync and before the answer, the intent is there and comes back as [`Unsettled`]; after the answer,
+//! the same until the outcome is written. When a write or sync fails, nothing is signed until a new segment that
+//! names the last acknowledged head is durable.
+//!
+//! Not for: deciding anything (that is `operation`), ordinary logs (`tracing`), secrets (a record never holds one).
+
+mod checkpoint;
+mod durable_head;
+mod error;
+mod format;
+mod log;
+mod maintenance;
+pub mod metrics;
+mod read;
+mod settings;
+mod storage;
+#[cfg(test)]
+mod testing;
+mod verify;
+mod write;
+
+pub use checkpoint::key::{KeyError, PublicKey, VerifierKey};
+pub use checkpoint::proof::{ConsistencyProof, InclusionProof, ProofError};
+pub use checkpoint::publisher::{PublishError, Publishing, Show};
+pub use checkpoint::rollback::{Lost, Past, PastError};
+pub use checkpoint::segment_checkpoint::checkpoint_files;
+pub use checkpoint::signed::{CheckpointError, CheckpointSigner, SignedCheckpoint};
+pub use error::{AuditError, OpenError};
+pub use format::corruption::{Damage, Fault, ReadError};
+pub use format::head::{Head, Receipt};
+pub use format::log_id::{LogId, LogIdError};
+pub use format::merkle::{Hash, leaf_hash};
+pub use format::record::{
+    Actor, ActorKind, BootFacts, Event, Input, Intent, KeyRef, Outcome, RECORD_SCHEMA, Value,
+};
+pub use log::AuditLog;
+pub use log::recorded::{Recordable, Recorded, Refused, Settlement};
+pub use maintenance::compress::{Compressed, compress};
+pub use maintenance::snapshot::{Part, Parts, parts};
+pub use read::export::{Filter, export};
+pub use read::lines::{Line, Lines, lines, tail};
+pub use read::page::Page;
+pub use settings::Settings;
+pub use verify::command::{Examination, ExaminationError, public_key_in};
+pub use verify::report::{Soundness, Verdict};
+pub use verify::verifier::{Progress, Report, Unfinished, verify, verify_against, verify_with};
+pub use write::recovery::Unsettled;

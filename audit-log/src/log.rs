@@ -1,0 +1,245 @@
+//! The door of the log: [`AuditLog`] and the values it mints.
+//!
+//! A [`Recorded`] exists only when its intent is durable, and is the only way to the enclave. Not for: files and
+//! threads (`writer`, `appender`).
+
+pub(crate) mod recorded;
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use self::recorded::{Labels, Recordable, Recorded, Refused, Settlement};
+use crate::checkpoint::proof::{ConsistencyProof, InclusionProof, ProofError};
+use crate::checkpoint::publisher::{self, PublishError, Publisher, Publishing};
+use crate::checkpoint::rollback::Lost;
+use crate::checkpoint::signed::SignedCheckpoint;
+use crate::durable_head::Published;
+use crate::error::{AuditError, OpenError};
+use crate::format::corruption::{ReadError, io_error};
+use crate::format::encode::{OutcomeLabels, event_body, intent_body, outcome_body};
+use crate::format::head::{Head, Receipt};
+use crate::format::record::{BootFacts, Event, MAX_BODY_BYTES, Outcome};
+use crate::read::lines::{self, Lines};
+use crate::read::page::{self, Page};
+use crate::read::source::Source;
+use crate::settings::Settings;
+use crate::write::queue::Queue;
+use crate::write::recovery::Unsettled;
+use crate::write::writer;
+
+/// The handle to an open log; clones share one writer thread. Dropping the last one closes the log.
+#[derive(Clone)]
+pub struct AuditLog(Arc<Inner>);
+
+struct Inner {
+    queue: Arc<Queue>,
+    published: Arc<Published>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+    directory: PathBuf,
+    wait: Duration,
+    publisher: OnceLock<Arc<Publisher>>,
+}
+
+impl AuditLog {
+    /// Makes a new log: its directory, its identity and its first segment, all durable.
+    ///
+    /// # Errors
+    /// When anything is there already, or the disk refuses.
+    pub fn create(settings: &Settings) -> Result<(), OpenError> {
+        writer::create(settings)
+    }
+
+    /// Opens the log: takes its lock, recovers what a crash left, writes the start record and starts the writer.
+    ///
+    /// Blocks on the disk. The intents that have no outcome come back; finish or undo each operation and settle it
+    /// with [`settle_recovered`](Self::settle_recovered). One that is not settled comes back at the next open.
+    ///
+    /// # Errors
+    /// When there is no log, another process has it, it is damaged before its tail, or the disk refuses.
+    pub fn open(settings: Settings, boot: BootFacts) -> Result<(Self, Vec<Unsettled>), OpenError> {
+        let queue = Arc::new(Queue::new(&settings));
+        let (directory, wait) = (settings.directory.clone(), settings.wait);
+        let writer::Started { thread, published, unsettled } =
+            writer::start(&settings, &boot, queue.clone())?;
+        let (thread, publisher) = (Mutex::new(Some(thread)), OnceLock::new());
+        Ok((Self(Arc::new(Inner { queue, published, thread, directory, wait, publisher })), unsettled))
+    }
+
+    /// Records the intent of an operation; answers when it is durable, or refuses within the configured wait.
+    ///
+    /// Needs a tokio runtime with time enabled.
+    ///
+    /// # Errors
+    /// Gives the operation back with the reason: nothing may be signed.
+    pub async fn record<T: Recordable>(&self, subject: T) -> Result<Recorded<T>, Refused<T>> {
+        let intent = subject.intent();
+        let body = intent_body(&intent);
+        let eoa = intent.key.map(|key| key.eoa).or(intent.actor.eoa);
+        let labels = Labels { operation: intent.operation, request: intent.request, eoa };
+        let ((ack, answer), queue) = (oneshot::channel(), self.0.queue.clone());
+        // When nobody takes the answer, the settlement in it is dropped and records that.
+        let ack = move |durable: Result<Receipt, AuditError>| {
+            let _ = ack.send(durable.map(|receipt| Settlement::new(receipt, labels, queue)));
+        };
+        if let Err(error) = self.0.queue.push_intent(body, Box::new(ack)) {
+            return Err(Refused { subject, error });
+        }
+        match self.0.queue.answer(answer).await {
+            Ok(settlement) => Ok(Recorded::new(subject, settlement)),
+            Err(error) => Err(Refused { subject, error }),
+        }
+    }
+
+    /// Queues the record of an event and does not wait. Refusals of strangers beyond a rate are counted in one record.
+    pub fn note(&self, event: Event) {
+        self.0.queue.push_event(&event);
+    }
+
+    /// Records an event; answers when it is durable.
+    ///
+    /// # Errors
+    /// When the log cannot be written now. The event stays queued for when it can.
+    pub async fn note_durable(&self, event: Event) -> Result<Receipt, AuditError> {
+        let body = event_body(&event);
+        if body.len() > MAX_BODY_BYTES {
+            return Err(AuditError::TooLarge);
+        }
+        let (ack, answer) = oneshot::channel();
+        self.0.queue.push_note(body, Some(ack));
+        self.0.queue.answer(answer).await
+    }
+
+    /// Says how an operation of an earlier run ended; answers when that is durable.
+    ///
+    /// # Errors
+    /// When the log cannot be written now.
+    pub async fn settle_recovered(
+        &self,
+        unsettled: &Unsettled,
+        outcome: &Outcome,
+    ) -> Result<Receipt, AuditError> {
+        let labels = OutcomeLabels {
+            operation: &unsettled.operation,
+            request: unsettled.text("/request"),
+            eoa: unsettled.text("/key/eoa").or_else(|| unsettled.text("/actor/eoa")),
+        };
+        let body = outcome_body("recovered", unsettled.receipt.seq, &labels, outcome);
+        let (ack, answer) = oneshot::channel();
+        self.0.queue.push_outcome(body, unsettled.receipt.seq, Some(ack));
+        self.0.queue.answer(answer).await
+    }
+
+    /// Whether an intent would be taken now. False also while the disk is silent for longer than the configured wait.
+    pub fn is_writable(&self) -> bool {
+        self.0.published.is_writable(self.0.wait)
+    }
+
+    /// Why nothing can be written now, if so.
+    pub fn trouble(&self) -> Option<AuditError> {
+        self.0.queue.refusal()
+    }
+
+    /// The durable end of the log.
+    pub fn head(&self) -> Head {
+        self.0.published.head()
+    }
+
+    /// From now on makes checkpoints, keeps what proofs need, and feeds the mirror. Blocks for the first checkpoint.
+    ///
+    /// # Errors
+    /// When the log does not have the past that an earlier checkpoint says, or the token or the disk refuses.
+    pub fn publish(&self, publishing: Publishing) -> Result<(), PublishError> {
+        if self.0.publisher.get().is_some() {
+            return Err(PublishError::Already);
+        }
+        let publisher = Publisher::start(&self.0.directory, self.0.published.clone(), publishing)?;
+        self.0.publisher.set(publisher).map_err(|_| PublishError::Already)
+    }
+
+    /// The earlier checkpoints that the log does not go on from: none, unless its disk was rolled back or replaced.
+    /// [`publish`](Self::publish) refuses while there is one that is not accepted.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub fn lost_pasts(&self, publishing: &Publishing) -> Result<Vec<Lost>, PublishError> {
+        publisher::lost(&self.0.directory, &self.head(), publishing)
+    }
+
+    /// The newest checkpoint, once they are published.
+    pub fn checkpoint(&self) -> Option<Arc<SignedCheckpoint>> {
+        self.0.publisher.get()?.newest()
+    }
+
+    /// Proves that a record is in the log of the newest checkpoint. A few disk reads.
+    ///
+    /// # Errors
+    /// When no checkpoint covers it yet, or none are made.
+    pub fn prove_inclusion(&self, seq: u64) -> Result<InclusionProof, ProofError> {
+        self.0.publisher.get().ok_or(ProofError::Off)?.inclusion(seq)
+    }
+
+    /// Proves that the log of `to` records goes on from the log of `from` records. A few disk reads.
+    ///
+    /// # Errors
+    /// When no checkpoint covers `to` yet, or none are made.
+    pub fn prove_consistency(&self, from: u64, to: u64) -> Result<ConsistencyProof, ProofError> {
+        self.0.publisher.get().ok_or(ProofError::Off)?.consistency(from, to)
+    }
+
+    /// At most `limit` durable records after record `after` that concern the account, or any account without one.
+    ///
+    /// Reads the disk on tokio's blocking threads; looks at 50,000 records at most, so a page may be empty although
+    /// its `next` moved.
+    ///
+    /// # Errors
+    /// When the disk cannot be read.
+    pub async fn recent(&self, eoa: Option<String>, after: u64, limit: usize) -> Result<Page, ReadError> {
+        let (directory, size) = (self.0.directory.clone(), self.head().size);
+        let read = move || page::page(&Source::open(&directory)?, size, eoa.as_deref(), after, limit);
+        tokio::task::spawn_blocking(read)
+            .await
+            .unwrap_or_else(|error| Err(io_error("the audit log", std::io::Error::other(error))))
+    }
+
+    /// Every durable record since a time, unix seconds, and some of before. Reads the disk.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub fn lines_since(&self, since: u64) -> Result<Lines, ReadError> {
+        lines::lines_since(&self.0.directory, since)
+    }
+
+    /// Writes what waits, the stop record, syncs and ends the writer. Blocks; other handles are refused from now on.
+    ///
+    /// # Errors
+    /// When the last records could not be made durable.
+    pub fn close(self) -> Result<Head, AuditError> {
+        self.0.queue.close();
+        let thread = self.0.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let ended = thread.is_none_or(|thread| thread.join().is_ok());
+        if let Some(publisher) = self.0.publisher.get() {
+            publisher.join();
+        }
+        match self.0.queue.refusal() {
+            Some(error @ AuditError::Unavailable { .. }) => Err(error),
+            _ if !ended => Err(AuditError::Unavailable { cause: Arc::from("the writer thread panicked") }),
+            _ => Ok(self.head()),
+        }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.queue.close();
+    }
+}
+
+impl std::fmt::Debug for AuditLog {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AuditLog").field("head", &self.head()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,135 @@
+//! The values that prove a record: [`Recorded`], and the duty to say how it ended, [`Settlement`].
+//!
+//! Not for: making a record durable (the writer does, and mints these).
+
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+
+use crate::error::AuditError;
+use crate::format::encode::{OutcomeLabels, outcome_body};
+use crate::format::head::Receipt;
+use crate::format::record::{Intent, Outcome};
+use crate::write::queue::Queue;
+use crate::write::queue::entry::NoteAck;
+
+/// An operation that can be recorded.
+pub trait Recordable {
+    /// What its intent record says.
+    fn intent(&self) -> Intent;
+}
+
+/// Proof that the intent of this operation is durable. Minted by `AuditLog::record` only, never cloned.
+#[must_use = "an operation that was recorded must be carried out or settled"]
+pub struct Recorded<T> {
+    subject: T,
+    settlement: Settlement,
+}
+
+/// The operation comes back: it was not recorded and must not be carried out.
+pub struct Refused<T> {
+    /// What was to be recorded.
+    pub subject: T,
+    /// Why it was not.
+    pub error: AuditError,
+}
+
+/// The duty to say how a recorded operation ended. Dropped unused, it records `abandoned`.
+#[must_use = "say how the operation ended"]
+pub struct Settlement {
+    receipt: Receipt,
+    labels: Labels,
+    queue: Option<Arc<Queue>>,
+}
+
+/// What an outcome repeats of its intent.
+pub(super) struct Labels {
+    pub(super) operation: &'static str,
+    pub(super) request: String,
+    pub(super) eoa: Option<String>,
+}
+
+impl<T> Recorded<T> {
+    /// A settlement comes from the writer only, after the sync.
+    pub(super) const fn new(subject: T, settlement: Settlement) -> Self {
+        Self { subject, settlement }
+    }
+
+    /// The operation.
+    pub const fn subject(&self) -> &T {
+        &self.subject
+    }
+
+    /// Where its intent stands.
+    pub const fn receipt(&self) -> Receipt {
+        self.settlement.receipt
+    }
+
+    /// Takes the operation out, to be carried out once, and the duty to say how it ended.
+    pub fn consume(self) -> (T, Settlement) {
+        (self.subject, self.settlement)
+    }
+}
+
+impl Settlement {
+    pub(super) const fn new(receipt: Receipt, labels: Labels, queue: Arc<Queue>) -> Self {
+        Self { receipt, labels, queue: Some(queue) }
+    }
+
+    /// Where the intent stands.
+    pub const fn receipt(&self) -> Receipt {
+        self.receipt
+    }
+
+    /// Queues the outcome and does not wait.
+    pub fn settle(mut self, outcome: Outcome) {
+        self.push(&outcome, None);
+    }
+
+    /// Records the outcome; answers when it is durable.
+    ///
+    /// # Errors
+    /// When the log cannot be written now; the outcome stays queued for when it can.
+    pub async fn settle_durable(mut self, outcome: Outcome) -> Result<Receipt, AuditError> {
+        let Some(queue) = self.queue.clone() else { return Err(AuditError::Closed) };
+        let (ack, answer) = oneshot::channel();
+        self.push(&outcome, Some(ack));
+        queue.answer(answer).await
+    }
+
+    fn push(&mut self, outcome: &Outcome, ack: Option<NoteAck>) {
+        let Some(queue) = self.queue.take() else { return };
+        let Labels { operation, request, eoa } = &self.labels;
+        let labels = OutcomeLabels { operation, request: Some(request), eoa: eoa.as_deref() };
+        queue.push_outcome(
+            outcome_body("outcome", self.receipt.seq, &labels, outcome),
+            self.receipt.seq,
+            ack,
+        );
+    }
+}
+
+impl Drop for Settlement {
+    fn drop(&mut self) {
+        self.push(&Outcome { code: "abandoned", signature_hash: None, micros: 0, detail: None }, None);
+    }
+}
+
+// By hand, so that operations need no `Debug`.
+impl<T> std::fmt::Debug for Recorded<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Recorded").field("receipt", &self.receipt()).finish_non_exhaustive()
+    }
+}
+
+impl<T> std::fmt::Debug for Refused<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Refused").field("error", &self.error).finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for Settlement {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Settlement").field("receipt", &self.receipt).finish_non_exhaustive()
+    }
+}

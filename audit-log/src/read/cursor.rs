@@ -1,0 +1,136 @@
+//! A position in a log that moves forward through all segments that are there.
+
+use std::time::Duration;
+
+use super::chain::{Chain, Checked};
+use super::frame_reader::{Step, Walk};
+use super::source::{Segment, SegmentFile, Source};
+use crate::format::corruption::ReadError;
+use crate::format::merkle::Hash;
+use crate::format::segment::HEADER_BYTES;
+
+/// Takes a step where the file may be being written: a frame that is only half there is looked at again, if anybody
+/// wrote to the file just now.
+pub(crate) fn patient_step(
+    file: &SegmentFile,
+    walk: &mut Walk<'_, SegmentFile>,
+    chain: &mut Chain,
+    mut each: impl FnMut(&Checked<'_>),
+) -> Result<Step, ReadError> {
+    let mut left = 5;
+    loop {
+        match walk.step(chain, &mut each) {
+            Err(ReadError::Fault(fault))
+                if left > 0 && fault.damage.may_be_unfinished() && is_fresh(file) =>
+            {
+                left -= 1;
+                std::thread::sleep(Duration::from_millis(20));
+                walk.reread();
+            }
+            step => return step,
+        }
+    }
+}
+
+fn is_fresh(file: &SegmentFile) -> bool {
+    let SegmentFile::Plain(file) = file else { return false };
+    let written = file.metadata().and_then(|metadata| metadata.modified());
+    written.is_ok_and(|time| time.elapsed().is_ok_and(|age| age < Duration::from_secs(2)))
+}
+
+/// A place in a log that moves forward, through all segments that are there.
+pub(crate) struct Cursor {
+    source: Source,
+    place: Option<Place>,
+    /// The next record to be shown.
+    next: u64,
+}
+
+struct Place {
+    segment: Segment,
+    chain: Chain,
+    offset: u64,
+}
+
+/// How many records one [`Cursor::advance`] shows at least, if there are so many.
+const STRETCH: usize = 1024;
+
+impl Cursor {
+    /// Before record `next`, or the oldest one that is there.
+    pub(crate) const fn new(source: Source, next: u64) -> Self {
+        Self { source, place: None, next }
+    }
+
+    /// Shows some more records; false when there are none at present. Frames that reach beyond `limit` records are
+    /// not looked at.
+    pub(crate) fn advance(
+        &mut self,
+        limit: u64,
+        mut each: impl FnMut(&Checked<'_>),
+    ) -> Result<bool, ReadError> {
+        let firsts = self.source.firsts()?;
+        let place = match &mut self.place {
+            Some(place) => place,
+            None => {
+                // The segment that holds the record, else the oldest one that is there.
+                let index = firsts.partition_point(|&first| first <= self.next).saturating_sub(1);
+                let Some(&first) = firsts.get(index) else { return Ok(false) };
+                let segment = self.source.segment(first)?;
+                self.next = self.next.max(first);
+                let chain = Chain::at(&segment.header);
+                self.place.insert(Place { chain, offset: HEADER_BYTES, segment })
+            }
+        };
+        let Place { segment: Segment { name, file, header }, chain, offset } = place;
+        let following = firsts.iter().copied().find(|&first| first > header.first());
+        let end = following.unwrap_or(u64::MAX).min(limit);
+        let mut walk = Walk::at(file, name, header.bytes, *offset);
+        let mut shown = 0;
+        while chain.size() < end && shown < STRETCH {
+            let next = &mut self.next;
+            let step = patient_step(file, &mut walk, chain, |record| {
+                if record.view.seq >= *next {
+                    each(record);
+                    shown += 1;
+                    *next = record.view.seq + 1;
+                }
+            })?;
+            let Step::Frame { .. } = step else { break };
+            *offset = walk.offset;
+        }
+        if shown > 0 {
+            return Ok(true);
+        }
+        match following {
+            Some(following) if following < limit => {
+                // What was read of a failed write, if anything, was never acknowledged: the next segment says it anew.
+                self.next = if chain.size() > following { following } else { self.next.max(following) };
+                self.place = None;
+                Ok(true)
+            }
+            _ => Ok(false),
+        }
+    }
+}
+
+/// The root over the first `size` records; `None` when they end in a segment that is not here.
+pub(crate) fn root_at(source: &Source, size: u64) -> Result<Option<Hash>, ReadError> {
+    let firsts = source.firsts()?;
+    let at_or_before = firsts.partition_point(|&first| first <= size).saturating_sub(1);
+    let Some(&first) = firsts.get(at_or_before).filter(|&&first| first <= size) else { return Ok(None) };
+    let Segment { name, file, header } = source.segment(first)?;
+    let mut chain = Chain::at(&header);
+    let mut walk = Walk::new(&file, &name, header.bytes);
+    // Checkpoints end where a batch did; a forger's batches may end elsewhere.
+    let mut inside = chain.frontier.clone();
+    while chain.size() < size {
+        inside.clone_from(&chain.frontier);
+        let step = patient_step(&file, &mut walk, &mut chain, |record| {
+            if record.view.seq < size {
+                inside.push(record.hash);
+            }
+        })?;
+        let Step::Frame { .. } = step else { return Ok(None) };
+    }
+    Ok(Some(inside.root()))
+}

@@ -1,0 +1,15 @@
+//! Tests of the inside of the crate: a simulated disk, chosen schedules, the bytes of records and checkpoints.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a failing test should panic"
+)]
+
+mod checkpoint_tests;
+mod interleavings;
+mod record_tests;
+pub(crate) mod schedule_sync;
+mod simulation;
+mod world;

@@ -1,0 +1,6 @@
+//! The verifier: checks a whole log and compares it with checkpoints that were kept of it.
+
+pub(crate) mod command;
+pub(crate) mod report;
+mod targets;
+pub(crate) mod verifier;

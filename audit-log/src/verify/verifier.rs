@@ -1,0 +1,280 @@
+//! Checks a whole log: every frame, every record, the chain through all segments. Needs the files only, in flat memory.
+//!
+//! Not for: repairing anything.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+use std::path::Path;
+
+use super::targets::Targets;
+
+use crate::checkpoint::signed::SignedCheckpoint;
+use crate::format::corruption::{Damage, Fault, ReadError};
+use crate::format::head::Head;
+use crate::format::log_id::LogId;
+use crate::format::segment::Reason;
+use crate::format::view::Bearing;
+use crate::read::chain::{Chain, Checked};
+use crate::read::cursor::patient_step;
+use crate::read::frame_reader::{Step, Walk};
+use crate::read::source::{Segment, Source};
+
+/// What was found.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// The end of the log, as far as it is good; `None` when there is no segment.
+    pub head: Option<Head>,
+    /// How many records were read and are good.
+    pub records: u64,
+    /// How many segments were read.
+    pub segments: u64,
+    /// Records whose segments are not here: moved away by the operator, or missing.
+    pub absent: Vec<Range<u64>>,
+    /// A write at the end that a crash cut, or that is going on. It was never acknowledged.
+    pub unfinished: Option<Unfinished>,
+    /// Intents without an outcome: operations under way, or cut off by a crash.
+    pub open_intents: u64,
+    /// How many of the given checkpoints the log fits.
+    pub checkpoints: u64,
+    /// How many checkpoints are of records that are not here.
+    pub unchecked_checkpoints: u64,
+    /// The last segment that is here.
+    pub last_segment: String,
+    /// Where its last frame ends.
+    pub last_offset: u64,
+    /// The first thing that is wrong.
+    pub fault: Option<Fault>,
+}
+
+impl Report {
+    /// Whether nothing is wrong.
+    pub const fn is_good(&self) -> bool {
+        self.fault.is_none()
+    }
+}
+
+/// A write that did not end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unfinished {
+    /// The file.
+    pub segment: String,
+    /// Where it begins.
+    pub offset: u64,
+    /// How many bytes of it may be there.
+    pub bytes: u64,
+}
+
+/// How far verification is.
+#[derive(Clone, Copy, Debug)]
+pub struct Progress {
+    /// Records checked so far.
+    pub records: u64,
+    /// Bytes checked so far.
+    pub bytes: u64,
+    /// Bytes of all segments.
+    pub total_bytes: u64,
+}
+
+/// Checks the log in a directory.
+///
+/// # Errors
+/// When the disk cannot be read. Damage is no error: it stands in the report.
+pub fn verify(directory: &Path) -> Result<Report, ReadError> {
+    verify_with(directory, |_| ())
+}
+
+/// Checks the log in a directory and says how far it is, about once per megabyte.
+///
+/// # Errors
+/// When the disk cannot be read. Damage is no error: it stands in the report.
+pub fn verify_with(directory: &Path, progress: impl FnMut(Progress)) -> Result<Report, ReadError> {
+    verify_against(directory, &[], progress)
+}
+
+/// Checks the log in a directory, and that it has the past that each of these checkpoints says.
+///
+/// # Errors
+/// When the disk cannot be read. Damage is no error: it stands in the report.
+pub fn verify_against(
+    directory: &Path,
+    checkpoints: &[SignedCheckpoint],
+    progress: impl FnMut(Progress),
+) -> Result<Report, ReadError> {
+    let source = Source::open(directory)?;
+    let firsts = source.firsts()?;
+    let mut check = Check {
+        report: Report::default(),
+        open: BTreeSet::new(),
+        progress,
+        done: 0,
+        finished: 0,
+        total: source.total_bytes(),
+        targets: Targets::new(checkpoints),
+    };
+    for (index, &first) in firsts.iter().enumerate() {
+        if let Err(error) = check.segment(&source, first, firsts.get(index + 1).copied()) {
+            match error {
+                ReadError::Fault(fault) => check.report.fault = Some(fault),
+                ReadError::Io { .. } => return Err(error),
+            }
+            break;
+        }
+    }
+    check.end();
+    check.report.open_intents = u64::try_from(check.open.len()).unwrap_or(u64::MAX);
+    Ok(check.report)
+}
+
+struct Check<P> {
+    report: Report,
+    open: BTreeSet<u64>,
+    progress: P,
+    done: u64,
+    /// The bytes of the segments that are done, what is left empty in them included.
+    finished: u64,
+    total: u64,
+    targets: Targets,
+}
+
+impl<P: FnMut(Progress)> Check<P> {
+    /// Checks one segment; `next` is the first record of the one after it.
+    fn segment(&mut self, source: &Source, first: u64, next: Option<u64>) -> Result<(), ReadError> {
+        let Segment { name, file, header } = source.segment(first)?;
+        let fault =
+            |seq, offset, damage| ReadError::from(Fault { seq, segment: name.clone(), offset, damage });
+        let after = match next {
+            Some(next) => Some(source.segment(next)?.header),
+            None => None,
+        };
+        self.enter(header.log, &Chain::at(&header), &fault)?;
+        let mut chain = Chain::at(&header);
+        self.report.unchecked_checkpoints += self.targets.skip_before(chain.size());
+        self.targets.reach(&chain.frontier, &[]).map_err(|seq| fault(seq, 0, Damage::Forked))?;
+        let mut walk = Walk::new(&file, &name, header.bytes);
+        self.report.segments += 1;
+        loop {
+            if let Some(next) = next
+                && chain.size() >= next
+            {
+                // Behind a failed write nothing was acknowledged. A completed segment ends with zeros.
+                let failed = after.as_ref().is_some_and(|after| after.reason == Reason::Failure);
+                if !failed {
+                    match walk.step(&mut chain, |_| ()) {
+                        Ok(Step::End) => {}
+                        Err(error) if error.is(Damage::Compressed) => return Err(error),
+                        _ => return Err(fault(chain.size(), walk.offset, Damage::Trailing)),
+                    }
+                }
+                break;
+            }
+            let Self { report, open, targets, .. } = self;
+            targets.hashes.clear();
+            let before = targets.pending().then(|| chain.frontier.clone());
+            let step = patient_step(&file, &mut walk, &mut chain, |record| {
+                report.records += 1;
+                follow(open, record);
+                if before.is_some() {
+                    targets.hashes.push(record.hash);
+                }
+            });
+            match step? {
+                Step::Frame { disk_bytes, offset } => {
+                    if let Some(before) = before {
+                        let hashes = std::mem::take(&mut self.targets.hashes);
+                        self.targets
+                            .reach(&before, &hashes)
+                            .map_err(|seq| fault(seq, offset, Damage::Forked))?;
+                        self.targets.hashes = hashes;
+                    }
+                    self.step_done(header.log, &chain, disk_bytes);
+                }
+                // Nothing is known to follow, or what follows here is not in this directory.
+                Step::End if after.as_ref().is_none_or(|after| after.previous != first) => break,
+                Step::Torn { to } if next.is_none() => {
+                    let (segment, offset) = (name.clone(), walk.offset);
+                    self.report.unfinished = Some(Unfinished { segment, offset, bytes: to - offset });
+                    break;
+                }
+                // The rest of the segment is gone, and later records are there.
+                Step::End | Step::Torn { .. } => {
+                    return Err(fault(chain.size(), walk.offset, Damage::Missing));
+                }
+            }
+        }
+        self.finished += header.bytes;
+        self.done = self.finished;
+        self.say();
+        self.report.head = Some(head(header.log, &chain));
+        self.report.last_segment.clone_from(&name);
+        self.report.last_offset = walk.offset;
+        if next.is_some_and(|next| next < chain.size()) {
+            return Err(fault(chain.size() - 1, walk.offset, Damage::Overlap));
+        }
+        Ok(())
+    }
+
+    /// Whether a segment goes on from the head of the one before it, if that is there.
+    fn enter(
+        &mut self,
+        log: LogId,
+        chain: &Chain,
+        fault: &dyn Fn(u64, u64, Damage) -> ReadError,
+    ) -> Result<(), ReadError> {
+        let at = chain.size();
+        let before = self.report.head;
+        let size = before.map_or(0, |head| head.size);
+        if at > size {
+            self.report.absent.push(size..at);
+            self.open.clear();
+            return match before {
+                Some(before) if before.log != log => Err(fault(at, 0, Damage::SegmentHead)),
+                _ => Ok(()),
+            };
+        }
+        match before {
+            Some(before) if before != head(log, chain) => Err(fault(at, 0, Damage::SegmentHead)),
+            _ => Ok(()),
+        }
+    }
+
+    /// The log must reach what its checkpoints cover.
+    fn end(&mut self) {
+        let size = self.report.head.map_or(0, |head| head.size);
+        if let Some(&(expected, _)) = self.targets.next().filter(|_| self.report.fault.is_none()) {
+            let segment = self.report.last_segment.clone();
+            let damage = Damage::Truncated { expected };
+            self.report.fault = Some(Fault { seq: size, segment, offset: self.report.last_offset, damage });
+        }
+        self.report.checkpoints = self.targets.reached;
+    }
+
+    fn step_done(&mut self, log: LogId, chain: &Chain, disk_bytes: usize) {
+        let before = self.done;
+        self.done += u64::try_from(disk_bytes).unwrap_or_default();
+        if before >> 20 != self.done >> 20 {
+            self.report.head = Some(head(log, chain));
+            self.say();
+        }
+    }
+
+    fn say(&mut self) {
+        let (records, bytes) = (self.report.records, self.done.min(self.total));
+        (self.progress)(Progress { records, bytes, total_bytes: self.total });
+    }
+}
+
+fn head(log: LogId, chain: &Chain) -> Head {
+    Head { log, size: chain.size(), record_hash: chain.last, root: chain.root }
+}
+
+fn follow(open: &mut BTreeSet<u64>, record: &Checked<'_>) {
+    match record.view.bearing() {
+        Bearing::Opens => {
+            open.insert(record.view.seq);
+        }
+        Bearing::Settles(intent) => {
+            open.remove(&intent);
+        }
+        Bearing::Neutral => {}
+    }
+}

@@ -1,0 +1,261 @@
+//! Gives records their place, chains them, makes them durable: one frame, one write, one `fdatasync` per batch.
+//!
+//! On any error nothing has changed in memory and the segment is not touched again; [`Appender::resume`] goes on in
+//! a new one. Generic over the disk. Not for: threads and waiting (`writer`), what to do about errors (`writer`).
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::Path;
+
+use crate::durable_head::Sealed;
+use crate::error::OpenError;
+use crate::format::encode::{prefix, resume_body, start_body, stop_body};
+use crate::format::frame::{FrameBuffer, FrameHead, OPENING};
+use crate::format::head::{Head, Receipt};
+use crate::format::log_id::LogId;
+use crate::format::merkle::{Frontier, Hash, leaf_hash};
+use crate::format::names;
+use crate::format::record::BootFacts;
+use crate::format::segment::{HEADER_BYTES, NONE, Reason, SegmentHeader};
+use crate::format::time::Stamp;
+use crate::storage::disk::{Disk, commit};
+use crate::write::queue::entry::{Entry, Role};
+use crate::write::recovery::{Active, Recovered, Unsettled, recover};
+use crate::write::segment_rotation::{self, Layout, Rotation};
+
+/// Who opens the log.
+#[derive(Clone, Debug)]
+pub(crate) struct Opening {
+    pub(crate) boot: BootFacts,
+    /// The kernel's boot id, which tells what `mono_ns` counts from.
+    pub(crate) kernel_boot: String,
+    /// Random, for this open only.
+    pub(crate) epoch: [u8; 16],
+}
+
+/// The writing end of the log.
+pub(crate) struct Appender<D: Disk> {
+    pub(crate) disk: D,
+    layout: Layout,
+    log: LogId,
+    epoch: [u8; 16],
+    boot: [u8; 8],
+    frontier: Frontier,
+    /// Of `frontier`.
+    root: Hash,
+    last: Hash,
+    /// Intents without an outcome.
+    pub(crate) open: BTreeSet<u64>,
+    pub(crate) active: Active<D::File>,
+    rotation: Rotation<D::File>,
+    /// Segments that were completed and that nobody has been told of.
+    pub(crate) sealed: Vec<Sealed>,
+    /// The segment that failed, and where, until another goes on from it.
+    failed: Option<(String, u64)>,
+    buffer: FrameBuffer,
+}
+
+/// One record to be written.
+struct Draft<'a> {
+    stamp: Stamp,
+    body: &'a [u8],
+    opens: bool,
+    settles: Option<u64>,
+}
+
+impl<'a> Draft<'a> {
+    const fn note(stamp: Stamp, body: &'a [u8]) -> Self {
+        Self { stamp, body, opens: false, settles: None }
+    }
+}
+
+impl<D: Disk> Appender<D> {
+    /// Makes a new log in an empty directory.
+    pub(crate) fn create(disk: &D, layout: Layout, random: [u8; 32]) -> io::Result<()> {
+        let [log, epoch] = halves(random);
+        segment_rotation::first_segment(disk, layout, LogId(log), epoch)
+    }
+
+    /// Recovers the log and writes the start record.
+    pub(crate) fn open(
+        disk: D,
+        path: &Path,
+        layout: Layout,
+        opening: &Opening,
+    ) -> Result<(Self, Vec<Unsettled>), OpenError> {
+        let Recovered { log, active, chain, unsettled, removed } = recover(&disk, path)?;
+        let mut this = Self {
+            disk,
+            layout,
+            log,
+            epoch: opening.epoch,
+            boot: opening.epoch.first_chunk().copied().unwrap_or_default(),
+            frontier: chain.frontier,
+            root: chain.root,
+            last: chain.last,
+            open: unsettled.iter().map(|unsettled| unsettled.receipt.seq).collect(),
+            active,
+            rotation: Rotation::new(layout),
+            sealed: Vec::new(),
+            failed: None,
+            buffer: FrameBuffer::default(),
+        };
+        let body = start_body(&opening.boot, &log.0, &opening.kernel_boot, removed);
+        Rotation::<D::File>::discard(&this.disk)
+            .and_then(|()| this.frame(&[Draft::note(Stamp::now(), &body)], OPENING))
+            .map_err(|source| OpenError::Io {
+                doing: "cannot write the start record of the audit log",
+                path: path.to_owned(),
+                source,
+            })?;
+        Ok((this, unsettled))
+    }
+
+    /// Makes a batch durable. On error none of it is acknowledged and nothing has changed in memory.
+    pub(crate) fn append(&mut self, batch: &[Entry]) -> io::Result<Vec<Receipt>> {
+        let drafts: Vec<_> = batch
+            .iter()
+            .map(|entry| {
+                let (opens, settles) = match entry.role {
+                    Role::Intent { .. } => (true, None),
+                    Role::Outcome { of, .. } => (false, Some(of)),
+                    Role::Note { .. } => (false, None),
+                };
+                Draft { stamp: entry.stamp, body: &entry.body, opens, settles }
+            })
+            .collect();
+        self.frame(&drafts, 0)
+    }
+
+    /// Goes on in a new segment that names the last acknowledged head, and says in its first record why.
+    pub(crate) fn resume(&mut self, cause: &str) -> io::Result<()> {
+        // Where nobody finds the directory, a segment in it would be one more file for nothing.
+        self.disk.is_in_place()?;
+        let active = || (self.active.name.clone(), self.active.offset);
+        let (abandoned, offset) = self.failed.get_or_insert_with(active).clone();
+        self.rotate(Reason::Failure)?;
+        let body = resume_body(cause, &abandoned, offset);
+        self.frame(&[Draft::note(Stamp::now(), &body)], 0)?;
+        self.failed = None;
+        self.rotation.succeeded();
+        Ok(())
+    }
+
+    /// Writes the stop record.
+    pub(crate) fn stop(&mut self) -> io::Result<()> {
+        self.frame(&[Draft::note(Stamp::now(), &stop_body())], 0).map(|_| ())
+    }
+
+    /// The last acknowledged head.
+    pub(crate) fn head(&self) -> Head {
+        Head { log: self.log, size: self.frontier.size(), record_hash: self.last, root: self.root }
+    }
+
+    /// All intents below this one are settled.
+    pub(crate) fn open_from(&self) -> u64 {
+        self.open.first().copied().unwrap_or(NONE)
+    }
+
+    fn frame(&mut self, drafts: &[Draft<'_>], flags: u8) -> io::Result<Vec<Receipt>> {
+        let (first, prev_root) = (self.frontier.size(), self.root);
+        let mut frontier = self.frontier.clone();
+        let mut last = self.last;
+        let mut receipts = Vec::with_capacity(drafts.len());
+        let (mut opened, mut settled) = (Vec::new(), Vec::new());
+        self.buffer.clear();
+        for draft in drafts {
+            let seq = frontier.size();
+            let record = self.buffer.record(|out| {
+                prefix(out, seq, &last, draft.stamp, &self.boot);
+                out.extend_from_slice(draft.body);
+            });
+            last = leaf_hash(record);
+            frontier.push(last);
+            receipts.push(Receipt { seq, log: self.log, record_hash: last });
+            opened.extend(draft.opens.then_some(seq));
+            settled.extend(draft.settles);
+        }
+        let root = frontier.root();
+        settled.sort_unstable();
+        let open_from = self.open_from_after(&opened, &settled);
+        let head = FrameHead { flags, epoch: self.epoch, count: 0, len: 0, first, open_from, prev_root };
+        self.buffer.finish(head, &root);
+        let disk_bytes = u64::try_from(self.buffer.bytes().len()).unwrap_or(u64::MAX);
+
+        let day = drafts.first().map_or(0, |draft| segment_rotation::day(draft.stamp.wall_ns));
+        let day_over = self.layout.daily
+            && day > segment_rotation::day(self.active.created_ns)
+            && first > self.active.first;
+        if day_over || self.active.offset + disk_bytes > self.active.bytes {
+            self.rotate(Reason::Rotation)?;
+        }
+        let Active { file, name, offset, bytes, .. } = &mut self.active;
+        if *offset + disk_bytes > *bytes {
+            return Err(io::Error::other("the batch does not fit a segment"));
+        }
+        commit(file, self.buffer.bytes(), *offset)?;
+        // A file that was unlinked or swapped takes writes as before; only its name shows it.
+        self.disk.still_there(name, file, *bytes)?;
+
+        *offset += disk_bytes;
+        self.frontier = frontier;
+        self.root = root;
+        self.last = last;
+        self.open.extend(opened);
+        for seq in settled {
+            self.open.remove(&seq);
+        }
+        if self.active.offset > self.active.bytes / 2 {
+            self.rotation.prepare(&self.disk);
+        }
+        Ok(receipts)
+    }
+
+    /// Goes on in a new segment whose header names the last acknowledged head.
+    fn rotate(&mut self, reason: Reason) -> io::Result<()> {
+        let first = self.frontier.size();
+        let previous = if first == self.active.first { self.active.previous } else { self.active.first };
+        let header = SegmentHeader {
+            reason,
+            log: self.log,
+            epoch: self.epoch,
+            open_from: self.open_from(),
+            created_ns: Stamp::now().wall_ns,
+            bytes: self.layout.segment_bytes,
+            record_hash: self.last,
+            previous,
+            frontier: self.frontier.clone(),
+        };
+        let file = self.rotation.begin(&self.disk, &header)?;
+        if first > self.active.first {
+            self.sealed.push(Sealed { first: self.active.first, head: self.head() });
+        }
+        self.active = Active {
+            file,
+            name: names::segment(first),
+            first,
+            previous,
+            bytes: header.bytes,
+            created_ns: header.created_ns,
+            offset: HEADER_BYTES,
+        };
+        Ok(())
+    }
+
+    /// Waits for a preparation that is going on, so that nothing touches the directory any more.
+    pub(crate) fn finish_rotation(&mut self) {
+        self.rotation.finish();
+    }
+
+    /// [`open_from`](Self::open_from) as it will be when the batch is durable. `settled` is sorted.
+    fn open_from_after(&self, opened: &[u64], settled: &[u64]) -> u64 {
+        let gone = |seq: &&u64| settled.binary_search(seq).is_err();
+        self.open.iter().find(gone).or_else(|| opened.first()).copied().unwrap_or(NONE)
+    }
+}
+
+/// Two random values of 16 bytes from one of 32.
+fn halves(random: [u8; 32]) -> [[u8; 16]; 2] {
+    let (left, right) = random.split_at(16);
+    [left, right].map(|half| half.try_into().unwrap_or_default())
+}

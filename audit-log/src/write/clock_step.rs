@@ -1,0 +1,31 @@
+//! Notices when the wall clock was set: wall time minus monotonic time moved, and the log says so.
+//!
+//! Order in the log is by number, never by time; this tells the reader which times to doubt. Not for: correcting any.
+
+use crate::format::time::Stamp;
+
+/// A smaller step is the clock's discipline at work.
+const STEP_NS: u128 = 2_000_000_000;
+
+/// The difference of the clocks as the log last said it, nanoseconds.
+pub(crate) struct Clock(i128);
+
+impl Clock {
+    pub(crate) fn new(stamp: Stamp) -> Self {
+        Self(difference(stamp))
+    }
+
+    /// By how many milliseconds the wall clock moved since the last look, if it was set.
+    pub(crate) fn look(&mut self, stamp: Stamp) -> Option<i64> {
+        let moved = difference(stamp) - self.0;
+        if moved.unsigned_abs() <= STEP_NS {
+            return None;
+        }
+        self.0 = difference(stamp);
+        Some(i64::try_from(moved / 1_000_000).unwrap_or(i64::MAX))
+    }
+}
+
+fn difference(stamp: Stamp) -> i128 {
+    i128::from(stamp.wall_ns) - i128::from(stamp.mono_ns)
+}

@@ -1,0 +1,260 @@
+//! The hand-over from requests to the writer thread: one queue, one lock, one condition.
+//!
+//! Decides what is taken in and what is refused; a stranger cannot fill it. Not for: files (`appender`), what a
+//! record says (`record`).
+
+pub(crate) mod anonymous;
+pub(crate) mod entry;
+pub(crate) mod group_commit;
+pub(crate) mod state;
+pub(crate) mod sync;
+
+use std::sync::{Arc, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::sync::oneshot;
+
+use self::entry::{Entry, IntentAck, NoteAck, Role, Taken, intents, refuse};
+use self::state::{BATCH_RECORDS, State};
+use self::sync::{Condvar, Mutex, MutexGuard};
+use crate::error::AuditError;
+use crate::format::encode::event_body;
+use crate::format::record::{ActorKind, Event, MAX_BODY_BYTES};
+use crate::format::time::Stamp;
+use crate::settings::Settings;
+
+const BATCH_BYTES: u64 = 1 << 20;
+
+/// The runtime that this runs in, if it has threads of its own: another kind stands still while nobody drives it.
+pub(crate) fn runtime_of_here() -> Option<Handle> {
+    Handle::try_current().ok().filter(|handle| handle.runtime_flavor() == RuntimeFlavor::MultiThread)
+}
+
+pub(crate) struct Queue {
+    state: Mutex<State>,
+    wake: Condvar,
+    capacity: usize,
+    refusals_per_second: u32,
+    wait: Duration,
+    batch_bytes: u64,
+    /// How many operations keep all cores busy.
+    enough: usize,
+    /// Where those who wait run.
+    runtime: OnceLock<Handle>,
+}
+
+impl Queue {
+    pub(crate) fn new(settings: &Settings) -> Self {
+        let Settings { queue: capacity, refusals_per_second, wait, segment_bytes, .. } = *settings;
+        // A batch must fit an empty segment.
+        let batch_bytes = BATCH_BYTES.min(segment_bytes.saturating_sub(4096) / 2);
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        Self {
+            state: Mutex::new(State::default()),
+            wake: Condvar::new(),
+            capacity,
+            refusals_per_second,
+            wait,
+            batch_bytes,
+            enough: cores * 4,
+            runtime: OnceLock::new(),
+        }
+    }
+
+    /// The writer's answer, or a refusal when the disk takes longer than the configured wait.
+    pub(crate) async fn answer<A>(
+        &self,
+        answer: oneshot::Receiver<Result<A, AuditError>>,
+    ) -> Result<A, AuditError> {
+        if self.runtime.get().is_none()
+            && let Some(here) = runtime_of_here()
+        {
+            let _ = self.runtime.set(here);
+        }
+        match tokio::time::timeout(self.wait, answer).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) => Err(AuditError::Closed),
+            Err(_) => Err(AuditError::Unavailable { cause: Arc::from("the disk did not confirm in time") }),
+        }
+    }
+
+    /// Where those who wait run, as far as it is known.
+    pub(crate) fn runtime(&self) -> Option<&Handle> {
+        self.runtime.get()
+    }
+
+    /// A panic elsewhere must not silence the log: a poisoned lock is taken all the same, every change is one step.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes an intent in, or says why not.
+    pub(crate) fn push_intent(&self, body: Vec<u8>, ack: IntentAck) -> Result<(), AuditError> {
+        if body.len() > MAX_BODY_BYTES {
+            return Err(AuditError::TooLarge);
+        }
+        let mut state = self.state();
+        if state.closed {
+            return Err(AuditError::Closed);
+        }
+        if let Some(cause) = &state.latched {
+            return Err(AuditError::Unavailable { cause: cause.clone() });
+        }
+        if state.entries.len() >= self.capacity {
+            return Err(AuditError::Full);
+        }
+        self.admit(&mut state, body, Role::Intent { ack });
+        Ok(())
+    }
+
+    /// Takes an outcome in, always while the writer lives: there are no more of them than there were intents. While
+    /// nothing can be written it is kept for later and whoever waits is told.
+    pub(crate) fn push_outcome(&self, body: Vec<u8>, of: u64, mut ack: Option<NoteAck>) {
+        let mut state = self.state();
+        state.open = state.open.saturating_sub(1);
+        if let Some(error) = state.refusal() {
+            refuse(&mut ack, &error);
+            if state.closed {
+                return;
+            }
+        }
+        self.admit(&mut state, body, Role::Outcome { of, ack });
+    }
+
+    /// Takes a note in; without room it is counted as lost.
+    pub(crate) fn push_note(&self, body: Vec<u8>, mut ack: Option<NoteAck>) {
+        let mut state = self.state();
+        if let Some(error) = state.refusal() {
+            refuse(&mut ack, &error);
+            if state.closed {
+                return;
+            }
+        }
+        if state.entries.len() >= self.capacity.saturating_mul(2) {
+            state.lost = state.lost.saturating_add(1);
+            refuse(&mut ack, &AuditError::Full);
+            return;
+        }
+        self.admit(&mut state, body, Role::Note { ack });
+    }
+
+    /// Takes an event in. A stranger's refusals beyond the rate become a count that is written once a second.
+    pub(crate) fn push_event(&self, event: &Event) {
+        if event.actor.kind == ActorKind::Anonymous && event.code != "ok" {
+            let mut state = self.state();
+            let due = state.strangers.due();
+            if state.strangers.count(event, self.refusals_per_second) {
+                // The writer must look at the clock, to write the count when its second is over.
+                if due.is_none() {
+                    self.wake.notify_one();
+                }
+                return;
+            }
+        }
+        let body = match event_body(event) {
+            body if body.len() <= MAX_BODY_BYTES => body,
+            _ => event_body(&Event { input: None, ..event.clone() }),
+        };
+        self.push_note(body, None);
+    }
+
+    fn admit(&self, state: &mut State, body: Vec<u8>, role: Role) {
+        let urgent = role.is_urgent();
+        // Stamped under the lock: times then never run backwards from one sequence number to the next.
+        state.entries.push_back(Entry { body, stamp: Stamp::now(), role });
+        state.urgent += usize::from(urgent);
+        // The writer sleeps when nothing is urgent: woken to write, or to look at the clock from the first note on.
+        let awaited = state.urgent == 1 || state.is_complete(self.enough);
+        if (urgent && awaited) || state.entries.len() == 1 || state.entries.len() == BATCH_RECORDS {
+            self.wake.notify_one();
+        }
+    }
+
+    /// The next batch; waits at most `patience` for its first record.
+    pub(crate) fn take(&self, patience: Duration) -> Taken {
+        let deadline = Instant::now() + patience;
+        let mut state = self.state();
+        loop {
+            state.flush_counted();
+            if state.entries.is_empty() && state.closed {
+                return Taken::Closed;
+            }
+            let now = Instant::now();
+            let mut until = deadline;
+            if !state.entries.is_empty() {
+                match state.waits_until(self.enough, now) {
+                    Some(due) => until = until.min(due),
+                    None => return Taken::Batch(state.batch(self.batch_bytes)),
+                }
+            } else if now >= deadline {
+                return Taken::Idle;
+            }
+            if let Some(due) = state.strangers.due() {
+                until = until.min(due);
+            }
+            let nap = until.saturating_duration_since(now);
+            state = self.wake.wait_timeout(state, nap).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Nothing can be written: refuses intents from now on, those that wait too, and keeps everything else.
+    pub(crate) fn latch(&self, cause: &Arc<str>, failed: Vec<Entry>) {
+        let error = AuditError::Unavailable { cause: cause.clone() };
+        let mut state = self.state();
+        state.latched = Some(cause.clone());
+        let waiting = std::mem::take(&mut state.entries);
+        // Whoever waited is told below.
+        state.urgent = 0;
+        state.open = state.open.saturating_sub(intents(&failed));
+        for mut entry in failed.into_iter().chain(waiting) {
+            match &mut entry.role {
+                Role::Intent { .. } => {
+                    if let Role::Intent { ack } = entry.role {
+                        ack(Err(error.clone()));
+                    }
+                    continue;
+                }
+                Role::Outcome { ack, .. } | Role::Note { ack } => refuse(ack, &error),
+            }
+            state.entries.push_back(entry);
+        }
+    }
+
+    /// Writing works again.
+    pub(crate) fn unlatch(&self) {
+        self.state().latched = None;
+    }
+
+    /// Why nothing can be written, if so.
+    pub(crate) fn refusal(&self) -> Option<AuditError> {
+        self.state().refusal()
+    }
+
+    /// No more records; the writer finishes what waits.
+    pub(crate) fn close(&self) {
+        self.state().closed = true;
+        self.wake.notify_all();
+    }
+
+    /// Nobody writes any more: whoever waits is refused.
+    pub(crate) fn end(&self) {
+        let mut state = self.state();
+        state.closed = true;
+        // Dropped outside the lock: a dropped answer may come back to this queue.
+        let entries = std::mem::take(&mut state.entries);
+        state.urgent = 0;
+        drop(state);
+        drop(entries);
+    }
+
+    /// Waits until the queue is closed, at most that long.
+    pub(crate) fn closed_within(&self, patience: Duration) -> bool {
+        let state = self.state();
+        self.wake
+            .wait_timeout_while(state, patience, |state| !state.closed)
+            .unwrap_or_else(PoisonError::into_inner)
+            .0
+            .closed
+    }
+}

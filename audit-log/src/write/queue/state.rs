@@ -1,0 +1,95 @@
+//! What the lock of the queue guards: what waits, and who may add to it.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::error::AuditError;
+use crate::format::encode::lost_body;
+use crate::format::time::Stamp;
+use crate::write::queue::anonymous::Strangers;
+use crate::write::queue::entry::{Entry, Role, intents};
+use crate::write::queue::group_commit::{Gather, Work};
+
+/// What one batch may hold.
+pub(crate) const BATCH_RECORDS: usize = 1024;
+
+/// How long a record that nobody waits for may wait for company: it rides along with the next one that somebody
+/// waits for, so that outcomes cost no sync of their own.
+const LINGER: Duration = Duration::from_millis(10);
+
+#[derive(Default)]
+pub(super) struct State {
+    pub(super) entries: VecDeque<Entry>,
+    /// How many of them somebody waits for.
+    pub(super) urgent: usize,
+    /// How many intents were written, or are being written, that have no outcome.
+    pub(super) open: usize,
+    pub(super) gather: Gather,
+    /// Since when the first of them waits for company.
+    pub(super) lingering: Option<Instant>,
+    /// Why nothing can be written now.
+    pub(super) latched: Option<Arc<str>>,
+    pub(super) closed: bool,
+    /// Events that found no room.
+    pub(super) lost: u64,
+    pub(super) strangers: Strangers,
+}
+
+impl State {
+    pub(super) fn refusal(&self) -> Option<AuditError> {
+        match &self.latched {
+            Some(cause) => Some(AuditError::Unavailable { cause: cause.clone() }),
+            None => self.closed.then_some(AuditError::Closed),
+        }
+    }
+
+    /// What is at work, of what keeps all cores busy.
+    const fn work(&self, enough: usize) -> Work {
+        Work { open: self.open, enough }
+    }
+
+    /// Whether enough have come for a batch.
+    pub(super) fn is_complete(&self, enough: usize) -> bool {
+        self.gather.is_complete(self.urgent, self.work(enough))
+    }
+
+    /// Until when the next batch waits for company; `None`: it goes.
+    pub(super) fn waits_until(&mut self, enough: usize, now: Instant) -> Option<Instant> {
+        if self.closed || self.entries.len() >= BATCH_RECORDS {
+            return None;
+        }
+        if self.urgent > 0 {
+            return self.gather.until(self.urgent, self.work(enough), now);
+        }
+        let due = *self.lingering.get_or_insert(now) + LINGER;
+        (now < due).then_some(due)
+    }
+
+    pub(super) fn batch(&mut self, most_bytes: u64) -> Vec<Entry> {
+        let mut bytes = 0;
+        let fits = |entry: &&Entry| {
+            bytes += u64::try_from(entry.body.len()).unwrap_or(u64::MAX).saturating_add(256);
+            bytes <= most_bytes
+        };
+        let count = self.entries.iter().take(BATCH_RECORDS).take_while(fits).count().max(1);
+        let batch: Vec<_> = self.entries.drain(..count).collect();
+        let waited = batch.iter().filter(|entry| entry.role.is_urgent()).count();
+        self.urgent -= waited;
+        self.open += intents(&batch);
+        self.gather.gone(waited);
+        self.lingering = None;
+        batch
+    }
+
+    /// Queues what was only counted so far.
+    pub(super) fn flush_counted(&mut self) {
+        let lost = match self.lost {
+            1.. if self.latched.is_none() => Some(lost_body(std::mem::take(&mut self.lost))),
+            _ => None,
+        };
+        for body in self.strangers.flush(self.closed).into_iter().chain(lost) {
+            self.entries.push_back(Entry { body, stamp: Stamp::now(), role: Role::Note { ack: None } });
+        }
+    }
+}
