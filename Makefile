@@ -110,11 +110,11 @@ login-anvil: softhsm compiler ## Log in through anvil's JSON-RPC signer; fetches
 
 .PHONY: ct
 ct: compiler valgrind ## Prove by valgrind that no branch and no address depends on a scalar.
-	hsm/ct/run memcheck
+	hsm/bn254/ct/run memcheck
 
 .PHONY: dudect
 dudect: compiler ## Look for a dependence on the scalar in measured times; wants a quiet machine.
-	hsm/ct/run dudect
+	hsm/bn254/ct/run dudect
 
 .PHONY: bench
 bench: softhsm compiler ## Measure enclave, service and audit log: signatures per second, latency, what the sync costs.
@@ -148,7 +148,7 @@ docs-browser: softhsm compiler chromium python ## Open /docs in headless Chromiu
 
 .PHONY: bench-curve
 bench-curve: compiler cmake ## Measure the curve against arkworks and mcl, interleaved.
-	$(CARGO) run --release --locked --manifest-path hsm/bench-peers/Cargo.toml --target-dir '$(TARGET)/bench-peers'
+	$(CARGO) run --release --locked --manifest-path hsm/bn254/bench-peers/Cargo.toml --target-dir '$(TARGET)/bench-peers'
 
 .PHONY: fmt
 fmt: ## Format the source.

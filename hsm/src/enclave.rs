@@ -5,10 +5,10 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
+use bn254_ct::G1Point;
 use crossbeam_channel::{Sender, TrySendError, bounded};
 use tokio::sync::oneshot;
 
-use crate::curve::G1Point;
 use crate::diagnostics::{self, Examination};
 use crate::error::{EnclaveError, OpenError};
 use crate::health::{CanaryReport, Health, TokenState};

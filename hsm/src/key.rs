@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::curve::{G1Point, G2Point};
+use bn254_ct::{G1Point, G2Point};
 
 /// Random name of one key, 16 bytes; written as 32 lower-case hex digits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

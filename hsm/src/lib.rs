@@ -1,7 +1,7 @@
 //! The enclave of avs-kms: the only place where a BN254 scalar can exist, and only for one multiplication.
 //!
 //! Lowest first:
-//! - [`curve`]: constant-time multiplication and validated public points;
+//! - the crate `bn254_ct`: constant-time multiplication and validated public points;
 //! - [`arena`]: guarded memory that nobody else can read, and the stack that multiplications run on;
 //! - [`telemetry`]: what is counted and timed;
 //! - [`pkcs11`]: the module, its sessions and objects; raw calls write secrets straight into the arena;
@@ -17,7 +17,6 @@ extern crate self as hsm;
 
 mod arena;
 mod clock;
-mod curve;
 mod diagnostics;
 mod enclave;
 mod error;
@@ -35,10 +34,7 @@ mod token;
 mod wrap;
 
 pub use arena::{ArenaError, SecretMemory};
-#[cfg(feature = "danger-curve-internals")]
-#[doc(hidden)]
-pub use curve::internals as curve_internals;
-pub use curve::{G1Point, G2Point, PointError};
+pub use bn254_ct::{FaultCheck, G1Point, G2Point, PointError};
 pub use diagnostics::{Check, Examination};
 pub use enclave::Enclave;
 pub use error::{EnclaveError, OpenError, PinFileProblem};
@@ -47,7 +43,7 @@ pub use health::{CanaryReport, Findings, Health, TokenState};
 pub use key::{KeyEntry, KeyId, KeyIdError, NewKey, PublicKey};
 pub use pkcs11::{Call, Code, TokenError};
 pub use runtime::start::Initialised;
-pub use settings::{FaultCheck, Settings, TokenSelector};
+pub use settings::{Settings, TokenSelector};
 pub use softhsm::{
     MakeTokenError, SOFTHSM_MODULE, SofthsmToken, TokenMade, TokenObject, configure_softhsm,
     make_softhsm_token, restore_softhsm_token, softhsm_token_objects,

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use bn254_ct::FaultCheck;
+
 /// How the token is found; never by slot number, which modules renumber at will.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TokenSelector {
@@ -10,16 +12,6 @@ pub enum TokenSelector {
     Label(String),
     /// By serial number, without its padding.
     Serial(String),
-}
-
-/// What is checked of every product before it leaves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FaultCheck {
-    /// A second multiplication by a masked point proves the product against the public key: catches a fault in
-    /// the scalar and in the computation. About twice the cost.
-    Linear,
-    /// The product lies on the curve.
-    Curve,
 }
 
 /// Everything [`crate::Enclave::open`] needs to know.

@@ -1,9 +1,10 @@
 //! One creation: scalar, public keys, record, object, proof. Safe to attempt twice; nothing is reported before it was
 //! found, read back, decrypted and compared. Not for the index.
 
+use bn254_ct::{G1Point, G2Point};
+
 use super::index::Entry;
 use crate::arena::Arena;
-use crate::curve::{G1Point, G2Point};
 use crate::error::EnclaveError;
 use crate::key::{NewKey, PublicKey};
 use crate::pkcs11::{Call, Code, TokenError};

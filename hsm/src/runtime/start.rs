@@ -15,7 +15,6 @@ use super::supervisor::Sentinel;
 use super::watchdog::{Spares, Watchdog};
 use super::worker::{self, Job};
 use crate::arena::{Arena, Pin, Preference, SecretMemory};
-use crate::curve::bn254;
 use crate::error::OpenError;
 use crate::keys::index::Index;
 use crate::keys::lock::TokenLock;
@@ -162,7 +161,7 @@ pub(crate) fn open(settings: Settings) -> Result<Running, OpenError> {
     let Prepared { lock, memory, pin, mut arena, library } = prepare(&settings)?;
     let arenas = (0..settings.workers).map(|_| Arena::new(memory)).collect::<Result<Vec<_>, _>>()?;
     let admin_arenas = [Arena::new(memory)?, Arena::new(memory)?];
-    bn254::initialise();
+    bn254_ct::initialise();
     let mut digest_key = [0; 32];
     getrandom::fill(&mut digest_key)?;
     let link = Login::new(&library, &settings.token, None, &pin)?.link(1, arena.parts().0)?;

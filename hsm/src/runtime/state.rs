@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use bn254_ct::FaultCheck;
 use crossbeam_channel::Sender;
 
 use super::heartbeat::Post;
@@ -14,7 +15,7 @@ use crate::error::EnclaveError;
 use crate::health::Findings;
 use crate::keys::index::Index;
 use crate::pkcs11::{Library, TokenError};
-use crate::settings::{FaultCheck, Settings};
+use crate::settings::Settings;
 use crate::token::connection::Link;
 
 /// Whether operations can be served.

@@ -5,9 +5,9 @@
 //! Everything before the IV's length is the header; behind a prefix it is the AAD of the encryption, so a record
 //! copied over another key's does not decrypt. The hash only tells torn objects apart; authority is the tag.
 
+use bn254_ct::{G1Point, G2Point, PointError};
 use sha2::{Digest, Sha256};
 
-use crate::curve::{G1Point, G2Point, PointError};
 use crate::key::{KeyId, PublicKey};
 use crate::pkcs11::{IV_LEN, TAG_LEN};
 

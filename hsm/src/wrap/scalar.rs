@@ -2,14 +2,16 @@
 //!
 //! Everything that touches its bytes runs on the guarded stack, allocates nothing and makes no system call.
 
+use bn254_ct::{
+    Fault, FaultCheck, G1Point, SCALAR_LEN, multiply_checked, multiply_g1_generator, multiply_g2_generator,
+    scalar_in_range,
+};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use super::record::PLAIN_LEN;
 use crate::arena::{SLOT_LEN, Slot, Stack};
-use crate::curve::{Fault, G1Point, bn254};
 use crate::pkcs11::{Session, TokenError};
-use crate::settings::FaultCheck;
 
 /// Guard of a slot with a scalar in its first 32 bytes, big-endian. Dropping it wipes the slot.
 pub(crate) struct Unlocked<'slot> {
@@ -79,7 +81,7 @@ impl<'slot> Unlocked<'slot> {
                     });
                     scalar[0] &= 0x3f;
                 }
-                bool::from(bn254::scalar_in_range(scalar_of(page)))
+                bool::from(scalar_in_range(scalar_of(page)))
             });
             if fits {
                 return Ok(fresh);
@@ -112,13 +114,13 @@ impl<'slot> Unlocked<'slot> {
     pub(crate) fn public_keys(&mut self, stack: &mut Stack) -> Result<([u8; 64], [u8; 128]), UseError> {
         self.on(stack, |page| {
             let scalar = in_range(page)?;
-            Ok((bn254::multiply_g1_generator(scalar), bn254::multiply_g2_generator(scalar)))
+            Ok((multiply_g1_generator(scalar), multiply_g2_generator(scalar)))
         })
     }
 
     /// Whether `k·G1` is `g1`: proves that the token gave the scalar this record was made for.
     pub(crate) fn belongs_to(&mut self, stack: &mut Stack, g1: &G1Point) -> Result<bool, UseError> {
-        let product = self.on(stack, |page| Ok(bn254::multiply_g1_generator(in_range(page)?)));
+        let product = self.on(stack, |page| Ok(multiply_g1_generator(in_range(page)?)));
         product.map(|product| product == g1.to_bytes())
     }
 
@@ -142,10 +144,7 @@ impl<'slot> Unlocked<'slot> {
     ) -> Result<[u8; 64], UseError> {
         self.on(stack, |page| {
             let scalar = in_range(page)?;
-            Ok(match check {
-                FaultCheck::Linear => bn254::multiply_checked(scalar, point, g1, blinding)?,
-                FaultCheck::Curve => bn254::multiply_curve_checked(scalar, point, blinding)?,
-            })
+            Ok(multiply_checked(scalar, point, g1, check, blinding)?)
         })
     }
 
@@ -167,14 +166,14 @@ impl<'slot> Unlocked<'slot> {
 }
 
 fn scalar_of(page: &[u8; SLOT_LEN]) -> &[u8; PLAIN_LEN] {
-    const { assert!(PLAIN_LEN == bn254::SCALAR_LEN && PLAIN_LEN <= SLOT_LEN) };
+    const { assert!(PLAIN_LEN == SCALAR_LEN && PLAIN_LEN <= SLOT_LEN) };
     // Always there, as just asserted; zeros are no scalar and are refused.
     page.first_chunk().unwrap_or(&[0; PLAIN_LEN])
 }
 
 fn in_range(page: &[u8; SLOT_LEN]) -> Result<&[u8; PLAIN_LEN], UseError> {
     let scalar = scalar_of(page);
-    if bool::from(bn254::scalar_in_range(scalar)) { Ok(scalar) } else { Err(UseError::OutOfRange) }
+    if bool::from(scalar_in_range(scalar)) { Ok(scalar) } else { Err(UseError::OutOfRange) }
 }
 
 impl Drop for Unlocked<'_> {

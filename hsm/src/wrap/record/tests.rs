@@ -3,14 +3,13 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::curve::bn254;
 
 fn public_key() -> PublicKey {
     let mut one = [0; 32];
     one[31] = 1;
     PublicKey {
-        g1: G1Point::from_bytes(&bn254::multiply_g1_generator(&one)).unwrap(),
-        g2: G2Point::from_bytes(&bn254::multiply_g2_generator(&one)).unwrap(),
+        g1: G1Point::from_bytes(&bn254_ct::multiply_g1_generator(&one)).unwrap(),
+        g2: G2Point::from_bytes(&bn254_ct::multiply_g2_generator(&one)).unwrap(),
     }
 }
 

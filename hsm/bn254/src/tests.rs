@@ -1,0 +1,14 @@
+//! The multiplications as a whole: arkworks is the oracle. Not for the parts: bounds, field, split and stack
+//! are beside this.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)] // a test fails by panicking
+
+mod against_arkworks;
+mod bounds;
+mod constants;
+mod faults;
+mod field;
+mod glv;
+mod group;
+mod inputs;
+mod stack;
+mod vectors;

@@ -1,4 +1,0 @@
-//! Any bytes as scalar, point and blinding: both kernels and the fault check agree with arkworks.
-#![no_main]
-
-libfuzzer_sys::fuzz_target!(|data: &[u8]| hsm::curve_internals::check_any_bytes(data));
