@@ -87,7 +87,7 @@ fn compare<const N: usize>(secret: impl Fn(&[u8; 32]) -> [u8; N]) {
     assert_eq!(result, expected);
 }
 
-fn backend(name: &str) -> Backend {
+fn parse_backend(name: &str) -> Backend {
     match name {
         "assembly" => Backend::Assembly,
         "portable" => Backend::Portable,
@@ -98,17 +98,17 @@ fn backend(name: &str) -> Backend {
 fn memcheck(case: &str) {
     assert_eq!(request(RUNNING_ON_VALGRIND, 0, 0), 1, "run this under valgrind, by hsm/bn254/ct/run");
     let p = G1Point::from_bytes(&curve::multiply_g1_generator(Backend::Portable, &[3; 32])).unwrap();
-    let (name, kernel) = case.split_once('-').unwrap();
+    let (name, variant) = case.split_once('-').unwrap();
     match name {
-        "variable" => compare(|k| curve::multiply(backend(kernel), k, &p, &[9; 32])),
-        "g1" => compare(|k| curve::multiply_g1_generator(backend(kernel), k)),
-        "g2" => compare(|k| curve::multiply_g2_generator(backend(kernel), k)),
+        "variable" => compare(|k| curve::multiply(parse_backend(variant), k, &p, &[9; 32])),
+        "g1" => compare(|k| curve::multiply_g1_generator(parse_backend(variant), k)),
+        "g2" => compare(|k| curve::multiply_g2_generator(parse_backend(variant), k)),
         "checked" => {
             let key =
                 G1Point::from_bytes(&curve::multiply_g1_generator(Backend::Portable, &scalar())).unwrap();
             compare(|k| {
                 let (result, on_curve, agrees) =
-                    curve::multiply_linear(backend(kernel), k, &p, &key, &[9; 32]);
+                    curve::multiply_linear(parse_backend(variant), k, &p, &key, &[9; 32]);
                 let mut verdict = (on_curve & agrees).unwrap_u8();
                 defined(&mut verdict);
                 assert_eq!(verdict, 1);
@@ -117,13 +117,13 @@ fn memcheck(case: &str) {
         }
         "range" => compare(|k| [curve::scalar_in_range(k).unwrap_u8()]),
         "split" => compare(curve::split_digits),
-        "inversion" => compare(|k| curve::invert(backend(kernel), k)),
+        "inversion" => compare(|k| curve::invert(parse_backend(variant), k)),
         // The positive controls: a table read at a secret index, and a branch on a secret bit.
-        "control" if kernel == "address" => {
+        "control" if variant == "address" => {
             let table: [u8; 16] = std::array::from_fn(|i| i as u8 ^ 5);
             compare(|k| [black_box(&table)[usize::from(k[31] & 15)]]);
         }
-        "control" if kernel == "branch" => compare(|k| {
+        "control" if variant == "branch" => compare(|k| {
             // Calls, so that the compiler cannot make a selection of it.
             [if k[31] & 1 == 1 { odd(k[31]) } else { even(k[31]) }]
         }),

@@ -1,5 +1,4 @@
-//! Public points of G1 and G2 that are known to be good. Not for secrets and not for other encodings
-//! (`encoding`).
+//! Public points of G1 and G2, checked when they are made. Not for secrets, nor for compressed encodings.
 
 use ark_bn254::{Fq, Fq2, G1Affine, G2Affine};
 use ark_ec::AffineRepr;
@@ -189,17 +188,17 @@ pub(crate) fn is_canonical_vartime(coordinate: &[u8; 32]) -> bool {
 }
 
 /// A canonical big-endian integer as a public field element.
-pub(crate) fn element(bytes: &[u8; 32]) -> Fq {
+fn element(bytes: &[u8; 32]) -> Fq {
     Fq::from_be_bytes_mod_order(bytes)
 }
 
 /// Imaginary part first.
-pub(crate) fn quadratic(parts: &[[u8; 32]; 2]) -> Fq2 {
+fn quadratic(parts: &[[u8; 32]; 2]) -> Fq2 {
     Fq2::new(element(&parts[1]), element(&parts[0]))
 }
 
 /// A public field element as a big-endian integer.
-pub(crate) fn to_bytes(element: Fq) -> [u8; 32] {
+fn to_bytes(element: Fq) -> [u8; 32] {
     let integer: BigInteger256 = element.into_bigint();
     let mut bytes = [0; 32];
     for (byte, value) in bytes.iter_mut().zip(integer.to_bytes_be()) {
@@ -209,7 +208,7 @@ pub(crate) fn to_bytes(element: Fq) -> [u8; 32] {
 }
 
 /// N words of 32 bytes; the lengths are the caller's types.
-pub(crate) fn words<const N: usize>(bytes: &[u8]) -> [[u8; 32]; N] {
+fn words<const N: usize>(bytes: &[u8]) -> [[u8; 32]; N] {
     let mut words = [[0; 32]; N];
     for (word, chunk) in words.iter_mut().zip(bytes.as_chunks::<32>().0) {
         *word = *chunk;
@@ -218,7 +217,7 @@ pub(crate) fn words<const N: usize>(bytes: &[u8]) -> [[u8; 32]; N] {
 }
 
 /// N words of 32 bytes one after the other.
-pub(crate) fn join<const N: usize, const BYTES: usize>(words: &[[u8; 32]; N]) -> [u8; BYTES] {
+fn join<const N: usize, const BYTES: usize>(words: &[[u8; 32]; N]) -> [u8; BYTES] {
     let mut bytes = [0; BYTES];
     for (chunk, word) in bytes.as_chunks_mut::<32>().0.iter_mut().zip(words) {
         *chunk = *word;

@@ -32,7 +32,8 @@ pub(crate) const ONE: Limbs =
 /// 2^512 mod p: a product with it takes an integer into Montgomery form.
 pub(crate) const R2: Limbs = [0xf32cfc5b538afa89, 0xb5e71911d44501fb, 0x47ab1eff0a417ff6, 0x06d89f71cab8351f];
 /// b = 3 of y² = x³ + 3, in Montgomery form.
-pub(crate) const B: Limbs = [0x7a17caa950ad28d7, 0x1f6ac17ae15521b9, 0x334bea4e696bd284, 0x2a1f6744ce179d8e];
+pub(crate) const CURVE_B: Limbs =
+    [0x7a17caa950ad28d7, 0x1f6ac17ae15521b9, 0x334bea4e696bd284, 0x2a1f6744ce179d8e];
 /// 2, the y coordinate of the generator (1, 2) of G1, in Montgomery form.
 pub(crate) const TWO: Limbs =
     [0xa6ba871b8b1e1b3a, 0x14f1d651eb8e167b, 0xccdd46def0f28c58, 0x1c14ef83340fbe5e];

@@ -8,7 +8,7 @@
 use zeroize::Zeroize;
 
 use crate::affine::G1Point;
-use crate::field::{Arithmetic, Element, Kernel, Portable, concatenate, dispatch, limbs_from_bytes};
+use crate::field::{Arithmetic, Element, FieldBackend, Portable, concatenate, dispatch, limbs_from_bytes};
 use crate::jacobian::Jacobian;
 use crate::mask::Mask;
 use crate::mul::{blinding_factor, multiply, multiply_jacobian, randomised};
@@ -97,14 +97,14 @@ fn release(result: &mut [u8; 64], on_curve: Mask, agrees: Mask) -> Result<[u8; 6
 
 /// k·P, whether it is on the curve, and whether k·(P + n·G1) = k·P + n·g1 with n = 1, or 2 if P = −G1.
 #[inline(never)]
-pub(crate) fn multiply_linear<K: Kernel>(
+pub(crate) fn multiply_linear<B: FieldBackend>(
     k: &[u8; SCALAR_LEN],
     p: &G1Point,
     g1_public: &G1Point,
     blinding: &[u8; 32],
 ) -> ([u8; 64], Mask, Mask) {
     let mut k = limbs_from_bytes(k);
-    let factor = blinding_factor::<K>(blinding);
+    let factor = blinding_factor::<B>(blinding);
     let mut first = multiply_jacobian(&k, &randomised(p, &factor));
     let result = concatenate(&first.to_affine());
     first.zeroize();
@@ -115,7 +115,7 @@ pub(crate) fn multiply_linear<K: Kernel>(
     // P and G1 are public, and so is the number n.
     let generator = G1Point::generator();
     let n = if is_negated_generator_vartime(p) { 2 } else { 1 };
-    let shifted = add_repeatedly::<K>(p, &generator, n);
+    let shifted = add_repeatedly::<B>(p, &generator, n);
     let mut second = multiply_jacobian(&k, &jacobian(&shifted, &factor.square()));
     k.zeroize();
 
@@ -135,7 +135,7 @@ fn is_negated_generator_vartime(p: &G1Point) -> bool {
     p.x() == G1Point::generator().x() && bool::from(p_y.add(&g_y).is_zero().choice())
 }
 
-fn add_repeatedly<K: Kernel>(p: &G1Point, q: &G1Point, times: usize) -> Homogeneous<Element<K>> {
+fn add_repeatedly<B: FieldBackend>(p: &G1Point, q: &G1Point, times: usize) -> Homogeneous<Element<B>> {
     let mut sum =
         Homogeneous { x: Element::from_bytes(p.x()), y: Element::from_bytes(p.y()), z: Element::ONE };
     for _ in 0..times {
@@ -145,7 +145,7 @@ fn add_repeatedly<K: Kernel>(p: &G1Point, q: &G1Point, times: usize) -> Homogene
 }
 
 /// (X : Y : Z), not infinity, as Jacobian coordinates (X·Z·f², Y·Z²·f³, Z·f).
-fn jacobian<K: Kernel>(point: &Homogeneous<Element<K>>, factor: &Element<K>) -> Jacobian<Element<K>> {
+fn jacobian<B: FieldBackend>(point: &Homogeneous<Element<B>>, factor: &Element<B>) -> Jacobian<Element<B>> {
     let z = point.z.multiply(factor);
     let x = point.x.multiply(&z).multiply(factor);
     let y = point.y.multiply(&z.square()).multiply(factor);
@@ -153,7 +153,7 @@ fn jacobian<K: Kernel>(point: &Homogeneous<Element<K>>, factor: &Element<K>) -> 
 }
 
 /// True if both are one point and neither is infinity: X₁·Z₂ = X₂·Z₁² and Y₁·Z₂ = Y₂·Z₁³.
-fn represents<K: Kernel>(a: &Jacobian<Element<K>>, b: &Homogeneous<Element<K>>) -> Mask {
+fn represents<B: FieldBackend>(a: &Jacobian<Element<B>>, b: &Homogeneous<Element<B>>) -> Mask {
     let zz = a.z.square();
     let same_x = a.x.multiply(&b.z).equals(&b.x.multiply(&zz));
     let same_y = a.y.multiply(&b.z).equals(&b.y.multiply(&a.z.multiply(&zz)));

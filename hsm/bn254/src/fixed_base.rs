@@ -14,7 +14,7 @@ use zeroize::Zeroize;
 use crate::constants::{G2_GENERATOR, Limbs, ONE, TWO};
 #[cfg(target_arch = "x86_64")]
 use crate::field::assembly_is_supported;
-use crate::field::{Arithmetic, Coordinate, Element, Kernel, Portable, Quadratic};
+use crate::field::{Arithmetic, Coordinate, Element, FieldBackend, Portable, Quadratic};
 use crate::field::{concatenate, dispatch, limbs_from_bytes};
 use crate::glv::{Digit, booth};
 use crate::mask::Mask;
@@ -25,10 +25,10 @@ use crate::stack::wipe_stack;
 /// Windows of four bits in 256.
 const WINDOWS: usize = 64;
 
-/// A table over the coordinates F, in limbs that every kernel shares.
+/// A table over the coordinates F, in limbs that every backend shares.
 type Table<F> = [[[F; 2]; 8]; WINDOWS];
-type G1Coordinate<K> = Element<K>;
-type G2Coordinate<K> = Quadratic<Element<K>>;
+type G1Coordinate<B> = Element<B>;
+type G2Coordinate<B> = Quadratic<Element<B>>;
 
 static G1: OnceBox<Table<G1Coordinate<Portable>>> = OnceBox::new();
 static G2: OnceBox<Table<G2Coordinate<Portable>>> = OnceBox::new();
@@ -78,12 +78,12 @@ fn affine<F: Coordinate>(point: &Homogeneous<F>) -> [F; 2] {
 }
 
 /// k·G1 in affine coordinates, for 0 < k < r.
-pub(crate) fn multiply_g1<K: Kernel>(k: &Limbs) -> [Element<K>; 2] {
+pub(crate) fn multiply_g1<B: FieldBackend>(k: &Limbs) -> [Element<B>; 2] {
     multiply(k, g1_table(), |entry| Element::from_limbs(entry.limbs))
 }
 
 /// k·G2 in affine coordinates, for 0 < k < r.
-pub(crate) fn multiply_g2<K: Kernel>(k: &Limbs) -> [G2Coordinate<K>; 2] {
+pub(crate) fn multiply_g2<B: FieldBackend>(k: &Limbs) -> [G2Coordinate<B>; 2] {
     multiply(k, g2_table(), |entry| Quadratic {
         c0: Element::from_limbs(entry.c0.limbs),
         c1: Element::from_limbs(entry.c1.limbs),
@@ -94,7 +94,7 @@ pub(crate) fn multiply_g2<K: Kernel>(k: &Limbs) -> [G2Coordinate<K>; 2] {
 pub(crate) fn multiply<T: Copy, F: Coordinate + Zeroize>(
     k: &Limbs,
     table: &Table<T>,
-    entry_for_kernel: impl Fn(&T) -> F,
+    entry_for_backend: impl Fn(&T) -> F,
 ) -> [F; 2] {
     let mut accumulator = Homogeneous::INFINITY;
     for (number, window) in table.iter().enumerate() {
@@ -102,7 +102,8 @@ pub(crate) fn multiply<T: Copy, F: Coordinate + Zeroize>(
         let mut found = [F::ZERO; 2];
         for (magnitude, [x, y]) in (1..).zip(window) {
             let mask = Mask::equal(digit.magnitude, magnitude);
-            found = [found[0].or_if(mask, &entry_for_kernel(x)), found[1].or_if(mask, &entry_for_kernel(y))];
+            found =
+                [found[0].or_if(mask, &entry_for_backend(x)), found[1].or_if(mask, &entry_for_backend(y))];
         }
         let y = F::select(digit.negative, &found[1].negate(), &found[1]);
         let sum = accumulator.add(&found[0], &y);
@@ -145,17 +146,17 @@ pub fn multiply_g2_generator(k: &[u8; SCALAR_LEN]) -> [u8; 128] {
 }
 
 #[inline(never)]
-pub(crate) fn multiply_g1_generator_with<K: Kernel>(k: &[u8; SCALAR_LEN]) -> [u8; 64] {
+pub(crate) fn multiply_g1_generator_with<B: FieldBackend>(k: &[u8; SCALAR_LEN]) -> [u8; 64] {
     let mut k = limbs_from_bytes(k);
-    let point = multiply_g1::<K>(&k);
+    let point = multiply_g1::<B>(&k);
     k.zeroize();
     concatenate(&point)
 }
 
 #[inline(never)]
-pub(crate) fn multiply_g2_generator_with<K: Kernel>(k: &[u8; SCALAR_LEN]) -> [u8; 128] {
+pub(crate) fn multiply_g2_generator_with<B: FieldBackend>(k: &[u8; SCALAR_LEN]) -> [u8; 128] {
     let mut k = limbs_from_bytes(k);
-    let [x, y] = multiply_g2::<K>(&k);
+    let [x, y] = multiply_g2::<B>(&k);
     k.zeroize();
     let mut bytes = [0; 128];
     let (x_bytes, y_bytes) = bytes.split_at_mut(64);

@@ -1,4 +1,4 @@
-//! The multiplications with a kernel of one's choice, for benches, the constant-time harness and fuzzing. Not
+//! The multiplications with a chosen backend, for benches, the constant-time harness and fuzzing. Not
 //! for any other use: nothing here checks a result. Behind the feature `internals`.
 #![allow(clippy::panic, clippy::missing_panics_doc)] // a wrong backend or a wrong result must stop a bench or a fuzzer
 
@@ -6,7 +6,7 @@ use subtle::Choice;
 
 use crate::affine::G1Point;
 use crate::constants::R2;
-use crate::field::{Arithmetic, Element, Kernel, Portable, limbs_from_bytes};
+use crate::field::{Arithmetic, Element, FieldBackend, Portable, limbs_from_bytes};
 #[cfg(target_arch = "x86_64")]
 use crate::field::{Assembly, assembly_is_supported};
 use crate::glv::split;
@@ -102,11 +102,11 @@ pub const VARIABLE_BASE_COUNT: [(Operation, u32); 4] = [
 
 /// Runs `rounds` operations on each of four independent streams.
 pub fn run_streams(backend: Backend, operation: Operation, streams: &mut [[u64; 4]; 4], rounds: u32) {
-    fn run<K: Kernel>(operation: Operation, streams: &mut [[u64; 4]; 4], rounds: u32) {
-        let factor = Element::<K>::from_limbs(R2);
+    fn run<B: FieldBackend>(operation: Operation, streams: &mut [[u64; 4]; 4], rounds: u32) {
+        let factor = Element::<B>::from_limbs(R2);
         for _ in 0..rounds {
             for stream in streams.iter_mut() {
-                let value = Element::<K>::from_limbs(*stream);
+                let value = Element::<B>::from_limbs(*stream);
                 *stream = match operation {
                     Operation::Multiply => value.multiply(&factor),
                     Operation::Square => value.square(),
@@ -121,7 +121,7 @@ pub fn run_streams(backend: Backend, operation: Operation, streams: &mut [[u64; 
 }
 
 /// What fuzzing asserts: 96 bytes as a scalar, another for the point, and blinding give the products of
-/// arkworks, on both kernels and through the fault check; shorter inputs are filled with zeros.
+/// arkworks, on both backends and through the fault check; shorter inputs are filled with zeros.
 pub fn check_any_bytes(data: &[u8]) {
     use ark_bn254::{Fr, G1Affine, G1Projective};
     use ark_ec::{CurveGroup, PrimeGroup};
@@ -175,8 +175,8 @@ pub fn split_digits(k: &[u8; 32]) -> [u8; 64] {
 
 /// 1/a mod p for 32 big-endian bytes taken mod p.
 pub fn invert(backend: Backend, a: &[u8; 32]) -> [u8; 32] {
-    fn run<K: Kernel>(a: &[u8; 32]) -> [u8; 32] {
-        Element::<K>::from_bytes(a).invert().to_bytes()
+    fn run<B: FieldBackend>(a: &[u8; 32]) -> [u8; 32] {
+        Element::<B>::from_bytes(a).invert().to_bytes()
     }
     with!(backend, run, (a))
 }

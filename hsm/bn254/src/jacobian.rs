@@ -6,7 +6,7 @@
 
 use zeroize::Zeroize;
 
-use crate::field::{Arithmetic, Element, Kernel};
+use crate::field::{Arithmetic, Element, FieldBackend};
 use crate::mask::Mask;
 
 /// Jacobian coordinates.
@@ -108,9 +108,9 @@ impl<F: Arithmetic> Jacobian<F> {
     }
 }
 
-impl<K: Kernel> Jacobian<Element<K>> {
+impl<B: FieldBackend> Jacobian<Element<B>> {
     /// Affine coordinates x and y; both are 0 for infinity.
-    pub(crate) fn to_affine(self) -> [Element<K>; 2] {
+    pub(crate) fn to_affine(self) -> [Element<B>; 2] {
         let mut inverse = self.z.invert();
         let square = inverse.square();
         let affine = [self.x.multiply(&square), self.y.multiply(&square.multiply(&inverse))];

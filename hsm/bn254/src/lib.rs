@@ -1,17 +1,10 @@
-//! BN254 (alt_bn128): strict public points, and the multiplication of points by secret scalars without a
-//! branch or an address that depends on them. Not for pairings and other work on public data, which arkworks
-//! does; nor for keys, tokens or memory: the caller owns the scalar and the stack.
-//!
-//! Nothing here allocates (but [`initialise`]), makes a system call, locks or uses thread-local storage; the
-//! stack need is bounded by a test at 32 KiB. The scalar is four integers of 64 bits and never a value of
-//! another crate.
+#![doc = include_str!("../README.md")]
 #![cfg_attr(not(test), no_std)]
 
 extern crate alloc;
 
 mod affine;
 mod constants;
-mod encoding;
 mod fault;
 mod field;
 mod fixed_base;

@@ -19,7 +19,7 @@ use zeroize::Zeroize;
 
 use crate::affine::G1Point;
 use crate::constants::{BETA, Limbs};
-use crate::field::{Arithmetic, Element, Kernel, concatenate, dispatch, limbs_from_bytes};
+use crate::field::{Arithmetic, Element, FieldBackend, concatenate, dispatch, limbs_from_bytes};
 use crate::glv::{Digit, Half, split};
 use crate::jacobian::{Affine, Jacobian, multiples};
 use crate::mask::Mask;
@@ -42,7 +42,7 @@ pub(crate) fn multiply_jacobian<F: Arithmetic + Zeroize>(k: &Limbs, p: &Jacobian
         *with_lambda = Affine { x: entry.x.multiply(&beta), y: entry.y };
     }
 
-    // While it stands for infinity the accumulator holds a randomised point like any other: small scalars
+    // While it represents infinity the accumulator holds a randomised point like any other: small scalars
     // would otherwise compute on zeros, which no clock tells apart (measured) but a power trace might.
     let [start, ..] = first;
     let mut accumulator = Jacobian { x: start.x, y: start.y, z: F::ONE };
@@ -102,9 +102,13 @@ pub(crate) fn multiply(k: &[u8; SCALAR_LEN], p: &G1Point, blinding: &[u8; 32]) -
 }
 
 #[inline(never)]
-pub(crate) fn multiply_with<K: Kernel>(k: &[u8; SCALAR_LEN], p: &G1Point, blinding: &[u8; 32]) -> [u8; 64] {
+pub(crate) fn multiply_with<B: FieldBackend>(
+    k: &[u8; SCALAR_LEN],
+    p: &G1Point,
+    blinding: &[u8; 32],
+) -> [u8; 64] {
     let mut k = limbs_from_bytes(k);
-    let mut result = multiply_jacobian(&k, &randomised::<K>(p, &blinding_factor(blinding)));
+    let mut result = multiply_jacobian(&k, &randomised::<B>(p, &blinding_factor(blinding)));
     k.zeroize();
     let affine = result.to_affine();
     result.zeroize();
@@ -112,13 +116,13 @@ pub(crate) fn multiply_with<K: Kernel>(k: &[u8; SCALAR_LEN], p: &G1Point, blindi
 }
 
 /// A non-zero element from any 32 bytes.
-pub(crate) fn blinding_factor<K: Kernel>(blinding: &[u8; 32]) -> Element<K> {
+pub(crate) fn blinding_factor<B: FieldBackend>(blinding: &[u8; 32]) -> Element<B> {
     let factor = Element::from_bytes(blinding);
     Element::select(factor.is_zero(), &Element::ONE, &factor)
 }
 
 /// The point with Z = factor.
-pub(crate) fn randomised<K: Kernel>(p: &G1Point, factor: &Element<K>) -> Jacobian<Element<K>> {
+pub(crate) fn randomised<B: FieldBackend>(p: &G1Point, factor: &Element<B>) -> Jacobian<Element<B>> {
     let square = factor.square();
     Jacobian {
         x: Element::from_bytes(p.x()).multiply(&square),

@@ -1,4 +1,4 @@
-//! Wiping of the stack below a multiplication. Not for registers: whoever owns the stack clears them.
+//! Wiping of the stack below a multiplication. Not for registers: the owner of the stack clears them.
 
 /// Bytes of stack that a multiplication may have used below its caller; a test measures that they are enough.
 pub(crate) const STACK_USED: usize = 8 * 1024;

@@ -58,7 +58,7 @@ pub(crate) fn run(samples: usize) {
     println!("dudect: {samples} samples, limit |t| < {LIMIT}");
     println!(
         "{:<10}{:<12}{:>10}{:>16}{:>12}{:>12}",
-        "kernel", "fixed", "max |t|", "difference ns", "fixed ns", "random ns"
+        "backend", "fixed", "max |t|", "difference ns", "fixed ns", "random ns"
     );
     for backend in [Backend::Assembly, Backend::Portable].into_iter().filter(|backend| backend.is_supported())
     {

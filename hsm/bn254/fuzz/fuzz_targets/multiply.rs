@@ -1,4 +1,4 @@
-//! Any bytes as scalar, point and blinding: both kernels and the fault check agree with arkworks.
+//! Any bytes as scalar, point and blinding: both backends and the fault check agree with arkworks.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| bn254_ct::internals::check_any_bytes(data));

@@ -1,6 +1,6 @@
 //! The choice between assembly and portable code, once for each multiplication. Not for what they compute.
 
-/// Calls a function of a kernel with the best kernel that this processor has.
+/// Calls a function that is generic over the backend with the best backend of this processor.
 macro_rules! dispatch {
     ($function:ident($($argument:expr),*)) => {{
         #[cfg(target_arch = "x86_64")]

@@ -10,10 +10,10 @@
 
 use core::marker::PhantomData;
 
+use super::backend::FieldBackend;
 use super::inversion;
-use super::kernel::Kernel;
 use super::limbs::{add_limbs, bytes_from_limbs, limbs_from_bytes, subtract_limbs};
-use crate::constants::{B, Limbs, ONE, P, P2, P4, R2};
+use crate::constants::{CURVE_B, Limbs, ONE, P, P2, P4, R2};
 use crate::mask::Mask;
 
 /// What the point formulas are made of. The two implementations are [`Element`], which computes, and a bound
@@ -63,18 +63,18 @@ pub(crate) trait Arithmetic: Copy {
 
 /// An element of the field.
 #[derive(Clone, Copy)]
-pub(crate) struct Element<K> {
+pub(crate) struct Element<B> {
     pub(crate) limbs: Limbs,
-    kernel: PhantomData<K>,
+    backend: PhantomData<B>,
 }
 
-impl<K> zeroize::Zeroize for Element<K> {
+impl<B> zeroize::Zeroize for Element<B> {
     fn zeroize(&mut self) {
         self.limbs.zeroize();
     }
 }
 
-impl<K: Kernel> Arithmetic for Element<K> {
+impl<B: FieldBackend> Arithmetic for Element<B> {
     const ZERO: Self = Self::from_limbs([0; 4]);
     const ONE: Self = Self::from_limbs(ONE);
 
@@ -84,15 +84,15 @@ impl<K: Kernel> Arithmetic for Element<K> {
     }
     #[inline(always)]
     fn multiply(&self, other: &Self) -> Self {
-        Self::from_limbs(K::multiply(&self.limbs, &other.limbs))
+        Self::from_limbs(B::multiply(&self.limbs, &other.limbs))
     }
     #[inline(always)]
     fn square(&self) -> Self {
-        Self::from_limbs(K::square(&self.limbs))
+        Self::from_limbs(B::square(&self.limbs))
     }
     #[inline(always)]
     fn sum_of_products(a: &Self, b: &Self, c: &Self, d: &Self) -> Self {
-        Self::from_limbs(K::sum_of_products(&a.limbs, &b.limbs, &c.limbs, &d.limbs))
+        Self::from_limbs(B::sum_of_products(&a.limbs, &b.limbs, &c.limbs, &d.limbs))
     }
     #[inline(always)]
     fn add_unreduced(&self, other: &Self) -> Self {
@@ -100,19 +100,19 @@ impl<K: Kernel> Arithmetic for Element<K> {
     }
     #[inline(always)]
     fn reduce(&self) -> Self {
-        Self::from_limbs(K::subtract_if_not_below(&self.limbs, &P2))
+        Self::from_limbs(B::subtract_if_not_below(&self.limbs, &P2))
     }
     #[inline(always)]
     fn subtract(&self, other: &Self) -> Self {
-        Self::from_limbs(K::subtract(&self.limbs, &other.limbs, &P2))
+        Self::from_limbs(B::subtract(&self.limbs, &other.limbs, &P2))
     }
     #[inline(always)]
     fn subtract_wide(&self, other: &Self) -> Self {
-        Self::from_limbs(K::subtract(&self.limbs, &other.limbs, &P4))
+        Self::from_limbs(B::subtract(&self.limbs, &other.limbs, &P4))
     }
     #[inline(always)]
     fn half(&self) -> Self {
-        Self::from_limbs(K::half(&self.limbs))
+        Self::from_limbs(B::half(&self.limbs))
     }
     #[inline(always)]
     fn negate(&self) -> Self {
@@ -120,15 +120,15 @@ impl<K: Kernel> Arithmetic for Element<K> {
     }
     #[inline(always)]
     fn negate_wide(&self) -> Self {
-        Self::from_limbs(K::subtract(&P2, &self.limbs, &P2))
+        Self::from_limbs(B::subtract(&P2, &self.limbs, &P2))
     }
     fn invert(&self) -> Self {
         // The product of 1/x with R², reduced once, is R/x.
-        Self::from_limbs(K::multiply(&R2, &inversion::invert(&self.canonical())))
+        Self::from_limbs(B::multiply(&R2, &inversion::invert(&self.canonical())))
     }
     #[inline(always)]
     fn select(mask: Mask, a: &Self, b: &Self) -> Self {
-        Self::from_limbs(K::select(mask, &a.limbs, &b.limbs))
+        Self::from_limbs(B::select(mask, &a.limbs, &b.limbs))
     }
     #[inline(always)]
     fn or_if(&self, mask: Mask, other: &Self) -> Self {
@@ -137,22 +137,22 @@ impl<K: Kernel> Arithmetic for Element<K> {
     }
 }
 
-impl<K: Kernel> Element<K> {
+impl<B: FieldBackend> Element<B> {
     /// From limbs in Montgomery form.
     #[inline(always)]
     pub(crate) const fn from_limbs(limbs: Limbs) -> Self {
-        Self { limbs, kernel: PhantomData }
+        Self { limbs, backend: PhantomData }
     }
 
     /// From 32 big-endian bytes, taken mod p: below 5.2901p · p/2^256 + p = 2p.
     pub(crate) fn from_bytes(bytes: &[u8; 32]) -> Self {
-        Self::from_limbs(K::multiply(&R2, &limbs_from_bytes(bytes)))
+        Self::from_limbs(B::multiply(&R2, &limbs_from_bytes(bytes)))
     }
 
     /// The integer below p.
     pub(crate) fn canonical(&self) -> Limbs {
         // A reduction of v < 2^256 gives at most p.
-        K::subtract_if_not_below(&K::multiply(&self.limbs, &[1, 0, 0, 0]), &P)
+        B::subtract_if_not_below(&B::multiply(&self.limbs, &[1, 0, 0, 0]), &P)
     }
 
     /// The integer below p as 32 big-endian bytes.
@@ -173,12 +173,12 @@ impl<K: Kernel> Element<K> {
 
     /// True if y² = x³ + 3, for coordinates at most 2p.
     pub(crate) fn is_on_curve(x: &Self, y: &Self) -> Mask {
-        y.square().equals(&x.square().multiply(x).add(&Self::from_limbs(B)))
+        y.square().equals(&x.square().multiply(x).add(&Self::from_limbs(CURVE_B)))
     }
 }
 
 /// x ‖ y as big-endian integers.
-pub(crate) fn concatenate<K: Kernel>(coordinates: &[Element<K>; 2]) -> [u8; 64] {
+pub(crate) fn concatenate<B: FieldBackend>(coordinates: &[Element<B>; 2]) -> [u8; 64] {
     let mut bytes = [0; 64];
     let (x, y) = bytes.split_at_mut(32);
     x.copy_from_slice(&coordinates[0].to_bytes());

@@ -5,7 +5,7 @@
 //! comparing Montgomery multiplication algorithms", 1996: SOS), so the only bounds are that the product fits
 //! 512 bits and the result 256.
 
-use super::kernel::Kernel;
+use super::backend::FieldBackend;
 use super::limbs::{add_limbs, subtract_limbs};
 use crate::constants::{Limbs, P, P_NEG_INV_64};
 use crate::mask::Mask;
@@ -14,7 +14,7 @@ use crate::mask::Mask;
 #[derive(Clone, Copy)]
 pub(crate) struct Portable;
 
-impl Kernel for Portable {
+impl FieldBackend for Portable {
     #[inline(never)]
     fn multiply(a: &Limbs, b: &Limbs) -> Limbs {
         reduce(&product(a, b))

@@ -4,7 +4,7 @@
 
 use core::arch::asm;
 
-use super::kernel::Kernel;
+use super::backend::FieldBackend;
 use crate::constants::{Limbs, P};
 use crate::mask::Mask;
 
@@ -21,7 +21,7 @@ pub(crate) fn is_supported() -> bool {
     bmi2_and_adx::get()
 }
 
-impl Kernel for Assembly {
+impl FieldBackend for Assembly {
     #[inline(always)]
     fn multiply(a: &Limbs, b: &Limbs) -> Limbs {
         product::multiply(a, b)

@@ -1,4 +1,4 @@
-//! Equal to arkworks on random and edge scalars, with both kernels. Not for timing.
+//! Equal to arkworks on random and edge scalars, with both backends. Not for timing.
 
 use ark_bn254::{Fr, G2Affine, G2Projective};
 use ark_ec::{CurveGroup, PrimeGroup};
@@ -16,7 +16,7 @@ use crate::fixed_base::{
 use crate::mul::{multiply, multiply_with};
 use crate::scalar::scalar_in_range;
 
-/// Both kernels where both exist, and the function that ships.
+/// Both backends where both exist, and the function that ships.
 fn products(k: &[u8; 32], p: &G1Point, blinding: &[u8; 32]) -> Vec<[u8; 64]> {
     let mut products = vec![multiply(k, p, blinding), multiply_with::<Portable>(k, p, blinding)];
     #[cfg(target_arch = "x86_64")]

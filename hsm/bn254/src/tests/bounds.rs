@@ -1,7 +1,7 @@
 //! The shipped formulas run on bounds instead of values: every intermediate result fits, for every scalar and
 //! point.
 //!
-//! A [`Bound`] stands for all numbers up to it. A selection keeps the larger of both, so one run covers both
+//! A [`Bound`] represents all numbers up to it. A selection keeps the larger of both, so one run covers both
 //! outcomes of every secret condition. Not for values: `against_arkworks` has them.
 
 use zeroize::Zeroize;

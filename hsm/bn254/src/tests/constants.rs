@@ -45,7 +45,7 @@ fn the_field_constants_follow_from_p() {
 
 #[test]
 fn the_curve_constants_follow_from_the_equations() {
-    assert_eq!(B, montgomery(&BigUint::from(3u8)));
+    assert_eq!(CURVE_B, montgomery(&BigUint::from(3u8)));
     let b3 = Fq2::new(3u8.into(), 0u8.into()) * Fq2::new(9u8.into(), 1u8.into()).inverse().unwrap();
     let b3 = b3 * Fq2::from(3u8);
     assert_eq!(TWIST_B3, [montgomery(&b3.c0.into_bigint().into()), montgomery(&b3.c1.into_bigint().into())]);

@@ -8,7 +8,7 @@ use super::inputs::{Stream, cases, expected, scalar_bytes};
 use crate::affine::G1Point;
 use crate::constants::Limbs;
 use crate::fault::{Fault, FaultCheck, multiply_checked, multiply_linear};
-use crate::field::{Kernel, Portable};
+use crate::field::{FieldBackend, Portable};
 use crate::fixed_base::multiply_g1_generator;
 use crate::mask::Mask;
 use crate::scalar::scalar_in_range;
@@ -18,7 +18,7 @@ thread_local! {
     static FAULT: Cell<(u64, u32)> = const { Cell::new((u64::MAX, 0)) };
 }
 
-/// The portable kernel on a machine that fails once: one bit of one result, or one selection, is flipped. As
+/// The portable backend on a machine that fails once: one bit of one result, or one selection, is flipped. As
 /// everything from the blinding to the encoding of the result is made of these operations, faults hit tables,
 /// accumulators, digits' signs, the inversion's end and the checks themselves.
 #[derive(Clone, Copy)]
@@ -39,7 +39,7 @@ fn flipped(mut value: Limbs) -> Limbs {
     value
 }
 
-impl Kernel for Faulty {
+impl FieldBackend for Faulty {
     fn multiply(a: &Limbs, b: &Limbs) -> Limbs {
         flipped(Portable::multiply(a, b))
     }

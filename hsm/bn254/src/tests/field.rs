@@ -1,4 +1,4 @@
-//! The kernels against big integers, above all at the top of their ranges, which random operands never reach.
+//! The backends against big integers, above all at the top of their ranges, which random operands never reach.
 //! Not for points.
 
 use std::sync::OnceLock;
@@ -10,7 +10,7 @@ use proptest::prelude::*;
 
 use super::inputs::{Stream, big, cases, limbs};
 use crate::constants::{Limbs, P, P2, P4, R2};
-use crate::field::{Arithmetic, Element, Kernel, Portable};
+use crate::field::{Arithmetic, Element, FieldBackend, Portable};
 #[cfg(target_arch = "x86_64")]
 use crate::field::{Assembly, assembly_is_supported};
 use crate::mask::Mask;
@@ -45,38 +45,38 @@ fn reduced(x: BigUint) -> BigUint {
     x * inverse % p()
 }
 
-/// Right mod p and within the bound that `Kernel` promises.
+/// Right mod p and within the bound that `FieldBackend` promises.
 fn check(result: &Limbs, x: BigUint) {
     let value = big(result);
     assert_eq!(&value % p(), reduced(x.clone()));
     assert!(value <= (x >> 256u32) + p() + (p() >> 62u32) + 1u8);
 }
 
-fn drive_kernel<K: Kernel>() {
+fn drive_backend<B: FieldBackend>() {
     let wide = extremes(&big(&P4));
     for a in &wide {
-        check(&K::square(a), big(a) * big(a));
-        let half = K::half(a);
+        check(&B::square(a), big(a) * big(a));
+        let half = B::half(a);
         assert_eq!(big(&half) * 2u8, if a[0] & 1 == 1 { big(a) + p() } else { big(a) });
         for b in &wide {
-            check(&K::multiply(a, b), big(a) * big(b));
+            check(&B::multiply(a, b), big(a) * big(b));
             for m in [P, P2, P4].into_iter().filter(|m| big(b) <= big(m)) {
                 let difference = if big(a) >= big(b) { big(a) - big(b) } else { big(a) + big(&m) - big(b) };
-                assert_eq!(big(&K::subtract(a, b, &m)), difference);
+                assert_eq!(big(&B::subtract(a, b, &m)), difference);
             }
-            assert_eq!(K::select(Mask::from_bit(1), a, b), *a);
-            assert_eq!(K::select(Mask::from_bit(0), a, b), *b);
+            assert_eq!(B::select(Mask::from_bit(1), a, b), *a);
+            assert_eq!(B::select(Mask::from_bit(0), a, b), *b);
         }
         for m in [P, P2] {
             let expected = if big(a) >= big(&m) { big(a) - big(&m) } else { big(a) };
-            assert_eq!(big(&K::subtract_if_not_below(a, &m)), expected);
+            assert_eq!(big(&B::subtract_if_not_below(a, &m)), expected);
         }
     }
-    drive_sums::<K>(&wide);
+    drive_sums::<B>(&wide);
 }
 
 /// Pairs whose products together still fit, up to the sum's largest allowed value.
-fn drive_sums<K: Kernel>(operands: &[Limbs]) {
+fn drive_sums<B: FieldBackend>(operands: &[Limbs]) {
     let capacity = BigUint::from(1u8) << 256u32;
     let largest = (&capacity - p() - (p() >> 60u32)) << 256u32;
     let mut used = 0;
@@ -87,7 +87,7 @@ fn drive_sums<K: Kernel>(operands: &[Limbs]) {
                 for d in operands.iter().rev().step_by(5) {
                     let sum = big(a) * big(b) + big(c) * big(d);
                     if sum <= largest {
-                        check(&K::sum_of_products(a, b, c, d), sum);
+                        check(&B::sum_of_products(a, b, c, d), sum);
                         used += 1;
                     }
                 }
@@ -98,15 +98,15 @@ fn drive_sums<K: Kernel>(operands: &[Limbs]) {
 }
 
 #[test]
-fn the_portable_kernel_is_right_at_the_top_of_its_range() {
-    drive_kernel::<Portable>();
+fn the_portable_backend_is_right_at_the_top_of_its_range() {
+    drive_backend::<Portable>();
 }
 
 #[cfg(target_arch = "x86_64")]
 #[test]
 fn the_assembly_is_right_at_the_top_of_its_range() {
     if assembly_is_supported() {
-        drive_kernel::<Assembly>();
+        drive_backend::<Assembly>();
     }
 }
 
@@ -148,7 +148,7 @@ fn any_limbs() -> impl Strategy<Value = Limbs> {
 
 proptest! {
     #[test]
-    fn both_kernels_agree(a in any_limbs(), b in any_limbs(), c in any_limbs(), d in any_limbs()) {
+    fn both_backends_agree(a in any_limbs(), b in any_limbs(), c in any_limbs(), d in any_limbs()) {
         check(&Portable::multiply(&a, &b), big(&a) * big(&b));
         check(&Portable::sum_of_products(&a, &b, &c, &d), big(&a) * big(&b) + big(&c) * big(&d));
         #[cfg(target_arch = "x86_64")]

@@ -120,7 +120,7 @@ fn the_wiped_area_is_deep_enough() {
     }
 }
 
-/// The scanner finds what is there: a copy of the scalar's limbs that nobody wipes.
+/// The scanner finds what is there: a copy of the scalar's limbs that is never wiped.
 #[test]
 fn the_scan_finds_an_unwiped_scalar() {
     let mut stream = Stream::new("control");

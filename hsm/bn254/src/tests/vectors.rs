@@ -1,4 +1,4 @@
-//! geth's vectors of the precompiles of EIP-196. Not for encodings, which are in tests/encodings.rs.
+//! geth's vectors of the precompiles of EIP-196. Not for parsing, which tests/points.rs covers.
 
 use serde_json::Value;
 

@@ -5,7 +5,7 @@ use crate::mask::Mask;
 
 /// The arithmetic on limbs that exists more than once: in portable Rust and in assembly. All results are
 /// congruent mod p.
-pub(crate) trait Kernel: Copy + 'static {
+pub(crate) trait FieldBackend: Copy + 'static {
     /// a·b/2^256 mod p, below a·b/2^256 + (1 + 2^-62)p, which must be below 2^256.
     fn multiply(a: &Limbs, b: &Limbs) -> Limbs;
     /// a²/2^256 mod p, bounded as a product.
