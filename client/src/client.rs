@@ -1,4 +1,4 @@
-//! The calls.
+//! HTTP calls of the service.
 
 use std::path::Path;
 
@@ -7,35 +7,35 @@ use secrecy::SecretString;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::answer::KeyList;
 use crate::error::ClientError;
-use crate::transport::{Retries, Transport};
-use crate::{Bytes, Checkpoint, Created, G1Point, Key, KeyAt, KeyRecord, Registration, SignResult};
+use crate::response::KeyList;
+use crate::transport::{RetryPolicy, Transport};
+use crate::{Bytes, Checkpoint, Created, G1Point, Key, KeyRecord, KeyRef, Registration, SignResult};
 
-/// A service, and the token with which it is asked. Cheap to clone; no output shows the token.
+/// A connection to one service with one access token. Cheap to clone; `Debug` does not show the token.
 #[derive(Clone, Debug)]
 pub struct Client(Transport);
 
-/// A body: members of its own beside those of the key.
+/// Body of a signing call: the members of the key beside those of the message.
 #[derive(Serialize)]
-struct Asked<'a, T> {
+struct SigningRequest<'a, T> {
     #[serde(flatten)]
-    key: &'a KeyAt,
+    key: &'a KeyRef,
     #[serde(flatten)]
-    what: T,
+    message: T,
 }
 
 impl Client {
-    /// The service at `https://host[:port][/path]`; plain `http://` is taken on loopback alone, because the token travels
-    /// with each call.
+    /// Client of the service at `https://host[:port][/path]`. Plain `http://` is accepted for loopback addresses
+    /// only, because every call carries the access token.
     ///
     /// # Errors
-    /// When the address is another, or the TLS library cannot start.
+    /// If the address has another form, or the TLS library cannot start.
     pub fn new(address: &str, token: SecretString) -> Result<Self, ClientError> {
         Transport::tcp(address, Some(token)).map(Self)
     }
 
-    /// The same without a token: health, version, checkpoints and proofs.
+    /// Client without an access token: health, version, checkpoints and proofs.
     ///
     /// # Errors
     /// As [`Client::new`].
@@ -43,51 +43,52 @@ impl Client {
         Transport::tcp(address, None).map(Self)
     }
 
-    /// The running service of this machine, as its own operator: the socket in its data directory.
+    /// Client of the service on this machine through the socket in its data directory, as its administrator.
     ///
     /// # Errors
-    /// When the client cannot be made; nobody is asked yet.
+    /// If the client cannot be created. No request is sent yet.
     pub fn local(socket: &Path) -> Result<Self, ClientError> {
         Transport::unix(socket).map(Self)
     }
 
-    /// The same client with another patience.
+    /// The same client with another retry policy.
     #[must_use]
-    pub fn with_retries(mut self, retries: Retries) -> Self {
-        self.0.retries = retries;
+    pub fn with_retry_policy(mut self, retry_policy: RetryPolicy) -> Self {
+        self.0.retry_policy = retries;
         self
     }
 
-    /// Gets the key or makes it (`POST /v1/keys`).
+    /// Returns the key, and creates it if it does not exist (`POST /v1/keys`).
     ///
     /// # Errors
-    /// Every refusal; nobody answers; the answer is not one. So for each call below.
-    pub async fn create_key(&self, key: &KeyAt) -> Result<Created, ClientError> {
+    /// [`ClientError`] if the service refuses, cannot be reached, or sends a malformed response. This holds for
+    /// every call below.
+    pub async fn create_key(&self, key: &KeyRef) -> Result<Created, ClientError> {
         self.post("/v1/keys", &serde_json::json!({"eoa": key.eoa, "name": key.name})).await
     }
 
-    /// Every key of an address, every version, newest first (`GET /v1/keys/{eoa}`).
+    /// Lists every version of every key of an address, newest first (`GET /v1/keys/{eoa}`).
     ///
     /// # Errors
     /// As [`Client::create_key`].
     pub async fn keys(&self, eoa: &str) -> Result<Vec<KeyRecord>, ClientError> {
-        let list: KeyList = self.get(&format!("/v1/keys/{}", segment(eoa))).await?;
+        let list: KeyList = self.get(&format!("/v1/keys/{}", percent_encoded(eoa))).await?;
         Ok(list.keys)
     }
 
-    /// One key with its versions (`GET /v1/keys/{eoa}/{name}`).
+    /// Returns one key with its versions (`GET /v1/keys/{eoa}/{name}`).
     ///
     /// # Errors
     /// As [`Client::create_key`].
-    pub async fn key(&self, key: &KeyAt) -> Result<Key, ClientError> {
-        self.get(&format!("/v1/keys/{}/{}", segment(&key.eoa), segment(&key.name))).await
+    pub async fn key(&self, key: &KeyRef) -> Result<Key, ClientError> {
+        self.get(&format!("/v1/keys/{}/{}", percent_encoded(&key.eoa), percent_encoded(&key.name))).await
     }
 
-    /// Multiplies a point as it is (`POST /v1/scalar_mul`).
+    /// Signs a point without hashing (`POST /v1/scalar_mul`).
     ///
     /// # Errors
     /// As [`Client::create_key`].
-    pub async fn scalar_mul(&self, key: &KeyAt, hash: &G1Point) -> Result<SignResult, ClientError> {
+    pub async fn scalar_mul(&self, key: &KeyRef, hash: &G1Point) -> Result<SignResult, ClientError> {
         self.sign("/v1/scalar_mul", key, serde_json::json!({ "hash": hash })).await
     }
 
@@ -95,37 +96,38 @@ impl Client {
     ///
     /// # Errors
     /// As [`Client::create_key`].
-    pub async fn sign_digest(&self, key: &KeyAt, digest: [u8; 32]) -> Result<SignResult, ClientError> {
+    pub async fn sign_digest(&self, key: &KeyRef, digest: [u8; 32]) -> Result<SignResult, ClientError> {
         self.sign("/v1/sign/digest", key, serde_json::json!({"digest": Bytes(digest)})).await
     }
 
-    /// Signs a registration that the service builds (`POST /v1/sign/registration`).
+    /// Signs a registration whose digest the service computes (`POST /v1/sign/registration`).
     ///
     /// # Errors
-    /// As [`Client::create_key`]; `chain_mismatch` where the service asks a node and the contract says otherwise.
+    /// As [`Client::create_key`]; `registry_mismatch` if the contract reports another digest.
     pub async fn sign_registration(
         &self,
-        key: &KeyAt,
-        what: &Registration,
+        key: &KeyRef,
+        registration: &Registration,
     ) -> Result<SignResult, ClientError> {
-        self.sign("/v1/sign/registration", key, what).await
+        self.sign("/v1/sign/registration", key, registration).await
     }
 
-    /// Signs an AVS's message under the operator table of a reference time in unix seconds (`POST /v1/sign/certificate`).
+    /// Signs a certificate over a message of an AVS (`POST /v1/sign/certificate`). `reference_timestamp` names the
+    /// operator table, in unix seconds.
     ///
     /// # Errors
     /// As [`Client::create_key`].
     pub async fn sign_certificate(
         &self,
-        key: &KeyAt,
+        key: &KeyRef,
         reference_timestamp: u32,
         message_hash: [u8; 32],
     ) -> Result<SignResult, ClientError> {
-        let what = serde_json::json!({"reference_timestamp": reference_timestamp, "message_hash": Bytes(message_hash)});
-        self.sign("/v1/sign/certificate", key, what).await
+        let message = serde_json::json!({"reference_timestamp": reference_timestamp, "message_hash": Bytes(message_hash)});
+        self.sign("/v1/sign/certificate", key, message).await
     }
 
-    /// The newest signed head of the audit log (`GET /v1/audit/checkpoint`).
+    /// Returns the newest signed tree head of the audit log (`GET /v1/audit/checkpoint`).
     ///
     /// # Errors
     /// As [`Client::create_key`].
@@ -133,24 +135,24 @@ impl Client {
         self.get("/v1/audit/checkpoint").await
     }
 
-    /// Whether the service can sign right now (`GET /readyz`). Asks once.
+    /// Whether the service can sign now (`GET /readyz`). Sends one request, without a retry.
     ///
     /// # Errors
-    /// The refusal says why it cannot.
+    /// [`ClientError::Api`] with the reason if it cannot.
     pub async fn ready(&self) -> Result<(), ClientError> {
-        let once = self.clone().with_retries(Retries::NONE);
+        let once = self.clone().with_retry_policy(RetryPolicy::NONE);
         once.get::<serde_json::Value>("/readyz").await.map(drop)
     }
 
-    /// Any `GET` of the interface, for what has no function here.
+    /// Any `GET` of the API.
     ///
     /// # Errors
     /// As [`Client::create_key`].
     pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
-        understood(&self.0.send(Method::GET, path, None).await?)
+        parse_body(&self.0.send(Method::GET, path, None).await?)
     }
 
-    /// Any `POST` of the interface, for what has no function here. It may be sent more than once.
+    /// Any `POST` of the API. The request may be sent more than once.
     ///
     /// # Errors
     /// As [`Client::create_key`].
@@ -161,20 +163,25 @@ impl Client {
     ) -> Result<T, ClientError> {
         let body = serde_json::to_vec(body)
             .map_err(|cause| ClientError::Malformed { status: 0, cause: Some(cause) })?;
-        understood(&self.0.send(Method::POST, path, Some(&body)).await?)
+        parse_body(&self.0.send(Method::POST, path, Some(&body)).await?)
     }
 
-    async fn sign(&self, path: &str, key: &KeyAt, what: impl Serialize) -> Result<SignResult, ClientError> {
-        self.post(path, &Asked { key, what }).await
+    async fn sign(
+        &self,
+        path: &str,
+        key: &KeyRef,
+        message: impl Serialize,
+    ) -> Result<SignResult, ClientError> {
+        self.post(path, &SigningRequest { key, message }).await
     }
 }
 
-fn understood<T: DeserializeOwned>(body: &[u8]) -> Result<T, ClientError> {
+fn parse_body<T: DeserializeOwned>(body: &[u8]) -> Result<T, ClientError> {
     serde_json::from_slice(body).map_err(|cause| ClientError::Malformed { status: 200, cause: Some(cause) })
 }
 
-/// One segment of a path, whatever the caller put into it.
-fn segment(text: &str) -> String {
+/// One path segment, percent-encoded (RFC 3986).
+fn percent_encoded(text: &str) -> String {
     let mut out = String::new();
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {

@@ -1,62 +1,62 @@
-//! How a call ends without its answer.
+//! Errors of a call.
 
 use std::time::Duration;
 
 use serde::Deserialize;
 use thiserror::Error;
 
-/// The service's own words about a call that it did not carry out.
+/// Error response of the service: the call was not carried out.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{sentence} ({code}, {request_id})")]
-pub struct Refusal {
+#[error("{message} ({code}, {request_id})")]
+pub struct ApiError {
     /// The HTTP status.
     pub status: u16,
-    /// The code, such as `key_disabled`.
+    /// Stable error code, such as `key_disabled`.
     pub code: String,
-    /// One sentence for a person.
-    pub sentence: String,
-    /// The member of the request that is at fault, where one is.
+    /// Explanation for a person.
+    pub message: String,
+    /// The member of the request that is wrong, if one is.
     pub field: Option<String>,
-    /// After which time a repetition may help, where it may.
+    /// Time after which a retry may succeed, if it may.
     pub retry_after: Option<Duration>,
-    /// The request's id in the service's log.
+    /// Request id in the logs of the service.
     pub request_id: String,
 }
 
-/// Why there is no answer.
+/// Reason why a call failed.
 #[derive(Debug, Error)]
 pub enum ClientError {
-    /// The address is not one of a service, or would carry the token in the clear.
-    #[error("{0:?} is no address of a service: https://host[:port], or http:// on this machine")]
+    /// The address is malformed, or would send the access token in the clear.
+    #[error("invalid service address {0:?}: expected https://host[:port], or http:// on a loopback address")]
     Address(String),
-    /// The token holds a character that no header may hold.
-    #[error("the token is not one that the service issued")]
+    /// The access token contains a character that is not allowed in a header.
+    #[error("the access token is malformed")]
     Token,
-    /// The client could not be made.
-    #[error("the HTTP client cannot be made")]
+    /// The HTTP client cannot be created.
+    #[error("cannot create the HTTP client")]
     Setup(#[source] reqwest::Error),
-    /// The service answered, with a refusal.
+    /// The service refused the call.
     #[error(transparent)]
-    Refused(#[from] Refusal),
-    /// Nobody answered, or not wholly.
-    #[error("the service could not be asked")]
+    Api(#[from] ApiError),
+    /// No complete response arrived.
+    #[error("cannot reach the service")]
     Unreachable(#[source] reqwest::Error),
-    /// The answer is not what this interface answers.
-    #[error("the answer (HTTP status {status}) is not one of avs-kms")]
+    /// The response does not have the form of this API.
+    #[error("malformed response (HTTP status {status}); this may not be an avs-kms service")]
     Malformed {
         /// The HTTP status.
         status: u16,
-        /// What is wrong with it, where that can be said.
+        /// The JSON error, if there is one.
         #[source]
         cause: Option<serde_json::Error>,
     },
 }
 
 impl ClientError {
-    /// The service's refusal, if it is one.
-    pub const fn refusal(&self) -> Option<&Refusal> {
+    /// The error response of the service, if there is one.
+    pub const fn api_error(&self) -> Option<&ApiError> {
         match self {
-            Self::Refused(refusal) => Some(refusal),
+            Self::Api(error) => Some(error),
             Self::Address(_)
             | Self::Token
             | Self::Setup(_)
@@ -67,7 +67,7 @@ impl ClientError {
 }
 
 #[derive(Deserialize)]
-pub(crate) struct RefusalBody {
+pub(crate) struct ErrorBody {
     error: String,
     code: String,
     request_id: String,
@@ -75,12 +75,12 @@ pub(crate) struct RefusalBody {
     retry_after_ms: Option<u64>,
 }
 
-impl RefusalBody {
-    pub(crate) fn with_status(self, status: u16) -> Refusal {
-        Refusal {
+impl ErrorBody {
+    pub(crate) fn with_status(self, status: u16) -> ApiError {
+        ApiError {
             status,
             code: self.code,
-            sentence: self.error,
+            message: self.error,
             field: self.field,
             retry_after: self.retry_after_ms.map(Duration::from_millis),
             request_id: self.request_id,

@@ -1,18 +1,19 @@
-//! A typed client of avs-kms, for AVS software in Rust, the command line and the tests.
+//! Typed client of avs-kms for AVS software in Rust, the command line and the tests.
 //!
-//! - [`Client`]: the calls of the service's HTTP interface, repeated where the service says that it helps.
-//! - [`KeyAt`], [`Registration`]: what is asked. [`KeyRecord`], [`SignResult`]: what is answered.
-//! - [`G1Point`], [`G2Point`]: coordinates, big-endian, the imaginary limb of G2 first, as EigenLayer's contracts take them.
+//! - [`Client`]: the HTTP calls of the service. It retries where the service says that a retry may help.
+//! - [`KeyRef`], [`Registration`]: requests. [`KeyRecord`], [`SignResult`]: responses.
+//! - [`G1Point`], [`G2Point`]: big-endian coordinates, imaginary coefficient of G2 first, as EigenLayer's contracts
+//!   take them.
 //!
-//! Not for: curve mathematics (nothing is checked beyond its form), transactions, keeping tokens.
+//! Not for: curve checks (only the form is checked), transactions, storing access tokens.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), avs_kms_client::ClientError> {
-//! use avs_kms_client::{Client, KeyAt, Registration};
+//! use avs_kms_client::{Client, KeyRef, Registration};
 //!
 //! let token = std::fs::read_to_string("kms.token").unwrap_or_default().trim().to_owned();
 //! let kms = Client::new("http://127.0.0.1:8254", token.into())?;
-//! let key = KeyAt::of("0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266");
+//! let key = KeyRef::new("0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266");
 //! kms.create_key(&key).await?;
 //! let coordinator = Registration::bls_apk_registry(1, "0x0BAAc79acD45A023E19345c352d8a7a83C4e5656");
 //! let signed = kms.sign_registration(&key, &coordinator).await?;
@@ -21,21 +22,21 @@
 //! # }
 //! ```
 
-mod answer;
 mod client;
 mod error;
-mod hexadecimal;
+mod hex;
 mod point;
+mod request;
+mod response;
 mod transport;
-mod wish;
 
-pub use answer::{AuditReceipt, Checkpoint, Created, Key, KeyRecord, SignResult};
+pub use self::hex::Bytes;
 pub use client::Client;
-pub use error::{ClientError, Refusal};
-pub use hexadecimal::Bytes;
+pub use error::{ApiError, ClientError};
 pub use point::{G1Point, G2Point};
-pub use transport::Retries;
-pub use wish::{KeyAt, Registration, Version};
+pub use request::{KeyRef, Registration, Version};
+pub use response::{AuditReceipt, Checkpoint, Created, Key, KeyRecord, SignResult};
+pub use transport::RetryPolicy;
 
 #[cfg(test)]
 mod tests;

@@ -1,20 +1,20 @@
-//! Points by their affine coordinates. Whether they lie on the curve is the service's and the contract's business.
+//! Points as affine coordinates. Not for curve checks: the service and the contracts make them.
 
 use serde::{Deserialize, Serialize};
 
 use crate::Bytes;
 
-/// A point of G1.
+/// A point of G1, affine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct G1Point {
-    /// Big-endian.
+    /// x, big-endian.
     pub x: Bytes<32>,
-    /// Big-endian.
+    /// y, big-endian.
     pub y: Bytes<32>,
 }
 
 impl G1Point {
-    /// `x‖y`, the form of a contract's answer.
+    /// From `x‖y`, each 32 bytes (EIP-196).
     pub fn from_bytes(bytes: &[u8; 64]) -> Self {
         let (mut x, mut y) = ([0; 32], [0; 32]);
         x.copy_from_slice(&bytes[..32]);
@@ -22,7 +22,7 @@ impl G1Point {
         Self { x: Bytes(x), y: Bytes(y) }
     }
 
-    /// `x‖y`.
+    /// `x‖y`, each 32 bytes (EIP-196).
     pub fn to_bytes(&self) -> [u8; 64] {
         let mut bytes = [0; 64];
         bytes[..32].copy_from_slice(&self.x.0);
@@ -31,12 +31,11 @@ impl G1Point {
     }
 }
 
-/// A point of G2, the imaginary coefficient first: as Solidity and the pairing precompile take it, and the other way
-/// round than arkworks and gnark's own structures.
+/// A point of G2, affine, imaginary coefficient first (EIP-197). arkworks and gnark store the real one first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct G2Point {
-    /// Imaginary, real.
+    /// x as imaginary and real coefficient.
     pub x: [Bytes<32>; 2],
-    /// Imaginary, real.
+    /// y as imaginary and real coefficient.
     pub y: [Bytes<32>; 2],
 }

@@ -11,7 +11,8 @@ use super::*;
 
 const EOA: &str = "0x70997970C51812dc3A010C7d01b50e0d17dc79C8";
 
-/// A service that gives these answers, one a connection, and tells what it was sent; an empty one is a broken connection.
+/// A service that sends these responses, one per connection, and returns the requests. An empty response breaks the
+/// connection.
 fn service(answers: Vec<(u16, String)>) -> (String, JoinHandle<Vec<String>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
@@ -54,7 +55,7 @@ fn sent(request: &str) -> Value {
 }
 
 #[tokio::test]
-async fn a_busy_service_is_asked_again_when_it_says_and_no_sooner() {
+async fn an_overloaded_service_is_retried_after_the_wait_it_names() {
     let (address, server) = service(vec![busy(150), (0, String::new()), (200, "{}".into())]);
     let client = Client::new(&address, "kms_secret".to_owned().into()).unwrap();
     let begun = Instant::now();
@@ -67,38 +68,38 @@ async fn a_busy_service_is_asked_again_when_it_says_and_no_sooner() {
 }
 
 #[tokio::test]
-async fn repetitions_end_after_so_many_or_so_long() {
-    let twice = Retries { most: 2, patience: Duration::from_secs(60) };
+async fn retries_end_at_their_number_and_at_their_time() {
+    let twice = RetryPolicy { max_retries: 2, max_elapsed: Duration::from_secs(60) };
     let (address, server) = service(vec![busy(1), busy(1), busy(1)]);
-    let client = Client::anonymous(&address).unwrap().with_retries(twice);
+    let client = Client::anonymous(&address).unwrap().with_retry_policy(twice);
     let error = client.get::<Value>("/readyz").await.unwrap_err();
-    assert_eq!((error.refusal().unwrap().status, server.join().unwrap().len()), (503, 3));
+    assert_eq!((error.api_error().unwrap().status, server.join().unwrap().len()), (503, 3));
 
-    // A wait that would go beyond the patience is not begun.
+    // A wait beyond the time limit does not start.
     let (address, _server) = service(vec![busy(3_600_000)]);
     let begun = Instant::now();
     let error = Client::anonymous(&address).unwrap().get::<Value>("/readyz").await.unwrap_err();
-    let refusal = error.refusal().unwrap();
+    let refused = error.api_error().unwrap();
     assert_eq!(
-        (refusal.code.as_str(), refusal.retry_after),
+        (refused.code.as_str(), refused.retry_after),
         ("overloaded", Some(Duration::from_secs(3_600)))
     );
     assert!(begun.elapsed() < Duration::from_secs(5));
 
-    // Nobody there.
+    // No service listens.
     let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let client = Client::anonymous(&format!("http://{gone}")).unwrap().with_retries(Retries::NONE);
+    let client = Client::anonymous(&format!("http://{gone}")).unwrap().with_retry_policy(RetryPolicy::NONE);
     assert!(matches!(client.get::<Value>("/readyz").await, Err(ClientError::Unreachable(_))));
 }
 
 #[tokio::test]
-async fn a_refusal_is_not_repeated_and_keeps_the_services_words() {
+async fn an_error_response_is_not_retried_and_keeps_its_fields() {
     let body = json!({"error": "the key is disabled", "code": "key_disabled", "request_id": "req_7", "field": "name"});
     let (address, server) = service(vec![(409, body.to_string())]);
     let client = Client::anonymous(&address).unwrap();
-    let error = client.create_key(&KeyAt::of(EOA)).await.unwrap_err();
+    let error = client.create_key(&KeyRef::new(EOA)).await.unwrap_err();
     assert_eq!(error.to_string(), "the key is disabled (key_disabled, req_7)");
-    assert_eq!(error.refusal().unwrap().field.as_deref(), Some("name"));
+    assert_eq!(error.api_error().unwrap().field.as_deref(), Some("name"));
     assert_eq!(server.join().unwrap().len(), 1);
 
     for (status, body) in [(500, "<html>"), (307, "{}"), (200, "[]"), (200, "{}")] {
@@ -109,17 +110,17 @@ async fn a_refusal_is_not_repeated_and_keeps_the_services_words() {
 }
 
 #[tokio::test]
-async fn requests_have_the_form_of_the_interface() {
+async fn requests_have_the_form_of_the_api() {
     let (address, server) = service(vec![(200, "{}".into()); 5]);
     let client = Client::anonymous(&address).unwrap();
-    let key = KeyAt::of(EOA).named("set-7").version(Version::Next);
-    // The answers are empty, so each of these fails after it was sent.
+    let key = KeyRef::new(EOA).named("set-7").version(Version::Next);
+    // The responses are empty, so each of these calls fails after the request was sent.
     let _ = client.scalar_mul(&key, &G1Point::from_bytes(&[7; 64])).await;
     let _ = client.sign_digest(&key.clone().version(Version::Number(3)), [1; 32]).await;
     let coordinator = Registration::bls_apk_registry(1, "0xcc").operator("0xdd");
     let _ = client.sign_registration(&key.clone().version(Version::Current), &coordinator).await;
     let _ = client.sign_registration(&key, &Registration::key_registrar(5, "0xcc", "0xaa", 7)).await;
-    let _ = client.key(&KeyAt::of("../x?").named("a/b")).await;
+    let _ = client.key(&KeyRef::new("../x?").named("a/b")).await;
     let requests = server.join().unwrap();
     let seven = format!("0x{}", "07".repeat(32));
     assert_eq!(
@@ -137,7 +138,7 @@ async fn requests_have_the_form_of_the_interface() {
 }
 
 #[test]
-fn no_output_shows_the_token_and_no_address_takes_it_in_the_clear() {
+fn debug_hides_the_access_token_and_no_address_takes_it_in_the_clear() {
     let client = Client::new("https://kms.example/path/", "kms_secret".to_owned().into()).unwrap();
     assert!(!format!("{client:?}").contains("secret"));
     for address in
@@ -160,7 +161,7 @@ fn no_output_shows_the_token_and_no_address_takes_it_in_the_clear() {
 }
 
 #[test]
-fn bytes_are_read_in_every_form_and_at_their_length_alone() {
+fn bytes_parse_in_every_form_and_only_at_their_length() {
     let read = |text: &str| serde_json::from_value::<Bytes<2>>(json!(text)).map(|bytes| bytes.0);
     for text in ["0xabcd", "abcd", "0xABCD"] {
         assert_eq!(read(text).unwrap(), [0xab, 0xcd], "{text}");

@@ -1,4 +1,4 @@
-//! One request and its repetitions. Knows status codes and waits, not what is asked.
+//! One HTTP request with retries. Not for the content of requests (`client`).
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -8,47 +8,47 @@ use reqwest::redirect::Policy;
 use reqwest::{Method, Url};
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::error::{ClientError, Refusal, RefusalBody};
+use crate::error::{ApiError, ClientError, ErrorBody};
 
-/// The largest answer that is read, bytes: a page of a thousand audit records fits several times.
-const MAX_ANSWER_BYTES: usize = 8 << 20;
+/// Largest response body in bytes; a page of 1,000 audit records fits several times.
+const MAX_RESPONSE_BYTES: usize = 8 << 20;
 
-/// A service that has not answered by then does not answer: its own deadline is shorter.
+/// Time limit of one request. The service's own deadline is shorter.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How often and how long a call is repeated. Every call of the interface may be.
+/// How often and how long a call is retried. Every call of the API is safe to retry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Retries {
-    /// Repetitions at most, after the first attempt.
-    pub most: u32,
-    /// No repetition begins later than this after the first attempt, and no wait goes beyond it.
-    pub patience: Duration,
+pub struct RetryPolicy {
+    /// Largest number of retries after the first attempt.
+    pub max_retries: u32,
+    /// No retry starts later than this after the first attempt.
+    pub max_elapsed: Duration,
 }
 
-impl Retries {
-    /// One attempt.
-    pub const NONE: Self = Self { most: 0, patience: Duration::ZERO };
+impl RetryPolicy {
+    /// One attempt, no retry.
+    pub const NONE: Self = Self { max_retries: 0, max_elapsed: Duration::ZERO };
 
-    /// The wait before attempt number `next` (from 1), or none if there is none to be.
-    fn wait(self, next: u32, asked_for: Duration, since: Instant) -> Option<Duration> {
-        let ends = since.elapsed().checked_add(asked_for)?;
-        (next <= self.most && ends <= self.patience).then_some(asked_for)
+    /// The wait before retry number `next` (from 1), or `None` if there is no further retry.
+    fn wait(self, next: u32, requested_wait: Duration, since: Instant) -> Option<Duration> {
+        let ends = since.elapsed().checked_add(requested_wait)?;
+        (next <= self.max_retries && ends <= self.max_elapsed).then_some(requested_wait)
     }
 }
 
-impl Default for Retries {
+impl Default for RetryPolicy {
     fn default() -> Self {
-        Self { most: 5, patience: Duration::from_secs(20) }
+        Self { max_retries: 5, max_elapsed: Duration::from_secs(20) }
     }
 }
 
-/// How the service is reached, and as whom.
+/// Address and credentials of a service.
 #[derive(Clone, Debug)]
 pub(crate) struct Transport {
     http: reqwest::Client,
     base: Url,
     token: Option<SecretString>,
-    pub(crate) retries: Retries,
+    pub(crate) retry_policy: RetryPolicy,
 }
 
 impl Transport {
@@ -64,7 +64,7 @@ impl Transport {
     }
 
     pub(crate) fn unix(socket: &Path) -> Result<Self, ClientError> {
-        // The socket says where; the name is for the Host header alone.
+        // The socket is the address; the name is only for the Host header.
         let base: Url = "http://local/".parse().map_err(|_| ClientError::Address("local".into()))?;
         Self::new(base, None, reqwest::Client::builder().unix_socket(socket))
     }
@@ -74,7 +74,7 @@ impl Transport {
         token: Option<SecretString>,
         builder: reqwest::ClientBuilder,
     ) -> Result<Self, ClientError> {
-        // A second installation is refused and harmless: the provider is the same.
+        // A second installation fails and is harmless: the provider is the same.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = builder
             .connect_timeout(Duration::from_secs(5))
@@ -84,10 +84,11 @@ impl Transport {
             .user_agent(concat!("avs-kms-client/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(ClientError::Setup)?;
-        Ok(Self { http, base, token, retries: Retries::default() })
+        Ok(Self { http, base, token, retry_policy: RetryPolicy::default() })
     }
 
-    /// The body of a 2xx answer. Waits as long as the service says, or its own growing time where nobody answered.
+    /// Returns the body of a 2xx response. Between attempts it waits as long as the service says, or with exponential
+    /// backoff if no response arrived.
     pub(crate) async fn send(
         &self,
         method: Method,
@@ -95,26 +96,26 @@ impl Transport {
         body: Option<&[u8]>,
     ) -> Result<Vec<u8>, ClientError> {
         let begun = Instant::now();
-        let mut unanswered = Duration::from_millis(100);
+        let mut backoff = Duration::from_millis(100);
         let mut next = 1;
         loop {
             let error = match self.attempt(method.clone(), path, body).await {
                 Ok(body) => return Ok(body),
                 Err(error) => error,
             };
-            let asked_for = match &error {
-                ClientError::Refused(Refusal { retry_after: Some(wait), .. }) => *wait,
+            let requested_wait = match &error {
+                ClientError::Api(ApiError { retry_after: Some(wait), .. }) => *wait,
                 ClientError::Unreachable(_) => {
-                    unanswered = unanswered.saturating_mul(2);
-                    unanswered
+                    backoff = backoff.saturating_mul(2);
+                    backoff
                 }
-                ClientError::Refused(_)
+                ClientError::Api(_)
                 | ClientError::Address(_)
                 | ClientError::Malformed { .. }
                 | ClientError::Setup(_)
                 | ClientError::Token => return Err(error),
             };
-            let Some(wait) = self.retries.wait(next, asked_for, begun) else { return Err(error) };
+            let Some(wait) = self.retry_policy.wait(next, requested_wait, begun) else { return Err(error) };
             tokio::time::sleep(wait).await;
             next += 1;
         }
@@ -138,7 +139,7 @@ impl Transport {
         let malformed = |cause| ClientError::Malformed { status: status.as_u16(), cause };
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
-            if body.len() + chunk.len() > MAX_ANSWER_BYTES {
+            if body.len() + chunk.len() > MAX_RESPONSE_BYTES {
                 return Err(malformed(None));
             }
             body.extend_from_slice(&chunk);
@@ -146,12 +147,12 @@ impl Transport {
         if status.is_success() {
             return Ok(body);
         }
-        let refusal: RefusalBody = serde_json::from_slice(&body).map_err(|cause| malformed(Some(cause)))?;
-        Err(refusal.with_status(status.as_u16()).into())
+        let error: ErrorBody = serde_json::from_slice(&body).map_err(|cause| malformed(Some(cause)))?;
+        Err(error.with_status(status.as_u16()).into())
     }
 }
 
-/// Whether a token sent there in the clear stays on this machine.
+/// Whether an access token sent in the clear to this host stays on this machine.
 fn is_loopback(host: &str) -> bool {
     let literal = host.trim_start_matches('[').trim_end_matches(']');
     host == "localhost" || literal.parse().is_ok_and(|address: std::net::IpAddr| address.is_loopback())

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use avs_kms_client::{Client, Retries};
+use avs_kms_client::{Client, RetryPolicy};
 use axum::body::Body;
 use axum::http::{Method, Request, header};
 use axum::{Extension, Router};
@@ -124,17 +124,17 @@ enum Reached {
 }
 
 /// A service that has just been started or stopped gets this long to answer.
-const PATIENCE: Retries = Retries { most: 4, patience: Duration::from_secs(2) };
+const PATIENCE: RetryPolicy = RetryPolicy { max_retries: 4, max_elapsed: Duration::from_secs(2) };
 
 async fn over_socket(configuration: &Configuration, ask: &Ask) -> Result<Value, Reached> {
     let socket = configuration.data.socket();
     let client =
-        Client::local(&socket).map_err(|error| Reached::Nobody(error.into()))?.with_retries(PATIENCE);
+        Client::local(&socket).map_err(|error| Reached::Nobody(error.into()))?.with_retry_policy(PATIENCE);
     let answer = match &ask.body {
         Some(body) => client.post(&ask.path, body).await,
         None => client.get(&ask.path).await,
     };
-    answer.map_err(|error| match error.refusal() {
+    answer.map_err(|error| match error.api_error() {
         Some(refusal) => Reached::Answered(Failed::new(refusal.to_string())),
         None => Reached::Nobody(error.into()),
     })

@@ -1,7 +1,7 @@
 //! The Rust client (`client/`) against the real service: every call it has.
 
 use avs_kms::eigenlayer;
-use avs_kms_client::{Client, G1Point, KeyAt, Registration, SignResult, Version};
+use avs_kms_client::{Client, G1Point, KeyRef, Registration, SignResult, Version};
 
 use crate::support::{EOA, Installation};
 
@@ -28,7 +28,7 @@ async fn the_typed_client_speaks_every_call() {
     let token = installation.token(EOA);
     let service = installation.serve();
     let client = Client::new(&format!("http://{}", service.address), token.into()).unwrap();
-    let key = KeyAt::of(EOA).named("set-7");
+    let key = KeyRef::new(EOA).named("set-7");
     client.ready().await.unwrap();
 
     let (first, again) = (client.create_key(&key).await.unwrap(), client.create_key(&key).await.unwrap());
@@ -54,9 +54,9 @@ async fn the_typed_client_speaks_every_call() {
     assert!(client.checkpoint().await.unwrap().checkpoint.contains("avs-kms"));
 
     let refused = client.sign_digest(&key.clone().version(Version::Next), [1; 32]).await.unwrap_err();
-    assert_eq!(refused.refusal().unwrap().code, "unknown_version");
+    assert_eq!(refused.api_error().unwrap().code, "unknown_version");
     let other = Client::anonymous(&format!("http://{}", service.address)).unwrap();
-    assert_eq!(other.keys(EOA).await.unwrap_err().refusal().unwrap().status, 401);
+    assert_eq!(other.keys(EOA).await.unwrap_err().api_error().unwrap().status, 401);
     let local = Client::local(&installation.data().join("admin.sock")).unwrap();
     assert_eq!(local.keys(EOA).await.unwrap().len(), 1);
 }

@@ -10,7 +10,7 @@ use alloy::primitives::{Address, B256, keccak256};
 use alloy::sol_types::{SolStruct as _, SolValue as _, eip712_domain};
 use ark_bn254::{Fq, Fq2, G1Affine, G2Affine};
 use avs_kms_chain::{CHAIN_ID, Evm, Parameters, Registries, Signed, g1};
-use avs_kms_client::{Client, ClientError, G1Point, G2Point, KeyAt, Registration, SignResult, Version};
+use avs_kms_client::{Client, ClientError, G1Point, G2Point, KeyRef, Registration, SignResult, Version};
 use eigen_crypto_bls as bls;
 use eigen_crypto_bn254::utils::{map_to_curve, verify_message};
 use eigen_utils::slashing::middleware::bls_apk_registry::IBLSApkRegistryTypes::PubkeyRegistrationParams;
@@ -53,8 +53,8 @@ impl Stage {
         Self { evm, registries, operators, client, token, service, _installation: installation, begun }
     }
 
-    fn key(&self, operator: usize) -> KeyAt {
-        KeyAt::of(self.operators[operator].to_string())
+    fn key(&self, operator: usize) -> KeyRef {
+        KeyRef::new(self.operators[operator].to_string())
     }
 
     fn coordinator(&self) -> Registration {
@@ -146,7 +146,7 @@ async fn the_service_refuses_what_the_real_contract_would_not_check() {
     let contract = stage.registries.coordinator.to_string();
     let code =
         async |registration: Registration| match stage.client.sign_registration(&key, &registration).await {
-            Err(ClientError::Refused(refusal)) => (refusal.code, refusal.field.unwrap_or_default()),
+            Err(ClientError::Api(refusal)) => (refusal.code, refusal.field.unwrap_or_default()),
             other => panic!("{other:?}"),
         };
     let mismatch = |field: &str| ("chain_mismatch".to_owned(), field.to_owned());
@@ -179,7 +179,7 @@ async fn key_registrar_registrations_and_certificates_hold_under_the_evms_pairin
     let client = Client::new(&service.url, installation.token("*", SCOPES).into()).unwrap();
     let accounts = evm.accounts().await;
     let [operator, avs, registrar] = [accounts[1], accounts[2], accounts[3]];
-    let (key, other) = (KeyAt::of(operator.to_string()), KeyAt::of(operator.to_string()).named("other"));
+    let (key, other) = (KeyRef::new(operator.to_string()), KeyRef::new(operator.to_string()).named("other"));
     let made = client.create_key(&key).await.unwrap().record;
     client.create_key(&other).await.unwrap();
 
@@ -320,7 +320,7 @@ async fn the_service_follows_a_key_from_one_registry_of_the_chain_to_the_next() 
             "registry": "bls_apk_registry", "chain_id": CHAIN_ID, "verifying_contract": coordinator,
         }})
     };
-    let key = KeyAt::of(operator.to_string());
+    let key = KeyRef::new(operator.to_string());
     let register = async |version: u32, registries: &Registries| {
         let at = Registration::bls_apk_registry(CHAIN_ID, registries.coordinator.to_string());
         let signed =

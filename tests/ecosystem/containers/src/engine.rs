@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use avs_kms_client::{Client, Retries};
+use avs_kms_client::{Client, RetryPolicy};
 use testcontainers::bollard::Docker;
 use testcontainers::bollard::models::{HostConfig, PortBinding, ResourcesUlimits};
 use testcontainers::bollard::query_parameters::KillContainerOptionsBuilder;
@@ -257,7 +257,7 @@ impl Service {
             arguments.extend(["--scope", scope]);
         }
         let token = self.command(&arguments).await.must();
-        Client::new(&self.url, token.into()).expect("an address").with_retries(Retries::NONE)
+        Client::new(&self.url, token.into()).expect("an address").with_retry_policy(RetryPolicy::NONE)
     }
 
     /// SIGKILL: no goodbye. The container stays dead and is removed.

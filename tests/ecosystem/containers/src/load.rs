@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use avs_kms_client::{Client, ClientError, KeyAt, KeyRecord, SignResult};
+use avs_kms_client::{Client, ClientError, KeyRef, KeyRecord, SignResult};
 use sha2::{Digest as _, Sha256};
 use tokio::task::JoinHandle;
 
@@ -46,16 +46,16 @@ impl Load {
                     while !stop.load(Ordering::Relaxed) {
                         turn += 1;
                         let outcome = if n == 0 && turn.is_multiple_of(8) {
-                            let key = KeyAt::of(EOA).named(format!("r{round}-{turn}"));
+                            let key = KeyRef::new(EOA).named(format!("r{round}-{turn}"));
                             client.create_key(&key).await.map(|made| answered.keys.push(made.record))
                         } else {
                             let digest = digest(round, n as u64, turn);
-                            let signed = client.sign_digest(&KeyAt::of(EOA), digest).await;
+                            let signed = client.sign_digest(&KeyRef::new(EOA), digest).await;
                             signed.map(|signed| answered.signatures.push(signed))
                         };
                         match outcome {
                             Ok(()) => _ = done.fetch_add(1, Ordering::Relaxed),
-                            Err(ClientError::Refused(_)) => answered.refusals += 1,
+                            Err(ClientError::Api(_)) => answered.refusals += 1,
                             Err(ClientError::Unreachable(_)) => {
                                 answered.unanswered += 1;
                                 tokio::time::sleep(Duration::from_millis(5)).await;

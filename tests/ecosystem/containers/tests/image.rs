@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use avs_kms_client::KeyAt;
+use avs_kms_client::KeyRef;
 use avs_kms_containers::load::{digest, unrecorded, verified_log};
 use avs_kms_containers::pairing::verifies;
 use avs_kms_containers::{EOA, PROGRAM, Service, Volume, docker};
@@ -12,7 +12,7 @@ async fn a_key_is_made_and_signs_and_the_signature_is_good() {
     let volume = Volume::initialised("main").await;
     let service = Service::over(&volume).await;
     let client = service.client().await;
-    let key = KeyAt::of(EOA);
+    let key = KeyRef::new(EOA);
     let made = client.create_key(&key).await.unwrap();
     assert!(made.created);
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use avs_kms_client::{G1Point, KeyAt};
+use avs_kms_client::{G1Point, KeyRef};
 use avs_kms_containers::load::{CLIENTS, Load, digest, unrecorded, verified_log};
 use avs_kms_containers::pairing::verifies;
 use avs_kms_containers::{EOA, Service, Volume};
@@ -20,7 +20,7 @@ async fn killed_under_load_it_loses_no_key_and_no_record() {
     for cycle in 0..cycles() {
         let service = Service::over(&volume).await;
         let client = service.client().await;
-        let first = client.create_key(&KeyAt::of(EOA)).await.unwrap();
+        let first = client.create_key(&KeyRef::new(EOA)).await.unwrap();
         assert_eq!(first.created, cycle == 0, "cycle {cycle}");
         keys.insert(first.record.name, first.record.g1);
 
@@ -30,7 +30,7 @@ async fn killed_under_load_it_loses_no_key_and_no_record() {
         for (name, point) in &keys {
             assert_eq!(found.get(name), Some(point), "cycle {cycle}: {name}");
         }
-        let probe = client.sign_digest(&KeyAt::of(EOA), digest(0, 0, 0)).await.unwrap();
+        let probe = client.sign_digest(&KeyRef::new(EOA), digest(0, 0, 0)).await.unwrap();
         assert!(verifies(&digest(0, 0, 0), &probe));
         signatures.push(probe);
 
@@ -65,7 +65,7 @@ async fn stopped_under_load_it_answers_what_it_began_and_ends_well() {
     let volume = Volume::initialised("stop").await;
     let service = Service::over(&volume).await;
     let client = service.client().await;
-    client.create_key(&KeyAt::of(EOA)).await.unwrap();
+    client.create_key(&KeyRef::new(EOA)).await.unwrap();
     let load = Load::on(&client, 1);
     load.underway(200).await;
     let (ended, time) = service.stop().await;

@@ -4,7 +4,7 @@ use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use avs_kms_client::{Client, KeyAt, Retries};
+use avs_kms_client::{Client, KeyRef, RetryPolicy};
 use avs_kms_containers::load::{CLIENTS, throughput};
 use avs_kms_containers::{EOA, Service, Volume, docker};
 
@@ -59,7 +59,7 @@ impl Bare {
             &self.directory,
             &[&["token", "issue", "--eoa", EOA, "--ttl", "1h"][..], &scopes].concat(),
         );
-        Client::new(&self.url, token.into()).unwrap().with_retries(Retries::NONE)
+        Client::new(&self.url, token.into()).unwrap().with_retry_policy(RetryPolicy::NONE)
     }
 }
 
@@ -81,7 +81,7 @@ async fn figures() {
     let (service, bare) = (Service::over(&volume).await, Bare::start());
     let clients = [service.client().await, bare.client()];
     for client in &clients {
-        client.create_key(&KeyAt::of(EOA)).await.unwrap();
+        client.create_key(&KeyRef::new(EOA)).await.unwrap();
     }
     // Turn by turn, so that a busy moment of the machine hits both.
     let mut rates = [Vec::new(), Vec::new()];

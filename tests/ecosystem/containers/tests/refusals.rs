@@ -1,6 +1,6 @@
 //! What operators get wrong ends in one clear sentence and an exit status, and right again after it was mended.
 
-use avs_kms_client::{Client, ClientError, KeyAt};
+use avs_kms_client::{Client, ClientError, KeyRef};
 use avs_kms_containers::load::{digest, unrecorded, verified_log};
 use avs_kms_containers::{EOA, Service, Volume, base, once, ours, ours_with};
 use testcontainers::ImageExt as _;
@@ -72,12 +72,12 @@ async fn a_second_container_on_the_same_volume_is_refused_and_the_first_goes_on(
     let volume = Volume::initialised("two").await;
     let service = Service::over(&volume).await;
     let client = service.client().await;
-    client.create_key(&KeyAt::of(EOA)).await.unwrap();
+    client.create_key(&KeyRef::new(EOA)).await.unwrap();
     for command in ["serve", "doctor"] {
         let ended = once(ours(Some(volume.mount())), &[command]).await;
         ended.refused(1, "another process is using the data directory /data");
     }
-    client.sign_digest(&KeyAt::of(EOA), digest(0, 0, 0)).await.unwrap();
+    client.sign_digest(&KeyRef::new(EOA), digest(0, 0, 0)).await.unwrap();
     let (ended, _) = service.stop().await;
     assert_eq!(ended.code, 0, "{ended:?}");
     verified_log(&volume).await;
@@ -104,14 +104,14 @@ async fn a_full_volume_stops_signing_alone_and_room_brings_it_back() {
     once(ours(Some(volume.mount())), &["init"]).await.must();
     let service = Service::over(&volume).await;
     let client = service.client().await;
-    let key = KeyAt::of(EOA);
+    let key = KeyRef::new(EOA);
     client.create_key(&key).await.unwrap();
     let mut signed = vec![client.sign_digest(&key, digest(0, 0, 0)).await.unwrap()];
 
     volume.shell("dd if=/dev/zero of=/data/fill bs=4096 2>/dev/null || true").await.must();
     let refused = until(&client, &mut signed, |outcome| outcome.is_err()).await.unwrap_err();
     assert_eq!(
-        refused.refusal().map(|refusal| (refusal.status, refusal.code.as_str())),
+        refused.api_error().map(|refusal| (refusal.status, refusal.code.as_str())),
         Some((503, "audit_unavailable"))
     );
     assert!(client.ready().await.is_err(), "ready with a full disk");
@@ -144,7 +144,7 @@ async fn until(
     happened: impl Fn(&Outcome) -> bool,
 ) -> Outcome {
     for turn in 0..3_000 {
-        let outcome = client.sign_digest(&KeyAt::of(EOA), digest(1, signed.len() as u64, turn)).await;
+        let outcome = client.sign_digest(&KeyRef::new(EOA), digest(1, signed.len() as u64, turn)).await;
         let outcome = outcome.map(|answer| signed.push(answer));
         if happened(&outcome) {
             return outcome;

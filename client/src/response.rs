@@ -1,4 +1,4 @@
-//! What is answered. Members that a newer service adds are passed over.
+//! Response bodies. Unknown members of a newer service are ignored.
 
 use serde::Deserialize;
 
@@ -7,13 +7,13 @@ use crate::{Bytes, G1Point, G2Point};
 /// A version of a key.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct KeyRecord {
-    /// Whose it is, EIP-55.
+    /// Owner address, EIP-55.
     pub eoa: String,
-    /// Its name.
+    /// Name of the key among the keys of the owner.
     pub name: String,
     /// `bn254`.
     pub curve: String,
-    /// Its number, from 1.
+    /// Version number, from 1.
     pub version: u32,
     /// `pending`, `active`, `retiring`, `retired`, `scheduled_destroy`, `destroyed` or `disabled`.
     pub state: String,
@@ -23,29 +23,29 @@ pub struct KeyRecord {
     pub g2: G2Point,
     /// Both, as `KeyRegistrar.registerKey` takes them.
     pub key_data: Bytes<192>,
-    /// keccak256 of `g1`: operator id, key hash.
+    /// keccak256 of `g1`: the operator id of a `BLSApkRegistry`, the key hash of the `KeyRegistrar`.
     pub operator_id: Bytes<32>,
-    /// When it was made, unix seconds.
+    /// Time of creation, unix seconds.
     pub created_at_unix: i64,
 }
 
-/// A key that was asked for, and whether this call made it.
+/// The requested key, and whether this call created it.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Created {
     /// The key.
     #[serde(flatten)]
     pub record: KeyRecord,
-    /// `false`: it was there already.
+    /// `false` if the key existed already.
     pub created: bool,
 }
 
-/// A key's current version and all of its versions, newest first.
+/// The current version of a key and all of its versions, newest first.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Key {
-    /// The current one.
+    /// The current version.
     #[serde(flatten)]
     pub current: KeyRecord,
-    /// All.
+    /// All versions, newest first.
     pub versions: Vec<KeyRecord>,
 }
 
@@ -54,7 +54,7 @@ pub(crate) struct KeyList {
     pub(crate) keys: Vec<KeyRecord>,
 }
 
-/// A signature, its key, and where the audit log recorded it.
+/// A signature, its key, and its receipt from the audit log.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct SignResult {
     /// σ = k·H.
@@ -63,9 +63,9 @@ pub struct SignResult {
     pub g1: G1Point,
     /// The public key in G2.
     pub g2: G2Point,
-    /// Whose key.
+    /// Owner of the key, EIP-55.
     pub eoa: String,
-    /// Its name.
+    /// Name of the key.
     pub name: String,
     /// The version that signed.
     pub version: u32,
@@ -75,38 +75,38 @@ pub struct SignResult {
     pub key_data: Bytes<192>,
     /// keccak256 of `g1`.
     pub operator_id: Bytes<32>,
-    /// What was hashed to the curve; none where a point was signed as it came.
+    /// The digest that was hashed to the curve; `None` if the request named a point.
     pub digest: Option<Bytes<32>>,
-    /// H, what was multiplied.
+    /// H, the point that was multiplied.
     pub hash: G1Point,
-    /// The receipt.
+    /// Receipt of the audit log.
     pub audit: AuditReceipt,
-    /// The request's id in the service's log.
+    /// Request id in the logs of the service.
     pub request_id: String,
 }
 
-/// Where an operation stands in the audit log.
+/// Position of an operation in the audit log.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct AuditReceipt {
-    /// The number of its record.
+    /// Sequence number of the record.
     pub seq: u64,
-    /// The id of the log.
+    /// Id of the log.
     pub log: String,
-    /// The leaf hash of its record.
+    /// Leaf hash of the record.
     pub record_hash: Bytes<32>,
 }
 
-/// The newest signed head of the audit log.
+/// The newest signed tree head of the audit log.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Checkpoint {
-    /// The signed note, as C2SP's tlog-checkpoint has it.
+    /// Signed note (C2SP tlog-checkpoint).
     pub checkpoint: String,
-    /// Records.
+    /// Number of records.
     pub size: u64,
-    /// The Merkle root over them.
+    /// Merkle root over these records (RFC 6962).
     pub root: Bytes<32>,
-    /// The log's name in the note.
+    /// Origin line of the note.
     pub origin: String,
-    /// The key that checks the note.
+    /// Public key that verifies the note.
     pub public_key: String,
 }

@@ -1,36 +1,36 @@
-//! What is asked.
+//! Request bodies.
 
 use serde::Serialize;
 
-/// One key of an operator: the address that owns it, its name, and which version.
+/// Reference to one key: owner address, name, and version.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct KeyAt {
+pub struct KeyRef {
     pub(crate) eoa: String,
     pub(crate) name: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) version: Option<Version>,
 }
 
-/// A version of a key; the current one where none is named.
+/// Selects a version of a key. The default is the current version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Version {
-    /// The active one.
+    /// The active version.
     Current,
-    /// The newest that is not active yet.
+    /// The newest pending version.
     Next,
-    /// By number, also one that is on its way out.
+    /// The version with this number, including a retiring one.
     #[serde(untagged)]
     Number(u32),
 }
 
-impl KeyAt {
-    /// The key `default` of an address, its current version.
-    pub fn of(eoa: impl Into<String>) -> Self {
+impl KeyRef {
+    /// The current version of the key `default` of an address.
+    pub fn new(eoa: impl Into<String>) -> Self {
         Self { eoa: eoa.into(), name: "default".into(), version: None }
     }
 
-    /// Another key of the same address; one per operator set, because the chain spends a key for ever.
+    /// Another key of the same address. Use one key per operator set: a registry accepts each key only once.
     #[must_use]
     pub fn named(self, name: impl Into<String>) -> Self {
         Self { name: name.into(), ..self }
@@ -43,7 +43,7 @@ impl KeyAt {
     }
 }
 
-/// A registration whose digest the service builds itself.
+/// A registration whose digest the service computes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Registration {
     chain_id: u64,
@@ -62,13 +62,14 @@ enum Registry {
 }
 
 impl Registration {
-    /// With an AVS that has a `BLSApkRegistry`; the contract is its registry *coordinator*, which owns the EIP-712 domain.
+    /// Registration with an AVS that has a `BLSApkRegistry`. The verifying contract is the registry *coordinator*,
+    /// which owns the EIP-712 domain.
     pub fn bls_apk_registry(chain_id: u64, coordinator: impl Into<String>) -> Self {
         let registry = Registry::BlsApkRegistry;
         Self { chain_id, verifying_contract: coordinator.into(), operator: None, registry }
     }
 
-    /// For one operator set with EigenLayer's core `KeyRegistrar`.
+    /// Registration for one operator set with EigenLayer's core `KeyRegistrar`.
     pub fn key_registrar(
         chain_id: u64,
         key_registrar: impl Into<String>,
@@ -79,7 +80,7 @@ impl Registration {
         Self { chain_id, verifying_contract: key_registrar.into(), operator: None, registry }
     }
 
-    /// For an operator other than the key's owner.
+    /// Sets an operator other than the owner of the key.
     #[must_use]
     pub fn operator(self, operator: impl Into<String>) -> Self {
         Self { operator: Some(operator.into()), ..self }

@@ -1,4 +1,4 @@
-//! Bytes as the interface writes them: `0x` and lower-case digits, at their full length.
+//! Byte arrays in the hexadecimal form of the API: `0x` and lower-case digits, at full length.
 
 use std::fmt;
 
