@@ -40,11 +40,6 @@ impl<F: Zeroize> Zeroize for Affine<F> {
 }
 
 impl<F: Arithmetic> Affine<F> {
-    #[inline(always)]
-    pub(crate) fn select(mask: Mask, a: &Self, b: &Self) -> Self {
-        Self { x: F::select(mask, &a.x, &b.x), y: F::select(mask, &a.y, &b.y) }
-    }
-
     /// −P under a mask.
     #[inline(always)]
     pub(crate) fn negate_if(&self, mask: Mask) -> Self {
