@@ -54,7 +54,7 @@ impl Client {
     /// The same client with another retry policy.
     #[must_use]
     pub fn with_retry_policy(mut self, retry_policy: RetryPolicy) -> Self {
-        self.0.retry_policy = retries;
+        self.0.retry_policy = retry_policy;
         self
     }
 
