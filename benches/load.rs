@@ -1,9 +1,11 @@
-//! `make load`: what the service does at one, two, four and ten times the load that it can carry.
+//! `make load`: throughput and latency of the service at one, two, four and ten times its saturation load.
 //!
 //! Closed loops over loopback, bounded in time. Saturation is the smallest number of clients that reaches 95 % of the
-//! best rate, or what `cargo bench --bench load -- CLIENTS` says; a refused client waits as long as the answer says, as api.md asks of it, but for the last step, whose
-//! clients ask again at once. Half of the cores are the service's and half the generator's: what a client of ours waits
-//! for its own turn is not the service's latency.
+//! best rate, or the number in `cargo bench --bench load -- CLIENTS`. Requests queue, so the rate should stay level
+//! beyond saturation, p99 should grow with the number of clients, and `refused/s` should be 0 up to the length of the
+//! queue (`limits.max_queued_requests`). A refused client waits for `retry_after_ms`, except in the last step, whose
+//! clients repeat at once. Half of the cores run the service and half the clients, so that a client's wait for its
+//! own core is not counted as the service's latency.
 
 #![allow(
     clippy::unwrap_used,
@@ -23,12 +25,12 @@ use std::time::{Duration, Instant};
 
 const EOA: &str = "0x70997970C51812dc3A010C7d01b50e0d17dc79C8";
 const SECONDS: u64 = 3;
-/// All clients begin at once, which is a burst and not yet a crowd: the first half second counts for nobody.
+/// All clients begin at once: the first half second is not measured.
 const SETTLING: Duration = Duration::from_millis(500);
 const ROUNDS: u32 = 7;
 const BODY: &str = r#"{"eoa":"0x70997970C51812dc3A010C7d01b50e0d17dc79C8","hash":"00000000000000000000000000000000000000000000000000000000000000010000000000000000000000000000000000000000000000000000000000000002"}"#;
 
-/// The cores of the service, as `taskset` names them; the others are ours from now on.
+/// Half of the cores for the service, as `taskset` names them; this process keeps to the other half.
 fn divide_the_cores() -> String {
     let all = rustix::thread::sched_getaffinity(None).unwrap();
     let all: Vec<_> = (0..1024).filter(|core| all.is_set(*core)).collect();
@@ -57,8 +59,8 @@ fn main() {
     let created = Client::open(address).post("/v1/keys", token, &format!(r#"{{"eoa":"{EOA}"}}"#)).unwrap();
     assert_eq!(created.status, 201);
 
-    let load = |clients| run(address, token, clients, Manners::Waits, SECONDS);
-    run(address, token, 8, Manners::Waits, 1);
+    let load = |clients| run(address, token, clients, Retry::AfterDelay, SECONDS);
+    run(address, token, 8, Retry::AfterDelay, 1);
     println!("clients  signed/s  refused/s  p50 ms  p99 ms  resident MiB");
     let mut steps = Vec::new();
     for clients in [1, 2, 4, 8, 16, 32] {
@@ -68,16 +70,16 @@ fn main() {
     let (measured, _) = steps.iter().find(|(_, it)| it.rate >= 0.95 * best).unwrap();
     let saturation = std::env::args().skip(1).find_map(|word| word.parse().ok()).unwrap_or(*measured);
     println!("saturation: {saturation} clients");
-    // Each round is measured against itself, and the median of all rounds counts: so what else the machine does falls
-    // on all loads alike.
-    let waits = |times| (format!("{times}x"), saturation * times, Manners::Waits);
-    let insisting = ("10x that do not wait".to_owned(), saturation * 10, Manners::Insists);
+    // Each round is compared with itself and the median of all rounds counts, so that other work on this machine
+    // weighs on all loads alike.
+    let waits = |times| (format!("{times}x"), saturation * times, Retry::AfterDelay);
+    let at_once = ("10x that repeat at once".to_owned(), saturation * 10, Retry::AtOnce);
     let loads =
-        [("one client".to_owned(), 1, Manners::Waits), waits(1), waits(2), waits(4), waits(10), insisting];
+        [("one client".to_owned(), 1, Retry::AfterDelay), waits(1), waits(2), waits(4), waits(10), at_once];
     let rounds: Vec<Vec<_>> = (0..ROUNDS)
         .map(|_| {
-            let one = |(_, clients, manners): &(String, usize, Manners)| {
-                show(run(address, token, *clients, *manners, SECONDS), *clients, service.id())
+            let one = |(_, clients, retry): &(String, usize, Retry)| {
+                show(run(address, token, *clients, *retry, SECONDS), *clients, service.id())
             };
             loads.iter().map(one).collect()
         })
@@ -105,7 +107,7 @@ fn main() {
 
 fn program(data: &Path, cores: &str) -> Command {
     let mut command = Command::new("taskset");
-    // One client asks for everybody.
+    // All clients have one address and one access token.
     command
         .args(["--cpu-list", cores, env!("CARGO_BIN_EXE_avs-kms")])
         .arg("--data")
@@ -151,15 +153,15 @@ fn show(it: Measured, clients: usize, pid: u32) -> Measured {
     it
 }
 
-/// What a client does that was told to come back later.
+/// What a refused client does.
 #[derive(Clone, Copy, PartialEq)]
-enum Manners {
-    Waits,
-    Insists,
+enum Retry {
+    AfterDelay,
+    AtOnce,
 }
 
-/// So many clients, each as fast as it is answered, for some seconds.
-fn run(address: SocketAddr, token: &str, clients: usize, manners: Manners, seconds: u64) -> Measured {
+/// Runs `clients` closed loops for `seconds`.
+fn run(address: SocketAddr, token: &str, clients: usize, retry: Retry, seconds: u64) -> Measured {
     let begin = Instant::now() + SETTLING;
     let end = begin + Duration::from_secs(seconds);
     let one = move || {
@@ -174,13 +176,13 @@ fn run(address: SocketAddr, token: &str, clients: usize, manners: Manners, secon
                 continue;
             };
             match answer.status {
-                // What is under way when time is up counts for nobody.
+                // A request that is under way at the end is not counted.
                 200 if asked >= begin && Instant::now() < end => times.push(asked.elapsed()),
                 200 => {}
                 503 => {
                     refused += u64::from(asked >= begin);
                     let away = Duration::from_millis(answer.retry_after_ms.unwrap());
-                    if manners == Manners::Waits {
+                    if retry == Retry::AfterDelay {
                         thread::sleep(away.min(end.saturating_duration_since(Instant::now())));
                     }
                 }

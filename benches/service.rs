@@ -188,8 +188,7 @@ fn program(data: &Path) -> Command {
         // One client asks for everybody.
         .env("AVS_KMS__SERVER__HEALTH_LISTEN", "")
         .env("AVS_KMS__LIMITS__REQUESTS_PER_ADDRESS", "0")
-        .env("AVS_KMS__LIMITS__REQUESTS_PER_TOKEN", "0")
-        .env("AVS_KMS__LIMITS__IN_FLIGHT", "64");
+        .env("AVS_KMS__LIMITS__REQUESTS_PER_TOKEN", "0");
     command
 }
 

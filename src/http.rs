@@ -27,13 +27,14 @@ use axum::routing::{get, post};
 use crate::metrics::Metrics;
 use crate::service::{Code, Failure};
 
-use limits::rate_limit::Rates;
+use limits::rate_limit::RateLimits;
 use middleware::request::{each_request, wrong_method};
 use middleware::request_signature;
 use routes::{access_tokens, audit, auth, health, keys, lifecycle, maintenance, policy, schedule, signing};
 
-pub use app::{Admission, App, MAX_BODY_BYTES};
-pub use limits::connection_limit::Share;
+pub use app::{App, MAX_BODY_BYTES, ReloadableLimits};
+pub use limits::admission::AdmissionSettings;
+pub use limits::connection_limit::NetworkQuota;
 pub use limits::rate_limit::RateSettings;
 pub use server::{ClientAuth, Limits, Listener, Tls, TlsError, TlsFiles, serve};
 
@@ -56,7 +57,7 @@ pub fn local_router(app: App) -> Router {
 /// What supervisors and monitoring ask, on a listener of its own that no flood of clients reaches: a proxy on this
 /// machine shares its address with them, so no rate of clients holds here.
 pub fn health_router(app: App, metrics: Metrics) -> Router {
-    let rates = Arc::new(Rates::new(RateSettings::default()));
+    let rates = Arc::new(RateLimits::new(RateSettings::default()));
     let scrape = get(async move |State(app): State<App>| health::metrics(app, metrics.clone()).await);
     finished(health_routes().route("/metrics", scrape), App { rates, ..app })
 }

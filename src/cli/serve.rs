@@ -189,7 +189,8 @@ async fn until_stopped(
     let unix = local_socket(configuration)?;
 
     let service = Arc::new(service);
-    let app = App::new(Arc::clone(&service), limits::admission(configuration));
+    let app =
+        App::new(Arc::clone(&service), configuration.server.body_timeout, limits::reloadable(configuration));
     // Everything is open and bound: no socket is made after this line.
     confined.filter().map_err(|error| Failed::while_trying("cannot close the sandbox", &error))?;
     let (stop, stopped) = watch::channel(false);

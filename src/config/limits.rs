@@ -17,10 +17,12 @@ pub struct Limits {
     pub failures_per_address: u32,
     /// Logins and signed requests of one address per second; 0: no limit.
     pub proofs_per_address: u32,
-    /// Requests that are worked on at a time.
-    pub in_flight: usize,
-    /// How long a request may wait for its turn.
-    pub wait: Duration,
+    /// Requests that are served at the same time.
+    pub max_concurrent_requests: usize,
+    /// Requests that wait for one of those; a further one is refused.
+    pub max_queued_requests: usize,
+    /// How long a request waits before it is refused.
+    pub queue_timeout: Duration,
 }
 
 pub(super) fn limits(reader: &mut Reader, cores: usize) -> Limits {
@@ -31,10 +33,11 @@ pub(super) fn limits(reader: &mut Reader, cores: usize) -> Limits {
         requests_per_token: reader.number("limits.requests_per_token", 2_000, ANY),
         failures_per_address: reader.number("limits.failures_per_address", 30, ANY),
         proofs_per_address: reader.number("limits.proofs_per_address", 50, ANY),
-        in_flight: match reader.number("limits.in_flight", 0, 0..=65_536) {
-            0 => cores * 4,
-            places => places,
+        max_concurrent_requests: match reader.number("limits.max_concurrent_requests", 0, 0..=65_536) {
+            0 => cores * 32,
+            requests => requests,
         },
-        wait: reader.duration("limits.wait", "100ms"),
+        max_queued_requests: reader.number("limits.max_queued_requests", 4_096, 0..=1_000_000),
+        queue_timeout: reader.duration("limits.queue_timeout", "1s"),
     }
 }

@@ -1,13 +1,13 @@
-//! What every handler gets: the service, the limits, the deadline of the request.
+//! What every handler gets: the services, the limits, the deadline of the request.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::http::limits::admission::Gate;
-use crate::http::limits::rate_limit::{RateSettings, Rates};
+use crate::http::limits::admission::{AdmissionControl, AdmissionSettings};
+use crate::http::limits::rate_limit::{RateLimits, RateSettings};
 use crate::service::Service;
 
-/// The largest body that is read, bytes (api.md, Rules).
+/// The largest body that is read, bytes.
 pub const MAX_BODY_BYTES: usize = 64 * 1024;
 
 /// What every handler gets.
@@ -15,43 +15,39 @@ pub const MAX_BODY_BYTES: usize = 64 * 1024;
 pub struct App {
     pub(crate) service: Arc<Service>,
     pub(crate) body_timeout: Duration,
-    pub(crate) gate: Arc<Gate>,
-    pub(crate) rates: Arc<Rates>,
+    pub(crate) admission: Arc<AdmissionControl>,
+    pub(crate) rates: Arc<RateLimits>,
 }
 
-/// How much of what the application takes on.
+/// The limits that can change while the service runs.
 #[derive(Clone, Copy, Debug)]
-pub struct Admission {
-    /// A body must arrive within this time.
-    pub body_timeout: Duration,
-    /// Requests that are worked on at a time.
-    pub in_flight: usize,
-    /// How long others may wait for their turn.
-    pub wait: Duration,
-    /// How often clients may ask.
+pub struct ReloadableLimits {
+    /// Requests that are served and that wait at the same time.
+    pub admission: AdmissionSettings,
+    /// Requests per second of an address and of an access token.
     pub rates: RateSettings,
 }
 
 impl App {
-    /// The application over a service.
-    pub fn new(service: Arc<Service>, admission: Admission) -> Self {
-        let Admission { body_timeout, in_flight, wait, rates } = admission;
+    /// The application over a service; a request's body must arrive within `body_timeout`.
+    pub fn new(service: Arc<Service>, body_timeout: Duration, limits: ReloadableLimits) -> Self {
+        let ReloadableLimits { admission, rates } = limits;
         Self {
             service,
             body_timeout,
-            gate: Arc::new(Gate::new(in_flight, wait)),
-            rates: Arc::new(Rates::new(rates)),
+            admission: Arc::new(AdmissionControl::new(admission)),
+            rates: Arc::new(RateLimits::new(rates)),
         }
     }
 
-    /// Takes on so much from now on; the time of bodies stays as it was.
-    pub fn readmit(&self, admission: Admission) {
-        let Admission { body_timeout: _, in_flight, wait, rates } = admission;
-        self.gate.set(in_flight, wait);
+    /// Applies other limits from the next request on.
+    pub fn set_limits(&self, limits: ReloadableLimits) {
+        let ReloadableLimits { admission, rates } = limits;
+        self.admission.resize(admission);
         self.rates.set(rates);
     }
 }
 
-/// When the answer must be out, as the operations know it.
+/// When the response must be sent, as the operations know it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Deadline(pub(crate) std::time::Instant);

@@ -2,7 +2,4 @@
 
 pub(crate) mod admission;
 pub(crate) mod connection_limit;
-pub(crate) mod current;
-pub(crate) mod hold;
 pub(crate) mod rate_limit;
-pub(crate) mod room;

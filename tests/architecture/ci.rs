@@ -30,8 +30,10 @@ fn summary(log: &str, report: &str, can_show: &[&str]) -> (Option<i32>, String) 
         path
     };
     let pattern = if can_show.is_empty() { "nothing".to_owned() } else { can_show.join("|") };
-    let machine =
-        file("machine", &format!("#!/bin/sh\ncase $1 in {pattern}) exit 0 ;; *) echo rights; exit 1 ;; esac\n"));
+    let machine = file(
+        "machine",
+        &format!("#!/bin/sh\ncase $1 in {pattern}) exit 0 ;; *) echo rights; exit 1 ;; esac\n"),
+    );
     fs::set_permissions(&machine, fs::Permissions::from_mode(0o755)).unwrap();
     let output = Command::new("bash")
         .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join(".ci/summary"))
@@ -64,7 +66,8 @@ fn a_test_that_returned_early_is_skipped_and_not_passed() {
 
 #[test]
 fn a_guarantee_that_was_skipped_fails_where_the_machine_can_show_it() {
-    let report = ALL_SHOWN.replace("shown\tresidue\tservice::a\t", "skipped\tresidue\tservice::a\tneeds ptrace");
+    let report =
+        ALL_SHOWN.replace("shown\tresidue\tservice::a\t", "skipped\tresidue\tservice::a\tneeds ptrace");
     let (status, said) = summary(LOG, &report, &EVERYTHING);
     assert_eq!(status, Some(1), "{said}");
     assert!(said.contains("can show the guarantee residue") && said.contains("service::a"), "{said}");

@@ -67,8 +67,6 @@ impl Installation {
         command
             .args(arguments)
             .env("AVS_KMS__ENCLAVE__WORKERS", "2")
-            // A machine with few cores would send clients of a test away that the test does not mean to.
-            .env("AVS_KMS__LIMITS__IN_FLIGHT", "64")
             // Most tests are wrong more often than a client may be.
             .env("AVS_KMS__LIMITS__FAILURES_PER_ADDRESS", "0")
             .env("AVS_KMS__LIMITS__PROOFS_PER_ADDRESS", "0");

@@ -97,7 +97,8 @@ async fn in_process(
         service.recover(unsettled).await.map_err(|failure| Failed::new(failure.to_string()))?;
     }
     let service = Arc::new(service);
-    let app = App::new(Arc::clone(&service), limits::admission(configuration));
+    let app =
+        App::new(Arc::clone(&service), configuration.server.body_timeout, limits::reloadable(configuration));
     let router: Router = local_router(app).layer(Extension(Peer::Local));
     let response = match router.oneshot(request(&ask)?).await {
         Ok(response) => response,

@@ -1,22 +1,25 @@
 //! From the configuration to the limits of the listeners.
 
 use crate::config::Configuration;
-use crate::http::{Admission, Limits, RateSettings, Share};
+use crate::http::{AdmissionSettings, Limits, NetworkQuota, RateSettings, ReloadableLimits};
 
 /// Connections at a time of who asks for health alone.
 const HEALTH_CONNECTIONS: u32 = 32;
 
-pub(in crate::cli) const fn admission(configuration: &Configuration) -> Admission {
+/// The limits that a reload applies.
+pub(in crate::cli) const fn reloadable(configuration: &Configuration) -> ReloadableLimits {
     let limits = &configuration.limits;
-    Admission {
-        body_timeout: configuration.server.body_timeout,
-        in_flight: limits.in_flight,
-        wait: limits.wait,
+    ReloadableLimits {
+        admission: AdmissionSettings {
+            max_concurrent: limits.max_concurrent_requests,
+            max_queued: limits.max_queued_requests,
+            queue_timeout: limits.queue_timeout,
+        },
         rates: RateSettings {
             requests_per_address: limits.requests_per_address,
             requests_per_token: limits.requests_per_token,
-            failures_per_address: limits.failures_per_address,
-            proofs_per_address: limits.proofs_per_address,
+            auth_failures_per_address: limits.failures_per_address,
+            signature_checks_per_address: limits.proofs_per_address,
         },
     }
 }
@@ -26,7 +29,7 @@ pub(in crate::cli) fn limits(configuration: &Configuration) -> Limits {
     let server = &configuration.server;
     Limits {
         connections: server.max_connections,
-        connections_per_address: Share::new(configuration.limits.connections_per_address),
+        connections_per_address: NetworkQuota::new(configuration.limits.connections_per_address),
         header: server.header_timeout,
         write: server.write_timeout,
         grace: server.shutdown_grace,
@@ -37,7 +40,7 @@ pub(in crate::cli) fn limits(configuration: &Configuration) -> Limits {
 pub(in crate::cli) fn side_limits(configuration: &Configuration) -> Limits {
     Limits {
         connections: HEALTH_CONNECTIONS,
-        connections_per_address: Share::new(0),
+        connections_per_address: NetworkQuota::new(0),
         ..limits(configuration)
     }
 }

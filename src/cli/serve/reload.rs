@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::limits;
 use super::logging::Logging;
 use crate::config::Configuration;
-use crate::http::{App, Share, Tls};
+use crate::http::{App, NetworkQuota, Tls};
 use crate::service::Service;
 use audit_log::{Actor, Event, Input, Value};
 
@@ -16,7 +16,7 @@ use audit_log::{Actor, Event, Input, Value};
 pub(in crate::cli) struct Live<'a> {
     pub(in crate::cli) logging: &'a Logging,
     pub(in crate::cli) app: App,
-    pub(in crate::cli) share: Share,
+    pub(in crate::cli) share: NetworkQuota,
     pub(in crate::cli) tls: Option<Arc<Tls>>,
     pub(in crate::cli) service: Arc<Service>,
     /// The configuration that the service runs by.
@@ -58,7 +58,7 @@ impl Live<'_> {
         if let Err(error) = self.logging.set_level(&configuration.log.level) {
             tracing::error!(%error, "SIGHUP: the level of the log stays as it was");
         }
-        self.app.readmit(limits::admission(&configuration));
+        self.app.set_limits(limits::reloadable(&configuration));
         self.share.set(configuration.limits.connections_per_address);
         let now = Applied::from(&configuration);
         if now.fixed != self.applied.fixed {

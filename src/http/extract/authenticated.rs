@@ -14,7 +14,7 @@ use crate::auth::{Caller, Unauthenticated, authenticate};
 use crate::http::app::{App, Deadline};
 use crate::http::extract::object::Members;
 use crate::http::extract::operation_name::operation_of;
-use crate::http::limits::admission::Place;
+use crate::http::limits::admission::Permit;
 use crate::service::{Asked, Context, Failure, Peer, Service};
 
 /// A recognised caller and what serves the call.
@@ -23,7 +23,7 @@ pub(crate) struct Call {
     context: Context,
     deadline: Instant,
     /// Held from when the request is understood until its answer is made.
-    place: OnceLock<Place>,
+    permit: OnceLock<Permit>,
 }
 
 impl FromRequestParts<App> for Call {
@@ -68,8 +68,8 @@ impl FromRequestParts<App> for Call {
         if let Some(token) = caller.token_id() {
             app.rates.token(token).map_err(Failure::unrecorded)?;
         }
-        let place = OnceLock::new();
-        Ok(Self { app: app.clone(), context: context.recognised(caller), deadline, place })
+        let permit = OnceLock::new();
+        Ok(Self { app: app.clone(), context: context.recognised(caller), deadline, permit })
     }
 }
 
@@ -79,7 +79,7 @@ fn stolen(app: &App, context: Context, from: IpAddr, parts: &Parts) -> Failure {
     let failure = Failure::from(Unauthenticated::Elsewhere);
     let operation = operation_of(&parts.method, parts.extensions.get()).unwrap_or("other");
     let failure = app.service.refuse(operation, &context, Asked::default(), failure);
-    app.rates.failure(from).err().map_or(failure, Failure::unrecorded)
+    app.rates.record_auth_failure(from).err().map_or(failure, Failure::unrecorded)
 }
 
 impl Call {
@@ -102,7 +102,7 @@ impl Call {
         request: Request,
         parse: impl FnOnce(&mut Members) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
-        self.parse_then(operation, request, parse, self.app.gate.enter()).await
+        self.parse_then(operation, request, parse, self.app.admission.acquire()).await
     }
 
     /// The same for a change of keys, which waits for other changes.
@@ -112,14 +112,16 @@ impl Call {
         request: Request,
         parse: impl FnOnce(&mut Members) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
-        self.parse_then(operation, request, parse, self.app.gate.enter_to_change()).await
+        self.parse_then(operation, request, parse, self.app.admission.acquire_for_key_change()).await
     }
 
     /// The turn to search the log; kept until the search is over.
     pub(crate) async fn search(&self) -> Result<Option<OwnedSemaphorePermit>, Failure> {
         match self.context.peer() {
             Peer::Local => Ok(None),
-            Peer::Tcp(_) => Ok(Some(self.app.gate.search().await.map_err(Failure::unrecorded)?)),
+            Peer::Tcp(_) => {
+                Ok(Some(self.app.admission.acquire_for_search().await.map_err(Failure::unrecorded)?))
+            }
         }
     }
 
@@ -128,7 +130,7 @@ impl Call {
         operation: &'static str,
         request: Request,
         parse: impl FnOnce(&mut Members) -> Result<T, Failure>,
-        turn: impl Future<Output = Result<Place, Failure>>,
+        turn: impl Future<Output = Result<Permit, Failure>>,
     ) -> Result<T, Failure> {
         let parsed = async {
             let mut members = Members::read(request, self.app.body_timeout).await?;
@@ -139,7 +141,7 @@ impl Call {
         let parsed = self.checked(operation, parsed.await)?;
         if self.context.peer() != Peer::Local {
             // Only a second body would find it taken, and calls have one.
-            let _ = self.place.set(turn.await.map_err(Failure::unrecorded)?);
+            let _ = self.permit.set(turn.await.map_err(Failure::unrecorded)?);
         }
         Ok(parsed)
     }

@@ -1,243 +1,312 @@
-//! How many requests are worked on at a time: so many, a few wait a moment (`room`), the rest is told to come back.
+//! Admission control: a concurrency limit with a bounded FIFO wait queue.
 //!
-//! Beyond what the cores can do more work at a time makes no answer earlier, only every answer later. Whoever is
-//! refused here has used no key; under overload that is most of the work, so it leaves no record of its own.
+//! More requests at work than the cores can serve make every response later and none earlier. A short queue absorbs
+//! bursts and fills the audit log's batches; its length and the time in it are bounded, so that overload ends in a
+//! refusal and not in memory. A refused request has used no key. Under overload refusals are most of the work, so
+//! they leave no audit record.
 
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, timeout_at};
 
-use crate::http::limits::current::Current;
-use crate::http::limits::room::Room;
 use crate::service::{Code, Failure};
 
-/// The gate of all listeners; how wide it is can change.
+/// Searches of the audit log at a time: they take threads from the requests that write to it.
+const MAX_SEARCHES: usize = 2;
+
+/// Changes of keys that hold permits at a time: one at work, and one that is ready when it ends.
+const MAX_KEY_CHANGES: usize = 2;
+
+/// The settings of admission control.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AdmissionSettings {
+    /// Requests that are served at the same time.
+    pub max_concurrent: usize,
+    /// Requests that wait for one of those; a further one is refused at once.
+    pub max_queued: usize,
+    /// How long a request waits before it is refused.
+    pub queue_timeout: Duration,
+}
+
+/// The concurrency limit of all client listeners; it can be resized while requests are served.
 #[derive(Debug)]
-pub(crate) struct Gate {
-    width: Current<Width>,
-    /// Changes of keys are done one after the other: whoever waits for that holds no place meanwhile.
-    changes: Arc<Semaphore>,
-    /// Reads that search the log take threads from those who write: few at a time.
+pub(crate) struct AdmissionControl {
+    capacity: ArcSwap<Capacity>,
+    /// Changes of keys exclude each other: those that wait for another change hold no permit meanwhile.
+    key_changes: Arc<Semaphore>,
     searches: Arc<Semaphore>,
 }
 
-/// Searches of the log at a time.
-const SEARCHES: usize = 2;
-
-/// Changes of keys that may hold places at a time: one at work, and one that is ready when it ends.
-const CHANGES: usize = 2;
-
 #[derive(Debug)]
-struct Width {
-    places: Arc<Semaphore>,
-    room: Room,
-    wait: Duration,
-    /// How many may be refused in a second before the next are sent away for longer.
-    bearable: u32,
-    refused: Mutex<Refused>,
+struct Capacity {
+    settings: AdmissionSettings,
+    /// A tokio semaphore is fair: permits are given in the order in which they were asked for.
+    permits: Arc<Semaphore>,
+    queued: AtomicUsize,
 }
 
-/// Refusals in this second and in the one before it.
+/// The right to be served; released when dropped.
 #[derive(Debug)]
-struct Refused {
-    since: Instant,
-    now: u32,
-    before: u32,
-    /// All of them, modulo 2³².
-    ever: u32,
+pub(crate) struct Permit {
+    _request: OwnedSemaphorePermit,
+    _key_change: Option<OwnedSemaphorePermit>,
 }
 
-/// The longest that anybody is sent away for.
-const LONGEST: Duration = Duration::from_secs(5);
-
-/// A place at work; free again when dropped.
-#[derive(Debug)]
-pub(crate) struct Place {
-    _held: OwnedSemaphorePermit,
-    _turn: Option<OwnedSemaphorePermit>,
-}
-
-impl Gate {
-    /// `places` requests at a time; others may wait, each so long.
-    pub(crate) fn new(places: usize, wait: Duration) -> Self {
+impl AdmissionControl {
+    pub(crate) fn new(settings: AdmissionSettings) -> Self {
         Self {
-            width: Current::new(Width::new(places, wait)),
-            changes: Arc::new(Semaphore::new(CHANGES)),
-            searches: Arc::new(Semaphore::new(SEARCHES)),
+            capacity: ArcSwap::from_pointee(Capacity::new(settings)),
+            key_changes: Arc::new(Semaphore::new(MAX_KEY_CHANGES)),
+            searches: Arc::new(Semaphore::new(MAX_SEARCHES)),
         }
     }
 
-    /// From now on so many; who has a place keeps it.
-    pub(crate) fn set(&self, places: usize, wait: Duration) {
-        self.width.set(Width::new(places, wait));
+    /// Applies other settings; permits and places in the queue that were given stay valid.
+    pub(crate) fn resize(&self, settings: AdmissionSettings) {
+        if self.capacity.load().settings != settings {
+            self.capacity.store(Arc::new(Capacity::new(settings)));
+        }
     }
 
-    /// Refuses at once while nobody else could even wait: a look that costs nothing, before a request is read.
-    pub(crate) fn look(&self) -> Result<(), Failure> {
-        let width = self.width.now();
-        let full = width.places.available_permits() == 0 && width.room.is_full(Instant::now());
-        if full { Err(width.refusal()) } else { Ok(()) }
+    /// Refuses while the queue is full: costs nothing, so it comes before the request is read.
+    pub(crate) fn check_capacity(&self) -> Result<(), Failure> {
+        let capacity = self.capacity.load();
+        if capacity.permits.available_permits() == 0 && capacity.is_queue_full() {
+            return Err(capacity.overloaded());
+        }
+        Ok(())
     }
 
-    /// A place.
-    pub(crate) async fn enter(&self) -> Result<Place, Failure> {
-        Ok(Place { _held: self.width.now().enter().await?, _turn: None })
+    /// A permit for a request.
+    pub(crate) async fn acquire(&self) -> Result<Permit, Failure> {
+        let capacity = self.capacity.load_full();
+        let request = capacity.acquire(&capacity.permits, capacity.give_up_at()).await?;
+        Ok(Permit { _request: request, _key_change: None })
     }
 
-    /// A place for a change of keys, once it is among the next.
-    pub(crate) async fn enter_to_change(&self) -> Result<Place, Failure> {
-        let width = self.width.now();
-        let turn = width.turn(&self.changes).await?;
-        Ok(Place { _held: width.enter().await?, _turn: Some(turn) })
+    /// A permit for a change of keys, once it is among the next two of those.
+    pub(crate) async fn acquire_for_key_change(&self) -> Result<Permit, Failure> {
+        let capacity = self.capacity.load_full();
+        let give_up_at = capacity.give_up_at();
+        let key_change = capacity.acquire(&self.key_changes, give_up_at).await?;
+        let request = capacity.acquire(&capacity.permits, give_up_at).await?;
+        Ok(Permit { _request: request, _key_change: Some(key_change) })
     }
 
-    /// The turn to search the log, which takes no place at work.
-    pub(crate) async fn search(&self) -> Result<OwnedSemaphorePermit, Failure> {
-        self.width.now().turn(&self.searches).await
+    /// The right to search the audit log, which takes no permit from other requests.
+    pub(crate) async fn acquire_for_search(&self) -> Result<OwnedSemaphorePermit, Failure> {
+        let capacity = self.capacity.load_full();
+        capacity.acquire(&self.searches, capacity.give_up_at()).await
     }
 }
 
-impl Width {
-    fn new(places: usize, wait: Duration) -> Self {
-        Self {
-            places: Arc::new(Semaphore::new(places)),
-            room: Room::new(places),
-            wait,
-            bearable: u32::try_from(places).unwrap_or(u32::MAX).saturating_mul(4),
-            refused: Mutex::new(Refused { since: Instant::now(), now: 0, before: 0, ever: 0 }),
+impl Capacity {
+    fn new(settings: AdmissionSettings) -> Self {
+        let permits = Arc::new(Semaphore::new(settings.max_concurrent));
+        Self { settings, permits, queued: AtomicUsize::new(0) }
+    }
+
+    fn give_up_at(&self) -> Instant {
+        Instant::now() + self.settings.queue_timeout
+    }
+
+    fn is_queue_full(&self) -> bool {
+        self.queued.load(Ordering::Relaxed) >= self.settings.max_queued
+    }
+
+    async fn acquire(
+        &self,
+        permits: &Arc<Semaphore>,
+        give_up_at: Instant,
+    ) -> Result<OwnedSemaphorePermit, Failure> {
+        if let Ok(permit) = Arc::clone(permits).try_acquire_owned() {
+            return Ok(permit);
+        }
+        let _slot = QueueSlot::take(self).ok_or_else(|| self.overloaded())?;
+        match timeout_at(give_up_at, Arc::clone(permits).acquire_owned()).await {
+            Ok(Ok(permit)) => Ok(permit),
+            Ok(Err(_)) | Err(_) => Err(self.overloaded()),
         }
     }
 
-    async fn enter(&self) -> Result<OwnedSemaphorePermit, Failure> {
-        if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
-            return Ok(place);
-        }
-        let Some(_seat) = self.room.enter(Instant::now()) else { return Err(self.refusal()) };
-        self.turn(&self.places).await
-    }
-
-    /// One of few turns, if it comes soon.
-    async fn turn(&self, turns: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Failure> {
-        match tokio::time::timeout(self.wait, Arc::clone(turns).acquire_owned()).await {
-            Ok(Ok(turn)) => Ok(turn),
-            Ok(Err(_)) | Err(_) => Err(self.refusal()),
-        }
-    }
-
-    /// A refusal costs nearly what a signature costs: the more there are, the longer all are asked to stay away.
-    fn refusal(&self) -> Failure {
-        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
-        let age = refused.since.elapsed();
-        if age >= Duration::from_secs(1) {
-            let before = if age < Duration::from_secs(2) { refused.now } else { 0 };
-            *refused = Refused { since: Instant::now(), now: 0, before, ..*refused };
-        }
-        refused.now = refused.now.saturating_add(1);
-        refused.ever = refused.ever.wrapping_add(1);
-        let (times, ever) = (1 + refused.now.max(refused.before) / self.bearable, refused.ever);
-        drop(refused);
-        let away = self.wait.max(Duration::from_millis(1)).saturating_mul(times).saturating_mul(5) / 4;
-        let sentence = "more requests than can be worked on; nothing was signed";
-        Failure::new(Code::Overloaded, sentence).retry_after(spread(away.min(LONGEST.max(self.wait)), ever))
+    fn overloaded(&self) -> Failure {
+        let message = "the service is overloaded; nothing was signed";
+        Failure::new(Code::Overloaded, message)
+            .retry_after(self.settings.queue_timeout.max(Duration::from_millis(1)))
     }
 }
 
-/// Three to five fifths of a time, evenly, by the golden ratio: who is sent away together must not come back together.
-fn spread(away: Duration, ever: u32) -> Duration {
-    const GOLDEN: u32 = 0x9e37_79b9;
-    let share = f64::from(ever.wrapping_mul(GOLDEN)) / f64::from(u32::MAX);
-    away / 5 * 3 + (away / 5 * 2).mul_f64(share)
+/// A place in the queue; given back when dropped.
+struct QueueSlot<'a>(&'a AtomicUsize);
+
+impl<'a> QueueSlot<'a> {
+    fn take(capacity: &'a Capacity) -> Option<Self> {
+        let max = capacity.settings.max_queued;
+        let one_more = |queued| (queued < max).then_some(queued + 1);
+        capacity.queued.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).ok()?;
+        Some(Self(&capacity.queued))
+    }
+}
+
+impl Drop for QueueSlot<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failing test should panic")]
+    #![allow(clippy::unwrap_used, reason = "a failing test should panic")]
+
+    use std::sync::Mutex;
 
     use super::*;
 
-    #[tokio::test]
-    async fn one_works_others_wait_and_who_finds_no_room_is_sent_away_at_once() {
-        let gate = Arc::new(Gate::new(1, Duration::from_secs(60)));
-        let working = gate.enter().await.unwrap();
-        let mut waiting = Vec::new();
-        while !gate.width.now().room.is_full(Instant::now()) {
-            let gate = Arc::clone(&gate);
-            waiting.push(tokio::spawn(async move { gate.enter().await.map(drop) }));
+    /// Longer than any test takes.
+    const LONG: Duration = Duration::from_secs(60);
+    const SHORT: Duration = Duration::from_millis(5);
+
+    fn admission(max_concurrent: usize, max_queued: usize, queue_timeout: Duration) -> AdmissionControl {
+        AdmissionControl::new(AdmissionSettings { max_concurrent, max_queued, queue_timeout })
+    }
+
+    async fn until_queued(admission: &AdmissionControl, queued: usize) {
+        while admission.capacity.load().queued.load(Ordering::Relaxed) != queued {
             tokio::task::yield_now().await;
         }
-        assert_eq!(gate.look().unwrap_err().code(), Code::Overloaded);
-        assert_eq!(gate.enter().await.unwrap_err().code(), Code::Overloaded);
-        drop(working);
-        for waiting in waiting {
-            assert!(waiting.await.unwrap().is_ok());
-        }
-        assert!(gate.look().is_ok());
+    }
+
+    fn assert_overloaded<T>(result: Result<T, Failure>) {
+        let failure = result.err().unwrap();
+        assert_eq!(failure.code(), Code::Overloaded);
+        assert!(failure.retry().is_some());
     }
 
     #[tokio::test]
-    async fn a_crowd_is_sent_away_for_longer_and_not_for_ever() {
-        let gate = Gate::new(1, Duration::from_millis(100));
-        let _working = gate.enter().await.unwrap();
-        let waits: Vec<_> = (0..1_000).map(|_| gate.width.now().refusal().retry().unwrap()).collect();
-        let first = Duration::from_millis(75)..=Duration::from_millis(125);
-        assert!(first.contains(&waits[0]), "{waits:?}");
-        assert!(waits[20] > waits[0]);
-        // A crowd comes back as a stream: in each tenth of the time that it is spread over there is a tenth of it.
-        let (last, tenth) = (&waits[900..], LONGEST / 25);
-        for n in 0..10 {
-            let slot = LONGEST * 3 / 5 + tenth * n;
-            let count = last.iter().filter(|wait| (slot..=slot + tenth).contains(wait)).count();
-            assert!((8..=12).contains(&count), "{count} of 100 in tenth {n}: {last:?}");
+    async fn requests_are_served_in_the_order_in_which_they_came() {
+        let admission = Arc::new(admission(1, 100, LONG));
+        let first = admission.acquire().await.unwrap();
+        let served = Arc::new(Mutex::new(Vec::new()));
+        let mut waiting = Vec::new();
+        for n in 0..50 {
+            let (admission, served) = (Arc::clone(&admission), Arc::clone(&served));
+            waiting.push(tokio::spawn({
+                let admission = Arc::clone(&admission);
+                async move {
+                    let _permit = admission.acquire().await.unwrap();
+                    served.lock().unwrap().push(n);
+                }
+            }));
+            until_queued(&admission, n + 1).await;
         }
-        gate.width.now().refused.lock().unwrap().since -= Duration::from_secs(2);
-        assert!(first.contains(&gate.width.now().refusal().retry().unwrap()), "the crowd is gone");
+        drop(first);
+        for task in waiting {
+            task.await.unwrap();
+        }
+        assert_eq!(*served.lock().unwrap(), (0..50).collect::<Vec<_>>());
+        until_queued(&admission, 0).await;
     }
 
     #[tokio::test]
-    async fn changes_that_wait_for_each_other_hold_no_places() {
-        let gate = Gate::new(4, Duration::from_millis(10));
-        let changes = [gate.enter_to_change().await.unwrap(), gate.enter_to_change().await.unwrap()];
+    async fn a_full_queue_refuses_at_once_and_empties_again() {
+        let admission = Arc::new(admission(1, 3, LONG));
+        let first = admission.acquire().await.unwrap();
+        let mut waiting = Vec::new();
+        for n in 0..3 {
+            assert!(admission.check_capacity().is_ok());
+            let admission_of_task = Arc::clone(&admission);
+            waiting.push(tokio::spawn(async move { admission_of_task.acquire().await.map(drop) }));
+            until_queued(&admission, n + 1).await;
+        }
+        assert_overloaded(admission.check_capacity());
+        assert_overloaded(admission.acquire().await);
+        drop(first);
+        for task in waiting {
+            assert!(task.await.unwrap().is_ok());
+        }
+        assert!(admission.check_capacity().is_ok());
+        assert!(admission.acquire().await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn without_a_queue_only_the_permits_count() {
+        let admission = admission(1, 0, LONG);
+        assert!(admission.check_capacity().is_ok());
+        let _first = admission.acquire().await.unwrap();
+        assert_overloaded(admission.check_capacity());
+        assert_overloaded(admission.acquire().await);
+    }
+
+    #[tokio::test]
+    async fn waiting_ends_at_the_timeout_and_leaves_the_queue() {
+        let admission = admission(1, 10, SHORT);
+        let _first = admission.acquire().await.unwrap();
+        assert_overloaded(admission.acquire().await);
+        until_queued(&admission, 0).await;
+    }
+
+    #[tokio::test]
+    async fn a_request_that_is_cancelled_leaves_the_queue() {
+        let admission = Arc::new(admission(1, 1, LONG));
+        let first = admission.acquire().await.unwrap();
+        let waiting = tokio::spawn({
+            let admission = Arc::clone(&admission);
+            async move { admission.acquire().await.map(drop) }
+        });
+        until_queued(&admission, 1).await;
+        waiting.abort();
+        assert!(waiting.await.is_err());
+        until_queued(&admission, 0).await;
+        drop(first);
+        assert!(admission.acquire().await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn key_changes_that_wait_for_each_other_hold_no_permits() {
+        let admission = admission(4, 100, SHORT);
+        let changes = [
+            admission.acquire_for_key_change().await.unwrap(),
+            admission.acquire_for_key_change().await.unwrap(),
+        ];
         for _ in 0..4 {
-            let failure = gate.enter_to_change().await.unwrap_err();
-            assert_eq!((failure.code(), failure.retry().is_some()), (Code::Overloaded, true));
+            assert_overloaded(admission.acquire_for_key_change().await);
         }
-        let others = [gate.enter().await.unwrap(), gate.enter().await.unwrap()];
-        assert!(gate.enter().await.is_err());
+        let others = [admission.acquire().await.unwrap(), admission.acquire().await.unwrap()];
+        assert_overloaded(admission.acquire().await);
         drop((changes, others));
-        assert!(gate.enter_to_change().await.is_ok());
+        assert!(admission.acquire_for_key_change().await.is_ok());
     }
 
     #[tokio::test]
-    async fn few_search_the_log_at_a_time_and_hold_no_places() {
-        let gate = Gate::new(1, Duration::from_millis(10));
-        let searches = [gate.search().await.unwrap(), gate.search().await.unwrap()];
-        let failure = gate.search().await.unwrap_err();
-        assert_eq!((failure.code(), failure.retry().is_some()), (Code::Overloaded, true));
-        assert!(gate.enter().await.is_ok() && gate.enter_to_change().await.is_ok());
+    async fn few_searches_run_at_a_time_and_hold_no_permits() {
+        let admission = admission(1, 100, SHORT);
+        let searches =
+            [admission.acquire_for_search().await.unwrap(), admission.acquire_for_search().await.unwrap()];
+        assert_overloaded(admission.acquire_for_search().await);
+        assert!(admission.acquire().await.is_ok() && admission.acquire_for_key_change().await.is_ok());
         drop(searches);
-        assert!(gate.search().await.is_ok());
+        assert!(admission.acquire_for_search().await.is_ok());
     }
 
     #[tokio::test]
-    async fn waiting_has_an_end() {
-        let gate = Gate::new(1, Duration::from_millis(10));
-        let _working = gate.enter().await.unwrap();
-        let failure = gate.enter().await.unwrap_err();
-        assert_eq!((failure.code(), failure.retry().is_some()), (Code::Overloaded, true));
-    }
-
-    #[tokio::test]
-    async fn a_gate_can_be_widened_and_narrowed_while_somebody_works() {
-        let gate = Gate::new(1, Duration::from_millis(1));
-        let first = gate.enter().await.unwrap();
-        assert!(gate.enter().await.is_err());
-        gate.set(2, Duration::from_millis(1));
-        let places = [gate.enter().await.unwrap(), gate.enter().await.unwrap()];
-        assert!(gate.enter().await.is_err());
-        drop((first, places));
-        gate.set(1, Duration::from_millis(1));
-        let _only = gate.enter().await.unwrap();
-        assert!(gate.enter().await.is_err());
+    async fn the_limit_can_be_raised_and_lowered_while_requests_are_served() {
+        let settings =
+            |max_concurrent| AdmissionSettings { max_concurrent, max_queued: 10, queue_timeout: SHORT };
+        let admission = AdmissionControl::new(settings(1));
+        let first = admission.acquire().await.unwrap();
+        assert_overloaded(admission.acquire().await);
+        admission.resize(settings(1));
+        assert_overloaded(admission.acquire().await);
+        admission.resize(settings(2));
+        let permits = [admission.acquire().await.unwrap(), admission.acquire().await.unwrap()];
+        assert_overloaded(admission.acquire().await);
+        drop((first, permits));
+        admission.resize(settings(1));
+        let _only = admission.acquire().await.unwrap();
+        assert_overloaded(admission.acquire().await);
     }
 }

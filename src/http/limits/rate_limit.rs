@@ -1,181 +1,193 @@
-//! How often somebody may ask: per address and per token, and less often when nothing was proven.
+//! Token-bucket rate limits per client network and per access token, stricter where nothing was proven.
 //!
-//! What is remembered is bounded, whoever asks from however many addresses. A wrong token is counted after it
-//! was found wrong, so nobody is locked out of a right one by somebody else's guesses. Signatures are dear to check:
-//! of an address that had too many refused none is.
+//! The memory is bounded, however many addresses an attacker has: what is least limited is forgotten first. A wrong
+//! credential is counted after it was found wrong, so that guesses lock no valid access token out. Signatures are
+//! expensive to check: of a network with too many refused credentials none is checked.
 
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
-use std::sync::{Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
 use governor::clock::{Clock, DefaultClock};
-use governor::state::keyed::HashMapStateStore;
+use governor::nanos::Nanos;
+use governor::state::StateStore;
 use governor::{Quota, RateLimiter};
 
 use crate::auth::TokenId;
-use crate::http::limits::connection_limit::Network;
-use crate::http::limits::current::Current;
+use crate::http::limits::connection_limit::ClientNetwork;
 use crate::service::{Code, Failure};
 
-/// The rates of a listener; 0 is no limit.
+/// The rates of the client listeners; 0 is no limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RateSettings {
-    /// Requests of one address per second.
+    /// Requests of one client network per second.
     pub requests_per_address: u32,
-    /// Requests with one token per second.
+    /// Requests with one access token per second.
     pub requests_per_token: u32,
-    /// Refused credentials of one address per minute.
-    pub failures_per_address: u32,
-    /// Signatures of one address per second that are to be checked: logins and signed requests.
-    pub proofs_per_address: u32,
+    /// Refused credentials of one client network per minute.
+    pub auth_failures_per_address: u32,
+    /// Signatures of one client network that are checked per second: logins and signed requests.
+    pub signature_checks_per_address: u32,
 }
 
-/// The counters; the rates can change.
+/// The rate limits in force; the rates can change.
 #[derive(Debug)]
-pub(crate) struct Rates(Current<Counters>);
+pub(crate) struct RateLimits(ArcSwap<Limiters>);
 
 #[derive(Debug)]
-struct Counters {
+struct Limiters {
     settings: RateSettings,
-    requests: Option<Buckets<Network>>,
-    tokens: Option<Buckets<TokenId>>,
-    failures: Option<Buckets<Network>>,
-    /// Until when the failures of an address are too many.
-    over: Mutex<HashMap<Network, Instant>>,
-    proofs: Option<Buckets<Network>>,
+    requests: Option<KeyedLimiter<ClientNetwork>>,
+    tokens: Option<KeyedLimiter<TokenId>>,
+    auth_failures: Option<KeyedLimiter<ClientNetwork>>,
+    /// Until when a network has too many auth failures.
+    locked_out: Mutex<HashMap<ClientNetwork, Instant>>,
+    signature_checks: Option<KeyedLimiter<ClientNetwork>>,
 }
 
-impl Rates {
+impl RateLimits {
     pub(crate) fn new(settings: RateSettings) -> Self {
-        Self(Current::new(Counters::new(settings)))
+        Self(ArcSwap::from_pointee(Limiters::new(settings)))
     }
 
-    /// Other rates from now on. What was counted under the old ones is forgotten, unless they are the same.
+    /// Applies other rates. Counts under the old rates are forgotten, unless the rates are the same.
     pub(crate) fn set(&self, settings: RateSettings) {
-        if self.0.now().settings != settings {
-            self.0.set(Counters::new(settings));
+        if self.0.load().settings != settings {
+            self.0.store(Arc::new(Limiters::new(settings)));
         }
     }
 
     /// Counts a request of an address.
     pub(crate) fn request(&self, from: IpAddr) -> Result<(), Failure> {
-        count(self.0.now().requests.as_ref(), from.into(), "too many requests from this address")
+        count(self.0.load().requests.as_ref(), &from.into(), "too many requests from this address")
     }
 
-    /// Counts a request with a token.
+    /// Counts a request with an access token.
     pub(crate) fn token(&self, token: &TokenId) -> Result<(), Failure> {
-        count(self.0.now().tokens.as_ref(), token.clone(), "too many requests with this token")
+        count(self.0.load().tokens.as_ref(), token, "too many requests with this access token")
     }
 
     /// Counts credentials that were refused.
-    pub(crate) fn failure(&self, from: IpAddr) -> Result<(), Failure> {
-        let (counters, from) = (self.0.now(), from.into());
-        let counted = count(counters.failures.as_ref(), from, TOO_MANY_FAILURES);
+    pub(crate) fn record_auth_failure(&self, from: IpAddr) -> Result<(), Failure> {
+        let (limiters, from) = (self.0.load(), from.into());
+        let counted = count(limiters.auth_failures.as_ref(), &from, TOO_MANY_AUTH_FAILURES);
         if let Some(wait) = counted.as_ref().err().and_then(Failure::retry) {
-            counters.remember(from, Instant::now() + wait);
+            limiters.lock_out(from, Instant::now() + wait);
         }
         counted
     }
 
-    /// Refuses an address whose failures are too many, before anything of it is checked.
-    pub(crate) fn is_trusted(&self, from: IpAddr) -> Result<(), Failure> {
-        let counters = self.0.now();
-        let until = counters.over.lock().unwrap_or_else(PoisonError::into_inner).get(&from.into()).copied();
+    /// Refuses an address with too many auth failures, before anything of its request is checked.
+    pub(crate) fn check_not_locked_out(&self, from: IpAddr) -> Result<(), Failure> {
+        let limiters = self.0.load();
+        let until = limiters.locked_out().get(&from.into()).copied();
         match until.and_then(|until| until.checked_duration_since(Instant::now())) {
             Some(wait) if !wait.is_zero() => {
-                let wait = wait.max(Duration::from_millis(1));
-                Err(Failure::new(Code::RateLimited, TOO_MANY_FAILURES).retry_after(wait))
+                let wait = wait.max(SHORTEST_WAIT);
+                Err(Failure::new(Code::RateLimited, TOO_MANY_AUTH_FAILURES).retry_after(wait))
             }
             Some(_) | None => Ok(()),
         }
     }
 
-    /// Counts a signature that is costly to check, before it is checked.
-    pub(crate) fn proof(&self, from: IpAddr) -> Result<(), Failure> {
-        count(self.0.now().proofs.as_ref(), from.into(), "too many signatures to check from this address")
+    /// Counts a signature before it is checked.
+    pub(crate) fn signature_check(&self, from: IpAddr) -> Result<(), Failure> {
+        let message = "too many signatures to check from this address";
+        count(self.0.load().signature_checks.as_ref(), &from.into(), message)
     }
 }
 
-const TOO_MANY_FAILURES: &str = "too many refused credentials from this address";
+const TOO_MANY_AUTH_FAILURES: &str = "too many refused credentials from this address";
 
-impl Counters {
-    fn remember(&self, from: Network, until: Instant) {
-        let mut over = self.over.lock().unwrap_or_else(PoisonError::into_inner);
-        if over.len() >= MOST {
-            let now = Instant::now();
-            over.retain(|_, until| *until > now);
-        }
-        // Where even that leaves no room, one more is only counted.
-        if over.len() < MOST {
-            over.insert(from, until);
-        }
-    }
+/// The unit in which a response says how long to wait.
+const SHORTEST_WAIT: Duration = Duration::from_millis(1);
 
+/// The most keys of one kind that are remembered, some 10 MB.
+const MAX_KEYS: usize = 65_536;
+
+impl Limiters {
     fn new(settings: RateSettings) -> Self {
         Self {
             settings,
-            requests: Buckets::new(settings.requests_per_address, Quota::per_second),
-            tokens: Buckets::new(settings.requests_per_token, Quota::per_second),
-            failures: Buckets::new(settings.failures_per_address, Quota::per_minute),
-            over: Mutex::default(),
-            proofs: Buckets::new(settings.proofs_per_address, Quota::per_second),
+            requests: KeyedLimiter::new(settings.requests_per_address, Quota::per_second),
+            tokens: KeyedLimiter::new(settings.requests_per_token, Quota::per_second),
+            auth_failures: KeyedLimiter::new(settings.auth_failures_per_address, Quota::per_minute),
+            locked_out: Mutex::default(),
+            signature_checks: KeyedLimiter::new(settings.signature_checks_per_address, Quota::per_second),
         }
+    }
+
+    fn locked_out(&self) -> std::sync::MutexGuard<'_, HashMap<ClientNetwork, Instant>> {
+        self.locked_out.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock_out(&self, from: ClientNetwork, until: Instant) {
+        let mut locked_out = self.locked_out();
+        make_room(&mut locked_out, MAX_KEYS, &from);
+        locked_out.insert(from, until);
     }
 }
 
 fn count<K: Clone + Eq + Hash>(
-    buckets: Option<&Buckets<K>>,
-    key: K,
-    sentence: &'static str,
+    limiter: Option<&KeyedLimiter<K>>,
+    key: &K,
+    message: &'static str,
 ) -> Result<(), Failure> {
-    let wait = buckets.map_or(Ok(()), |buckets| buckets.count(&key));
-    wait.map_err(|wait| Failure::new(Code::RateLimited, sentence).retry_after(wait))
+    let wait = limiter.map_or(Ok(()), |limiter| limiter.count(key));
+    wait.map_err(|wait| Failure::new(Code::RateLimited, message).retry_after(wait))
 }
-
-/// The most keys of one kind that are remembered, some 10 MB.
-const MOST: usize = 65_536;
-
-type Limiter<K> = RateLimiter<K, HashMapStateStore<K>, DefaultClock>;
 
 #[derive(Debug)]
-struct Buckets<K: Clone + Eq + Hash> {
-    quota: Quota,
-    most: usize,
-    limiter: RwLock<Limiter<K>>,
+struct KeyedLimiter<K: Clone + Eq + Hash>(RateLimiter<K, BoundedStore<K>, DefaultClock>);
+
+impl<K: Clone + Eq + Hash> KeyedLimiter<K> {
+    fn new(rate: u32, quota: fn(NonZeroU32) -> Quota) -> Option<Self> {
+        let store = BoundedStore { max_keys: MAX_KEYS, states: Mutex::default() };
+        Some(Self(RateLimiter::new(quota(NonZeroU32::new(rate)?), store, DefaultClock::default())))
+    }
+
+    /// How long to wait, where the key has reached its rate.
+    fn count(&self, key: &K) -> Result<(), Duration> {
+        let checked = self.0.check_key(key);
+        checked.map_err(|until| until.wait_time_from(DefaultClock::default().now()).max(SHORTEST_WAIT))
+    }
 }
 
-impl<K: Clone + Eq + Hash> Buckets<K> {
-    fn new(rate: u32, quota: fn(NonZeroU32) -> Quota) -> Option<Self> {
-        let quota = quota(NonZeroU32::new(rate)?);
-        Some(Self { quota, most: MOST, limiter: RwLock::new(RateLimiter::hashmap(quota)) })
-    }
+/// The state of each key: the time from which its whole rate is free again (GCRA's theoretical arrival time).
+#[derive(Debug)]
+struct BoundedStore<K> {
+    max_keys: usize,
+    states: Mutex<HashMap<K, Nanos>>,
+}
 
-    /// How long to wait, where the key has had its share.
-    fn count(&self, key: &K) -> Result<(), Duration> {
-        let limiter = self.limiter.read().unwrap_or_else(PoisonError::into_inner);
-        let full = limiter.len() >= self.most;
-        let verdict =
-            limiter.check_key(key).map_err(|until| until.wait_time_from(DefaultClock::default().now()));
-        drop(limiter);
-        if full {
-            self.make_room();
-        }
-        // Below a millisecond a client cannot wait.
-        verdict.map_err(|wait| wait.max(Duration::from_millis(1)))
-    }
+impl<K: Clone + Eq + Hash> StateStore for BoundedStore<K> {
+    type Key = K;
 
-    /// Forgets who has been quiet; where nobody has, everybody. Who owns so many addresses gains nothing by
-    /// it that each of them does not give anyhow, and nobody else is shut out.
-    fn make_room(&self) {
-        let mut limiter = self.limiter.write().unwrap_or_else(PoisonError::into_inner);
-        limiter.retain_recent();
-        if limiter.len() > self.most / 2 {
-            *limiter = RateLimiter::hashmap(self.quota);
-        }
+    fn measure_and_replace<T, F, E>(&self, key: &K, measure: F) -> Result<T, E>
+    where
+        F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
+    {
+        let mut states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
+        let (verdict, state) = measure(states.get(key).copied())?;
+        make_room(&mut states, self.max_keys, key);
+        states.insert(key.clone(), state);
+        Ok(verdict)
     }
+}
+
+/// Makes room for a key in a full map: forgets the half of the keys whose limit ends first. An attacker with many
+/// addresses displaces those that have done least, never the counts of a network that is about to be limited.
+fn make_room<K: Eq + Hash, V: Copy + Ord>(map: &mut HashMap<K, V>, max_keys: usize, key: &K) {
+    if map.len() < max_keys || map.contains_key(key) {
+        return;
+    }
+    let mut ends: Vec<V> = map.values().copied().collect();
+    let (_, &mut median, _) = ends.select_nth_unstable(max_keys / 2);
+    map.retain(|_, end| *end > median);
 }
 
 #[cfg(test)]
@@ -188,50 +200,65 @@ mod tests {
 
     #[test]
     fn a_rate_is_kept_per_key_and_says_how_long_to_wait() {
-        let rates = Rates::new(RateSettings { failures_per_address: 3, ..RateSettings::default() });
+        let rates = RateLimits::new(RateSettings { auth_failures_per_address: 3, ..RateSettings::default() });
         let (one, other) = (Ipv4Addr::new(192, 0, 2, 1).into(), Ipv4Addr::new(192, 0, 2, 2).into());
-        assert!((0..3).all(|_| rates.failure(one).is_ok()));
-        let failure = rates.failure(one).unwrap_err();
+        assert!((0..3).all(|_| rates.record_auth_failure(one).is_ok()));
+        let failure = rates.record_auth_failure(one).unwrap_err();
         assert_eq!(failure.code(), Code::RateLimited);
         let wait = failure.retry().unwrap();
         assert!(wait > Duration::from_secs(15) && wait <= Duration::from_secs(20), "{wait:?}");
-        assert!(rates.failure(other).is_ok());
+        assert!(rates.record_auth_failure(other).is_ok());
         assert!(rates.request(one).is_ok(), "0 is no limit");
     }
 
     #[test]
     fn an_address_with_too_many_failures_is_known_before_the_next_one() {
-        let rates = Rates::new(RateSettings { failures_per_address: 3, ..RateSettings::default() });
+        let rates = RateLimits::new(RateSettings { auth_failures_per_address: 3, ..RateSettings::default() });
         let (one, other) = (Ipv4Addr::new(192, 0, 2, 1).into(), Ipv4Addr::new(192, 0, 2, 2).into());
-        assert!((0..3).all(|_| rates.is_trusted(one).is_ok() && rates.failure(one).is_ok()));
-        assert!(rates.is_trusted(one).is_ok(), "three are not too many");
-        let counted = rates.failure(one).unwrap_err();
-        let failure = rates.is_trusted(one).unwrap_err();
+        assert!(
+            (0..3).all(|_| rates.check_not_locked_out(one).is_ok() && rates.record_auth_failure(one).is_ok())
+        );
+        assert!(rates.check_not_locked_out(one).is_ok(), "three are not too many");
+        let counted = rates.record_auth_failure(one).unwrap_err();
+        let failure = rates.check_not_locked_out(one).unwrap_err();
         assert_eq!(failure.code(), Code::RateLimited);
         assert!(failure.retry() <= counted.retry() && failure.retry() > Some(Duration::from_secs(10)));
-        assert!(rates.is_trusted(other).is_ok());
+        assert!(rates.check_not_locked_out(other).is_ok());
     }
 
     #[test]
     fn new_rates_hold_at_once_and_the_same_ones_forget_nothing() {
-        let two = RateSettings { failures_per_address: 2, ..RateSettings::default() };
-        let rates = Rates::new(two);
+        let two = RateSettings { auth_failures_per_address: 2, ..RateSettings::default() };
+        let rates = RateLimits::new(two);
         let one = Ipv4Addr::new(192, 0, 2, 1).into();
-        assert!((0..2).all(|_| rates.failure(one).is_ok()));
+        assert!((0..2).all(|_| rates.record_auth_failure(one).is_ok()));
         rates.set(two);
-        assert!(rates.failure(one).is_err());
-        rates.set(RateSettings { failures_per_address: 3, ..two });
-        assert!((0..3).all(|_| rates.failure(one).is_ok()));
-        assert!(rates.failure(one).is_err());
+        assert!(rates.record_auth_failure(one).is_err());
+        rates.set(RateSettings { auth_failures_per_address: 3, ..two });
+        assert!((0..3).all(|_| rates.record_auth_failure(one).is_ok()));
+        assert!(rates.record_auth_failure(one).is_err());
     }
 
     #[test]
-    fn what_is_remembered_is_bounded() {
-        let mut buckets: Buckets<u32> = Buckets::new(1, Quota::per_minute).unwrap();
-        buckets.most = 1_000;
+    fn the_memory_is_bounded_and_many_addresses_reset_no_count() {
+        let quota = Quota::per_minute(NonZeroU32::new(5).unwrap());
+        let store = BoundedStore { max_keys: 1_000, states: Mutex::default() };
+        let limiter = KeyedLimiter(RateLimiter::new(quota, store, DefaultClock::default()));
+        let offender = u32::MAX;
+        assert!((0..5).all(|_| limiter.count(&offender).is_ok()));
         for key in 0..20_000 {
-            assert_eq!(buckets.count(&key), Ok(()));
-            assert!(buckets.limiter.read().unwrap().len() <= 1_001);
+            assert_eq!(limiter.count(&key), Ok(()));
         }
+        assert!(limiter.count(&offender).is_err(), "the other addresses reset this one's count");
+        assert!(limiter.0.into_state_store().states.lock().unwrap().len() <= 1_000);
+    }
+
+    #[test]
+    fn keys_with_equal_ends_leave_room_too() {
+        let mut map: HashMap<u32, u32> = (0..10).map(|key| (key, 7)).collect();
+        make_room(&mut map, 10, &3);
+        assert_eq!(map.len(), 10, "the key has its place already");
+        make_room(&mut map, 10, &10);
+        assert!(map.len() < 10);
     }
 }

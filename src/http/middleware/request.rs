@@ -10,7 +10,7 @@ use tracing::{Instrument, Span};
 use crate::http::app::{App, Deadline};
 use crate::http::error;
 use crate::http::extract::operation_name::operation_in;
-use crate::http::limits::hold;
+use crate::http::middleware::reject_delay;
 use crate::http::server::ClientCertificate;
 use crate::metrics;
 use crate::request_id::RequestId;
@@ -50,8 +50,8 @@ pub(crate) async fn each_request(State(app): State<App>, mut request: Request, n
     if let Ok(value) = id.to_string().parse() {
         response.headers_mut().insert(REQUEST_ID, value);
     }
-    if let Some(held) = hold::time(peer, answered) {
-        tokio::time::sleep(held).await;
+    if let Some(delay) = reject_delay::delay(peer, answered) {
+        tokio::time::sleep(delay).await;
     }
     response
 }
@@ -63,26 +63,27 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 fn admitted(app: &App, peer: Peer, request: &Request) -> Result<(), Failure> {
     let Peer::Tcp(address) = peer else { return Ok(()) };
     app.rates.request(address.ip())?;
-    if proves_by_signature(request) {
-        app.rates.is_trusted(address.ip())?;
-        app.rates.proof(address.ip())
+    if needs_signature_check(
+        request.method(),
+        request.uri().path(),
+        request.headers().get(header::AUTHORIZATION),
+    ) {
+        app.rates.check_not_locked_out(address.ip())?;
+        app.rates.signature_check(address.ip())
     } else if request.method() == Method::POST {
-        app.gate.look()
+        app.admission.check_capacity()
     } else {
         Ok(())
     }
 }
 
-/// Whether a signature must be checked for this request: logins, and whatever is no bearer token.
-fn proves_by_signature(request: &Request) -> bool {
-    let credentials = request.headers().get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
+/// Whether a signature must be checked for this request: logins, and any credentials but an access token.
+fn needs_signature_check(method: &Method, path: &str, credentials: Option<&HeaderValue>) -> bool {
     let bearer = |credentials: &[u8]| {
         credentials.get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"bearer "))
     };
-    let path = request.uri().path();
-    // A token is revoked with itself: no signature, and a good token works whatever others did.
-    let logs_in = path.starts_with("/v1/auth/") && path != "/v1/auth/revoke";
-    logs_in || credentials.is_some_and(|it| !bearer(it))
+    let login = matches!((method, path), (&Method::POST, "/v1/auth/challenge" | "/v1/auth/verify"));
+    login || credentials.is_some_and(|it| !bearer(it.as_bytes()))
 }
 
 /// Runs each request to its end in a task of its own: a client that hangs up or a deadline that passes
@@ -122,7 +123,7 @@ async fn answered(app: &App, context: Context, mut request: Request, next: Next,
 fn unless_too_often(app: &App, peer: Peer, failure: Failure) -> Failure {
     match peer {
         Peer::Tcp(address) if error::status(failure.code()) == StatusCode::UNAUTHORIZED => {
-            app.rates.failure(address.ip()).err().unwrap_or(failure)
+            app.rates.record_auth_failure(address.ip()).err().unwrap_or(failure)
         }
         Peer::Local | Peer::Tcp(_) => failure,
     }
@@ -130,4 +131,24 @@ fn unless_too_often(app: &App, peer: Peer, failure: Failure) -> Failure {
 
 pub(crate) fn wrong_method() -> Failure {
     Failure::new(Code::MethodNotAllowed, "this path does not take this method")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_requests_whose_signature_is_checked_count_as_signature_checks() {
+        let counts = |method, path, credentials: Option<&'static str>| {
+            let credentials = credentials.map(HeaderValue::from_static);
+            needs_signature_check(&method, path, credentials.as_ref())
+        };
+        let (bearer, signed) = (Some("bearer kms_0"), Some("EIP712 operator=0x0"));
+        assert!(counts(Method::POST, "/v1/auth/challenge", None));
+        assert!(counts(Method::POST, "/v1/auth/verify", None));
+        assert!(counts(Method::GET, "/v1/keys/0x0", signed));
+        assert!(!counts(Method::GET, "/v1/keys/0x0", bearer));
+        assert!(!counts(Method::POST, "/v1/auth/revoke", bearer));
+        assert!(!counts(Method::GET, "/v1/auth/typed-data", None), "it only describes what to sign");
+    }
 }

@@ -46,7 +46,11 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Spoken<S> {
             return Pin::new(&mut this.stream).poll_write(cx, bytes);
         };
         while let Some(rest) = whole.get(*done..).filter(|rest| !rest.is_empty()) {
-            *done += ready!(Pin::new(&mut this.stream).poll_write(cx, rest))?;
+            match ready!(Pin::new(&mut this.stream).poll_write(cx, rest))? {
+                // Without progress this would be an endless loop.
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                written => *done += written,
+            }
         }
         this.instead = None;
         Poll::Ready(Ok(bytes.len()))
@@ -115,5 +119,30 @@ mod tests {
         ] {
             assert!(spelled_out(answer.as_bytes()).is_none(), "{answer}");
         }
+    }
+
+    /// A stream that takes nothing and does not say why.
+    struct Full;
+
+    impl AsyncWrite for Full {
+        fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, _: &[u8]) -> Poll<io::Result<usize>> {
+            Poll::Ready(Ok(0))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_takes_nothing_is_an_error_and_no_endless_loop() {
+        let mut stream = Spoken::new(Full);
+        let head = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n";
+        let error = tokio::io::AsyncWriteExt::write_all(&mut stream, head).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::WriteZero);
     }
 }

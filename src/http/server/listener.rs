@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use crate::http::error;
-use crate::http::limits::connection_limit::{Addresses, Entered, Share};
+use crate::http::limits::connection_limit::{ConnectionGuard, ConnectionLimit, NetworkQuota};
 use crate::http::server::connection::{self, Common};
 use crate::http::server::tls::Tls;
 use crate::request_id::RequestId;
@@ -24,7 +24,7 @@ pub struct Limits {
     /// Connections at a time.
     pub connections: u32,
     /// Connections of one address at a time.
-    pub connections_per_address: Share,
+    pub connections_per_address: NetworkQuota,
     /// A TLS handshake, and a request's header, must be complete within this time; an idle connection ends after it.
     pub header: Duration,
     /// A client that takes nothing of its answer for so long is left.
@@ -47,7 +47,7 @@ pub enum Listener {
 /// Serves until `stop` turns true, then waits for requests under way as long as the grace lasts.
 pub async fn serve(listener: Listener, router: Router, limits: Limits, mut stop: watch::Receiver<bool>) {
     let places = Arc::new(Semaphore::new(limits.connections as usize));
-    let addresses = Addresses::new(limits.connections_per_address.clone());
+    let addresses = ConnectionLimit::new(limits.connections_per_address.clone());
     let tls = match &listener {
         Listener::Tls(_, tls) => Some(Arc::clone(tls)),
         Listener::Tcp(_) | Listener::Unix(_) => None,
@@ -137,7 +137,7 @@ fn connect(
     peer: Peer,
     common: &Arc<Common>,
     stop: &watch::Receiver<bool>,
-    held: (OwnedSemaphorePermit, Option<Entered>),
+    held: (OwnedSemaphorePermit, Option<ConnectionGuard>),
 ) {
     let (common, stop) = (Arc::clone(common), stop.clone());
     tokio::spawn(async move {

@@ -40,14 +40,14 @@ fn limits_and_the_level_of_the_log_are_read_again_and_a_bad_file_changes_nothing
     service.reload();
     until("the new limit holds", || is_limited(&service, &token));
     let _ = service.log();
-    write(&file, "[limits]\nrequests_per_tokn = 0\nwait = \"soon\"\n");
+    write(&file, "[limits]\nrequests_per_tokn = 0\nqueue_timeout = \"soon\"\n");
     service.reload();
     let mut said = String::new();
     until("the bad file is refused", || {
         said += &service.log();
         said.contains("everything stays as it was")
     });
-    assert!(said.contains("there is no such setting") && said.contains("limits.wait"), "{said}");
+    assert!(said.contains("there is no such setting") && said.contains("limits.queue_timeout"), "{said}");
     assert!(!said.contains(" INFO ") && !said.contains(" WARN "), "{said}");
     until("the limit still holds", || is_limited(&service, &token));
 

@@ -228,27 +228,67 @@ fn a_token_and_an_address_have_a_rate_each() {
     assert!((0..10).all(|_| installation.run(&["token", "list"]).status.success()));
 }
 
+/// What 16 clients get who sign 20 times each, as fast as they are answered.
+fn signatures_of_many_clients(service: &Running, token: &str) -> Vec<client::Answer> {
+    let body = json!({"eoa": EOA, "hash": point(&eigenlayer::hash_to_g1(&[6; 32]))});
+    thread::scope(|scope| {
+        let sign = || client::post(service.address, "/v1/scalar_mul", token, &body).unwrap();
+        let clients: Vec<_> =
+            (0..16).map(|_| scope.spawn(move || (0..20).map(|_| sign()).collect::<Vec<_>>())).collect();
+        clients.into_iter().flat_map(|client| client.join().unwrap()).collect()
+    })
+}
+
+#[test]
+fn more_clients_than_the_service_serves_at_a_time_wait_and_none_is_refused() {
+    let installation = Installation::new();
+    let token = installation.token(EOA);
+    let service = installation.serve_with(|command| {
+        command
+            .env("AVS_KMS__LIMITS__MAX_CONCURRENT_REQUESTS", "1")
+            // The test asks whether they wait, not how fast this machine is.
+            .env("AVS_KMS__LIMITS__QUEUE_TIMEOUT", "60s")
+            .env("AVS_KMS__SERVER__REQUEST_DEADLINE", "60s");
+    });
+    service.create(&token, EOA, "default");
+    let answers = signatures_of_many_clients(&service, &token);
+    assert!(answers.iter().all(|answer| answer.status == 200));
+    service.stop();
+}
+
+#[test]
+fn a_full_queue_is_overloaded_and_says_when_to_come_back() {
+    let installation = Installation::new();
+    let token = installation.token(EOA);
+    let service = installation.serve_with(|command| {
+        command
+            .env("AVS_KMS__LIMITS__MAX_CONCURRENT_REQUESTS", "1")
+            .env("AVS_KMS__LIMITS__MAX_QUEUED_REQUESTS", "2")
+            .env("AVS_KMS__LIMITS__QUEUE_TIMEOUT", "2s");
+    });
+    service.create(&token, EOA, "default");
+    let answers = signatures_of_many_clients(&service, &token);
+    let refused: Vec<_> = answers.iter().filter(|answer| answer.status != 200).collect();
+    assert!(!refused.is_empty() && refused.len() < answers.len());
+    for answer in refused {
+        assert_eq!(answer.code(), (503, "overloaded"));
+        assert_eq!(answer.body["retry_after_ms"], 2_000);
+        assert!(answer.head.to_lowercase().contains("retry-after: 2\r\n"), "{}", answer.head);
+    }
+    service.stop();
+}
+
 #[test]
 fn too_much_work_at_a_time_is_refused_early_and_the_rest_is_done() {
     let installation = Installation::new();
     let token = installation.token(EOA);
     let service = installation.serve_with(|command| {
-        command.env("AVS_KMS__LIMITS__IN_FLIGHT", "1").env("AVS_KMS__LIMITS__WAIT", "1ms");
+        command
+            .env("AVS_KMS__LIMITS__MAX_CONCURRENT_REQUESTS", "1")
+            .env("AVS_KMS__LIMITS__QUEUE_TIMEOUT", "1ms");
     });
     service.create(&token, EOA, "default");
-    let body = json!({"eoa": EOA, "hash": point(&eigenlayer::hash_to_g1(&[6; 32]))});
-    let answers: Vec<_> = thread::scope(|scope| {
-        let clients: Vec<_> = (0..16)
-            .map(|_| {
-                scope.spawn(|| {
-                    (0..20)
-                        .map(|_| client::post(service.address, "/v1/scalar_mul", &token, &body).unwrap())
-                        .collect::<Vec<_>>()
-                })
-            })
-            .collect();
-        clients.into_iter().flat_map(|client| client.join().unwrap()).collect()
-    });
+    let answers = signatures_of_many_clients(&service, &token);
     let signed = answers.iter().filter(|answer| answer.status == 200).count();
     let refused = answers.iter().filter(|answer| answer.code() == (503, "overloaded")).count();
     assert_eq!(signed + refused, answers.len());
@@ -267,7 +307,7 @@ fn few_search_the_audit_log_at_a_time() {
     let installation = Installation::new();
     let token = installation.token_with(EOA, &["keys:read", "audit:read"], "1h");
     let service = installation.serve_with(|command| {
-        command.env("AVS_KMS__LIMITS__WAIT", "1ms");
+        command.env("AVS_KMS__LIMITS__QUEUE_TIMEOUT", "1ms");
     });
     for _ in 0..300 {
         service.get(&format!("/v1/keys/{EOA}"), Some(&token));

@@ -16,7 +16,10 @@ fn wish(eoa: &str, name: &str) -> Value {
 
 #[test]
 fn however_many_keys_are_being_made_others_sign() {
-    let mut bench = Bench::with(&[("AVS_KMS__LIMITS__IN_FLIGHT", "4")]);
+    let mut bench = Bench::with(&[
+        ("AVS_KMS__LIMITS__MAX_CONCURRENT_REQUESTS", "4"),
+        ("AVS_KMS__LIMITS__QUEUE_TIMEOUT", "100ms"),
+    ]);
     let other = bench.installation.token(OTHER_EOA);
     let service = bench.service.as_ref().unwrap();
     service.create(&other, OTHER_EOA, "theirs");

@@ -142,7 +142,6 @@ pub fn ours_with(data: Option<Mount>, memlock: i64) -> ContainerRequest<GenericI
         .with_env_var("AVS_KMS__SERVER__PLAIN_HTTP_BEYOND_LOOPBACK", "true")
         .with_env_var("AVS_KMS__AUDIT__SEGMENT_BYTES", "1048576")
         // All clients of a load at once, on however few cores.
-        .with_env_var("AVS_KMS__LIMITS__IN_FLIGHT", "64")
         .with_startup_timeout(Duration::from_secs(120))
         .with_host_config_modifier(move |host: &mut HostConfig| {
             let limit = |name: &str, value| ResourcesUlimits {

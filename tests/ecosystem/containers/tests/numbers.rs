@@ -28,7 +28,7 @@ fn program(directory: &tempfile::TempDir, arguments: &[&str]) -> Command {
     let mut command = Command::new(program);
     command.args(arguments).current_dir(directory.path()).stdin(Stdio::null()).env_remove("SOFTHSM2_CONF");
     // As the containers have it.
-    command.env("AVS_KMS__AUDIT__SEGMENT_BYTES", "1048576").env("AVS_KMS__LIMITS__IN_FLIGHT", "64");
+    command.env("AVS_KMS__AUDIT__SEGMENT_BYTES", "1048576");
     command.env("AVS_KMS__SERVER__HEALTH_LISTEN", "127.0.0.1:0");
     command
 }
