@@ -1,11 +1,17 @@
-//! The order of the service's modules, low to high, one way only (`src/lib.rs` has the map).
+//! The order of modules, one way only and without circles (`src/lib.rs` has the map of the service).
 //!
-//! Reads what each file under `src/` names and fails on an upward reference, with file and line. Not for: the
-//! boundary of the enclave crate itself, which `Cargo.toml` and `deny.toml` keep.
+//! Reads what each file names and fails on an upward import, with file and line. Not for: the boundaries of crates,
+//! which `Cargo.toml` and `deny.toml` keep.
 
 mod checker;
+mod graph;
+mod order;
 mod paths;
+mod planted;
 mod rules;
+mod source;
+mod structure;
+mod tokens;
 
 use std::path::{Path, PathBuf};
 
@@ -54,11 +60,11 @@ fn unsafe_code_is_allowed_only_where_the_architecture_says() {
     let document = std::fs::read_to_string(root.join("docs/contributing/architecture.md")).unwrap();
     let (_, section) = document.split_once("## Where `unsafe` is").unwrap();
     let (section, _) = section.split_once("\n## ").unwrap();
-    let mut rooms: Vec<(&str, bool)> = section
+    let mut places_of_unsafe: Vec<(&str, bool)> = section
         .lines()
         .filter_map(|line| line.strip_prefix("- `"))
         .filter_map(|line| line.split_once('`'))
-        .map(|(room, _)| (room, false))
+        .map(|(place, _)| (place, false))
         .collect();
     let places = ["src", "audit-log", "hsm", "client", "benches", "examples", "tests", "fuzz"];
     for file in places.iter().flat_map(|place| walk(&root.join(place), is_rust)) {
@@ -69,13 +75,16 @@ fn unsafe_code_is_allowed_only_where_the_architecture_says() {
             continue;
         }
         let name = file.strip_prefix(root).unwrap();
-        let room = rooms
+        let place = places_of_unsafe
             .iter_mut()
-            .find(|(room, _)| name.starts_with(room) || name.with_extension("").starts_with(room));
-        room.unwrap_or_else(|| panic!("{} is no room for unsafe code", name.display())).1 = true;
+            .find(|(place, _)| name.starts_with(place) || name.with_extension("").starts_with(place));
+        let Some(place) = place else {
+            panic!("{}: unsafe code, which the page does not list", name.display())
+        };
+        place.1 = true;
     }
-    for (room, used) in rooms {
-        assert!(used, "nothing unsafe is in {room}");
+    for (place, used) in places_of_unsafe {
+        assert!(used, "nothing unsafe is in {place}");
     }
 }
 

@@ -1,6 +1,5 @@
 //! The disk becomes read-only, or the right to write is lost, under the running log.
 
-use std::io::Write as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -18,8 +17,7 @@ async fn one(log: &AuditLog) -> Result<Receipt, AuditError> {
 /// A log on a disk of its own with one acknowledged operation.
 fn on_a_disk(root: &Path) -> Option<(LoopDisk, Settings, AuditLog, Receipt)> {
     let Some(disk) = LoopDisk::make(root) else {
-        let _ =
-            writeln!(std::io::stderr(), "SKIPPED: a disk to break needs root, loop devices and mkfs.ext4");
+        test_report::skipped("needs root, loop devices and mkfs.ext4 for a disk to break");
         return None;
     };
     let settings = Settings { segment_bytes: 1 << 18, ..Settings::new(disk.mount.join("audit")) };
@@ -66,7 +64,7 @@ fn permission_that_is_lost_stops_signing_until_it_is_back() {
     let segment = format!("{directory}/seg-{:020}.log", 0);
     // Root may do everything, except this.
     if !run("chattr", &["+i", &segment, directory]) {
-        let _ = writeln!(std::io::stderr(), "SKIPPED: chattr is not here");
+        test_report::skipped("needs chattr");
         return;
     }
     refused(&log, "Operation not permitted");

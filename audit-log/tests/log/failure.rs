@@ -1,11 +1,11 @@
 //! The disk, or somebody at the disk, fails under the running service.
 
 use std::fs::{self, File};
-use std::io::Write as _;
 use std::time::Duration;
 
 use crate::support::kit::{Log, Multiply, boot, runtime};
 use audit_log::{AuditError, AuditLog, Outcome, Receipt, lines, verify};
+use test_report::Guarantee;
 
 async fn one(log: &AuditLog, n: u8) -> Result<Receipt, AuditError> {
     let recorded = log.record(Multiply(n)).await.map_err(|refused| refused.error)?;
@@ -185,7 +185,7 @@ impl Drop for SmallDisk {
 fn a_full_disk_stops_signing_at_once_and_room_lets_it_go_on() {
     let root = tempfile::tempdir().unwrap();
     let Some(disk) = SmallDisk::mount(root.path()) else {
-        let _ = writeln!(std::io::stderr(), "SKIPPED: mounting a small file system needs root");
+        Guarantee::FullDisk.skipped("needs root to mount a small file system");
         return;
     };
     let directory = disk.0.join("audit");
@@ -215,4 +215,5 @@ fn a_full_disk_stops_signing_at_once_and_room_lets_it_go_on() {
     let gone = report.absent[0].end;
     let found: Vec<_> = lines(&directory, 0, None).unwrap().map(|line| line.unwrap().seq).collect();
     assert!(acknowledged.iter().all(|receipt| receipt.seq < gone || found.contains(&receipt.seq)));
+    Guarantee::FullDisk.shown();
 }

@@ -3,7 +3,7 @@
 //! Works on tokens, so comments and strings do not count and macro arguments do. Not a compiler: it does not know
 //! what a name means, only how it is reached.
 
-use proc_macro2::{Delimiter, TokenStream, TokenTree};
+use super::tokens::{Kind, Token};
 
 /// A path in the source: `["crate", "store", "Store"]` or `["hsm", "G1Point"]`.
 #[derive(Debug, PartialEq, Eq)]
@@ -12,55 +12,8 @@ pub(crate) struct Named {
     pub(crate) path: Vec<String>,
 }
 
-/// One token with its line.
-#[derive(Debug)]
-pub(crate) struct Token {
-    pub(crate) line: usize,
-    pub(crate) kind: Kind,
-}
-
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Word(String),
-    Mark(char),
-    /// The text of a string literal.
-    Text(String),
-}
-
 /// The first words of paths that are followed; this crate has two names, its own and the one that its binary uses.
 const ROOTS: [&str; 5] = ["avs_kms", "crate", "hsm", "self", "super"];
-
-/// The tokens of `source`, in order, delimiters included.
-pub(crate) fn tokens(source: &str) -> Vec<Token> {
-    fn flatten(stream: TokenStream, out: &mut Vec<Token>) {
-        for tree in stream {
-            let line = tree.span().start().line;
-            match tree {
-                TokenTree::Ident(word) => out.push(Token { line, kind: Kind::Word(word.to_string()) }),
-                TokenTree::Punct(mark) => out.push(Token { line, kind: Kind::Mark(mark.as_char()) }),
-                TokenTree::Literal(literal) => {
-                    let text = literal.to_string();
-                    let text = text.split_once('"').and_then(|(_, rest)| rest.rsplit_once('"'));
-                    let text = text.map_or("", |(inner, _)| inner).to_owned(); // numbers do not matter
-                    out.push(Token { line, kind: Kind::Text(text) });
-                }
-                TokenTree::Group(group) => {
-                    let (open, close) = match group.delimiter() {
-                        Delimiter::Brace => ('{', '}'),
-                        Delimiter::Bracket => ('[', ']'),
-                        Delimiter::Parenthesis | Delimiter::None => ('(', ')'),
-                    };
-                    out.push(Token { line, kind: Kind::Mark(open) });
-                    flatten(group.stream(), out);
-                    out.push(Token { line: group.span_close().start().line, kind: Kind::Mark(close) });
-                }
-            }
-        }
-    }
-    let mut out = Vec::new();
-    flatten(source.parse().expect("the source is Rust"), &mut out);
-    out
-}
 
 /// Every path from one of the roots in `tokens`; `module` is where the file stands, `["store", "keys"]`.
 pub(crate) fn named(tokens: &[Token], module: &[&str]) -> Vec<Named> {

@@ -1,6 +1,7 @@
 //! What may use what. A new module finds its place here first.
 
-use crate::layers::paths::{Kind, Token, named, tokens};
+use super::paths::named;
+use super::tokens::{Kind, Token, tokens};
 
 /// Lowest first; modules on one line do not use each other. `hsm` stands below all, `cli` and `main` above all.
 pub(crate) const ORDER: &[&[&str]] = &[

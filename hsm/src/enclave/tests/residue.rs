@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use secrecy::ExposeSecret;
+use test_report::Guarantee;
 
 use super::scanner::{Hits, Scanner, may_look};
 use super::*;
@@ -158,13 +159,13 @@ fn no_scalar_and_no_pin_is_left_in_readable_memory() {
             Err(_) => {}
         }
         if !may_look() {
-            println!("SKIPPED: without CAP_SYS_PTRACE nobody here can read the victim's memory, we neither");
+            Guarantee::Residue.skipped("needs CAP_SYS_PTRACE to read the memory of the victim");
             return;
         }
         fixture.initialised();
         let enclave = fixture.open();
         if enclave.health().secret_memory != SecretMemory::MemfdSecret {
-            println!("no memfd_secret on this kernel: locked pages can be read by root, nothing to prove");
+            Guarantee::Residue.skipped("needs memfd_secret: on this kernel root can read locked pages");
             return;
         }
         (0..KEYS).for_each(|_| {
@@ -219,5 +220,6 @@ fn no_scalar_and_no_pin_is_left_in_readable_memory() {
             );
         }
         println!("control: found in {0} of {0} snapshots of a plain implementation", snapshots());
+        Guarantee::Residue.shown();
     });
 }
