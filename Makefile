@@ -161,8 +161,15 @@ fmt-check: ## Check the format.
 	$(CARGO) fmt --all --check --manifest-path tests/ecosystem/Cargo.toml
 
 .PHONY: lint
-lint: compiler ## Run clippy; warnings are errors.
+lint: compiler locks ## Run clippy; warnings are errors.
 	$(CARGO) clippy --workspace --all-targets --all-features --locked -- --deny warnings
+
+.PHONY: locks
+locks: ## Check that every Cargo.lock fits its manifests.
+	@stale=; for lock in $$(git ls-files '*Cargo.lock'); do \
+		$(CARGO) update --quiet --workspace --locked --manifest-path "$${lock%.lock}.toml" 2>/dev/null || stale="$$stale $$lock"; \
+	done; \
+	[ -z "$$stale" ] || { echo "stale:$$stale; cargo update --workspace --manifest-path <its Cargo.toml>, then commit" >&2; exit 1; }
 
 .PHONY: words
 words: ## Find words that CONTRIBUTING.md keeps out (lint/words.txt).
