@@ -118,8 +118,8 @@ pub fn write(places: &Places, to: &Path, created_at: String) -> Result<Manifest,
             archive.directory(&format!("token/{name}"), &token.join(name))?;
         }
     }
-    let audit_log::Parts { parts, records } = audit_log::parts(&places.audit)?;
-    for part in parts {
+    let audit_log::Snapshot { files, records } = audit_log::snapshot(&places.audit)?;
+    for part in files {
         archive.part(&format!("audit/{}", part.name), part)?;
     }
     archive.finish(Manifest {

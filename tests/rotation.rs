@@ -15,7 +15,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use audit_log::{AuditLog, BootFacts, Settings, verify};
+use audit_log::{AuditLog, BuildInfo, Settings, verify};
 use avs_kms::auth::Caller;
 use avs_kms::clock::Clock;
 use avs_kms::key::{Change, Eoa, KeyName, RetireOn, Schedule, Stage, Version, VersionSelector};
@@ -85,12 +85,12 @@ impl World {
     async fn start(&self) -> (Arc<Service>, Scheduler) {
         let store = Store::open(&self.data.join("store.sqlite")).unwrap();
         let settings = Settings { segment_bytes: 1 << 20, ..Settings::new(self.data.join("audit")) };
-        let boot = BootFacts { version: "test".into(), config_digest: DIGEST_OF_NOTHING };
-        let (audit, unsettled) = AuditLog::open(settings, boot).unwrap();
+        let boot = BuildInfo { version: "test".into(), config_digest: DIGEST_OF_NOTHING };
+        let (audit, open_intents) = AuditLog::open(settings, boot).unwrap();
         let custody = Custody::new(self.enclave.clone(), Duration::from_secs(600));
         let service =
             Service::new(store, audit, custody, Duration::from_secs(30)).with_clock(self.clock.clone());
-        service.recover(unsettled).await.unwrap();
+        service.recover(open_intents).await.unwrap();
         let service = Arc::new(service);
         (Arc::clone(&service), Scheduler::new(service, None))
     }

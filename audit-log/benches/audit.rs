@@ -21,7 +21,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use audit_log::{
-    Actor, AuditLog, BootFacts, Event, Input, Intent, KeyRef, Outcome, Recordable, Settings, verify,
+    Actor, AuditLog, BuildInfo, Event, Input, Intent, KeyRef, Outcome, Recordable, Settings, verify,
 };
 
 struct Multiply;
@@ -101,7 +101,7 @@ fn open(directory: &Path, name: &str, segment_mib: u64) -> AuditLog {
     let segment_bytes = segment_mib << 20;
     let settings = Settings { queue: 1 << 16, segment_bytes, ..Settings::new(directory.join(name)) };
     AuditLog::create(&settings).unwrap();
-    let boot = BootFacts { version: "bench".to_owned(), config_digest: [0; 32] };
+    let boot = BuildInfo { version: "bench".to_owned(), config_digest: [0; 32] };
     AuditLog::open(settings, boot).unwrap().0
 }
 
@@ -115,7 +115,7 @@ fn one_waiter(runtime: &tokio::runtime::Runtime, directory: &Path, time: Duratio
             let recorded = log.record(Multiply).await.unwrap();
             times.push(one.elapsed());
             work(WORK);
-            recorded.consume().1.settle(Outcome::ok(100));
+            recorded.consume().1.record_outcome(Outcome::ok(100));
         }
         times
     });

@@ -13,7 +13,7 @@ const NEWS_RECORDS: u64 = 4096;
 
 /// A segment that will not change any more.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Sealed {
+pub(crate) struct SealedSegment {
     pub(crate) first: u64,
     /// The head at its end.
     pub(crate) head: Head,
@@ -23,7 +23,7 @@ pub(crate) struct Sealed {
 const IDLE: u64 = 0;
 
 /// Shared between the writer, the publisher and the handles.
-pub(crate) struct Published {
+pub(crate) struct DurableHead {
     writable: AtomicBool,
     /// Since when the writer waits for the disk: milliseconds after `born`, plus one.
     busy: AtomicU64,
@@ -34,13 +34,13 @@ pub(crate) struct Published {
 
 struct State {
     head: Head,
-    sealed: Vec<Sealed>,
+    sealed: Vec<SealedSegment>,
     /// The size at the last waking of the publisher, or what it has seen since.
     told: u64,
     ended: bool,
 }
 
-impl Published {
+impl DurableHead {
     pub(crate) fn new(head: Head) -> Self {
         let state = State { head, sealed: Vec::new(), told: head.size, ended: false };
         let (writable, busy, born) = (AtomicBool::new(true), AtomicU64::new(IDLE), Instant::now());
@@ -77,7 +77,7 @@ impl Published {
     }
 
     /// A new durable head, and the segments that were completed on the way to it.
-    pub(crate) fn advance(&self, head: Head, sealed: Vec<Sealed>) {
+    pub(crate) fn advance(&self, head: Head, sealed: Vec<SealedSegment>) {
         let mut state = self.state();
         state.head = head;
         let rotated = !sealed.is_empty();
@@ -88,7 +88,7 @@ impl Published {
         }
     }
 
-    pub(crate) fn take_sealed(&self) -> Vec<Sealed> {
+    pub(crate) fn take_sealed(&self) -> Vec<SealedSegment> {
         std::mem::take(&mut self.state().sealed)
     }
 
@@ -119,7 +119,7 @@ mod tests {
     #[test]
     fn news_that_came_while_the_publisher_worked_is_not_waited_for_again() {
         let head = |size| Head { log: LogId([0; 16]), size, record_hash: [0; 32], root: [0; 32] };
-        let published = Published::new(head(10));
+        let published = DurableHead::new(head(10));
         published.advance(head(10 + NEWS_RECORDS), Vec::new());
         let begun = Instant::now();
         assert!(!published.wait(10, Duration::from_secs(60)));

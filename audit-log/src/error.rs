@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-use crate::format::corruption::Fault;
+use crate::format::corruption::Corruption;
 use crate::format::log_id::LogId;
 
 /// Why a record was not made durable. In every case nothing may be signed.
@@ -66,7 +66,7 @@ pub enum OpenError {
         /// The directory.
         path: PathBuf,
         /// Which record, and what is wrong.
-        fault: Fault,
+        fault: Corruption,
     },
     /// A setting makes no sense.
     #[error("audit setting {setting}: {reason}")]

@@ -21,7 +21,7 @@
 //! the policy of an HSM bounds that, and those who miss the checkpoint of each minute.
 //!
 //! When the process dies: before the sync, nothing was acknowledged, and a half-written frame is removed at the next
-//! open; after the sync and before the answer, the intent is there and comes back as [`Unsettled`]; after the answer,
+//! open; after the sync and before the answer, the intent is there and comes back as [`OpenIntent`]; after the answer,
 //! the same until the outcome is written. When a write or sync fails, nothing is signed until a new segment that
 //! names the last acknowledged head is durable.
 //!
@@ -44,27 +44,27 @@ mod write;
 
 pub use checkpoint::key::{KeyError, PublicKey, VerifierKey};
 pub use checkpoint::proof::{ConsistencyProof, InclusionProof, ProofError};
-pub use checkpoint::publisher::{PublishError, Publishing, Show};
-pub use checkpoint::rollback::{Lost, Past, PastError};
+pub use checkpoint::publisher::{CheckpointSink, PublishError, PublisherSettings};
+pub use checkpoint::rollback::{KnownHead, ParseHeadError, RollbackDetected};
 pub use checkpoint::segment_checkpoint::checkpoint_files;
 pub use checkpoint::signed::{CheckpointError, CheckpointSigner, SignedCheckpoint};
 pub use error::{AuditError, OpenError};
-pub use format::corruption::{Damage, Fault, ReadError};
+pub use format::corruption::{Corruption, CorruptionKind, ReadError};
 pub use format::head::{Head, Receipt};
 pub use format::log_id::{LogId, LogIdError};
 pub use format::merkle::{Hash, leaf_hash};
 pub use format::record::{
-    Actor, ActorKind, BootFacts, Event, Input, Intent, KeyRef, Outcome, RECORD_SCHEMA, Value,
+    Actor, ActorKind, BuildInfo, Event, Input, Intent, KeyRef, Outcome, RECORD_SCHEMA, Value,
 };
 pub use log::AuditLog;
-pub use log::recorded::{Recordable, Recorded, Refused, Settlement};
+pub use log::recorded::{NotRecorded, OutcomeGuard, Recordable, Recorded};
 pub use maintenance::compress::{Compressed, compress};
-pub use maintenance::snapshot::{Part, Parts, parts};
+pub use maintenance::snapshot::{Snapshot, SnapshotFile, snapshot};
 pub use read::export::{Filter, export};
 pub use read::lines::{Line, Lines, lines, tail};
 pub use read::page::Page;
 pub use settings::Settings;
-pub use verify::command::{Examination, ExaminationError, public_key_in};
+pub use verify::command::{VerifyError, VerifyOptions, public_key_in};
 pub use verify::report::{Soundness, Verdict};
-pub use verify::verifier::{Progress, Report, Unfinished, verify, verify_against, verify_with};
-pub use write::recovery::Unsettled;
+pub use verify::verifier::{Progress, Report, TornTail, verify, verify_against, verify_with};
+pub use write::recovery::OpenIntent;

@@ -12,23 +12,23 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use self::recorded::{Labels, Recordable, Recorded, Refused, Settlement};
+use self::recorded::{Labels, NotRecorded, OutcomeGuard, Recordable, Recorded};
 use crate::checkpoint::proof::{ConsistencyProof, InclusionProof, ProofError};
-use crate::checkpoint::publisher::{self, PublishError, Publisher, Publishing};
-use crate::checkpoint::rollback::Lost;
+use crate::checkpoint::publisher::{self, PublishError, Publisher, PublisherSettings};
+use crate::checkpoint::rollback::RollbackDetected;
 use crate::checkpoint::signed::SignedCheckpoint;
-use crate::durable_head::Published;
+use crate::durable_head::DurableHead;
 use crate::error::{AuditError, OpenError};
 use crate::format::corruption::{ReadError, io_error};
 use crate::format::encode::{OutcomeLabels, event_body, intent_body, outcome_body};
 use crate::format::head::{Head, Receipt};
-use crate::format::record::{BootFacts, Event, MAX_BODY_BYTES, Outcome};
+use crate::format::record::{BuildInfo, Event, MAX_BODY_BYTES, Outcome};
 use crate::read::lines::{self, Lines};
 use crate::read::page::{self, Page};
 use crate::read::source::Source;
 use crate::settings::Settings;
 use crate::write::queue::Queue;
-use crate::write::recovery::Unsettled;
+use crate::write::recovery::OpenIntent;
 use crate::write::writer;
 
 /// The handle to an open log; clones share one writer thread. Dropping the last one closes the log.
@@ -37,7 +37,7 @@ pub struct AuditLog(Arc<Inner>);
 
 struct Inner {
     queue: Arc<Queue>,
-    published: Arc<Published>,
+    published: Arc<DurableHead>,
     thread: Mutex<Option<JoinHandle<()>>>,
     directory: PathBuf,
     wait: Duration,
@@ -56,17 +56,17 @@ impl AuditLog {
     /// Opens the log: takes its lock, recovers what a crash left, writes the start record and starts the writer.
     ///
     /// Blocks on the disk. The intents that have no outcome come back; finish or undo each operation and settle it
-    /// with [`settle_recovered`](Self::settle_recovered). One that is not settled comes back at the next open.
+    /// with [`record_recovered`](Self::record_recovered). One that is not settled comes back at the next open.
     ///
     /// # Errors
     /// When there is no log, another process has it, it is damaged before its tail, or the disk refuses.
-    pub fn open(settings: Settings, boot: BootFacts) -> Result<(Self, Vec<Unsettled>), OpenError> {
+    pub fn open(settings: Settings, boot: BuildInfo) -> Result<(Self, Vec<OpenIntent>), OpenError> {
         let queue = Arc::new(Queue::new(&settings));
         let (directory, wait) = (settings.directory.clone(), settings.wait);
-        let writer::Started { thread, published, unsettled } =
+        let writer::Started { thread, published, open_intents } =
             writer::start(&settings, &boot, queue.clone())?;
         let (thread, publisher) = (Mutex::new(Some(thread)), OnceLock::new());
-        Ok((Self(Arc::new(Inner { queue, published, thread, directory, wait, publisher })), unsettled))
+        Ok((Self(Arc::new(Inner { queue, published, thread, directory, wait, publisher })), open_intents))
     }
 
     /// Records the intent of an operation; answers when it is durable, or refuses within the configured wait.
@@ -75,22 +75,22 @@ impl AuditLog {
     ///
     /// # Errors
     /// Gives the operation back with the reason: nothing may be signed.
-    pub async fn record<T: Recordable>(&self, subject: T) -> Result<Recorded<T>, Refused<T>> {
+    pub async fn record<T: Recordable>(&self, subject: T) -> Result<Recorded<T>, NotRecorded<T>> {
         let intent = subject.intent();
         let body = intent_body(&intent);
         let eoa = intent.key.map(|key| key.eoa).or(intent.actor.eoa);
         let labels = Labels { operation: intent.operation, request: intent.request, eoa };
         let ((ack, answer), queue) = (oneshot::channel(), self.0.queue.clone());
-        // When nobody takes the answer, the settlement in it is dropped and records that.
+        // When nobody takes the answer, the guard in it is dropped and records that.
         let ack = move |durable: Result<Receipt, AuditError>| {
-            let _ = ack.send(durable.map(|receipt| Settlement::new(receipt, labels, queue)));
+            let _ = ack.send(durable.map(|receipt| OutcomeGuard::new(receipt, labels, queue)));
         };
         if let Err(error) = self.0.queue.push_intent(body, Box::new(ack)) {
-            return Err(Refused { subject, error });
+            return Err(NotRecorded { subject, error });
         }
         match self.0.queue.answer(answer).await {
-            Ok(settlement) => Ok(Recorded::new(subject, settlement)),
-            Err(error) => Err(Refused { subject, error }),
+            Ok(guard) => Ok(Recorded::new(subject, guard)),
+            Err(error) => Err(NotRecorded { subject, error }),
         }
     }
 
@@ -117,19 +117,19 @@ impl AuditLog {
     ///
     /// # Errors
     /// When the log cannot be written now.
-    pub async fn settle_recovered(
+    pub async fn record_recovered(
         &self,
-        unsettled: &Unsettled,
+        intent: &OpenIntent,
         outcome: &Outcome,
     ) -> Result<Receipt, AuditError> {
         let labels = OutcomeLabels {
-            operation: &unsettled.operation,
-            request: unsettled.text("/request"),
-            eoa: unsettled.text("/key/eoa").or_else(|| unsettled.text("/actor/eoa")),
+            operation: &intent.operation,
+            request: intent.text("/request"),
+            eoa: intent.text("/key/eoa").or_else(|| intent.text("/actor/eoa")),
         };
-        let body = outcome_body("recovered", unsettled.receipt.seq, &labels, outcome);
+        let body = outcome_body("recovered", intent.receipt.seq, &labels, outcome);
         let (ack, answer) = oneshot::channel();
-        self.0.queue.push_outcome(body, unsettled.receipt.seq, Some(ack));
+        self.0.queue.push_outcome(body, intent.receipt.seq, Some(ack));
         self.0.queue.answer(answer).await
     }
 
@@ -152,7 +152,7 @@ impl AuditLog {
     ///
     /// # Errors
     /// When the log does not have the past that an earlier checkpoint says, or the token or the disk refuses.
-    pub fn publish(&self, publishing: Publishing) -> Result<(), PublishError> {
+    pub fn publish(&self, publishing: PublisherSettings) -> Result<(), PublishError> {
         if self.0.publisher.get().is_some() {
             return Err(PublishError::Already);
         }
@@ -165,8 +165,11 @@ impl AuditLog {
     ///
     /// # Errors
     /// When the log cannot be read.
-    pub fn lost_pasts(&self, publishing: &Publishing) -> Result<Vec<Lost>, PublishError> {
-        publisher::lost(&self.0.directory, &self.head(), publishing)
+    pub fn detect_rollback(
+        &self,
+        publishing: &PublisherSettings,
+    ) -> Result<Vec<RollbackDetected>, PublishError> {
+        publisher::detect_rollback(&self.0.directory, &self.head(), publishing)
     }
 
     /// The newest checkpoint, once they are published.
@@ -197,7 +200,7 @@ impl AuditLog {
     ///
     /// # Errors
     /// When the disk cannot be read.
-    pub async fn recent(&self, eoa: Option<String>, after: u64, limit: usize) -> Result<Page, ReadError> {
+    pub async fn page(&self, eoa: Option<String>, after: u64, limit: usize) -> Result<Page, ReadError> {
         let (directory, size) = (self.0.directory.clone(), self.head().size);
         let read = move || page::page(&Source::open(&directory)?, size, eoa.as_deref(), after, limit);
         tokio::task::spawn_blocking(read)

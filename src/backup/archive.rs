@@ -10,7 +10,7 @@ use tar::{Builder, EntryType, Header};
 use zstd::Encoder;
 
 use super::{BackupError, Entry, Manifest};
-use audit_log::Part;
+use audit_log::SnapshotFile;
 
 /// The last entry.
 pub(super) const MANIFEST: &str = "manifest.json";
@@ -73,8 +73,8 @@ impl Archive {
     }
 
     /// A file of the audit log, with zeros behind what is durable.
-    pub(super) fn part(&mut self, name: &str, part: Part) -> Result<(), BackupError> {
-        let Part { file, written, bytes, .. } = part;
+    pub(super) fn part(&mut self, name: &str, part: SnapshotFile) -> Result<(), BackupError> {
+        let SnapshotFile { file, written, bytes, .. } = part;
         self.add(name, bytes, file.take(written).chain(io::repeat(0).take(bytes.saturating_sub(written))))
     }
 

@@ -31,7 +31,7 @@ use crate::http::{App, Listener, Tls, health_router, local_router, public_router
 use crate::metrics::Metrics;
 use crate::sandbox::Confined;
 use crate::service::{Publish, Recovered};
-use audit_log::Past;
+use audit_log::KnownHead;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -40,7 +40,7 @@ pub(super) struct Arguments {
     pub(super) listen: Option<String>,
     /// Go on although the audit log lacks the past that a kept checkpoint says, as the refusal names it. Recorded for ever.
     #[arg(long, value_name = "SIZE:ROOT")]
-    pub(super) accept_audit_rollback: Vec<Past>,
+    pub(super) accept_audit_rollback: Vec<KnownHead>,
 }
 
 /// Reads the configuration once more.
@@ -50,7 +50,7 @@ type Again<'a> = dyn Fn() -> Result<Configuration, Mistakes> + 'a;
 pub(super) fn run(
     mut configuration: Configuration,
     again: &Again<'_>,
-    accepted: Vec<Past>,
+    accepted: Vec<KnownHead>,
 ) -> Result<(), Failed> {
     let data = &configuration.data;
     if !data.store().exists() {
@@ -120,7 +120,7 @@ const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 struct Opening {
     opened: Opened,
     /// What an operator lets the audit log go on over.
-    accepted: Vec<Past>,
+    accepted: Vec<KnownHead>,
     metrics: Metrics,
     sockets: Sockets,
     confined: Confined,
@@ -164,7 +164,7 @@ async fn until_stopped(
     opening: Opening,
     (mut signals, logging): (Signals, &Logging),
 ) -> Result<(), Failed> {
-    let Opening { opened: Opened { service, unsettled }, accepted, metrics, sockets, confined } = opening;
+    let Opening { opened: Opened { service, open_intents }, accepted, metrics, sockets, confined } = opening;
     // First: over a log that was rolled back nothing is finished or undone.
     let audit = &configuration.audit;
     let publish = Publish {
@@ -179,7 +179,7 @@ async fn until_stopped(
         .await
         .map_err(|failure| Failed::new(failure.cause().unwrap_or_else(|| failure.to_string())))?;
 
-    let recovered = service.recover(unsettled).await;
+    let recovered = service.recover(open_intents).await;
     let recovered = recovered.map_err(|failure| Failed::new(format!("cannot recover: {failure}")))?;
     report(&recovered);
     let remembered = service.remember_signed();

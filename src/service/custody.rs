@@ -11,7 +11,7 @@ use crate::key::KeyVersion;
 use crate::metrics::EnclaveReading;
 use crate::service::keys::destroy::Destruction;
 use crate::service::signing::sign::Ready;
-use audit_log::{CheckpointSigner, Recordable, Recorded, Settlement};
+use audit_log::{CheckpointSigner, OutcomeGuard, Recordable, Recorded};
 
 /// Signs the audit log's checkpoints with the token's key for that.
 struct TokenSigner {
@@ -82,13 +82,13 @@ impl Custody {
         &self,
         recorded: Recorded<Ready>,
         deadline: Instant,
-    ) -> (Result<G1Point, EnclaveError>, Ready, Settlement) {
-        let (ready, settlement) = recorded.consume();
+    ) -> (Result<G1Point, EnclaveError>, Ready, OutcomeGuard) {
+        let (ready, guard) = recorded.consume();
         let result = match self.confirmed(ready.version()) {
             Ok(enclave) => enclave.scalar_mul(ready.version().id, ready.point(), deadline).await,
             Err(error) => Err(error),
         };
-        (result, ready, settlement)
+        (result, ready, guard)
     }
 
     /// Makes the recorded key.
@@ -96,13 +96,13 @@ impl Custody {
         &self,
         recorded: Recorded<C>,
         deadline: Instant,
-    ) -> (Result<PublicKey, EnclaveError>, C, Settlement) {
-        let (creation, settlement) = recorded.consume();
+    ) -> (Result<PublicKey, EnclaveError>, C, OutcomeGuard) {
+        let (creation, guard) = recorded.consume();
         let result = match self.enclave() {
             Ok(enclave) => enclave.create(creation.new_key(), deadline).await,
             Err(error) => Err(error),
         };
-        (result, creation, settlement)
+        (result, creation, guard)
     }
 
     /// Destroys the recorded version in the token. One that is not there any more is destroyed: the enclave says so
@@ -111,15 +111,15 @@ impl Custody {
         &self,
         recorded: Recorded<Destruction>,
         deadline: Instant,
-    ) -> (Result<(), EnclaveError>, Settlement) {
-        let (destruction, settlement) = recorded.consume();
+    ) -> (Result<(), EnclaveError>, OutcomeGuard) {
+        let (destruction, guard) = recorded.consume();
         let result = match self.enclave() {
             Ok(enclave) => enclave.destroy(destruction.id(), deadline).await,
             Err(error) => Err(error),
         };
         match result {
-            Ok(()) | Err(EnclaveError::UnknownKey) => (Ok(()), settlement),
-            Err(error) => (Err(error), settlement),
+            Ok(()) | Err(EnclaveError::UnknownKey) => (Ok(()), guard),
+            Err(error) => (Err(error), guard),
         }
     }
 

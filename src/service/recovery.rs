@@ -12,7 +12,7 @@ use crate::key::{Change, Stage};
 use crate::request_id::RequestId;
 use crate::service::{ChangeKey, Context, CreateKey, Failure, RotateKey, Service, SetSchedule};
 use crate::store::Store;
-use audit_log::{Outcome, Unsettled};
+use audit_log::{OpenIntent, Outcome};
 
 /// How long the token may take to destroy one record at the start.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -42,7 +42,7 @@ impl Service {
     ///
     /// # Errors
     /// When the store or the log cannot be written.
-    pub async fn recover(&self, unsettled: Vec<Unsettled>) -> Result<Recovered, Failure> {
+    pub async fn recover(&self, open_intents: Vec<OpenIntent>) -> Result<Recovered, Failure> {
         let mut recovered = Recovered::default();
         // A key that is whole was finished, whichever process finished it.
         let mut ends: Vec<_> =
@@ -66,7 +66,7 @@ impl Service {
                 }
             }
         }
-        for intent in unsettled {
+        for intent in open_intents {
             let end = self.end_of(&intent, &ends)?;
             let code = match end {
                 Some(End::Finished) => "recovered_finished",
@@ -74,7 +74,7 @@ impl Service {
                 None => Outcome::unknown().code,
             };
             let outcome = Outcome { code, ..Outcome::unknown() };
-            self.audit.settle_recovered(&intent, &outcome).await?;
+            self.audit.record_recovered(&intent, &outcome).await?;
         }
         self.in_store(Store::forget_made).await?;
         let versions = self.store.all_versions();
@@ -91,7 +91,7 @@ impl Service {
     }
 
     /// How the operation of an intent ended; none for one that leaves no trace here, such as a signature.
-    fn end_of(&self, intent: &Unsettled, ends: &[(String, End)]) -> Result<Option<End>, Failure> {
+    fn end_of(&self, intent: &OpenIntent, ends: &[(String, End)]) -> Result<Option<End>, Failure> {
         let id = intent.text("/key/id");
         let operation = intent.operation.as_str();
         if [CreateKey::NAME, RotateKey::NAME].contains(&operation) {

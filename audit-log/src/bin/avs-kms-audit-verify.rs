@@ -7,7 +7,7 @@ use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use audit_log::{Examination, Soundness};
+use audit_log::{Soundness, VerifyOptions};
 
 const HELP: &str = "\
 Verify an avs-kms audit log: every record, the hash chain, the Merkle roots, and the checkpoints that were kept of it
@@ -33,7 +33,7 @@ Example: avs-kms-audit-verify --log /mnt/copy/audit --public-key log.pub --check
 enum Request {
     Help,
     Version,
-    Verify { examination: Examination, json: bool },
+    Verify { examination: VerifyOptions, json: bool },
 }
 
 fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Request, String> {
@@ -62,7 +62,7 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Request, String>
         return Err("--checkpoint needs --public-key".to_owned());
     }
     let directory = log.ok_or("--log <DIR> is missing")?;
-    Ok(Request::Verify { examination: Examination { directory, checkpoints, public_keys }, json })
+    Ok(Request::Verify { examination: VerifyOptions { directory, checkpoints, public_keys }, json })
 }
 
 /// Nothing can be done about a terminal or pipe that was closed.
@@ -92,7 +92,7 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn verify(examination: &Examination, json: bool) -> ExitCode {
+fn verify(examination: &VerifyOptions, json: bool) -> ExitCode {
     let on_terminal = std::io::stderr().is_terminal();
     let verdict = examination.run(|progress| {
         if on_terminal {

@@ -21,7 +21,7 @@ use crate::read::source::Source;
 const HASH_BYTES: u64 = 32;
 
 /// The growing file.
-pub(crate) struct Index {
+pub(crate) struct HashIndex {
     directory: PathBuf,
     file: File,
     frontier: Frontier,
@@ -29,9 +29,9 @@ pub(crate) struct Index {
 }
 
 /// The file, for reading hashes that are in it.
-pub(crate) struct Stored(File);
+pub(crate) struct HashIndexReader(File);
 
-impl Index {
+impl HashIndex {
     /// Opens or makes the file; what does not fit the log is cut off. `None` when it would have to be made from
     /// segments that are not here.
     pub(crate) fn open(directory: &Path) -> Result<Option<Self>, ReadError> {
@@ -47,7 +47,7 @@ impl Index {
             .open(directory.join(HASHES))
             .map_err(failed)?;
         let hashes = file.metadata().map_err(failed)?.len() / HASH_BYTES;
-        let stored = Stored(file.try_clone().map_err(failed)?);
+        let stored = HashIndexReader(file.try_clone().map_err(failed)?);
         for first in source.firsts()?.into_iter().rev() {
             if first > 0 && stored_hash_count(first) > hashes {
                 continue;
@@ -75,8 +75,8 @@ impl Index {
     }
 
     /// A second handle for proofs.
-    pub(crate) fn stored(&self) -> io::Result<Stored> {
-        Ok(Stored(self.file.try_clone()?))
+    pub(crate) fn stored(&self) -> io::Result<HashIndexReader> {
+        Ok(HashIndexReader(self.file.try_clone()?))
     }
 
     /// Adds the records up to the durable head of `size` records.
@@ -115,7 +115,7 @@ impl Index {
     }
 }
 
-impl HashReader for Stored {
+impl HashReader for HashIndexReader {
     fn read_hashes(&self, indexes: &[u64]) -> Result<Vec<tlog_tiles::Hash>, tlog_tiles::Error> {
         let read = |&index: &u64| {
             let mut hash = [0; 32];

@@ -11,14 +11,14 @@ use std::time::{Duration, Instant};
 
 use thiserror::Error;
 
-use crate::checkpoint::hash_index::{Index, Stored};
+use crate::checkpoint::hash_index::{HashIndex, HashIndexReader};
 use crate::checkpoint::jsonl_mirror::Mirror;
 use crate::checkpoint::key::VerifierKey;
 use crate::checkpoint::proof::{self, ConsistencyProof, InclusionProof, ProofError};
-use crate::checkpoint::rollback::{self, Claim, Lost, Past};
-use crate::checkpoint::segment_checkpoint::Seals;
+use crate::checkpoint::rollback::{self, KnownCheckpoint, KnownHead, RollbackDetected};
+use crate::checkpoint::segment_checkpoint::SegmentCheckpoints;
 use crate::checkpoint::signed::{CheckpointError, CheckpointSigner, SignedCheckpoint};
-use crate::durable_head::Published;
+use crate::durable_head::DurableHead;
 use crate::format::corruption::ReadError;
 use crate::format::head::Head;
 use crate::format::names::CHECKPOINT;
@@ -26,10 +26,10 @@ use crate::read::source::Source;
 use crate::storage::atomic_write::{read_optional, write_durably};
 
 /// Is shown each new checkpoint, on the publisher's thread.
-pub type Show = Box<dyn Fn(&SignedCheckpoint) + Send>;
+pub type CheckpointSink = Box<dyn Fn(&SignedCheckpoint) + Send>;
 
 /// How checkpoints are made and where they go.
-pub struct Publishing {
+pub struct PublisherSettings {
     /// Signs them.
     pub signer: Arc<dyn CheckpointSigner>,
     /// The log's name in them, a URL without a scheme; `avs-kms/<log id>` by default.
@@ -45,12 +45,12 @@ pub struct Publishing {
     /// Checkpoints that were kept outside of this disk: the log must still have that past.
     pub anchors: Vec<Vec<u8>>,
     /// Pasts that the log may lack: an operator accepted it, and that is recorded.
-    pub accepted: Vec<Past>,
+    pub accepted: Vec<KnownHead>,
     /// Shown each new checkpoint: a log line, a webhook, the token.
-    pub on_checkpoint: Option<Show>,
+    pub on_checkpoint: Option<CheckpointSink>,
 }
 
-impl Publishing {
+impl PublisherSettings {
     /// Every second while there is news, every minute otherwise, into the log's own directory only.
     pub fn new(signer: Arc<dyn CheckpointSigner>) -> Self {
         Self {
@@ -67,7 +67,7 @@ impl Publishing {
     }
 }
 
-impl Publishing {
+impl PublisherSettings {
     fn origin(&self, head: &Head) -> String {
         self.origin.clone().unwrap_or_else(|| head.log.origin())
     }
@@ -78,7 +78,7 @@ impl Publishing {
 pub enum PublishError {
     /// The log is not the one that an earlier checkpoint was made for: its disk was rolled back, or it was forked.
     #[error("{0}")]
-    RolledBack(Lost),
+    RolledBack(RollbackDetected),
     /// The token, or the earlier checkpoint.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
@@ -96,7 +96,7 @@ pub enum PublishError {
 /// What the rest of the program asks the publisher for.
 pub(crate) struct Publisher {
     newest: Mutex<Option<Arc<SignedCheckpoint>>>,
-    stored: Option<Stored>,
+    stored: Option<HashIndexReader>,
     /// Whether the stored hashes were found to be wrong.
     distrusted: AtomicBool,
     thread: Mutex<Option<JoinHandle<()>>>,
@@ -106,16 +106,17 @@ impl Publisher {
     /// Checks the past, makes the first checkpoint and starts the thread.
     pub(crate) fn start(
         directory: &Path,
-        published: Arc<Published>,
-        publishing: Publishing,
+        published: Arc<DurableHead>,
+        publishing: PublisherSettings,
     ) -> Result<Arc<Self>, PublishError> {
         let head = published.head();
-        let lost = lost(directory, &head, &publishing)?;
-        if let Some(lost) = lost.into_iter().find(|lost| !publishing.accepted.contains(&lost.past)) {
-            return Err(PublishError::RolledBack(lost));
+        let detected = detect_rollback(directory, &head, &publishing)?;
+        let accepted = |one: &RollbackDetected| publishing.accepted.contains(&one.known);
+        if let Some(one) = detected.into_iter().find(|one| !accepted(one)) {
+            return Err(PublishError::RolledBack(one));
         }
         let origin = publishing.origin(&head);
-        let mut index = Index::open(directory)?;
+        let mut index = HashIndex::open(directory)?;
         if let Some(index) = &mut index {
             index.update(head.size)?;
         } else {
@@ -137,12 +138,12 @@ impl Publisher {
             index,
             mirror,
             publisher: this.clone(),
-            seals: Seals::default(),
+            seals: SegmentCheckpoints::default(),
             last: None,
         };
         worker.checkpoint(&head)?;
         if let Some(newest) = this.newest() {
-            worker.seals = Seals::missing(directory, this.stored.as_ref(), &newest, &head)?;
+            worker.seals = SegmentCheckpoints::missing(directory, this.stored.as_ref(), &newest, &head)?;
         }
         let thread = std::thread::Builder::new()
             .name("audit-publisher".to_owned())
@@ -192,18 +193,20 @@ impl Publisher {
 }
 
 /// The earlier checkpoints that the log of `head` does not go on from.
-pub(crate) fn lost(
+pub(crate) fn detect_rollback(
     directory: &Path,
     head: &Head,
-    publishing: &Publishing,
-) -> Result<Vec<Lost>, PublishError> {
+    publishing: &PublisherSettings,
+) -> Result<Vec<RollbackDetected>, PublishError> {
     let key = VerifierKey::new(&publishing.origin(head), publishing.signer.public_key())
         .map_err(|_| CheckpointError::OriginForm)?;
     let kept = read_optional(&directory.join(CHECKPOINT))?;
     let mut claims: Vec<_> =
-        kept.into_iter().map(|note| Claim { kept: "the directory of the log", note }).collect();
-    claims.extend(publishing.anchors.iter().map(|note| Claim { kept: "the token", note: note.clone() }));
-    Ok(rollback::lost(&Source::open(directory)?, head, &key, &claims)?)
+        kept.into_iter().map(|note| KnownCheckpoint { kept_in: "the directory of the log", note }).collect();
+    claims.extend(
+        publishing.anchors.iter().map(|note| KnownCheckpoint { kept_in: "the token", note: note.clone() }),
+    );
+    Ok(rollback::detect(&Source::open(directory)?, head, &key, &claims)?)
 }
 
 /// How far the publisher steps back: under full load it gets a tenth of what another thread gets.
@@ -212,12 +215,12 @@ const NICE: i32 = 10;
 struct Worker {
     directory: PathBuf,
     origin: String,
-    publishing: Publishing,
-    published: Arc<Published>,
-    index: Option<Index>,
+    publishing: PublisherSettings,
+    published: Arc<DurableHead>,
+    index: Option<HashIndex>,
     mirror: Option<Mirror>,
     publisher: Arc<Publisher>,
-    seals: Seals,
+    seals: SegmentCheckpoints,
     last: Option<(u64, Instant)>,
 }
 

@@ -1,7 +1,8 @@
-//! Whether the log still has the past that earlier checkpoints say: the one in its directory, and those that were kept
-//! where the owner of this disk cannot reach (`Publishing::anchors`).
+//! Rollback detection: whether the log still contains the head of every checkpoint that was kept of it.
 //!
-//! A past that is gone stops the start until an operator names it and accepts that. Not for: who may accept.
+//! Checkpoints are kept in the directory of the log and where the owner of this disk cannot reach
+//! (`PublisherSettings::anchors`). If the log lacks one, the service does not start until an operator names that head
+//! and accepts the loss. Not for: who may accept (`service`).
 
 use std::fmt;
 
@@ -10,125 +11,133 @@ use signed_note::Note;
 use tlog_tiles::Checkpoint;
 
 use crate::checkpoint::key::VerifierKey;
-use crate::format::corruption::{Damage, ReadError};
+use crate::format::corruption::{CorruptionKind, ReadError};
 use crate::format::head::Head;
 use crate::format::merkle::Hash;
 use crate::read::cursor::root_at;
 use crate::read::source::Source;
 
-/// A checkpoint that somebody kept.
-pub(crate) struct Claim {
-    /// Where, for people.
-    pub(crate) kept: &'static str,
+/// A checkpoint that was kept.
+pub(crate) struct KnownCheckpoint {
+    /// The place, for people.
+    pub(crate) kept_in: &'static str,
     pub(crate) note: Vec<u8>,
 }
 
-/// An earlier checkpoint that the log does not go on from.
+/// A kept checkpoint whose head the log does not contain.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Lost {
-    /// Where the checkpoint was kept.
-    pub kept: &'static str,
-    /// What is given up when the log goes on all the same.
-    pub past: Past,
-    why: Why,
+pub struct RollbackDetected {
+    /// The place where the checkpoint was kept.
+    pub kept_in: &'static str,
+    /// What is given up if the log is used nevertheless.
+    pub known: KnownHead,
+    cause: RollbackCause,
 }
 
 /// A head that the log had once: its number of records and its root. Shown as `SIZE:ROOT`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Past {
-    /// How many records.
+pub struct KnownHead {
+    /// Number of records.
     pub size: u64,
-    /// The RFC 6962 root over them. Of something that is no checkpoint at all: its SHA-256, with size 0.
+    /// The RFC 6962 root over them. For something that is no checkpoint at all: its SHA-256, with size 0.
     pub root: Hash,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Why {
-    Damage(Damage, u64),
-    OtherKey(String),
+enum RollbackCause {
+    /// The log has `records` records, and they do not contain the head.
+    Missing { kind: CorruptionKind, records: u64 },
+    /// Signed with another key, under that origin.
+    OtherKey { origin: String },
+    /// Not a checkpoint.
     Unreadable,
 }
 
-impl fmt::Display for Past {
+impl fmt::Display for KnownHead {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.size, hex::encode(self.root))
     }
 }
 
-/// The text is no `SIZE:ROOT`.
+/// The text is not `SIZE:ROOT`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a past is SIZE:ROOT, as the refusal says it: a number and 64 hex digits")]
-pub struct PastError;
+#[error("expected SIZE:ROOT, for example 1234:<64 hex digits>, as printed by the refusal")]
+pub struct ParseHeadError;
 
-impl std::str::FromStr for Past {
-    type Err = PastError;
+impl std::str::FromStr for KnownHead {
+    type Err = ParseHeadError;
 
-    fn from_str(text: &str) -> Result<Self, PastError> {
-        let (size, digits) = text.split_once(':').ok_or(PastError)?;
+    fn from_str(text: &str) -> Result<Self, ParseHeadError> {
+        let (size, digits) = text.split_once(':').ok_or(ParseHeadError)?;
         let mut root = [0; 32];
-        hex::decode_to_slice(digits, &mut root).map_err(|_| PastError)?;
-        Ok(Self { size: size.parse().map_err(|_| PastError)?, root })
+        hex::decode_to_slice(digits, &mut root).map_err(|_| ParseHeadError)?;
+        Ok(Self { size: size.parse().map_err(|_| ParseHeadError)?, root })
     }
 }
 
-impl fmt::Display for Lost {
+impl fmt::Display for RollbackDetected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { kept, past, why } = self;
-        let size = past.size;
-        match why {
-            Why::Damage(damage, has) => write!(
+        let Self { kept_in, known: KnownHead { size, .. }, cause } = self;
+        match cause {
+            RollbackCause::Missing { kind, records } => write!(
                 f,
-                "the audit log was rolled back or replaced: {kept} has a checkpoint of {size} records, and of the \
-                 {has} records here {damage}"
+                "the audit log was rolled back or replaced: {kept_in} has a checkpoint of {size} records, and of the \
+                 {records} records here {kind}"
             ),
-            Why::OtherKey(origin) => write!(
+            RollbackCause::OtherKey { origin } => write!(
                 f,
-                "the audit log or its key was replaced: {kept} has a checkpoint of {size} records of {origin}, which \
+                "the audit log or its key was replaced: {kept_in} has a checkpoint of {size} records of {origin}, which \
                  this token's key for this log did not sign"
             ),
-            Why::Unreadable => write!(f, "{kept} has something that is no checkpoint of an audit log"),
+            RollbackCause::Unreadable => {
+                write!(f, "{kept_in} has something that is not a checkpoint of an audit log")
+            }
         }
     }
 }
 
-/// Those of the claims that the log of `head` does not go on from.
-pub(crate) fn lost(
+/// The kept checkpoints whose heads the log of `head` does not contain.
+pub(crate) fn detect(
     source: &Source,
     head: &Head,
     key: &VerifierKey,
-    claims: &[Claim],
-) -> Result<Vec<Lost>, ReadError> {
-    let mut lost = Vec::new();
-    for Claim { kept, note } in claims {
-        let (past, why) = match key.open(note) {
+    kept: &[KnownCheckpoint],
+) -> Result<Vec<RollbackDetected>, ReadError> {
+    let mut detected = Vec::new();
+    for KnownCheckpoint { kept_in, note } in kept {
+        let (known, cause) = match key.open(note) {
             Ok(checkpoint) => {
-                let past = Past { size: checkpoint.size(), root: checkpoint.root() };
-                (past, damage(source, head, past)?.map(|damage| Why::Damage(damage, head.size)))
+                let known = KnownHead { size: checkpoint.size(), root: checkpoint.root() };
+                let missing = |kind| RollbackCause::Missing { kind, records: head.size };
+                (known, compare(source, head, known)?.map(missing))
             }
             Err(_) => match unsigned(note) {
-                Some((origin, past)) => (past, Some(Why::OtherKey(origin))),
-                None => (Past { size: 0, root: Sha256::digest(note).into() }, Some(Why::Unreadable)),
+                Some((origin, known)) => (known, Some(RollbackCause::OtherKey { origin })),
+                None => {
+                    let known = KnownHead { size: 0, root: Sha256::digest(note).into() };
+                    (known, Some(RollbackCause::Unreadable))
+                }
             },
         };
-        lost.extend(why.map(|why| Lost { kept, past, why }));
+        detected.extend(cause.map(|cause| RollbackDetected { kept_in, known, cause }));
     }
-    Ok(lost)
+    Ok(detected)
 }
 
-fn damage(source: &Source, head: &Head, past: Past) -> Result<Option<Damage>, ReadError> {
-    if past.size > head.size {
-        return Ok(Some(Damage::Truncated { expected: past.size }));
+fn compare(source: &Source, head: &Head, known: KnownHead) -> Result<Option<CorruptionKind>, ReadError> {
+    if known.size > head.size {
+        return Ok(Some(CorruptionKind::Truncated { expected: known.size }));
     }
-    // What cannot be looked at is not believed: whoever rolled the disk back would leave it out.
-    Ok(match root_at(source, past.size)? {
-        Some(root) => (root != past.root).then_some(Damage::Forked),
-        None => Some(Damage::Absent),
+    // A head in a segment that is not here counts as missing: an attacker would leave that segment out.
+    Ok(match root_at(source, known.size)? {
+        Some(root) => (root != known.root).then_some(CorruptionKind::Forked),
+        None => Some(CorruptionKind::Absent),
     })
 }
 
-/// What a checkpoint says that another key signed, or nobody.
-fn unsigned(note: &[u8]) -> Option<(String, Past)> {
+/// Origin and head of a checkpoint whose signature is not checked.
+fn unsigned(note: &[u8]) -> Option<(String, KnownHead)> {
     let note = Note::from_bytes(note).ok()?;
     let checkpoint = Checkpoint::from_bytes(note.text()).ok()?;
-    Some((checkpoint.origin().to_owned(), Past { size: checkpoint.size(), root: checkpoint.hash().0 }))
+    Some((checkpoint.origin().to_owned(), KnownHead { size: checkpoint.size(), root: checkpoint.hash().0 }))
 }

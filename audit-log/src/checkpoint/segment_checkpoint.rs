@@ -5,10 +5,10 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::checkpoint::hash_index::Stored;
+use crate::checkpoint::hash_index::HashIndexReader;
 use crate::checkpoint::proof;
 use crate::checkpoint::signed::{CheckpointSigner, SignedCheckpoint};
-use crate::durable_head::Sealed;
+use crate::durable_head::SealedSegment;
 use crate::format::corruption::{ReadError, io_error};
 use crate::format::head::Head;
 use crate::format::names::{self, CHECKPOINT, SEGMENT_CHECKPOINT};
@@ -18,15 +18,15 @@ use crate::storage::directory::names_in;
 
 /// The segments that wait for their seal.
 #[derive(Default)]
-pub(crate) struct Seals {
-    waiting: Vec<Sealed>,
+pub(crate) struct SegmentCheckpoints {
+    waiting: Vec<SealedSegment>,
 }
 
-impl Seals {
+impl SegmentCheckpoints {
     /// Those of the completed segments here that have no seal, as far as it can be proven what to sign.
     pub(crate) fn missing(
         directory: &Path,
-        stored: Option<&Stored>,
+        stored: Option<&HashIndexReader>,
         newest: &SignedCheckpoint,
         head: &Head,
     ) -> Result<Self, ReadError> {
@@ -42,7 +42,7 @@ impl Seals {
             match proof.filter(|proof| proof.to_root == newest.root()) {
                 Some(proof) => {
                     let head = Head { size: next, root: proof.from_root, ..*head };
-                    waiting.push(Sealed { first, head });
+                    waiting.push(SealedSegment { first, head });
                 }
                 None => tracing::warn!(first, "an older audit segment has no seal and gets none"),
             }
@@ -53,7 +53,7 @@ impl Seals {
     /// Signs what waits, and what has been completed since.
     pub(crate) fn make(
         &mut self,
-        completed: Vec<Sealed>,
+        completed: Vec<SealedSegment>,
         directory: &Path,
         origin: &str,
         signer: &dyn CheckpointSigner,

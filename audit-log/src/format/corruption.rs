@@ -8,7 +8,7 @@ use thiserror::Error;
 /// The first thing that is wrong: which record, and where its bytes are.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("record {seq} ({segment}, byte {offset}): {damage}")]
-pub struct Fault {
+pub struct Corruption {
     /// The number of the first record that is damaged or missing.
     pub seq: u64,
     /// The file.
@@ -16,13 +16,13 @@ pub struct Fault {
     /// Where in the file the frame that should hold it begins.
     pub offset: u64,
     /// What is wrong.
-    pub damage: Damage,
+    pub damage: CorruptionKind,
 }
 
 /// What is wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Damage {
+pub enum CorruptionKind {
     /// The segment's own header.
     SegmentHeader,
     /// The file is shorter or longer than its header says.
@@ -67,14 +67,14 @@ pub enum Damage {
     Absent,
 }
 
-impl Damage {
+impl CorruptionKind {
     /// Whether a write that is going on looks the same to a reader beside it.
     pub(crate) const fn may_be_unfinished(self) -> bool {
         matches!(self, Self::Content | Self::Frame | Self::FrameHead | Self::Missing)
     }
 }
 
-impl fmt::Display for Damage {
+impl fmt::Display for CorruptionKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let words = match self {
             Self::SegmentHeader => "the header of the segment is damaged",
@@ -107,7 +107,7 @@ impl fmt::Display for Damage {
 pub enum ReadError {
     /// The log is damaged.
     #[error(transparent)]
-    Fault(#[from] Fault),
+    Corruption(#[from] Corruption),
     /// The disk cannot be read.
     #[error("cannot read {segment}")]
     Io {
@@ -120,15 +120,15 @@ pub enum ReadError {
 
 impl ReadError {
     /// Whether it is this damage.
-    pub(crate) fn is(&self, damage: Damage) -> bool {
-        matches!(self, Self::Fault(fault) if fault.damage == damage)
+    pub(crate) fn is(&self, damage: CorruptionKind) -> bool {
+        matches!(self, Self::Corruption(fault) if fault.damage == damage)
     }
 
     /// What became of a read: bytes that cannot be right are damage, everything else is the disk's affair.
     pub(crate) fn of(segment: &str, seq: u64, offset: u64, source: io::Error) -> Self {
         let segment = segment.to_owned();
         if source.kind() == io::ErrorKind::InvalidData {
-            return Fault { seq, segment, offset, damage: Damage::Compressed }.into();
+            return Corruption { seq, segment, offset, damage: CorruptionKind::Compressed }.into();
         }
         Self::Io { segment, source }
     }

@@ -7,19 +7,19 @@ use std::net::SocketAddr;
 
 use crate::format::json;
 use crate::format::merkle::Hash;
-use crate::format::record::{Actor, ActorKind, BootFacts, Event, Input, Intent, KeyRef, Outcome, Value};
-use crate::format::time::{self, Stamp};
+use crate::format::record::{Actor, ActorKind, BuildInfo, Event, Input, Intent, KeyRef, Outcome, Value};
+use crate::format::time::{self, RecordTime};
 
 /// Starts a record: `{"v":1,"seq":…,"prev":…,"time":…,"mono_ns":…,"boot":…,` and then the body follows.
-pub(crate) fn prefix(out: &mut Vec<u8>, seq: u64, prev: &Hash, stamp: Stamp, boot: &[u8; 8]) {
+pub(crate) fn prefix(out: &mut Vec<u8>, seq: u64, prev: &Hash, time: RecordTime, boot: &[u8; 8]) {
     out.extend_from_slice(b"{\"v\":1");
     json::number(out, "seq", seq);
     json::hex(out, "prev", prev);
     json::name(out, "time");
     out.push(b'"');
-    time::write(out, stamp.wall_ns);
+    time::write(out, time.wall_ns);
     out.push(b'"');
-    json::number(out, "mono_ns", stamp.mono_ns);
+    json::number(out, "mono_ns", time.mono_ns);
     json::name(out, "boot");
     out.push(b'"');
     json::hex_digits(out, boot);
@@ -110,7 +110,7 @@ pub(crate) fn aggregate_body(
 }
 
 /// The body of a start.
-pub(crate) fn start_body(boot: &BootFacts, log: &[u8; 16], kernel_boot: &str, tail_bytes: u64) -> Vec<u8> {
+pub(crate) fn start_body(boot: &BuildInfo, log: &[u8; 16], kernel_boot: &str, tail_bytes: u64) -> Vec<u8> {
     let mut out = start("start", 384);
     json::text(&mut out, "log", &hex::encode(log));
     json::text(&mut out, "version", &boot.version);

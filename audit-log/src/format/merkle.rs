@@ -88,13 +88,13 @@ mod tests {
             let mut stored: Vec<tlog_tiles::Hash> = Vec::new();
             for (index, leaf) in leaves.into_iter().enumerate() {
                 frontier.push(leaf_hash(&leaf));
-                let hashes = tlog_tiles::stored_hashes(index as u64, &leaf, &Stored(&stored)).unwrap();
+                let hashes = tlog_tiles::stored_hashes(index as u64, &leaf, &HashIndexReader(&stored)).unwrap();
                 stored.extend(hashes);
                 tree.push(leaf);
                 let root = frontier.root();
                 let expected: Hash = (*tree.root().as_bytes()).into();
                 prop_assert_eq!(root, expected);
-                let other = tlog_tiles::tree_hash(index as u64 + 1, &Stored(&stored)).unwrap();
+                let other = tlog_tiles::tree_hash(index as u64 + 1, &HashIndexReader(&stored)).unwrap();
                 prop_assert_eq!(root, other.0);
                 let again = Frontier::from_parts(frontier.size(), frontier.roots().to_vec()).unwrap();
                 prop_assert_eq!(again.root(), root);
@@ -102,9 +102,9 @@ mod tests {
         }
     }
 
-    struct Stored<'a>(&'a [tlog_tiles::Hash]);
+    struct HashIndexReader<'a>(&'a [tlog_tiles::Hash]);
 
-    impl tlog_tiles::HashReader for Stored<'_> {
+    impl tlog_tiles::HashReader for HashIndexReader<'_> {
         fn read_hashes(&self, indexes: &[u64]) -> Result<Vec<tlog_tiles::Hash>, tlog_tiles::Error> {
             Ok(indexes.iter().map(|&index| *self.0.get(index as usize).unwrap()).collect())
         }

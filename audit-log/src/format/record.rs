@@ -179,7 +179,7 @@ pub struct Event {
 
 /// What the start record says about the program that opened the log.
 #[derive(Clone, Debug)]
-pub struct BootFacts {
+pub struct BuildInfo {
     /// The version of the program.
     pub version: String,
     /// SHA-256 of its effective configuration, secrets left out.

@@ -27,7 +27,7 @@ pub(crate) enum Reason {
     /// The log was created.
     First,
     /// The one before was full, or its day was over.
-    Rotation,
+    SegmentRotation,
     /// The one before failed: what it holds from this segment's first record on was never acknowledged.
     Failure,
 }
@@ -62,7 +62,7 @@ impl SegmentHeader {
     pub(crate) fn encode(&self) -> Vec<u8> {
         let reason: u32 = match self.reason {
             Reason::First => 0,
-            Reason::Rotation => 1,
+            Reason::SegmentRotation => 1,
             Reason::Failure => 2,
         };
         let roots = self.frontier.roots();
@@ -100,7 +100,7 @@ impl SegmentHeader {
         }
         let reason = match fields.u32()? {
             0 => Reason::First,
-            1 => Reason::Rotation,
+            1 => Reason::SegmentRotation,
             2 => Reason::Failure,
             _ => return None,
         };

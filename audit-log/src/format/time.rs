@@ -2,14 +2,14 @@
 
 /// When something happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Stamp {
+pub(crate) struct RecordTime {
     /// Nanoseconds since 1970-01-01 UTC.
     pub(crate) wall_ns: u64,
     /// Nanoseconds of `CLOCK_MONOTONIC`.
     pub(crate) mono_ns: u64,
 }
 
-impl Stamp {
+impl RecordTime {
     /// Now.
     pub(crate) fn now() -> Self {
         let read = |clock| {

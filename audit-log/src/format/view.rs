@@ -14,11 +14,11 @@ pub(crate) struct View<'a> {
 
 /// What a record means for the intents that are open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Bearing {
+pub(crate) enum RecordRole {
     /// Opens one: itself.
     Opens,
     /// Settles the intent of that number.
-    Settles(u64),
+    Ends(u64),
     /// None.
     Neutral,
 }
@@ -43,15 +43,15 @@ impl<'a> View<'a> {
     }
 
     /// What the record means for open intents.
-    pub(crate) fn bearing(&self) -> Bearing {
+    pub(crate) fn role(&self) -> RecordRole {
         match self.kind() {
-            b"intent" => Bearing::Opens,
+            b"intent" => RecordRole::Opens,
             kind @ (b"outcome" | b"recovered") => {
                 let rest = self.body.get(8 + kind.len()..).unwrap_or_default();
                 let intent = rest.strip_prefix(b"\",\"intent\":").and_then(digits);
-                intent.map_or(Bearing::Neutral, |(intent, _)| Bearing::Settles(intent))
+                intent.map_or(RecordRole::Neutral, |(intent, _)| RecordRole::Ends(intent))
             }
-            _ => Bearing::Neutral,
+            _ => RecordRole::Neutral,
         }
     }
 }

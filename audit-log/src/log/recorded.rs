@@ -1,4 +1,4 @@
-//! The values that prove a record: [`Recorded`], and the duty to say how it ended, [`Settlement`].
+//! The values that prove a record: [`Recorded`], and the duty to say how it ended, [`OutcomeGuard`].
 //!
 //! Not for: making a record durable (the writer does, and mints these).
 
@@ -23,11 +23,11 @@ pub trait Recordable {
 #[must_use = "an operation that was recorded must be carried out or settled"]
 pub struct Recorded<T> {
     subject: T,
-    settlement: Settlement,
+    guard: OutcomeGuard,
 }
 
 /// The operation comes back: it was not recorded and must not be carried out.
-pub struct Refused<T> {
+pub struct NotRecorded<T> {
     /// What was to be recorded.
     pub subject: T,
     /// Why it was not.
@@ -36,7 +36,7 @@ pub struct Refused<T> {
 
 /// The duty to say how a recorded operation ended. Dropped unused, it records `abandoned`.
 #[must_use = "say how the operation ended"]
-pub struct Settlement {
+pub struct OutcomeGuard {
     receipt: Receipt,
     labels: Labels,
     queue: Option<Arc<Queue>>,
@@ -50,9 +50,9 @@ pub(super) struct Labels {
 }
 
 impl<T> Recorded<T> {
-    /// A settlement comes from the writer only, after the sync.
-    pub(super) const fn new(subject: T, settlement: Settlement) -> Self {
-        Self { subject, settlement }
+    /// A guard comes from the writer only, after the sync.
+    pub(super) const fn new(subject: T, guard: OutcomeGuard) -> Self {
+        Self { subject, guard }
     }
 
     /// The operation.
@@ -62,16 +62,16 @@ impl<T> Recorded<T> {
 
     /// Where its intent stands.
     pub const fn receipt(&self) -> Receipt {
-        self.settlement.receipt
+        self.guard.receipt
     }
 
     /// Takes the operation out, to be carried out once, and the duty to say how it ended.
-    pub fn consume(self) -> (T, Settlement) {
-        (self.subject, self.settlement)
+    pub fn consume(self) -> (T, OutcomeGuard) {
+        (self.subject, self.guard)
     }
 }
 
-impl Settlement {
+impl OutcomeGuard {
     pub(super) const fn new(receipt: Receipt, labels: Labels, queue: Arc<Queue>) -> Self {
         Self { receipt, labels, queue: Some(queue) }
     }
@@ -82,7 +82,7 @@ impl Settlement {
     }
 
     /// Queues the outcome and does not wait.
-    pub fn settle(mut self, outcome: Outcome) {
+    pub fn record_outcome(mut self, outcome: Outcome) {
         self.push(&outcome, None);
     }
 
@@ -90,7 +90,7 @@ impl Settlement {
     ///
     /// # Errors
     /// When the log cannot be written now; the outcome stays queued for when it can.
-    pub async fn settle_durable(mut self, outcome: Outcome) -> Result<Receipt, AuditError> {
+    pub async fn record_outcome_durable(mut self, outcome: Outcome) -> Result<Receipt, AuditError> {
         let Some(queue) = self.queue.clone() else { return Err(AuditError::Closed) };
         let (ack, answer) = oneshot::channel();
         self.push(&outcome, Some(ack));
@@ -109,7 +109,7 @@ impl Settlement {
     }
 }
 
-impl Drop for Settlement {
+impl Drop for OutcomeGuard {
     fn drop(&mut self) {
         self.push(&Outcome { code: "abandoned", signature_hash: None, micros: 0, detail: None }, None);
     }
@@ -122,13 +122,13 @@ impl<T> std::fmt::Debug for Recorded<T> {
     }
 }
 
-impl<T> std::fmt::Debug for Refused<T> {
+impl<T> std::fmt::Debug for NotRecorded<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Refused").field("error", &self.error).finish_non_exhaustive()
     }
 }
 
-impl std::fmt::Debug for Settlement {
+impl std::fmt::Debug for OutcomeGuard {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Settlement").field("receipt", &self.receipt).finish_non_exhaustive()
     }

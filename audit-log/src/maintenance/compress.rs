@@ -8,14 +8,14 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use crate::format::corruption::{Damage, Fault, ReadError, io_error};
+use crate::format::corruption::{Corruption, CorruptionKind, ReadError, io_error};
 use crate::format::names;
 use crate::format::segment::{NONE, Reason};
 use crate::read::chain::Chain;
-use crate::read::cursor::patient_step;
-use crate::read::frame_reader::{Step, Walk};
+use crate::read::cursor::step_with_retry;
+use crate::read::frame_reader::{FrameEvent, FrameReader};
 use crate::read::source::{Segment, Source};
-use crate::storage::compressed::Packed;
+use crate::storage::compressed::CompressedSegment;
 use crate::storage::disk::DiskFile;
 
 /// What was done.
@@ -69,23 +69,26 @@ fn sound(source: &Source, first: u64, next: u64) -> Result<(), ReadError> {
     let Segment { name, file, header } = source.segment(first)?;
     let after = source.segment(next)?.header;
     let mut chain = Chain::at(&header);
-    let mut walk = Walk::new(&file, &name, header.bytes);
+    let mut reader = FrameReader::new(&file, &name, header.bytes);
     while chain.size() < next {
-        let Step::Frame { .. } = patient_step(&file, &mut walk, &mut chain, |_| ())? else { break };
+        let FrameEvent::Frame { .. } = step_with_retry(&file, &mut reader, &mut chain, |_| ())? else {
+            break;
+        };
     }
-    let fault =
-        |damage| Err(Fault { seq: chain.size(), segment: name.clone(), offset: walk.offset, damage }.into());
+    let fault = |damage| {
+        Err(Corruption { seq: chain.size(), segment: name.clone(), offset: reader.offset, damage }.into())
+    };
     // What comes between the two may have been moved away.
     if after.previous != first {
         return Ok(());
     }
     if chain.size() != next {
-        return fault(Damage::Missing);
+        return fault(CorruptionKind::Missing);
     }
     let goes_on = chain.last == after.record_hash && chain.frontier == after.frontier;
     match goes_on || after.reason == Reason::First {
         true => Ok(()),
-        false => fault(Damage::SegmentHead),
+        false => fault(CorruptionKind::SegmentHead),
     }
 }
 
@@ -112,7 +115,7 @@ fn pack(directory: &Path, first: u64) -> io::Result<(u64, u64)> {
     encoder.finish()?;
     file.sync_all()?;
     let after = file.metadata()?.len();
-    compare(&plain, &Packed::open(file.try_clone()?)?, before)?;
+    compare(&plain, &CompressedSegment::open(file.try_clone()?)?, before)?;
     std::fs::rename(&aside, &packed)?;
     let names = File::open(directory)?;
     names.sync_all()?;
@@ -122,7 +125,7 @@ fn pack(directory: &Path, first: u64) -> io::Result<(u64, u64)> {
 }
 
 /// Nothing is removed on the word of a library alone.
-fn compare(plain: &File, packed: &Packed, bytes: u64) -> io::Result<()> {
+fn compare(plain: &File, packed: &CompressedSegment, bytes: u64) -> io::Result<()> {
     let (mut left, mut right) = (vec![0; 1 << 20], vec![0; 1 << 20]);
     let mut at = 0;
     while at < bytes {

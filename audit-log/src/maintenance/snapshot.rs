@@ -7,15 +7,15 @@ use std::path::Path;
 use crate::format::corruption::{ReadError, io_error};
 use crate::format::names::CHECKPOINT;
 use crate::read::chain::Chain;
-use crate::read::cursor::patient_step;
-use crate::read::frame_reader::{Step, Walk};
+use crate::read::cursor::step_with_retry;
+use crate::read::frame_reader::{FrameEvent, FrameReader};
 use crate::read::source::{Segment, SegmentFile, Source};
 use crate::storage::directory::names_in;
 use crate::storage::disk::DiskFile;
 
 /// One file of the copy.
 #[derive(Debug)]
-pub struct Part {
+pub struct SnapshotFile {
     /// Its name in the log's directory.
     pub name: String,
     /// The open file: whatever is renamed over it meanwhile, this is what is copied.
@@ -28,9 +28,9 @@ pub struct Part {
 
 /// A consistent set of files, and the number of records in it.
 #[derive(Debug)]
-pub struct Parts {
+pub struct Snapshot {
     /// The files.
-    pub parts: Vec<Part>,
+    pub files: Vec<SnapshotFile>,
     /// Records in them.
     pub records: u64,
 }
@@ -39,17 +39,17 @@ pub struct Parts {
 ///
 /// # Errors
 /// When the directory cannot be read or the newest segment is damaged.
-pub fn parts(directory: &Path) -> Result<Parts, ReadError> {
+pub fn snapshot(directory: &Path) -> Result<Snapshot, ReadError> {
     let open = |name: &str| File::open(directory.join(name)).map_err(|error| io_error(name, error));
     let whole = |name: String, file: File| {
         let bytes = file.bytes().map_err(|error| io_error(&name, error))?;
-        Ok::<_, ReadError>(Part { name, file, written: bytes, bytes })
+        Ok::<_, ReadError>(SnapshotFile { name, file, written: bytes, bytes })
     };
     // Checkpoints first: no segment that is copied after them can lack what they cover.
-    let mut parts = Vec::new();
+    let mut files = Vec::new();
     let names = names_in(directory).map_err(|error| io_error("the directory", error))?;
     for name in names.iter().filter(|name| *name == CHECKPOINT || name.ends_with(".checkpoint")) {
-        parts.push(whole(name.clone(), open(name)?)?);
+        files.push(whole(name.clone(), open(name)?)?);
     }
     let source = Source::open(directory)?;
     let firsts = source.firsts()?;
@@ -57,19 +57,19 @@ pub fn parts(directory: &Path) -> Result<Parts, ReadError> {
     for &first in &firsts {
         let Segment { name, file, header } = source.segment(first)?;
         if Some(&first) != firsts.last() {
-            parts.push(whole(name.clone(), open(&name)?)?);
+            files.push(whole(name.clone(), open(&name)?)?);
             continue;
         }
         let mut chain = Chain::at(&header);
-        let mut walk = Walk::new(&file, &name, header.bytes);
-        while let Step::Frame { .. } = patient_step(&file, &mut walk, &mut chain, |_| ())? {}
-        let (written, bytes) = (walk.offset, header.bytes);
+        let mut reader = FrameReader::new(&file, &name, header.bytes);
+        while let FrameEvent::Frame { .. } = step_with_retry(&file, &mut reader, &mut chain, |_| ())? {}
+        let (written, bytes) = (reader.offset, header.bytes);
         records = chain.size();
         if let SegmentFile::Plain(file) = file {
-            parts.push(Part { name, file, written, bytes });
+            files.push(SnapshotFile { name, file, written, bytes });
         } else {
-            parts.push(whole(name.clone(), open(&name)?)?);
+            files.push(whole(name.clone(), open(&name)?)?);
         }
     }
-    Ok(Parts { parts, records })
+    Ok(Snapshot { files, records })
 }

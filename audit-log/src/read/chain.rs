@@ -2,7 +2,7 @@
 //!
 //! The same code runs at recovery and at verification. Pure: bytes in, verdict out.
 
-use crate::format::corruption::Damage;
+use crate::format::corruption::CorruptionKind;
 use crate::format::frame::{FrameBody, FrameHead, OPENING};
 use crate::format::json;
 use crate::format::merkle::{Frontier, Hash, leaf_hash};
@@ -57,13 +57,13 @@ impl Chain {
         head: &FrameHead,
         body: &FrameBody<'_>,
         mut each: impl FnMut(&Checked<'_>),
-    ) -> Result<(), (u64, Damage)> {
+    ) -> Result<(), (u64, CorruptionKind)> {
         let first = self.size();
         if head.first != first {
-            return Err((first, Damage::Sequence { found: head.first }));
+            return Err((first, CorruptionKind::Sequence { found: head.first }));
         }
         if head.prev_root != self.root {
-            return Err((first, Damage::Root));
+            return Err((first, CorruptionKind::Root));
         }
         if !body.whole {
             return Err(self.clone().locate(head, body));
@@ -71,43 +71,45 @@ impl Chain {
         if head.flags & OPENING != 0 {
             self.epoch = head.epoch;
         } else if head.epoch != self.epoch {
-            return Err((first, Damage::Epoch));
+            return Err((first, CorruptionKind::Epoch));
         }
         for record in body.records() {
             let seq = self.size();
-            let checked = record.ok_or(Damage::Frame).and_then(|record| self.check(seq, record));
+            let checked = record.ok_or(CorruptionKind::Frame).and_then(|record| self.check(seq, record));
             let checked = checked.map_err(|damage| (seq, damage))?;
             self.push(&checked);
             each(&checked);
         }
         if self.size() - first != u64::from(head.count) || head.count == 0 {
-            return Err((self.size(), Damage::Frame));
+            return Err((self.size(), CorruptionKind::Frame));
         }
         self.root = self.frontier.root();
         if self.root != body.root {
-            return Err((self.size() - 1, Damage::Root));
+            return Err((self.size() - 1, CorruptionKind::Root));
         }
         self.open_from = head.open_from;
         Ok(())
     }
 
     /// Finds the changed record in a frame with a wrong checksum: the one whose successor does not name its hash.
-    fn locate(mut self, head: &FrameHead, body: &FrameBody<'_>) -> (u64, Damage) {
+    fn locate(mut self, head: &FrameHead, body: &FrameBody<'_>) -> (u64, CorruptionKind) {
         let first = self.size();
         let end = first.saturating_add(u64::from(head.count));
         for record in body.records() {
             let seq = self.size();
             match record.map(|record| self.check(seq, record)) {
                 Some(Ok(checked)) if seq < end => self.push(&checked),
-                Some(Err(Damage::Chain)) if seq > first => return (seq - 1, Damage::Content),
+                Some(Err(CorruptionKind::Chain)) if seq > first => return (seq - 1, CorruptionKind::Content),
                 Some(Ok(_) | Err(_)) | None => {
-                    return (seq.min(end.saturating_sub(1)).max(first), Damage::Content);
+                    return (seq.min(end.saturating_sub(1)).max(first), CorruptionKind::Content);
                 }
             }
         }
         match self.size().checked_sub(1) {
-            Some(last) if last >= first && self.frontier.root() != body.root => (last, Damage::Content),
-            _ => (first, Damage::Frame),
+            Some(last) if last >= first && self.frontier.root() != body.root => {
+                (last, CorruptionKind::Content)
+            }
+            _ => (first, CorruptionKind::Frame),
         }
     }
 
@@ -116,15 +118,15 @@ impl Chain {
         self.frontier.push(checked.hash);
     }
 
-    fn check<'a>(&mut self, seq: u64, bytes: &'a [u8]) -> Result<Checked<'a>, Damage> {
-        let view = View::of(bytes).ok_or(Damage::Form)?;
+    fn check<'a>(&mut self, seq: u64, bytes: &'a [u8]) -> Result<Checked<'a>, CorruptionKind> {
+        let view = View::of(bytes).ok_or(CorruptionKind::Form)?;
         if view.seq != seq {
-            return Err(Damage::Sequence { found: view.seq });
+            return Err(CorruptionKind::Sequence { found: view.seq });
         }
         self.digits.clear();
         json::hex_digits(&mut self.digits, &self.last);
         if view.prev != self.digits {
-            return Err(Damage::Chain);
+            return Err(CorruptionKind::Chain);
         }
         Ok(Checked { view, bytes, hash: leaf_hash(bytes) })
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::chain::{Chain, Checked};
-use super::frame_reader::{Step, Walk};
+use super::frame_reader::{FrameEvent, FrameReader};
 use super::source::{Segment, SegmentFile, Source};
 use crate::format::corruption::ReadError;
 use crate::format::merkle::Hash;
@@ -11,21 +11,21 @@ use crate::format::segment::HEADER_BYTES;
 
 /// Takes a step where the file may be being written: a frame that is only half there is looked at again, if anybody
 /// wrote to the file just now.
-pub(crate) fn patient_step(
+pub(crate) fn step_with_retry(
     file: &SegmentFile,
-    walk: &mut Walk<'_, SegmentFile>,
+    reader: &mut FrameReader<'_, SegmentFile>,
     chain: &mut Chain,
     mut each: impl FnMut(&Checked<'_>),
-) -> Result<Step, ReadError> {
+) -> Result<FrameEvent, ReadError> {
     let mut left = 5;
     loop {
-        match walk.step(chain, &mut each) {
-            Err(ReadError::Fault(fault))
+        match reader.step(chain, &mut each) {
+            Err(ReadError::Corruption(fault))
                 if left > 0 && fault.damage.may_be_unfinished() && is_fresh(file) =>
             {
                 left -= 1;
                 std::thread::sleep(Duration::from_millis(20));
-                walk.reread();
+                reader.reread();
             }
             step => return step,
         }
@@ -38,15 +38,15 @@ fn is_fresh(file: &SegmentFile) -> bool {
     written.is_ok_and(|time| time.elapsed().is_ok_and(|age| age < Duration::from_secs(2)))
 }
 
-/// A place in a log that moves forward, through all segments that are there.
+/// A location in a log that moves forward, through all segments that are there.
 pub(crate) struct Cursor {
     source: Source,
-    place: Option<Place>,
+    location: Option<Location>,
     /// The next record to be shown.
     next: u64,
 }
 
-struct Place {
+struct Location {
     segment: Segment,
     chain: Chain,
     offset: u64,
@@ -58,7 +58,7 @@ const STRETCH: usize = 1024;
 impl Cursor {
     /// Before record `next`, or the oldest one that is there.
     pub(crate) const fn new(source: Source, next: u64) -> Self {
-        Self { source, place: None, next }
+        Self { source, location: None, next }
     }
 
     /// Shows some more records; false when there are none at present. Frames that reach beyond `limit` records are
@@ -69,8 +69,8 @@ impl Cursor {
         mut each: impl FnMut(&Checked<'_>),
     ) -> Result<bool, ReadError> {
         let firsts = self.source.firsts()?;
-        let place = match &mut self.place {
-            Some(place) => place,
+        let location = match &mut self.location {
+            Some(location) => location,
             None => {
                 // The segment that holds the record, else the oldest one that is there.
                 let index = firsts.partition_point(|&first| first <= self.next).saturating_sub(1);
@@ -78,25 +78,25 @@ impl Cursor {
                 let segment = self.source.segment(first)?;
                 self.next = self.next.max(first);
                 let chain = Chain::at(&segment.header);
-                self.place.insert(Place { chain, offset: HEADER_BYTES, segment })
+                self.location.insert(Location { chain, offset: HEADER_BYTES, segment })
             }
         };
-        let Place { segment: Segment { name, file, header }, chain, offset } = place;
+        let Location { segment: Segment { name, file, header }, chain, offset } = location;
         let following = firsts.iter().copied().find(|&first| first > header.first());
         let end = following.unwrap_or(u64::MAX).min(limit);
-        let mut walk = Walk::at(file, name, header.bytes, *offset);
+        let mut reader = FrameReader::at(file, name, header.bytes, *offset);
         let mut shown = 0;
         while chain.size() < end && shown < STRETCH {
             let next = &mut self.next;
-            let step = patient_step(file, &mut walk, chain, |record| {
+            let step = step_with_retry(file, &mut reader, chain, |record| {
                 if record.view.seq >= *next {
                     each(record);
                     shown += 1;
                     *next = record.view.seq + 1;
                 }
             })?;
-            let Step::Frame { .. } = step else { break };
-            *offset = walk.offset;
+            let FrameEvent::Frame { .. } = step else { break };
+            *offset = reader.offset;
         }
         if shown > 0 {
             return Ok(true);
@@ -105,7 +105,7 @@ impl Cursor {
             Some(following) if following < limit => {
                 // What was read of a failed write, if anything, was never acknowledged: the next segment says it anew.
                 self.next = if chain.size() > following { following } else { self.next.max(following) };
-                self.place = None;
+                self.location = None;
                 Ok(true)
             }
             _ => Ok(false),
@@ -120,17 +120,17 @@ pub(crate) fn root_at(source: &Source, size: u64) -> Result<Option<Hash>, ReadEr
     let Some(&first) = firsts.get(at_or_before).filter(|&&first| first <= size) else { return Ok(None) };
     let Segment { name, file, header } = source.segment(first)?;
     let mut chain = Chain::at(&header);
-    let mut walk = Walk::new(&file, &name, header.bytes);
+    let mut reader = FrameReader::new(&file, &name, header.bytes);
     // Checkpoints end where a batch did; a forger's batches may end elsewhere.
     let mut inside = chain.frontier.clone();
     while chain.size() < size {
         inside.clone_from(&chain.frontier);
-        let step = patient_step(&file, &mut walk, &mut chain, |record| {
+        let step = step_with_retry(&file, &mut reader, &mut chain, |record| {
             if record.view.seq < size {
                 inside.push(record.hash);
             }
         })?;
-        let Step::Frame { .. } = step else { return Ok(None) };
+        let FrameEvent::Frame { .. } = step else { return Ok(None) };
     }
     Ok(Some(inside.root()))
 }

@@ -6,7 +6,7 @@
 
 use std::io;
 
-use crate::format::corruption::{Damage, Fault, ReadError};
+use crate::format::corruption::{Corruption, CorruptionKind, ReadError};
 use crate::format::frame::{FrameBody, FrameHead, SECTOR};
 use crate::format::segment::HEADER_BYTES;
 use crate::read::chain::{Chain, Checked};
@@ -16,7 +16,7 @@ const SECTOR_BYTES: u64 = SECTOR as u64;
 const WINDOW: usize = 1 << 20;
 
 /// A position in a segment.
-pub(crate) struct Walk<'f, F> {
+pub(crate) struct FrameReader<'f, F> {
     file: &'f F,
     name: String,
     /// The size of the file.
@@ -29,7 +29,7 @@ pub(crate) struct Walk<'f, F> {
 }
 
 /// What stands at the position.
-pub(crate) enum Step {
+pub(crate) enum FrameEvent {
     /// A good frame; the position is behind it now.
     Frame {
         /// Where it begins.
@@ -46,7 +46,7 @@ pub(crate) enum Step {
     },
 }
 
-impl<'f, F: DiskFile> Walk<'f, F> {
+impl<'f, F: DiskFile> FrameReader<'f, F> {
     /// At the first frame of a segment.
     pub(crate) fn new(file: &'f F, name: &str, bytes: u64) -> Self {
         Self::at(file, name, bytes, HEADER_BYTES)
@@ -62,44 +62,47 @@ impl<'f, F: DiskFile> Walk<'f, F> {
         &mut self,
         chain: &mut Chain,
         each: impl FnMut(&Checked<'_>),
-    ) -> Result<Step, ReadError> {
+    ) -> Result<FrameEvent, ReadError> {
         let (offset, seq) = (self.offset, chain.size());
         self.seq = seq;
         if offset.saturating_add(SECTOR_BYTES) > self.bytes {
-            return Ok(Step::End);
+            return Ok(FrameEvent::End);
         }
         let sector = self.view(offset, SECTOR)?;
         let Some(head) = FrameHead::decode(sector) else {
             if !is_zero(sector) {
-                return Err(self.fault(seq, Damage::FrameHead));
+                return Err(self.fault(seq, CorruptionKind::FrameHead));
             }
             return self.tail(offset, seq);
         };
         let disk_bytes = head.disk_bytes();
         let end = offset.saturating_add(u64::try_from(disk_bytes).unwrap_or(u64::MAX));
         if end > self.bytes {
-            return Err(self.fault(seq, Damage::FrameHead));
+            return Err(self.fault(seq, CorruptionKind::FrameHead));
         }
         let name = &self.name;
-        let fault = |(seq, damage)| ReadError::from(Fault { seq, segment: name.clone(), offset, damage });
+        let fault =
+            |(seq, damage)| ReadError::from(Corruption { seq, segment: name.clone(), offset, damage });
         let bytes = window(&mut self.window, &mut self.window_at, self.file, self.bytes, offset, disk_bytes)
             .map_err(|source| ReadError::of(name, seq, offset, source))?;
-        let body = FrameBody::split(&head, bytes).ok_or((seq, Damage::FrameHead)).map_err(fault)?;
+        let body = FrameBody::split(&head, bytes).ok_or((seq, CorruptionKind::FrameHead)).map_err(fault)?;
         let untouched = || bytes.chunks(SECTOR).any(is_zero);
         if !body.whole && untouched() {
             return match self.tail(end, seq)? {
-                Step::End => Ok(Step::Torn { to: end }),
+                FrameEvent::End => Ok(FrameEvent::Torn { to: end }),
                 // What follows was written after this frame had been acknowledged.
-                Step::Frame { .. } | Step::Torn { .. } => Err(self.fault(seq, Damage::Missing)),
+                FrameEvent::Frame { .. } | FrameEvent::Torn { .. } => {
+                    Err(self.fault(seq, CorruptionKind::Missing))
+                }
             };
         }
         chain.accept(&head, &body, each).map_err(fault)?;
         self.offset = end;
-        Ok(Step::Frame { offset, disk_bytes })
+        Ok(FrameEvent::Frame { offset, disk_bytes })
     }
 
     /// What the rest of the file is, from a place where no frame begins.
-    fn tail(&mut self, from: u64, seq: u64) -> Result<Step, ReadError> {
+    fn tail(&mut self, from: u64, seq: u64) -> Result<FrameEvent, ReadError> {
         let (mut at, mut to) = (from, from);
         while at < self.bytes {
             let count = usize::try_from(self.bytes - at).unwrap_or(WINDOW).min(WINDOW);
@@ -112,11 +115,11 @@ impl<'f, F: DiskFile> Walk<'f, F> {
                 }
             }
             if later_frame {
-                return Err(self.fault(seq, Damage::Missing));
+                return Err(self.fault(seq, CorruptionKind::Missing));
             }
             at += u64::try_from(count).unwrap_or_default();
         }
-        Ok(if to == from { Step::End } else { Step::Torn { to: to.min(self.bytes) } })
+        Ok(if to == from { FrameEvent::End } else { FrameEvent::Torn { to: to.min(self.bytes) } })
     }
 
     fn view(&mut self, offset: u64, count: usize) -> Result<&[u8], ReadError> {
@@ -129,8 +132,8 @@ impl<'f, F: DiskFile> Walk<'f, F> {
         self.window.clear();
     }
 
-    fn fault(&self, seq: u64, damage: Damage) -> ReadError {
-        Fault { seq, segment: self.name.clone(), offset: self.offset, damage }.into()
+    fn fault(&self, seq: u64, damage: CorruptionKind) -> ReadError {
+        Corruption { seq, segment: self.name.clone(), offset: self.offset, damage }.into()
     }
 }
 

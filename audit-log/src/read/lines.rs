@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use crate::format::corruption::ReadError;
 use crate::read::chain::Chain;
-use crate::read::cursor::{Cursor, patient_step};
-use crate::read::frame_reader::{Step, Walk};
+use crate::read::cursor::{Cursor, step_with_retry};
+use crate::read::frame_reader::{FrameEvent, FrameReader};
 use crate::read::source::{Segment, Source};
 
 /// One record as it was written, without a line end.
@@ -49,8 +49,8 @@ pub fn tail(directory: &Path, count: u64, follow: Option<Duration>) -> Result<Li
     if let Some(&last) = source.firsts()?.last() {
         let Segment { name, file, header } = source.segment(last)?;
         let mut chain = Chain::at(&header);
-        let mut walk = Walk::new(&file, &name, header.bytes);
-        while let Step::Frame { .. } = patient_step(&file, &mut walk, &mut chain, |_| ())? {}
+        let mut reader = FrameReader::new(&file, &name, header.bytes);
+        while let FrameEvent::Frame { .. } = step_with_retry(&file, &mut reader, &mut chain, |_| ())? {}
         size = chain.size();
     }
     lines(directory, size.saturating_sub(count), follow)

@@ -6,10 +6,10 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
-use crate::format::corruption::{Damage, Fault, ReadError, io_error};
+use crate::format::corruption::{Corruption, CorruptionKind, ReadError, io_error};
 use crate::format::names;
 use crate::format::segment::{HEADER_BYTES, SegmentHeader};
-use crate::storage::compressed::Packed;
+use crate::storage::compressed::CompressedSegment;
 use crate::storage::directory::ReadOnly;
 use crate::storage::disk::DiskFile;
 
@@ -47,9 +47,9 @@ impl Source {
             Ok(file) => Ok((name, SegmentFile::Plain(file))),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let name = names::compressed(first);
-                let file = self.directory.file(&name).and_then(Packed::open);
+                let file = self.directory.file(&name).and_then(CompressedSegment::open);
                 let file = file.map_err(|error| ReadError::of(&name, first, 0, error))?;
-                Ok((name, SegmentFile::Packed(file)))
+                Ok((name, SegmentFile::CompressedSegment(file)))
             }
             Err(error) => Err(io_error(&name, error)),
         }
@@ -73,14 +73,14 @@ pub(crate) struct Segment {
 /// A segment as it was written, or compressed.
 pub(crate) enum SegmentFile {
     Plain(File),
-    Packed(Packed),
+    CompressedSegment(CompressedSegment),
 }
 
 impl DiskFile for SegmentFile {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
         match self {
             Self::Plain(file) => DiskFile::read_at(file, buffer, offset),
-            Self::Packed(file) => file.read_at(buffer, offset),
+            Self::CompressedSegment(file) => file.read_at(buffer, offset),
         }
     }
 
@@ -95,7 +95,7 @@ impl DiskFile for SegmentFile {
     fn bytes(&self) -> io::Result<u64> {
         match self {
             Self::Plain(file) => file.bytes(),
-            Self::Packed(file) => file.bytes(),
+            Self::CompressedSegment(file) => file.bytes(),
         }
     }
 }
@@ -103,19 +103,19 @@ impl DiskFile for SegmentFile {
 /// Reads and checks the header of one segment.
 pub(crate) fn header_of<F: DiskFile>(file: &F, name: &str) -> Result<SegmentHeader, ReadError> {
     let first = names::any_first_of(name).unwrap_or_default();
-    let fault = |damage| Fault { seq: first, segment: name.to_owned(), offset: 0, damage };
+    let fault = |damage| Corruption { seq: first, segment: name.to_owned(), offset: 0, damage };
     let io = |source| ReadError::of(name, first, 0, source);
     let bytes = file.bytes().map_err(io)?;
     if bytes < HEADER_BYTES {
-        return Err(fault(Damage::SegmentSize).into());
+        return Err(fault(CorruptionKind::SegmentSize).into());
     }
     let mut block = vec![0; 4096];
     file.read_at(&mut block, 0).map_err(io)?;
     let header = SegmentHeader::decode(&block)
         .filter(|header| header.first() == first)
-        .ok_or_else(|| fault(Damage::SegmentHeader))?;
+        .ok_or_else(|| fault(CorruptionKind::SegmentHeader))?;
     if header.bytes != bytes {
-        return Err(fault(Damage::SegmentSize).into());
+        return Err(fault(CorruptionKind::SegmentSize).into());
     }
     Ok(header)
 }

@@ -18,7 +18,7 @@ const WINDOW_LOG: u32 = 23;
 /// The longest head of a zstd frame (RFC 8878, 3.1.1.1).
 const HEAD_BYTES: u64 = 18;
 
-pub(crate) struct Packed {
+pub(crate) struct CompressedSegment {
     file: File,
     /// The size of the segment.
     bytes: u64,
@@ -36,7 +36,7 @@ fn invalid(what: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Err
     io::Error::new(io::ErrorKind::InvalidData, what)
 }
 
-impl Packed {
+impl CompressedSegment {
     pub(crate) fn open(mut file: File) -> io::Result<Self> {
         let mut head = Vec::new();
         file.seek(SeekFrom::Start(0))?;
@@ -83,7 +83,7 @@ impl Stream {
     }
 }
 
-impl DiskFile for Packed {
+impl DiskFile for CompressedSegment {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
         let end = offset.saturating_add(u64::try_from(buffer.len()).unwrap_or(u64::MAX));
         if end > self.bytes {

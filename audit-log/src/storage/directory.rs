@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use rustix::fs::{AtFlags, Mode, OFlags, StatxFlags};
 
 use crate::error::OpenError;
-use crate::storage::disk::{Coming, Disk, DiskFile};
+use crate::storage::disk::{Disk, DiskFile, PendingFile};
 
 /// A directory that this process alone writes.
 #[derive(Clone)]
@@ -98,7 +98,7 @@ impl Disk for Directory {
         Ok(())
     }
 
-    fn still_there(&self, name: &str, file: &File, bytes: u64) -> io::Result<()> {
+    fn verify_unchanged(&self, name: &str, file: &File, bytes: u64) -> io::Result<()> {
         self.is_in_place()?;
         let found = Identity::of(&*self.handle, name, AtFlags::SYMLINK_NOFOLLOW)
             .map_err(|error| io::Error::new(error.kind(), "the audit segment was moved or deleted"))?;
@@ -111,8 +111,8 @@ impl Disk for Directory {
         Ok(())
     }
 
-    fn prepare(&self, name: &'static str, bytes: u64) -> Coming<File> {
-        let (maker, coming) = Coming::new();
+    fn prepare(&self, name: &'static str, bytes: u64) -> PendingFile<File> {
+        let (maker, coming) = PendingFile::new();
         let directory = self.clone();
         // When no thread can be had, the maker is gone and the writer makes the file itself.
         let _ = std::thread::Builder::new().name("audit-prepare".to_owned()).spawn(move || {
@@ -252,7 +252,7 @@ mod tests {
             let mut bytes = vec![1; usize::try_from(BYTES).unwrap()];
             file.read_exact_at(&mut bytes, 0).unwrap();
             assert!(bytes.iter().all(|byte| *byte == 0), "{name}");
-            disk.still_there(name, &file, BYTES).unwrap();
+            disk.verify_unchanged(name, &file, BYTES).unwrap();
         }
     }
 }

@@ -38,32 +38,32 @@ pub(crate) trait Disk: Clone + Send + 'static {
     /// An error unless this very directory still stands under its path.
     fn is_in_place(&self) -> io::Result<()>;
     /// An error unless this very file, whole, still stands under its name in this very directory.
-    fn still_there(&self, name: &str, file: &Self::File, bytes: u64) -> io::Result<()>;
+    fn verify_unchanged(&self, name: &str, file: &Self::File, bytes: u64) -> io::Result<()>;
 
     /// [`create_zeroed`](Self::create_zeroed) without waiting for it, and without keeping the disk busy.
-    fn prepare(&self, name: &'static str, bytes: u64) -> Coming<Self::File> {
-        let (done, coming) = Coming::new();
+    fn prepare(&self, name: &'static str, bytes: u64) -> PendingFile<Self::File> {
+        let (done, coming) = PendingFile::new();
         let _ = done.answer.send(self.create_zeroed(name, bytes));
         coming
     }
 }
 
 /// A file that is being made.
-pub(crate) struct Coming<F> {
+pub(crate) struct PendingFile<F> {
     answer: mpsc::Receiver<io::Result<F>>,
     hurry: Arc<AtomicBool>,
 }
 
 /// Who makes it.
-pub(crate) struct Maker<F> {
+pub(crate) struct SegmentFactory<F> {
     pub(crate) answer: mpsc::Sender<io::Result<F>>,
     pub(crate) hurry: Arc<AtomicBool>,
 }
 
-impl<F> Coming<F> {
-    pub(crate) fn new() -> (Maker<F>, Self) {
+impl<F> PendingFile<F> {
+    pub(crate) fn new() -> (SegmentFactory<F>, Self) {
         let ((sender, answer), hurry) = (mpsc::channel(), Arc::new(AtomicBool::new(false)));
-        (Maker { answer: sender, hurry: hurry.clone() }, Self { answer, hurry })
+        (SegmentFactory { answer: sender, hurry: hurry.clone() }, Self { answer, hurry })
     }
 
     /// The file, if it is there.

@@ -17,7 +17,7 @@ use crate::format::head::Receipt;
 use crate::format::log_id::LogId;
 use crate::settings::Settings;
 use crate::write::queue::Queue;
-use crate::write::queue::entry::{Role, Taken};
+use crate::write::queue::entry::{AckKind, Batch};
 
 type Written = Arc<Plain<Vec<Vec<u8>>>>;
 
@@ -25,9 +25,9 @@ type Written = Arc<Plain<Vec<Vec<u8>>>>;
 fn writer(queue: &Queue, written: &Written) {
     loop {
         let batch = match queue.take(Duration::from_secs(3_600)) {
-            Taken::Batch(batch) => batch,
-            Taken::Idle => panic!("nothing times out here"),
-            Taken::Closed => break,
+            Batch::Records(batch) => batch,
+            Batch::Idle => panic!("nothing times out here"),
+            Batch::Closed => break,
         };
         assert!(!batch.is_empty());
         if thread_rng().gen_range(0..5) == 0 {
@@ -44,12 +44,12 @@ fn writer(queue: &Queue, written: &Written) {
         }
         for entry in batch {
             let receipt = Receipt { seq: 7, log: LogId([0; 16]), record_hash: [0; 32] };
-            match entry.role {
-                Role::Intent { ack } => ack(Ok(receipt)),
-                Role::Outcome { ack: Some(ack), .. } | Role::Note { ack: Some(ack) } => {
+            match entry.ack {
+                AckKind::Intent { ack } => ack(Ok(receipt)),
+                AckKind::Outcome { ack: Some(ack), .. } | AckKind::Note { ack: Some(ack) } => {
                     let _ = ack.send(Ok(receipt));
                 }
-                Role::Outcome { ack: None, .. } | Role::Note { ack: None } => {}
+                AckKind::Outcome { ack: None, .. } | AckKind::Note { ack: None } => {}
             }
         }
         if early {
@@ -63,7 +63,7 @@ fn writer(queue: &Queue, written: &Written) {
 /// What a request was told of its intent, and the body that goes with it.
 enum Told {
     Durable(Vec<u8>),
-    Refused(Vec<u8>),
+    NotRecorded(Vec<u8>),
 }
 
 /// One request: intent, wait, outcome; every second one waits for its outcome, too.
@@ -77,7 +77,7 @@ fn request(queue: &Queue, written: &Written, n: u8) -> Told {
     };
     if let Some(error) = refused {
         assert!(matches!(error, AuditError::Full | AuditError::Unavailable { .. }), "{error}");
-        return Told::Refused(intent);
+        return Told::NotRecorded(intent);
     }
     assert!(written.lock().unwrap().contains(&intent), "a key would be used before its record is durable");
     let (ack, answer) = oneshot::channel();
@@ -112,7 +112,7 @@ fn model() {
             Told::Durable(intent) => {
                 assert_eq!((count(&intent), count(&[b'o', intent[1]])), (1, 1), "intent and outcome, once");
             }
-            Told::Refused(intent) => {
+            Told::NotRecorded(intent) => {
                 assert_eq!((count(&intent), count(&[b'o', intent[1]])), (0, 0), "refused and written");
             }
         }

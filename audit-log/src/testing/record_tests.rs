@@ -5,13 +5,13 @@ use crate::format::encode::{
     resume_body, start_body, stop_body,
 };
 use crate::format::record::{
-    Actor, BootFacts, Event, Input, Intent, KeyRef, MAX_BODY_BYTES, MAX_RECORD_BYTES, Outcome, RECORD_SCHEMA,
+    Actor, BuildInfo, Event, Input, Intent, KeyRef, MAX_BODY_BYTES, MAX_RECORD_BYTES, Outcome, RECORD_SCHEMA,
     Value,
 };
-use crate::format::time::Stamp;
-use crate::format::view::{Bearing, View};
+use crate::format::time::RecordTime;
+use crate::format::view::{RecordRole, View};
 
-const STAMP: Stamp = Stamp { wall_ns: 1_795_629_802_000_000_042, mono_ns: 77 };
+const STAMP: RecordTime = RecordTime { wall_ns: 1_795_629_802_000_000_042, mono_ns: 77 };
 
 const EOA: &str = "0xABaBaBaBABabABabAbAbABAbABabababaBaBABaB";
 
@@ -41,7 +41,7 @@ fn bodies() -> Vec<(&'static str, Vec<u8>)> {
         micros: 93,
         detail: Some("by \"schedule\"\n".to_owned()),
     };
-    let boot = BootFacts { version: "0.1.0".to_owned(), config_digest: [0x22; 32] };
+    let boot = BuildInfo { version: "0.1.0".to_owned(), config_digest: [0x22; 32] };
     let typed = Input::Typed {
         kind: "bls_apk_registry",
         digest: [0x33; 32],
@@ -102,11 +102,11 @@ fn each_kind_of_record_has_the_bytes_of_its_golden_example() {
         serde_json::from_str::<serde_json::Value>(&record).unwrap();
         let view = View::of(record.as_bytes()).unwrap();
         let expected = match name.split('-').next().unwrap() {
-            "intent" => Bearing::Opens,
-            "outcome" | "recovered" => Bearing::Settles(41),
-            _ => Bearing::Neutral,
+            "intent" => RecordRole::Opens,
+            "outcome" | "recovered" => RecordRole::Ends(41),
+            _ => RecordRole::Neutral,
         };
-        assert_eq!((view.seq, view.bearing()), (42, expected), "{name}");
+        assert_eq!((view.seq, view.role()), (42, expected), "{name}");
     }
 }
 
@@ -154,7 +154,13 @@ fn times_are_right_around_leap_days_and_centuries() {
         (4_107_542_400, "2100-03-01T00:00:00"),
     ] {
         let mut record = Vec::new();
-        prefix(&mut record, 0, &[0; 32], Stamp { wall_ns: seconds * 1_000_000_000, mono_ns: 0 }, &[0; 8]);
+        prefix(
+            &mut record,
+            0,
+            &[0; 32],
+            RecordTime { wall_ns: seconds * 1_000_000_000, mono_ns: 0 },
+            &[0; 8],
+        );
         let record = String::from_utf8(record).unwrap();
         assert!(record.contains(&format!("\"time\":\"{text}.000000000Z\"")), "{record}");
     }
@@ -166,7 +172,7 @@ fn no_text_makes_a_record_larger_than_four_kib() {
     let labels = OutcomeLabels { operation: "scalar_mul", request: None, eoa: None };
     let body = outcome_body("outcome", 0, &labels, &Outcome { detail, ..Outcome::ok(1) });
     let mut record = Vec::new();
-    prefix(&mut record, u64::MAX, &[0; 32], Stamp { wall_ns: u64::MAX, mono_ns: u64::MAX }, &[0; 8]);
+    prefix(&mut record, u64::MAX, &[0; 32], RecordTime { wall_ns: u64::MAX, mono_ns: u64::MAX }, &[0; 8]);
     assert!(record.len() <= MAX_RECORD_BYTES - MAX_BODY_BYTES, "{}", record.len());
     record.extend_from_slice(&body);
     assert!(record.len() <= MAX_RECORD_BYTES, "{}", record.len());

@@ -12,15 +12,15 @@ use crate::format::encode::{OutcomeLabels, outcome_body};
 use crate::format::head::Head;
 use crate::format::merkle::Hash;
 use crate::format::names;
-use crate::format::record::{BootFacts, Outcome};
-use crate::format::time::Stamp;
-use crate::format::view::Bearing;
+use crate::format::record::{BuildInfo, Outcome};
+use crate::format::time::RecordTime;
+use crate::format::view::RecordRole;
 use crate::read::chain::Chain;
-use crate::read::frame_reader::{Step, Walk};
+use crate::read::frame_reader::{FrameEvent, FrameReader};
 use crate::read::source::header_of;
 use crate::storage::disk::Disk;
-use crate::write::appender::{Appender, Opening};
-use crate::write::queue::entry::{Entry, Role};
+use crate::write::appender::{Appender, RunInfo};
+use crate::write::queue::entry::{AckKind, QueuedRecord};
 use crate::write::segment_rotation::Layout;
 
 const LAYOUT: Layout = Layout { segment_bytes: 16 << 10, daily: false };
@@ -54,18 +54,18 @@ fn read(world: &World) -> Result<Found, String> {
         if found.hashes.len() as u64 != chain.size() {
             return Err(format!("{name} begins at {} after {} records", chain.size(), found.hashes.len()));
         }
-        let mut walk = Walk::new(&file, &name, header.bytes);
+        let mut reader = FrameReader::new(&file, &name, header.bytes);
         let end = firsts.get(index + 1).copied().unwrap_or(u64::MAX);
         while chain.size() < end {
-            let step = walk.step(&mut chain, |record| {
+            let step = reader.step(&mut chain, |record| {
                 found.hashes.push(record.hash);
-                match record.view.bearing() {
-                    Bearing::Opens => drop(found.open.insert(record.view.seq)),
-                    Bearing::Settles(intent) => drop(found.open.remove(&intent)),
-                    Bearing::Neutral => {}
+                match record.view.role() {
+                    RecordRole::Opens => drop(found.open.insert(record.view.seq)),
+                    RecordRole::Ends(intent) => drop(found.open.remove(&intent)),
+                    RecordRole::Neutral => {}
                 }
             });
-            let Step::Frame { .. } = step.map_err(|error| error.to_string())? else { break };
+            let FrameEvent::Frame { .. } = step.map_err(|error| error.to_string())? else { break };
             found.roots.push((chain.size(), chain.root));
         }
     }
@@ -87,22 +87,22 @@ fn check(found: &Found, told: &Told) -> Result<(), String> {
     Ok(())
 }
 
-fn entry(random: &mut Random, open: &BTreeSet<u64>) -> Entry {
+fn entry(random: &mut Random, open: &BTreeSet<u64>) -> QueuedRecord {
     let filler = "x".repeat(random.below(900) as usize);
     let intent = || {
         let ack = Box::new(|_| ());
-        (Role::Intent { ack }, format!("\"kind\":\"intent\",\"fill\":\"{filler}\"}}"))
+        (AckKind::Intent { ack }, format!("\"kind\":\"intent\",\"fill\":\"{filler}\"}}"))
     };
-    let (role, body) = match (random.below(3), open.first()) {
+    let (ack, body) = match (random.below(3), open.first()) {
         (0, Some(&of)) => {
             let labels = OutcomeLabels { operation: "scalar_mul", request: None, eoa: None };
             let body = outcome_body("outcome", of, &labels, &Outcome::ok(1));
-            (Role::Outcome { of, ack: None }, String::from_utf8(body).unwrap())
+            (AckKind::Outcome { of, ack: None }, String::from_utf8(body).unwrap())
         }
-        (1, _) => (Role::Note { ack: None }, format!("\"kind\":\"event\",\"fill\":\"{filler}\"}}")),
+        (1, _) => (AckKind::Note { ack: None }, format!("\"kind\":\"event\",\"fill\":\"{filler}\"}}")),
         _ => intent(),
     };
-    Entry { body: body.into_bytes(), stamp: Stamp::now(), role }
+    QueuedRecord { body: body.into_bytes(), time: RecordTime::now(), ack }
 }
 
 /// One schedule: some lives of the service on one disk, each ended by a kill or a power cut.
@@ -119,13 +119,13 @@ fn schedule(seed: u64, lying: bool) -> Result<Told, String> {
     }
     world.calm();
     let opening = opening(255);
-    let (appender, unsettled) = Appender::open(world.clone(), Path::new("disk"), LAYOUT, &opening)
+    let (appender, open_intents) = Appender::open(world.clone(), Path::new("disk"), LAYOUT, &opening)
         .map_err(|error| error.to_string())?;
     let found = read(&world)?;
     check(&found, &told)?;
-    let unsettled: BTreeSet<u64> = unsettled.iter().map(|unsettled| unsettled.receipt.seq).collect();
-    if unsettled != found.open {
-        return Err(format!("open intents {:?}, recovery says {unsettled:?}", found.open));
+    let open_intents: BTreeSet<u64> = open_intents.iter().map(|intent| intent.receipt.seq).collect();
+    if open_intents != found.open {
+        return Err(format!("open intents {:?}, recovery says {open_intents:?}", found.open));
     }
     if appender.head().size != found.hashes.len() as u64 {
         return Err("the appender's head is not the log's".to_owned());
@@ -133,9 +133,9 @@ fn schedule(seed: u64, lying: bool) -> Result<Told, String> {
     Ok(told)
 }
 
-fn opening(life: u8) -> Opening {
-    let boot = BootFacts { version: String::new(), config_digest: [0; 32] };
-    Opening { boot, kernel_boot: String::new(), epoch: [life; 16] }
+fn opening(life: u8) -> RunInfo {
+    let boot = BuildInfo { version: String::new(), config_digest: [0; 32] };
+    RunInfo { boot, kernel_boot: String::new(), epoch: [life; 16] }
 }
 
 fn live(world: &World, random: &mut Random, told: &mut Told, life: u8) -> Result<(), String> {
@@ -148,7 +148,7 @@ fn live(world: &World, random: &mut Random, told: &mut Told, life: u8) -> Result
     told.heads.push(appender.head());
     for _ in 0..random.below(25) {
         let open = appender.open.clone();
-        let batch: Vec<Entry> = (0..=random.below(5)).map(|_| entry(random, &open)).collect();
+        let batch: Vec<QueuedRecord> = (0..=random.below(5)).map(|_| entry(random, &open)).collect();
         match appender.append(&batch) {
             Ok(receipts) => {
                 told.records.extend(receipts.iter().map(|receipt| (receipt.seq, receipt.record_hash)));

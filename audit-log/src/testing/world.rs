@@ -275,7 +275,7 @@ impl Disk for World {
         self.operate().map(drop)
     }
 
-    fn still_there(&self, name: &str, file: &Handle, _bytes: u64) -> io::Result<()> {
+    fn verify_unchanged(&self, name: &str, file: &Handle, _bytes: u64) -> io::Result<()> {
         match self.operate()?.names.get(name) {
             Some(&id) if id == file.id => Ok(()),
             _ => Err(io::Error::other("moved")),

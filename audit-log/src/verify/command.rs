@@ -13,7 +13,7 @@ use crate::checkpoint::signed::{CheckpointError, SignedCheckpoint};
 
 /// What is verified against what.
 #[derive(Clone, Debug)]
-pub struct Examination {
+pub struct VerifyOptions {
     /// The directory of the log, or of a copy.
     pub directory: PathBuf,
     /// Files with checkpoints that were kept elsewhere; they need a key.
@@ -25,14 +25,14 @@ pub struct Examination {
 /// Why there is no verdict.
 #[derive(Debug, Error)]
 #[error("{doing}")]
-pub struct ExaminationError {
+pub struct VerifyError {
     /// What was tried.
     pub doing: String,
     /// Why it failed.
     pub source: Box<dyn std::error::Error + Send + Sync>,
 }
 
-impl ExaminationError {
+impl VerifyError {
     fn new(doing: &str, path: &Path) -> impl FnOnce(Box<dyn std::error::Error + Send + Sync>) -> Self {
         let doing = format!("{doing} {}", path.display());
         move |source| Self { doing, source }
@@ -51,16 +51,16 @@ impl ExaminationError {
     }
 }
 
-impl Examination {
+impl VerifyOptions {
     /// Verifies the log, compares it with the checkpoints and, where there is a key, with those beside the log.
     ///
     /// # Errors
     /// When a file cannot be read or is not what it should be. Damage of the log is no error but a verdict.
-    pub fn run(&self, progress: impl FnMut(Progress)) -> Result<Verdict, ExaminationError> {
+    pub fn run(&self, progress: impl FnMut(Progress)) -> Result<Verdict, VerifyError> {
         let Self { directory, .. } = self;
-        let unreadable = || ExaminationError::new("cannot read the audit log", directory);
+        let unreadable = || VerifyError::new("cannot read the audit log", directory);
         let keys = self.public_keys.iter().map(|file| public_key_in(file)).collect::<Result<Vec<_>, _>>()?;
-        let signed = |files: &[PathBuf]| -> Result<Vec<_>, ExaminationError> {
+        let signed = |files: &[PathBuf]| -> Result<Vec<_>, VerifyError> {
             files.iter().map(|file| checkpoint_in(file, &keys)).collect()
         };
         let kept = signed(&self.checkpoints)?;
@@ -74,21 +74,21 @@ impl Examination {
     }
 }
 
-fn read(file: &Path) -> Result<String, ExaminationError> {
-    std::fs::read_to_string(file).map_err(|error| ExaminationError::new("cannot read", file)(error.into()))
+fn read(file: &Path) -> Result<String, VerifyError> {
+    std::fs::read_to_string(file).map_err(|error| VerifyError::new("cannot read", file)(error.into()))
 }
 
 /// The public key in a file of one line.
 ///
 /// # Errors
 /// When the file cannot be read or holds no key.
-pub fn public_key_in(file: &Path) -> Result<VerifierKey, ExaminationError> {
+pub fn public_key_in(file: &Path) -> Result<VerifierKey, VerifyError> {
     let key = read(file)?.trim().parse::<VerifierKey>();
-    key.map_err(|error| ExaminationError::new("cannot use", file)(error.into()))
+    key.map_err(|error| VerifyError::new("cannot use", file)(error.into()))
 }
 
 /// A signed note, or the answer of `GET /v1/audit/checkpoint` with one in it.
-fn checkpoint_in(file: &Path, keys: &[VerifierKey]) -> Result<SignedCheckpoint, ExaminationError> {
+fn checkpoint_in(file: &Path, keys: &[VerifierKey]) -> Result<SignedCheckpoint, VerifyError> {
     let text = read(file)?;
     let note = serde_json::from_str::<Value>(&text)
         .ok()
@@ -101,7 +101,7 @@ fn checkpoint_in(file: &Path, keys: &[VerifierKey]) -> Result<SignedCheckpoint, 
             break;
         }
     }
-    opened.map_err(|error| ExaminationError::new("cannot use", file)(error.into()))
+    opened.map_err(|error| VerifyError::new("cannot use", file)(error.into()))
 }
 
 impl Progress {

@@ -33,7 +33,7 @@ impl Verdict {
     /// The verdict on a report; `kept` are the checkpoints that the caller brought and wants compared.
     pub(super) fn new(report: &Report, kept: &[SignedCheckpoint]) -> Self {
         let refused = |soundness, text: String| Self { soundness, json: json!({"error": text}), text };
-        if let Some(fault) = &report.fault {
+        if let Some(fault) = &report.corruption {
             return refused(Soundness::Unsound, format!("the audit log is damaged: {fault}"));
         }
         // The caller wants a checkpoint compared: one that cannot be is no good news.
@@ -60,7 +60,7 @@ impl Verdict {
             "record_hash": hash,
             "root": hex::encode(head.root),
             "open_intents": report.open_intents,
-            "unfinished_tail": report.unfinished.is_some(),
+            "unfinished_tail": report.torn_tail.is_some(),
             "checkpoints": report.checkpoints,
             "absent": absent,
         });
@@ -70,7 +70,7 @@ impl Verdict {
             0 => String::new(),
             count => format!("; it has the past of {count} checkpoint(s)"),
         };
-        let cut = report.unfinished.as_ref().map_or_else(String::new, |cut| {
+        let cut = report.torn_tail.as_ref().map_or_else(String::new, |cut| {
             format!(
                 "; the last write is unfinished: {} bytes at {} of {}",
                 cut.bytes, cut.offset, cut.segment

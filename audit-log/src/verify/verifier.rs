@@ -9,14 +9,14 @@ use std::path::Path;
 use super::targets::Targets;
 
 use crate::checkpoint::signed::SignedCheckpoint;
-use crate::format::corruption::{Damage, Fault, ReadError};
+use crate::format::corruption::{Corruption, CorruptionKind, ReadError};
 use crate::format::head::Head;
 use crate::format::log_id::LogId;
 use crate::format::segment::Reason;
-use crate::format::view::Bearing;
+use crate::format::view::RecordRole;
 use crate::read::chain::{Chain, Checked};
-use crate::read::cursor::patient_step;
-use crate::read::frame_reader::{Step, Walk};
+use crate::read::cursor::step_with_retry;
+use crate::read::frame_reader::{FrameEvent, FrameReader};
 use crate::read::source::{Segment, Source};
 
 /// What was found.
@@ -31,7 +31,7 @@ pub struct Report {
     /// Records whose segments are not here: moved away by the operator, or missing.
     pub absent: Vec<Range<u64>>,
     /// A write at the end that a crash cut, or that is going on. It was never acknowledged.
-    pub unfinished: Option<Unfinished>,
+    pub torn_tail: Option<TornTail>,
     /// Intents without an outcome: operations under way, or cut off by a crash.
     pub open_intents: u64,
     /// How many of the given checkpoints the log fits.
@@ -43,19 +43,19 @@ pub struct Report {
     /// Where its last frame ends.
     pub last_offset: u64,
     /// The first thing that is wrong.
-    pub fault: Option<Fault>,
+    pub corruption: Option<Corruption>,
 }
 
 impl Report {
     /// Whether nothing is wrong.
-    pub const fn is_good(&self) -> bool {
-        self.fault.is_none()
+    pub const fn is_sound(&self) -> bool {
+        self.corruption.is_none()
     }
 }
 
 /// A write that did not end.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unfinished {
+pub struct TornTail {
     /// The file.
     pub segment: String,
     /// Where it begins.
@@ -102,7 +102,7 @@ pub fn verify_against(
 ) -> Result<Report, ReadError> {
     let source = Source::open(directory)?;
     let firsts = source.firsts()?;
-    let mut check = Check {
+    let mut check = Verification {
         report: Report::default(),
         open: BTreeSet::new(),
         progress,
@@ -114,7 +114,7 @@ pub fn verify_against(
     for (index, &first) in firsts.iter().enumerate() {
         if let Err(error) = check.segment(&source, first, firsts.get(index + 1).copied()) {
             match error {
-                ReadError::Fault(fault) => check.report.fault = Some(fault),
+                ReadError::Corruption(fault) => check.report.corruption = Some(fault),
                 ReadError::Io { .. } => return Err(error),
             }
             break;
@@ -125,7 +125,7 @@ pub fn verify_against(
     Ok(check.report)
 }
 
-struct Check<P> {
+struct Verification<P> {
     report: Report,
     open: BTreeSet<u64>,
     progress: P,
@@ -136,12 +136,12 @@ struct Check<P> {
     targets: Targets,
 }
 
-impl<P: FnMut(Progress)> Check<P> {
+impl<P: FnMut(Progress)> Verification<P> {
     /// Checks one segment; `next` is the first record of the one after it.
     fn segment(&mut self, source: &Source, first: u64, next: Option<u64>) -> Result<(), ReadError> {
         let Segment { name, file, header } = source.segment(first)?;
         let fault =
-            |seq, offset, damage| ReadError::from(Fault { seq, segment: name.clone(), offset, damage });
+            |seq, offset, damage| ReadError::from(Corruption { seq, segment: name.clone(), offset, damage });
         let after = match next {
             Some(next) => Some(source.segment(next)?.header),
             None => None,
@@ -149,8 +149,8 @@ impl<P: FnMut(Progress)> Check<P> {
         self.enter(header.log, &Chain::at(&header), &fault)?;
         let mut chain = Chain::at(&header);
         self.report.unchecked_checkpoints += self.targets.skip_before(chain.size());
-        self.targets.reach(&chain.frontier, &[]).map_err(|seq| fault(seq, 0, Damage::Forked))?;
-        let mut walk = Walk::new(&file, &name, header.bytes);
+        self.targets.reach(&chain.frontier, &[]).map_err(|seq| fault(seq, 0, CorruptionKind::Forked))?;
+        let mut reader = FrameReader::new(&file, &name, header.bytes);
         self.report.segments += 1;
         loop {
             if let Some(next) = next
@@ -159,10 +159,10 @@ impl<P: FnMut(Progress)> Check<P> {
                 // Behind a failed write nothing was acknowledged. A completed segment ends with zeros.
                 let failed = after.as_ref().is_some_and(|after| after.reason == Reason::Failure);
                 if !failed {
-                    match walk.step(&mut chain, |_| ()) {
-                        Ok(Step::End) => {}
-                        Err(error) if error.is(Damage::Compressed) => return Err(error),
-                        _ => return Err(fault(chain.size(), walk.offset, Damage::Trailing)),
+                    match reader.step(&mut chain, |_| ()) {
+                        Ok(FrameEvent::End) => {}
+                        Err(error) if error.is(CorruptionKind::Compressed) => return Err(error),
+                        _ => return Err(fault(chain.size(), reader.offset, CorruptionKind::Trailing)),
                     }
                 }
                 break;
@@ -170,7 +170,7 @@ impl<P: FnMut(Progress)> Check<P> {
             let Self { report, open, targets, .. } = self;
             targets.hashes.clear();
             let before = targets.pending().then(|| chain.frontier.clone());
-            let step = patient_step(&file, &mut walk, &mut chain, |record| {
+            let step = step_with_retry(&file, &mut reader, &mut chain, |record| {
                 report.records += 1;
                 follow(open, record);
                 if before.is_some() {
@@ -178,26 +178,26 @@ impl<P: FnMut(Progress)> Check<P> {
                 }
             });
             match step? {
-                Step::Frame { disk_bytes, offset } => {
+                FrameEvent::Frame { disk_bytes, offset } => {
                     if let Some(before) = before {
                         let hashes = std::mem::take(&mut self.targets.hashes);
                         self.targets
                             .reach(&before, &hashes)
-                            .map_err(|seq| fault(seq, offset, Damage::Forked))?;
+                            .map_err(|seq| fault(seq, offset, CorruptionKind::Forked))?;
                         self.targets.hashes = hashes;
                     }
                     self.step_done(header.log, &chain, disk_bytes);
                 }
                 // Nothing is known to follow, or what follows here is not in this directory.
-                Step::End if after.as_ref().is_none_or(|after| after.previous != first) => break,
-                Step::Torn { to } if next.is_none() => {
-                    let (segment, offset) = (name.clone(), walk.offset);
-                    self.report.unfinished = Some(Unfinished { segment, offset, bytes: to - offset });
+                FrameEvent::End if after.as_ref().is_none_or(|after| after.previous != first) => break,
+                FrameEvent::Torn { to } if next.is_none() => {
+                    let (segment, offset) = (name.clone(), reader.offset);
+                    self.report.torn_tail = Some(TornTail { segment, offset, bytes: to - offset });
                     break;
                 }
                 // The rest of the segment is gone, and later records are there.
-                Step::End | Step::Torn { .. } => {
-                    return Err(fault(chain.size(), walk.offset, Damage::Missing));
+                FrameEvent::End | FrameEvent::Torn { .. } => {
+                    return Err(fault(chain.size(), reader.offset, CorruptionKind::Missing));
                 }
             }
         }
@@ -206,9 +206,9 @@ impl<P: FnMut(Progress)> Check<P> {
         self.say();
         self.report.head = Some(head(header.log, &chain));
         self.report.last_segment.clone_from(&name);
-        self.report.last_offset = walk.offset;
+        self.report.last_offset = reader.offset;
         if next.is_some_and(|next| next < chain.size()) {
-            return Err(fault(chain.size() - 1, walk.offset, Damage::Overlap));
+            return Err(fault(chain.size() - 1, reader.offset, CorruptionKind::Overlap));
         }
         Ok(())
     }
@@ -218,7 +218,7 @@ impl<P: FnMut(Progress)> Check<P> {
         &mut self,
         log: LogId,
         chain: &Chain,
-        fault: &dyn Fn(u64, u64, Damage) -> ReadError,
+        fault: &dyn Fn(u64, u64, CorruptionKind) -> ReadError,
     ) -> Result<(), ReadError> {
         let at = chain.size();
         let before = self.report.head;
@@ -227,12 +227,12 @@ impl<P: FnMut(Progress)> Check<P> {
             self.report.absent.push(size..at);
             self.open.clear();
             return match before {
-                Some(before) if before.log != log => Err(fault(at, 0, Damage::SegmentHead)),
+                Some(before) if before.log != log => Err(fault(at, 0, CorruptionKind::SegmentHead)),
                 _ => Ok(()),
             };
         }
         match before {
-            Some(before) if before != head(log, chain) => Err(fault(at, 0, Damage::SegmentHead)),
+            Some(before) if before != head(log, chain) => Err(fault(at, 0, CorruptionKind::SegmentHead)),
             _ => Ok(()),
         }
     }
@@ -240,10 +240,11 @@ impl<P: FnMut(Progress)> Check<P> {
     /// The log must reach what its checkpoints cover.
     fn end(&mut self) {
         let size = self.report.head.map_or(0, |head| head.size);
-        if let Some(&(expected, _)) = self.targets.next().filter(|_| self.report.fault.is_none()) {
+        if let Some(&(expected, _)) = self.targets.next().filter(|_| self.report.corruption.is_none()) {
             let segment = self.report.last_segment.clone();
-            let damage = Damage::Truncated { expected };
-            self.report.fault = Some(Fault { seq: size, segment, offset: self.report.last_offset, damage });
+            let damage = CorruptionKind::Truncated { expected };
+            self.report.corruption =
+                Some(Corruption { seq: size, segment, offset: self.report.last_offset, damage });
         }
         self.report.checkpoints = self.targets.reached;
     }
@@ -268,13 +269,13 @@ fn head(log: LogId, chain: &Chain) -> Head {
 }
 
 fn follow(open: &mut BTreeSet<u64>, record: &Checked<'_>) {
-    match record.view.bearing() {
-        Bearing::Opens => {
+    match record.view.role() {
+        RecordRole::Opens => {
             open.insert(record.view.seq);
         }
-        Bearing::Settles(intent) => {
+        RecordRole::Ends(intent) => {
             open.remove(&intent);
         }
-        Bearing::Neutral => {}
+        RecordRole::Neutral => {}
     }
 }

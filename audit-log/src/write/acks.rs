@@ -13,12 +13,12 @@ const FEW: usize = 2;
 
 /// What a batch owes. Whoever holds it may die: dropping it tells.
 #[derive(Default)]
-pub(crate) struct Answers {
+pub(crate) struct Acks {
     intents: Vec<(IntentAck, Receipt)>,
     notes: Vec<(NoteAck, Receipt)>,
 }
 
-impl Answers {
+impl Acks {
     pub(crate) fn intent(&mut self, ack: IntentAck, receipt: Receipt) {
         self.intents.push((ack, receipt));
     }
@@ -39,7 +39,7 @@ impl Answers {
     }
 }
 
-impl Drop for Answers {
+impl Drop for Acks {
     fn drop(&mut self) {
         for (ack, receipt) in self.intents.drain(..) {
             ack(Ok(receipt));
@@ -62,8 +62,8 @@ mod tests {
     use crate::format::log_id::LogId;
     use crate::write::queue::runtime_of_here;
 
-    fn owed(count: u64) -> (Answers, Vec<oneshot::Receiver<Result<Receipt, AuditError>>>) {
-        let mut answers = Answers::default();
+    fn owed(count: u64) -> (Acks, Vec<oneshot::Receiver<Result<Receipt, AuditError>>>) {
+        let mut answers = Acks::default();
         let waiting = (0..count).map(|seq| {
             let (ack, answer) = oneshot::channel();
             answers.note(ack, Receipt { seq, log: LogId([0; 16]), record_hash: [0; 32] });

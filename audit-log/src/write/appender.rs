@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
 
-use crate::durable_head::Sealed;
+use crate::durable_head::SealedSegment;
 use crate::error::OpenError;
 use crate::format::encode::{prefix, resume_body, start_body, stop_body};
 use crate::format::frame::{FrameBuffer, FrameHead, OPENING};
@@ -15,18 +15,18 @@ use crate::format::head::{Head, Receipt};
 use crate::format::log_id::LogId;
 use crate::format::merkle::{Frontier, Hash, leaf_hash};
 use crate::format::names;
-use crate::format::record::BootFacts;
+use crate::format::record::BuildInfo;
 use crate::format::segment::{HEADER_BYTES, NONE, Reason, SegmentHeader};
-use crate::format::time::Stamp;
+use crate::format::time::RecordTime;
 use crate::storage::disk::{Disk, commit};
-use crate::write::queue::entry::{Entry, Role};
-use crate::write::recovery::{Active, Recovered, Unsettled, recover};
-use crate::write::segment_rotation::{self, Layout, Rotation};
+use crate::write::queue::entry::{AckKind, QueuedRecord};
+use crate::write::recovery::{ActiveSegment, OpenIntent, Recovered, recover};
+use crate::write::segment_rotation::{self, Layout, SegmentRotation};
 
 /// Who opens the log.
 #[derive(Clone, Debug)]
-pub(crate) struct Opening {
-    pub(crate) boot: BootFacts,
+pub(crate) struct RunInfo {
+    pub(crate) boot: BuildInfo,
     /// The kernel's boot id, which tells what `mono_ns` counts from.
     pub(crate) kernel_boot: String,
     /// Random, for this open only.
@@ -46,10 +46,10 @@ pub(crate) struct Appender<D: Disk> {
     last: Hash,
     /// Intents without an outcome.
     pub(crate) open: BTreeSet<u64>,
-    pub(crate) active: Active<D::File>,
-    rotation: Rotation<D::File>,
+    pub(crate) active: ActiveSegment<D::File>,
+    rotation: SegmentRotation<D::File>,
     /// Segments that were completed and that nobody has been told of.
-    pub(crate) sealed: Vec<Sealed>,
+    pub(crate) sealed: Vec<SealedSegment>,
     /// The segment that failed, and where, until another goes on from it.
     failed: Option<(String, u64)>,
     buffer: FrameBuffer,
@@ -57,15 +57,15 @@ pub(crate) struct Appender<D: Disk> {
 
 /// One record to be written.
 struct Draft<'a> {
-    stamp: Stamp,
+    time: RecordTime,
     body: &'a [u8],
     opens: bool,
-    settles: Option<u64>,
+    ends: Option<u64>,
 }
 
 impl<'a> Draft<'a> {
-    const fn note(stamp: Stamp, body: &'a [u8]) -> Self {
-        Self { stamp, body, opens: false, settles: None }
+    const fn note(time: RecordTime, body: &'a [u8]) -> Self {
+        Self { time, body, opens: false, ends: None }
     }
 }
 
@@ -81,9 +81,9 @@ impl<D: Disk> Appender<D> {
         disk: D,
         path: &Path,
         layout: Layout,
-        opening: &Opening,
-    ) -> Result<(Self, Vec<Unsettled>), OpenError> {
-        let Recovered { log, active, chain, unsettled, removed } = recover(&disk, path)?;
+        opening: &RunInfo,
+    ) -> Result<(Self, Vec<OpenIntent>), OpenError> {
+        let Recovered { log, active, chain, open_intents, removed } = recover(&disk, path)?;
         let mut this = Self {
             disk,
             layout,
@@ -93,35 +93,35 @@ impl<D: Disk> Appender<D> {
             frontier: chain.frontier,
             root: chain.root,
             last: chain.last,
-            open: unsettled.iter().map(|unsettled| unsettled.receipt.seq).collect(),
+            open: open_intents.iter().map(|intent| intent.receipt.seq).collect(),
             active,
-            rotation: Rotation::new(layout),
+            rotation: SegmentRotation::new(layout),
             sealed: Vec::new(),
             failed: None,
             buffer: FrameBuffer::default(),
         };
         let body = start_body(&opening.boot, &log.0, &opening.kernel_boot, removed);
-        Rotation::<D::File>::discard(&this.disk)
-            .and_then(|()| this.frame(&[Draft::note(Stamp::now(), &body)], OPENING))
+        SegmentRotation::<D::File>::discard(&this.disk)
+            .and_then(|()| this.frame(&[Draft::note(RecordTime::now(), &body)], OPENING))
             .map_err(|source| OpenError::Io {
                 doing: "cannot write the start record of the audit log",
                 path: path.to_owned(),
                 source,
             })?;
-        Ok((this, unsettled))
+        Ok((this, open_intents))
     }
 
     /// Makes a batch durable. On error none of it is acknowledged and nothing has changed in memory.
-    pub(crate) fn append(&mut self, batch: &[Entry]) -> io::Result<Vec<Receipt>> {
+    pub(crate) fn append(&mut self, batch: &[QueuedRecord]) -> io::Result<Vec<Receipt>> {
         let drafts: Vec<_> = batch
             .iter()
             .map(|entry| {
-                let (opens, settles) = match entry.role {
-                    Role::Intent { .. } => (true, None),
-                    Role::Outcome { of, .. } => (false, Some(of)),
-                    Role::Note { .. } => (false, None),
+                let (opens, ends) = match entry.ack {
+                    AckKind::Intent { .. } => (true, None),
+                    AckKind::Outcome { of, .. } => (false, Some(of)),
+                    AckKind::Note { .. } => (false, None),
                 };
-                Draft { stamp: entry.stamp, body: &entry.body, opens, settles }
+                Draft { time: entry.time, body: &entry.body, opens, ends }
             })
             .collect();
         self.frame(&drafts, 0)
@@ -135,7 +135,7 @@ impl<D: Disk> Appender<D> {
         let (abandoned, offset) = self.failed.get_or_insert_with(active).clone();
         self.rotate(Reason::Failure)?;
         let body = resume_body(cause, &abandoned, offset);
-        self.frame(&[Draft::note(Stamp::now(), &body)], 0)?;
+        self.frame(&[Draft::note(RecordTime::now(), &body)], 0)?;
         self.failed = None;
         self.rotation.succeeded();
         Ok(())
@@ -143,7 +143,7 @@ impl<D: Disk> Appender<D> {
 
     /// Writes the stop record.
     pub(crate) fn stop(&mut self) -> io::Result<()> {
-        self.frame(&[Draft::note(Stamp::now(), &stop_body())], 0).map(|_| ())
+        self.frame(&[Draft::note(RecordTime::now(), &stop_body())], 0).map(|_| ())
     }
 
     /// The last acknowledged head.
@@ -151,7 +151,7 @@ impl<D: Disk> Appender<D> {
         Head { log: self.log, size: self.frontier.size(), record_hash: self.last, root: self.root }
     }
 
-    /// All intents below this one are settled.
+    /// All intents below this one are ended.
     pub(crate) fn open_from(&self) -> u64 {
         self.open.first().copied().unwrap_or(NONE)
     }
@@ -161,48 +161,48 @@ impl<D: Disk> Appender<D> {
         let mut frontier = self.frontier.clone();
         let mut last = self.last;
         let mut receipts = Vec::with_capacity(drafts.len());
-        let (mut opened, mut settled) = (Vec::new(), Vec::new());
+        let (mut opened, mut ended) = (Vec::new(), Vec::new());
         self.buffer.clear();
         for draft in drafts {
             let seq = frontier.size();
             let record = self.buffer.record(|out| {
-                prefix(out, seq, &last, draft.stamp, &self.boot);
+                prefix(out, seq, &last, draft.time, &self.boot);
                 out.extend_from_slice(draft.body);
             });
             last = leaf_hash(record);
             frontier.push(last);
             receipts.push(Receipt { seq, log: self.log, record_hash: last });
             opened.extend(draft.opens.then_some(seq));
-            settled.extend(draft.settles);
+            ended.extend(draft.ends);
         }
         let root = frontier.root();
-        settled.sort_unstable();
-        let open_from = self.open_from_after(&opened, &settled);
+        ended.sort_unstable();
+        let open_from = self.open_from_after(&opened, &ended);
         let head = FrameHead { flags, epoch: self.epoch, count: 0, len: 0, first, open_from, prev_root };
         self.buffer.finish(head, &root);
         let disk_bytes = u64::try_from(self.buffer.bytes().len()).unwrap_or(u64::MAX);
 
-        let day = drafts.first().map_or(0, |draft| segment_rotation::day(draft.stamp.wall_ns));
+        let day = drafts.first().map_or(0, |draft| segment_rotation::day(draft.time.wall_ns));
         let day_over = self.layout.daily
             && day > segment_rotation::day(self.active.created_ns)
             && first > self.active.first;
         if day_over || self.active.offset + disk_bytes > self.active.bytes {
-            self.rotate(Reason::Rotation)?;
+            self.rotate(Reason::SegmentRotation)?;
         }
-        let Active { file, name, offset, bytes, .. } = &mut self.active;
+        let ActiveSegment { file, name, offset, bytes, .. } = &mut self.active;
         if *offset + disk_bytes > *bytes {
             return Err(io::Error::other("the batch does not fit a segment"));
         }
         commit(file, self.buffer.bytes(), *offset)?;
         // A file that was unlinked or swapped takes writes as before; only its name shows it.
-        self.disk.still_there(name, file, *bytes)?;
+        self.disk.verify_unchanged(name, file, *bytes)?;
 
         *offset += disk_bytes;
         self.frontier = frontier;
         self.root = root;
         self.last = last;
         self.open.extend(opened);
-        for seq in settled {
+        for seq in ended {
             self.open.remove(&seq);
         }
         if self.active.offset > self.active.bytes / 2 {
@@ -220,7 +220,7 @@ impl<D: Disk> Appender<D> {
             log: self.log,
             epoch: self.epoch,
             open_from: self.open_from(),
-            created_ns: Stamp::now().wall_ns,
+            created_ns: RecordTime::now().wall_ns,
             bytes: self.layout.segment_bytes,
             record_hash: self.last,
             previous,
@@ -228,9 +228,9 @@ impl<D: Disk> Appender<D> {
         };
         let file = self.rotation.begin(&self.disk, &header)?;
         if first > self.active.first {
-            self.sealed.push(Sealed { first: self.active.first, head: self.head() });
+            self.sealed.push(SealedSegment { first: self.active.first, head: self.head() });
         }
-        self.active = Active {
+        self.active = ActiveSegment {
             file,
             name: names::segment(first),
             first,
@@ -247,9 +247,9 @@ impl<D: Disk> Appender<D> {
         self.rotation.finish();
     }
 
-    /// [`open_from`](Self::open_from) as it will be when the batch is durable. `settled` is sorted.
-    fn open_from_after(&self, opened: &[u64], settled: &[u64]) -> u64 {
-        let gone = |seq: &&u64| settled.binary_search(seq).is_err();
+    /// [`open_from`](Self::open_from) as it will be when the batch is durable. `ended` is sorted.
+    fn open_from_after(&self, opened: &[u64], ended: &[u64]) -> u64 {
+        let gone = |seq: &&u64| ended.binary_search(seq).is_err();
         self.open.iter().find(gone).or_else(|| opened.first()).copied().unwrap_or(NONE)
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Order in the log is by number, never by time; this tells the reader which times to doubt. Not for: correcting any.
 
-use crate::format::time::Stamp;
+use crate::format::time::RecordTime;
 
 /// A smaller step is the clock's discipline at work.
 const STEP_NS: u128 = 2_000_000_000;
@@ -11,21 +11,21 @@ const STEP_NS: u128 = 2_000_000_000;
 pub(crate) struct Clock(i128);
 
 impl Clock {
-    pub(crate) fn new(stamp: Stamp) -> Self {
-        Self(difference(stamp))
+    pub(crate) fn new(time: RecordTime) -> Self {
+        Self(difference(time))
     }
 
     /// By how many milliseconds the wall clock moved since the last look, if it was set.
-    pub(crate) fn look(&mut self, stamp: Stamp) -> Option<i64> {
-        let moved = difference(stamp) - self.0;
+    pub(crate) fn look(&mut self, time: RecordTime) -> Option<i64> {
+        let moved = difference(time) - self.0;
         if moved.unsigned_abs() <= STEP_NS {
             return None;
         }
-        self.0 = difference(stamp);
+        self.0 = difference(time);
         Some(i64::try_from(moved / 1_000_000).unwrap_or(i64::MAX))
     }
 }
 
-fn difference(stamp: Stamp) -> i128 {
-    i128::from(stamp.wall_ns) - i128::from(stamp.mono_ns)
+fn difference(time: RecordTime) -> i128 {
+    i128::from(time.wall_ns) - i128::from(time.mono_ns)
 }

@@ -15,13 +15,13 @@ use std::time::{Duration, Instant};
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::oneshot;
 
-use self::entry::{Entry, IntentAck, NoteAck, Role, Taken, intents, refuse};
+use self::entry::{AckKind, Batch, IntentAck, NoteAck, QueuedRecord, intents, refuse};
 use self::state::{BATCH_RECORDS, State};
 use self::sync::{Condvar, Mutex, MutexGuard};
 use crate::error::AuditError;
 use crate::format::encode::event_body;
 use crate::format::record::{ActorKind, Event, MAX_BODY_BYTES};
-use crate::format::time::Stamp;
+use crate::format::time::RecordTime;
 use crate::settings::Settings;
 
 const BATCH_BYTES: u64 = 1 << 20;
@@ -104,7 +104,7 @@ impl Queue {
         if state.entries.len() >= self.capacity {
             return Err(AuditError::Full);
         }
-        self.admit(&mut state, body, Role::Intent { ack });
+        self.admit(&mut state, body, AckKind::Intent { ack });
         Ok(())
     }
 
@@ -119,7 +119,7 @@ impl Queue {
                 return;
             }
         }
-        self.admit(&mut state, body, Role::Outcome { of, ack });
+        self.admit(&mut state, body, AckKind::Outcome { of, ack });
     }
 
     /// Takes a note in; without room it is counted as lost.
@@ -136,7 +136,7 @@ impl Queue {
             refuse(&mut ack, &AuditError::Full);
             return;
         }
-        self.admit(&mut state, body, Role::Note { ack });
+        self.admit(&mut state, body, AckKind::Note { ack });
     }
 
     /// Takes an event in. A stranger's refusals beyond the rate become a count that is written once a second.
@@ -159,10 +159,10 @@ impl Queue {
         self.push_note(body, None);
     }
 
-    fn admit(&self, state: &mut State, body: Vec<u8>, role: Role) {
-        let urgent = role.is_urgent();
+    fn admit(&self, state: &mut State, body: Vec<u8>, ack: AckKind) {
+        let urgent = ack.is_urgent();
         // Stamped under the lock: times then never run backwards from one sequence number to the next.
-        state.entries.push_back(Entry { body, stamp: Stamp::now(), role });
+        state.entries.push_back(QueuedRecord { body, time: RecordTime::now(), ack });
         state.urgent += usize::from(urgent);
         // The writer sleeps when nothing is urgent: woken to write, or to look at the clock from the first note on.
         let awaited = state.urgent == 1 || state.is_complete(self.enough);
@@ -172,23 +172,23 @@ impl Queue {
     }
 
     /// The next batch; waits at most `patience` for its first record.
-    pub(crate) fn take(&self, patience: Duration) -> Taken {
+    pub(crate) fn take(&self, patience: Duration) -> Batch {
         let deadline = Instant::now() + patience;
         let mut state = self.state();
         loop {
             state.flush_counted();
             if state.entries.is_empty() && state.closed {
-                return Taken::Closed;
+                return Batch::Closed;
             }
             let now = Instant::now();
             let mut until = deadline;
             if !state.entries.is_empty() {
                 match state.waits_until(self.enough, now) {
                     Some(due) => until = until.min(due),
-                    None => return Taken::Batch(state.batch(self.batch_bytes)),
+                    None => return Batch::Records(state.batch(self.batch_bytes)),
                 }
             } else if now >= deadline {
-                return Taken::Idle;
+                return Batch::Idle;
             }
             if let Some(due) = state.strangers.due() {
                 until = until.min(due);
@@ -199,7 +199,7 @@ impl Queue {
     }
 
     /// Nothing can be written: refuses intents from now on, those that wait too, and keeps everything else.
-    pub(crate) fn latch(&self, cause: &Arc<str>, failed: Vec<Entry>) {
+    pub(crate) fn latch(&self, cause: &Arc<str>, failed: Vec<QueuedRecord>) {
         let error = AuditError::Unavailable { cause: cause.clone() };
         let mut state = self.state();
         state.latched = Some(cause.clone());
@@ -208,14 +208,14 @@ impl Queue {
         state.urgent = 0;
         state.open = state.open.saturating_sub(intents(&failed));
         for mut entry in failed.into_iter().chain(waiting) {
-            match &mut entry.role {
-                Role::Intent { .. } => {
-                    if let Role::Intent { ack } = entry.role {
+            match &mut entry.ack {
+                AckKind::Intent { .. } => {
+                    if let AckKind::Intent { ack } = entry.ack {
                         ack(Err(error.clone()));
                     }
                     continue;
                 }
-                Role::Outcome { ack, .. } | Role::Note { ack } => refuse(ack, &error),
+                AckKind::Outcome { ack, .. } | AckKind::Note { ack } => refuse(ack, &error),
             }
             state.entries.push_back(entry);
         }

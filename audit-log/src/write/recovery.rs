@@ -12,15 +12,15 @@ use crate::format::head::Receipt;
 use crate::format::log_id::LogId;
 use crate::format::names;
 use crate::format::segment::{NONE, SegmentHeader};
-use crate::format::view::Bearing;
+use crate::format::view::RecordRole;
 use crate::read::chain::{Chain, Checked};
-use crate::read::frame_reader::{Step, Walk};
+use crate::read::frame_reader::{FrameEvent, FrameReader};
 use crate::read::source::header_of;
 use crate::storage::disk::{Disk, DiskFile, commit};
 
 /// An intent of an earlier run that has no outcome: finish or undo it, then settle it.
 #[derive(Clone, Debug)]
-pub struct Unsettled {
+pub struct OpenIntent {
     /// Where the intent stands.
     pub receipt: Receipt,
     /// The operation's name.
@@ -29,7 +29,7 @@ pub struct Unsettled {
     pub record: serde_json::Value,
 }
 
-impl Unsettled {
+impl OpenIntent {
     /// A text member by its path, e.g. `/key/eoa` or `/key/id`.
     pub fn text(&self, pointer: &str) -> Option<&str> {
         self.record.pointer(pointer)?.as_str()
@@ -37,7 +37,7 @@ impl Unsettled {
 }
 
 /// A segment that can be written.
-pub(crate) struct Active<F> {
+pub(crate) struct ActiveSegment<F> {
     pub(crate) file: F,
     pub(crate) name: String,
     pub(crate) first: u64,
@@ -51,9 +51,9 @@ pub(crate) struct Active<F> {
 /// The log as it was found.
 pub(crate) struct Recovered<F> {
     pub(crate) log: LogId,
-    pub(crate) active: Active<F>,
+    pub(crate) active: ActiveSegment<F>,
     pub(crate) chain: Chain,
-    pub(crate) unsettled: Vec<Unsettled>,
+    pub(crate) open_intents: Vec<OpenIntent>,
     /// How many bytes of a write that was cut were removed.
     pub(crate) removed: u64,
 }
@@ -73,18 +73,18 @@ pub(crate) fn recover<D: Disk>(disk: &D, path: &Path) -> Result<Recovered<D::Fil
 
     let mut chain = Chain::at(&last.header);
     let mut open = BTreeMap::new();
-    let mut walk = Walk::new(&file, &last.name, last.header.bytes);
+    let mut reader = FrameReader::new(&file, &last.name, last.header.bytes);
     let mut last_frame = None;
     let torn = loop {
-        match walk.step(&mut chain, |record| track(&mut open, record)).map_err(failed)? {
-            Step::Frame { offset, disk_bytes } => last_frame = Some((offset, disk_bytes)),
-            Step::End => break None,
-            Step::Torn { to } => break Some(to),
+        match reader.step(&mut chain, |record| track(&mut open, record)).map_err(failed)? {
+            FrameEvent::Frame { offset, disk_bytes } => last_frame = Some((offset, disk_bytes)),
+            FrameEvent::End => break None,
+            FrameEvent::Torn { to } => break Some(to),
         }
     };
-    let offset = walk.offset;
+    let offset = reader.offset;
     let end = torn.unwrap_or(0).max(offset.saturating_add(REACH)).min(last.header.bytes);
-    settle_tail(&file, offset, end, last_frame).map_err(|source| failed(read_error(&last.name, source)))?;
+    rewrite_tail(&file, offset, end, last_frame).map_err(|source| failed(read_error(&last.name, source)))?;
     // Names that an earlier run could not make durable must be, before anything builds on them.
     disk.sync_names().map_err(|source| failed(read_error(&last.name, source)))?;
 
@@ -94,8 +94,8 @@ pub(crate) fn recover<D: Disk>(disk: &D, path: &Path) -> Result<Recovered<D::Fil
         older_intents(disk, &listed, open_from, &mut open).map_err(failed)?;
     }
     let log = last.header.log;
-    let unsettled = open.into_iter().map(|(seq, found)| found.into_unsettled(seq, log)).collect();
-    let active = Active {
+    let open_intents = open.into_iter().map(|(seq, found)| found.into_open_intent(seq, log)).collect();
+    let active = ActiveSegment {
         file,
         name: last.name.clone(),
         first: last.header.first(),
@@ -105,7 +105,7 @@ pub(crate) fn recover<D: Disk>(disk: &D, path: &Path) -> Result<Recovered<D::Fil
         offset,
     };
     let removed = torn.map_or(0, |to| to.saturating_sub(offset));
-    Ok(Recovered { log, active, chain, unsettled, removed })
+    Ok(Recovered { log, active, chain, open_intents, removed })
 }
 
 /// All segments by their first record; refuses two logs in one directory.
@@ -138,7 +138,7 @@ const REACH: u64 = (1 << 20) + (64 << 10);
 /// had not written. So zeros that are read behind the last frame are not believed either (an earlier removal may
 /// have failed) and are written again, as far as a write can have reached. Everything before the last frame was
 /// followed by another write and is durable.
-fn settle_tail<F: DiskFile>(
+fn rewrite_tail<F: DiskFile>(
     file: &F,
     offset: u64,
     end: u64,
@@ -159,22 +159,22 @@ struct Found {
 }
 
 impl Found {
-    fn into_unsettled(self, seq: u64, log: LogId) -> Unsettled {
+    fn into_open_intent(self, seq: u64, log: LogId) -> OpenIntent {
         let record: serde_json::Value = serde_json::from_slice(&self.record).unwrap_or_default();
         let operation = record.get("op").and_then(|op| op.as_str()).unwrap_or_default().to_owned();
-        Unsettled { receipt: Receipt { seq, log, record_hash: self.hash }, operation, record }
+        OpenIntent { receipt: Receipt { seq, log, record_hash: self.hash }, operation, record }
     }
 }
 
 fn track(open: &mut BTreeMap<u64, Found>, record: &Checked<'_>) {
-    match record.view.bearing() {
-        Bearing::Opens => {
+    match record.view.role() {
+        RecordRole::Opens => {
             open.insert(record.view.seq, Found { record: record.bytes.to_vec(), hash: record.hash });
         }
-        Bearing::Settles(intent) => {
+        RecordRole::Ends(intent) => {
             open.remove(&intent);
         }
-        Bearing::Neutral => {}
+        RecordRole::Neutral => {}
     }
 }
 
@@ -192,9 +192,11 @@ fn older_intents<D: Disk>(
         let end = listed.get(index + 1).map_or(NONE, |next| next.header.first());
         let file = disk.open(name).map_err(|source| read_error(name, source))?;
         let mut chain = Chain::at(header);
-        let mut walk = Walk::new(&file, name, header.bytes);
+        let mut reader = FrameReader::new(&file, name, header.bytes);
         while chain.size() < end {
-            let Step::Frame { .. } = walk.step(&mut chain, |record| track(open, record))? else { break };
+            let FrameEvent::Frame { .. } = reader.step(&mut chain, |record| track(open, record))? else {
+                break;
+            };
         }
         if end != NONE && chain.size() < end {
             tracing::warn!(segment = %name, from = chain.size(), to = end, "audit records are not here");
@@ -211,7 +213,7 @@ fn read_error(segment: &str, source: io::Error) -> ReadError {
 /// A [`ReadError`] as the reason why a log was not opened.
 pub(crate) fn open_error(path: &Path, error: ReadError) -> OpenError {
     match error {
-        ReadError::Fault(fault) => OpenError::Damaged { path: path.to_owned(), fault },
+        ReadError::Corruption(fault) => OpenError::Damaged { path: path.to_owned(), fault },
         ReadError::Io { segment, source } => OpenError::Io {
             doing: "cannot read, write or sync the audit log",
             path: path.join(segment),

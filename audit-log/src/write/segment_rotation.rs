@@ -10,8 +10,8 @@ use crate::format::log_id::LogId;
 use crate::format::merkle::Frontier;
 use crate::format::names::{self, PREPARED};
 use crate::format::segment::{NONE, Reason, SegmentHeader};
-use crate::format::time::Stamp;
-use crate::storage::disk::{Coming, Disk, commit};
+use crate::format::time::RecordTime;
+use crate::storage::disk::{Disk, PendingFile, commit};
 
 /// What the appender must know of the settings.
 #[derive(Clone, Copy, Debug)]
@@ -21,9 +21,9 @@ pub(crate) struct Layout {
 }
 
 /// Makes the next segment: prepares its file beforehand, and gives it header and name when its turn comes.
-pub(crate) struct Rotation<F> {
+pub(crate) struct SegmentRotation<F> {
     layout: Layout,
-    coming: Option<Coming<F>>,
+    coming: Option<PendingFile<F>>,
     ready: Option<F>,
     not_before: Option<Instant>,
     /// Whether the file under the name of the next segment is an attempt of ours to go on, which failed as well.
@@ -47,7 +47,7 @@ pub(crate) fn first_segment<D: Disk>(
         log,
         epoch,
         open_from: NONE,
-        created_ns: Stamp::now().wall_ns,
+        created_ns: RecordTime::now().wall_ns,
         bytes: layout.segment_bytes,
         record_hash: [0; 32],
         previous: NONE,
@@ -76,7 +76,7 @@ fn not_found_is_fine(done: io::Result<()>) -> io::Result<()> {
     }
 }
 
-impl<F> Rotation<F> {
+impl<F> SegmentRotation<F> {
     pub(crate) const fn new(layout: Layout) -> Self {
         Self { layout, coming: None, ready: None, not_before: None, attempted: false }
     }
@@ -95,7 +95,7 @@ impl<F> Rotation<F> {
 
     /// Has the next segment prepared, if it is not yet.
     pub(crate) fn prepare(&mut self, disk: &impl Disk<File = F>) {
-        if let Some(answer) = self.coming.as_ref().and_then(Coming::look) {
+        if let Some(answer) = self.coming.as_ref().and_then(PendingFile::look) {
             self.coming = None;
             match answer {
                 Ok(file) => self.ready = Some(file),
@@ -140,7 +140,7 @@ impl<F> Rotation<F> {
         if let Some(ready) = self.ready.take() {
             return Ok(ready);
         }
-        if let Some(Ok(file)) = self.coming.take().and_then(Coming::wait) {
+        if let Some(Ok(file)) = self.coming.take().and_then(PendingFile::wait) {
             return Ok(file);
         }
         Self::discard(disk)?;
@@ -157,15 +157,15 @@ mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
 
     use super::*;
-    use crate::format::record::BootFacts;
+    use crate::format::record::BuildInfo;
     use crate::storage::directory::Directory;
-    use crate::write::appender::{Appender, Opening};
+    use crate::write::appender::{Appender, RunInfo};
 
     /// A disk on which so many more files are not where they should be.
     #[derive(Clone)]
-    struct Unsteady(Directory, Arc<AtomicU32>);
+    struct FailingDisk(Directory, Arc<AtomicU32>);
 
-    impl Disk for Unsteady {
+    impl Disk for FailingDisk {
         type File = File;
 
         fn names(&self) -> io::Result<Vec<String>> {
@@ -189,11 +189,11 @@ mod tests {
         fn is_in_place(&self) -> io::Result<()> {
             self.0.is_in_place()
         }
-        fn still_there(&self, name: &str, file: &File, bytes: u64) -> io::Result<()> {
+        fn verify_unchanged(&self, name: &str, file: &File, bytes: u64) -> io::Result<()> {
             let less = |left: u32| left.checked_sub(1);
             match self.1.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less) {
                 Ok(_) => Err(io::Error::other("gone")),
-                Err(_) => self.0.still_there(name, file, bytes),
+                Err(_) => self.0.verify_unchanged(name, file, bytes),
             }
         }
     }
@@ -202,11 +202,11 @@ mod tests {
     fn many_failed_attempts_to_go_on_leave_two_files_and_name_the_segment_that_failed() {
         let directory = tempfile::tempdir().unwrap();
         let failures = Arc::new(AtomicU32::new(0));
-        let disk = Unsteady(Directory::lock(directory.path()).unwrap(), failures.clone());
+        let disk = FailingDisk(Directory::lock(directory.path()).unwrap(), failures.clone());
         let layout = Layout { segment_bytes: 1 << 16, daily: false };
         Appender::create(&disk, layout, [1; 32]).unwrap();
-        let boot = BootFacts { version: String::new(), config_digest: [0; 32] };
-        let opening = Opening { boot, kernel_boot: String::new(), epoch: [2; 16] };
+        let boot = BuildInfo { version: String::new(), config_digest: [0; 32] };
+        let opening = RunInfo { boot, kernel_boot: String::new(), epoch: [2; 16] };
         let (mut appender, _) = Appender::open(disk, directory.path(), layout, &opening).unwrap();
         failures.store(20, Ordering::Relaxed);
         appender.stop().unwrap_err();

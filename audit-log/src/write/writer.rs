@@ -11,30 +11,30 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crate::durable_head::Published;
+use crate::durable_head::DurableHead;
 use crate::error::OpenError;
 use crate::format::encode::clock_step_body;
 use crate::format::names;
-use crate::format::record::BootFacts;
+use crate::format::record::BuildInfo;
 use crate::format::segment::HEADER_BYTES;
-use crate::format::time::Stamp;
+use crate::format::time::RecordTime;
 use crate::metrics;
 use crate::settings::Settings;
 use crate::storage::directory::Directory;
 use crate::storage::disk::Disk;
-use crate::write::acks::Answers;
-use crate::write::appender::{Appender, Opening};
+use crate::write::acks::Acks;
+use crate::write::appender::{Appender, RunInfo};
 use crate::write::clock_step::Clock;
 use crate::write::queue::Queue;
-use crate::write::queue::entry::{Entry, Role, Taken};
-use crate::write::recovery::Unsettled;
+use crate::write::queue::entry::{AckKind, Batch, QueuedRecord};
+use crate::write::recovery::OpenIntent;
 use crate::write::segment_rotation::Layout;
 
 /// What [`start`] gives back.
 pub(crate) struct Started {
     pub(crate) thread: JoinHandle<()>,
-    pub(crate) published: Arc<Published>,
-    pub(crate) unsettled: Vec<Unsettled>,
+    pub(crate) published: Arc<DurableHead>,
+    pub(crate) open_intents: Vec<OpenIntent>,
 }
 
 /// Makes the directory, if needed, and an empty log in it.
@@ -62,7 +62,7 @@ pub(crate) fn create(settings: &Settings) -> Result<(), OpenError> {
 }
 
 /// Opens the log and starts the thread.
-pub(crate) fn start(settings: &Settings, boot: &BootFacts, queue: Arc<Queue>) -> Result<Started, OpenError> {
+pub(crate) fn start(settings: &Settings, boot: &BuildInfo, queue: Arc<Queue>) -> Result<Started, OpenError> {
     let layout = layout(settings)?;
     let path = &settings.directory;
     let failed = |doing| move |source| OpenError::Io { doing, path: path.clone(), source };
@@ -70,17 +70,17 @@ pub(crate) fn start(settings: &Settings, boot: &BootFacts, queue: Arc<Queue>) ->
     getrandom::fill(&mut epoch)
         .map_err(|error| failed("no randomness for")(io::Error::other(error.to_string())))?;
     let kernel_boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-    let opening = Opening { boot: boot.clone(), kernel_boot: kernel_boot.trim_end().to_owned(), epoch };
+    let opening = RunInfo { boot: boot.clone(), kernel_boot: kernel_boot.trim_end().to_owned(), epoch };
     let directory = Directory::lock(path)?;
-    let (appender, unsettled) = Appender::open(directory, path, layout, &opening)?;
-    let published = Arc::new(Published::new(appender.head()));
-    let clock = Clock::new(Stamp::now());
+    let (appender, open_intents) = Appender::open(directory, path, layout, &opening)?;
+    let published = Arc::new(DurableHead::new(appender.head()));
+    let clock = Clock::new(RecordTime::now());
     let mut writer = Writer { appender, queue, published: published.clone(), clock };
     let thread = std::thread::Builder::new()
         .name("audit-writer".to_owned())
         .spawn(move || writer.run())
         .map_err(failed("cannot start the writer thread"))?;
-    Ok(Started { thread, published, unsettled })
+    Ok(Started { thread, published, open_intents })
 }
 
 fn layout(settings: &Settings) -> Result<Layout, OpenError> {
@@ -96,7 +96,7 @@ fn layout(settings: &Settings) -> Result<Layout, OpenError> {
 struct Writer<D: Disk> {
     appender: Appender<D>,
     queue: Arc<Queue>,
-    published: Arc<Published>,
+    published: Arc<DurableHead>,
     clock: Clock,
 }
 
@@ -104,29 +104,29 @@ impl<D: Disk> Writer<D> {
     fn run(&mut self) {
         loop {
             let taken = match self.queue.take(Duration::from_secs(60)) {
-                Taken::Batch(mut batch) => {
+                Batch::Records(mut batch) => {
                     mark_clock_steps(&mut self.clock, &mut batch);
-                    Taken::Batch(batch)
+                    Batch::Records(batch)
                 }
-                Taken::Idle => {
-                    let now = Stamp::now();
+                Batch::Idle => {
+                    let now = RecordTime::now();
                     match self.clock.look(now) {
-                        Some(moved_ms) => Taken::Batch(vec![clock_step(moved_ms, now)]),
-                        None => Taken::Idle,
+                        Some(moved_ms) => Batch::Records(vec![clock_step(moved_ms, now)]),
+                        None => Batch::Idle,
                     }
                 }
-                Taken::Closed => Taken::Closed,
+                Batch::Closed => Batch::Closed,
             };
             match taken {
-                Taken::Batch(batch) => {
+                Batch::Records(batch) => {
                     if let Err(cause) = self.commit(batch)
                         && !self.reopened(&cause)
                     {
                         return;
                     }
                 }
-                Taken::Idle => {}
-                Taken::Closed => break,
+                Batch::Idle => {}
+                Batch::Closed => break,
             }
         }
         if let Err(error) = self.appender.stop() {
@@ -136,7 +136,7 @@ impl<D: Disk> Writer<D> {
     }
 
     /// Makes a batch durable and answers everybody in it, or refuses everybody and everything from now on.
-    fn commit(&mut self, batch: Vec<Entry>) -> Result<(), Arc<str>> {
+    fn commit(&mut self, batch: Vec<QueuedRecord>) -> Result<(), Arc<str>> {
         self.published.set_busy(true);
         let begun = Instant::now();
         let appended = self.appender.append(&batch);
@@ -147,21 +147,21 @@ impl<D: Disk> Writer<D> {
         };
         metrics::committed(batch.len(), begun.elapsed());
         self.publish();
-        let mut answers = Answers::default();
+        let mut answers = Acks::default();
         for (entry, receipt) in batch.into_iter().zip(receipts) {
-            match entry.role {
-                Role::Intent { ack } => answers.intent(ack, receipt),
-                Role::Outcome { ack: Some(ack), .. } | Role::Note { ack: Some(ack) } => {
+            match entry.ack {
+                AckKind::Intent { ack } => answers.intent(ack, receipt),
+                AckKind::Outcome { ack: Some(ack), .. } | AckKind::Note { ack: Some(ack) } => {
                     answers.note(ack, receipt);
                 }
-                Role::Outcome { ack: None, .. } | Role::Note { ack: None } => {}
+                AckKind::Outcome { ack: None, .. } | AckKind::Note { ack: None } => {}
             }
         }
         answers.tell(self.queue.runtime());
         Ok(())
     }
 
-    fn latch(&self, error: &io::Error, batch: Vec<Entry>) -> Arc<str> {
+    fn latch(&self, error: &io::Error, batch: Vec<QueuedRecord>) -> Arc<str> {
         self.published.set_writable(false);
         metrics::commit_failed();
         let cause: Arc<str> = Arc::from(error.to_string());
@@ -196,16 +196,16 @@ impl<D: Disk> Writer<D> {
     }
 }
 
-fn clock_step(moved_ms: i64, stamp: Stamp) -> Entry {
-    Entry { body: clock_step_body(moved_ms), stamp, role: Role::Note { ack: None } }
+fn clock_step(moved_ms: i64, time: RecordTime) -> QueuedRecord {
+    QueuedRecord { body: clock_step_body(moved_ms), time, ack: AckKind::Note { ack: None } }
 }
 
 /// Puts a note of each step of the clock before the first record that was stamped after it.
-fn mark_clock_steps(clock: &mut Clock, batch: &mut Vec<Entry>) {
+fn mark_clock_steps(clock: &mut Clock, batch: &mut Vec<QueuedRecord>) {
     let mut at = 0;
-    while let Some(stamp) = batch.get(at).map(|entry| entry.stamp) {
-        if let Some(moved_ms) = clock.look(stamp) {
-            batch.insert(at, clock_step(moved_ms, stamp));
+    while let Some(time) = batch.get(at).map(|entry| entry.time) {
+        if let Some(moved_ms) = clock.look(time) {
+            batch.insert(at, clock_step(moved_ms, time));
             at += 1;
         }
         at += 1;
@@ -229,18 +229,18 @@ mod tests {
 
     const SECOND: u64 = 1_000_000_000;
 
-    fn stamp(wall: u64, mono: u64) -> Stamp {
-        Stamp { wall_ns: wall * SECOND, mono_ns: mono * SECOND }
+    fn time(wall: u64, mono: u64) -> RecordTime {
+        RecordTime { wall_ns: wall * SECOND, mono_ns: mono * SECOND }
     }
 
     #[test]
     fn a_clock_that_is_set_forward_or_back_is_noted_once_before_the_first_record_after_it() {
-        let mut clock = Clock::new(stamp(1_000, 10));
+        let mut clock = Clock::new(time(1_000, 10));
         let times = [(1_001, 11), (1_003, 11), (4_600, 12), (4_601, 13), (3_600, 14), (3_601, 15)];
-        let entry = |(wall, mono)| Entry {
+        let entry = |(wall, mono)| QueuedRecord {
             body: b"\"kind\":\"event\"}".to_vec(),
-            stamp: stamp(wall, mono),
-            role: Role::Note { ack: None },
+            time: time(wall, mono),
+            ack: AckKind::Note { ack: None },
         };
         let mut batch: Vec<_> = times.into_iter().map(entry).collect();
         mark_clock_steps(&mut clock, &mut batch);
@@ -249,6 +249,6 @@ mod tests {
         assert_eq!(steps.iter().map(|(at, _)| *at).collect::<Vec<_>>(), [2, 5], "{said:?}");
         assert!(steps[0].1.contains("\"moved_ms\":3598000"), "{said:?}");
         assert!(steps[1].1.contains("\"moved_ms\":-1002000"), "{said:?}");
-        assert!(clock.look(stamp(3_602, 16)).is_none());
+        assert!(clock.look(time(3_602, 16)).is_none());
     }
 }

@@ -6,15 +6,15 @@ use std::time::Duration;
 use crate::support::kit::{Log, Multiply, boot, runtime};
 use crate::support::signer::{Software, key, publishing};
 use audit_log::{
-    AuditLog, CheckpointSigner as _, Damage, InclusionProof, Outcome, ProofError, PublishError, Publishing,
-    SignedCheckpoint, VerifierKey, lines, verify_against,
+    AuditLog, CheckpointSigner as _, CorruptionKind, InclusionProof, Outcome, ProofError, PublishError,
+    PublisherSettings, SignedCheckpoint, VerifierKey, lines, verify_against,
 };
 
 fn fill(log: &AuditLog, count: u8) {
     runtime().block_on(async {
         for n in 0..count {
             let recorded = log.record(Multiply(n)).await.unwrap();
-            recorded.consume().1.settle_durable(Outcome::ok(1)).await.unwrap();
+            recorded.consume().1.record_outcome_durable(Outcome::ok(1)).await.unwrap();
         }
     });
 }
@@ -45,10 +45,10 @@ fn live_until(log: &Log, segments: usize) {
     open.close().unwrap();
 }
 
-fn damage(log: &Log, checkpoints: &[&SignedCheckpoint]) -> Option<(u64, Damage)> {
+fn damage(log: &Log, checkpoints: &[&SignedCheckpoint]) -> Option<(u64, CorruptionKind)> {
     let checkpoints: Vec<_> = checkpoints.iter().copied().cloned().collect();
     let report = verify_against(&log.directory(), &checkpoints, |_| ()).unwrap();
-    report.fault.map(|fault| (fault.seq, fault.damage))
+    report.corruption.map(|fault| (fault.seq, fault.damage))
 }
 
 #[test]
@@ -102,12 +102,15 @@ fn what_the_owner_of_the_disk_cannot_hide_from_who_kept_a_checkpoint() {
     assert_eq!(damage(&log, &[&early, &late]), None);
 
     // A disk that was rolled back, and one that went on from there: a fork.
-    assert_eq!(damage(&before, &[&late]), Some((early.size(), Damage::Truncated { expected: late.size() })));
+    assert_eq!(
+        damage(&before, &[&late]),
+        Some((early.size(), CorruptionKind::Truncated { expected: late.size() }))
+    );
     let (open, _) = AuditLog::open(before.settings(), boot()).unwrap();
     fill(&open, 9);
     open.close().unwrap();
     assert_eq!(damage(&before, &[&early]), None, "it does have the earlier past");
-    assert_eq!(damage(&before, &[&early, &late]), Some((late.size() - 1, Damage::Forked)));
+    assert_eq!(damage(&before, &[&early, &late]), Some((late.size() - 1, CorruptionKind::Forked)));
 
     // The last frames cut off, cleanly.
     let cut = log.copy();
@@ -115,7 +118,7 @@ fn what_the_owner_of_the_disk_cannot_hide_from_who_kept_a_checkpoint() {
     frames.truncate(frames.len() - 2);
     cut.write_frames(0, &frames);
     assert_eq!(damage(&cut, &[]), None, "without a checkpoint nobody can tell");
-    assert!(matches!(damage(&cut, &[&late]), Some((_, Damage::Truncated { .. }))));
+    assert!(matches!(damage(&cut, &[&late]), Some((_, CorruptionKind::Truncated { .. }))));
 
     // A whole new history, signed with another key.
     let other = Log::empty(1 << 18);
@@ -125,7 +128,7 @@ fn what_the_owner_of_the_disk_cannot_hide_from_who_kept_a_checkpoint() {
     open.close().unwrap();
     let forged = fs::read(other.directory().join("checkpoint")).unwrap();
     key(1).open(&forged).unwrap_err();
-    assert!(matches!(damage(&other, &[&late]), Some((_, Damage::Forked))));
+    assert!(matches!(damage(&other, &[&late]), Some((_, CorruptionKind::Forked))));
 }
 
 #[test]
@@ -136,7 +139,7 @@ fn the_service_refuses_to_publish_over_a_log_that_was_rolled_back() {
     let late = live(&log, 5);
     // The checkpoint in the directory was rolled back with it; the one that the token kept was not.
     let (open, _) = AuditLog::open(before.settings(), boot()).unwrap();
-    let anchored = || Publishing { anchors: vec![late.note().into()], ..publishing(1) };
+    let anchored = || PublisherSettings { anchors: vec![late.note().into()], ..publishing(1) };
     let refused = open.publish(anchored()).unwrap_err();
     assert!(matches!(refused, PublishError::RolledBack { .. }), "{refused}");
     let words = refused.to_string();
@@ -162,7 +165,7 @@ fn completed_segments_are_sealed_and_may_be_moved_away() {
     checkpoints.push(key(1).open(&fs::read(log.directory().join("checkpoint")).unwrap()).unwrap());
     let all = checkpoints.len() as u64;
     let report = verify_against(&log.directory(), &checkpoints, |_| ()).unwrap();
-    assert_eq!((report.is_good(), report.checkpoints), (true, all), "{report:?}");
+    assert_eq!((report.is_sound(), report.checkpoints), (true, all), "{report:?}");
 
     // A seal that a crash, or a token that was away, kept from being made is made later, and is the same.
     let lost = log.segment_path(firsts[1]).with_extension("checkpoint");
@@ -176,7 +179,7 @@ fn completed_segments_are_sealed_and_may_be_moved_away() {
     fs::remove_file(log.segment_path(firsts[0])).unwrap();
     fs::remove_file(log.segment_path(firsts[1])).unwrap();
     let report = verify_against(&log.directory(), &checkpoints, |_| ()).unwrap();
-    assert!(report.is_good(), "{report:?}");
+    assert!(report.is_sound(), "{report:?}");
     assert_eq!(report.absent, vec![0..firsts[2]]);
     assert_eq!((report.checkpoints, report.unchecked_checkpoints), (all - 1, 1));
     // The proofs of what was moved away are still there, because they were indexed before.
@@ -241,7 +244,7 @@ fn a_hole_that_a_power_cut_left_in_the_hashes_is_filled() {
 fn a_receipt_of_another_log_is_refused_although_its_record_is_proven() {
     let log = Log::empty(1 << 16);
     let (open, _) = AuditLog::open(log.settings(), boot()).unwrap();
-    open.publish(Publishing { origin: None, ..publishing(1) }).unwrap();
+    open.publish(PublisherSettings { origin: None, ..publishing(1) }).unwrap();
     let mut receipt = runtime().block_on(open.record(Multiply(1))).unwrap().receipt();
     until_proven(&open, receipt.seq);
     let text = open.prove_inclusion(receipt.seq).unwrap().to_string();

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use crate::support::kit::{Log, Multiply, boot, runtime};
-use audit_log::{AuditLog, Damage, Outcome, compress, lines, tail, verify};
+use audit_log::{AuditLog, CorruptionKind, Outcome, compress, lines, tail, verify};
 
 fn packed(log: &Log, first: u64) -> PathBuf {
     log.directory().join(format!("seg-{first:020}.log.zst"))
@@ -25,7 +25,7 @@ fn a_compressed_log_says_the_same_and_goes_on() {
     assert_eq!(compress(&log.directory(), 0).unwrap().segments, 1);
     assert_eq!(compress(&log.directory(), 0).unwrap().segments, 0);
     let report = verify(&log.directory()).unwrap();
-    assert!(report.is_good() && report.absent.is_empty(), "{report:?}");
+    assert!(report.is_sound() && report.absent.is_empty(), "{report:?}");
     assert_eq!((report.head.unwrap(), report.segments), (log.head(), 5));
     assert_eq!(all(&log), before);
     let last: Vec<_> = tail(&log.directory(), 3, None).unwrap().map(|line| line.unwrap().json).collect();
@@ -33,11 +33,11 @@ fn a_compressed_log_says_the_same_and_goes_on() {
 
     let (open, unsettled) = AuditLog::open(log.settings(), boot()).unwrap();
     assert!(unsettled.is_empty());
-    let page = runtime().block_on(open.recent(None, firsts[1], 5)).unwrap();
+    let page = runtime().block_on(open.page(None, firsts[1], 5)).unwrap();
     assert_eq!(page.records, before[firsts[1] as usize + 1..][..5]);
-    runtime().block_on(open.record(Multiply(1))).unwrap().consume().1.settle(Outcome::ok(1));
+    runtime().block_on(open.record(Multiply(1))).unwrap().consume().1.record_outcome(Outcome::ok(1));
     open.close().unwrap();
-    assert!(verify(&log.directory()).unwrap().is_good());
+    assert!(verify(&log.directory()).unwrap().is_sound());
 }
 
 #[test]
@@ -51,10 +51,10 @@ fn what_is_moved_away_is_named_and_can_be_checked_where_it_is() {
         fs::rename(&from, archive.path().join(from.file_name().unwrap())).unwrap();
     }
     let report = verify(&log.directory()).unwrap();
-    assert!(report.is_good(), "{report:?}");
+    assert!(report.is_sound(), "{report:?}");
     assert_eq!(report.absent, vec![0..firsts[2]]);
     let report = verify(archive.path()).unwrap();
-    assert!(report.is_good() && report.absent.is_empty(), "{report:?}");
+    assert!(report.is_sound() && report.absent.is_empty(), "{report:?}");
     assert_eq!(report.head.unwrap().size, firsts[2]);
 }
 
@@ -70,7 +70,7 @@ fn a_changed_byte_of_a_compressed_segment_is_found_or_gives_back_the_same_segmen
         changed[place] ^= 0x10;
         fs::write(packed(&first, 0), &changed).unwrap();
         let report = verify(&first.directory()).unwrap();
-        if report.is_good() {
+        if report.is_sound() {
             // Zeros that are copied from another place are the same zeros.
             assert_eq!(zstd::decode_all(&changed[..]).unwrap(), segment, "byte {place}: {report:?}");
             harmless += 1;
@@ -79,8 +79,8 @@ fn a_changed_byte_of_a_compressed_segment_is_found_or_gives_back_the_same_segmen
     assert!(harmless * 20 < bytes.len() / 7, "{harmless} changes were not seen");
     for wrong in [&bytes[..bytes.len() - 9], &[&bytes[..], b"more"].concat(), b"", &[0; 64]] {
         fs::write(packed(&first, 0), wrong).unwrap();
-        let fault = verify(&first.directory()).unwrap().fault.unwrap();
-        assert_eq!(fault.damage, Damage::Compressed, "{} bytes: {fault}", wrong.len());
+        let fault = verify(&first.directory()).unwrap().corruption.unwrap();
+        assert_eq!(fault.damage, CorruptionKind::Compressed, "{} bytes: {fault}", wrong.len());
     }
 }
 
@@ -104,7 +104,7 @@ fn a_compression_that_was_cut_anywhere_is_finished_by_the_next() {
         let copy = log.copy();
         cut(&copy);
         let report = verify(&copy.directory()).unwrap();
-        assert!(report.is_good() && report.absent.is_empty(), "{name}: {report:?}");
+        assert!(report.is_sound() && report.absent.is_empty(), "{name}: {report:?}");
         assert_eq!(report.records, head.size, "{name}: nothing counts twice");
         compress(&copy.directory(), 0).unwrap();
         assert!(!aside(&copy).exists() && !copy.segment_path(0).exists(), "{name}");
@@ -127,7 +127,14 @@ fn a_damaged_segment_and_one_with_an_open_intent_are_left_alone() {
         let (open, _) = AuditLog::open(log.settings(), boot()).unwrap();
         let held = open.record(Multiply(200)).await.unwrap();
         while log.firsts().len() < 4 {
-            open.record(Multiply(1)).await.unwrap().consume().1.settle_durable(Outcome::ok(1)).await.unwrap();
+            open.record(Multiply(1))
+                .await
+                .unwrap()
+                .consume()
+                .1
+                .record_outcome_durable(Outcome::ok(1))
+                .await
+                .unwrap();
         }
         let copy = log.copy();
         drop(held);

@@ -1,7 +1,7 @@
 //! What a crash leaves, and what the next open makes of it.
 
 use crate::support::kit::{self, Log, Multiply, boot, runtime};
-use audit_log::{AuditLog, Damage, OpenError, Outcome, lines, verify};
+use audit_log::{AuditLog, CorruptionKind, OpenError, Outcome, lines, verify};
 
 /// The sector that a disk writes wholly or not at all.
 const SECTOR: usize = 512;
@@ -46,14 +46,14 @@ fn a_last_frame_of_which_any_sectors_are_missing_is_removed_and_the_log_goes_on(
         copy.write_segment(0, &torn);
         let whole = written + 1 == 1 << sectors.min(8);
         let report = verify(&copy.directory()).unwrap();
-        assert!(report.is_good(), "{written:b}: {report:?}");
+        assert!(report.is_sound(), "{written:b}: {report:?}");
         let (opened, unsettled) = AuditLog::open(copy.settings(), boot()).unwrap();
         let size = if whole { first + count } else { first };
         assert_eq!(unsettled.len() as u64, size - 1, "{written:b}");
         let head = opened.close().unwrap();
         assert_eq!(head.size, size + 2, "a start and a stop more");
         let report = verify(&copy.directory()).unwrap();
-        assert!(report.is_good() && report.unfinished.is_none(), "{report:?}");
+        assert!(report.is_sound() && report.torn_tail.is_none(), "{report:?}");
         assert_eq!(report.head.unwrap(), head);
     }
 }
@@ -97,7 +97,7 @@ fn intents_without_an_outcome_come_back_until_they_are_settled() {
         let (open, _) = AuditLog::open(log.settings(), boot()).unwrap();
         let first = open.record(Multiply(1)).await.unwrap();
         let second = open.record(Multiply(2)).await.unwrap();
-        second.consume().1.settle_durable(Outcome::ok(1)).await.unwrap();
+        second.consume().1.record_outcome_durable(Outcome::ok(1)).await.unwrap();
         // The process dies here: the files as they are now.
         let copy = log.copy();
         drop(first);
@@ -112,7 +112,7 @@ fn intents_without_an_outcome_come_back_until_they_are_settled() {
             assert_eq!(unsettled.text("/key/name"), Some("default"));
             assert_eq!(unsettled.text("/key/id"), Some("00ff"));
             if round == 1 {
-                runtime().block_on(open.settle_recovered(&unsettled, &Outcome::unknown())).unwrap();
+                runtime().block_on(open.record_recovered(&unsettled, &Outcome::unknown())).unwrap();
             }
         }
         open.close().unwrap();
@@ -132,7 +132,14 @@ fn an_intent_left_open_in_an_older_segment_comes_back() {
         let (open, _) = AuditLog::open(log.settings(), boot()).unwrap();
         let held = open.record(Multiply(200)).await.unwrap();
         while log.firsts().len() < 3 {
-            open.record(Multiply(1)).await.unwrap().consume().1.settle_durable(Outcome::ok(1)).await.unwrap();
+            open.record(Multiply(1))
+                .await
+                .unwrap()
+                .consume()
+                .1
+                .record_outcome_durable(Outcome::ok(1))
+                .await
+                .unwrap();
         }
         let copy = log.copy();
         drop(held);
@@ -196,7 +203,7 @@ fn the_frame_after_a_damaged_one_proves_that_it_was_acknowledged() {
     let len = frames[last].len();
     frames[last][len - SECTOR..].fill(0);
     copy.write_frames(0, &frames);
-    let fault = verify(&copy.directory()).unwrap().fault.unwrap();
-    assert_eq!((fault.seq, fault.damage), (last as u64, Damage::Missing));
+    let fault = verify(&copy.directory()).unwrap().corruption.unwrap();
+    assert_eq!((fault.seq, fault.damage), (last as u64, CorruptionKind::Missing));
     assert!(matches!(AuditLog::open(copy.settings(), boot()), Err(OpenError::Damaged { .. })));
 }

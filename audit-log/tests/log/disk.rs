@@ -10,7 +10,7 @@ use audit_log::{AuditError, AuditLog, Outcome, Receipt, Settings, lines, verify}
 async fn one(log: &AuditLog) -> Result<Receipt, AuditError> {
     let recorded = log.record(Multiply(1)).await.map_err(|refused| refused.error)?;
     let receipt = recorded.receipt();
-    recorded.consume().1.settle_durable(Outcome::ok(1)).await?;
+    recorded.consume().1.record_outcome_durable(Outcome::ok(1)).await?;
     Ok(receipt)
 }
 
@@ -51,7 +51,7 @@ fn a_disk_that_becomes_read_only_stops_signing_and_loses_nothing() {
     assert!(unsettled.is_empty(), "{unsettled:?}");
     runtime().block_on(one(&log)).unwrap();
     log.close().unwrap();
-    assert!(verify(&settings.directory).unwrap().is_good());
+    assert!(verify(&settings.directory).unwrap().is_sound());
     let found = lines(&settings.directory, receipt.seq, None).unwrap().next().unwrap().unwrap();
     assert_eq!(audit_log::leaf_hash(found.json.as_bytes()), receipt.record_hash);
 }
@@ -76,5 +76,5 @@ fn permission_that_is_lost_stops_signing_until_it_is_back() {
     }
     runtime().block_on(one(&log)).unwrap();
     log.close().unwrap();
-    assert!(verify(&settings.directory).unwrap().is_good());
+    assert!(verify(&settings.directory).unwrap().is_sound());
 }

@@ -10,7 +10,7 @@ use test_report::Guarantee;
 async fn one(log: &AuditLog, n: u8) -> Result<Receipt, AuditError> {
     let recorded = log.record(Multiply(n)).await.map_err(|refused| refused.error)?;
     let receipt = recorded.receipt();
-    recorded.consume().1.settle_durable(Outcome::ok(1)).await?;
+    recorded.consume().1.record_outcome_durable(Outcome::ok(1)).await?;
     Ok(receipt)
 }
 
@@ -46,7 +46,7 @@ fn breaks(damage: impl FnOnce(&Log), mend: impl FnOnce(&Log), words: &str) -> Lo
 fn a_deleted_segment_is_noticed_before_the_record_is_acknowledged() {
     let log = breaks(|log| fs::remove_file(log.segment_path(0)).unwrap(), |_| (), "moved or deleted");
     let report = verify(&log.directory()).unwrap();
-    assert!(report.is_good(), "{report:?}");
+    assert!(report.is_sound(), "{report:?}");
     assert_eq!(report.absent, vec![0..3], "the acknowledged records are gone and that is said");
 }
 
@@ -59,7 +59,7 @@ fn a_replaced_segment_is_noticed() {
     };
     let log = breaks(swap, |_| (), "replaced by another file");
     let report = verify(&log.directory()).unwrap();
-    assert!(report.is_good() && report.absent.is_empty(), "{report:?}");
+    assert!(report.is_sound() && report.absent.is_empty(), "{report:?}");
     let all: Vec<_> = lines(&log.directory(), 0, None).unwrap().map(|line| line.unwrap().json).collect();
     let resume = all.iter().find(|line| line.contains("\"kind\":\"resume\"")).unwrap();
     assert!(resume.contains("\"abandoned\":\"seg-00000000000000000000.log\""), "{resume}");
@@ -85,7 +85,7 @@ fn a_moved_directory_is_noticed_and_signing_resumes_when_it_is_back() {
         },
         "directory was moved or deleted",
     );
-    assert!(verify(&log.directory()).unwrap().is_good());
+    assert!(verify(&log.directory()).unwrap().is_sound());
     let resume = resume_of(&log);
     assert!(resume.contains("\"abandoned\":\"seg-00000000000000000000.log\""), "{resume}");
     assert_eq!(log.firsts().len(), 2, "where nobody finds the directory no segment is made");
@@ -117,13 +117,13 @@ fn while_latched_intents_are_refused_at_once_and_outcomes_are_kept() {
         assert!(begun.elapsed() < Duration::from_secs(10));
         assert!(!open.is_writable());
         // The signature was made already; its outcome must not be lost.
-        held.consume().1.settle(Outcome::ok(7));
+        held.consume().1.record_outcome(Outcome::ok(7));
         fs::rename(&aside, log.directory()).unwrap();
         until_writable(&open).await;
         open.close().unwrap();
     });
     let report = verify(&log.directory()).unwrap();
-    assert_eq!((report.is_good(), report.open_intents), (true, 0), "{report:?}");
+    assert_eq!((report.is_sound(), report.open_intents), (true, 0), "{report:?}");
 }
 
 #[test]
@@ -211,7 +211,7 @@ fn a_full_disk_stops_signing_at_once_and_room_lets_it_go_on() {
     });
     log.close().unwrap();
     let report = verify(&directory).unwrap();
-    assert!(report.is_good(), "{report:?}");
+    assert!(report.is_sound(), "{report:?}");
     let gone = report.absent[0].end;
     let found: Vec<_> = lines(&directory, 0, None).unwrap().map(|line| line.unwrap().seq).collect();
     assert!(acknowledged.iter().all(|receipt| receipt.seq < gone || found.contains(&receipt.seq)));

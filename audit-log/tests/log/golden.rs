@@ -22,7 +22,7 @@ fn logs_of_every_format_version_verify_read_and_go_on() {
     }
     let root = fs::read_to_string(kept.join("root.txt")).unwrap();
     let report = verify(&kept).unwrap();
-    assert!(report.is_good(), "{report:?}");
+    assert!(report.is_sound(), "{report:?}");
     assert_eq!(hex::encode(report.head.unwrap().root), root.trim());
     assert_eq!((report.records, report.open_intents), (14, 0));
     for (seq, line) in lines(&kept, 0, None).unwrap().enumerate() {

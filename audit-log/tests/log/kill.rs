@@ -56,7 +56,7 @@ fn child() {
                                 let line =
                                     format!("ack {} {}\n", receipt.seq, hex::encode(receipt.record_hash));
                                 std::io::stdout().lock().write_all(line.as_bytes()).unwrap();
-                                recorded.consume().1.settle(Outcome::ok(1));
+                                recorded.consume().1.record_outcome(Outcome::ok(1));
                             }
                             Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
                         }
@@ -106,7 +106,7 @@ fn killed_under_load_it_never_loses_what_it_acknowledged() {
         let output = child.wait_with_output().unwrap();
         all.extend(acknowledged(&output.stdout));
         let report = verify(&directory).unwrap();
-        assert!(report.is_good(), "cycle {cycle}: {report:?}");
+        assert!(report.is_sound(), "cycle {cycle}: {report:?}");
     }
     let found = records(&directory);
     let lost: Vec<_> = all.iter().filter(|(seq, hash)| found.get(seq) != Some(hash)).collect();
@@ -156,7 +156,7 @@ fn whatever_call_fails_nothing_acknowledged_is_missing_and_the_log_stays_good() 
                 let output = traced.output().unwrap();
                 let acks = acknowledged(&output.stdout);
                 let report = verify(&directory).unwrap();
-                assert!(report.is_good(), "{inject}: {report:?}");
+                assert!(report.is_sound(), "{inject}: {report:?}");
                 let aside = std::fs::read_dir(&directory).unwrap();
                 let aside = aside.filter(|entry| {
                     entry.as_ref().unwrap().file_name().to_string_lossy().starts_with("abandoned-")
@@ -249,7 +249,7 @@ fn power_cuts(cuts: u64, without_syncs: bool) -> Option<(usize, usize)> {
         let acks = acknowledged(&before);
         total += acks.len();
         match verify(&directory) {
-            Ok(report) if report.is_good() => {
+            Ok(report) if report.is_sound() => {
                 let found = records(&directory);
                 lost += acks.iter().filter(|(seq, hash)| found.get(seq) != Some(hash)).count();
                 AuditLog::open(settings(&directory), boot()).unwrap().0.close().unwrap();

@@ -22,7 +22,7 @@ async fn a_recorded_operation_has_its_intent_and_its_outcome_in_the_log() {
     assert_eq!(receipt.record_hash, log.head().record_hash);
     let (operation, settlement) = recorded.consume();
     assert_eq!(operation.0, 1);
-    let outcome = settlement.settle_durable(Outcome::ok(93)).await.unwrap();
+    let outcome = settlement.record_outcome_durable(Outcome::ok(93)).await.unwrap();
     assert_eq!(outcome.seq, 2);
     log.note(Event {
         operation: "public_key",

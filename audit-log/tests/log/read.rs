@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use crate::support::kit::{self, Log, Multiply, boot, runtime};
 use crate::support::signer::publishing;
-use audit_log::{Actor, AuditLog, Event, Outcome, Publishing, lines};
+use audit_log::{Actor, AuditLog, Event, Outcome, PublisherSettings, lines};
 
 fn fill(log: &AuditLog, count: u8) {
     runtime().block_on(async {
         for n in 0..count {
             let recorded = log.record(Multiply(n)).await.unwrap();
-            recorded.consume().1.settle_durable(Outcome::ok(1)).await.unwrap();
+            recorded.consume().1.record_outcome_durable(Outcome::ok(1)).await.unwrap();
         }
     });
 }
@@ -25,7 +25,7 @@ fn recent_pages_through_the_records_of_one_account_only() {
     let mut found = Vec::new();
     let mut after = 0;
     loop {
-        let page = runtime().block_on(open.recent(Some(eoa.clone()), after, 5)).unwrap();
+        let page = runtime().block_on(open.page(Some(eoa.clone()), after, 5)).unwrap();
         if page.next == after {
             assert!(page.records.is_empty());
             break;
@@ -60,7 +60,7 @@ fn pages_go_on_behind_segments_that_were_moved_away() {
     let moved = log.firsts()[1];
     assert!(moved > 50_000);
     fs::rename(log.segment_path(0), log.directory().join("moved")).unwrap();
-    let page = runtime().block_on(open.recent(Some(eoa.clone()), 0, 5)).unwrap();
+    let page = runtime().block_on(open.page(Some(eoa.clone()), 0, 5)).unwrap();
     assert_eq!(page.records.len(), 5);
     assert!(page.records[0].contains(&format!("\"seq\":{moved},")) && page.next == moved + 4, "{page:?}");
     open.close().unwrap();
@@ -89,7 +89,7 @@ fn a_quiet_log_still_shows_signs_of_life_and_a_busy_one_does_not_wait_for_the_se
     let log = Log::empty(1 << 20);
     let (open, _) = AuditLog::open(log.settings(), boot()).unwrap();
     let (send, seen) = std::sync::mpsc::channel();
-    let quiet = Publishing {
+    let quiet = PublisherSettings {
         every: Duration::from_millis(50),
         idle: Duration::from_millis(150),
         on_checkpoint: Some(Box::new(move |one| {
@@ -106,7 +106,7 @@ fn a_quiet_log_still_shows_signs_of_life_and_a_busy_one_does_not_wait_for_the_se
 
     let log = Log::empty(1 << 22);
     let (open, _) = AuditLog::open(log.settings(), boot()).unwrap();
-    open.publish(Publishing { every: Duration::from_secs(3_600), ..publishing(1) }).unwrap();
+    open.publish(PublisherSettings { every: Duration::from_secs(3_600), ..publishing(1) }).unwrap();
     let event = Event {
         operation: "keys.list",
         actor: Actor::local(),
@@ -130,7 +130,7 @@ fn the_mirror_has_every_line_once_across_restarts_and_a_cut_line() {
     let mirror = log.directory().with_extension("jsonl");
     for round in 0..3 {
         let (open, _) = AuditLog::open(log.settings(), boot()).unwrap();
-        open.publish(Publishing { mirror: Some(mirror.clone()), ..publishing(1) }).unwrap();
+        open.publish(PublisherSettings { mirror: Some(mirror.clone()), ..publishing(1) }).unwrap();
         fill(&open, 30);
         open.close().unwrap();
         if round == 0 {
@@ -150,7 +150,7 @@ fn a_mirror_that_was_rotated_away_goes_on_in_a_new_file_also_after_a_restart() {
     let mut found = Vec::new();
     for _ in 0..3 {
         let (open, _) = AuditLog::open(log.settings(), boot()).unwrap();
-        open.publish(Publishing { mirror: Some(mirror.clone()), ..publishing(1) }).unwrap();
+        open.publish(PublisherSettings { mirror: Some(mirror.clone()), ..publishing(1) }).unwrap();
         fill(&open, 5);
         open.close().unwrap();
         found.extend(fs::read_to_string(&mirror).unwrap().lines().map(str::to_owned));

@@ -3,11 +3,11 @@
 use std::fs;
 
 use crate::support::kit::{self, Kept, Log};
-use audit_log::{AuditLog, Damage, OpenError, Report, verify};
+use audit_log::{AuditLog, CorruptionKind, OpenError, Report, verify};
 use proptest::prelude::*;
 
-fn damaged(report: &Report) -> (u64, Damage) {
-    let fault = report.fault.clone().expect("the change was not found");
+fn damaged(report: &Report) -> (u64, CorruptionKind) {
+    let fault = report.corruption.clone().expect("the change was not found");
     (fault.seq, fault.damage)
 }
 
@@ -15,10 +15,10 @@ fn damaged(report: &Report) -> (u64, Damage) {
 fn a_log_that_nobody_touched_is_good() {
     let log = Log::with_records(40);
     let report = verify(&log.directory()).unwrap();
-    assert!(report.is_good(), "{report:?}");
+    assert!(report.is_sound(), "{report:?}");
     assert_eq!((report.records, report.open_intents), (42, 0));
     assert_eq!(report.head.unwrap(), log.head());
-    assert!(report.absent.is_empty() && report.unfinished.is_none());
+    assert!(report.absent.is_empty() && report.torn_tail.is_none());
 }
 
 proptest! {
@@ -32,7 +32,7 @@ proptest! {
         bytes[place] ^= 1 << bit;
         copy.write_segment(0, &bytes);
         let report = verify(&copy.directory()).unwrap();
-        prop_assert!(report.fault.is_some(), "byte {} bit {}: {:?}", place, bit, report);
+        prop_assert!(report.corruption.is_some(), "byte {} bit {}: {:?}", place, bit, report);
         // Whoever opens the log for writing finds it, too, and does not repair it.
         let opened = AuditLog::open(copy.settings(), kit::boot());
         prop_assert!(matches!(opened, Err(OpenError::Damaged { .. })), "byte {} bit {}: {:?}", place, bit, opened);
@@ -51,8 +51,8 @@ fn a_changed_byte_is_found_in_the_record_that_it_belongs_to() {
         bytes[at + code + 6] = b'S';
         copy.write_segment(0, &bytes);
         let report = verify(&copy.directory()).unwrap();
-        assert_eq!(damaged(&report), (seq, Damage::Content));
-        let fault = report.fault.unwrap().to_string();
+        assert_eq!(damaged(&report), (seq, CorruptionKind::Content));
+        let fault = report.corruption.unwrap().to_string();
         assert!(fault.starts_with(&format!("record {seq} (seg-00000000000000000000.log, byte ")), "{fault}");
     }
 }
@@ -80,7 +80,7 @@ fn dropped_swapped_duplicated_and_inserted_frames_are_found_even_with_mended_che
         let (seq, damage) = damaged(&report);
         let expected = if name == "duplicated" || name == "inserted" { 5 } else { 4 };
         assert_eq!(seq, expected, "{name}: {damage}");
-        assert!(matches!(damage, Damage::Sequence { .. }), "{name}: {damage}");
+        assert!(matches!(damage, CorruptionKind::Sequence { .. }), "{name}: {damage}");
         assert!(AuditLog::open(copy.settings(), kit::boot()).is_err(), "{name}");
     }
 }
@@ -93,7 +93,7 @@ fn a_rewritten_record_with_mended_checksums_and_root_breaks_the_chain_at_the_nex
     kit::rewrite(&mut frames[4], b"scalar_mul", b"public_key");
     copy.write_frames(0, &frames);
     let report = verify(&copy.directory()).unwrap();
-    assert_eq!(damaged(&report), (4, Damage::Root));
+    assert_eq!(damaged(&report), (4, CorruptionKind::Root));
 }
 
 #[test]
@@ -103,7 +103,7 @@ fn the_middle_frame_zeroed_is_a_missing_frame_not_a_crash() {
     let mut frames = log.frames(0);
     frames[6].fill(0);
     copy.write_frames(0, &frames);
-    assert_eq!(damaged(&verify(&copy.directory()).unwrap()), (6, Damage::Missing));
+    assert_eq!(damaged(&verify(&copy.directory()).unwrap()), (6, CorruptionKind::Missing));
     assert!(matches!(AuditLog::open(copy.settings(), kit::boot()), Err(OpenError::Damaged { .. })));
 }
 
@@ -114,7 +114,7 @@ fn a_missing_middle_segment_is_named_as_absent_and_the_rest_is_checked() {
     let copy = log.copy();
     fs::remove_file(copy.segment_path(firsts[1])).unwrap();
     let report = verify(&copy.directory()).unwrap();
-    assert!(report.is_good(), "{report:?}");
+    assert!(report.is_sound(), "{report:?}");
     assert_eq!(report.absent, vec![firsts[1]..firsts[2]]);
     assert_eq!(report.head.unwrap(), log.head());
     // The service still opens it: retention moved the segment away.
@@ -128,12 +128,12 @@ fn a_segment_cut_short_or_with_another_logs_segment_beside_it_is_refused() {
     let copy = log.copy();
     let bytes = copy.segment(firsts[0]);
     copy.write_segment(firsts[0], &bytes[..bytes.len() - 4096]);
-    assert_eq!(damaged(&verify(&copy.directory()).unwrap()), (0, Damage::SegmentSize));
+    assert_eq!(damaged(&verify(&copy.directory()).unwrap()), (0, CorruptionKind::SegmentSize));
 
     let other = Log::with_records(3);
     let copy = log.copy();
     fs::copy(other.segment_path(0), copy.segment_path(0)).unwrap();
-    assert!(!verify(&copy.directory()).unwrap().is_good());
+    assert!(!verify(&copy.directory()).unwrap().is_sound());
     assert!(matches!(AuditLog::open(copy.settings(), kit::boot()), Err(OpenError::Mixed { .. })));
 }
 
@@ -146,7 +146,7 @@ fn the_end_of_a_completed_segment_zeroed_is_a_missing_frame() {
     let seq = kit::first_of(&frames[last]);
     frames[last].fill(0);
     copy.write_frames(0, &frames);
-    assert_eq!(damaged(&verify(&copy.directory()).unwrap()), (seq, Damage::Missing));
+    assert_eq!(damaged(&verify(&copy.directory()).unwrap()), (seq, CorruptionKind::Missing));
 }
 
 proptest! {

@@ -50,8 +50,8 @@ pub(in crate::cli) fn ask(configuration: &Configuration, ask: Ask) -> Result<Val
         .map_err(|error| Failed::while_trying("cannot start threads", &error))?;
     match lock {
         Ok(_lock) => {
-            let Opened { service, unsettled } = open(configuration, ask.needs)?;
-            runtime.block_on(in_process(configuration, service, unsettled, ask))
+            let Opened { service, open_intents } = open(configuration, ask.needs)?;
+            runtime.block_on(in_process(configuration, service, open_intents, ask))
         }
         Err(held) => runtime.block_on(over_socket(configuration, &ask)).map_err(|failed| match failed {
             Reached::Answered(failed) => failed,
@@ -89,12 +89,12 @@ pub(in crate::cli) fn ask_running(configuration: &Configuration, ask: &Ask) -> R
 async fn in_process(
     configuration: &Configuration,
     service: crate::service::Service,
-    unsettled: Vec<audit_log::Unsettled>,
+    open_intents: Vec<audit_log::OpenIntent>,
     ask: Ask,
 ) -> Result<Value, Failed> {
     // Only with the token at hand can it be known how an interrupted creation ended.
     if ask.needs == Needs::Token {
-        service.recover(unsettled).await.map_err(|failure| Failed::new(failure.to_string()))?;
+        service.recover(open_intents).await.map_err(|failure| Failed::new(failure.to_string()))?;
     }
     let service = Arc::new(service);
     let app =

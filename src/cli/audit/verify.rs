@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
-use audit_log::{Examination, Progress, Soundness};
+use audit_log::{Progress, Soundness, VerifyOptions};
 
 use crate::cli::error::Failed;
 use crate::cli::output::Output;
@@ -15,12 +15,12 @@ pub(super) fn run(
     public_key: &[PathBuf],
     output: Output,
 ) -> Result<(), Failed> {
-    let examination = Examination {
+    let options = VerifyOptions {
         directory: directory.to_owned(),
         checkpoints: checkpoint.to_vec(),
         public_keys: public_key.to_vec(),
     };
-    let verdict = examination.run(progress).map_err(|error| Failed::new(error.message()))?;
+    let verdict = options.run(progress).map_err(|error| Failed::new(error.message()))?;
     match verdict.soundness {
         Soundness::Unsound => return Err(Failed::new(verdict.text)),
         Soundness::Sound | Soundness::Incomplete => {}

@@ -6,7 +6,7 @@ use crate::config::{Configuration, FaultCheck, TokenSelector};
 use crate::outbound::Outbound;
 use crate::service::{Custody, LoginRules, Service};
 use crate::store::Store;
-use audit_log::{AuditLog, BootFacts, Unsettled};
+use audit_log::{AuditLog, BuildInfo, OpenIntent};
 
 use super::sandbox::drop_privileges;
 use crate::cli::error::Failed;
@@ -23,7 +23,7 @@ pub(in crate::cli) enum Needs {
 /// An open service and what an earlier process left open.
 pub(in crate::cli) struct Opened {
     pub(in crate::cli) service: Service,
-    pub(in crate::cli) unsettled: Vec<Unsettled>,
+    pub(in crate::cli) open_intents: Vec<OpenIntent>,
 }
 
 /// Opens store, log and token. The data directory must be locked and the environment prepared.
@@ -34,8 +34,8 @@ pub(in crate::cli) fn open(configuration: &Configuration, needs: Needs) -> Resul
         Failed::while_trying(format!("cannot open the store {}{hint}", path.display()), &error)
     })?;
     let boot =
-        BootFacts { version: env!("CARGO_PKG_VERSION").to_owned(), config_digest: configuration.digest };
-    let (audit, unsettled) = AuditLog::open(audit_settings(configuration), boot).map_err(|error| {
+        BuildInfo { version: env!("CARGO_PKG_VERSION").to_owned(), config_digest: configuration.digest };
+    let (audit, open_intents) = AuditLog::open(audit_settings(configuration), boot).map_err(|error| {
         let directory = configuration.audit.directory.display();
         Failed::while_trying(format!("cannot open the audit log {directory}"), &error)
     })?;
@@ -52,7 +52,7 @@ pub(in crate::cli) fn open(configuration: &Configuration, needs: Needs) -> Resul
     let service = Service::new(store, audit, custody, configuration.server.request_deadline)
         .with_login(login_rules(configuration, chain.clone())?)
         .with_chain(chain);
-    Ok(Opened { service, unsettled })
+    Ok(Opened { service, open_intents })
 }
 
 /// The node of `[chain]`, if one is configured.

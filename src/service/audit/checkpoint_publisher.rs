@@ -17,7 +17,9 @@ use crate::metrics;
 use crate::outbound::Outbound;
 use crate::service::custody::TokenAnchor;
 use crate::service::{Failure, Service, now};
-use audit_log::{Actor, Event, Input, Lost, Past, Publishing, SignedCheckpoint, Value, VerifierKey};
+use audit_log::{
+    Actor, Event, Input, KnownHead, PublisherSettings, RollbackDetected, SignedCheckpoint, Value, VerifierKey,
+};
 
 /// Where checkpoints go.
 #[derive(Debug)]
@@ -31,7 +33,7 @@ pub struct Publish {
     /// How often the token gets the newest one, while there is news.
     pub anchor_every: Duration,
     /// Pasts that the operator gives up by name.
-    pub accepted: Vec<Past>,
+    pub accepted: Vec<KnownHead>,
 }
 
 /// How often the head stands in the log, so that log shippers carry it away.
@@ -44,9 +46,9 @@ const WEBHOOK_EVERY: Duration = Duration::from_secs(10);
 #[derive(Debug, Error)]
 #[error(
     "{0}. Nothing is signed over such a log. When it is known why, and the loss is accepted, start once with \
-     `--accept-audit-rollback {past}`; that is recorded for ever", past = .0.past
+     `--accept-audit-rollback {past}`; that is recorded for ever", past = .0.known
 )]
-struct NotAccepted(Lost);
+struct NotAccepted(RollbackDetected);
 
 impl Service {
     /// From now on has the token sign checkpoints of the log. Blocks the thread for the first one.
@@ -68,10 +70,16 @@ impl Service {
                 "the token holds no copy of the audit log's head: a rollback before this start cannot be noticed by it"
             );
         }
-        let mut publishing =
-            Publishing { origin: Some(origin), files, mirror, anchors, accepted, ..Publishing::new(signer) };
-        for lost in self.audit.lost_pasts(&publishing).map_err(Failure::internal)? {
-            if !publishing.accepted.contains(&lost.past) {
+        let mut publishing = PublisherSettings {
+            origin: Some(origin),
+            files,
+            mirror,
+            anchors,
+            accepted,
+            ..PublisherSettings::new(signer)
+        };
+        for lost in self.audit.detect_rollback(&publishing).map_err(Failure::internal)? {
+            if !publishing.accepted.contains(&lost.known) {
                 return Err(Failure::internal(NotAccepted(lost)));
             }
             tracing::warn!("{lost}; accepted on the command line");
@@ -125,7 +133,7 @@ pub(crate) fn body(checkpoint: &SignedCheckpoint, public_key: &str) -> Json {
 }
 
 /// What is done with each checkpoint, on the publisher's thread.
-fn shown(anchor: TokenAnchor, anchor_every: Duration) -> audit_log::Show {
+fn shown(anchor: TokenAnchor, anchor_every: Duration) -> audit_log::CheckpointSink {
     let (in_log, anchored) = (Mutex::new(None), Mutex::new(None));
     Box::new(move |checkpoint: &SignedCheckpoint| {
         if due(&in_log, HEAD_IN_LOG) {
@@ -170,16 +178,16 @@ fn note_in(anchor: Vec<u8>) -> Vec<u8> {
 }
 
 /// Says for ever which past was given up.
-fn acceptance(lost: &Lost, records: u64) -> Event {
+fn acceptance(lost: &RollbackDetected, records: u64) -> Event {
     Event {
         operation: "audit.rollback_accepted",
         actor: Actor::local(),
         request: None,
         key: None,
         input: Some(Input::Fields(vec![
-            ("kept_by", Value::Text(lost.kept.to_owned())),
-            ("size", Value::Number(lost.past.size)),
-            ("root", Value::Bytes(lost.past.root.to_vec())),
+            ("kept_by", Value::Text(lost.kept_in.to_owned())),
+            ("size", Value::Number(lost.known.size)),
+            ("root", Value::Bytes(lost.known.root.to_vec())),
             ("records_here", Value::Number(records)),
             ("why", Value::Text(lost.to_string())),
         ])),

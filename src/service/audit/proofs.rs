@@ -59,7 +59,7 @@ impl Service {
     pub async fn read_records(&self, context: &Context, wish: ReadRecords) -> Result<Page, Failure> {
         let eoa = self.authorise_own("audit.read", context, &Asked::default(), Scope::AuditRead)?;
         // No record of its own: it would be the news of the next page, for ever.
-        let page = self.audit.recent(eoa.map(|eoa| eoa.to_string()), wish.after, wish.limit).await;
+        let page = self.audit.page(eoa.map(|eoa| eoa.to_string()), wish.after, wish.limit).await;
         page.map_err(Failure::internal)
     }
 }

@@ -226,10 +226,10 @@ impl Service {
         let change = Change { context, actor, operation, facts };
         let recorded =
             self.audit.record(change).await.map_err(|refused| Failure::from(refused.error).recorded())?;
-        let (_, settlement) = recorded.consume();
+        let (_, guard) = recorded.consume();
         let result = self.in_store(write).await;
         let code = result.as_ref().map_or_else(|failure| failure.code().slug(), |_| "ok");
-        settlement.settle_durable(Outcome { code, signature_hash: None, micros: 0, detail: None }).await?;
+        guard.record_outcome_durable(Outcome { code, signature_hash: None, micros: 0, detail: None }).await?;
         result.map_err(Failure::recorded)
     }
 }

@@ -11,7 +11,7 @@ use hsm::KeyId;
 
 use crate::key::KeyVersion;
 use crate::key::{Change, KeyState};
-use crate::service::keys::new_version::settled;
+use crate::service::keys::new_version::fail_intent;
 use crate::service::{ChangeKey, Context, Failure, Service, version_ref};
 use crate::store::Transition;
 use audit_log::{Input, Intent, Outcome, Recordable, Value};
@@ -79,12 +79,12 @@ impl Service {
             let transition =
                 Transition { eoa, name, steps, intent, at: now, destroy_at: None, reason: Some(reason) };
             if let Err(failure) = self.in_store(move |store| store.apply(&transition)).await {
-                let (_, settlement) = recorded.consume();
-                return Err(settled(settlement, failure).await);
+                let (_, guard) = recorded.consume();
+                return Err(fail_intent(guard, failure).await);
             }
         }
         let begun = Instant::now();
-        let (result, settlement) = self.custody.destroy(recorded, deadline).await;
+        let (result, guard) = self.custody.destroy(recorded, deadline).await;
         let micros = begun.elapsed().as_micros().try_into().unwrap_or(u64::MAX);
         let confirmed = match result {
             Ok(()) => self.in_store(move |store| store.confirm_destroyed(&version, now)).await,
@@ -94,10 +94,13 @@ impl Service {
             Ok(version) => {
                 let detail = Some("the token holds no record of this version any more".to_owned());
                 let outcome = Outcome { detail, ..Outcome::ok(micros) };
-                settlement.settle_durable(outcome).await.map_err(|error| Failure::from(error).recorded())?;
+                guard
+                    .record_outcome_durable(outcome)
+                    .await
+                    .map_err(|error| Failure::from(error).recorded())?;
                 Ok(version)
             }
-            Err(failure) => Err(settled(settlement, failure).await),
+            Err(failure) => Err(fail_intent(guard, failure).await),
         }
     }
 }

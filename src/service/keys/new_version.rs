@@ -14,7 +14,7 @@ use crate::key::{Binding, Eoa, KeyName, Version};
 use crate::key::{KeyVersion, Reservation};
 use crate::service::custody::Creation;
 use crate::service::{Context, Failure, Service};
-use audit_log::{Input, Intent, KeyRef, Outcome, Recordable, Settlement, Value};
+use audit_log::{Input, Intent, KeyRef, Outcome, OutcomeGuard, Recordable, Value};
 
 /// A version with its id chosen: ready to be recorded.
 #[derive(Debug)]
@@ -71,13 +71,13 @@ impl Service {
         let recorded = self.audit.record(planned).await;
         let recorded = recorded.map_err(|refused| Failure::from(refused.error).recorded())?;
         if let Err(failure) = self.still_recognised(&recorded.subject().context) {
-            let (_, settlement) = recorded.consume();
-            return Err(settled(settlement, failure).await);
+            let (_, guard) = recorded.consume();
+            return Err(fail_intent(guard, failure).await);
         }
         let (reserve, now) = (recorded.subject().reservation.clone(), self.now());
         if let Err(failure) = self.in_store(move |store| store.reserve(&reserve, now)).await {
-            let (_, settlement) = recorded.consume();
-            return Err(settled(settlement, failure).await);
+            let (_, guard) = recorded.consume();
+            return Err(fail_intent(guard, failure).await);
         }
         // Before the key exists; what an interrupted creation left is not what this one asked for.
         let Reservation { eoa, name, .. } = recorded.subject().reservation.clone();
@@ -85,28 +85,28 @@ impl Service {
             && *self.store.policy(&eoa, &name) != policy
             && let Err(failure) = self.in_store(move |store| store.set_policy(eoa, name, policy)).await
         {
-            let (_, settlement) = recorded.consume();
-            return Err(settled(settlement, failure).await);
+            let (_, guard) = recorded.consume();
+            return Err(fail_intent(guard, failure).await);
         }
         let begun = Instant::now();
-        let (result, planned, settlement) = self.custody.create(recorded, deadline).await;
+        let (result, planned, guard) = self.custody.create(recorded, deadline).await;
         let micros = begun.elapsed().as_micros().try_into().unwrap_or(u64::MAX);
         let (reservation, now) = (planned.reservation, self.now());
         match result {
             Ok(public_key) => {
                 match self.in_store(move |store| store.complete(reservation, public_key, now)).await {
                     Ok(version) => {
-                        settlement
-                            .settle_durable(Outcome::ok(micros))
+                        guard
+                            .record_outcome_durable(Outcome::ok(micros))
                             .await
                             .map_err(|error| Failure::from(error).recorded())?;
                         Ok(version)
                     }
-                    Err(failure) => Err(settled(settlement, failure).await),
+                    Err(failure) => Err(fail_intent(guard, failure).await),
                 }
             }
             // The reservation stays, for the next attempt or start: whether the token made it may not be known.
-            Err(error) => Err(settled(settlement, error.into()).await),
+            Err(error) => Err(fail_intent(guard, error.into()).await),
         }
     }
 
@@ -130,10 +130,10 @@ impl Service {
 }
 
 /// Settles an intent with the failure that ended it.
-pub(in crate::service) async fn settled(settlement: Settlement, failure: Failure) -> Failure {
+pub(in crate::service) async fn fail_intent(guard: OutcomeGuard, failure: Failure) -> Failure {
     let code = failure.code().slug();
     let outcome = Outcome { code, signature_hash: None, micros: 0, detail: None };
-    if let Err(error) = settlement.settle_durable(outcome).await {
+    if let Err(error) = guard.record_outcome_durable(outcome).await {
         tracing::error!(%error, "the outcome of a failed operation could not be recorded");
     }
     failure.recorded()

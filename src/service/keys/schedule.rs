@@ -9,7 +9,7 @@ use crate::auth::Scope;
 use crate::key::KeyVersion;
 use crate::key::{Dates, Eoa, KeyName, MOST_DAYS, SHORT_OVERLAP_DAYS, Schedule, Stage};
 use crate::service::auth::authorise::Operation;
-use crate::service::keys::new_version::settled;
+use crate::service::keys::new_version::fail_intent;
 use crate::service::{Asked, Code, Context, Failure, Service};
 use crate::store::{NoSuchVersion, ScheduleScope};
 use audit_log::{Input, Intent, KeyRef, Outcome, Recordable, Value};
@@ -174,20 +174,20 @@ impl Service {
         let recorded = self.audit.record(Allowed { context, wish }).await;
         let recorded = recorded.map_err(|refused| Failure::from(refused.error).recorded())?;
         let intent = recorded.receipt().seq;
-        let (allowed, settlement) = recorded.consume();
+        let (allowed, guard) = recorded.consume();
         if let Err(failure) = self.still_recognised(&allowed.context) {
-            return Err(settled(settlement, failure).await);
+            return Err(fail_intent(guard, failure).await);
         }
         let write = self.in_store(move |store| store.set_schedule(&eoa, &scope, schedule.as_ref(), intent));
         match write.await {
             Ok(()) => {
-                settlement
-                    .settle_durable(Outcome::ok(0))
+                guard
+                    .record_outcome_durable(Outcome::ok(0))
                     .await
                     .map_err(|error| Failure::from(error).recorded())?;
                 Ok(warning)
             }
-            Err(failure) => Err(settled(settlement, failure).await),
+            Err(failure) => Err(fail_intent(guard, failure).await),
         }
     }
 

@@ -14,7 +14,7 @@ use crate::key::{
     Change, Eoa, KeyName, OVERLAP_DAYS, SHORT_OVERLAP_DAYS, Stage, Step, VersionSelector, days, later,
 };
 use crate::service::auth::authorise::Operation;
-use crate::service::keys::new_version::settled;
+use crate::service::keys::new_version::fail_intent;
 use crate::service::{Asked, Code, Context, Failure, Service, version_ref};
 use crate::store::{NoSuchVersion, Transition};
 use audit_log::{Input, Intent, Outcome, Recordable, Value};
@@ -166,9 +166,9 @@ impl Service {
         let recorded = self.audit.record(decided).await;
         let recorded = recorded.map_err(|refused| Failure::from(refused.error).recorded())?;
         let intent = recorded.receipt().seq;
-        let (decided, settlement) = recorded.consume();
+        let (decided, guard) = recorded.consume();
         if let Err(failure) = self.still_recognised(&decided.context) {
-            return Err(settled(settlement, failure).await);
+            return Err(fail_intent(guard, failure).await);
         }
         let transition = Transition {
             eoa: wish.eoa,
@@ -182,13 +182,16 @@ impl Service {
         match self.in_store(move |store| store.apply(&transition)).await {
             Ok(changed) => {
                 let outcome = Outcome { detail: warning.clone(), ..Outcome::ok(0) };
-                settlement.settle_durable(outcome).await.map_err(|error| Failure::from(error).recorded())?;
+                guard
+                    .record_outcome_durable(outcome)
+                    .await
+                    .map_err(|error| Failure::from(error).recorded())?;
                 let is_target = |known: &&Arc<KeyVersion>| known.id == decided.version.id;
                 let version = changed.iter().find(is_target).map_or(decided.version.clone(), Arc::clone);
                 let previous = changed.iter().find(|known| !is_target(known)).map(Arc::clone);
                 Ok(Changed { version, previous, changed: true, warning })
             }
-            Err(failure) => Err(settled(settlement, failure).await),
+            Err(failure) => Err(fail_intent(guard, failure).await),
         }
     }
 

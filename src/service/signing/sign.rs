@@ -122,25 +122,30 @@ impl Service {
         let recorded =
             self.audit.record(ready).await.map_err(|refused| Failure::from(refused.error).recorded())?;
         if let Err(failure) = self.still_usable(recorded.subject()) {
-            let (_, settlement) = recorded.consume();
-            settlement.settle(Outcome::failed(failure.code().slug(), 0));
+            let (_, guard) = recorded.consume();
+            guard.record_outcome(Outcome::failed(failure.code().slug(), 0));
             return Err(failure.recorded());
         }
         let receipt = recorded.receipt();
         let begun = Instant::now();
-        let (result, ready, settlement) = self.custody.multiply(recorded, deadline).await;
+        let (result, ready, guard) = self.custody.multiply(recorded, deadline).await;
         let micros = begun.elapsed().as_micros().try_into().unwrap_or(u64::MAX);
         match result {
             Ok(signature) => {
                 // The token may have taken seconds: what was revoked or frozen meanwhile gives nothing away.
                 if let Err(failure) = self.still_usable(&ready) {
-                    settlement.settle(Outcome::failed(failure.code().slug(), micros));
+                    guard.record_outcome(Outcome::failed(failure.code().slug(), micros));
                     return Err(failure.recorded());
                 }
                 metrics::signed();
                 let hash = Sha256::digest(signature.to_bytes()).into();
                 self.signed_now(ready.version.id);
-                settlement.settle(Outcome { code: "ok", signature_hash: Some(hash), micros, detail: None });
+                guard.record_outcome(Outcome {
+                    code: "ok",
+                    signature_hash: Some(hash),
+                    micros,
+                    detail: None,
+                });
                 Ok(Signed {
                     digest: ready.digest,
                     point: ready.point,
@@ -152,7 +157,7 @@ impl Service {
             Err(error) => {
                 let failure = Failure::from(error);
                 let code = failure.code().slug();
-                settlement.settle(Outcome { code, signature_hash: None, micros, detail: None });
+                guard.record_outcome(Outcome { code, signature_hash: None, micros, detail: None });
                 Err(failure.recorded())
             }
         }

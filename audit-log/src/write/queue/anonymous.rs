@@ -8,27 +8,27 @@ use std::time::{Duration, Instant};
 
 use crate::format::encode::aggregate_body;
 use crate::format::record::Event;
-use crate::format::time::Stamp;
+use crate::format::time::RecordTime;
 
 const PERIOD: Duration = Duration::from_secs(1);
 
 /// The current second.
 #[derive(Default)]
-pub(super) struct Strangers {
+pub(super) struct AnonymousRefusals {
     since: Option<Instant>,
     written: u32,
     /// By operation and code; both are words of the program, so there are few.
-    counted: HashMap<(&'static str, &'static str), Counted>,
+    counted: HashMap<(&'static str, &'static str), RefusalCount>,
 }
 
-struct Counted {
+struct RefusalCount {
     count: u64,
     since_ns: u64,
     first: Option<SocketAddr>,
     last: Option<SocketAddr>,
 }
 
-impl Strangers {
+impl AnonymousRefusals {
     /// Whether the event is only counted, because its second has had its share of records.
     pub(super) fn count(&mut self, event: &Event, most: u32) -> bool {
         let now = Instant::now();
@@ -42,9 +42,9 @@ impl Strangers {
             return false;
         }
         let address = event.actor.address;
-        let counted = self.counted.entry((event.operation, event.code)).or_insert_with(|| Counted {
+        let counted = self.counted.entry((event.operation, event.code)).or_insert_with(|| RefusalCount {
             count: 0,
-            since_ns: Stamp::now().wall_ns,
+            since_ns: RecordTime::now().wall_ns,
             first: address,
             last: address,
         });
@@ -67,7 +67,7 @@ impl Strangers {
         }
         self.since = Some(Instant::now());
         self.written = 0;
-        let body = |((operation, code), counted): ((&str, &str), Counted)| {
+        let body = |((operation, code), counted): ((&str, &str), RefusalCount)| {
             let addresses = [counted.first, counted.last];
             aggregate_body(operation, code, counted.count, counted.since_ns, addresses)
         };

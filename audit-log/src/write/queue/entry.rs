@@ -4,7 +4,7 @@ use tokio::sync::oneshot;
 
 use crate::error::AuditError;
 use crate::format::head::Receipt;
-use crate::format::time::Stamp;
+use crate::format::time::RecordTime;
 
 /// Answers the one who waits for a durable note.
 pub(crate) type NoteAck = oneshot::Sender<Result<Receipt, AuditError>>;
@@ -12,7 +12,7 @@ pub(crate) type NoteAck = oneshot::Sender<Result<Receipt, AuditError>>;
 pub(crate) type IntentAck = Box<dyn FnOnce(Result<Receipt, AuditError>) + Send>;
 
 /// What a record is to the log, and who waits for it.
-pub(crate) enum Role {
+pub(crate) enum AckKind {
     /// Opens an operation.
     Intent { ack: IntentAck },
     /// Ends the operation of that intent.
@@ -21,7 +21,7 @@ pub(crate) enum Role {
     Note { ack: Option<NoteAck> },
 }
 
-impl Role {
+impl AckKind {
     /// Whether somebody waits for it.
     pub(super) const fn is_urgent(&self) -> bool {
         match self {
@@ -32,21 +32,21 @@ impl Role {
 }
 
 /// A record that waits for its place.
-pub(crate) struct Entry {
+pub(crate) struct QueuedRecord {
     pub(crate) body: Vec<u8>,
-    pub(crate) stamp: Stamp,
-    pub(crate) role: Role,
+    pub(crate) time: RecordTime,
+    pub(crate) ack: AckKind,
 }
 
 /// How many of them open an operation.
-pub(super) fn intents(entries: &[Entry]) -> usize {
-    entries.iter().filter(|entry| matches!(entry.role, Role::Intent { .. })).count()
+pub(super) fn intents(entries: &[QueuedRecord]) -> usize {
+    entries.iter().filter(|entry| matches!(entry.ack, AckKind::Intent { .. })).count()
 }
 
 /// What the writer finds.
-pub(crate) enum Taken {
+pub(crate) enum Batch {
     /// Records to write, in order; never empty.
-    Batch(Vec<Entry>),
+    Records(Vec<QueuedRecord>),
     /// Nothing came in time.
     Idle,
     /// Closed and empty.

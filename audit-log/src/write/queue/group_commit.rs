@@ -4,30 +4,30 @@
 
 use std::time::Instant;
 
-use crate::write::queue::sync::GATHER;
+use crate::write::queue::sync::GROUP_WAIT;
 
 /// So many are company enough, however many come: a sync for them costs each of them little, and the rest meets while
 /// it runs.
 const COMPANY: usize = 64;
 
-/// The longest wait, in [`GATHER`].
+/// The longest wait, in [`GROUP_WAIT`].
 const LONGEST: u32 = 8;
 
 #[derive(Default)]
-pub(super) struct Gather {
+pub(super) struct GroupCommit {
     /// How many the last batch held that somebody waited for: so many may come again. No more than [`COMPANY`].
     expected: usize,
     /// Since when the next batch waits for company.
     since: Option<Instant>,
 }
 
-impl Gather {
+impl GroupCommit {
     /// Until when to wait, with so many waiting, and so many times what keeps the machine busy at work; `None`: go.
     pub(super) fn until(&mut self, waiting: usize, work: Work, now: Instant) -> Option<Instant> {
         if self.expected < 2 || self.is_complete(waiting, work) {
             return None;
         }
-        let due = *self.since.get_or_insert(now) + GATHER * work.times();
+        let due = *self.since.get_or_insert(now) + GROUP_WAIT * work.times();
         (now < due).then_some(due)
     }
 
@@ -70,8 +70,8 @@ mod tests {
     fn who_is_alone_waits_for_nobody_and_a_crowd_waits_for_its_like_but_not_long() {
         // In the model of the schedules it is nothing.
         let (mut gather, now, most) =
-            (Gather::default(), Instant::now(), GATHER.max(Duration::from_nanos(2)));
-        let waits = |until: Option<Instant>| until.is_some() != GATHER.is_zero();
+            (GroupCommit::default(), Instant::now(), GROUP_WAIT.max(Duration::from_nanos(2)));
+        let waits = |until: Option<Instant>| until.is_some() != GROUP_WAIT.is_zero();
         let idle = Work { open: 0, enough: 8 };
         assert_eq!(gather.until(1, idle, now), None);
         gather.gone(1);
@@ -91,17 +91,17 @@ mod tests {
 
     #[test]
     fn while_there_is_work_enough_the_batch_waits_longer_and_for_more() {
-        let (mut gather, now) = (Gather::default(), Instant::now());
-        let waits = |until: Option<Instant>| until.is_some() != GATHER.is_zero();
+        let (mut gather, now) = (GroupCommit::default(), Instant::now());
+        let waits = |until: Option<Instant>| until.is_some() != GROUP_WAIT.is_zero();
         gather.gone(4);
         let busy = Work { open: 32, enough: 8 };
         assert!(waits(gather.until(4, busy, now)));
-        assert!(waits(gather.until(15, busy, now + GATHER * 3)));
-        assert_eq!(gather.until(15, busy, now + GATHER * 4), None);
+        assert!(waits(gather.until(15, busy, now + GROUP_WAIT * 3)));
+        assert_eq!(gather.until(15, busy, now + GROUP_WAIT * 4), None);
         assert!(gather.is_complete(16, busy));
         let flooded = Work { open: 1_000_000, enough: 1 };
-        assert!(waits(gather.until(COMPANY - 1, flooded, now + GATHER * 7)));
-        assert_eq!(gather.until(COMPANY - 1, flooded, now + GATHER * LONGEST), None);
+        assert!(waits(gather.until(COMPANY - 1, flooded, now + GROUP_WAIT * 7)));
+        assert_eq!(gather.until(COMPANY - 1, flooded, now + GROUP_WAIT * LONGEST), None);
         assert!(gather.is_complete(COMPANY, flooded));
         // Just enough to do is no reason to wait.
         assert!(gather.is_complete(4, Work { open: 15, enough: 8 }));

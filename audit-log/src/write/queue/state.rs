@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use crate::error::AuditError;
 use crate::format::encode::lost_body;
-use crate::format::time::Stamp;
-use crate::write::queue::anonymous::Strangers;
-use crate::write::queue::entry::{Entry, Role, intents};
-use crate::write::queue::group_commit::{Gather, Work};
+use crate::format::time::RecordTime;
+use crate::write::queue::anonymous::AnonymousRefusals;
+use crate::write::queue::entry::{AckKind, QueuedRecord, intents};
+use crate::write::queue::group_commit::{GroupCommit, Work};
 
 /// What one batch may hold.
 pub(crate) const BATCH_RECORDS: usize = 1024;
@@ -20,12 +20,12 @@ const LINGER: Duration = Duration::from_millis(10);
 
 #[derive(Default)]
 pub(super) struct State {
-    pub(super) entries: VecDeque<Entry>,
+    pub(super) entries: VecDeque<QueuedRecord>,
     /// How many of them somebody waits for.
     pub(super) urgent: usize,
     /// How many intents were written, or are being written, that have no outcome.
     pub(super) open: usize,
-    pub(super) gather: Gather,
+    pub(super) gather: GroupCommit,
     /// Since when the first of them waits for company.
     pub(super) lingering: Option<Instant>,
     /// Why nothing can be written now.
@@ -33,7 +33,7 @@ pub(super) struct State {
     pub(super) closed: bool,
     /// Events that found no room.
     pub(super) lost: u64,
-    pub(super) strangers: Strangers,
+    pub(super) strangers: AnonymousRefusals,
 }
 
 impl State {
@@ -66,15 +66,15 @@ impl State {
         (now < due).then_some(due)
     }
 
-    pub(super) fn batch(&mut self, most_bytes: u64) -> Vec<Entry> {
+    pub(super) fn batch(&mut self, most_bytes: u64) -> Vec<QueuedRecord> {
         let mut bytes = 0;
-        let fits = |entry: &&Entry| {
+        let fits = |entry: &&QueuedRecord| {
             bytes += u64::try_from(entry.body.len()).unwrap_or(u64::MAX).saturating_add(256);
             bytes <= most_bytes
         };
         let count = self.entries.iter().take(BATCH_RECORDS).take_while(fits).count().max(1);
         let batch: Vec<_> = self.entries.drain(..count).collect();
-        let waited = batch.iter().filter(|entry| entry.role.is_urgent()).count();
+        let waited = batch.iter().filter(|entry| entry.ack.is_urgent()).count();
         self.urgent -= waited;
         self.open += intents(&batch);
         self.gather.gone(waited);
@@ -89,7 +89,11 @@ impl State {
             _ => None,
         };
         for body in self.strangers.flush(self.closed).into_iter().chain(lost) {
-            self.entries.push_back(Entry { body, stamp: Stamp::now(), role: Role::Note { ack: None } });
+            self.entries.push_back(QueuedRecord {
+                body,
+                time: RecordTime::now(),
+                ack: AckKind::Note { ack: None },
+            });
         }
     }
 }

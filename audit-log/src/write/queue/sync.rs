@@ -14,7 +14,7 @@ pub(crate) use std::sync::{Condvar, Mutex, MutexGuard};
 pub(crate) use crate::testing::schedule_sync::{Condvar, Mutex, MutexGuard};
 
 /// The longest wait of one who waits already for others: what one sync of a good disk takes, or two.
-pub(crate) const GATHER: Duration = if cfg!(test) {
+pub(crate) const GROUP_WAIT: Duration = if cfg!(test) {
     // Time does not pass in a schedule.
     Duration::ZERO
 } else {

@@ -17,7 +17,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use audit_log::{
-    Filter, InclusionProof, LogId, Past, PublicKey, Receipt, VerifierKey, compress, export, lines, tail,
+    Filter, InclusionProof, KnownHead, LogId, PublicKey, Receipt, VerifierKey, compress, export, lines, tail,
     verify,
 };
 
@@ -51,7 +51,7 @@ pub fn read(directory: &Path, data: &[u8]) {
         );
     }
     if let Ok(report) = report
-        && report.is_good()
+        && report.is_sound()
     {
         assert!(report.records <= golden.len() as u64);
     }
@@ -126,7 +126,7 @@ fn seal(bytes: &mut [u8], at: usize) {
 fn text(bytes: &[u8]) {
     let key = VerifierKey::new("example.test/log", PublicKey::Ed25519([0xd7; 32]));
     let words = String::from_utf8_lossy(bytes);
-    if let Ok(past) = words.parse::<Past>() {
+    if let Ok(past) = words.parse::<KnownHead>() {
         assert_eq!(past.to_string().parse(), Ok(past));
     }
     if let Ok(log) = words.parse::<LogId>() {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use audit_log::{Actor, AuditLog, BootFacts, Head, Input, Intent, KeyRef, Outcome, Recordable, Settings};
+use audit_log::{Actor, AuditLog, BuildInfo, Head, Input, Intent, KeyRef, Outcome, Recordable, Settings};
 
 pub const HEADER: usize = 4096;
 
@@ -41,8 +41,8 @@ impl Recordable for Multiply {
     }
 }
 
-pub fn boot() -> BootFacts {
-    BootFacts { version: "0.1.0".to_owned(), config_digest: [7; 32] }
+pub fn boot() -> BuildInfo {
+    BuildInfo { version: "0.1.0".to_owned(), config_digest: [7; 32] }
 }
 
 pub fn runtime() -> tokio::runtime::Runtime {
@@ -79,7 +79,7 @@ impl Log {
         for n in 0..count / 2 {
             runtime.block_on(async {
                 let (_, settlement) = log.record(Multiply(n)).await.unwrap().consume();
-                settlement.settle_durable(Outcome::ok(90)).await.unwrap();
+                settlement.record_outcome_durable(Outcome::ok(90)).await.unwrap();
             });
         }
         self.head = Some(log.close().unwrap());
@@ -105,7 +105,7 @@ impl Log {
         runtime().block_on(async {
             let all: Vec<_> = (0..count).map(|n| Box::pin(log.record(Multiply(n)))).collect();
             for recorded in futures_all(all).await {
-                recorded.unwrap().consume().1.settle(Outcome::ok(90));
+                recorded.unwrap().consume().1.record_outcome(Outcome::ok(90));
             }
         });
         this.head = Some(log.close().unwrap());
@@ -123,7 +123,7 @@ impl Log {
             n = n.wrapping_add(1);
             runtime.block_on(async {
                 let (_, settlement) = log.record(Multiply(n)).await.unwrap().consume();
-                settlement.settle_durable(Outcome::ok(90)).await.unwrap();
+                settlement.record_outcome_durable(Outcome::ok(90)).await.unwrap();
             });
         }
         this.head = Some(log.close().unwrap());

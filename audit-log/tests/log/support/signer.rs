@@ -4,7 +4,7 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
-use audit_log::{CheckpointSigner, PublicKey, Publishing, VerifierKey};
+use audit_log::{CheckpointSigner, PublicKey, PublisherSettings, VerifierKey};
 use ed25519_dalek::{Signer, SigningKey};
 
 pub struct Software(SigningKey);
@@ -31,10 +31,10 @@ pub fn key(seed: u8) -> VerifierKey {
     VerifierKey::new(ORIGIN, Software::new(seed).public_key()).unwrap()
 }
 
-pub fn publishing(seed: u8) -> Publishing {
-    Publishing {
+pub fn publishing(seed: u8) -> PublisherSettings {
+    PublisherSettings {
         origin: Some(ORIGIN.to_owned()),
         every: Duration::from_millis(20),
-        ..Publishing::new(Software::new(seed))
+        ..PublisherSettings::new(Software::new(seed))
     }
 }
