@@ -51,7 +51,7 @@ fn in_child(test: &str) -> String {
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
     let report = verify(&data.join("audit")).unwrap();
-    assert!(report.is_good() && report.open_intents == 0, "{report:?}");
+    assert!(report.is_sound() && report.open_intents == 0, "{report:?}");
     said
 }
 
