@@ -185,7 +185,7 @@ fn program(data: &Path) -> Command {
         .arg(data)
         .env_remove("SOFTHSM2_CONF")
         .env("AVS_KMS__LOG__LEVEL", "info")
-        // One client asks for everybody.
+        // All load comes from one address.
         .env("AVS_KMS__SERVER__HEALTH_LISTEN", "")
         .env("AVS_KMS__LIMITS__REQUESTS_PER_ADDRESS", "0")
         .env("AVS_KMS__LIMITS__REQUESTS_PER_TOKEN", "0");

@@ -1,4 +1,4 @@
-"""What schemathesis cannot know from the document, and what it should check besides."""
+"""Hooks for schemathesis: rules that the OpenAPI document cannot hold, and further checks."""
 
 import re
 
@@ -40,7 +40,7 @@ def before_call(context, case, kwargs):
             case.body.update(registry="bls_apk_registry", chain_id=31337, verifying_contract=EXAMPLE)
         period = case.body.get("every_days")
         if period:
-            # Both lie within the period.
+            # Both are shorter than the period.
             for name, most in (("jitter_hours", period), ("announce_days", period - 1)):
                 if case.body.get(name):
                     case.body[name] = min(case.body[name], most)
