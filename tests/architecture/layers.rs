@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use super::walk;
 
 #[test]
-fn no_module_uses_what_stands_above_it() {
+fn no_module_uses_a_higher_one() {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut offences = Vec::new();
     for file in rust_files(&src) {

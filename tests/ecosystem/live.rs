@@ -1,5 +1,6 @@
-//! `avs-kms` as it ships, over an installation of its own. For the test crates outside the workspace, which `make` tells
-//! by `AVS_KMS_PROGRAM` where the program is.
+//! `avs-kms` as it ships, over an installation of its own, for the test crates outside the main workspace.
+//!
+//! `make` sets `AVS_KMS_PROGRAM` to the path of the program.
 
 #![allow(dead_code, reason = "each crate uses its part")]
 
@@ -83,7 +84,7 @@ pub struct Running {
 }
 
 impl Running {
-    /// An address where nobody listens.
+    /// An address without a listener.
     pub fn nowhere(address: &str) -> Self {
         Self { child: None, url: format!("http://{address}") }
     }

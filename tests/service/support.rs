@@ -1,4 +1,4 @@
-//! An installation in a directory of its own, the service over it, and a client that shows every byte.
+//! An installation in a directory of its own, and the service over it.
 
 pub(crate) mod client;
 pub(crate) mod process;
@@ -19,7 +19,7 @@ use self::client::{Answer, request};
 
 pub(crate) const MODULE: &str = "/usr/lib/softhsm/libsofthsm2.so";
 
-/// Addresses of nobody in particular, in EIP-55 form.
+/// Two addresses in EIP-55 form.
 pub(crate) const EOA: &str = "0x70997970C51812dc3A010C7d01b50e0d17dc79C8";
 pub(crate) const OTHER_EOA: &str = "0x3C44CdDdB6a900fa2b585dd299e03d12FA4293BC";
 

@@ -1,4 +1,4 @@
-//! Does the checker see what it should? Each row is a small file that must pass, or be refused with these words.
+//! Tests of the rules: each row is a small file that must pass, or is refused with this message.
 
 use crate::layers::rules::check;
 
@@ -14,8 +14,8 @@ fn passes(file: &str, source: &str) {
 
 #[test]
 fn an_upward_reference_is_refused_in_every_form() {
-    let router = ["1: crate::http::Router: http stands above key"];
-    let whole = ["1: crate::http: http stands above key"];
+    let router = ["1: crate::http::Router: http is above key"];
+    let whole = ["1: crate::http: http is above key"];
     refused("key.rs", "use crate::http::Router;", &router);
     refused("key.rs", "use avs_kms::http::Router;", &router);
     refused("key.rs", "use ::avs_kms::http::Router;", &router);
@@ -28,19 +28,19 @@ fn an_upward_reference_is_refused_in_every_form() {
     refused(
         "key.rs",
         "fn f() { info!(\"x\", y = crate::http::Router::new::<u8>()); }",
-        &["1: crate::http::Router::new: http stands above key"],
+        &["1: crate::http::Router::new: http is above key"],
     );
     refused("key.rs", "mod tests { use super::super::http::Router; }", &router);
     refused("key.rs", "#[serde(with = \"crate::http::Router\")] struct S;", &router);
     refused(
         "key.rs",
         "\n\n/* x */ use crate\n::http::Router;",
-        &["3: crate::http::Router: http stands above key"],
+        &["3: crate::http::Router: http is above key"],
     );
 }
 
 #[test]
-fn a_downward_reference_and_mere_words_pass() {
+fn a_downward_reference_and_text_pass() {
     passes("http/keys.rs", "use crate::{auth::Caller, service::{self, create}}; use super::error::Refusal;");
     passes("key.rs", "mod name; use name::KeyName; mod tests { use super::*; use super::name::Other; }");
     passes("key/name.rs", "use super::Eoa; use crate::key::State; use self::inner::X;");
@@ -57,11 +57,11 @@ fn a_downward_reference_and_mere_words_pass() {
 
 #[test]
 fn neighbours_do_not_use_each_other() {
-    refused("outbound.rs", "use crate::clock::Now;", &["1: crate::clock::Now: clock stands beside outbound"]);
+    refused("outbound.rs", "use crate::clock::Now;", &["1: crate::clock::Now: clock is beside outbound"]);
     refused(
         "sandbox/calls.rs",
         "use crate::outbound::Outbound;",
-        &["1: crate::outbound::Outbound: outbound stands beside sandbox"],
+        &["1: crate::outbound::Outbound: outbound is beside sandbox"],
     );
 }
 

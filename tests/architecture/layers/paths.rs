@@ -15,7 +15,7 @@ pub(crate) struct Named {
 /// The first words of paths that are followed; this crate has two names, its own and the one that its binary uses.
 const ROOTS: [&str; 5] = ["avs_kms", "crate", "hsm", "self", "super"];
 
-/// Every path from one of the roots in `tokens`; `module` is where the file stands, `["store", "keys"]`.
+/// Every path from one of the roots in `tokens`; `module` is the module of the file, `["store", "keys"]`.
 pub(crate) fn named(tokens: &[Token], module: &[&str]) -> Vec<Named> {
     let mut finder = Finder { tokens, found: Vec::new() };
     let mut here: Vec<String> = module.iter().map(|&name| name.to_owned()).collect();

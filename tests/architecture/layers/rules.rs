@@ -1,9 +1,9 @@
-//! What may use what. A new module finds its place here first.
+//! Which module of the service may use which. A new module gets its place here first.
 
 use super::paths::named;
 use super::tokens::{Kind, Token, tokens};
 
-/// Lowest first; modules on one line do not use each other. `hsm` stands below all, `cli` and `main` above all.
+/// Lowest first; modules on one line do not use each other. `hsm` is below all of them, `cli` and `main` above.
 pub(crate) const ORDER: &[&[&str]] = &[
     &["request_id", "outbound", "clock", "sandbox"],
     &["chain"],
@@ -21,8 +21,8 @@ pub(crate) const ORDER: &[&[&str]] = &[
 /// What any module may name of `hsm`: ids and public points. The rest is the way to a key and belongs to custody.
 const PUBLIC_VALUES: &[&str] = &["G1Point", "G2Point", "KeyId", "KeyIdError", "PointError", "PublicKey"];
 
-/// What operations ask of custody and are told by it: plain values too, but of no use to the other modules.
-const ASKED_AND_TOLD: &[&str] = &["EnclaveError", "NewKey"];
+/// Plain values that the services exchange with custody; of no use to the other modules.
+const EXCHANGED_WITH_CUSTODY: &[&str] = &["EnclaveError", "NewKey"];
 
 /// The one owner of the enclave handle.
 const CUSTODY: &str = "service/custody.rs";
@@ -64,7 +64,7 @@ pub(crate) fn check(name: &str, source: &str) -> Vec<String> {
     offences.into_iter().map(|(line, what)| format!("{line}: {what}")).collect()
 }
 
-/// Where a source file stands.
+/// A source file and its module.
 struct File<'a> {
     name: &'a str,
     module: &'a str,
@@ -90,7 +90,7 @@ impl<'a> File<'a> {
         }
         let named = |list: &[&str]| word.is_some_and(|word| list.contains(&word));
         let custody = self.is_command_line() || self.name == CUSTODY;
-        if custody || named(PUBLIC_VALUES) || (self.module == "service" && named(ASKED_AND_TOLD)) {
+        if custody || named(PUBLIC_VALUES) || (self.module == "service" && named(EXCHANGED_WITH_CUSTODY)) {
             return None;
         }
         Some(format!("only {CUSTODY} and cli name more of hsm than ids, public points and their errors"))
@@ -107,10 +107,10 @@ impl<'a> File<'a> {
             Some(other) => match (rank(self.module), rank(other)) {
                 (_, None) if !top => Some(format!("the order does not know the module {other}")),
                 (Some(mine), Some(theirs)) if mine < theirs => {
-                    Some(format!("{other} stands above {}", self.module))
+                    Some(format!("{other} is above {}", self.module))
                 }
                 (Some(mine), Some(theirs)) if mine == theirs && !top => {
-                    Some(format!("{other} stands beside {}", self.module))
+                    Some(format!("{other} is beside {}", self.module))
                 }
                 _ => None,
             },

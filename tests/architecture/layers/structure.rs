@@ -88,7 +88,7 @@ fn module<'a>(folder: &str, file: &'a str) -> Option<&'a str> {
     Some(rest.split('/').next().unwrap_or(rest).trim_end_matches(".rs"))
 }
 
-/// Imports inside `folder` from a module that stands above the one that imports it, or beside it.
+/// Imports inside `folder` from a module that is above the importing one, or beside it.
 pub(crate) fn upward(folder: &str, order: &[&[&str]], edges: &[Edge]) -> Vec<String> {
     let rank = |module: &str| order.iter().position(|level| level.contains(&module));
     let is_wrong = |edge: &&Edge| {

@@ -1,4 +1,4 @@
-//! Inputs made by somebody who hopes that two readers understand them differently.
+//! Inputs that two parsers could understand differently: smuggled heads, doubled members, odd encodings.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;

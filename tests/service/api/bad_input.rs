@@ -1,4 +1,4 @@
-//! What callers send by mistake or on purpose: the code and sentence of api.md, and nothing changes.
+//! Invalid input of every kind: the documented code and message, and nothing changes.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;

@@ -1,4 +1,4 @@
-//! What a key allows, whoever asks.
+//! What the policy of a key allows, whatever the caller may do.
 
 use avs_kms::eigenlayer;
 use serde_json::{Value, json};
@@ -76,8 +76,8 @@ fn a_registration_proof_leaves_where_the_key_is_used_from_whatever_kinds_it_allo
     let service = installation.serve();
     let create = |name: &str, policy: Value| {
         let binding = json!({"registry": "bls_apk_registry", "chain_id": 1, "verifying_contract": OTHER_EOA});
-        let wish = json!({"eoa": EOA, "name": name, "policy": policy, "binding": binding});
-        service.post("/v1/keys", Some(&token), &wish)
+        let body = json!({"eoa": EOA, "name": name, "policy": policy, "binding": binding});
+        service.post("/v1/keys", Some(&token), &body)
     };
     let far = json!({"networks": ["10.0.0.0/8"]});
     for _ in 0..2 {

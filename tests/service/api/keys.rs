@@ -1,4 +1,4 @@
-//! Creating, listing and showing keys.
+//! `/v1/keys`: create, list and show keys.
 
 use std::thread;
 
@@ -59,10 +59,10 @@ fn many_clients_that_create_the_same_name_at_once_get_the_same_key() {
     let installation = Installation::new();
     let token = installation.token(EOA);
     let service = installation.serve();
-    let wish = json!({"eoa": EOA, "name": "race"});
+    let body = json!({"eoa": EOA, "name": "race"});
     let create = || {
         // Changes of keys run one at a time; a client that waits too long for its turn is to try again.
-        let mut attempts = (0..1_000).map(|_| service.post("/v1/keys", Some(&token), &wish));
+        let mut attempts = (0..1_000).map(|_| service.post("/v1/keys", Some(&token), &body));
         attempts.find(|answer| answer.code() != (503, "overloaded")).expect("always overloaded")
     };
     let answers: Vec<_> = thread::scope(|scope| {
@@ -75,7 +75,7 @@ fn many_clients_that_create_the_same_name_at_once_get_the_same_key() {
 }
 
 #[test]
-fn lists_hold_every_key_of_the_eoa_and_of_nobody_else() {
+fn lists_hold_every_key_of_the_eoa_and_no_other() {
     let installation = Installation::new();
     let (token, other) = (installation.token(EOA), installation.token(OTHER_EOA));
     let service = installation.serve();

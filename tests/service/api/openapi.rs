@@ -1,4 +1,4 @@
-//! What the service says of itself: openapi.json, and the page for browsers.
+//! `/openapi.json`, and the page for browsers.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;

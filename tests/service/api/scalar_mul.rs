@@ -109,7 +109,7 @@ fn a_client_that_hangs_up_cannot_suppress_its_record() {
 }
 
 #[test]
-fn versions_and_names_that_are_not_there_are_told_apart() {
+fn missing_versions_and_missing_names_have_codes_of_their_own() {
     let installation = Installation::new();
     let token = installation.token(EOA);
     let service = installation.serve();

@@ -1,4 +1,4 @@
-//! Schedules and their dates; events for those who poll.
+//! Schedules and their dates; `GET /v1/events`.
 
 use serde_json::{Value, json};
 
@@ -38,21 +38,18 @@ fn schedules_are_checked_shown_with_their_dates_and_warn_of_a_short_overlap() {
     call(&service, &token, "schedule", &json!({"every_days": 0}));
     let shown = service.get(&format!("/v1/keys/schedule?eoa={EOA}"), Some(&token)).body;
     assert_eq!(shown["keys"][0]["every_days"], 30, "the EOA's schedule holds again");
-    let stranger = installation.token_with(OTHER_EOA, &SCOPES, "1h");
-    assert_eq!(
-        service.get(&format!("/v1/keys/schedule?eoa={EOA}"), Some(&stranger)).code(),
-        (403, "forbidden")
-    );
+    let other = installation.token_with(OTHER_EOA, &SCOPES, "1h");
+    assert_eq!(service.get(&format!("/v1/keys/schedule?eoa={EOA}"), Some(&other)).code(), (403, "forbidden"));
 }
 
 #[test]
 fn events_are_read_in_order_by_the_owner_alone() {
     let installation = Installation::new();
     let token = installation.token_with(EOA, &SCOPES, "1h");
-    let stranger = installation.token_with(OTHER_EOA, &SCOPES, "1h");
+    let other = installation.token_with(OTHER_EOA, &SCOPES, "1h");
     let service = installation.serve();
     service.create(&token, EOA, "default");
-    service.create(&stranger, OTHER_EOA, "default");
+    service.create(&other, OTHER_EOA, "default");
     call(&service, &token, "rotate", &json!({}));
     call(&service, &token, "activate", &json!({}));
     let page = service.get("/v1/events", Some(&token)).body;
@@ -74,7 +71,7 @@ fn events_are_read_in_order_by_the_owner_alone() {
     assert_eq!(kinds(&rest), all[2..4]);
     let end = service.get(&format!("/v1/events?after={}", page["next"]), Some(&token)).body;
     assert_eq!((&end["events"], &end["next"]), (&json!([]), &page["next"]));
-    assert_eq!(kinds(&service.get("/v1/events", Some(&stranger)).body).len(), 2);
+    assert_eq!(kinds(&service.get("/v1/events", Some(&other)).body).len(), 2);
     let blind = installation.token_with(EOA, &["sign:point"], "1h");
     assert_eq!(service.get("/v1/events", Some(&blind)).code(), (403, "forbidden"));
 }

@@ -50,9 +50,9 @@ fn digests_registrations_and_certificates_are_built_and_signed_as_the_contracts_
         registry_coordinator: address(CONTRACT),
         operator: address(operator),
     };
-    let wish = json!({"eoa": EOA, "chain_id": 17_000, "registry": "bls_apk_registry", "verifying_contract": CONTRACT});
-    assert_signs(&sign("/v1/sign/registration", wish.clone()), &registration(EOA).digest());
-    let mut other = wish;
+    let body = json!({"eoa": EOA, "chain_id": 17_000, "registry": "bls_apk_registry", "verifying_contract": CONTRACT});
+    assert_signs(&sign("/v1/sign/registration", body.clone()), &registration(EOA).digest());
+    let mut other = body;
     other["operator"] = json!(OTHER_EOA);
     assert_signs(&sign("/v1/sign/registration", other), &registration(OTHER_EOA).digest());
 
@@ -65,15 +65,15 @@ fn digests_registrations_and_certificates_are_built_and_signed_as_the_contracts_
         operator_set_id: 7,
         key_data: &bytes::<192>(&key["key_data"]),
     };
-    let wish = json!({
+    let body = json!({
         "eoa": EOA, "chain_id": 1, "registry": "key_registrar", "verifying_contract": CONTRACT,
         "avs": OTHER_EOA, "operator_set_id": 7,
     });
-    assert_signs(&sign("/v1/sign/registration", wish), &expected.digest());
+    assert_signs(&sign("/v1/sign/registration", body), &expected.digest());
 
     let expected = Certificate { reference_timestamp: 1_795_000_000, message_hash: [9; 32] };
-    let wish = json!({"eoa": EOA, "reference_timestamp": 1_795_000_000, "message_hash": "09".repeat(32)});
-    assert_signs(&sign("/v1/sign/certificate", wish), &expected.digest());
+    let body = json!({"eoa": EOA, "reference_timestamp": 1_795_000_000, "message_hash": "09".repeat(32)});
+    assert_signs(&sign("/v1/sign/certificate", body), &expected.digest());
 }
 
 #[test]
@@ -85,23 +85,23 @@ fn published_digests_come_out_for_published_parts() {
     service.create(&token, EOA, "default");
     let mut checked = 0;
     for vector in vectors["vectors"].as_array().unwrap() {
-        let (path, wish) = if !vector["referenceTimestamp"].is_null() {
-            let wish = json!({
+        let (path, body) = if !vector["referenceTimestamp"].is_null() {
+            let body = json!({
                 "eoa": EOA, "reference_timestamp": vector["referenceTimestamp"], "message_hash": vector["messageHash"],
             });
-            ("/v1/sign/certificate", wish)
+            ("/v1/sign/certificate", body)
         } else if vector["domain"]["name"] == "AVSRegistryCoordinator" {
             let domain = &vector["domain"];
-            let wish = json!({
+            let body = json!({
                 "eoa": EOA, "registry": "bls_apk_registry", "chain_id": domain["chainId"],
                 "verifying_contract": domain["verifyingContract"], "operator": vector["operator"],
             });
-            ("/v1/sign/registration", wish)
+            ("/v1/sign/registration", body)
         } else {
             // The KeyRegistrar's digest has the key in it, and the vectors' keys are not in this token.
             continue;
         };
-        let answer = service.post(path, Some(&token), &wish);
+        let answer = service.post(path, Some(&token), &body);
         assert_eq!((answer.status, &answer.body["digest"]), (200, &vector["digest"]), "{vector}");
         assert_eq!(answer.body["hash"], split(&vector["messagePoint"]), "{vector}");
         checked += 1;
@@ -155,9 +155,9 @@ fn parts_that_do_not_fit_are_refused_by_name() {
         ("avs", json!(null), "invalid_request"),
         ("operator", json!("0x"), "invalid_address"),
     ] {
-        let mut wish = registrar.clone();
-        wish[member] = value.clone();
-        let answer = service.post("/v1/sign/registration", Some(&token), &wish);
+        let mut body = registrar.clone();
+        body[member] = value.clone();
+        let answer = service.post("/v1/sign/registration", Some(&token), &body);
         assert_eq!((answer.code(), &answer.body["field"]), ((400, code), &json!(member)), "{member} {value}");
     }
     let mut foreign = registrar;
@@ -178,8 +178,8 @@ fn the_log_says_in_words_what_was_signed() {
     let token = installation.token(EOA);
     let service = installation.serve();
     service.create(&token, EOA, "default");
-    let wish = json!({"eoa": EOA, "reference_timestamp": 42, "message_hash": "ab".repeat(32)});
-    let answer = service.post("/v1/sign/certificate", Some(&token), &wish);
+    let body = json!({"eoa": EOA, "reference_timestamp": 42, "message_hash": "ab".repeat(32)});
+    let answer = service.post("/v1/sign/certificate", Some(&token), &body);
     service.stop();
     let record = installation.records_of("sign.certificate").remove(0).to_string();
     let digest = hex::encode(bytes::<32>(&answer.body["digest"]));

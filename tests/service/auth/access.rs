@@ -1,4 +1,4 @@
-//! Who may do what, over HTTP.
+//! Authorisation over HTTP: scopes, owners, operations of the local socket.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -10,12 +10,12 @@ use serde_json::{Value, json};
 use crate::support::client::request;
 use crate::support::{EOA, Installation, OTHER_EOA, point};
 
-fn wish() -> Value {
+fn body() -> Value {
     json!({"eoa": EOA, "hash": point(&eigenlayer::hash_to_g1(&[1; 32]))})
 }
 
 #[test]
-fn without_a_valid_token_nothing_is_told() {
+fn without_a_valid_access_token_the_answer_says_nothing() {
     let installation = Installation::new();
     let token = installation.token(EOA);
     let service = installation.serve();
@@ -24,7 +24,7 @@ fn without_a_valid_token_nothing_is_told() {
     for wrong in [None, Some(""), Some("x"), Some(unknown.as_str()), Some(&token[..token.len() - 1])] {
         for path in ["/v1/keys", "/v1/scalar_mul"] {
             assert_eq!(
-                service.post(path, wrong, &wish()).code(),
+                service.post(path, wrong, &body()).code(),
                 (401, "unauthenticated"),
                 "{path} {wrong:?}"
             );
@@ -47,7 +47,7 @@ fn a_token_of_another_eoa_learns_nothing_not_even_whether_a_key_exists() {
     let (token, other) = (installation.token(EOA), installation.token(OTHER_EOA));
     let service = installation.serve();
     service.create(&token, EOA, "default");
-    assert_eq!(service.post("/v1/scalar_mul", Some(&other), &wish()).code(), (403, "forbidden"));
+    assert_eq!(service.post("/v1/scalar_mul", Some(&other), &body()).code(), (403, "forbidden"));
     assert_eq!(service.post("/v1/keys", Some(&other), &json!({"eoa": EOA})).code(), (403, "forbidden"));
     let there = service.get(&format!("/v1/keys/{EOA}/default"), Some(&other));
     let not_there = service.get(&format!("/v1/keys/{EOA}/none"), Some(&other));
@@ -59,7 +59,7 @@ fn a_token_of_another_eoa_learns_nothing_not_even_whether_a_key_exists() {
 }
 
 #[test]
-fn a_token_does_what_its_scopes_say_and_a_wildcard_token_does_it_for_everybody() {
+fn a_token_does_what_its_scopes_say_and_a_wildcard_token_for_every_eoa() {
     let installation = Installation::new();
     let create = installation.token_with(EOA, &["keys:create"], "1h");
     let read = installation.token_with("*", &["keys:read"], "1h");
@@ -68,9 +68,9 @@ fn a_token_does_what_its_scopes_say_and_a_wildcard_token_does_it_for_everybody()
     service.create(&create, EOA, "default");
     assert_eq!(service.get(&format!("/v1/keys/{EOA}"), Some(&read)).status, 200);
     assert_eq!(service.get(&format!("/v1/keys/{OTHER_EOA}"), Some(&read)).status, 200);
-    assert_eq!(service.post("/v1/scalar_mul", Some(&sign), &wish()).status, 200);
+    assert_eq!(service.post("/v1/scalar_mul", Some(&sign), &body()).status, 200);
     assert_eq!(service.get(&format!("/v1/keys/{EOA}"), Some(&create)).code(), (403, "forbidden"));
-    assert_eq!(service.post("/v1/scalar_mul", Some(&read), &wish()).code(), (403, "forbidden"));
+    assert_eq!(service.post("/v1/scalar_mul", Some(&read), &body()).code(), (403, "forbidden"));
     assert_eq!(service.post("/v1/keys", Some(&sign), &json!({"eoa": EOA})).code(), (403, "forbidden"));
 }
 
@@ -105,8 +105,8 @@ fn tokens_cannot_be_managed_over_tcp() {
     let service = installation.serve();
     assert_eq!(service.get("/local/tokens", Some(&token)).code(), (404, "not_found"));
     assert_eq!(service.get("/local/keys", Some(&token)).code(), (404, "not_found"));
-    let wish = json!({"eoa": "*", "scopes": ["sign:point"], "ttl_seconds": 60});
-    assert_eq!(service.post("/local/tokens", Some(&token), &wish).code(), (404, "not_found"));
+    let body = json!({"eoa": "*", "scopes": ["sign:point"], "ttl_seconds": 60});
+    assert_eq!(service.post("/local/tokens", Some(&token), &body).code(), (404, "not_found"));
 }
 
 #[test]
@@ -132,7 +132,7 @@ fn a_token_that_is_revoked_while_its_request_arrives_signs_nothing() {
     let list: Value = serde_json::from_str(&installation.must(&["--json", "token", "list"])).unwrap();
     let id = list["tokens"][0]["id"].as_str().unwrap().to_owned();
 
-    let bytes = request("POST", "/v1/scalar_mul", Some(&token), Some(&wish().to_string()));
+    let bytes = request("POST", "/v1/scalar_mul", Some(&token), Some(&body().to_string()));
     let (most, rest) = bytes.split_at(bytes.len() - 1);
     let mut stream = TcpStream::connect(service.address).unwrap();
     stream.write_all(most).unwrap();

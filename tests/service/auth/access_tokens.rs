@@ -1,4 +1,4 @@
-//! Tokens: where they work, for which keys, when they were used, how they end, and that nothing shows them.
+//! Access tokens: networks, keys, last use, expiry and revocation; none appears in a log or an answer.
 
 use serde_json::{Value, json};
 
@@ -83,8 +83,8 @@ fn a_token_that_names_keys_is_for_those_alone() {
     let whole = issue(&installation, &["--scope", "audit:read"]);
     let service = installation.serve();
     service.create(&token, EOA, "one");
-    let wish = json!({"eoa": EOA, "name": "two"});
-    assert_eq!(service.post("/v1/keys", Some(&token), &wish).code(), (403, "forbidden"));
+    let body = json!({"eoa": EOA, "name": "two"});
+    assert_eq!(service.post("/v1/keys", Some(&token), &body).code(), (403, "forbidden"));
     for name in ["two", "none"] {
         let path = format!("/v1/keys/{EOA}/{name}");
         assert_eq!(service.get(&path, Some(&token)).code(), (403, "forbidden"), "{name}");
@@ -97,7 +97,7 @@ fn a_token_that_names_keys_is_for_those_alone() {
     service.kill();
     let service = installation.serve();
     assert_eq!(service.get(&format!("/v1/keys/{EOA}/one"), Some(&token)).status, 200);
-    assert_eq!(service.post("/v1/keys", Some(&token), &wish).code(), (403, "forbidden"));
+    assert_eq!(service.post("/v1/keys", Some(&token), &body).code(), (403, "forbidden"));
 }
 
 #[test]
@@ -147,7 +147,7 @@ fn a_holder_revokes_its_own_token_and_the_machine_all_of_an_eoa() {
 }
 
 #[test]
-fn an_eoa_has_so_many_logins_at_a_time_and_the_oldest_makes_room() {
+fn an_eoa_has_a_limited_number_of_logins_and_a_new_one_replaces_the_oldest() {
     let installation = Installation::new();
     let service = installation.serve_with(|command| {
         command.env("AVS_KMS__LIMITS__PROOFS_PER_ADDRESS", "0");
@@ -161,7 +161,7 @@ fn an_eoa_has_so_many_logins_at_a_time_and_the_oldest_makes_room() {
     assert_eq!(listed(&installation).len(), 33);
 }
 
-/// Puts tokens of logins into the store that expired so many seconds ago, or will.
+/// Puts access tokens of logins into the store, with an expiry this many seconds from now.
 fn put(store: &rusqlite::Connection, count: u32, seconds_ago: i64, first: u32) {
     let sql = "WITH RECURSIVE n(i) AS (SELECT ?3 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?3 + ?1)
                INSERT INTO token (id, hash, subject, scopes, created_at, expires_at, login, networks)
@@ -171,7 +171,7 @@ fn put(store: &rusqlite::Connection, count: u32, seconds_ago: i64, first: u32) {
 }
 
 #[test]
-fn tokens_that_expired_keep_nobody_from_logging_in() {
+fn expired_access_tokens_do_not_prevent_a_login() {
     const MOST: u32 = 200_000;
     let installation = Installation::new();
     installation.token(EOA);
@@ -189,11 +189,11 @@ fn tokens_that_expired_keep_nobody_from_logging_in() {
     };
     assert_eq!(answer.status, 200, "{answer:?}");
     assert_eq!(list_keys(&service, answer.body["token"].as_str().unwrap()).status, 200);
-    assert!(count() < MOST, "no room was made for others");
+    assert!(count() < MOST, "expired access tokens were not deleted");
 }
 
 #[test]
-fn however_many_strangers_log_in_who_has_a_key_does_too() {
+fn an_eoa_with_a_key_logs_in_however_many_eoas_without_keys_do() {
     let installation = Installation::new();
     let token = installation.token(EOA);
     let store = rusqlite::Connection::open(installation.data().join("store.sqlite")).unwrap();

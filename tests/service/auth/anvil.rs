@@ -1,4 +1,4 @@
-//! Logins through a JSON-RPC signer that others wrote: anvil, which keeps development keys. `make login-anvil` runs it.
+//! Logins through a JSON-RPC signer of another project: anvil, which keeps development keys. `make login-anvil` runs it.
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;

@@ -1,4 +1,4 @@
-//! Logins over HTTP: who proves an EOA gets a token, once.
+//! Logins over HTTP: a signed challenge is exchanged for an access token, once.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use crate::support::wallet::{Wallet, json_rpc_signer};
 use crate::support::{EOA, Installation, OTHER_EOA, Running};
 
-fn challenge(service: &Running, wish: &Value) -> Value {
-    let answer = service.post("/v1/auth/challenge", None, wish);
+fn challenge(service: &Running, body: &Value) -> Value {
+    let answer = service.post("/v1/auth/challenge", None, body);
     assert_eq!(answer.status, 200, "{answer:?}");
     answer.body
 }
@@ -78,7 +78,7 @@ fn a_challenge_survives_a_restart_and_stays_spent_over_another() {
     assert_eq!(verify(&service, &offered, &signature).code(), (401, "challenge_unknown"));
     assert_eq!(service.get(&format!("/v1/keys/{EOA}"), Some(&token)).status, 200);
     service.kill();
-    // Another chain, another domain: the same challenge is nobody's.
+    // Another chain, another domain: the same challenge verifies for no EOA.
     for (name, value) in [("CHAIN_ID", "5"), ("URL", "https://other.example")] {
         let service = installation.serve_with(|command| {
             fixed(command);
@@ -94,7 +94,7 @@ fn a_challenge_survives_a_restart_and_stays_spent_over_another() {
 fn another_signature_form_of_signature_or_challenge_gives_nothing() {
     let installation = Installation::new();
     let service = installation.serve();
-    let (wallet, stranger) = (Wallet::of(EOA), Wallet::of(OTHER_EOA));
+    let (wallet, other) = (Wallet::of(EOA), Wallet::of(OTHER_EOA));
     let offered = challenge(&service, &json!({"eoa": EOA}));
     let text = offered["message"].as_str().unwrap();
     let good = wallet.personal(text);
@@ -108,7 +108,7 @@ fn another_signature_form_of_signature_or_challenge_gives_nothing() {
     let s = alloy_primitives::U256::from_str_radix(&r_s[66..], 16).unwrap();
     let twin = format!("{}{:064x}{}", &r_s[..66], order - s, if v == "1b" { "1c" } else { "1b" });
     for wrong in [
-        stranger.personal(text),
+        other.personal(text),
         wallet.personal(second["message"].as_str().unwrap()),
         wallet.personal(&format!("{text}\n")),
         twin,
@@ -164,12 +164,12 @@ fn scopes_and_lifetime_are_bounded_and_destruction_is_asked_for_by_signature() {
         let answer = service.post("/v1/auth/challenge", None, &json!({"eoa": EOA, member: value}));
         assert_eq!((answer.code(), &answer.body["field"]), ((400, "invalid_request"), &json!(member)));
     }
-    let wish = json!({"eoa": EOA, "scopes": ["keys:destroy"]});
-    assert_eq!(service.post("/v1/auth/challenge", None, &wish).code(), (403, "forbidden"));
+    let body = json!({"eoa": EOA, "scopes": ["keys:destroy"]});
+    assert_eq!(service.post("/v1/auth/challenge", None, &body).code(), (403, "forbidden"));
     let bearer = installation.token_with(EOA, &["keys:destroy"], "1h");
-    assert_eq!(service.post("/v1/auth/challenge", Some(&bearer), &wish).code(), (403, "forbidden"));
+    assert_eq!(service.post("/v1/auth/challenge", Some(&bearer), &body).code(), (403, "forbidden"));
     let signed = |eoa| {
-        crate::auth::request_signatures::post(&service, &Wallet::of(eoa), eoa, "/v1/auth/challenge", &wish)
+        crate::auth::request_signatures::post(&service, &Wallet::of(eoa), eoa, "/v1/auth/challenge", &body)
     };
     assert_eq!(signed(OTHER_EOA).code(), (403, "forbidden"));
     let answer = signed(EOA);

@@ -1,4 +1,4 @@
-//! Requests that are signed one by one.
+//! Signed requests: an EIP-712 signature per request in place of an access token.
 
 use serde_json::{Value, json};
 
@@ -132,7 +132,7 @@ fn whatever_is_changed_after_signing_is_refused_and_does_not_use_the_signature_u
 }
 
 #[test]
-fn where_nobody_is_asked_who_he_is_a_signature_is_not_looked_at() {
+fn an_open_operation_does_not_check_a_request_signature() {
     let installation = Installation::new();
     let service = installation.serve();
     let wallet = Wallet::of(EOA);

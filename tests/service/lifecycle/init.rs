@@ -1,4 +1,4 @@
-//! Set-ups that cannot work: each is refused quickly, with a sentence that says what to mend.
+//! Installations that cannot work: each is refused quickly, with an error that says what to do.
 
 use std::fs;
 use std::net::TcpListener;
@@ -109,7 +109,7 @@ fn a_port_that_is_taken_is_named() {
 }
 
 #[test]
-fn a_second_process_on_the_data_directory_is_told_who_has_it() {
+fn a_second_process_on_the_data_directory_is_refused_with_the_id_of_the_first() {
     let installation = Installation::new();
     let service = installation.serve();
     let said = refusal(&installation, |_| {});

@@ -1,4 +1,4 @@
-//! Two versions of a key side by side, and every way that a version's life can go.
+//! Two versions of a key side by side, and every transition of a version.
 
 use avs_kms::eigenlayer::{self, Certificate, KeyRegistration};
 use serde_json::{Value, json};
@@ -135,13 +135,17 @@ fn only_the_machines_own_operator_or_a_signed_request_destroys() {
     assert!(refused(&["destroy", "--version", "2", "--after-days", "6"]).contains("7 days or more"));
     assert!(refused(&["destroy"]).contains("version"));
     assert!(refused(&["destroy", "--version", "1"]).contains("wrong_state"), "the current version was taken");
-    let doomed = said(&["destroy", "--version", "2", "--reason", "not needed"]);
-    assert_eq!(doomed["state"], "scheduled_destroy");
-    let days =
-        (doomed["destroy_at_unix"].as_i64().unwrap() - doomed["created_at_unix"].as_i64().unwrap()) / 86_400;
+    let destroying = said(&["destroy", "--version", "2", "--reason", "not needed"]);
+    assert_eq!(destroying["state"], "scheduled_destroy");
+    let days = (destroying["destroy_at_unix"].as_i64().unwrap()
+        - destroying["created_at_unix"].as_i64().unwrap())
+        / 86_400;
     assert_eq!(days, 30);
     assert_eq!(sign(&service, &token, json!(2)), (409, "key_destroyed".into(), Value::Null));
-    assert_eq!(said(&["destroy", "--version", "2", "--after-days", "7"])["destroy_at"], doomed["destroy_at"]);
+    assert_eq!(
+        said(&["destroy", "--version", "2", "--after-days", "7"])["destroy_at"],
+        destroying["destroy_at"]
+    );
     assert_eq!(said(&["undestroy", "--version", "2"])["state"], "pending");
     assert_eq!(sign(&service, &token, json!(2)).0, 200);
     service.stop();
@@ -199,8 +203,8 @@ fn a_bound_version_brings_its_proof_and_is_bound_once() {
     let service = installation.serve();
     let binding = json!({"registry": "key_registrar", "chain_id": 17_000, "verifying_contract": OTHER_EOA,
         "avs": EOA, "operator_set_id": 3});
-    let wish = json!({"eoa": EOA, "name": "set3", "binding": binding});
-    let made = service.post("/v1/keys", Some(&token), &wish);
+    let body = json!({"eoa": EOA, "name": "set3", "binding": binding});
+    let made = service.post("/v1/keys", Some(&token), &body);
     assert_eq!(made.status, 201, "{made:?}");
     let proven = |record: &Value| {
         let digest = KeyRegistration {
@@ -219,8 +223,8 @@ fn a_bound_version_brings_its_proof_and_is_bound_once() {
     };
     proven(&made.body);
     assert_eq!(made.body["binding"]["operator"], EOA);
-    assert_eq!(service.post("/v1/keys", Some(&token), &wish).status, 200);
-    let mut other = wish;
+    assert_eq!(service.post("/v1/keys", Some(&token), &body).status, 200);
+    let mut other = body;
     other["binding"]["operator_set_id"] = json!(4);
     let refused = service.post("/v1/keys", Some(&token), &other);
     assert_eq!((refused.code(), &refused.body["field"]), ((409, "wrong_state"), &json!("binding")));

@@ -1,4 +1,4 @@
-//! SIGHUP, and what is told to a collector of spans.
+//! Reload by SIGHUP, and the spans that a collector receives.
 
 use std::fs;
 use std::path::Path;
@@ -17,7 +17,7 @@ fn write(file: &Path, text: &str) {
     fs::rename(new, file).unwrap();
 }
 
-/// Whether of so many requests at once some are beyond the rate.
+/// Whether some of this many requests at once exceed the rate.
 fn is_limited(service: &Running, token: &str) -> bool {
     let path = format!("/v1/keys/{EOA}");
     (0..10).any(|_| service.get(&path, Some(token)).code() == (429, "rate_limited"))

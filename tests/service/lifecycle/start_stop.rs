@@ -1,4 +1,4 @@
-//! Starting, stopping, dying.
+//! Start, stop and kill of the service.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -146,8 +146,8 @@ fn creations_that_a_kill_interrupts_are_finished_or_undone() {
                 let mut told = Vec::new();
                 for n in 0.. {
                     let name = format!("r{round}-{n}");
-                    let wish = json!({"eoa": EOA, "name": name});
-                    let Some(answer) = crate::support::client::post(address, "/v1/keys", token, &wish) else {
+                    let body = json!({"eoa": EOA, "name": name});
+                    let Some(answer) = crate::support::client::post(address, "/v1/keys", token, &body) else {
                         break;
                     };
                     assert_eq!(answer.status, 201, "{answer:?}");

@@ -1,4 +1,4 @@
-//! What an operator does to the token between two runs of the service: a new PIN, an `init` that was interrupted.
+//! Changes of the PKCS#11 token between two runs of the service: a new PIN, an interrupted `init`.
 
 use std::fs;
 use std::path::PathBuf;

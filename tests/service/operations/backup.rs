@@ -1,4 +1,4 @@
-//! One archive of everything that must survive, and its way back.
+//! Backup into one archive, and restore from it.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -67,7 +67,7 @@ fn a_backup_taken_while_keys_are_made_and_used_brings_back_every_key_that_it_lis
         signature(&service, &token, name);
     }
     assert_eq!(signature(&service, &token, "before"), expected);
-    // And it goes on: a new key, a sound log.
+    // It works as before: a new key, a log without corruption.
     service.create(&token, EOA, "after");
     assert_eq!(service.stop(), Some(0));
     other.must(&["audit", "verify"]);
@@ -154,7 +154,7 @@ fn what_the_command_line_does_to_the_files_is_in_the_audit_log_with_and_without_
             installation.data().join("audit").read_dir().unwrap().map(|entry| entry.unwrap().file_name());
         names.filter(|name| name.to_string_lossy().ends_with(".log")).count()
     };
-    // The newest completed one may hold an intent whose outcome lies in the next.
+    // The newest completed one may hold an intent whose outcome is in the next.
     let mut signatures = 0;
     while segments() < 3 {
         signature(&service, &token, "before");
@@ -173,7 +173,7 @@ fn what_the_command_line_does_to_the_files_is_in_the_audit_log_with_and_without_
 
     let other = restored(&installation, &path);
     assert_eq!(other.records_of("restore").len(), 1);
-    // Nobody else has such a record made.
+    // Only the local socket can write such a record.
     let service = other.serve();
     let body = json!({"work": "backup", "path": "x", "count": 1});
     assert_eq!(service.post("/local/files", Some(&token), &body).status, 404);

@@ -1,4 +1,4 @@
-//! The audit log as outsiders see it: checkpoints, proofs, pages, receipts.
+//! The audit log from outside: checkpoints, proofs, pages, receipts.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -15,7 +15,7 @@ struct RawPage<'a> {
     records: Vec<&'a serde_json::value::RawValue>,
 }
 
-/// The newest checkpoint, once it covers so many records.
+/// The newest checkpoint, once it covers this many records.
 fn checkpoint_of(service: &Running, size: u64) -> Value {
     let deadline = Instant::now() + Duration::from_secs(20);
     loop {
@@ -35,8 +35,8 @@ fn a_receipt_is_proven_offline_against_a_checkpoint_that_the_token_signed() {
     let service = installation.serve();
     service.create(&token, EOA, "default");
     let early = checkpoint_of(&service, 1);
-    let wish = json!({"eoa": EOA, "digest": "07".repeat(32)});
-    let signed = service.post("/v1/sign/digest", Some(&token), &wish);
+    let body = json!({"eoa": EOA, "digest": "07".repeat(32)});
+    let signed = service.post("/v1/sign/digest", Some(&token), &body);
     let seq = signed.body["audit"]["seq"].as_u64().unwrap();
     let late = checkpoint_of(&service, seq + 1);
     assert_eq!(late["public_key"], early["public_key"]);
@@ -139,10 +139,10 @@ fn a_disk_that_was_rolled_back_whole_is_noticed_by_the_token_until_that_is_accep
 #[test]
 fn another_log_beside_the_same_token_is_not_taken_for_the_one_that_the_token_knows() {
     let (installation, _) = rolled_back();
-    let stranger = Installation::new();
+    let other = Installation::new();
     let log = installation.data().join("audit");
     fs::remove_dir_all(&log).unwrap();
-    fs::rename(stranger.data().join("audit"), &log).unwrap();
+    fs::rename(other.data().join("audit"), &log).unwrap();
     let said = refusal(&installation, &[]);
     assert!(said.contains("was replaced") && said.contains("the token has a checkpoint of"), "{said}");
 }
@@ -155,8 +155,8 @@ fn pages_hold_the_callers_own_records_byte_for_byte() {
     let service = installation.serve();
     service.create(&token, EOA, "mine");
     service.create(&other, OTHER_EOA, "theirs");
-    let wish = json!({"eoa": EOA, "name": "mine", "digest": "07".repeat(32)});
-    let signed = service.post("/v1/sign/digest", Some(&token), &wish);
+    let body = json!({"eoa": EOA, "name": "mine", "digest": "07".repeat(32)});
+    let signed = service.post("/v1/sign/digest", Some(&token), &body);
     assert_eq!(service.get("/v1/audit", Some(&token)).code(), (403, "forbidden"));
     assert_eq!(service.get("/v1/audit", None).code(), (401, "unauthenticated"));
     let page = service.get("/v1/audit?after=0&limit=1000", Some(&reader));

@@ -1,4 +1,4 @@
-//! What monitoring sees, and that the files in deploy/ speak of nothing else.
+//! Metrics of a running service, and that the files in deploy/ name no others.
 
 use std::collections::BTreeSet;
 use std::io::{Read as _, Write as _};
@@ -87,7 +87,7 @@ fn every_figure_that_alerts_and_dashboard_name_is_there_and_nothing_secret_is() 
 }
 
 #[test]
-fn figures_are_told_on_the_listener_of_health_alone() {
+fn only_the_health_listener_serves_metrics() {
     let installation = Installation::new();
     let service = installation.serve();
     assert_eq!(service.get("/metrics", None).code(), (404, "not_found"));

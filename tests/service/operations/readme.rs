@@ -1,4 +1,4 @@
-//! The README's calls work as they stand, and every call of the contract has one.
+//! The calls of the README work as printed, and every call of the contract has one.
 
 use std::process::Command;
 

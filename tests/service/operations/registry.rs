@@ -1,4 +1,4 @@
-//! `[chain] rpc_url`: a registration is signed only where the registry would check exactly that.
+//! `chain.rpc_url`: a registration is signed only if the registry contract checks the same digest.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpListener;
@@ -131,7 +131,7 @@ fn a_registration_is_signed_where_the_registry_says_the_same() {
     let node = Node::new();
     let service = serve(&installation, &node.url);
     let key = service.create(&token, EOA, "default");
-    let sign = |wish: Value| service.post("/v1/sign/registration", Some(&token), &wish);
+    let sign = |body: Value| service.post("/v1/sign/registration", Some(&token), &body);
 
     node.says(hex0x(&coordinator_point(EOA)));
     assert_eq!(sign(coordinator_wish()).status, 200);
@@ -172,9 +172,9 @@ fn a_registry_that_says_otherwise_gets_no_signature_and_the_refusal_is_recorded(
     let node = Node::new();
     let service = serve(&installation, &node.url);
     let key = service.create(&token, EOA, "default");
-    let sign = |wish: &Value| service.post("/v1/sign/registration", Some(&token), wish);
+    let sign = |body: &Value| service.post("/v1/sign/registration", Some(&token), body);
     let mut refused = 0;
-    for (wish, said) in [
+    for (body, said) in [
         (coordinator_wish(), hex0x(&coordinator_point(OTHER_EOA))),
         (coordinator_wish(), hex0x(&[0; 64])),
         (coordinator_wish(), hex0x(&coordinator_point(EOA)[..32])),
@@ -189,7 +189,7 @@ fn a_registry_that_says_otherwise_gets_no_signature_and_the_refusal_is_recorded(
         (coordinator_wish(), json!({"error": {"code": -32015, "message": "VM execution error."}})),
     ] {
         node.says(said.clone());
-        let answer = sign(&wish);
+        let answer = sign(&body);
         assert_eq!(answer.code(), (409, "chain_mismatch"), "{said}");
         assert_eq!(answer.body["field"], "verifying_contract", "{said}");
         refused += 1;
@@ -232,7 +232,7 @@ fn a_node_that_is_away_or_talks_nonsense_stops_registrations_alone_and_keeps_its
     assert!(!service.log().contains("api-key"));
     service.stop();
 
-    // Somebody who accepts and never answers.
+    // A server that accepts and never answers.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let service = serve(&installation, &format!("http://{}", silent.local_addr().unwrap()));
     let begun = Instant::now();

@@ -1,4 +1,4 @@
-//! What leaves the service by itself: webhooks to a receiver that fails, and questions to a chain.
+//! Outbound calls: webhooks to a receiver that fails, and calls to a chain.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
@@ -120,7 +120,7 @@ fn openssl_hmac(text: &str) -> String {
     String::from_utf8(output.stdout).unwrap().split_whitespace().last().unwrap().to_owned()
 }
 
-/// What the registries hold: the word for each function.
+/// What the registries hold: the word returned by each contract function.
 type Held = Arc<Mutex<String>>;
 
 /// A node of chain 17000 with a KeyRegistrar and a coordinator, which answer by selector and argument as the contracts do.

@@ -1,4 +1,4 @@
-//! How long a connection lasts on which nothing whole arrives, and who makes room in a full house.
+//! Deadlines of connections on which no whole request arrives, and which one closes at the connection limit.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -95,7 +95,7 @@ fn half_sent_headers_of_http_2_end_at_the_header_deadline() {
 }
 
 #[test]
-fn in_a_full_house_a_busy_http_2_client_makes_room_and_loses_nothing() {
+fn at_the_connection_limit_a_busy_http_2_client_moves_on_and_loses_nothing() {
     let secured = Secured::new();
     let service = secured.serve_with(&[HEADER_TIMEOUT, ("AVS_KMS__SERVER__MAX_CONNECTIONS", "1")]);
     let (served, answered) = (AtomicBool::new(false), AtomicUsize::new(0));

@@ -209,7 +209,7 @@ fn every_code_at_every_call() {
 }
 
 #[test]
-fn spoiled_sessions_and_lies() {
+fn invalid_sessions_and_wrong_results() {
     table([rows::SESSIONS, rows::LIES].concat());
 }
 
@@ -225,7 +225,7 @@ fn calls_that_hang_are_answered_and_replaced() {
     bench.rules("C_Decrypt hang times=1");
     let first = bench.sign("one");
     assert_eq!(first, "504 deadline_exceeded");
-    assert_eq!(bench.sign("one"), "200", "nobody took over");
+    assert_eq!(bench.sign("one"), "200", "no spare worker took over");
     bench.rules("C_Decrypt hang");
     let mut refusals = Tally::new();
     let end = Instant::now() + Duration::from_secs(40);

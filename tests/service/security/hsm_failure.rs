@@ -1,4 +1,4 @@
-//! What breaks under a running service: signing stops, reading and health go on, and it comes back by itself.
+//! Failures under a running service: signing stops, reads and health continue, and it recovers by itself.
 
 use std::fs;
 use std::io::{Seek as _, SeekFrom, Write as _};
@@ -20,7 +20,7 @@ fn health(service: &Running, path: &str) -> u16 {
 }
 
 #[test]
-fn while_the_log_is_away_nothing_is_signed_and_the_rest_goes_on() {
+fn while_the_log_is_away_nothing_is_signed_and_reads_still_work() {
     let installation = Installation::new();
     let token = installation.token(EOA);
     let service = installation.serve();

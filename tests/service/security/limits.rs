@@ -1,4 +1,4 @@
-//! What one client can take from the others: connections, time, requests.
+//! Limits of what one client can take from the others: connections, time, requests.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -55,7 +55,7 @@ fn a_client_that_reads_nothing_does_not_hold_its_connection() {
 }
 
 #[test]
-fn an_address_has_its_share_of_connections_and_is_told_so() {
+fn an_address_has_a_limited_number_of_connections_and_gets_429_beyond() {
     let installation = Installation::new();
     let service = installation.serve_with(|command| {
         command.env("AVS_KMS__LIMITS__CONNECTIONS_PER_ADDRESS", "3");
@@ -78,7 +78,7 @@ fn an_address_has_its_share_of_connections_and_is_told_so() {
 }
 
 #[test]
-fn a_full_house_lets_newcomers_wait_and_health_is_told_all_the_same() {
+fn at_the_connection_limit_new_clients_wait_and_health_still_answers() {
     let installation = Installation::new();
     let service = installation.serve_with(|command| {
         command.env("AVS_KMS__SERVER__MAX_CONNECTIONS", "4").env("AVS_KMS__SERVER__HEADER_TIMEOUT", "60s");
@@ -170,7 +170,7 @@ fn of_an_address_with_too_many_failures_no_signature_is_checked() {
 }
 
 #[test]
-fn an_address_has_so_many_signatures_checked_in_a_second() {
+fn an_address_has_a_limited_number_of_signature_checks_per_second() {
     let installation = Installation::new();
     let token = installation.token(EOA);
     let service = installation.serve_with(|command| {
@@ -212,7 +212,7 @@ fn a_token_and_an_address_have_a_rate_each() {
         if answer.code() == (429, "rate_limited") {
             limited += 1;
             let away = Duration::from_millis(answer.body["retry_after_ms"].as_u64().unwrap());
-            assert!(asked.elapsed() >= away / 2, "who asks again at once is not slowed down");
+            assert!(asked.elapsed() >= away / 2, "a client that retries at once is not slowed down");
         }
     }
     let replenished = usize::try_from(begun.elapsed().as_millis() * 5 / 1_000).unwrap() + 1;

@@ -42,14 +42,14 @@ fn read_scalars(data: &Path) -> Vec<[u8; 32]> {
     text.lines().map(|line| hex::decode(line).unwrap().try_into().unwrap()).collect()
 }
 
-/// A core file of a process that goes on.
+/// A core file of a process that continues.
 fn gcore(pid: u32, core: &Path) -> std::io::Result<Output> {
     let mut command = Command::new("gcore");
     command.arg("-o").arg(core).arg(pid.to_string()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command.spawn().map(process::output_of)
 }
 
-/// A snapshot: the process stands still while it is searched.
+/// A snapshot: the process is stopped while it is searched.
 fn search(pid: u32, scanner: &Scanner, everything: bool) -> (Hits, usize) {
     let process = Pid::from_raw(pid.cast_signed()).unwrap();
     kill_process(process, Signal::STOP).unwrap();

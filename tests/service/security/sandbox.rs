@@ -1,4 +1,4 @@
-//! The service inside its sandbox: closed on every thread, and everything that it does still works.
+//! The service inside its sandbox: closed on every thread, and every operation works.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -95,7 +95,7 @@ fn everything_the_service_does_works_inside() {
         assert_eq!(sign(&service, &token).0, 200);
         wait_until("a mirror after its rotation", || mirror.exists());
 
-        // The token goes and comes back: recovery initialises the module anew, inside.
+        // The token goes and comes back: recovery initialises the module again, inside.
         let tokens = installation.data().join("token/tokens");
         let object = fs::read_dir(&tokens).unwrap().next().unwrap().unwrap().path();
         fs::rename(&object, tokens.with_file_name("away")).unwrap();
@@ -178,16 +178,16 @@ fn a_service_of_another_user_starts_creates_signs_and_survives_kills_at_its_star
         test_report::skipped("needs root to run the service as another user");
         return;
     }
-    const NOBODY: u32 = 65_534;
+    const OTHER_USER: u32 = 65_534;
     let installation = Installation::empty();
     let home = installation.data().parent().unwrap().to_owned();
     let program = home.join("avs-kms");
     fs::copy(crate::support::program(), &program).unwrap();
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
-    chown(&home, Some(NOBODY), Some(NOBODY)).unwrap();
-    let as_nobody = |command: &mut std::process::Command| {
+    chown(&home, Some(OTHER_USER), Some(OTHER_USER)).unwrap();
+    let as_another_user = |command: &mut std::process::Command| {
         let mut other = std::process::Command::new(&program);
-        other.args(command.get_args()).uid(NOBODY).gid(NOBODY).current_dir(&home);
+        other.args(command.get_args()).uid(OTHER_USER).gid(OTHER_USER).current_dir(&home);
         for (name, value) in command.get_envs() {
             match value {
                 Some(value) => other.env(name, value),
@@ -198,7 +198,7 @@ fn a_service_of_another_user_starts_creates_signs_and_survives_kills_at_its_star
     };
     let must = |arguments: &[&str]| {
         let mut command = installation.command(arguments);
-        as_nobody(&mut command);
+        as_another_user(&mut command);
         let output = crate::support::process::output(&mut command);
         assert!(output.status.success(), "{arguments:?}: {}", crate::support::text(&output.stderr));
         crate::support::text(&output.stdout).trim().to_owned()
@@ -220,7 +220,7 @@ fn a_service_of_another_user_starts_creates_signs_and_survives_kills_at_its_star
     let before = fs::read(&object).unwrap();
     let first = {
         let service = installation.serve_with(|command| {
-            as_nobody(command);
+            as_another_user(command);
             command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::piped());
         });
         assert!(threads(&service).iter().all(|thread| thread["Uid"].starts_with("65534")));
@@ -230,7 +230,7 @@ fn a_service_of_another_user_starts_creates_signs_and_survives_kills_at_its_star
     };
     for kill in 0..30 {
         let mut command = installation.command(&["serve"]);
-        as_nobody(&mut command);
+        as_another_user(&mut command);
         let mut child =
             command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().unwrap();
         std::thread::sleep(Duration::from_millis(3 * kill));
@@ -238,9 +238,9 @@ fn a_service_of_another_user_starts_creates_signs_and_survives_kills_at_its_star
         child.wait().unwrap();
     }
     assert_eq!(fs::read(&object).unwrap(), before, "token.object was rewritten");
-    assert_eq!(fs::metadata(&object).unwrap().uid(), NOBODY);
+    assert_eq!(fs::metadata(&object).unwrap().uid(), OTHER_USER);
     let service = installation.serve_with(|command| {
-        as_nobody(command);
+        as_another_user(command);
         command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::piped());
     });
     assert_eq!(service.create(&token, EOA, "default")["g1"], first);

@@ -1,4 +1,4 @@
-//! What happens to others, and to the rules, while a call of the PKCS#11 module takes its time.
+//! Other clients, and the limits, while a call of the PKCS#11 module stalls.
 
 use std::thread;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::security::fault_injection::Bench;
 use crate::support::client;
 use crate::support::{EOA, OTHER_EOA, point, until};
 
-fn wish(eoa: &str, name: &str) -> Value {
+fn body(eoa: &str, name: &str) -> Value {
     json!({"eoa": eoa, "name": name, "hash": point(&eigenlayer::hash_to_g1(&[5; 32]))})
 }
 
@@ -27,14 +27,14 @@ fn however_many_keys_are_being_made_others_sign() {
     let (address, token) = (service.address, &bench.token);
     let created: Vec<_> = thread::scope(|scope| {
         let create = |n: usize| {
-            let wish = json!({"eoa": EOA, "name": format!("new-{n}")});
-            client::post(address, "/v1/keys", token, &wish).unwrap()
+            let body = json!({"eoa": EOA, "name": format!("new-{n}")});
+            client::post(address, "/v1/keys", token, &body).unwrap()
         };
         let clients: Vec<_> = (0..12).map(|n| scope.spawn(move || create(n))).collect();
         // Long enough for all of them to have come, too short for one of them to be done.
         thread::sleep(Duration::from_millis(400));
         for _ in 0..3 {
-            let answer = client::post(address, "/v1/scalar_mul", &other, &wish(OTHER_EOA, "theirs")).unwrap();
+            let answer = client::post(address, "/v1/scalar_mul", &other, &body(OTHER_EOA, "theirs")).unwrap();
             assert_eq!(answer.status, 200, "{answer:?}");
         }
         clients.into_iter().map(|client| client.join().unwrap()).collect()
@@ -57,7 +57,7 @@ fn while_it_signs(bench: &Bench, token: &str, meanwhile: impl FnOnce()) -> clien
     bench.rules("C_Decrypt hang times=1");
     thread::scope(|scope| {
         let signing = scope
-            .spawn(|| client::post(address, "/v1/scalar_mul", token, &wish(OTHER_EOA, "theirs")).unwrap());
+            .spawn(|| client::post(address, "/v1/scalar_mul", token, &body(OTHER_EOA, "theirs")).unwrap());
         // Its intent is the last thing before the module is asked.
         until("the signature is under way", || intents(bench) > before);
         meanwhile();

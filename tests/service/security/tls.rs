@@ -1,4 +1,4 @@
-//! TLS with certificates made here: who gets in, what a reload changes, what a stolen token is worth.
+//! TLS with certificates made here: which clients connect, what a reload changes, what a stolen access token can do.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -260,7 +260,7 @@ fn wait_for<T>(mut attempt: impl FnMut() -> Option<T>) -> T {
 }
 
 #[test]
-fn where_client_certificates_are_required_nobody_else_gets_in() {
+fn where_client_certificates_are_required_no_other_client_connects() {
     let secured = Secured::new();
     let service = secured.serve(Some("required"));
     let good = identity(&secured.clients, "runbooks");
@@ -268,10 +268,10 @@ fn where_client_certificates_are_required_nobody_else_gets_in() {
         get(&mut connect(&service, secured.client(Some(&good), ANY)), "/version", None).unwrap().0,
         200
     );
-    let stranger = identity(&authority("clients"), "runbooks");
-    for nobody in [None, Some(&stranger)] {
+    let unknown = identity(&authority("clients"), "runbooks");
+    for refused in [None, Some(&unknown)] {
         for version in [&rustls::version::TLS13, &rustls::version::TLS12] {
-            let mut stream = connect(&service, secured.client(nobody, &[version]));
+            let mut stream = connect(&service, secured.client(refused, &[version]));
             assert!(
                 get(&mut stream, "/version", None).is_err(),
                 "a client without a right certificate got in"

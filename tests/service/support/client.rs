@@ -1,4 +1,4 @@
-//! A client that shows every byte. Shared by the tests, the demonstration and the load bench.
+//! A client that shows every byte. Shared by the tests and the demonstration.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -59,7 +59,7 @@ impl Answer {
     }
 }
 
-/// Sends bytes as they are and reads the whole answer; `None` if nobody answered.
+/// Sends bytes as they are and reads the whole answer; `None` if there was no answer.
 pub(crate) fn send(address: SocketAddr, bytes: &[u8]) -> Option<Answer> {
     let mut stream = TcpStream::connect(address).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(30))).ok()?;
@@ -70,7 +70,7 @@ pub(crate) fn send(address: SocketAddr, bytes: &[u8]) -> Option<Answer> {
     (!raw.is_empty()).then(|| Answer::parse(&raw))
 }
 
-/// Posts a JSON body; `None` if nobody answered.
+/// Posts a JSON body; `None` if there was no answer.
 pub(crate) fn post(address: SocketAddr, path: &str, token: &str, body: &Value) -> Option<Answer> {
     send(address, &request("POST", path, Some(token), Some(&body.to_string())))
 }

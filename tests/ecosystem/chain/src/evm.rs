@@ -1,6 +1,6 @@
-//! A chain of one machine (anvil), EigenLayer's registries on it, and its precompiles as a pairing oracle.
+//! A local chain (anvil), EigenLayer's registries on it, and its precompiles as a pairing oracle.
 //!
-//! What the contracts decide is decided by their own code here; nothing of the service's mathematics is used.
+//! The contracts decide by their own code; nothing of the service's mathematics is used.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -82,9 +82,9 @@ impl Evm {
         let nonce = self.rpc.get_transaction_count(deployer).await.expect("a nonce");
         // The coordinator has to know its registry, which comes next, and the registry its coordinator.
         let registry = deployer.create(nonce + 1);
-        let nobody = Address::repeat_byte(0x11);
+        let unused = Address::repeat_byte(0x11);
         let code = coordinator::RegistryCoordinator::deploy_builder(
-            &self.rpc, nobody, nobody, registry, nobody, nobody,
+            &self.rpc, unused, unused, registry, unused, unused,
         )
         .calldata()
         .clone();
@@ -206,7 +206,7 @@ impl From<&SignResult> for Signed {
 }
 
 impl Signed {
-    /// The mistake that everybody makes once.
+    /// A usual mistake.
     pub fn with_swapped_limbs(&self) -> Self {
         let G2Point { x: [x_imaginary, x_real], y: [y_imaginary, y_real] } = self.g2;
         Self { g2: G2Point { x: [x_real, x_imaginary], y: [y_real, y_imaginary] }, ..self.clone() }

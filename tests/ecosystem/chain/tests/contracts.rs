@@ -113,7 +113,7 @@ async fn the_registries_accept_the_services_registration_and_nothing_that_differ
         }
         let parameters = Parameters::from(&own);
         let answer = evm.register(registry, operator, &parameters, &point, operator).await;
-        assert!(answer.is_err(), "{generation}: anybody may register an operator");
+        assert!(answer.is_err(), "{generation}: anyone may register an operator");
         refused();
 
         let id = evm.register(registry, operator, &parameters, &point, from).await.unwrap();
@@ -218,7 +218,7 @@ async fn key_registrar_registrations_and_certificates_hold_under_the_evms_pairin
         };
         certificate.eip712_hash_struct().0
     };
-    // Facts 4: a bare struct hash, spelled out.
+    // A bare struct hash, without the domain of EIP-712.
     let type_hash: B256 =
         "0xd9f77a423768f4b0526fa60a7c732334516a93f1d228dce50ad804ea74ced36e".parse().unwrap();
     let spelled = (type_hash, 1_795_000_000_u32, B256::from(message_hash));

@@ -45,7 +45,7 @@ impl Volume {
         volume
     }
 
-    /// One in memory, of so many bytes, that is full soon. Its content lasts as long as some container has it.
+    /// A volume in memory, of this many bytes. Its content lasts as long as a container has it.
     pub fn small(name: &str, mebibytes: u32) -> Self {
         let volume = Self::new(name);
         let options = format!("o=size={mebibytes}m,uid=10001,gid=10001,mode=0700");
@@ -132,7 +132,7 @@ pub fn ours(data: Option<Mount>) -> ContainerRequest<GenericImage> {
     ours_with(data, MEMLOCK)
 }
 
-/// The same with so many bytes of memory that may be locked.
+/// The same with this many bytes of lockable memory.
 pub fn ours_with(data: Option<Mount>, memlock: i64) -> ContainerRequest<GenericImage> {
     let request = GenericImage::new("avs-kms", "latest")
         .with_readonly_rootfs(true)
@@ -150,7 +150,7 @@ pub fn ours_with(data: Option<Mount>, memlock: i64) -> ContainerRequest<GenericI
                 hard: Some(value),
             };
             host.ulimits = Some(vec![limit("memlock", memlock), limit("core", 0)]);
-            // On this machine's loopback alone, wherever the engine finds room.
+            // On this machine's loopback alone, on a port that the engine chooses.
             let here = PortBinding { host_ip: Some("127.0.0.1".into()), host_port: Some(String::new()) };
             host.publish_all_ports = Some(false);
             host.port_bindings = Some(HashMap::from([("8254/tcp".to_owned(), Some(vec![here]))]));
@@ -240,7 +240,7 @@ impl Service {
         })
     }
 
-    /// Whoever reaches a published port comes from the engine's side of its network.
+    /// A client of a published port has an address of the engine's network.
     async fn gateway(&self) -> String {
         let container = docker().await.inspect_container(self.id(), None).await.expect("inspected");
         let networks = container.network_settings.and_then(|settings| settings.networks).unwrap_or_default();

@@ -1,11 +1,11 @@
-//! Clients that sign as fast as they are answered, and what they were answered.
+//! Clients that sign as fast as the service answers, and the answers.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use avs_kms_client::{Client, ClientError, KeyRef, KeyRecord, SignResult};
+use avs_kms_client::{Client, ClientError, KeyRecord, KeyRef, SignResult};
 use sha2::{Digest as _, Sha256};
 use tokio::task::JoinHandle;
 
@@ -21,7 +21,7 @@ pub struct Answered {
     pub keys: Vec<KeyRecord>,
     /// Calls that the service refused in words.
     pub refusals: u64,
-    /// Calls to which nobody answered.
+    /// Calls without an answer.
     pub unanswered: u64,
 }
 
@@ -70,7 +70,7 @@ impl Load {
         Self { stop, done, tasks }
     }
 
-    /// Waits until so many calls were answered: the service is at work then.
+    /// Waits until this many calls were answered: then the service is busy.
     pub async fn underway(&self, calls: u64) {
         let begun = Instant::now();
         while self.done.load(Ordering::Relaxed) < calls {

@@ -1,4 +1,4 @@
-//! Deaths: SIGKILL under load, again and again, and SIGTERM under load. What a client holds is in the log, and every key is there.
+//! SIGKILL under load, many times, and SIGTERM under load: every answer is in the log, and every key is there.
 
 use std::collections::BTreeMap;
 
@@ -24,7 +24,7 @@ async fn killed_under_load_it_loses_no_key_and_no_record() {
         assert_eq!(first.created, cycle == 0, "cycle {cycle}");
         keys.insert(first.record.name, first.record.g1);
 
-        // Every key that a client was told of is there, and the first signs as it did.
+        // Every key that a client received is there, and the first signs as it did.
         let found: BTreeMap<_, _> =
             client.keys(EOA).await.unwrap().into_iter().map(|key| (key.name, key.g1)).collect();
         for (name, point) in &keys {

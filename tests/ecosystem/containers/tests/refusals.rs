@@ -1,4 +1,4 @@
-//! What operators get wrong ends in one clear sentence and an exit status, and right again after it was mended.
+//! Mistakes of operators: each ends with one message and an exit status, and works once it is corrected.
 
 use avs_kms_client::{Client, ClientError, KeyRef};
 use avs_kms_containers::load::{digest, unrecorded, verified_log};
@@ -36,7 +36,7 @@ async fn a_volume_that_is_missing_or_empty_is_no_data_directory() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_directory_of_somebody_elses_is_refused() {
+async fn a_directory_of_another_user_is_refused() {
     let foreign = Volume::new("foreign");
     let root = base().await.with_mount(foreign.mount());
     once(root, &["sh", "-euc", "touch /data/x && chown root:root /data && chmod 0755 /data"]).await.must();
@@ -68,7 +68,7 @@ async fn too_little_locked_memory_is_refused_with_what_is_missing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_second_container_on_the_same_volume_is_refused_and_the_first_goes_on() {
+async fn a_second_container_on_the_same_volume_is_refused_and_the_first_keeps_running() {
     let volume = Volume::initialised("two").await;
     let service = Service::over(&volume).await;
     let client = service.client().await;
@@ -84,7 +84,7 @@ async fn a_second_container_on_the_same_volume_is_refused_and_the_first_goes_on(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_wrong_configuration_is_told_whole_with_status_2() {
+async fn every_mistake_of_a_configuration_is_printed_with_status_2() {
     let wrong = ours(None)
         .with_env_var("AVS_KMS__ENCLAVE__QUEUE", "many")
         .with_env_var("AVS_KMS__LOG__LEVEL", "loudest=x=y");
@@ -95,7 +95,7 @@ async fn a_wrong_configuration_is_told_whole_with_status_2() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_full_volume_stops_signing_alone_and_room_brings_it_back() {
+async fn a_full_volume_stops_signing_alone_until_space_is_freed() {
     let volume = Volume::small("full", 12);
     // Holds the volume, and fills and empties it.
     let holder =
@@ -124,7 +124,7 @@ async fn a_full_volume_stops_signing_alone_and_room_brings_it_back() {
     service.kill().await;
     assert_eq!(unrecorded(&verified_log(&volume).await, &signed), Vec::<&_>::new());
 
-    // A start without room says so; with room it is well again.
+    // A start on a full volume is refused with a message; with free space it starts.
     volume.shell("dd if=/dev/zero of=/data/fill bs=4096 2>/dev/null || true").await.must();
     let ended = once(ours(Some(volume.mount())), &["serve"]).await;
     ended.refused(1, "disk is full");

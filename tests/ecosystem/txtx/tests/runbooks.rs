@@ -1,5 +1,5 @@
 //! Runbooks against the real service: those that ship, unchanged, and one for each way in which a call can fail. A
-//! runbook that goes on after an error would register nothing, or the wrong thing, and exit with 0.
+//! runbook that continues after an error would register nothing, or the wrong thing, and exit with 0.
 
 #[path = "../../live.rs"]
 mod live;
@@ -233,7 +233,7 @@ async fn every_kind_of_refusal_stops_a_runbook_and_shows_the_services_sentence()
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_that_is_in_trouble_stops_a_runbook_too() {
     let begun = Instant::now();
-    // Nobody listens where the node should be.
+    // There is no listener at the address of the node.
     let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let stage = Stage::with(&[("AVS_KMS__CHAIN__RPC_URL", &format!("http://{gone}"))]);
     stage.must("/v1/keys", &format!("{{ eoa = \"{EOA}\" }}")).await;

@@ -1,4 +1,4 @@
-//! The processes beside the one under test: who has the PIN, and who takes no care.
+//! Processes beside the one under test: one with the PIN, and one that does not protect its scalar.
 
 use std::fs;
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ use cryptoki::session::UserType;
 use super::read_scalars;
 use crate::support::MODULE;
 
-/// The clear scalars, as only who has the PIN can have them: by another program than the one under test, from the
+/// The clear scalars, as a program with the PIN can read them: not the program under test, but from the
 /// records' documented format.
 #[test]
 #[ignore = "child process of another test"]
