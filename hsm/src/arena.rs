@@ -14,7 +14,7 @@ mod signals;
 mod wipe;
 
 use map::Mapping;
-pub(crate) use map::Preference;
+pub(crate) use map::SecretMemoryPolicy;
 pub use map::{ArenaError, SecretMemory};
 pub(crate) use pin::{Pin, PinReadError};
 pub(crate) use signals::block_signals;
@@ -33,7 +33,7 @@ pub(crate) struct Arena {
 
 impl Arena {
     /// Maps, locks and touches it.
-    pub(crate) fn new(preference: Preference) -> Result<Self, ArenaError> {
+    pub(crate) fn new(preference: SecretMemoryPolicy) -> Result<Self, ArenaError> {
         let mapping = Mapping::new(&[SLOT_LEN, STACK_LEN], preference)?;
         let (slot, stack) = (mapping.part(0), mapping.part(1));
         Ok(Self { slot: Slot { start: slot }, stack: Stack { start: stack, mapping } })

@@ -1,20 +1,21 @@
 //! What `doctor` says about a slot: the module's claims beside what the live probe found. Changes nothing in the token.
 
-use cryptoki_sys::*;
+use cryptoki::mechanism::{MechanismInfo, MechanismType};
+use cryptoki::slot::{Limit, TokenInfo};
 
 use crate::arena::SecretMemory;
 use crate::error::OpenError;
 use crate::health::Findings;
-use crate::pkcs11::{Library, Mechanism};
+use crate::pkcs11::Module;
 use crate::runtime::start::{self, Prepared};
 use crate::settings::Settings;
 use crate::token::canary;
-use crate::token::connection::{Login, finalise};
-use crate::wrap::{self, Found, Kek};
+use crate::token::connection::{LoggedInToken, finalise};
+use crate::wrap::{self, Kek, ObjectKind};
 
 /// One thing that was asked of the slot or the host.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Check {
+pub struct DiagnosticCheck {
     /// What must hold, as a sentence.
     pub what: &'static str,
     /// Whether it does; false ones with `fatal` keep the enclave from opening.
@@ -27,7 +28,7 @@ pub struct Check {
 
 /// See the module.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Examination {
+pub struct Diagnostics {
     /// Description and version of the module, and the version of the standard that it claims.
     pub library: String,
     /// Label of the token.
@@ -40,17 +41,17 @@ pub struct Examination {
     pub sessions: String,
     /// The scheme that new records get, where the probe found one that works.
     pub scheme: Option<&'static str>,
-    /// Kind of memory for scalars.
+    /// OperationKind of memory for scalars.
     pub secret_memory: SecretMemory,
     /// Sound records, authenticity not checked.
     pub keys: usize,
     /// Other objects.
     pub findings: Findings,
     /// Everything that was checked, in order.
-    pub checks: Vec<Check>,
+    pub checks: Vec<DiagnosticCheck>,
 }
 
-impl Examination {
+impl Diagnostics {
     /// Whether the enclave would open and be safe to use.
     #[must_use]
     pub fn is_fit(&self) -> bool {
@@ -59,36 +60,38 @@ impl Examination {
 }
 
 /// See [`crate::Enclave::examine`].
-pub(crate) fn examine(settings: &Settings) -> Result<Examination, OpenError> {
-    let Prepared { lock: _lock, pin, mut arena, library, .. } = start::prepare(settings)?;
-    let login = Login::new(&library, &settings.token, None, &pin)?;
-    let examined = with_login(&library, &login, &mut arena);
+pub(crate) fn examine(settings: &Settings) -> Result<Diagnostics, OpenError> {
+    let Prepared { lock: _lock, pin, mut arena, module, .. } = start::prepare(settings)?;
+    let login = LoggedInToken::new(&module, &settings.token, None, &pin)?;
+    let examined = with_login(&module, &login, &mut arena);
     drop(login);
-    finalise(&library);
+    finalise(&module);
     let mut examined = examined?;
     examined.checks.extend(host(arena.kind()));
     Ok(examined)
 }
 
 fn with_login(
-    library: &Library,
-    login: &Login,
+    module: &Module,
+    login: &LoggedInToken,
     arena: &mut crate::arena::Arena,
-) -> Result<Examination, OpenError> {
+) -> Result<Diagnostics, OpenError> {
     let secret_memory = arena.kind();
     let (slot, _) = arena.parts();
     let session = login.session()?;
     let mut checks = Vec::new();
     let mut check = |what, fatal, result: Result<String, String>| {
         let (passed, found) = (result.is_ok(), result.unwrap_or_else(|found| found));
-        checks.push(Check { what, passed, fatal, found });
+        checks.push(DiagnosticCheck { what, passed, fatal, found });
     };
     for (mechanism, what) in [
-        (Mechanism::AesKeyGen, "the module lists the making of AES keys"),
-        (Mechanism::AesGcm, "the module lists AES-GCM"),
+        (MechanismType::AES_KEY_GEN, "the module lists the making of AES keys"),
+        (MechanismType::AES_GCM, "the module lists AES-GCM"),
     ] {
-        let claim = library.mechanism_flags(login.generation, login.token.slot, mechanism);
-        let claim = claim.map(|flags| format!("flags {flags:#x}")).map_err(|error| error.to_string());
+        let claim = module.mechanism(login.generation, login.token.slot, mechanism);
+        let sizes =
+            |info: MechanismInfo| format!("keys of {} to {} bytes", info.min_key_size(), info.max_key_size());
+        let claim = claim.map(sizes).map_err(|error| error.to_string());
         check(what, false, claim);
     }
     let probed = wrap::probe_alone(|| login.session(), slot);
@@ -118,13 +121,13 @@ fn with_login(
     }
     let (mut keys, mut findings) = (0, Findings::default());
     wrap::scan(&session, |found| match found {
-        Found::Key(id, record) => match *record {
+        ObjectKind::Key(id, record) => match *record {
             Ok(_) => keys += 1,
             Err(_) => findings.damaged.push(id),
         },
-        Found::Own => {}
-        Found::HalfMade => findings.half_made += 1,
-        Found::Foreign => findings.foreign += 1,
+        ObjectKind::Internal => {}
+        ObjectKind::Incomplete => findings.incomplete += 1,
+        ObjectKind::Foreign => findings.foreign += 1,
     })?;
     check(
         "no record is damaged",
@@ -134,12 +137,12 @@ fn with_login(
             count => Err(format!("{count} of {}", keys + count)),
         },
     );
-    Ok(Examination {
-        library: library.description(login.generation)?,
+    Ok(Diagnostics {
+        library: module.description(login.generation)?,
         token_label: login.token.label.clone(),
         token_serial: login.token.serial.clone(),
-        pin: pin_state(login.token.flags),
-        sessions: sessions(library, login),
+        pin: pin_state(&login.token.info),
+        sessions: sessions(module, login),
         scheme,
         secret_memory,
         keys,
@@ -149,32 +152,34 @@ fn with_login(
 }
 
 /// Looked at while the holder's and one more session are open.
-fn sessions(library: &Library, login: &Login) -> String {
-    let here = library.tokens(login.generation).unwrap_or_default();
+fn sessions(module: &Module, login: &LoggedInToken) -> String {
+    let here = module.tokens(login.generation).unwrap_or_default();
     let Some(token) = here.iter().find(|token| token.serial == login.token.serial) else {
         return "the token is gone".to_owned();
     };
-    let number = |number: CK_ULONG| match number {
-        CK_UNAVAILABLE_INFORMATION => "unknown".to_owned(),
-        number => number.to_string(),
+    let open = |count: Option<u64>| count.map_or("unknown".to_owned(), |count| count.to_string());
+    let most = |most: Limit| match most {
+        Limit::Max(most) => most.to_string(),
+        Limit::Infinite => "any number".to_owned(),
+        Limit::Unavailable => "unknown".to_owned(),
     };
-    let most =
-        |most: CK_ULONG| if most == CK_EFFECTIVELY_INFINITE { "any number".into() } else { number(most) };
-    let [all, rw] = token.sessions.map(|(open, limit)| format!("{} open of {}", number(open), most(limit)));
+    let info = &token.info;
+    let all = format!("{} open of {}", open(info.session_count()), most(info.max_session_count()));
+    let rw = format!("{} open of {}", open(info.rw_session_count()), most(info.max_rw_session_count()));
     format!("{all}; read-write {rw}")
 }
 
-fn pin_state(flags: CK_FLAGS) -> &'static str {
+fn pin_state(info: &TokenInfo) -> &'static str {
     let states = [
-        (CKF_USER_PIN_LOCKED, "locked"),
-        (CKF_USER_PIN_FINAL_TRY, "final try"),
-        (CKF_USER_PIN_COUNT_LOW, "count low"),
+        (info.user_pin_locked(), "locked"),
+        (info.user_pin_final_try(), "final try"),
+        (info.user_pin_count_low(), "count low"),
     ];
-    states.iter().find(|(flag, _)| flags & flag != 0).map_or("ok", |(_, state)| state)
+    states.iter().find(|(flag, _)| *flag).map_or("ok", |(_, state)| state)
 }
 
 /// Locked memory, swap and core files.
-fn host(memory: SecretMemory) -> Vec<Check> {
+fn host(memory: SecretMemory) -> Vec<DiagnosticCheck> {
     use rustix::process::{Resource, getrlimit};
     let limit = |resource| {
         let soft = getrlimit(resource).current;
@@ -184,24 +189,29 @@ fn host(memory: SecretMemory) -> Vec<Check> {
     let secret = memory == SecretMemory::MemfdSecret;
     let (core, core_text) = limit(Resource::Core);
     vec![
-        Check {
+        DiagnosticCheck {
             what: "scalars lie in memory that nobody else can read",
             passed: secret,
             fatal: false,
             found: if secret { "memfd_secret" } else { "locked pages: root can read them" }.into(),
         },
-        Check {
+        DiagnosticCheck {
             what: "enough memory can be locked",
             passed: true,
             fatal: false,
             found: limit(Resource::Memlock).1,
         },
-        Check {
+        DiagnosticCheck {
             what: "swap is off (SoftHSM locks none of its memory)",
             passed: swaps == 0,
             fatal: false,
             found: format!("{swaps} swap areas"),
         },
-        Check { what: "no core file is written", passed: core == Some(0), fatal: false, found: core_text },
+        DiagnosticCheck {
+            what: "no core file is written",
+            passed: core == Some(0),
+            fatal: false,
+            found: core_text,
+        },
     ]
 }

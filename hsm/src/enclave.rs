@@ -9,12 +9,12 @@ use bn254_ct::G1Point;
 use crossbeam_channel::{Sender, TrySendError, bounded};
 use tokio::sync::oneshot;
 
-use crate::diagnostics::{self, Examination};
+use crate::diagnostics::{self, Diagnostics};
 use crate::error::{EnclaveError, OpenError};
 use crate::health::{CanaryReport, Health, TokenState};
 use crate::key::{KeyEntry, KeyId, NewKey, PublicKey};
-use crate::runtime::admin::{Errand, Order};
-use crate::runtime::start::{self, Initialised, Running};
+use crate::runtime::admin::{AdminCommand, AnchorCommand};
+use crate::runtime::start::{self, InitReport, Running};
 use crate::runtime::state::{self, Status};
 use crate::runtime::worker::{Job, Multiply};
 use crate::settings::Settings;
@@ -42,7 +42,7 @@ impl Enclave {
     /// # Errors
     /// [`OpenError::AlreadyInitialised`] where the canary or a wrapped key exists, and all that opening can meet. What an
     /// interrupted attempt left is no error: it is gone on with.
-    pub fn initialise(settings: &Settings) -> Result<Initialised, OpenError> {
+    pub fn initialise(settings: &Settings) -> Result<InitReport, OpenError> {
         start::initialise(settings, false)
     }
 
@@ -50,7 +50,7 @@ impl Enclave {
     ///
     /// # Errors
     /// [`OpenError::AlreadyInitialised`] where a wrapped key exists.
-    pub fn adopt(settings: &Settings) -> Result<Initialised, OpenError> {
+    pub fn adopt(settings: &Settings) -> Result<InitReport, OpenError> {
         start::initialise(settings, true)
     }
 
@@ -68,7 +68,7 @@ impl Enclave {
     ///
     /// # Errors
     /// What keeps the token from being looked at at all; everything else is a failed [`Check`].
-    pub fn examine(settings: &Settings) -> Result<Examination, OpenError> {
+    pub fn examine(settings: &Settings) -> Result<Diagnostics, OpenError> {
         diagnostics::examine(settings)
     }
 
@@ -80,8 +80,8 @@ impl Enclave {
     /// [`EnclaveError::DeadlineExceeded`] leaves it open whether it comes about. Repeat by id, or destroy.
     pub async fn create(&self, key: NewKey, deadline: Instant) -> Result<PublicKey, EnclaveError> {
         self.check_admin()?;
-        let order = |reply| Order::Create { key, deadline, reply };
-        self.ask(&self.running.orders, order, deadline).await
+        let command = |reply| AdminCommand::Create { key, deadline, reply };
+        self.ask(&self.running.commands, command, deadline).await
     }
 
     /// `k·point` of the key's scalar.
@@ -96,7 +96,7 @@ impl Enclave {
     ) -> Result<G1Point, EnclaveError> {
         let shared = &self.running.shared;
         let entry = shared.index.find(id)?;
-        shared.link()?;
+        shared.connection()?;
         if shared.circuit_open.load(Ordering::Acquire) {
             return Err(state::unavailable(Some(Instant::now()), None));
         }
@@ -127,7 +127,7 @@ impl Enclave {
     /// # Errors
     /// [`EnclaveError::TokenUnavailable`] while the token is away.
     pub fn checkpoint_key(&self) -> Result<CheckpointKey, EnclaveError> {
-        Ok(self.running.shared.link()?.notary.public)
+        Ok(self.running.shared.connection()?.checkpoint_signer.public)
     }
 
     /// Signs the text of a checkpoint. Blocks; not for async threads.
@@ -137,8 +137,8 @@ impl Enclave {
     pub fn sign_checkpoint(&self, text: &[u8], deadline: Instant) -> Result<Vec<u8>, EnclaveError> {
         self.check_admin()?;
         let (reply, answer) = bounded(1);
-        let order = Order::Sign { text: text.to_vec(), deadline, reply };
-        self.running.orders.try_send(order).map_err(|refused| match refused {
+        let command = AdminCommand::Sign { text: text.to_vec(), deadline, reply };
+        self.running.commands.try_send(command).map_err(|refused| match refused {
             TrySendError::Full(_) => EnclaveError::Overloaded,
             TrySendError::Disconnected(_) => EnclaveError::ShuttingDown,
         })?;
@@ -151,7 +151,7 @@ impl Enclave {
     /// # Errors
     /// As for every operation.
     pub fn audit_anchors(&self, deadline: Instant) -> Result<Vec<Vec<u8>>, EnclaveError> {
-        self.anchor(Errand::Read, deadline)
+        self.anchor(AnchorCommand::Read, deadline)
     }
 
     /// Leaves some public bytes, at most 1024, in a data object of the token: the new object is made and read back before
@@ -163,14 +163,14 @@ impl Enclave {
         if anchor.is_empty() || anchor.len() > ANCHOR_MAX {
             return Err(EnclaveError::Internal("an anchor has 1 to 1024 bytes".into()));
         }
-        self.anchor(Errand::Replace(anchor), deadline).map(drop)
+        self.anchor(AnchorCommand::Replace(anchor), deadline).map(drop)
     }
 
-    fn anchor(&self, errand: Errand, deadline: Instant) -> Result<Vec<Vec<u8>>, EnclaveError> {
+    fn anchor(&self, command: AnchorCommand, deadline: Instant) -> Result<Vec<Vec<u8>>, EnclaveError> {
         self.check_admin()?;
         let (reply, answer) = bounded(1);
-        let order = Order::Anchor { errand, deadline, reply };
-        self.running.orders.try_send(order).map_err(|refused| match refused {
+        let command = AdminCommand::Anchor { command, deadline, reply };
+        self.running.commands.try_send(command).map_err(|refused| match refused {
             TrySendError::Full(_) => EnclaveError::Overloaded,
             TrySendError::Disconnected(_) => EnclaveError::ShuttingDown,
         })?;
@@ -183,13 +183,13 @@ impl Enclave {
     /// [`EnclaveError::UnknownKey`] where there is none (also when repeated).
     pub async fn destroy(&self, id: KeyId, deadline: Instant) -> Result<(), EnclaveError> {
         self.check_admin()?;
-        let order = |reply| Order::Destroy { id, deadline, reply };
-        self.ask(&self.running.orders, order, deadline).await
+        let command = |reply| AdminCommand::Destroy { id, deadline, reply };
+        self.ask(&self.running.commands, command, deadline).await
     }
 
     /// Refuses at once what would only wait behind a call that hangs.
     fn check_admin(&self) -> Result<(), EnclaveError> {
-        self.running.shared.link()?;
+        self.running.shared.connection()?;
         match self.running.shared.admin.is_stuck() {
             true => Err(state::unavailable(Some(Instant::now()), None)),
             false => Ok(()),
@@ -229,9 +229,9 @@ impl Enclave {
             Status::Recovering { cause, .. } => (TokenState::Recovering { cause }, false),
             Status::Stopped { cause } => (TokenState::Stopped { cause }, false),
         };
-        let (stuck_workers, workers) = shared.posts(|posts| {
-            let lost = posts.iter().filter(|post| post.is_stuck()).count();
-            (lost, posts.len() - lost)
+        let (stuck_workers, workers) = shared.heartbeats(|heartbeats| {
+            let lost = heartbeats.iter().filter(|heartbeat| heartbeat.is_stuck()).count();
+            (lost, heartbeats.len() - lost)
         });
         let canary = *shared.canary.lock().unwrap_or_else(PoisonError::into_inner);
         Health {

@@ -62,6 +62,14 @@ impl EnclaveError {
     }
 }
 
+/// The metric label of a result.
+pub(crate) fn result_label<R>(result: &Result<R, EnclaveError>) -> &'static str {
+    match result {
+        Ok(_) => crate::telemetry::OK,
+        Err(error) => error.label(),
+    }
+}
+
 /// Why the enclave could not be initialised or opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {

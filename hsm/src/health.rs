@@ -10,7 +10,7 @@ use crate::key::KeyId;
 pub enum TokenState {
     /// Logged in, last canary good.
     Ready,
-    /// Trouble was seen and is being mended; operations are refused meanwhile.
+    /// AttemptError was seen and is being mended; operations are refused meanwhile.
     Recovering {
         /// What was seen.
         cause: String,
@@ -41,7 +41,7 @@ pub struct Findings {
     /// Objects of other applications.
     pub foreign: usize,
     /// Objects left by an interrupted creation: no label, no value, or no readable class.
-    pub half_made: usize,
+    pub incomplete: usize,
 }
 
 /// A snapshot for health checks and `doctor`.
@@ -59,7 +59,7 @@ pub struct Health {
     pub workers: usize,
     /// Worker threads that have been inside one call for too long.
     pub stuck_workers: usize,
-    /// Kind of memory that holds scalars.
+    /// OperationKind of memory that holds scalars.
     pub secret_memory: SecretMemory,
     /// Usable keys.
     pub keys: usize,

@@ -35,14 +35,14 @@ mod wrap;
 
 pub use arena::{ArenaError, SecretMemory};
 pub use bn254_ct::{FaultCheck, G1Point, G2Point, PointError};
-pub use diagnostics::{Check, Examination};
+pub use diagnostics::{DiagnosticCheck, Diagnostics};
 pub use enclave::Enclave;
 pub use error::{EnclaveError, OpenError, PinFileProblem};
 pub use harden::harden_process;
 pub use health::{CanaryReport, Findings, Health, TokenState};
 pub use key::{KeyEntry, KeyId, KeyIdError, NewKey, PublicKey};
-pub use pkcs11::{Call, Code, TokenError};
-pub use runtime::start::Initialised;
+pub use pkcs11::{Cause, Function, ReturnCode, TokenError};
+pub use runtime::start::InitReport;
 pub use settings::{Settings, TokenSelector};
 pub use softhsm::{
     MakeTokenError, SOFTHSM_MODULE, SofthsmToken, TokenMade, TokenObject, configure_softhsm,

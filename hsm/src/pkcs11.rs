@@ -1,9 +1,7 @@
-//! The PKCS#11 module: loading, sessions, login, objects, encryption. Not for what the objects mean.
+//! PKCS#11: the module, its sessions and objects. Not for what the objects mean.
 //!
-//! One raw layer over `cryptoki-sys` serves everything, where crate `cryptoki` was an option for all but secrets:
-//! its `Session` closes itself by number after a re-initialisation, when the number may be somebody else's, and the
-//! recovery table needs each call with its exact return code. Two layers would also mean two function lists.
-#![allow(unsafe_code)] // the foreign function interface; this folder is one of the three rooms for `unsafe`
+//! Everything that carries no secret goes through the crate `cryptoki`. What carries one (PINs, clear scalars, random
+//! bytes) goes through [`secret`], straight between the module and guarded memory: `cryptoki` would copy it to the heap.
 
 mod error;
 mod module;
@@ -12,8 +10,8 @@ mod secret;
 mod session;
 mod signing;
 
-pub use error::{Call, Code, TokenError};
-pub(crate) use module::{Generation, Library, Mechanism, TokenInfo};
-pub(crate) use objects::{Attribute, ObjectHandle, Request};
-pub(crate) use secret::{IV_LEN, TAG_LEN};
-pub(crate) use session::{Role, Session};
+pub use error::{Cause, Function, ReturnCode, TokenError};
+pub(crate) use error::{OPERATION_CANCEL_FAILED, TOKEN_RESOURCE_EXCEEDED};
+pub(crate) use module::{Generation, Module, TokenInfo};
+pub(crate) use secret::{IV_LEN, Role, TAG_LEN};
+pub(crate) use session::Session;

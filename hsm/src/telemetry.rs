@@ -10,9 +10,6 @@ use metrics::{
     Counter, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
 };
 
-use crate::error::EnclaveError;
-use crate::pkcs11::{Call, TokenError};
-
 const CALL_SECONDS: &str = "avs_kms_pkcs11_call_seconds";
 const CALL_ERRORS: &str = "avs_kms_pkcs11_errors_total";
 const SESSIONS: &str = "avs_kms_pkcs11_sessions";
@@ -39,7 +36,7 @@ pub fn describe() {
 
 /// What the enclave does for a caller or for itself.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Kind {
+pub(crate) enum OperationKind {
     Anchor,
     Canary,
     Checkpoint,
@@ -48,7 +45,7 @@ pub(crate) enum Kind {
     Multiply,
 }
 
-impl Kind {
+impl OperationKind {
     const fn as_str(self) -> &'static str {
         match self {
             Self::Anchor => "anchor",
@@ -62,19 +59,17 @@ impl Kind {
 }
 
 /// Every multiplication passes here: its instruments are looked up once.
-struct Hot {
-    calls: Vec<Histogram>,
+struct HotMetrics {
     wait: Histogram,
     work: Histogram,
     ok: Counter,
 }
 
-fn hot() -> &'static Hot {
-    static HOT: OnceLock<Hot> = OnceLock::new();
+fn hot() -> &'static HotMetrics {
+    static HOT: OnceLock<HotMetrics> = OnceLock::new();
     HOT.get_or_init(|| {
-        let kind = Kind::Multiply.as_str();
-        Hot {
-            calls: Call::ALL.iter().map(|call| histogram!(CALL_SECONDS, "function" => call.name())).collect(),
+        let kind = OperationKind::Multiply.as_str();
+        HotMetrics {
             wait: histogram!(WAIT_SECONDS),
             work: histogram!(WORK_SECONDS, "kind" => kind),
             ok: counter!(OPERATIONS, "kind" => kind, "result" => "ok"),
@@ -82,14 +77,14 @@ fn hot() -> &'static Hot {
     })
 }
 
-/// One call of the module ended.
-pub(crate) fn called(call: Call, result: Result<(), TokenError>, begun: Instant) {
-    if let Some(histogram) = hot().calls.get(call as usize) {
-        histogram.record(begun.elapsed());
-    }
-    if let Err(error) = result {
-        counter!(CALL_ERRORS, "function" => call.name(), "code" => error.code.label()).increment(1);
-    }
+/// Durations of calls of one PKCS#11 function.
+pub(crate) fn call_histogram(function: &'static str) -> Histogram {
+    histogram!(CALL_SECONDS, "function" => function)
+}
+
+/// A call of the module failed.
+pub(crate) fn call_failed(function: &'static str, cause: String) {
+    counter!(CALL_ERRORS, "function" => function, "code" => cause).increment(1);
 }
 
 /// A session was opened or closed.
@@ -105,22 +100,24 @@ pub(crate) fn waited(time: Duration) {
 
 /// A check of the token ended.
 pub(crate) fn canary(good: bool, begun: Instant) {
-    note(Kind::Canary, if good { "ok" } else { "failed" }, begun);
+    note(OperationKind::Canary, if good { "ok" } else { "failed" }, begun);
 }
 
-/// An operation ended.
-pub(crate) fn ended<T>(kind: Kind, result: &Result<T, EnclaveError>, begun: Instant) {
+/// The label of an operation that succeeded.
+pub(crate) const OK: &str = "ok";
+
+/// An operation ended with this result.
+pub(crate) fn ended(kind: OperationKind, result: &'static str, begun: Instant) {
     match (kind, result) {
-        (Kind::Multiply, Ok(_)) => {
+        (OperationKind::Multiply, OK) => {
             hot().work.record(begun.elapsed());
             hot().ok.increment(1);
         }
-        (_, Ok(_)) => note(kind, "ok", begun),
-        (_, Err(error)) => note(kind, error.label(), begun),
+        _ => note(kind, result, begun),
     }
 }
 
-fn note(kind: Kind, result: &'static str, begun: Instant) {
+fn note(kind: OperationKind, result: &'static str, begun: Instant) {
     histogram!(WORK_SECONDS, "kind" => kind.as_str()).record(begun.elapsed());
     counter!(OPERATIONS, "kind" => kind.as_str(), "result" => result).increment(1);
 }

@@ -1,7 +1,7 @@
 //! Scheme S1: a scalar sealed by the token with AES-256-GCM, its record the authenticated context. Not for threads,
 //! queues or recovery.
 //!
-//! A clear scalar exists only as an [`Unlocked`] guard on a slot; dropping it wipes the slot.
+//! A clear scalar exists only as an [`UnwrappedScalar`] guard on a slot; dropping it wipes the slot.
 
 mod kek;
 mod object;
@@ -10,13 +10,17 @@ mod record;
 mod scalar;
 
 pub(crate) use kek::{Kek, KekError};
-pub(crate) use object::{Found, Stored, find_labelled, key_label, scan, store};
-pub(crate) use probe::{Unfit, probe, probe_alone};
-pub(crate) use record::{Content, Header, PLAIN_LEN, Record, SEALED_LEN};
-pub(crate) use scalar::{Fingerprint, GenerateError, Unlocked, UseError};
+pub(crate) use object::{
+    ObjectKind, StoredRecord, data_template, data_value, find_data, find_labelled, key_label, scan, store,
+};
+pub(crate) use probe::{ProbeError, probe, probe_alone};
+pub(crate) use record::{Content, Header, PLAIN_LEN, SEALED_LEN, WrappedKey};
+pub(crate) use scalar::{Fingerprint, GenerateError, UnwrappedScalar, UseError};
+
+use cryptoki::object::ObjectHandle;
 
 use crate::arena::Slot;
-use crate::pkcs11::{Code, IV_LEN, ObjectHandle, Session, TokenError};
+use crate::pkcs11::{Function, IV_LEN, Session, TokenError};
 
 /// What the canary record wraps. Known to everybody: it proves the key and the token, not a secret.
 pub(crate) const CANARY_PLAINTEXT: &[u8; PLAIN_LEN] = b"avs-kms canary, known plaintext.";
@@ -38,13 +42,13 @@ pub(crate) fn seal(
     kek: ObjectHandle,
     header: Header,
     plain: &[u8; PLAIN_LEN],
-) -> Result<Record, SealError> {
+) -> Result<WrappedKey, SealError> {
     let mut iv = [0; IV_LEN];
     getrandom::fill(&mut iv)?;
     let mut sealed = [0; SEALED_LEN + 16];
     let length = session.encrypt(kek, &mut iv, &header.aad(), plain, &mut sealed)?;
     let sealed = sealed.get(..length).and_then(|sealed| <[u8; SEALED_LEN]>::try_from(sealed).ok());
-    Ok(Record::new(header, iv, sealed.ok_or(SealError::Length(length))?))
+    Ok(WrappedKey::new(header, iv, sealed.ok_or(SealError::Length(length))?))
 }
 
 /// Why nothing was sealed.
@@ -59,13 +63,13 @@ pub(crate) enum SealError {
 }
 
 /// Opens a record straight into the slot. The slot is wiped before this returns an error.
-pub(crate) fn unwrap<'slot>(
+pub(crate) fn open<'slot>(
     session: &Session,
     kek: ObjectHandle,
-    record: &Record,
+    record: &WrappedKey,
     slot: &'slot mut Slot,
-) -> Result<Unlocked<'slot>, UnwrapError> {
-    let mut unlocked = Unlocked::guard(slot);
+) -> Result<UnwrappedScalar<'slot>, UnwrapError> {
+    let mut unlocked = UnwrappedScalar::guard(slot);
     let length = session.decrypt(kek, record.iv(), record.aad(), record.sealed(), unlocked.page())?;
     if length != PLAIN_LEN {
         return Err(UnwrapError::Length(length));
@@ -78,10 +82,9 @@ impl UnwrapError {
     pub(crate) fn as_token_error(self) -> TokenError {
         match self {
             Self::Token(error) => error,
-            Self::Length(_) => TokenError {
-                call: crate::pkcs11::Call::Decrypt,
-                code: Code(cryptoki_sys::CKR_ENCRYPTED_DATA_INVALID),
-            },
+            Self::Length(_) => {
+                TokenError::protocol_violation(Function::Decrypt, "it gave another number of bytes")
+            }
         }
     }
 }

@@ -20,7 +20,7 @@ fn the_newest_anchor_survives_a_restart_and_is_no_foreign_object() {
         let enclave = fixture.open();
         assert_eq!(enclave.audit_anchors(soon()).unwrap(), [vec![3; 300]]);
         let findings = enclave.health().findings;
-        assert_eq!((findings.half_made, findings.foreign), (0, 0), "{findings:?}");
+        assert_eq!((findings.incomplete, findings.foreign), (0, 0), "{findings:?}");
         enclave.close();
     });
 }

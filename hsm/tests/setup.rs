@@ -183,25 +183,25 @@ fn half_made_tokens_are_refused_and_left_as_they_are() {
     isolated("half_made_tokens_are_refused_and_left_as_they_are", |fixture| {
         let plan = fixture.plan();
         make_softhsm_token(&plan).unwrap();
-        let half_made = || match make_softhsm_token(&plan) {
-            Err(MakeTokenError::HalfMade { what }) => what,
+        let incomplete = || match make_softhsm_token(&plan) {
+            Err(MakeTokenError::Incomplete { what }) => what,
             other => panic!("{other:?}"),
         };
         let pin = fs::read(&plan.pin_file).unwrap();
         fs::remove_file(&plan.pin_file).unwrap();
-        assert!(half_made().contains("exists, but not"));
+        assert!(incomplete().contains("exists, but not"));
         assert!(!plan.pin_file.exists());
         fs::write(&plan.pin_file, pin).unwrap();
         fs::set_permissions(&plan.pin_file, fs::Permissions::from_mode(0o600)).unwrap();
         let token = fixture.token_directory().join("token.object");
         let whole = fs::read(&token).unwrap();
         fs::write(&token, b"").unwrap();
-        assert!(half_made().contains("holds no readable token"));
+        assert!(incomplete().contains("holds no readable token"));
         fs::write(&token, whole).unwrap();
         let elsewhere = fs::read_to_string(plan.configuration_file()).unwrap().replace("tokens", "other");
         let right = fs::read(plan.configuration_file()).unwrap();
         fs::write(plan.configuration_file(), elsewhere).unwrap();
-        assert!(half_made().contains("another token directory"));
+        assert!(incomplete().contains("another token directory"));
         fs::write(plan.configuration_file(), right).unwrap();
         assert!(!make_softhsm_token(&plan).unwrap().created);
     });

@@ -48,7 +48,7 @@ pub(super) fn run(configuration: &Configuration, output: Output) -> Result<(), F
         "secret_memory": format!("{:?}", examined.secret_memory),
         "keys": examined.keys,
         "damaged": examined.findings.damaged.len(),
-        "half_made": examined.findings.half_made,
+        "incomplete": examined.findings.incomplete,
         "foreign": examined.findings.foreign,
         "checks": checks,
     });
@@ -62,8 +62,8 @@ pub(super) fn run(configuration: &Configuration, output: Output) -> Result<(), F
             format!("sessions {}", examined.sessions),
             format!("scheme   {}", examined.scheme.unwrap_or("none works")),
             format!(
-                "objects  {} keys, {} half-made, {} of others",
-                examined.keys, examined.findings.half_made, examined.findings.foreign
+                "objects  {} keys, {} incomplete objects, {} of others",
+                examined.keys, examined.findings.incomplete, examined.findings.foreign
             ),
         ];
         lines.extend(examined.checks.iter().map(|check| {
@@ -81,7 +81,7 @@ pub(super) fn run(configuration: &Configuration, output: Output) -> Result<(), F
 }
 
 /// What this kernel gives to confine the service with.
-fn sandbox_checks(profile: Profile) -> [hsm::Check; 2] {
+fn sandbox_checks(profile: Profile) -> [hsm::DiagnosticCheck; 2] {
     let (landlock, filter) = sandbox::probe();
     let files = match &landlock {
         Ok(Landlock::Whole) => "Landlock, whole",
@@ -92,8 +92,8 @@ fn sandbox_checks(profile: Profile) -> [hsm::Check; 2] {
     let passed = matches!(landlock, Ok(Landlock::Whole | Landlock::Partly));
     let calls = filter.as_ref().map_or_else(ToString::to_string, |()| "seccomp".to_owned());
     [
-        hsm::Check { what: "files can be confined", passed, fatal: false, found: files.to_owned() },
-        hsm::Check {
+        hsm::DiagnosticCheck { what: "files can be confined", passed, fatal: false, found: files.to_owned() },
+        hsm::DiagnosticCheck {
             what: "system calls can be confined",
             passed: filter.is_ok(),
             fatal: profile != Profile::Off,

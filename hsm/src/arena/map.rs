@@ -31,7 +31,7 @@ pub enum ArenaError {
     },
 }
 
-/// Kind of memory that holds scalars for the length of one multiplication.
+/// OperationKind of memory that holds scalars for the length of one multiplication.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SecretMemory {
     /// `memfd_secret(2)`: no other process reads it, root included; absent from dumps.
@@ -42,7 +42,7 @@ pub enum SecretMemory {
 
 /// Which memory will do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Preference {
+pub(crate) enum SecretMemoryPolicy {
     /// `memfd_secret` or nothing.
     RequireSecret,
     /// `memfd_secret`, else locked pages.
@@ -68,7 +68,7 @@ unsafe impl Send for Mapping {}
 
 impl Mapping {
     /// Reserves, maps and locks parts of these sizes (multiples of the page size).
-    pub(super) fn new(sizes: &[usize], preference: Preference) -> Result<Self, ArenaError> {
+    pub(super) fn new(sizes: &[usize], preference: SecretMemoryPolicy) -> Result<Self, ArenaError> {
         let data: usize = sizes.iter().sum();
         let length = data + GUARD * (sizes.len() + 1);
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
@@ -89,17 +89,17 @@ impl Mapping {
         Ok(mapping)
     }
 
-    fn fill(&mut self, preference: Preference, data: usize) -> Result<(), ArenaError> {
+    fn fill(&mut self, preference: SecretMemoryPolicy, data: usize) -> Result<(), ArenaError> {
         match preference {
-            Preference::RequireSecret => match secret_file(data) {
+            SecretMemoryPolicy::RequireSecret => match secret_file(data) {
                 Ok(file) => self.map_secret(&file, data),
                 Err(error) => Err(ArenaError::NoSecretMemory(error)),
             },
-            Preference::PreferSecret => match secret_file(data) {
+            SecretMemoryPolicy::PreferSecret => match secret_file(data) {
                 Ok(file) => self.map_secret(&file, data),
                 Err(_) => self.lock_pages(data),
             },
-            Preference::LockedPages => self.lock_pages(data),
+            SecretMemoryPolicy::LockedPages => self.lock_pages(data),
         }
     }
 

@@ -4,7 +4,7 @@ use std::io::Read;
 
 use secrecy::ExposeSecret;
 
-use super::map::{ArenaError, Mapping, Preference};
+use super::map::{ArenaError, Mapping, SecretMemoryPolicy};
 use super::{SLOT_LEN, Slot};
 
 /// Longest PIN, bytes.
@@ -28,7 +28,7 @@ pub(crate) enum PinReadError {
 
 impl Pin {
     /// Reads one line straight into the guarded page; a last newline is not part of the PIN.
-    pub(crate) fn read(source: &mut impl Read, preference: Preference) -> Result<Self, PinReadError> {
+    pub(crate) fn read(source: &mut impl Read, preference: SecretMemoryPolicy) -> Result<Self, PinReadError> {
         let mapping = Mapping::new(&[SLOT_LEN], preference).map_err(PinReadError::Memory)?;
         let mut pin = Self { slot: Slot { start: mapping.part(0) }, length: 0, _mapping: mapping };
         let page = pin.slot.page();

@@ -4,8 +4,8 @@ use std::process::Command;
 
 use super::*;
 
-fn kinds() -> [Preference; 2] {
-    [Preference::PreferSecret, Preference::LockedPages]
+fn kinds() -> [SecretMemoryPolicy; 2] {
+    [SecretMemoryPolicy::PreferSecret, SecretMemoryPolicy::LockedPages]
 }
 
 #[test]
@@ -29,7 +29,7 @@ fn the_section_runs_on_the_guarded_stack_and_leaves_it_zero() {
 
 #[test]
 fn a_panic_in_the_section_is_caught_and_leaves_the_stack_zero() {
-    let mut arena = Arena::new(Preference::PreferSecret).unwrap();
+    let mut arena = Arena::new(SecretMemoryPolicy::PreferSecret).unwrap();
     let (_, stack) = arena.parts();
     let outcome = stack.run(|| {
         let local = std::hint::black_box([0xA5_u8; 1024]);
@@ -44,9 +44,11 @@ fn a_panic_in_the_section_is_caught_and_leaves_the_stack_zero() {
 #[test]
 fn secret_memory_cannot_be_read_through_proc_and_locked_pages_can() {
     use std::io::{Read, Seek, SeekFrom};
-    for (preference, readable) in [(Preference::PreferSecret, false), (Preference::LockedPages, true)] {
+    for (preference, readable) in
+        [(SecretMemoryPolicy::PreferSecret, false), (SecretMemoryPolicy::LockedPages, true)]
+    {
         let mut arena = Arena::new(preference).unwrap();
-        if preference == Preference::PreferSecret && arena.kind() == SecretMemory::LockedPages {
+        if preference == SecretMemoryPolicy::PreferSecret && arena.kind() == SecretMemory::LockedPages {
             continue; // an old kernel
         }
         let (slot, _) = arena.parts();
@@ -75,7 +77,7 @@ fn guarded_pages_are_locked_undumpable_and_not_inherited() {
 
 #[test]
 fn a_wiped_slot_is_zero() {
-    let mut arena = Arena::new(Preference::PreferSecret).unwrap();
+    let mut arena = Arena::new(SecretMemoryPolicy::PreferSecret).unwrap();
     let (slot, _) = arena.parts();
     slot.page().fill(0xA5);
     slot.wipe();
@@ -85,7 +87,7 @@ fn a_wiped_slot_is_zero() {
 #[test]
 fn writing_past_the_slot_kills_the_process() {
     if std::env::var_os("HSM_OVERRUN").is_some() {
-        let mut arena = Arena::new(Preference::PreferSecret).unwrap();
+        let mut arena = Arena::new(SecretMemoryPolicy::PreferSecret).unwrap();
         let (slot, _) = arena.parts();
         // SAFETY: none; the write must hit the guard page.
         unsafe { slot.start.add(SLOT_LEN).write_volatile(1) };
@@ -103,7 +105,7 @@ fn writing_past_the_slot_kills_the_process() {
 
 #[test]
 fn a_pin_is_one_line_without_its_newline() {
-    let read = |text: &str| Pin::read(&mut text.as_bytes(), Preference::PreferSecret);
+    let read = |text: &str| Pin::read(&mut text.as_bytes(), SecretMemoryPolicy::PreferSecret);
     use secrecy::ExposeSecret;
     assert_eq!(read("secret pin\n").ok().unwrap().expose_secret(), b"secret pin");
     assert_eq!(read("x").ok().unwrap().expose_secret(), b"x");

@@ -2,15 +2,17 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)] // a failed unwrap is a failed test
 #![allow(clippy::wildcard_enum_match_arm, clippy::print_stdout)] // what was not expected is printed
 
-use cryptoki_sys::*;
+use cryptoki::mechanism::Mechanism;
+use cryptoki::object::{Attribute, AttributeType, ObjectClass};
+use cryptoki::types::Ulong;
 
 use super::*;
-use crate::arena::Preference;
+use crate::arena::SecretMemoryPolicy;
 use crate::labels::{CANARY_LABEL, KEK_LABEL};
-use crate::pkcs11::{Attribute, Library, Session};
-use crate::token::connection::{Login, finalise};
+use crate::pkcs11::{Module, Session};
+use crate::token::connection::{LoggedInToken, finalise};
 use crate::token::pin;
-use crate::wrap::{self, Kek, Record};
+use crate::wrap::{self, Kek, WrappedKey};
 
 mod residue;
 mod scanner;
@@ -26,11 +28,11 @@ fn isolated(name: &str, body: impl FnOnce(Fixture)) {
 /// Does something to the token while no enclave is open.
 fn meddle<R>(fixture: &Fixture, with: impl FnOnce(&Session) -> R) -> R {
     let settings = fixture.settings();
-    let library = Library::load(&settings.module).unwrap();
-    let pin = pin::read(&settings.pin_file, Preference::PreferSecret).unwrap();
-    let login = Login::new(&library, &settings.token, None, &pin).unwrap();
+    let module = Module::load(&settings.module).unwrap();
+    let pin = pin::read(&settings.pin_file, SecretMemoryPolicy::PreferSecret).unwrap();
+    let login = LoggedInToken::new(&module, &settings.token, None, &pin).unwrap();
     let result = with(&login.session().unwrap());
-    finalise(&library);
+    finalise(&module);
     result
 }
 
@@ -43,19 +45,18 @@ fn replace(session: &Session, id: KeyId, value: &[u8]) {
 }
 
 fn put(session: &Session, label: &str, application: &str, value: &[u8]) {
-    session
-        .create(&[
-            Attribute::Number(CKA_CLASS, CKO_DATA),
-            Attribute::Flag(CKA_TOKEN, true),
-            Attribute::Flag(CKA_PRIVATE, true),
-            Attribute::Bytes(CKA_LABEL, label.as_bytes()),
-            Attribute::Bytes(CKA_APPLICATION, application.as_bytes()),
-            Attribute::Bytes(CKA_VALUE, value),
-        ])
-        .unwrap();
+    let template = [
+        Attribute::Class(ObjectClass::DATA),
+        Attribute::Token(true),
+        Attribute::Private(true),
+        Attribute::Label(label.into()),
+        Attribute::Application(application.into()),
+        Attribute::Value(value.into()),
+    ];
+    session.create(&template).unwrap();
 }
 
-fn record(session: &Session, id: KeyId) -> Record {
+fn record(session: &Session, id: KeyId) -> WrappedKey {
     let mut found = wrap::find_labelled(session, &wrap::key_label(id)).unwrap();
     assert_eq!(found.len(), 1);
     found.pop().unwrap().record.unwrap()
@@ -70,7 +71,7 @@ fn rehashed(mut bytes: Vec<u8>) -> Vec<u8> {
 }
 
 /// Two keys; the record of the first is replaced by what `forge` makes of both records.
-fn forged(name: &str, forge: impl FnOnce(&Record, &Record) -> Vec<u8>) {
+fn forged(name: &str, forge: impl FnOnce(&WrappedKey, &WrappedKey) -> Vec<u8>) {
     isolated(name, |fixture| {
         fixture.initialised();
         let enclave = fixture.open();
@@ -147,12 +148,8 @@ fn foreign_and_half_made_objects_are_counted_and_left_alone() {
             put(session, "somebody's", "another program", b"value");
             put(session, "", "", b"");
             put(session, "bn254/not an id", "avs-kms/1", b"");
-            session
-                .generate_key(
-                    CKM_AES_KEY_GEN,
-                    &[Attribute::Number(CKA_VALUE_LEN, 16), Attribute::Flag(CKA_TOKEN, true)],
-                )
-                .unwrap();
+            let template = [Attribute::ValueLen(Ulong::new(16)), Attribute::Token(true)];
+            session.generate_key(&Mechanism::AesKeyGen, &template).unwrap();
             count(session)
         });
         // What a kill in C_CreateObject leaves: an empty object file.
@@ -160,7 +157,7 @@ fn foreign_and_half_made_objects_are_counted_and_left_alone() {
         std::fs::write(&stump, b"").unwrap();
         let enclave = fixture.open();
         let findings = enclave.health().findings;
-        assert_eq!((findings.foreign, findings.half_made), (2, 2));
+        assert_eq!((findings.foreign, findings.incomplete), (2, 2));
         assert!(findings.damaged.is_empty() && findings.duplicated.is_empty());
         assert!(signs(&enclave, key.id, &public));
         enclave.close();
@@ -199,36 +196,36 @@ fn a_key_encryption_key_that_could_leave_the_token_is_refused() {
     let name = "a_key_encryption_key_that_could_leave_the_token_is_refused";
     isolated(name, |fixture| {
         fixture.initialised();
-        let template = |kind, value| {
+        let template = |weak| {
             [
-                Attribute::Number(CKA_VALUE_LEN, 32),
-                Attribute::Bytes(CKA_LABEL, KEK_LABEL.as_bytes()),
-                Attribute::Bytes(CKA_ID, &[7; 16]),
-                Attribute::Flag(CKA_TOKEN, true),
-                Attribute::Flag(CKA_PRIVATE, true),
-                Attribute::Flag(CKA_SENSITIVE, true),
-                Attribute::Flag(CKA_WRAP, false),
-                Attribute::Flag(CKA_UNWRAP, false),
-                Attribute::Flag(CKA_SIGN, false),
-                Attribute::Flag(CKA_VERIFY, false),
-                Attribute::Flag(CKA_DERIVE, false),
-                Attribute::Flag(CKA_ENCRYPT, true),
-                Attribute::Flag(CKA_DECRYPT, true),
-                Attribute::Flag(kind, value),
+                Attribute::ValueLen(Ulong::new(32)),
+                Attribute::Label(KEK_LABEL.into()),
+                Attribute::Id(vec![7; 16]),
+                Attribute::Token(true),
+                Attribute::Private(true),
+                Attribute::Sensitive(true),
+                Attribute::Wrap(false),
+                Attribute::Unwrap(false),
+                Attribute::Sign(false),
+                Attribute::Verify(false),
+                Attribute::Derive(false),
+                Attribute::Encrypt(true),
+                Attribute::Decrypt(true),
+                weak,
             ]
         };
-        for (kind, value, what) in [
-            (CKA_EXTRACTABLE, true, "CKA_EXTRACTABLE"),
-            (CKA_WRAP, true, "CKA_WRAP"),
-            (CKA_DERIVE, true, "CKA_DERIVE"),
-            (CKA_SENSITIVE, false, "CKA_SENSITIVE"),
-            (CKA_DECRYPT, false, "CKA_DECRYPT"),
+        for (weak, what) in [
+            (Attribute::Extractable(true), "CKA_EXTRACTABLE"),
+            (Attribute::Wrap(true), "CKA_WRAP"),
+            (Attribute::Derive(true), "CKA_DERIVE"),
+            (Attribute::Sensitive(false), "CKA_SENSITIVE"),
+            (Attribute::Decrypt(false), "CKA_DECRYPT"),
         ] {
             meddle(&fixture, |session| {
-                for kek in session.find(&[Attribute::Number(CKA_CLASS, CKO_SECRET_KEY)], 9).unwrap() {
+                for kek in session.find(&[Attribute::Class(ObjectClass::SECRET_KEY)], 9).unwrap() {
                     session.destroy(kek).unwrap();
                 }
-                session.generate_key(CKM_AES_KEY_GEN, &template(kind, value)).unwrap();
+                session.generate_key(&Mechanism::AesKeyGen, &template(weak)).unwrap();
             });
             match Enclave::open(fixture.settings()) {
                 Err(OpenError::KekAttributes { problem }) => assert!(problem.contains(what), "{problem}"),
@@ -275,12 +272,12 @@ fn the_key_encryption_key_is_what_it_must_be() {
         fixture.initialised();
         meddle(&fixture, |session| {
             let kek = Kek::find(session).unwrap();
-            let refusal = session.generate_key(CKM_AES_KEY_GEN, &[Attribute::Number(CKA_VALUE_LEN, 16)]);
+            let refusal = session.generate_key(&Mechanism::AesKeyGen, &[Attribute::ValueLen(Ulong::new(16))]);
             assert!(refusal.is_ok());
-            assert!(session.hides(kek.handle, CKA_VALUE).unwrap());
+            assert!(session.hides(kek.handle, AttributeType::Value).unwrap());
             let copy = kek.session_copy(session).unwrap();
             assert_ne!(copy, kek.handle, "SoftHSM allows a session copy; without one each use reads files");
-            assert!(session.hides(copy, CKA_VALUE).unwrap());
+            assert!(session.hides(copy, AttributeType::Value).unwrap());
         });
     });
 }

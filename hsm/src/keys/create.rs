@@ -4,12 +4,16 @@
 use bn254_ct::{G1Point, G2Point};
 
 use super::index::Entry;
+use cryptoki::object::ObjectHandle;
+
 use crate::arena::Arena;
 use crate::error::EnclaveError;
 use crate::key::{NewKey, PublicKey};
-use crate::pkcs11::{Call, Code, TokenError};
-use crate::token::attempt::{Attempt, Trouble};
-use crate::wrap::{self, Content, GenerateError, Header, Record, SealError, Stored, Unlocked, UnwrapError};
+use crate::pkcs11::{Function, Session, TokenError};
+use crate::token::attempt::{Attempt, AttemptError};
+use crate::wrap::{
+    self, Content, GenerateError, Header, SealError, StoredRecord, UnwrapError, UnwrappedScalar, WrappedKey,
+};
 
 /// See the module.
 pub(crate) struct Creation<'a> {
@@ -34,11 +38,11 @@ impl<'a> Creation<'a> {
     }
 
     /// One attempt from the beginning. A second one adopts what the first left if it is sound, else removes it.
-    pub(crate) fn attempt(&mut self, mut attempt: Attempt<'_>) -> Result<Entry, Trouble> {
+    pub(crate) fn attempt(&mut self, mut attempt: Attempt<'_>) -> Result<Entry, AttemptError> {
         let label = wrap::key_label(self.key.id);
         let found = wrap::find_labelled(attempt.session, &label)?;
         // No hits prove nothing unless the token also shows what must be there.
-        attempt.link.check_canary(attempt.session, attempt.arena.parts().0)?;
+        attempt.connection.check_canary(attempt.session, attempt.arena.parts().0)?;
         if let [stored] = &found[..]
             && let Some(entry) = self.adopt(&mut attempt, stored)?
         {
@@ -55,16 +59,20 @@ impl<'a> Creation<'a> {
     }
 
     /// A sound record of this id: from an attempt whose answer was lost, or from an earlier creation.
-    fn adopt(&mut self, attempt: &mut Attempt<'_>, stored: &Stored) -> Result<Option<Entry>, Trouble> {
+    fn adopt(
+        &mut self,
+        attempt: &mut Attempt<'_>,
+        stored: &StoredRecord,
+    ) -> Result<Option<Entry>, AttemptError> {
         let Ok(record) = &stored.record else { return Ok(None) };
-        if record.header.key != self.key.id || record.header.kek != attempt.link.kek.id {
+        if record.header.key != self.key.id || record.header.kek != attempt.connection.kek.id {
             return Ok(None);
         }
         let Some(entry) = Entry::new(record.clone()) else { return Ok(None) };
         let (slot, stack) = attempt.arena.parts();
         // On a session of its own, which a refusal may spoil. The canary was just well: a refusal is the record's.
-        let session = attempt.link.session()?;
-        let Ok(mut unlocked) = wrap::unwrap(&session, attempt.link.kek.handle, record, slot) else {
+        let session = attempt.connection.session()?;
+        let Ok(mut unlocked) = wrap::open(&session, attempt.connection.kek.handle, record, slot) else {
             return Ok(None);
         };
         if !unlocked.belongs_to(stack, &entry.public_key.g1).unwrap_or(false) {
@@ -78,60 +86,64 @@ impl<'a> Creation<'a> {
         Ok(Some(entry))
     }
 
-    fn make(&mut self, attempt: Attempt<'_>, label: &str) -> Result<Entry, Trouble> {
-        let Attempt { session, link, arena, .. } = attempt;
+    fn make(&mut self, attempt: Attempt<'_>, label: &str) -> Result<Entry, AttemptError> {
+        let Attempt { session, connection, arena, .. } = attempt;
         let (slot, stack) = arena.parts();
-        let mut fresh = Unlocked::generate(session, slot, stack)?;
-        let (g1, g2) = fresh.public_keys(stack).map_err(|_| Trouble::Fault)?;
+        let mut fresh = UnwrappedScalar::generate(session, slot, stack)?;
+        let (g1, g2) = fresh.public_keys(stack).map_err(|_| AttemptError::Fault)?;
         let public_key = PublicKey {
-            g1: G1Point::from_bytes(&g1).map_err(|_| Trouble::Fault)?,
-            g2: G2Point::from_bytes(&g2).map_err(|_| Trouble::Fault)?,
+            g1: G1Point::from_bytes(&g1).map_err(|_| AttemptError::Fault)?,
+            g2: G2Point::from_bytes(&g2).map_err(|_| AttemptError::Fault)?,
         };
         let header = Header {
-            kek: link.kek.id,
+            kek: connection.kek.id,
             key: self.key.id,
             owner: self.key.owner,
             created: crate::clock::unix_seconds(),
             content: Content::Scalar(public_key),
         };
         // Sealed by the session copy, opened below by the token's own key: the one that outlives this process.
-        let record = wrap::seal(session, link.session_kek, header, fresh.plain())?;
+        let record = wrap::seal(session, connection.session_kek, header, fresh.plain())?;
         self.stored = true;
         wrap::store(session, label, &record)?;
         (self.sync)()?;
-        self.prove(session, link.kek.handle, label, &record, &fresh)?;
-        Entry::new(record).ok_or(Trouble::Fault)
+        self.prove(session, connection.kek.handle, label, &record, &fresh)?;
+        Entry::new(record).ok_or(AttemptError::Fault)
     }
 
     /// Found exactly once, the same bytes, and they open to the same scalar.
     fn prove(
         &mut self,
-        session: &crate::pkcs11::Session,
-        kek: crate::pkcs11::ObjectHandle,
+        session: &Session,
+        kek: ObjectHandle,
         label: &str,
-        record: &Record,
-        fresh: &Unlocked<'_>,
-    ) -> Result<(), Trouble> {
+        record: &WrappedKey,
+        fresh: &UnwrappedScalar<'_>,
+    ) -> Result<(), AttemptError> {
         let found = wrap::find_labelled(session, label)?;
-        let [Stored { record: Ok(read), .. }] = &found[..] else {
-            return Err(lie(Call::FindObjects).into());
+        let [StoredRecord { record: Ok(read), .. }] = &found[..] else {
+            return Err(violation(Function::FindObjects, "a fresh record is not there once").into());
         };
         if read != record {
-            return Err(lie(Call::GetAttributeValue).into());
+            return Err(violation(Function::GetAttributeValue, "a fresh record reads differently").into());
         }
         let (slot, stack) = self.second.parts();
-        let again = wrap::unwrap(session, kek, read, slot).map_err(UnwrapError::as_token_error);
-        if again?.equals(stack, fresh) { Ok(()) } else { Err(lie(Call::Decrypt).into()) }
+        let again = wrap::open(session, kek, read, slot).map_err(UnwrapError::as_token_error);
+        if again?.equals(stack, fresh) {
+            Ok(())
+        } else {
+            Err(violation(Function::Decrypt, "a fresh record decrypts to something else").into())
+        }
     }
 }
 
 /// The token claimed success and showed something else.
-fn lie(call: Call) -> TokenError {
-    tracing::error!(%call, "a fresh record was not found as it was stored");
-    TokenError { call, code: Code(cryptoki_sys::CKR_FUNCTION_FAILED) }
+fn violation(function: Function, what: &'static str) -> TokenError {
+    tracing::error!(%function, what, "a fresh record was not found as it was stored");
+    TokenError::protocol_violation(function, what)
 }
 
-impl From<GenerateError> for Trouble {
+impl From<GenerateError> for AttemptError {
     fn from(error: GenerateError) -> Self {
         match error {
             GenerateError::Token(error) => error.into(),
@@ -142,11 +154,11 @@ impl From<GenerateError> for Trouble {
     }
 }
 
-impl From<SealError> for Trouble {
+impl From<SealError> for AttemptError {
     fn from(error: SealError) -> Self {
         match error {
             SealError::Token(error) => error.into(),
-            SealError::Length(_) => lie(Call::Encrypt).into(),
+            SealError::Length(_) => violation(Function::Encrypt, "its ciphertext has another length").into(),
             SealError::Random(error) => EnclaveError::Internal(error.to_string()).into(),
         }
     }

@@ -10,12 +10,12 @@ use crate::error::EnclaveError;
 use crate::health::Findings;
 use crate::key::{KeyEntry, KeyId, PublicKey};
 use crate::pkcs11::{Session, TokenError};
-use crate::token::connection::Link;
-use crate::wrap::{self, Content, Fingerprint, Found, Record};
+use crate::token::connection::TokenConnection;
+use crate::wrap::{self, Content, Fingerprint, ObjectKind, WrappedKey};
 
 /// One authentic record.
 pub(crate) struct Entry {
-    pub(crate) record: Record,
+    pub(crate) record: WrappedKey,
     pub(crate) public_key: PublicKey,
     /// Keyed digest of the scalar that was seen to belong to the public key; none before its first use.
     proof: OnceLock<Fingerprint>,
@@ -28,7 +28,7 @@ const DESTROYED: u8 = 2;
 
 impl Entry {
     /// None for a canary.
-    pub(crate) fn new(record: Record) -> Option<Self> {
+    pub(crate) fn new(record: WrappedKey) -> Option<Self> {
         match record.header.content {
             Content::Scalar(public_key) => {
                 Some(Self { record, public_key, proof: OnceLock::new(), standing: AtomicU8::new(USABLE) })
@@ -81,27 +81,30 @@ pub(crate) struct Index {
 
 impl Index {
     /// Reads every object of the token and authenticates every record by decrypting it once.
-    pub(crate) fn load(link: &Link, slot: &mut Slot) -> Result<(Self, Findings), TokenError> {
-        let mut session = link.session()?;
-        let mut records: HashMap<KeyId, Vec<Option<Record>>> = HashMap::new();
+    pub(crate) fn load(
+        connection: &TokenConnection,
+        slot: &mut Slot,
+    ) -> Result<(Self, Findings), TokenError> {
+        let mut session = connection.session()?;
+        let mut records: HashMap<KeyId, Vec<Option<WrappedKey>>> = HashMap::new();
         let mut findings = Findings::default();
         wrap::scan(&session, |found| match found {
-            Found::Key(id, record) => {
+            ObjectKind::Key(id, record) => {
                 if let Err(problem) = &*record {
                     tracing::error!(key = %id, %problem, "a record in the token is damaged");
                 }
                 records.entry(id).or_default().push(record.ok());
             }
-            Found::Own => {}
-            Found::HalfMade => findings.half_made += 1,
-            Found::Foreign => findings.foreign += 1,
+            ObjectKind::Internal => {}
+            ObjectKind::Incomplete => findings.incomplete += 1,
+            ObjectKind::Foreign => findings.foreign += 1,
         })?;
         let (mut entries, mut damaged) = (HashMap::new(), BTreeSet::new());
         for (id, copies) in records {
             let duplicated = copies.len() > 1;
             let mut sound = Vec::new();
             for record in copies.into_iter().flatten() {
-                if authentic(&mut session, link, id, &record, slot)? && !sound.contains(&record) {
+                if authentic(&mut session, connection, id, &record, slot)? && !sound.contains(&record) {
                     sound.push(record);
                 }
             }
@@ -169,20 +172,20 @@ impl Index {
 /// Whether the record is this key's, of this key-encryption key, and its tag is right.
 fn authentic(
     session: &mut Session,
-    link: &Link,
+    connection: &TokenConnection,
     id: KeyId,
-    record: &Record,
+    record: &WrappedKey,
     slot: &mut Slot,
 ) -> Result<bool, TokenError> {
-    if record.header.key != id || record.header.kek != link.kek.id {
+    if record.header.key != id || record.header.kek != connection.kek.id {
         tracing::error!(key = %id, "a record in the token is another key's");
         return Ok(false);
     }
-    let Err(problem) = wrap::unwrap(session, link.session_kek, record, slot).map(drop) else {
+    let Err(problem) = wrap::open(session, connection.session_kek, record, slot).map(drop) else {
         return Ok(true);
     };
     tracing::error!(key = %id, %problem, "a record in the token does not decrypt");
     // A session that saw an error may be poisoned: a new one says whether the record or the token is at fault.
-    *session = link.session()?;
-    link.check_decryption(session, slot).map(|()| false).map_err(|_| problem.as_token_error())
+    *session = connection.session()?;
+    connection.check_decryption(session, slot).map(|()| false).map_err(|_| problem.as_token_error())
 }

@@ -1,102 +1,204 @@
-//! Names of the module's functions and return codes. Not for what to do about them: that is `enclave::recovery`.
+//! Errors of calls into the module: which function, and why it failed. Not for what to do then: `token::recovery`.
 
 use std::fmt;
 
-use cryptoki_sys::*;
+use cryptoki::error::{Error, RvError};
 
-/// A call into the module that was refused.
+/// A call of the module that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{call} answered {code}")]
+#[error("{function} {cause}")]
 pub struct TokenError {
-    /// The function of the standard, e.g. `C_Decrypt`.
-    pub call: Call,
-    /// Its return code.
-    pub code: Code,
+    /// The function of PKCS#11, for example `C_Decrypt`.
+    pub function: Function,
+    /// Why it failed.
+    pub cause: Cause,
 }
 
-/// A `CK_RV`, named where the standard names it.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Code(pub u64);
+/// Why a call of the module failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Cause {
+    /// The module returned this code.
+    #[error("answered {0}")]
+    Refused(ReturnCode),
+    /// The module returned `CKR_OK` with an answer that cannot be right.
+    #[error("answered CKR_OK, but {0}")]
+    ProtocolViolation(&'static str),
+    /// The module has no such function.
+    #[error("is not implemented by the module")]
+    Unsupported,
+    /// The session belongs to an earlier C_Initialize; the module was not called.
+    #[error("was not called: the module was finalized after the session was opened")]
+    Stale,
+    /// Other threads are inside the module, which forbids this call; the module was not called.
+    #[error("was not called: other calls are still inside the module")]
+    Busy,
+}
 
-macro_rules! calls {
+/// A `CK_RV` other than `CKR_OK`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct ReturnCode(pub(crate) RvError);
+
+macro_rules! functions {
     ($($name:ident $text:literal,)*) => {
         /// The functions of PKCS#11 that are used, by the standard's name without `C_`.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[allow(missing_docs)] // the names are the standard's
-        pub enum Call { $($name,)* }
-        impl Call {
-            pub(crate) const ALL: &[Self] = &[$(Self::$name,)*];
+        pub enum Function { $($name,)* Other }
+
+        impl Function {
+            pub(crate) const ALL: &[Self] = &[$(Self::$name,)* Self::Other];
+
+            /// The standard's name.
             pub(crate) const fn name(self) -> &'static str {
-                match self { $(Self::$name => $text,)* }
+                match self { $(Self::$name => $text,)* Self::Other => "other" }
+            }
+        }
+
+        impl From<cryptoki::context::Function> for Function {
+            #[allow(clippy::wildcard_enum_match_arm)] // the standard has more functions than are used
+            fn from(function: cryptoki::context::Function) -> Self {
+                match function {
+                    $(cryptoki::context::Function::$name => Self::$name,)*
+                    _ => Self::Other,
+                }
             }
         }
     };
 }
 
-calls! {
+functions! {
     Initialize "C_Initialize", Finalize "C_Finalize", GetInfo "C_GetInfo", GetSlotList "C_GetSlotList",
-    GetTokenInfo "C_GetTokenInfo", GetMechanismInfo "C_GetMechanismInfo", InitToken "C_InitToken", InitPin "C_InitPIN",
-    OpenSession "C_OpenSession", CloseSession "C_CloseSession", GetSessionInfo "C_GetSessionInfo",
-    Login "C_Login", Logout "C_Logout", GenerateKey "C_GenerateKey", CreateObject "C_CreateObject",
-    CopyObject "C_CopyObject", DestroyObject "C_DestroyObject", GetAttributeValue "C_GetAttributeValue",
+    GetFunctionList "C_GetFunctionList", GetTokenInfo "C_GetTokenInfo", GetMechanismInfo "C_GetMechanismInfo",
+    InitToken "C_InitToken", InitPIN "C_InitPIN", OpenSession "C_OpenSession", CloseSession "C_CloseSession",
+    GetSessionInfo "C_GetSessionInfo", Login "C_Login", Logout "C_Logout", GenerateKey "C_GenerateKey",
+    GenerateKeyPair "C_GenerateKeyPair", CreateObject "C_CreateObject", CopyObject "C_CopyObject",
+    DestroyObject "C_DestroyObject", GetAttributeValue "C_GetAttributeValue",
     FindObjectsInit "C_FindObjectsInit", FindObjects "C_FindObjects", FindObjectsFinal "C_FindObjectsFinal",
     EncryptInit "C_EncryptInit", Encrypt "C_Encrypt", DecryptInit "C_DecryptInit", Decrypt "C_Decrypt",
-    GenerateRandom "C_GenerateRandom", GenerateKeyPair "C_GenerateKeyPair", SignInit "C_SignInit", Sign "C_Sign",
+    GenerateRandom "C_GenerateRandom", SignInit "C_SignInit", Sign "C_Sign",
 }
 
-impl fmt::Display for Call {
+impl fmt::Display for Function {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }
 }
 
-macro_rules! codes {
-    ($($name:ident)*) => {
-        impl Code {
-            fn name(self) -> Option<&'static str> {
-                match self.0 { $($name => Some(stringify!($name)),)* _ => None }
+impl TokenError {
+    /// The module returned `CKR_OK` with an answer that cannot be right.
+    pub(crate) const fn protocol_violation(function: Function, what: &'static str) -> Self {
+        Self { function, cause: Cause::ProtocolViolation(what) }
+    }
+
+    /// An error of `cryptoki` met in `function`; one with a return code names its own function.
+    pub(super) fn from_cryptoki(function: Function, error: Error) -> Self {
+        match error {
+            Error::Pkcs11(code, function) => {
+                Self { function: function.into(), cause: Cause::Refused(ReturnCode(code)) }
             }
-            #[cfg(test)]
-            pub(crate) const NAMED: &[Self] = &[$(Self($name),)*];
+            Error::NullFunctionPointer | Error::MissingSymbol(_) => {
+                Self { function, cause: Cause::Unsupported }
+            }
+            Error::LibraryLoading(_)
+            | Error::NotSupported
+            | Error::TryFromInt(_)
+            | Error::TryFromSlice(_)
+            | Error::ParseInt(_)
+            | Error::Utf8(_)
+            | Error::NulError(_)
+            | Error::InvalidValue
+            | Error::PinNotSet => Self::protocol_violation(function, "the value has no form of the standard"),
         }
-    };
-}
+    }
 
-codes! {
-    CKR_OK CKR_CANCEL CKR_HOST_MEMORY CKR_SLOT_ID_INVALID CKR_GENERAL_ERROR CKR_FUNCTION_FAILED CKR_ARGUMENTS_BAD
-    CKR_CANT_LOCK CKR_ATTRIBUTE_READ_ONLY CKR_ATTRIBUTE_SENSITIVE CKR_ATTRIBUTE_TYPE_INVALID CKR_ATTRIBUTE_VALUE_INVALID
-    CKR_ACTION_PROHIBITED CKR_DATA_INVALID CKR_DATA_LEN_RANGE CKR_DEVICE_ERROR CKR_DEVICE_MEMORY CKR_DEVICE_REMOVED
-    CKR_ENCRYPTED_DATA_INVALID CKR_ENCRYPTED_DATA_LEN_RANGE CKR_AEAD_DECRYPT_FAILED CKR_FUNCTION_CANCELED
-    CKR_FUNCTION_NOT_SUPPORTED CKR_KEY_HANDLE_INVALID CKR_KEY_SIZE_RANGE CKR_KEY_TYPE_INCONSISTENT
-    CKR_KEY_FUNCTION_NOT_PERMITTED CKR_MECHANISM_INVALID CKR_MECHANISM_PARAM_INVALID CKR_OBJECT_HANDLE_INVALID
-    CKR_OPERATION_ACTIVE CKR_OPERATION_NOT_INITIALIZED CKR_PIN_INCORRECT CKR_PIN_INVALID CKR_PIN_LEN_RANGE
-    CKR_PIN_EXPIRED CKR_PIN_LOCKED CKR_SESSION_CLOSED CKR_SESSION_COUNT CKR_SESSION_HANDLE_INVALID
-    CKR_SESSION_READ_ONLY CKR_SESSION_EXISTS CKR_TEMPLATE_INCOMPLETE CKR_TEMPLATE_INCONSISTENT CKR_TOKEN_NOT_PRESENT
-    CKR_TOKEN_NOT_RECOGNIZED CKR_TOKEN_WRITE_PROTECTED CKR_USER_ALREADY_LOGGED_IN CKR_USER_NOT_LOGGED_IN
-    CKR_USER_PIN_NOT_INITIALIZED CKR_USER_TYPE_INVALID CKR_USER_ANOTHER_ALREADY_LOGGED_IN CKR_WRAPPED_KEY_INVALID
-    CKR_UNWRAPPING_KEY_HANDLE_INVALID CKR_RANDOM_NO_RNG CKR_BUFFER_TOO_SMALL CKR_CRYPTOKI_NOT_INITIALIZED
-    CKR_CRYPTOKI_ALREADY_INITIALIZED CKR_MUTEX_BAD CKR_FUNCTION_REJECTED CKR_TOKEN_RESOURCE_EXCEEDED
-    CKR_OPERATION_CANCEL_FAILED
-}
-
-impl Code {
-    /// The name, or one word for all that vendors invent: a label must not take any number of values.
-    pub(crate) fn label(self) -> &'static str {
-        self.name().unwrap_or("other")
+    /// The return code, where the module gave one.
+    pub(crate) const fn code(&self) -> Option<RvError> {
+        match self.cause {
+            Cause::Refused(ReturnCode(code)) => Some(code),
+            Cause::ProtocolViolation(_) | Cause::Unsupported | Cause::Stale | Cause::Busy => None,
+        }
     }
 }
 
-impl fmt::Display for Code {
+/// Return codes of later versions of the standard, which `cryptoki` does not name.
+pub(crate) const TOKEN_RESOURCE_EXCEEDED: RvError = RvError::UnknownErrorCode(0x201);
+pub(crate) const OPERATION_CANCEL_FAILED: RvError = RvError::UnknownErrorCode(0x202);
+const LATER_CODES: [(RvError, &str); 3] = [
+    (RvError::UnknownErrorCode(0x42), "CKR_AEAD_DECRYPT_FAILED"),
+    (TOKEN_RESOURCE_EXCEEDED, "CKR_TOKEN_RESOURCE_EXCEEDED"),
+    (OPERATION_CANCEL_FAILED, "CKR_OPERATION_CANCEL_FAILED"),
+];
+
+impl ReturnCode {
+    /// The standard's name; none for a vendor's code.
+    fn name(self) -> Option<String> {
+        if let RvError::VendorDefined(_) | RvError::UnknownErrorCode(_) = self.0 {
+            let later = LATER_CODES.iter().find(|(code, _)| *code == self.0);
+            return later.map(|(_, name)| (*name).to_owned());
+        }
+        // `cryptoki` names the code `GeneralError`, the standard `CKR_GENERAL_ERROR`.
+        let mut name = "CKR".to_owned();
+        for letter in format!("{:?}", self.0).chars() {
+            if letter.is_ascii_uppercase() {
+                name.push('_');
+            }
+            name.push(letter.to_ascii_uppercase());
+        }
+        Some(name)
+    }
+}
+
+impl Cause {
+    /// The metric label: the code's name, or one word. A vendor's codes share one label, so that labels stay few.
+    pub(crate) fn label(self) -> String {
+        match self {
+            Self::Refused(code) => code.name().unwrap_or_else(|| "other".to_owned()),
+            Self::ProtocolViolation(_) => "protocol_violation".to_owned(),
+            Self::Unsupported => "unsupported".to_owned(),
+            Self::Stale => "stale".to_owned(),
+            Self::Busy => "busy".to_owned(),
+        }
+    }
+}
+
+impl fmt::Display for ReturnCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.name() {
-            Some(name) => f.write_str(name),
-            None => write!(f, "code {:#x}", self.0),
+        match (self.name(), self.0) {
+            (Some(name), _) => f.write_str(&name),
+            (None, RvError::VendorDefined(code) | RvError::UnknownErrorCode(code)) => {
+                write!(f, "code {code:#x}")
+            }
+            (None, _) => f.write_str("an unknown code"),
         }
     }
 }
 
-impl fmt::Debug for Code {
+impl fmt::Debug for ReturnCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{self}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_have_the_standards_names() {
+        for (code, name) in [
+            (RvError::GeneralError, "CKR_GENERAL_ERROR"),
+            (RvError::SlotIdInvalid, "CKR_SLOT_ID_INVALID"),
+            (RvError::UserAnotherAlreadyLoggedIn, "CKR_USER_ANOTHER_ALREADY_LOGGED_IN"),
+            (RvError::UnknownErrorCode(0x42), "CKR_AEAD_DECRYPT_FAILED"),
+            (RvError::VendorDefined(0x8000_0001), "code 0x80000001"),
+            (RvError::UnknownErrorCode(0x3ff), "code 0x3ff"),
+        ] {
+            assert_eq!(ReturnCode(code).to_string(), name);
+        }
+        let error = TokenError {
+            function: Function::Decrypt,
+            cause: Cause::Refused(ReturnCode(RvError::DeviceError)),
+        };
+        assert_eq!(error.to_string(), "C_Decrypt answered CKR_DEVICE_ERROR");
     }
 }

@@ -1,97 +1,66 @@
 //! One session: opened, logged in, used by one thread at a time, closed when dropped. Not for objects and ciphers.
 
-use std::cell::Cell;
-use std::marker::PhantomData;
 use std::sync::Arc;
 
-use cryptoki_sys::*;
+use cryptoki::error::Error;
+use cryptoki::session::SessionState;
+use cryptoki::slot::Slot;
 
-use super::error::{Call, TokenError};
-use super::module::{Generation, Library};
+use super::error::{Cause, Function, TokenError};
+use super::module::{Generation, Module};
 use crate::telemetry;
 
-/// A session. `Send` but not `Sync`: three threads on one SoftHSM session crash it.
+/// A read-write session. `Send` but not `Sync`: three threads on one SoftHSM session crash it.
 pub(crate) struct Session {
-    pub(crate) library: Arc<Library>,
-    pub(crate) generation: Generation,
-    pub(crate) handle: CK_SESSION_HANDLE,
-    _one_thread: PhantomData<Cell<()>>,
-}
-
-/// Whose PIN is presented.
-#[derive(Clone, Copy)]
-pub(crate) enum Role {
-    User,
-    SecurityOfficer,
+    pub(super) module: Arc<Module>,
+    pub(super) generation: Generation,
+    /// Opened without `cryptoki`'s close-on-drop, which would close a number that a later initialisation may have
+    /// given to another session. Gone only while it is dropped.
+    session: Option<cryptoki::session::Session>,
 }
 
 impl Session {
-    /// A read/write session: creating objects needs one, and some modules have no other kind.
-    pub(crate) fn open(
-        library: &Arc<Library>,
-        generation: Generation,
-        slot: CK_SLOT_ID,
-    ) -> Result<Self, TokenError> {
-        let mut handle = 0;
-        let flags = CKF_SERIAL_SESSION | CKF_RW_SESSION;
-        library.invoke(generation, Call::OpenSession, |list| {
-            // SAFETY: no callback is given, `handle` outlives the call.
-            Some(unsafe { list.C_OpenSession?(slot, flags, std::ptr::null_mut(), None, &raw mut handle) })
-        })?;
+    /// A read-write session: creating objects needs one, and some modules have no other kind.
+    pub(crate) fn open(module: &Arc<Module>, generation: Generation, slot: Slot) -> Result<Self, TokenError> {
+        let session =
+            module.call(generation, Function::OpenSession, |pkcs11| pkcs11.open_rw_session_no_drop(slot))?;
         telemetry::sessions(true);
-        Ok(Self { library: Arc::clone(library), generation, handle, _one_thread: PhantomData })
-    }
-
-    /// C_Login. The caller has looked at the token's flags: a module may count and lock.
-    pub(crate) fn log_in(&self, role: Role, pin: &[u8]) -> Result<(), TokenError> {
-        let user = match role {
-            Role::User => CKU_USER,
-            Role::SecurityOfficer => CKU_SO,
-        };
-        self.call(Call::Login, |list, session| {
-            // SAFETY: the module only reads the PIN's bytes.
-            Some(unsafe { list.C_Login?(session, user, pin.as_ptr().cast_mut(), pin.len() as CK_ULONG) })
-        })
+        Ok(Self { module: Arc::clone(module), generation, session: Some(session) })
     }
 
     /// C_Logout: logs out every session of this process.
     pub(crate) fn log_out(&self) -> Result<(), TokenError> {
-        // SAFETY: takes nothing but the handle.
-        self.call(Call::Logout, |list, session| Some(unsafe { list.C_Logout?(session) }))
-    }
-
-    /// C_InitPIN, as security officer.
-    pub(crate) fn init_pin(&self, pin: &[u8]) -> Result<(), TokenError> {
-        self.call(Call::InitPin, |list, session| {
-            // SAFETY: the module only reads the PIN's bytes.
-            Some(unsafe { list.C_InitPIN?(session, pin.as_ptr().cast_mut(), pin.len() as CK_ULONG) })
-        })
+        self.call(Function::Logout, cryptoki::session::Session::logout)
     }
 
     /// Whether the module still takes this session for one of a logged-in user.
     pub(crate) fn is_logged_in(&self) -> Result<bool, TokenError> {
-        let mut info = CK_SESSION_INFO::default();
-        self.call(Call::GetSessionInfo, |list, session| {
-            // SAFETY: `info` outlives the call and has the standard's layout.
-            Some(unsafe { list.C_GetSessionInfo?(session, &raw mut info) })
-        })?;
-        Ok(matches!(info.state, CKS_RO_USER_FUNCTIONS | CKS_RW_USER_FUNCTIONS))
+        let info = self.call(Function::GetSessionInfo, cryptoki::session::Session::get_session_info)?;
+        Ok(matches!(info.session_state(), SessionState::RoUser | SessionState::RwUser))
     }
 
-    pub(crate) fn call(
+    /// Runs a call of `cryptoki` on this session, unless the module was re-initialised since.
+    pub(super) fn call<R>(
         &self,
-        call: Call,
-        body: impl FnOnce(&CK_FUNCTION_LIST, CK_SESSION_HANDLE) -> Option<CK_RV>,
-    ) -> Result<(), TokenError> {
-        self.library.invoke(self.generation, call, |list| body(list, self.handle))
+        function: Function,
+        body: impl FnOnce(&cryptoki::session::Session) -> Result<R, Error>,
+    ) -> Result<R, TokenError> {
+        let session = self.session(function)?;
+        self.module.call(self.generation, function, |_| body(session))
+    }
+
+    /// `cryptoki`'s session, for the calls that it does not make itself.
+    pub(super) fn session(&self, function: Function) -> Result<&cryptoki::session::Session, TokenError> {
+        self.session.as_ref().ok_or(TokenError { function, cause: Cause::Stale })
     }
 }
 
 impl Drop for Session {
     fn drop(&mut self) {
         telemetry::sessions(false);
-        // SAFETY: takes nothing but the handle; a stale one does not pass the gate.
-        let closed = self.call(Call::CloseSession, |list, s| Some(unsafe { list.C_CloseSession?(s) }));
+        let Some(session) = self.session.take() else { return };
+        // A stale session is not closed: its number is not this session's any more.
+        let closed = self.module.call(self.generation, Function::CloseSession, |_| session.close());
         if let Err(error) = closed {
             tracing::debug!(%error, "a session was gone before it was closed");
         }

@@ -10,35 +10,35 @@ use std::time::Instant;
 use crossbeam_channel::{Receiver, Sender};
 use tokio::sync::oneshot;
 
-use super::session_worker::Desk;
+use super::session_worker::SessionWorker;
 use super::state::Shared;
 use crate::arena::{self, Arena};
-use crate::error::EnclaveError;
+use crate::error::{EnclaveError, result_label};
 use crate::key::{KeyId, NewKey, PublicKey};
 use crate::keys::create::Creation;
-use crate::telemetry::{self, Kind};
+use crate::telemetry::{self, OperationKind};
 use crate::token::anchor;
 use crate::token::attempt::Attempt;
 use crate::wrap;
 
 /// What the thread can be told. Every order has the time by which somebody waits for it.
-pub(crate) enum Order {
+pub(crate) enum AdminCommand {
     Create { key: NewKey, deadline: Instant, reply: oneshot::Sender<Result<PublicKey, EnclaveError>> },
     Destroy { id: KeyId, deadline: Instant, reply: oneshot::Sender<Result<(), EnclaveError>> },
     Sign { text: Vec<u8>, deadline: Instant, reply: Sender<Result<Vec<u8>, EnclaveError>> },
-    Anchor { errand: Errand, deadline: Instant, reply: Sender<Result<Vec<Vec<u8>>, EnclaveError>> },
+    Anchor { command: AnchorCommand, deadline: Instant, reply: Sender<Result<Vec<Vec<u8>>, EnclaveError>> },
     Leave,
 }
 
 /// What is wanted of the anchors.
-pub(crate) enum Errand {
+pub(crate) enum AnchorCommand {
     Read,
     Replace(Vec<u8>),
 }
 
 /// The thread's own things.
 pub(crate) struct Admin {
-    desk: Desk,
+    worker: SessionWorker,
     /// A second slot, for what is read back.
     second: Arena,
     /// Synced after every change of the token's objects.
@@ -48,53 +48,54 @@ pub(crate) struct Admin {
 impl Admin {
     pub(crate) fn new(shared: Arc<Shared>, arenas: [Arena; 2], sync_directory: Option<PathBuf>) -> Self {
         let [first, second] = arenas;
-        Self { desk: Desk::new(shared, first), second, sync_directory }
+        Self { worker: SessionWorker::new(shared, first), second, sync_directory }
     }
 
     /// Runs until told to leave or until the enclave is gone.
-    pub(crate) fn run(mut self, orders: &Receiver<Order>) {
+    pub(crate) fn run(mut self, commands: &Receiver<AdminCommand>) {
         arena::block_signals();
-        let shared = Arc::clone(&self.desk.shared);
-        while let Ok(order) = orders.recv() {
+        let shared = Arc::clone(&self.worker.shared);
+        while let Ok(command) = commands.recv() {
             shared.admin.begin();
-            match order {
+            match command {
                 // Begun only while somebody waits; what is begun is finished.
-                Order::Create { reply, .. } if reply.is_closed() => {}
-                Order::Destroy { reply, .. } if reply.is_closed() => {}
-                Order::Create { key, deadline, reply } => {
-                    let result = self.timed(Kind::Create, |admin| admin.create(key, deadline));
+                AdminCommand::Create { reply, .. } if reply.is_closed() => {}
+                AdminCommand::Destroy { reply, .. } if reply.is_closed() => {}
+                AdminCommand::Create { key, deadline, reply } => {
+                    let result = self.timed(OperationKind::Create, |admin| admin.create(key, deadline));
                     let _ = reply.send(result);
                 }
-                Order::Destroy { id, deadline, reply } => {
-                    let result = self.timed(Kind::Destroy, |admin| admin.destroy(id, deadline));
+                AdminCommand::Destroy { id, deadline, reply } => {
+                    let result = self.timed(OperationKind::Destroy, |admin| admin.destroy(id, deadline));
                     let _ = reply.send(result);
                 }
-                Order::Sign { text, deadline, reply } => {
-                    let result = self.timed(Kind::Checkpoint, |admin| admin.sign(&text, deadline));
+                AdminCommand::Sign { text, deadline, reply } => {
+                    let result = self.timed(OperationKind::Checkpoint, |admin| admin.sign(&text, deadline));
                     let _ = reply.send(result);
                 }
-                Order::Anchor { errand, deadline, reply } => {
-                    let result = self.timed(Kind::Anchor, |admin| admin.anchor(&errand, deadline));
+                AdminCommand::Anchor { command, deadline, reply } => {
+                    let result = self.timed(OperationKind::Anchor, |admin| admin.anchor(&command, deadline));
                     let _ = reply.send(result);
                 }
-                Order::Leave => break,
+                AdminCommand::Leave => break,
             }
             shared.admin.end();
         }
-        self.desk.leave();
+        self.worker.release();
     }
 
     /// Signs a checkpoint of the audit log.
     fn sign(&mut self, text: &[u8], deadline: Instant) -> Result<Vec<u8>, EnclaveError> {
-        self.desk
-            .carry_out(deadline, None, |Attempt { session, link, .. }| Ok(link.notary.sign(session, text)?))
+        self.worker.run_with_retry(deadline, None, |Attempt { session, connection, .. }| {
+            Ok(connection.checkpoint_signer.sign(session, text)?)
+        })
     }
 
-    /// Carries the errand out; gives the anchors that are there at its end.
-    fn anchor(&mut self, errand: &Errand, deadline: Instant) -> Result<Vec<Vec<u8>>, EnclaveError> {
+    /// Carries the command out; gives the anchors that are there at its end.
+    fn anchor(&mut self, command: &AnchorCommand, deadline: Instant) -> Result<Vec<Vec<u8>>, EnclaveError> {
         let directory = self.sync_directory.clone();
-        self.desk.carry_out(deadline, None, |Attempt { session, .. }| {
-            if let Errand::Replace(bytes) = errand {
+        self.worker.run_with_retry(deadline, None, |Attempt { session, .. }| {
+            if let AnchorCommand::Replace(bytes) = command {
                 anchor::replace(session, bytes)?;
                 sync(directory.as_deref())?;
             }
@@ -104,20 +105,20 @@ impl Admin {
 
     fn timed<R>(
         &mut self,
-        kind: Kind,
+        kind: OperationKind,
         work: impl FnOnce(&mut Self) -> Result<R, EnclaveError>,
     ) -> Result<R, EnclaveError> {
         let begun = Instant::now();
         let result = catch_unwind(AssertUnwindSafe(|| work(self))).unwrap_or_else(|_| {
-            self.desk.leave();
+            self.worker.release();
             Err(EnclaveError::Internal("the administration thread panicked; its slots were wiped".into()))
         });
-        telemetry::ended(kind, &result, begun);
+        telemetry::ended(kind, result_label(&result), begun);
         result
     }
 
     fn create(&mut self, key: NewKey, deadline: Instant) -> Result<PublicKey, EnclaveError> {
-        let shared = Arc::clone(&self.desk.shared);
+        let shared = Arc::clone(&self.worker.shared);
         match shared.index.describe(key.id) {
             Some(known) if known.owner == key.owner => return Ok(known.public_key),
             Some(_) => return Err(EnclaveError::KeyExists),
@@ -126,7 +127,7 @@ impl Admin {
         }
         let sync = || sync(self.sync_directory.as_deref());
         let mut creation = Creation::new(key, &mut self.second, &sync);
-        let made = self.desk.carry_out(deadline, None, |attempt| creation.attempt(attempt));
+        let made = self.worker.run_with_retry(deadline, None, |attempt| creation.attempt(attempt));
         let stored = creation.has_stored();
         match made {
             Ok(entry) => {
@@ -147,8 +148,8 @@ impl Admin {
     /// because there were none when it began.
     fn clean_up(&mut self, id: KeyId) {
         let cleaned = || {
-            let link = self.desk.shared.link().ok()?;
-            let session = link.session().ok()?;
+            let connection = self.worker.shared.connection().ok()?;
+            let session = connection.session().ok()?;
             for stored in wrap::find_labelled(&session, &wrap::key_label(id)).ok()? {
                 session.destroy(stored.handle).ok()?;
             }
@@ -160,11 +161,11 @@ impl Admin {
     }
 
     fn destroy(&mut self, id: KeyId, deadline: Instant) -> Result<(), EnclaveError> {
-        let shared = Arc::clone(&self.desk.shared);
+        let shared = Arc::clone(&self.worker.shared);
         let known = shared.index.describe(id).is_some() || shared.index.is_damaged(id);
         let directory = self.sync_directory.clone();
         let mut destroyed = known;
-        self.desk.carry_out(deadline, None, |Attempt { session, link, arena, .. }| {
+        self.worker.run_with_retry(deadline, None, |Attempt { session, connection, arena, .. }| {
             let label = wrap::key_label(id);
             for stored in wrap::find_labelled(session, &label)? {
                 destroyed = true;
@@ -173,7 +174,7 @@ impl Admin {
             sync(directory.as_deref())?;
             // No hits prove nothing by themselves: a token in trouble shows no objects at all.
             let left = wrap::find_labelled(session, &label)?;
-            link.check_canary(session, arena.parts().0)?;
+            connection.check_canary(session, arena.parts().0)?;
             match (left.is_empty(), destroyed) {
                 (true, true) => Ok(()),
                 (true, false) => Err(EnclaveError::UnknownKey.into()),

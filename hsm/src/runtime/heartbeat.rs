@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// Where one thread says what it is at.
-pub(crate) struct Post {
+pub(crate) struct Heartbeat {
     started: Instant,
     /// In one operation for longer, it is taken for lost, until it comes back.
     limit: Duration,
@@ -13,7 +13,7 @@ pub(crate) struct Post {
     abandoned: AtomicBool,
 }
 
-impl Post {
+impl Heartbeat {
     pub(crate) fn new(limit: Duration) -> Self {
         Self {
             started: Instant::now(),

@@ -1,21 +1,21 @@
 //! What threads tell the thread that recovers the token. A leaf.
 
 /// What the thread can be told.
-pub(crate) enum Notice {
-    Alarm(Alarm),
+pub(crate) enum SupervisorEvent {
+    Recover(RecoveryRequest),
     Leave,
 }
 
-/// What a thread saw, for the sentinel.
-pub(crate) struct Alarm {
-    /// Epoch of the link it was seen on; an alarm of an earlier epoch is answered already.
+/// What a thread saw, for the supervisor.
+pub(crate) struct RecoveryRequest {
+    /// Epoch of the connection it was seen on; a request of an earlier epoch is answered already.
     pub(crate) epoch: u64,
-    pub(crate) remedy: Remedy,
+    pub(crate) action: RecoveryAction,
 }
 
 /// How far to go back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Remedy {
+pub(crate) enum RecoveryAction {
     LogIn,
     Reinitialise,
     Stop,

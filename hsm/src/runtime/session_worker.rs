@@ -4,47 +4,47 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::recovery_request::Remedy;
+use super::recovery_request::RecoveryAction;
 use super::state::{Shared, unavailable};
 use crate::arena::Arena;
 use crate::error::EnclaveError;
 use crate::keys::index::Entry;
 use crate::pkcs11::{Session, TokenError};
-use crate::token::attempt::{Attempt, Trouble};
-use crate::token::connection::Link;
-use crate::token::recovery::{Action, Canary, decide};
+use crate::token::attempt::{Attempt, AttemptError};
+use crate::token::connection::TokenConnection;
+use crate::token::recovery::{Canary, NextStep, decide};
 
 /// See the module.
-pub(crate) struct Desk {
+pub(crate) struct SessionWorker {
     pub(crate) shared: Arc<Shared>,
     pub(crate) arena: Arena,
     session: Option<(u64, Session)>,
 }
 
-impl Desk {
+impl SessionWorker {
     pub(crate) fn new(shared: Arc<Shared>, arena: Arena) -> Self {
         Self { shared, arena, session: None }
     }
 
     /// Runs `operation`, at most twice, with what the table of actions says in between.
-    pub(crate) fn carry_out<R>(
+    pub(crate) fn run_with_retry<R>(
         &mut self,
         deadline: Instant,
         subject: Option<&Entry>,
-        mut operation: impl FnMut(Attempt<'_>) -> Result<R, Trouble>,
+        mut operation: impl FnMut(Attempt<'_>) -> Result<R, AttemptError>,
     ) -> Result<R, EnclaveError> {
         let mut number = 1;
         loop {
-            let link = self.shared.link()?;
-            let trouble = match self.attempt(&link, &mut operation) {
+            let connection = self.shared.connection()?;
+            let trouble = match self.attempt(&connection, &mut operation) {
                 Ok(result) => return Ok(result),
                 Err(trouble) => trouble,
             };
             // Whatever happened, this session is not used again: some modules leave the operation open for ever.
             self.session = None;
             match trouble {
-                Trouble::Final(error) => return Err(error),
-                Trouble::Fault if number > 1 => {
+                AttemptError::Final(error) => return Err(error),
+                AttemptError::Fault if number > 1 => {
                     // A right scalar and a wrong product, twice: the key rests until somebody has looked.
                     if let Some(entry) = subject {
                         entry.set_damaged();
@@ -52,8 +52,8 @@ impl Desk {
                     }
                     return Err(EnclaveError::FaultDetected);
                 }
-                Trouble::Fault => {}
-                Trouble::Token(error) => self.mend(&link, error, number, deadline, subject)?,
+                AttemptError::Fault => {}
+                AttemptError::Token(error) => self.recover(&connection, error, number, deadline, subject)?,
             }
             if Instant::now() >= deadline {
                 return Err(EnclaveError::DeadlineExceeded);
@@ -64,53 +64,56 @@ impl Desk {
 
     fn attempt<R>(
         &mut self,
-        link: &Link,
-        operation: &mut impl FnMut(Attempt<'_>) -> Result<R, Trouble>,
-    ) -> Result<R, Trouble> {
+        connection: &TokenConnection,
+        operation: &mut impl FnMut(Attempt<'_>) -> Result<R, AttemptError>,
+    ) -> Result<R, AttemptError> {
         let session = match self.session.take() {
-            Some((epoch, session)) if epoch == link.epoch => session,
-            _ => link.session()?,
+            Some((epoch, session)) if epoch == connection.epoch => session,
+            _ => connection.session()?,
         };
-        let (_, session) = self.session.insert((link.epoch, session));
-        operation(Attempt { session, link, arena: &mut self.arena })
+        let (_, session) = self.session.insert((connection.epoch, session));
+        operation(Attempt { session, connection, arena: &mut self.arena })
     }
 
     /// Ok: try once more. Err: answer this.
-    fn mend(
+    fn recover(
         &mut self,
-        link: &Link,
+        connection: &TokenConnection,
         error: TokenError,
         number: u32,
         deadline: Instant,
         subject: Option<&Entry>,
     ) -> Result<(), EnclaveError> {
-        let mut action = decide(error, Canary::NotAsked, number);
-        if action == Action::AskCanary {
-            let canary = self.ask_canary(link);
+        let mut action = decide(error, Canary::NotChecked, number);
+        if action == NextStep::CheckCanary {
+            let canary = self.check_canary(connection);
             action = decide(error, canary, number);
         }
         tracing::info!(%error, attempt = number, ?action, "a call of the token failed");
-        let remedy = match action {
-            Action::Retry => return Ok(()),
-            Action::Refuse | Action::AskCanary => return Err(refused(error)),
-            Action::KeyCorrupt => {
+        let action = match action {
+            NextStep::Retry => return Ok(()),
+            NextStep::Refuse | NextStep::CheckCanary => return Err(refused(error)),
+            NextStep::KeyDamaged => {
                 let Some(entry) = subject else { return Err(refused(error)) };
                 entry.set_damaged();
                 tracing::error!(key = %entry.record.header.key, %error, "the record of a key is damaged");
                 return Err(EnclaveError::KeyDamaged);
             }
-            Action::LogIn => Remedy::LogIn,
-            Action::Reinitialise => Remedy::Reinitialise,
-            Action::Stop => Remedy::Stop,
+            NextStep::LogIn => RecoveryAction::LogIn,
+            NextStep::Reinitialise => RecoveryAction::Reinitialise,
+            NextStep::Stop => RecoveryAction::Stop,
         };
-        let mended = self.shared.recover(link.epoch, remedy, error, deadline);
+        let mended = self.shared.recover(connection.epoch, action, error, deadline);
         // After a second failure the token is mended for the others; this operation is answered.
         if number > 1 { mended.and(Err(refused(error))) } else { mended }
     }
 
-    fn ask_canary(&mut self, link: &Link) -> Canary {
+    fn check_canary(&mut self, connection: &TokenConnection) -> Canary {
         let (slot, _) = self.arena.parts();
-        let asked = link.session().map_err(Into::into).and_then(|session| link.check_canary(&session, slot));
+        let asked = connection
+            .session()
+            .map_err(Into::into)
+            .and_then(|session| connection.check_canary(&session, slot));
         match asked {
             Ok(()) => Canary::Good,
             Err(error) => {
@@ -122,7 +125,7 @@ impl Desk {
     }
 
     /// Lets go of the session, before the module is finalized.
-    pub(crate) fn leave(&mut self) {
+    pub(crate) fn release(&mut self) {
         self.session = None;
     }
 }

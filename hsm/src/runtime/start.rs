@@ -7,37 +7,37 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Sender, bounded, unbounded};
 
-use super::admin::{Admin, Order};
-use super::heartbeat::Post;
-use super::recovery_request::Notice;
+use super::admin::{Admin, AdminCommand};
+use super::heartbeat::Heartbeat;
+use super::recovery_request::SupervisorEvent;
 use super::state::{Shared, Status};
-use super::supervisor::Sentinel;
-use super::watchdog::{Spares, Watchdog};
+use super::supervisor::Supervisor;
+use super::watchdog::{SpareWorkers, Watchdog};
 use super::worker::{self, Job};
-use crate::arena::{Arena, Pin, Preference, SecretMemory};
+use crate::arena::{Arena, Pin, SecretMemory, SecretMemoryPolicy};
 use crate::error::OpenError;
 use crate::keys::index::Index;
 use crate::keys::lock::TokenLock;
 use crate::labels::{CANARY_LABEL, KEK_LABEL};
-use crate::pkcs11::Library;
+use crate::pkcs11::Module;
 use crate::settings::Settings;
 use crate::softhsm;
 use crate::token::canary;
-use crate::token::checkpoint_key::Notary;
-use crate::token::connection::{Login, finalise};
+use crate::token::checkpoint_key::CheckpointSigner;
+use crate::token::connection::{LoggedInToken, finalise};
 use crate::token::pin;
 use crate::wrap::{self, Kek, KekError};
 
 /// Creations and destructions that may wait.
-const ORDERS: usize = 256;
+const COMMANDS: usize = 256;
 /// How long closing waits for threads that are inside a call.
-const FAREWELL: Duration = Duration::from_secs(10);
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Everything behind the handle.
 pub(crate) struct Running {
     pub(crate) shared: Arc<Shared>,
     pub(crate) jobs: Sender<Job>,
-    pub(crate) orders: Sender<Order>,
+    pub(crate) commands: Sender<AdminCommand>,
     threads: Mutex<Threads>,
 }
 
@@ -45,40 +45,43 @@ pub(crate) struct Running {
 struct Threads {
     workers: Vec<JoinHandle<()>>,
     admin: Option<JoinHandle<()>>,
-    sentinel: Option<JoinHandle<()>>,
+    supervisor: Option<JoinHandle<()>>,
     /// Ends when the sender is dropped, and gives the spares.
-    watchdog: Option<(Sender<()>, JoinHandle<Spares>)>,
+    watchdog: Option<(Sender<()>, JoinHandle<SpareWorkers>)>,
     lock: Option<TokenLock>,
 }
 
 /// What does not concern the token yet.
 pub(crate) struct Prepared {
     pub(crate) lock: TokenLock,
-    pub(crate) memory: Preference,
+    pub(crate) memory: SecretMemoryPolicy,
     pub(crate) pin: Pin,
     pub(crate) arena: Arena,
-    pub(crate) library: Arc<Library>,
+    pub(crate) module: Arc<Module>,
 }
 
 /// What `initialise` and `open` begin with; everything here fails before the token is touched.
 pub(crate) fn prepare(settings: &Settings) -> Result<Prepared, OpenError> {
     let lock = TokenLock::take(&settings.lock_file)?;
-    let memory =
-        if settings.require_secret_memory { Preference::RequireSecret } else { Preference::PreferSecret };
+    let memory = if settings.require_secret_memory {
+        SecretMemoryPolicy::RequireSecret
+    } else {
+        SecretMemoryPolicy::PreferSecret
+    };
     let pin = pin::read(&settings.pin_file, memory)?;
     let arena = Arena::new(memory)?;
     if arena.kind() == SecretMemory::LockedPages {
         tracing::warn!("the kernel gives no memfd_secret; scalars lie in locked pages that root can read");
     }
     let module = &settings.module;
-    let library =
-        Library::load(module).map_err(|source| OpenError::ModuleMissing { path: module.clone(), source })?;
-    Ok(Prepared { lock, memory, pin, arena, library })
+    let module =
+        Module::load(module).map_err(|source| OpenError::ModuleMissing { path: module.clone(), source })?;
+    Ok(Prepared { lock, memory, pin, arena, module })
 }
 
 /// What `init` made in the token.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Initialised {
+pub struct InitReport {
     /// Label of the token.
     pub token_label: String,
     /// Serial number of the token.
@@ -90,14 +93,14 @@ pub struct Initialised {
 }
 
 /// See [`crate::Enclave::initialise`] and [`crate::Enclave::adopt`].
-pub(crate) fn initialise(settings: &Settings, adopt: bool) -> Result<Initialised, OpenError> {
-    let Prepared { lock: _lock, pin, mut arena, library, .. } = prepare(settings)?;
-    let login = Login::new(&library, &settings.token, None, &pin)?;
+pub(crate) fn initialise(settings: &Settings, adopt: bool) -> Result<InitReport, OpenError> {
+    let Prepared { lock: _lock, pin, mut arena, module, .. } = prepare(settings)?;
+    let login = LoggedInToken::new(&module, &settings.token, None, &pin)?;
     let made = make_kek(&login, &mut arena, settings, adopt);
     drop(login.holder);
-    finalise(&library);
+    finalise(&module);
     let kek = made?;
-    Ok(Initialised {
+    Ok(InitReport {
         token_label: login.token.label,
         token_serial: login.token.serial,
         kek_label: KEK_LABEL.to_owned(),
@@ -107,7 +110,12 @@ pub(crate) fn initialise(settings: &Settings, adopt: bool) -> Result<Initialised
 
 /// Key-encryption key, checkpoint key, canary, in this order: whatever an earlier init was interrupted after is taken as it
 /// is, as long as the token holds no key of anybody. The canary says that it came to its end.
-fn make_kek(login: &Login, arena: &mut Arena, settings: &Settings, adopt: bool) -> Result<Kek, OpenError> {
+fn make_kek(
+    login: &LoggedInToken,
+    arena: &mut Arena,
+    settings: &Settings,
+    adopt: bool,
+) -> Result<Kek, OpenError> {
     let session = login.session()?;
     let found = match Kek::find(&session) {
         Ok(kek) => Some(kek),
@@ -120,7 +128,7 @@ fn make_kek(login: &Login, arena: &mut Arena, settings: &Settings, adopt: bool) 
         return already(CANARY_LABEL);
     }
     let mut keys = 0;
-    wrap::scan(&session, |object| keys += usize::from(matches!(object, wrap::Found::Key(..))))?;
+    wrap::scan(&session, |object| keys += usize::from(matches!(object, wrap::ObjectKind::Key(..))))?;
     if keys > 0 {
         return already(&format!("{keys} wrapped keys"));
     }
@@ -132,16 +140,16 @@ fn make_kek(login: &Login, arena: &mut Arena, settings: &Settings, adopt: bool) 
         }
         None => Kek::generate(&session)?,
     };
-    if Notary::exists(&session)? {
-        Notary::find(&session)?
+    if CheckpointSigner::exists(&session)? {
+        CheckpointSigner::find(&session)?
     } else {
-        Notary::generate(&session)?
+        CheckpointSigner::generate(&session)?
     };
     if planted {
         let record = canary::find(&session, &kek)?;
         canary::open(&session, kek.handle, &record, arena.parts().0)?;
     } else {
-        canary::plant(&session, &kek, arena.parts().0)?;
+        canary::create(&session, &kek, arena.parts().0)?;
     }
     if let Some(directory) = &settings.sync_directory {
         let synced = std::fs::File::open(directory).and_then(|opened| Ok(rustix::fs::syncfs(&opened)?));
@@ -158,58 +166,58 @@ pub(crate) fn open(settings: Settings) -> Result<Running, OpenError> {
     if settings.queue == 0 {
         return Err(OpenError::Settings("queue must be at least 1"));
     }
-    let Prepared { lock, memory, pin, mut arena, library } = prepare(&settings)?;
+    let Prepared { lock, memory, pin, mut arena, module } = prepare(&settings)?;
     let arenas = (0..settings.workers).map(|_| Arena::new(memory)).collect::<Result<Vec<_>, _>>()?;
     let admin_arenas = [Arena::new(memory)?, Arena::new(memory)?];
     bn254_ct::initialise();
     let mut digest_key = [0; 32];
     getrandom::fill(&mut digest_key)?;
-    let link = Login::new(&library, &settings.token, None, &pin)?.link(1, arena.parts().0)?;
-    let link = Arc::new(link);
+    let connection = LoggedInToken::new(&module, &settings.token, None, &pin)?.connect(1, arena.parts().0)?;
+    let connection = Arc::new(connection);
     let slot = arena.parts().0;
-    let probed = wrap::probe(|| link.session(), link.session_kek, slot).map_err(OpenError::from);
-    let loaded = probed.and_then(|()| Ok(Index::load(&link, slot)?));
-    let (index, findings) = loaded.inspect_err(|_| link.disconnect())?;
+    let probed = wrap::probe(|| connection.session(), connection.session_kek, slot).map_err(OpenError::from);
+    let loaded = probed.and_then(|()| Ok(Index::load(&connection, slot)?));
+    let (index, findings) = loaded.inspect_err(|_| connection.disconnect())?;
     if let Some(tokens) = &settings.sync_directory {
         // The login worked and the canary opened: what the file holds now is what the PIN opens.
-        match softhsm::files::renew_copy(tokens, &link.token.serial) {
+        match softhsm::files::renew_copy(tokens, &connection.token.serial) {
             Ok(true) => tracing::info!("token.object has changed (a new PIN?); a new copy of it was taken"),
             Ok(false) => {}
             Err(error) => tracing::warn!(%error, "no copy of token.object could be taken"),
         }
     }
     tracing::info!(
-        token = link.token.label, serial = link.token.serial, keys = index.count(), ?findings,
+        token = connection.token.label, serial = connection.token.serial, keys = index.count(), ?findings,
         memory = ?arena.kind(), "the enclave is open"
     );
 
     let (jobs, job_inbox) = bounded(settings.queue);
-    let (orders, order_inbox) = bounded(ORDERS);
+    let (commands, command_inbox) = bounded(COMMANDS);
     let (inbox, notices) = unbounded();
     let kind = arena.kind();
-    let shared = Arc::new(Shared::new(link, index, findings, &settings, digest_key, kind, inbox));
-    let running = Running { shared, jobs, orders, threads: Mutex::default() };
+    let shared = Arc::new(Shared::new(connection, index, findings, &settings, digest_key, kind, inbox));
+    let running = Running { shared, jobs, commands, threads: Mutex::default() };
     let started = || {
         let mut threads = running.threads.lock().unwrap_or_else(PoisonError::into_inner);
         threads.lock = Some(lock);
         let (selector, interval) = (settings.token, settings.canary_interval);
-        let sentinel = Sentinel { shared: Arc::clone(&running.shared), arena, selector, pin, interval };
-        threads.sentinel = Some(spawn("hsm-sentinel".into(), move || sentinel.run(&notices))?);
+        let supervisor = Supervisor { shared: Arc::clone(&running.shared), arena, selector, pin, interval };
+        threads.supervisor = Some(spawn("hsm-supervisor".into(), move || supervisor.run(&notices))?);
         let admin = Admin::new(Arc::clone(&running.shared), admin_arenas, settings.sync_directory);
-        threads.admin = Some(spawn("hsm-admin".into(), move || admin.run(&order_inbox))?);
+        threads.admin = Some(spawn("hsm-admin".into(), move || admin.run(&command_inbox))?);
         for (number, arena) in arenas.into_iter().enumerate() {
             let (shared, inbox) = (Arc::clone(&running.shared), job_inbox.clone());
-            let post = Arc::new(Post::new(settings.stall_limit));
-            let own = Arc::clone(&post);
+            let heartbeat = Arc::new(Heartbeat::new(settings.stall_limit));
+            let own = Arc::clone(&heartbeat);
             let body = move || worker::run(shared, arena, &own, &inbox);
             threads.workers.push(spawn(format!("hsm-worker-{number}"), body)?);
-            running.shared.posts(|posts| posts.push(post));
+            running.shared.heartbeats(|heartbeats| heartbeats.push(heartbeat));
         }
         let (shared, workers) = (Arc::clone(&running.shared), settings.workers);
         let stall_limit = settings.stall_limit;
         let watchdog = Watchdog { shared, jobs: job_inbox, memory, workers, stall_limit };
-        let (farewell, end) = bounded(0);
-        threads.watchdog = Some((farewell, spawn("hsm-watchdog".into(), move || watchdog.run(&end))?));
+        let (stop, end) = bounded(0);
+        threads.watchdog = Some((stop, spawn("hsm-watchdog".into(), move || watchdog.run(&end))?));
         Ok(())
     };
     // Dropping `running` after a failure ends what was started.
@@ -229,10 +237,10 @@ impl Running {
     pub(crate) fn shut_down(&self) {
         self.shared.closing.store(true, Ordering::Release);
         let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
-        let Threads { mut workers, admin, sentinel, watchdog, lock } = std::mem::take(&mut *threads);
-        let until = Instant::now() + FAREWELL;
-        if let Some((farewell, watchdog)) = watchdog {
-            drop(farewell);
+        let Threads { mut workers, admin, supervisor, watchdog, lock } = std::mem::take(&mut *threads);
+        let until = Instant::now() + SHUTDOWN_TIMEOUT;
+        if let Some((stop, watchdog)) = watchdog {
+            drop(stop);
             workers.extend(watchdog.join().unwrap_or_default());
         }
         // One for each; those that hang do not take theirs.
@@ -240,15 +248,15 @@ impl Running {
             let _ = self.jobs.send_deadline(Job::Leave, until);
         }
         if admin.is_some() {
-            let _ = self.orders.send_deadline(Order::Leave, until);
+            let _ = self.commands.send_deadline(AdminCommand::Leave, until);
         }
         let mut gone = true;
         for thread in workers.into_iter().chain(admin) {
             gone &= ended(thread, until);
         }
-        if let Some(sentinel) = sentinel {
-            let _ = self.shared.inbox.send(Notice::Leave);
-            gone &= ended(sentinel, until);
+        if let Some(supervisor) = supervisor {
+            let _ = self.shared.inbox.send(SupervisorEvent::Leave);
+            gone &= ended(supervisor, until);
         }
         if lock.is_none() {
             return;
@@ -256,8 +264,10 @@ impl Running {
         match self.shared.status() {
             // A thread that hangs inside the module forbids C_Finalize; the process is about to end anyway.
             _ if !gone => tracing::warn!("a thread is still inside the module; it is left behind"),
-            Status::Ready(link) | Status::Recovering { last: link, .. } => link.disconnect(),
-            Status::Stopped { .. } => finalise(&self.shared.library),
+            Status::Ready(connection) | Status::Recovering { last: connection, .. } => {
+                connection.disconnect()
+            }
+            Status::Stopped { .. } => finalise(&self.shared.module),
         }
         drop(lock);
     }

@@ -1,5 +1,5 @@
-//! What all threads of the enclave share: the current link, whether it serves, and the one inbox for alarms. Recovery is
-//! single-flight: threads report trouble with the epoch they saw it in and wait; the sentinel alone mends. Not for mending.
+//! What all threads of the enclave share: the current connection, whether it serves, and the one inbox for requests. Recovery is
+//! single-flight: threads report trouble with the epoch they saw it in and wait; the supervisor alone mends. Not for mending.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -8,23 +8,23 @@ use std::time::{Duration, Instant};
 use bn254_ct::FaultCheck;
 use crossbeam_channel::Sender;
 
-use super::heartbeat::Post;
-use super::recovery_request::{Alarm, Notice, Remedy};
+use super::heartbeat::Heartbeat;
+use super::recovery_request::{RecoveryAction, RecoveryRequest, SupervisorEvent};
 use crate::arena::SecretMemory;
 use crate::error::EnclaveError;
 use crate::health::Findings;
 use crate::keys::index::Index;
-use crate::pkcs11::{Library, TokenError};
+use crate::pkcs11::{Module, TokenError};
 use crate::settings::Settings;
-use crate::token::connection::Link;
+use crate::token::connection::TokenConnection;
 
 /// Whether operations can be served.
 #[derive(Clone)]
 pub(crate) enum Status {
-    Ready(Arc<Link>),
-    /// The sentinel is at work; the link is the last one that worked.
+    Ready(Arc<TokenConnection>),
+    /// The supervisor is at work; the connection is the last one that worked.
     Recovering {
-        last: Arc<Link>,
+        last: Arc<TokenConnection>,
         cause: String,
         next_try: Instant,
     },
@@ -41,51 +41,51 @@ pub(crate) struct Shared {
     pub(crate) fault_check: FaultCheck,
     /// Key of the digests by which workers know a scalar again.
     pub(crate) digest_key: [u8; 32],
-    pub(crate) library: Arc<Library>,
+    pub(crate) module: Arc<Module>,
     pub(crate) secret_memory: SecretMemory,
     pub(crate) closing: AtomicBool,
     pub(crate) recoveries: AtomicU64,
     /// Every worker, the lost ones too.
-    pub(crate) workers: Mutex<Vec<Arc<Post>>>,
+    pub(crate) workers: Mutex<Vec<Arc<Heartbeat>>>,
     /// The administration thread.
-    pub(crate) admin: Post,
+    pub(crate) admin: Heartbeat,
     /// No worker is left that could take work.
     pub(crate) circuit_open: AtomicBool,
     /// Result of the last canary check and when it ended.
     pub(crate) canary: Mutex<Option<(bool, Instant)>>,
-    pub(crate) inbox: Sender<Notice>,
+    pub(crate) inbox: Sender<SupervisorEvent>,
     status: Mutex<Status>,
     changed: Condvar,
 }
 
-/// Longest time that a thread waits for the sentinel before it answers its caller.
-const PATIENCE: Duration = Duration::from_millis(500);
+/// Longest time that a thread waits for the supervisor before it answers its caller.
+const RECOVERY_WAIT: Duration = Duration::from_millis(500);
 
 impl Shared {
     pub(crate) fn new(
-        link: Arc<Link>,
+        connection: Arc<TokenConnection>,
         index: Index,
         findings: Findings,
         settings: &Settings,
         digest_key: [u8; 32],
         secret_memory: SecretMemory,
-        inbox: Sender<Notice>,
+        inbox: Sender<SupervisorEvent>,
     ) -> Self {
         Self {
             index,
             findings,
             fault_check: settings.fault_check,
             digest_key,
-            library: Arc::clone(&link.library),
+            module: Arc::clone(&connection.module),
             secret_memory,
             closing: AtomicBool::new(false),
             recoveries: AtomicU64::new(0),
             workers: Mutex::default(),
-            admin: Post::new(settings.stall_limit),
+            admin: Heartbeat::new(settings.stall_limit),
             circuit_open: AtomicBool::new(false),
             canary: Mutex::new(Some((true, Instant::now()))),
             inbox,
-            status: Mutex::new(Status::Ready(link)),
+            status: Mutex::new(Status::Ready(connection)),
             changed: Condvar::new(),
         }
     }
@@ -103,35 +103,35 @@ impl Shared {
         self.changed.notify_all();
     }
 
-    /// The link to work on, or the answer to give while there is none.
-    pub(crate) fn link(&self) -> Result<Arc<Link>, EnclaveError> {
+    /// The connection to work on, or the answer to give while there is none.
+    pub(crate) fn connection(&self) -> Result<Arc<TokenConnection>, EnclaveError> {
         match &*self.lock() {
-            Status::Ready(link) => Ok(Arc::clone(link)),
+            Status::Ready(connection) => Ok(Arc::clone(connection)),
             Status::Recovering { next_try, .. } => Err(unavailable(Some(*next_try), None)),
             Status::Stopped { .. } => Err(unavailable(None, None)),
         }
     }
 
-    /// Reports trouble of `epoch` and waits until the sentinel has mended it, for a short while.
+    /// Reports trouble of `epoch` and waits until the supervisor has mended it, for a short while.
     pub(crate) fn recover(
         &self,
         epoch: u64,
-        remedy: Remedy,
+        action: RecoveryAction,
         error: TokenError,
         deadline: Instant,
     ) -> Result<(), EnclaveError> {
         let mut status = self.lock();
-        if let Status::Ready(link) = &*status
-            && link.epoch == epoch
+        if let Status::Ready(connection) = &*status
+            && connection.epoch == epoch
         {
-            // Said here, so that nobody else begins work on a link that is known to be broken.
-            let (last, next_try) = (Arc::clone(link), Instant::now());
+            // Said here, so that nobody else begins work on a connection that is known to be broken.
+            let (last, next_try) = (Arc::clone(connection), Instant::now());
             *status = Status::Recovering { last, cause: error.to_string(), next_try };
-            tracing::warn!(%error, epoch, ?remedy, "the token is in trouble");
-            // The inbox is unbounded and this is the only alarm of the epoch.
-            let _ = self.inbox.send(Notice::Alarm(Alarm { epoch, remedy }));
+            tracing::warn!(%error, epoch, ?action, "the token is in trouble");
+            // The inbox is unbounded and this is the only request of the epoch.
+            let _ = self.inbox.send(SupervisorEvent::Recover(RecoveryRequest { epoch, action }));
         }
-        let until = deadline.min(Instant::now() + PATIENCE);
+        let until = deadline.min(Instant::now() + RECOVERY_WAIT);
         loop {
             match &*status {
                 Status::Ready(_) => return Ok(()),
@@ -148,7 +148,7 @@ impl Shared {
     }
 
     /// Works on the list of workers.
-    pub(crate) fn posts<R>(&self, with: impl FnOnce(&mut Vec<Arc<Post>>) -> R) -> R {
+    pub(crate) fn heartbeats<R>(&self, with: impl FnOnce(&mut Vec<Arc<Heartbeat>>) -> R) -> R {
         with(&mut self.workers.lock().unwrap_or_else(PoisonError::into_inner))
     }
 

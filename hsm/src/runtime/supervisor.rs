@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 
-use super::recovery_request::{Notice, Remedy};
+use super::recovery_request::{RecoveryAction, SupervisorEvent};
 use super::state::{Shared, Status};
 use crate::arena::{self, Arena, Pin};
 use crate::error::OpenError;
 use crate::settings::TokenSelector;
 use crate::telemetry;
-use crate::token::connection::{Link, Login, may_pass};
+use crate::token::connection::{LoggedInToken, TokenConnection, may_pass};
 
 /// Pauses between two tries to get the token back.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -21,7 +21,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 const STOPPED_PAUSE: Duration = Duration::from_secs(3600);
 
 /// See the module.
-pub(crate) struct Sentinel {
+pub(crate) struct Supervisor {
     pub(crate) shared: Arc<Shared>,
     pub(crate) arena: Arena,
     pub(crate) selector: TokenSelector,
@@ -29,9 +29,9 @@ pub(crate) struct Sentinel {
     pub(crate) interval: Duration,
 }
 
-impl Sentinel {
+impl Supervisor {
     /// Runs until told to leave.
-    pub(crate) fn run(mut self, inbox: &Receiver<Notice>) {
+    pub(crate) fn run(mut self, inbox: &Receiver<SupervisorEvent>) {
         arena::block_signals();
         let mut next_canary = Instant::now() + self.interval;
         let mut pause = FIRST_PAUSE;
@@ -41,36 +41,38 @@ impl Sentinel {
                 Status::Recovering { next_try, .. } => next_try,
                 Status::Stopped { .. } => Instant::now() + STOPPED_PAUSE,
             };
-            let remedy = match inbox.recv_deadline(due) {
-                Ok(Notice::Leave) | Err(RecvTimeoutError::Disconnected) => return,
-                Ok(Notice::Alarm(alarm)) => Some((alarm.epoch, alarm.remedy)),
+            let action = match inbox.recv_deadline(due) {
+                Ok(SupervisorEvent::Leave) | Err(RecvTimeoutError::Disconnected) => return,
+                Ok(SupervisorEvent::Recover(request)) => Some((request.epoch, request.action)),
                 Err(RecvTimeoutError::Timeout) => None,
             };
-            match (self.shared.status(), remedy) {
+            match (self.shared.status(), action) {
                 (Status::Stopped { .. }, _) => {}
-                (Status::Ready(link), None) => {
+                (Status::Ready(connection), None) => {
                     next_canary = Instant::now() + self.interval;
-                    if let Err(cause) = self.check(&link) {
-                        self.recover(&link, Remedy::Reinitialise, &cause, &mut pause);
+                    if let Err(cause) = self.check(&connection) {
+                        self.recover(&connection, RecoveryAction::Reinitialise, &cause, &mut pause);
                     }
                 }
-                // Answered already: the link is a newer one than the alarm's.
+                // Answered already: the connection is a newer one than the request's.
                 (Status::Ready(_), Some(_)) => {}
-                (Status::Recovering { last, cause, .. }, remedy) => {
-                    let remedy = remedy.filter(|(epoch, _)| *epoch == last.epoch);
-                    let remedy = remedy.map_or(Remedy::Reinitialise, |(_, remedy)| remedy);
-                    self.recover(&last, remedy, &cause, &mut pause);
+                (Status::Recovering { last, cause, .. }, action) => {
+                    let action = action.filter(|(epoch, _)| *epoch == last.epoch);
+                    let action = action.map_or(RecoveryAction::Reinitialise, |(_, action)| action);
+                    self.recover(&last, action, &cause, &mut pause);
                     next_canary = Instant::now() + self.interval;
                 }
             }
         }
     }
 
-    fn check(&mut self, link: &Link) -> Result<(), String> {
+    fn check(&mut self, connection: &TokenConnection) -> Result<(), String> {
         let begun = Instant::now();
         let slot = self.arena.parts().0;
-        let checked =
-            link.session().map_err(Into::into).and_then(|session| link.check_canary(&session, slot));
+        let checked = connection
+            .session()
+            .map_err(Into::into)
+            .and_then(|session| connection.check_canary(&session, slot));
         self.shared.note_canary(checked.is_ok());
         telemetry::canary(checked.is_ok(), begun);
         checked.map_err(|error| {
@@ -79,22 +81,28 @@ impl Sentinel {
         })
     }
 
-    fn recover(&mut self, last: &Arc<Link>, remedy: Remedy, cause: &str, pause: &mut Duration) {
+    fn recover(
+        &mut self,
+        last: &Arc<TokenConnection>,
+        action: RecoveryAction,
+        cause: &str,
+        pause: &mut Duration,
+    ) {
         let begun = Instant::now();
         let recovering =
             |next_try| Status::Recovering { last: Arc::clone(last), cause: cause.to_owned(), next_try };
         self.shared.set_status(recovering(begun));
-        if remedy == Remedy::Stop {
+        if action == RecoveryAction::Stop {
             return self.stop(cause.to_owned());
         }
-        match self.mend(last, remedy) {
-            Ok(link) => {
-                let (epoch, took) = (link.epoch, begun.elapsed());
+        match self.reconnect(last, action) {
+            Ok(connection) => {
+                let (epoch, took) = (connection.epoch, begun.elapsed());
                 tracing::info!(epoch, ?took, "the token is back");
                 *pause = FIRST_PAUSE;
                 self.shared.note_canary(true);
                 self.shared.recoveries.fetch_add(1, Ordering::Relaxed);
-                self.shared.set_status(Status::Ready(Arc::new(link)));
+                self.shared.set_status(Status::Ready(Arc::new(connection)));
             }
             Err(error) if may_pass(&error) => {
                 let wait = jittered(*pause);
@@ -112,19 +120,23 @@ impl Sentinel {
         self.shared.set_status(Status::Stopped { cause });
     }
 
-    fn mend(&mut self, last: &Link, remedy: Remedy) -> Result<Link, OpenError> {
+    fn reconnect(
+        &mut self,
+        last: &TokenConnection,
+        action: RecoveryAction,
+    ) -> Result<TokenConnection, OpenError> {
         let (slot, _) = self.arena.parts();
         let epoch = last.epoch + 1;
-        if remedy == Remedy::LogIn {
-            match last.renew(&self.pin).and_then(|login| login.link(epoch, slot)) {
-                Ok(link) => return Ok(link),
+        if action == RecoveryAction::LogIn {
+            match last.renew(&self.pin).and_then(|login| login.connect(epoch, slot)) {
+                Ok(connection) => return Ok(connection),
                 Err(error) if !may_pass(&error) => return Err(error),
                 Err(error) => tracing::info!(%error, "logging in again was not enough"),
             }
         }
         last.disconnect();
         let serial = Some(last.token.serial.as_str());
-        Login::new(&last.library, &self.selector, serial, &self.pin)?.link(epoch, slot)
+        LoggedInToken::new(&last.module, &self.selector, serial, &self.pin)?.connect(epoch, slot)
     }
 }
 

@@ -8,59 +8,62 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 
-use super::heartbeat::Post;
+use super::heartbeat::Heartbeat;
 use super::state::Shared;
 use super::worker::{self, Job};
-use crate::arena::{Arena, Preference};
+use crate::arena::{Arena, SecretMemoryPolicy};
 
 const TICK: Duration = Duration::from_millis(50);
 /// At least so many spares, and one for each worker.
 const SPARES_MIN: usize = 2;
 
 /// Threads that took the place of others.
-pub(crate) type Spares = Vec<JoinHandle<()>>;
+pub(crate) type SpareWorkers = Vec<JoinHandle<()>>;
 
 /// What the thread needs to start spares.
 pub(crate) struct Watchdog {
     pub(crate) shared: Arc<Shared>,
     pub(crate) jobs: Receiver<Job>,
-    pub(crate) memory: Preference,
+    pub(crate) memory: SecretMemoryPolicy,
     pub(crate) workers: usize,
     pub(crate) stall_limit: Duration,
 }
 
 impl Watchdog {
     /// Runs until the sender is gone; gives the spares that it started.
-    pub(crate) fn run(self, farewell: &Receiver<()>) -> Spares {
+    pub(crate) fn run(self, stop: &Receiver<()>) -> SpareWorkers {
         let mut spares = Vec::new();
         let most = self.workers.max(SPARES_MIN);
-        while let Err(RecvTimeoutError::Timeout) = farewell.recv_timeout(TICK) {
-            self.shared.posts(|posts| {
+        while let Err(RecvTimeoutError::Timeout) = stop.recv_timeout(TICK) {
+            self.shared.heartbeats(|heartbeats| {
                 // Those that came back have left; their places are free again.
-                posts.retain(|post| !post.is_abandoned() || post.is_stuck());
-                for at in 0..posts.len() {
-                    let Some(post) = posts.get(at).filter(|post| !post.is_abandoned() && post.is_stuck())
+                heartbeats.retain(|heartbeat| !heartbeat.is_abandoned() || heartbeat.is_stuck());
+                for at in 0..heartbeats.len() {
+                    let Some(heartbeat) = heartbeats
+                        .get(at)
+                        .filter(|heartbeat| !heartbeat.is_abandoned() && heartbeat.is_stuck())
                     else {
                         continue;
                     };
-                    let lost = posts.iter().filter(|post| post.is_abandoned()).count();
+                    let lost = heartbeats.iter().filter(|heartbeat| heartbeat.is_abandoned()).count();
                     if lost >= most {
                         continue;
                     }
                     match self.spare() {
                         Ok((fresh, thread)) => {
-                            post.abandon();
+                            heartbeat.abandon();
                             tracing::error!(
                                 lost = lost + 1,
                                 "a worker hangs inside the module; a spare takes its place"
                             );
-                            posts.push(fresh);
+                            heartbeats.push(fresh);
                             spares.push(thread);
                         }
                         Err(error) => tracing::error!(%error, "a worker hangs and no spare could be started"),
                     }
                 }
-                let alive = posts.iter().any(|post| !post.is_abandoned() && !post.is_stuck());
+                let alive =
+                    heartbeats.iter().any(|heartbeat| !heartbeat.is_abandoned() && !heartbeat.is_stuck());
                 if self.shared.circuit_open.swap(!alive, Ordering::AcqRel) == alive {
                     tracing::error!(
                         open = !alive,
@@ -73,12 +76,12 @@ impl Watchdog {
         spares
     }
 
-    fn spare(&self) -> Result<(Arc<Post>, JoinHandle<()>), Box<dyn std::error::Error>> {
+    fn spare(&self) -> Result<(Arc<Heartbeat>, JoinHandle<()>), Box<dyn std::error::Error>> {
         let arena = Arena::new(self.memory)?;
-        let post = Arc::new(Post::new(self.stall_limit));
-        let (shared, jobs, own) = (Arc::clone(&self.shared), self.jobs.clone(), Arc::clone(&post));
+        let heartbeat = Arc::new(Heartbeat::new(self.stall_limit));
+        let (shared, jobs, own) = (Arc::clone(&self.shared), self.jobs.clone(), Arc::clone(&heartbeat));
         let thread = std::thread::Builder::new().name("hsm-spare".into());
         let thread = thread.spawn(move || worker::run(shared, arena, &own, &jobs))?;
-        Ok((post, thread))
+        Ok((heartbeat, thread))
     }
 }

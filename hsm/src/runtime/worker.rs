@@ -9,15 +9,15 @@ use crossbeam_channel::Receiver;
 use tokio::sync::oneshot;
 use zeroize::Zeroize;
 
-use super::heartbeat::Post;
-use super::session_worker::Desk;
+use super::heartbeat::Heartbeat;
+use super::session_worker::SessionWorker;
 use super::state::Shared;
 use crate::arena::{self, Arena};
-use crate::error::EnclaveError;
+use crate::error::{EnclaveError, result_label};
 use crate::keys::index::Entry;
-use crate::pkcs11::{Call, Code, TokenError};
-use crate::telemetry::{self, Kind};
-use crate::token::attempt::{Attempt, Trouble};
+use crate::pkcs11::{Function, TokenError};
+use crate::telemetry::{self, OperationKind};
+use crate::token::attempt::{Attempt, AttemptError};
 use crate::wrap::{self, UnwrapError, UseError};
 
 /// What a worker can be told.
@@ -36,10 +36,10 @@ pub(crate) struct Multiply {
 }
 
 /// Runs until told to leave, until the enclave is gone, or until a spare has taken this thread's place.
-pub(crate) fn run(shared: Arc<Shared>, arena: Arena, post: &Post, jobs: &Receiver<Job>) {
+pub(crate) fn run(shared: Arc<Shared>, arena: Arena, heartbeat: &Heartbeat, jobs: &Receiver<Job>) {
     arena::block_signals();
     let (check, digest_key) = (shared.fault_check, shared.digest_key);
-    let mut desk = Desk::new(shared, arena);
+    let mut worker = SessionWorker::new(shared, arena);
     while let Ok(Job::Multiply(job)) = jobs.recv() {
         // Nobody waits any more: the caller's own clock has run out.
         if job.reply.is_closed() {
@@ -49,26 +49,26 @@ pub(crate) fn run(shared: Arc<Shared>, arena: Arena, post: &Post, jobs: &Receive
             if Instant::now() >= job.deadline {
                 return Err(EnclaveError::DeadlineExceeded);
             }
-            desk.carry_out(job.deadline, Some(&job.entry), |attempt| {
+            worker.run_with_retry(job.deadline, Some(&job.entry), |attempt| {
                 multiply(attempt, &job, check, &digest_key)
             })
         };
         telemetry::waited(job.queued.elapsed());
         let begun = Instant::now();
-        post.begin();
+        heartbeat.begin();
         // A panic outside the guarded section unwinds past the guard, which wipes; this thread goes on.
         let result = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
-            desk.leave();
+            worker.release();
             Err(EnclaveError::Internal("a worker panicked; its slot was wiped".into()))
         });
-        telemetry::ended(Kind::Multiply, &result, begun);
+        telemetry::ended(OperationKind::Multiply, result_label(&result), begun);
         // A caller that has just given up gets nothing.
         let _ = job.reply.send(result);
-        if !post.end() {
+        if !heartbeat.end() {
             break;
         }
     }
-    desk.leave();
+    worker.release();
 }
 
 fn multiply(
@@ -76,14 +76,14 @@ fn multiply(
     job: &Multiply,
     check: FaultCheck,
     digest_key: &[u8; 32],
-) -> Result<G1Point, Trouble> {
+) -> Result<G1Point, AttemptError> {
     let entry = &job.entry;
     entry.check_usable()?;
     let mut blinding = [0; 32];
     getrandom::fill(&mut blinding).map_err(|error| EnclaveError::Internal(error.to_string()))?;
     let (slot, stack) = attempt.arena.parts();
     let g1 = &entry.public_key.g1;
-    let unlocked = wrap::unwrap(attempt.session, attempt.link.session_kek, &entry.record, slot);
+    let unlocked = wrap::open(attempt.session, attempt.connection.session_kek, &entry.record, slot);
     let mut unlocked = unlocked.map_err(UnwrapError::as_token_error)?;
     // The linear check proves the scalar with every product. The curve check does not, so the digest must.
     if check == FaultCheck::Curve {
@@ -101,12 +101,12 @@ fn multiply(
     blinding.zeroize();
     match product {
         // Parsing it checks once more, in code of its own, that it is a point of the curve.
-        Ok(product) => G1Point::from_bytes(&product).map_err(|_| Trouble::Fault),
+        Ok(product) => G1Point::from_bytes(&product).map_err(|_| AttemptError::Fault),
         Err(UseError::OutOfRange) => Err(not_its_scalar()),
         Err(UseError::Fault(fault)) => {
             tracing::error!(%fault, key = %entry.record.header.key, "a product was withheld");
             match unlocked.belongs_to(stack, g1) {
-                Ok(true) => Err(Trouble::Fault),
+                Ok(true) => Err(AttemptError::Fault),
                 Ok(false) | Err(_) => Err(not_its_scalar()),
             }
         }
@@ -114,7 +114,7 @@ fn multiply(
 }
 
 /// The token claimed success and gave something else than what was sealed: as bad as a wrong tag.
-fn not_its_scalar() -> Trouble {
+fn not_its_scalar() -> AttemptError {
     tracing::error!("the token decrypted a record to something that is not its scalar");
-    TokenError { call: Call::Decrypt, code: Code(cryptoki_sys::CKR_ENCRYPTED_DATA_INVALID) }.into()
+    TokenError::protocol_violation(Function::Decrypt, "it gave other bytes than were sealed").into()
 }

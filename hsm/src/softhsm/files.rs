@@ -41,7 +41,7 @@ pub(crate) fn prepare(plan: &SofthsmToken) -> Result<(), MakeTokenError> {
     let wanted = TEMPLATE.replace("@TOKENS@", &tokens.to_string_lossy());
     match fs::read_to_string(&path) {
         Ok(found) if found.lines().any(|line| wanted.lines().nth(1) == Some(line)) => Ok(()),
-        Ok(_) => Err(MakeTokenError::HalfMade {
+        Ok(_) => Err(MakeTokenError::Incomplete {
             what: format!("{} names another token directory", path.display()),
         }),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -113,7 +113,7 @@ pub(crate) fn objects(tokens: &Path) -> Result<Vec<TokenObject>, MakeTokenError>
 pub(crate) fn protect(plan: &SofthsmToken, serial: &str) -> Result<(), MakeTokenError> {
     let objects = objects(&plan.tokens())?;
     let Some(object) = objects.iter().find(|object| object.serial == serial) else {
-        return Err(MakeTokenError::HalfMade { what: format!("no directory belongs to token {serial}") });
+        return Err(MakeTokenError::Incomplete { what: format!("no directory belongs to token {serial}") });
     };
     let content = fs::read(&object.path).map_err(file_error(&object.path))?;
     fs::set_permissions(&object.path, Permissions::from_mode(0o400)).map_err(file_error(&object.path))?;
@@ -123,7 +123,7 @@ pub(crate) fn protect(plan: &SofthsmToken, serial: &str) -> Result<(), MakeToken
     if object.copy.is_none() || object.damaged {
         write_new(&copy, 0o400, &content).map_err(file_error(&copy))?;
         if fs::read(&copy).map_err(file_error(&copy))? != content {
-            return Err(MakeTokenError::HalfMade {
+            return Err(MakeTokenError::Incomplete {
                 what: format!("{} was not written well", copy.display()),
             });
         }
@@ -137,7 +137,7 @@ pub(crate) fn protect(plan: &SofthsmToken, serial: &str) -> Result<(), MakeToken
 pub(crate) fn renew_copy(tokens: &Path, serial: &str) -> Result<bool, MakeTokenError> {
     let objects = objects(tokens)?;
     let Some(object) = objects.iter().find(|object| object.serial == serial && !object.damaged) else {
-        return Err(MakeTokenError::HalfMade {
+        return Err(MakeTokenError::Incomplete {
             what: format!("no sound directory belongs to token {serial}"),
         });
     };
@@ -162,7 +162,7 @@ pub(crate) fn renew_copy(tokens: &Path, serial: &str) -> Result<bool, MakeTokenE
     write_new(&copy, 0o400, &content).map_err(file_error(&copy))?;
     let read = |path: &Path| fs::read(path).map_err(file_error(path));
     if read(&copy)? != content || read(path)? != content {
-        return Err(MakeTokenError::HalfMade { what: format!("{} is not a good copy", copy.display()) });
+        return Err(MakeTokenError::Incomplete { what: format!("{} is not a good copy", copy.display()) });
     }
     Ok(true)
 }
@@ -173,7 +173,7 @@ pub(crate) fn restore(plan: &SofthsmToken) -> Result<Vec<String>, MakeTokenError
     for object in objects(&plan.tokens())?.into_iter().filter(|object| object.damaged) {
         let Some(copy) = object.copy else {
             let what = format!("{} is damaged and there is no copy of it", object.path.display());
-            return Err(MakeTokenError::HalfMade { what });
+            return Err(MakeTokenError::Incomplete { what });
         };
         let content = fs::read(&copy).map_err(file_error(&copy))?;
         write_new(&object.path, 0o400, &content).map_err(file_error(&object.path))?;

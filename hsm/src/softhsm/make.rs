@@ -2,17 +2,16 @@
 
 use std::path::Path;
 
-use cryptoki_sys::{CKF_TOKEN_INITIALIZED, CKF_USER_PIN_INITIALIZED};
 use secrecy::ExposeSecret;
 
 use super::files::{self, TokenObject};
 use super::plan::{MakeTokenError, SofthsmToken};
-use crate::arena::{Pin, Preference};
+use crate::arena::{Pin, SecretMemoryPolicy};
 use crate::error::OpenError;
 use crate::keys::lock::TokenLock;
-use crate::pkcs11::{Generation, Library, Role, Session, TokenInfo};
+use crate::pkcs11::{Generation, Module, Role, Session, TokenInfo};
 use crate::settings::TokenSelector;
-use crate::token::connection::{Login, finalise};
+use crate::token::connection::{LoggedInToken, finalise};
 use crate::token::pin;
 
 /// What there is now.
@@ -42,22 +41,22 @@ pub fn make_softhsm_token(plan: &SofthsmToken) -> Result<TokenMade, MakeTokenErr
     }
     files::prepare(plan)?;
     let _lock = TokenLock::take(&plan.lock_file)?;
-    let library = Library::load(&plan.module)
+    let module = Module::load(&plan.module)
         .map_err(|source| OpenError::ModuleMissing { path: plan.module.clone(), source })?;
-    let generation = library.initialise()?;
-    let found = look(&library, generation, plan);
+    let generation = module.initialise()?;
+    let found = look(&module, generation, plan);
     let made = found.and_then(|found| match found {
         Some(_) => Ok(false),
-        None => create(&library, generation, plan).map(|()| true),
+        None => create(&module, generation, plan).map(|()| true),
     });
-    finalise(&library);
+    finalise(&module);
     let created = made?;
     // As the service will do it: from a fresh initialisation, by label, with the PIN of the file.
-    let pin = pin::read(&plan.pin_file, Preference::PreferSecret)?;
-    let login = Login::new(&library, &TokenSelector::Label(plan.label.clone()), None, &pin)?;
+    let pin = pin::read(&plan.pin_file, SecretMemoryPolicy::PreferSecret)?;
+    let login = LoggedInToken::new(&module, &TokenSelector::Label(plan.label.clone()), None, &pin)?;
     let serial = login.token.serial.clone();
     drop(login);
-    finalise(&library);
+    finalise(&module);
     files::protect(plan, &serial)?;
     Ok(TokenMade { serial, created })
 }
@@ -72,50 +71,50 @@ pub fn configure_softhsm(plan: &SofthsmToken) -> Result<(), MakeTokenError> {
 
 /// The token of the label, if it is there and whole.
 fn look(
-    library: &Library,
+    module: &Module,
     generation: Generation,
     plan: &SofthsmToken,
 ) -> Result<Option<TokenInfo>, MakeTokenError> {
-    let half_made = |what: String| Err(MakeTokenError::HalfMade { what });
-    let tokens = library.tokens(generation)?;
-    let mut ready: Vec<_> = tokens.into_iter().filter(|token| token.has(CKF_TOKEN_INITIALIZED)).collect();
+    let incomplete = |what: String| Err(MakeTokenError::Incomplete { what });
+    let tokens = module.tokens(generation)?;
+    let mut ready: Vec<_> = tokens.into_iter().filter(|token| token.info.token_initialized()).collect();
     for TokenObject { path, serial, .. } in files::objects(&plan.tokens())? {
         if !ready.iter().any(|token| token.serial == serial) {
-            return half_made(format!("{} holds no readable token", path.display()));
+            return incomplete(format!("{} holds no readable token", path.display()));
         }
     }
     ready.retain(|token| token.label == plan.label);
     match ready.pop() {
         None => Ok(None),
-        Some(_) if !ready.is_empty() => half_made(format!("several tokens are called {:?}", plan.label)),
-        Some(token) if !token.has(CKF_USER_PIN_INITIALIZED) => {
-            half_made(format!("token {:?} has no user PIN", plan.label))
+        Some(_) if !ready.is_empty() => incomplete(format!("several tokens are called {:?}", plan.label)),
+        Some(token) if !token.info.user_pin_initialized() => {
+            incomplete(format!("token {:?} has no user PIN", plan.label))
         }
         Some(_) if !plan.pin_file.exists() => {
-            half_made(format!("token {:?} exists, but not {}", plan.label, plan.pin_file.display()))
+            incomplete(format!("token {:?} exists, but not {}", plan.label, plan.pin_file.display()))
         }
         Some(token) => Ok(Some(token)),
     }
 }
 
 fn create(
-    library: &std::sync::Arc<Library>,
+    module: &std::sync::Arc<Module>,
     generation: Generation,
     plan: &SofthsmToken,
 ) -> Result<(), MakeTokenError> {
     files::make_pin(&plan.pin_file)?;
-    let user = pin::read(&plan.pin_file, Preference::PreferSecret)?;
+    let user = pin::read(&plan.pin_file, SecretMemoryPolicy::PreferSecret)?;
     let officer = files::random_pin(&plan.pin_file)?;
-    let officer = Pin::read(&mut officer.as_slice(), Preference::PreferSecret)
-        .map_err(|_| MakeTokenError::HalfMade { what: "no officer's PIN could be made".into() })?;
-    let free = library.tokens(generation)?.into_iter().find(|token| !token.has(CKF_TOKEN_INITIALIZED));
+    let officer = Pin::read(&mut officer.as_slice(), SecretMemoryPolicy::PreferSecret)
+        .map_err(|_| MakeTokenError::Incomplete { what: "no officer's PIN could be made".into() })?;
+    let free = module.tokens(generation)?.into_iter().find(|token| !token.info.token_initialized());
     let Some(free) = free else {
-        return Err(MakeTokenError::HalfMade { what: "SoftHSM offers no free slot".into() });
+        return Err(MakeTokenError::Incomplete { what: "SoftHSM offers no free slot".into() });
     };
     let mut label = [b' '; 32];
     label.iter_mut().zip(plan.label.bytes()).for_each(|(place, byte)| *place = byte);
-    library.init_token(generation, free.slot, officer.expose_secret(), &label)?;
-    let session = Session::open(library, generation, free.slot)?;
+    module.init_token(generation, free.slot, officer.expose_secret(), &label)?;
+    let session = Session::open(module, generation, free.slot)?;
     session.log_in(Role::SecurityOfficer, officer.expose_secret())?;
     session.init_pin(user.expose_secret())?;
     session.log_out()?;

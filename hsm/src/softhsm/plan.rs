@@ -55,7 +55,7 @@ pub enum MakeTokenError {
     },
     /// An earlier attempt, or a crash, left something that must be looked at.
     #[error("{what}; nothing was changed: restore it or remove it by hand")]
-    HalfMade {
+    Incomplete {
         /// What was found.
         what: String,
     },

@@ -1,7 +1,7 @@
 //! One attempt of an operation: what it works with, and why it came to nothing. Not for repeating it.
 
 use super::canary::CanaryError;
-use super::connection::Link;
+use super::connection::TokenConnection;
 use crate::arena::Arena;
 use crate::error::EnclaveError;
 use crate::pkcs11::{Session, TokenError};
@@ -9,13 +9,13 @@ use crate::pkcs11::{Session, TokenError};
 /// What one attempt has to work with.
 pub(crate) struct Attempt<'a> {
     pub(crate) session: &'a Session,
-    pub(crate) link: &'a Link,
+    pub(crate) connection: &'a TokenConnection,
     pub(crate) arena: &'a mut Arena,
 }
 
 /// Why one attempt of an operation came to nothing.
 #[derive(Debug)]
-pub(crate) enum Trouble {
+pub(crate) enum AttemptError {
     /// The token refused a call, or its answer could not be right.
     Token(TokenError),
     /// The multiplication was wrong though the scalar was right.
@@ -24,19 +24,19 @@ pub(crate) enum Trouble {
     Final(EnclaveError),
 }
 
-impl From<TokenError> for Trouble {
+impl From<TokenError> for AttemptError {
     fn from(error: TokenError) -> Self {
         Self::Token(error)
     }
 }
 
-impl From<EnclaveError> for Trouble {
+impl From<EnclaveError> for AttemptError {
     fn from(error: EnclaveError) -> Self {
         Self::Final(error)
     }
 }
 
-impl From<CanaryError> for Trouble {
+impl From<CanaryError> for AttemptError {
     fn from(error: CanaryError) -> Self {
         error.as_token_error().into()
     }

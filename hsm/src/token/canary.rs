@@ -1,11 +1,13 @@
 //! The canary record: a known plaintext that tells one bad record from a token in trouble. Not for what follows.
 
+use cryptoki::object::ObjectHandle;
+
 use crate::arena::Slot;
 use crate::error::OpenError;
 use crate::key::KeyId;
 use crate::labels::CANARY_LABEL;
-use crate::pkcs11::{Call, Code, ObjectHandle, Session, TokenError};
-use crate::wrap::{self, CANARY_PLAINTEXT, Content, Header, Kek, Record, UnwrapError};
+use crate::pkcs11::{Function, Session, TokenError};
+use crate::wrap::{self, CANARY_PLAINTEXT, Content, Header, Kek, UnwrapError, WrappedKey};
 
 /// The canary failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -21,7 +23,7 @@ pub(crate) enum CanaryError {
 }
 
 /// Makes the canary record of a new key-encryption key.
-pub(crate) fn plant(session: &Session, kek: &Kek, slot: &mut Slot) -> Result<(), OpenError> {
+pub(crate) fn create(session: &Session, kek: &Kek, slot: &mut Slot) -> Result<(), OpenError> {
     let header = Header {
         kek: kek.id,
         key: KeyId::from_bytes([0; 16]),
@@ -49,7 +51,7 @@ pub(crate) fn exists(session: &Session) -> Result<bool, TokenError> {
 }
 
 /// The one canary record of this key-encryption key.
-pub(crate) fn find(session: &Session, kek: &Kek) -> Result<Record, CanaryError> {
+pub(crate) fn find(session: &Session, kek: &Kek) -> Result<WrappedKey, CanaryError> {
     let found = wrap::find_labelled(session, CANARY_LABEL)?;
     let count = found.len();
     let mut sound = found
@@ -67,10 +69,10 @@ pub(crate) fn find(session: &Session, kek: &Kek) -> Result<Record, CanaryError> 
 pub(crate) fn open(
     session: &Session,
     kek: ObjectHandle,
-    record: &Record,
+    record: &WrappedKey,
     slot: &mut Slot,
 ) -> Result<(), CanaryError> {
-    match wrap::unwrap(session, kek, record, slot) {
+    match wrap::open(session, kek, record, slot) {
         Ok(plain) if plain.holds(CANARY_PLAINTEXT) => Ok(()),
         Ok(_) | Err(UnwrapError::Length(_)) => Err(CanaryError::Wrong),
         Err(UnwrapError::Token(error)) => Err(error.into()),
@@ -82,7 +84,7 @@ pub(crate) fn deep(
     session: &Session,
     kek: &Kek,
     session_kek: ObjectHandle,
-    record: &Record,
+    record: &WrappedKey,
     slot: &mut Slot,
 ) -> Result<(), CanaryError> {
     let found = find(session, kek)?;
@@ -96,12 +98,12 @@ pub(crate) fn deep(
 impl CanaryError {
     /// The same as a refusal of the token, for the table of actions.
     pub(crate) fn as_token_error(self) -> TokenError {
+        let violation = |what| TokenError::protocol_violation(Function::FindObjects, what);
         match self {
             Self::Token(error) => error,
-            Self::Count(_) | Self::Changed | Self::Wrong => {
-                let code = Code(cryptoki_sys::CKR_TOKEN_NOT_RECOGNIZED);
-                TokenError { call: Call::FindObjects, code }
-            }
+            Self::Count(_) => violation("the canary record is not there once"),
+            Self::Changed => violation("the canary record is not the one that was stored"),
+            Self::Wrong => violation("the canary record decrypts to something else"),
         }
     }
 }

@@ -4,24 +4,25 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use cryptoki_sys::*;
+use cryptoki::error::RvError;
+use cryptoki::object::ObjectHandle;
 use secrecy::ExposeSecret;
 
 use super::canary::{self, CanaryError};
-use super::checkpoint_key::{Notary, NotaryError};
+use super::checkpoint_key::{CheckpointKeyError, CheckpointSigner};
 use crate::arena::{Pin, Slot};
 use crate::error::OpenError;
 use crate::labels::{CHECKPOINT_KEY_LABEL, KEK_LABEL};
-use crate::pkcs11::{Call, Code, Generation, Library, ObjectHandle, Role, Session, TokenError, TokenInfo};
+use crate::pkcs11::{Cause, Function, Generation, Module, ReturnCode, Role, Session, TokenError, TokenInfo};
 use crate::settings::TokenSelector;
-use crate::wrap::{Kek, KekError, Record, Unfit};
+use crate::wrap::{Kek, KekError, ProbeError, WrappedKey};
 
 /// How long C_Finalize may wait for calls of other threads to come back.
 const QUIESCE: Duration = Duration::from_secs(2);
 
 /// An initialised module with its user logged in.
-pub(crate) struct Login {
-    pub(crate) library: Arc<Library>,
+pub(crate) struct LoggedInToken {
+    pub(crate) module: Arc<Module>,
     pub(crate) generation: Generation,
     pub(crate) token: TokenInfo,
     /// Logged in first and kept open: closing the last session would log out. Never does any cryptography.
@@ -29,91 +30,102 @@ pub(crate) struct Login {
 }
 
 /// Everything that a session needs to work with the records, as of one epoch.
-pub(crate) struct Link {
+pub(crate) struct TokenConnection {
     pub(crate) epoch: u64,
-    pub(crate) library: Arc<Library>,
+    pub(crate) module: Arc<Module>,
     pub(crate) generation: Generation,
     pub(crate) token: TokenInfo,
     /// The key-encryption key as the token holds it; uses SoftHSM's files at every call.
     pub(crate) kek: Kek,
     /// Its copy, owned by the holder session: works without a file, valid in every session of this login.
     pub(crate) session_kek: ObjectHandle,
-    pub(crate) canary: Record,
+    pub(crate) canary: WrappedKey,
     /// Signs the audit log's checkpoints.
-    pub(crate) notary: Notary,
+    pub(crate) checkpoint_signer: CheckpointSigner,
     /// Gone once disconnected.
     holder: Mutex<Option<Session>>,
 }
 
-impl Login {
+impl LoggedInToken {
     /// Initialises the module, finds the token and presents the PIN, once.
     ///
     /// `serial`: of the token that was used before; another token of the same label is not taken for it.
     pub(crate) fn new(
-        library: &Arc<Library>,
+        module: &Arc<Module>,
         selector: &TokenSelector,
         serial: Option<&str>,
         pin: &Pin,
     ) -> Result<Self, OpenError> {
-        let generation = library.initialise()?;
+        let generation = module.initialise()?;
         let login = || {
-            let token = select(library.tokens(generation)?, selector, serial)?;
-            let holder = Session::open(library, generation, token.slot)?;
+            let token = select(module.tokens(generation)?, selector, serial)?;
+            let holder = Session::open(module, generation, token.slot)?;
             log_in(&holder, &token, pin)?;
-            Ok(Self { library: Arc::clone(library), generation, token, holder })
+            Ok(Self { module: Arc::clone(module), generation, token, holder })
         };
-        login().inspect_err(|_| finalise(library))
+        login().inspect_err(|_| finalise(module))
     }
 
     /// A further session of the same login.
     pub(crate) fn session(&self) -> Result<Session, TokenError> {
-        Session::open(&self.library, self.generation, self.token.slot)
+        Session::open(&self.module, self.generation, self.token.slot)
     }
 
     /// Finds and checks key-encryption key and canary.
-    pub(crate) fn link(self, epoch: u64, slot: &mut Slot) -> Result<Link, OpenError> {
-        let Self { library, generation, token, holder } = self;
+    pub(crate) fn connect(self, epoch: u64, slot: &mut Slot) -> Result<TokenConnection, OpenError> {
+        let Self { module, generation, token, holder } = self;
         let mut build = |holder: &Session| {
             let kek = Kek::find(holder)?;
             let session_kek = kek.session_copy(holder)?;
-            let worker = Session::open(&library, generation, token.slot)?;
+            let worker = Session::open(&module, generation, token.slot)?;
             let canary = canary::find(&worker, &kek)?;
             canary::open(&worker, kek.handle, &canary, slot)?;
             canary::open(&worker, session_kek, &canary, slot)?;
-            Ok((kek, session_kek, canary, Notary::find(holder)?))
+            Ok((kek, session_kek, canary, CheckpointSigner::find(holder)?))
         };
         match build(&holder) {
-            Ok((kek, session_kek, canary, notary)) => {
+            Ok((kek, session_kek, canary, checkpoint_signer)) => {
                 let holder = Mutex::new(Some(holder));
-                Ok(Link { epoch, library, generation, token, kek, session_kek, canary, notary, holder })
+                Ok(TokenConnection {
+                    epoch,
+                    module,
+                    generation,
+                    token,
+                    kek,
+                    session_kek,
+                    canary,
+                    checkpoint_signer,
+                    holder,
+                })
             }
             Err(error) => {
                 drop(holder);
-                finalise(&library);
+                finalise(&module);
                 Err(error)
             }
         }
     }
 }
 
-impl Link {
+impl TokenConnection {
     /// A session of this login for one thread.
     pub(crate) fn session(&self) -> Result<Session, TokenError> {
-        Session::open(&self.library, self.generation, self.token.slot)
+        Session::open(&self.module, self.generation, self.token.slot)
     }
 
     /// A login of the same initialisation, made anew if the module has forgotten it. The PIN is presented only if the
     /// module says that nobody is logged in.
-    pub(crate) fn renew(&self, pin: &Pin) -> Result<Login, OpenError> {
-        let (library, generation) = (Arc::clone(&self.library), self.generation);
+    pub(crate) fn renew(&self, pin: &Pin) -> Result<LoggedInToken, OpenError> {
+        let (module, generation) = (Arc::clone(&self.module), self.generation);
         let holder = self.session()?;
         let mut token = self.token.clone();
         if !holder.is_logged_in()? {
-            let here = library.tokens(generation)?.into_iter().find(|seen| seen.serial == token.serial);
-            token = here.ok_or(TokenError { call: Call::GetTokenInfo, code: Code(CKR_TOKEN_NOT_PRESENT) })?;
+            let here = module.tokens(generation)?.into_iter().find(|seen| seen.serial == token.serial);
+            let gone = TokenError::protocol_violation(Function::GetSlotList, "the token is in no slot");
+            token = here.ok_or(gone)?;
             log_in(&holder, &token, pin)?;
         }
-        Ok(Login { library, generation, token, holder })
+        Ok(LoggedInToken { module, generation, token, holder })
     }
 
     /// The cached canary record with the session copy of the key: whether decryption as such works. Touches no file.
@@ -134,12 +146,12 @@ impl Link {
         {
             tracing::debug!(%error, "logging out failed");
         }
-        finalise(&self.library);
+        finalise(&self.module);
     }
 }
 
-pub(crate) fn finalise(library: &Library) {
-    if let Err(error) = library.finalise(QUIESCE) {
+pub(crate) fn finalise(module: &Module) {
+    if let Err(error) = module.finalise(QUIESCE) {
         tracing::warn!(%error, "the module was not finalized cleanly");
     }
 }
@@ -149,7 +161,7 @@ fn select(
     selector: &TokenSelector,
     serial: Option<&str>,
 ) -> Result<TokenInfo, OpenError> {
-    let tokens: Vec<_> = tokens.into_iter().filter(|token| token.has(CKF_TOKEN_INITIALIZED)).collect();
+    let tokens: Vec<_> = tokens.into_iter().filter(|token| token.info.token_initialized()).collect();
     let (wanted, matches): (_, fn(&TokenInfo, &str) -> bool) = match selector {
         TokenSelector::Label(label) => (label, |token, wanted| token.label == wanted),
         TokenSelector::Serial(serial) => (serial, |token, wanted| token.serial == wanted),
@@ -172,31 +184,27 @@ fn select(
 
 /// Tries the PIN once, and not at all where one mistake more would lock it.
 fn log_in(holder: &Session, token: &TokenInfo, pin: &Pin) -> Result<(), OpenError> {
-    if token.has(CKF_USER_PIN_LOCKED) || token.has(CKF_USER_PIN_FINAL_TRY) {
+    if token.info.user_pin_locked() || token.info.user_pin_final_try() {
         return Err(OpenError::PinLocked);
     }
-    match holder.log_in(Role::User, pin.expose_secret()) {
-        Ok(()) => Ok(()),
-        Err(TokenError { code, .. }) if code.0 == CKR_USER_ALREADY_LOGGED_IN => Ok(()),
-        Err(TokenError { code, .. }) if code.0 == CKR_PIN_LOCKED => Err(OpenError::PinLocked),
-        Err(TokenError { code, .. })
-            if matches!(
-                code.0,
-                CKR_PIN_INCORRECT | CKR_PIN_INVALID | CKR_PIN_LEN_RANGE | CKR_PIN_EXPIRED
-            ) =>
-        {
-            Err(OpenError::WrongPin)
-        }
-        Err(error) => Err(error.into()),
+    use RvError as R;
+    let Err(error) = holder.log_in(Role::User, pin.expose_secret()) else { return Ok(()) };
+    match error.code() {
+        Some(R::UserAlreadyLoggedIn) => Ok(()),
+        Some(R::PinLocked) => Err(OpenError::PinLocked),
+        Some(R::PinIncorrect | R::PinInvalid | R::PinLenRange | R::PinExpired) => Err(OpenError::WrongPin),
+        _ => Err(error.into()),
     }
 }
 
-impl From<NotaryError> for OpenError {
-    fn from(error: NotaryError) -> Self {
+impl From<CheckpointKeyError> for OpenError {
+    fn from(error: CheckpointKeyError) -> Self {
         match error {
-            NotaryError::Unfit(problem) => Self::CheckpointKey { label: CHECKPOINT_KEY_LABEL, problem },
-            NotaryError::Token(error) => error.into(),
-            NotaryError::Random(error) => error.into(),
+            CheckpointKeyError::Unfit(problem) => {
+                Self::CheckpointKey { label: CHECKPOINT_KEY_LABEL, problem }
+            }
+            CheckpointKeyError::Token(error) => error.into(),
+            CheckpointKeyError::Random(error) => error.into(),
         }
     }
 }
@@ -214,11 +222,11 @@ impl From<KekError> for OpenError {
     }
 }
 
-impl From<Unfit> for OpenError {
-    fn from(error: Unfit) -> Self {
+impl From<ProbeError> for OpenError {
+    fn from(error: ProbeError) -> Self {
         match error {
-            Unfit::Token(error) => error.into(),
-            Unfit::RoundTrip | Unfit::IgnoresHeader | Unfit::IgnoresTag => {
+            ProbeError::Token(error) => error.into(),
+            ProbeError::RoundTrip | ProbeError::IgnoresHeader | ProbeError::IgnoresTag => {
                 Self::TokenUnfit { problem: error.to_string() }
             }
         }
@@ -235,7 +243,9 @@ impl From<getrandom::Error> for OpenError {
 pub(crate) fn may_pass(error: &OpenError) -> bool {
     match error {
         OpenError::WrongPin | OpenError::PinLocked => false,
-        OpenError::Token(TokenError { call: Call::Login, code }) => code.0 != CKR_USER_PIN_NOT_INITIALIZED,
+        OpenError::Token(TokenError { function: Function::Login, cause }) => {
+            *cause != Cause::Refused(ReturnCode(RvError::UserPinNotInitialized))
+        }
         OpenError::ModuleMissing { .. }
         | OpenError::TokenNotFound { .. }
         | OpenError::TokenAmbiguous { .. }

@@ -5,11 +5,11 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use crate::arena::{Pin, PinReadError, Preference};
+use crate::arena::{Pin, PinReadError, SecretMemoryPolicy};
 use crate::error::{OpenError, PinFileProblem};
 
 /// Checks the open file, not its name, then reads it once.
-pub(crate) fn read(path: &Path, preference: Preference) -> Result<Pin, OpenError> {
+pub(crate) fn read(path: &Path, preference: SecretMemoryPolicy) -> Result<Pin, OpenError> {
     let refuse = |problem| OpenError::PinFile { path: path.to_owned(), problem };
     // A pipe would block here for ever, so look before opening; what counts is checked again after it.
     let (looked, mut file) = match std::fs::metadata(path).map(|looked| (looked, File::open(path))) {
@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     fn problem(path: &Path) -> PinFileProblem {
-        match read(path, Preference::PreferSecret).err().unwrap() {
+        match read(path, SecretMemoryPolicy::PreferSecret).err().unwrap() {
             OpenError::PinFile { problem, path: named } => {
                 assert_eq!(named, path);
                 problem
@@ -82,7 +82,7 @@ mod tests {
         assert!(matches!(problem(directory.path()), PinFileProblem::NotAFile));
         for mode in [0o600, 0o400] {
             write("1234567890\n", mode);
-            assert!(read(&path, Preference::PreferSecret).is_ok());
+            assert!(read(&path, SecretMemoryPolicy::PreferSecret).is_ok());
         }
     }
 

@@ -1,32 +1,35 @@
-//! What to do about a call that failed: a pure table from (call, return code, canary, attempt) to an action. Not for
-//! doing it. facts: PKCS#11 modules say GENERAL_ERROR of tampering and of trouble alike, so where a code is no proof the
-//! canary record decides.
+//! The recovery table: from function, cause, canary and attempt to the next step. Pure; not for taking it.
+//!
+//! Modules return `CKR_GENERAL_ERROR` for tampering and for transient failures alike. Where a code proves nothing, the
+//! canary record tells them apart.
 
-use cryptoki_sys::*;
+use cryptoki::error::RvError;
 
-use crate::pkcs11::{Call, TokenError};
+use crate::pkcs11::{
+    Cause, Function, OPERATION_CANCEL_FAILED, ReturnCode, TOKEN_RESOURCE_EXCEEDED, TokenError,
+};
 
 /// What the canary record said about the token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Canary {
-    NotAsked,
+    NotChecked,
     Good,
     Bad,
 }
 
-/// What is to be done next. The session that saw the error is thrown away in every case.
+/// What follows a failed call. The session that saw the error is thrown away in every case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Action {
+pub(crate) enum NextStep {
     /// Once more on a new session.
     Retry,
     /// Look whether login and key-encryption key are still there, and renew them; then once more.
     LogIn,
     /// Finalize, initialise, find the token again, log in; then once more.
     Reinitialise,
-    /// Check the canary on a new session and ask again.
-    AskCanary,
+    /// Check the canary on a new session and consult the table again.
+    CheckCanary,
     /// This record is bad and the token is well: refuse this key only.
-    KeyCorrupt,
+    KeyDamaged,
     /// The token refuses this one operation and is well: report it, change nothing.
     Refuse,
     /// Nothing a program should try again: wait for the operator.
@@ -34,143 +37,175 @@ pub(crate) enum Action {
 }
 
 /// The table. `attempt` counts from 1; nothing is tried a third time.
-pub(crate) fn decide(error: TokenError, canary: Canary, attempt: u32) -> Action {
-    let again = |action| if attempt == 1 { action } else { by_canary(error.call, canary, attempt) };
-    match error.code.0 {
-        // The session is spent, nothing else.
-        CKR_OPERATION_ACTIVE
-        | CKR_OPERATION_NOT_INITIALIZED
-        | CKR_OPERATION_CANCEL_FAILED
-        | CKR_BUFFER_TOO_SMALL
-        | CKR_FUNCTION_CANCELED
-        | CKR_CANCEL
-        | CKR_SESSION_HANDLE_INVALID
-        | CKR_SESSION_CLOSED => again(Action::Retry),
-
-        // Login or handles are gone.
-        CKR_KEY_HANDLE_INVALID
-        | CKR_OBJECT_HANDLE_INVALID
-        | CKR_UNWRAPPING_KEY_HANDLE_INVALID
-        | CKR_USER_NOT_LOGGED_IN => match attempt {
-            1 => Action::LogIn,
-            _ => Action::Reinitialise,
-        },
-
-        // The module was finalized behind our back, or this caller's handles are of an earlier initialisation.
-        CKR_CRYPTOKI_NOT_INITIALIZED => Action::Reinitialise,
-
-        // The PIN is tried once; whoever changed it must tell us.
-        CKR_PIN_INCORRECT
-        | CKR_PIN_INVALID
-        | CKR_PIN_LEN_RANGE
-        | CKR_PIN_EXPIRED
-        | CKR_PIN_LOCKED
-        | CKR_USER_PIN_NOT_INITIALIZED => Action::Stop,
-
-        // The token's policy is not the one that was probed at start.
-        CKR_MECHANISM_INVALID
-        | CKR_MECHANISM_PARAM_INVALID
-        | CKR_KEY_FUNCTION_NOT_PERMITTED
-        | CKR_KEY_TYPE_INCONSISTENT
-        | CKR_KEY_SIZE_RANGE
-        | CKR_FUNCTION_NOT_SUPPORTED
-        | CKR_FUNCTION_REJECTED => Action::Stop,
-
-        // One object was refused: a creation fails, signing goes on.
-        CKR_TEMPLATE_INCOMPLETE
-        | CKR_TEMPLATE_INCONSISTENT
-        | CKR_ATTRIBUTE_READ_ONLY
-        | CKR_ATTRIBUTE_SENSITIVE
-        | CKR_ATTRIBUTE_TYPE_INVALID
-        | CKR_ATTRIBUTE_VALUE_INVALID
-        | CKR_ACTION_PROHIBITED
-        | CKR_SESSION_READ_ONLY
-        | CKR_TOKEN_WRITE_PROTECTED
-        | CKR_SESSION_COUNT
-        | CKR_DEVICE_MEMORY
-        | CKR_TOKEN_RESOURCE_EXCEEDED
-        | CKR_RANDOM_NO_RNG => Action::Refuse,
-
-        // Tampering and trouble look alike here: TOKEN_NOT_PRESENT, DEVICE_*, GENERAL_ERROR, FUNCTION_FAILED,
-        // HOST_MEMORY, ENCRYPTED_DATA_*, AEAD_DECRYPT_FAILED, and everything no table knows.
-        _ => by_canary(error.call, canary, attempt),
+pub(crate) fn decide(error: TokenError, canary: Canary, attempt: u32) -> NextStep {
+    match error.cause {
+        Cause::Refused(ReturnCode(code)) => by_code(code, error.function, canary, attempt),
+        // This caller's session is of an earlier initialisation.
+        Cause::Stale => NextStep::Reinitialise,
+        Cause::Unsupported => NextStep::Stop,
+        // An answer that cannot be right is as doubtful as a code that proves nothing.
+        Cause::ProtocolViolation(_) | Cause::Busy => by_canary(error.function, canary, attempt),
     }
 }
 
-fn by_canary(call: Call, canary: Canary, attempt: u32) -> Action {
+#[allow(clippy::wildcard_enum_match_arm)] // the canary decides about everything that the table does not name
+fn by_code(code: RvError, function: Function, canary: Canary, attempt: u32) -> NextStep {
+    use RvError as R;
+    match code {
+        // The session is spent, nothing else.
+        R::OperationActive
+        | R::OperationNotInitialized
+        | OPERATION_CANCEL_FAILED
+        | R::BufferTooSmall
+        | R::FunctionCanceled
+        | R::Cancel
+        | R::SessionHandleInvalid
+        | R::SessionClosed => match attempt {
+            1 => NextStep::Retry,
+            _ => by_canary(function, canary, attempt),
+        },
+        // Login or handles are gone.
+        R::KeyHandleInvalid | R::ObjectHandleInvalid | R::UnwrappingKeyHandleInvalid | R::UserNotLoggedIn => {
+            match attempt {
+                1 => NextStep::LogIn,
+                _ => NextStep::Reinitialise,
+            }
+        }
+        // Something else in this process has finalized the module.
+        R::CryptokiNotInitialized => NextStep::Reinitialise,
+        // The PIN is tried once; after a change of the PIN an operator must act.
+        R::PinIncorrect
+        | R::PinInvalid
+        | R::PinLenRange
+        | R::PinExpired
+        | R::PinLocked
+        | R::UserPinNotInitialized => NextStep::Stop,
+        // The token's policy is not the one that was probed at start.
+        R::MechanismInvalid
+        | R::MechanismParamInvalid
+        | R::KeyFunctionNotPermitted
+        | R::KeyTypeInconsistent
+        | R::KeySizeRange
+        | R::FunctionNotSupported
+        | R::FunctionRejected => NextStep::Stop,
+        // One object was refused: a creation fails, signing continues.
+        R::TemplateIncomplete
+        | R::TemplateInconsistent
+        | R::AttributeReadOnly
+        | R::AttributeSensitive
+        | R::AttributeTypeInvalid
+        | R::AttributeValueInvalid
+        | R::ActionProhibited
+        | R::SessionReadOnly
+        | R::TokenWriteProtected
+        | R::SessionCount
+        | R::DeviceMemory
+        | TOKEN_RESOURCE_EXCEEDED
+        | R::RandomNoRng => NextStep::Refuse,
+        // Tampering and transient failures look alike here: TokenNotPresent, Device…, GeneralError, FunctionFailed,
+        // HostMemory, EncryptedData…, and every code that no table knows.
+        _ => by_canary(function, canary, attempt),
+    }
+}
+
+fn by_canary(function: Function, canary: Canary, attempt: u32) -> NextStep {
     match (canary, attempt) {
-        (Canary::NotAsked, _) => Action::AskCanary,
-        (Canary::Bad, _) => Action::Reinitialise,
-        (Canary::Good, 1) => Action::Retry,
-        (Canary::Good, _) if matches!(call, Call::Decrypt | Call::DecryptInit) => Action::KeyCorrupt,
-        (Canary::Good, _) => Action::Refuse,
+        (Canary::NotChecked, _) => NextStep::CheckCanary,
+        (Canary::Bad, _) => NextStep::Reinitialise,
+        (Canary::Good, 1) => NextStep::Retry,
+        (Canary::Good, _) if matches!(function, Function::Decrypt | Function::DecryptInit) => {
+            NextStep::KeyDamaged
+        }
+        (Canary::Good, _) => NextStep::Refuse,
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::pkcs11::Code;
+    use cryptoki::error::Rv;
 
-    fn says(call: Call, code: u64, canary: Canary, attempt: u32) -> Action {
-        decide(TokenError { call, code: Code(code) }, canary, attempt)
+    use super::*;
+
+    const CANARIES: [Canary; 3] = [Canary::NotChecked, Canary::Good, Canary::Bad];
+
+    fn next(function: Function, code: RvError, canary: Canary, attempt: u32) -> NextStep {
+        decide(TokenError { function, cause: Cause::Refused(ReturnCode(code)) }, canary, attempt)
     }
 
     #[test]
     fn a_spent_session_costs_one_retry_and_then_the_canary_decides() {
-        for code in [CKR_OPERATION_ACTIVE, CKR_SESSION_HANDLE_INVALID, CKR_SESSION_CLOSED] {
-            assert_eq!(says(Call::Decrypt, code, Canary::NotAsked, 1), Action::Retry);
-            assert_eq!(says(Call::Decrypt, code, Canary::NotAsked, 2), Action::AskCanary);
-            assert_eq!(says(Call::Decrypt, code, Canary::Bad, 2), Action::Reinitialise);
+        for code in [RvError::OperationActive, RvError::SessionHandleInvalid, RvError::SessionClosed] {
+            assert_eq!(next(Function::Decrypt, code, Canary::NotChecked, 1), NextStep::Retry);
+            assert_eq!(next(Function::Decrypt, code, Canary::NotChecked, 2), NextStep::CheckCanary);
+            assert_eq!(next(Function::Decrypt, code, Canary::Bad, 2), NextStep::Reinitialise);
         }
     }
 
     #[test]
     fn lost_handles_and_a_lost_login_are_renewed_first_and_reinitialised_second() {
-        for code in [CKR_KEY_HANDLE_INVALID, CKR_OBJECT_HANDLE_INVALID, CKR_USER_NOT_LOGGED_IN] {
-            assert_eq!(says(Call::DecryptInit, code, Canary::NotAsked, 1), Action::LogIn);
-            assert_eq!(says(Call::DecryptInit, code, Canary::NotAsked, 2), Action::Reinitialise);
+        for code in [RvError::KeyHandleInvalid, RvError::ObjectHandleInvalid, RvError::UserNotLoggedIn] {
+            assert_eq!(next(Function::DecryptInit, code, Canary::NotChecked, 1), NextStep::LogIn);
+            assert_eq!(next(Function::DecryptInit, code, Canary::NotChecked, 2), NextStep::Reinitialise);
         }
     }
 
     #[test]
     fn an_ambiguous_code_marks_a_key_only_twice_in_a_row_and_with_a_good_canary() {
         for code in [
-            CKR_GENERAL_ERROR,
-            CKR_DEVICE_ERROR,
-            CKR_FUNCTION_FAILED,
-            CKR_ENCRYPTED_DATA_INVALID,
-            CKR_AEAD_DECRYPT_FAILED,
-            0x8000_0001,
+            RvError::GeneralError,
+            RvError::DeviceError,
+            RvError::FunctionFailed,
+            RvError::EncryptedDataInvalid,
+            RvError::UnknownErrorCode(0x42), // CKR_AEAD_DECRYPT_FAILED
+            RvError::VendorDefined(0x8000_0001),
         ] {
-            assert_eq!(says(Call::Decrypt, code, Canary::NotAsked, 1), Action::AskCanary);
-            assert_eq!(says(Call::Decrypt, code, Canary::Bad, 1), Action::Reinitialise);
-            assert_eq!(says(Call::Decrypt, code, Canary::Good, 1), Action::Retry);
-            assert_eq!(says(Call::Decrypt, code, Canary::Good, 2), Action::KeyCorrupt);
-            assert_eq!(says(Call::CreateObject, code, Canary::Good, 2), Action::Refuse);
+            assert_eq!(next(Function::Decrypt, code, Canary::NotChecked, 1), NextStep::CheckCanary);
+            assert_eq!(next(Function::Decrypt, code, Canary::Bad, 1), NextStep::Reinitialise);
+            assert_eq!(next(Function::Decrypt, code, Canary::Good, 1), NextStep::Retry);
+            assert_eq!(next(Function::Decrypt, code, Canary::Good, 2), NextStep::KeyDamaged);
+            assert_eq!(next(Function::CreateObject, code, Canary::Good, 2), NextStep::Refuse);
         }
     }
 
     #[test]
+    fn what_the_service_finds_out_itself_is_no_return_code_and_has_a_row_of_its_own() {
+        let violation = TokenError::protocol_violation(Function::Decrypt, "it is wrong");
+        assert_eq!(decide(violation, Canary::NotChecked, 1), NextStep::CheckCanary);
+        assert_eq!(decide(violation, Canary::Good, 2), NextStep::KeyDamaged);
+        assert_eq!(violation.code(), None);
+        let stale = TokenError { function: Function::Decrypt, cause: Cause::Stale };
+        assert_eq!(decide(stale, Canary::NotChecked, 1), NextStep::Reinitialise);
+        let unsupported = TokenError { function: Function::Encrypt, cause: Cause::Unsupported };
+        assert_eq!(decide(unsupported, Canary::Good, 1), NextStep::Stop);
+    }
+
+    #[test]
     fn a_refused_pin_stops_whatever_the_canary_and_the_attempt() {
-        for code in [CKR_PIN_INCORRECT, CKR_PIN_LOCKED, CKR_PIN_EXPIRED] {
-            for canary in [Canary::NotAsked, Canary::Good, Canary::Bad] {
+        for code in [RvError::PinIncorrect, RvError::PinLocked, RvError::PinExpired] {
+            for canary in CANARIES {
                 for attempt in [1, 2] {
-                    assert_eq!(says(Call::Login, code, canary, attempt), Action::Stop);
+                    assert_eq!(next(Function::Login, code, canary, attempt), NextStep::Stop);
                 }
             }
         }
     }
 
     #[test]
-    fn no_code_is_retried_on_the_second_attempt_and_no_answer_asks_the_canary_twice() {
-        for call in Call::ALL {
-            for code in Code::NAMED.iter().chain([&Code(0x8000_0042)]) {
-                for canary in [Canary::NotAsked, Canary::Good, Canary::Bad] {
-                    let action = decide(TokenError { call: *call, code: *code }, canary, 2);
-                    assert!(!matches!(action, Action::Retry | Action::LogIn), "{call} {code}");
-                    if canary != Canary::NotAsked {
-                        assert_ne!(action, Action::AskCanary, "{call} {code}");
+    fn no_code_is_retried_on_the_second_attempt_and_no_answer_checks_the_canary_twice() {
+        // Every number up to the last of the standard, and one of a vendor.
+        let codes = (1..0x400).chain([0x8000_0042]).map(|code| match Rv::from(code) {
+            Rv::Error(code) => Cause::Refused(ReturnCode(code)),
+            Rv::Ok => unreachable!("only 0 is CKR_OK"),
+        });
+        let own = [Cause::ProtocolViolation(""), Cause::Unsupported, Cause::Stale, Cause::Busy];
+        let causes: Vec<_> = codes.chain(own).collect();
+        for function in Function::ALL {
+            for cause in &causes {
+                for canary in CANARIES {
+                    let step = decide(TokenError { function: *function, cause: *cause }, canary, 2);
+                    assert!(!matches!(step, NextStep::Retry | NextStep::LogIn), "{function} {cause}");
+                    if canary != Canary::NotChecked {
+                        assert_ne!(step, NextStep::CheckCanary, "{function} {cause}");
                     }
                 }
             }

@@ -1,9 +1,11 @@
 //! The key-encryption key: made in the token, checked after creation and at every start. Not for using it.
 
-use cryptoki_sys::*;
+use cryptoki::mechanism::Mechanism;
+use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle};
+use cryptoki::types::Ulong;
 
 use crate::labels::KEK_LABEL;
-use crate::pkcs11::{Attribute, ObjectHandle, Request, Session, TokenError};
+use crate::pkcs11::{Session, TokenError};
 
 /// The key-encryption key as an object of the token.
 #[derive(Clone, Copy, Debug)]
@@ -28,31 +30,33 @@ pub(crate) enum KekError {
     Token(#[from] TokenError),
 }
 
-/// Every capability that is not ENCRYPT or DECRYPT: with one of these, a second mechanism could export what GCM guards.
+/// What the key must be. Every capability but ENCRYPT and DECRYPT is refused: with one of those, a second mechanism could
+/// export what AES-GCM guards.
 ///
-/// CKA_MODIFIABLE is not among them: SoftHSM refuses to make a session copy of a key that has it false, and what an owner
-/// of the PIN could change with it (never SENSITIVE or EXTRACTABLE) is checked at every start.
-const FORBIDDEN: [(CK_ATTRIBUTE_TYPE, &str); 6] = [
-    (CKA_EXTRACTABLE, "CKA_EXTRACTABLE"),
-    (CKA_WRAP, "CKA_WRAP"),
-    (CKA_UNWRAP, "CKA_UNWRAP"),
-    (CKA_DERIVE, "CKA_DERIVE"),
-    (CKA_SIGN, "CKA_SIGN"),
-    (CKA_VERIFY, "CKA_VERIFY"),
+/// CKA_MODIFIABLE is not here: SoftHSM refuses to make a session copy of a key that has it false, and what an owner of
+/// the PIN could change with it (never SENSITIVE or EXTRACTABLE) is checked at every start.
+const REQUIRED: [(Attribute, &str); 11] = [
+    (Attribute::Token(true), "CKA_TOKEN must be true"),
+    (Attribute::Private(true), "CKA_PRIVATE must be true"),
+    (Attribute::Sensitive(true), "CKA_SENSITIVE must be true"),
+    (Attribute::Encrypt(true), "CKA_ENCRYPT must be true"),
+    (Attribute::Decrypt(true), "CKA_DECRYPT must be true"),
+    (Attribute::Extractable(false), "CKA_EXTRACTABLE must be false"),
+    (Attribute::Wrap(false), "CKA_WRAP must be false"),
+    (Attribute::Unwrap(false), "CKA_UNWRAP must be false"),
+    (Attribute::Derive(false), "CKA_DERIVE must be false"),
+    (Attribute::Sign(false), "CKA_SIGN must be false"),
+    (Attribute::Verify(false), "CKA_VERIFY must be false"),
 ];
-const REQUIRED: [(CK_ATTRIBUTE_TYPE, &str); 5] = [
-    (CKA_TOKEN, "CKA_TOKEN"),
-    (CKA_PRIVATE, "CKA_PRIVATE"),
-    (CKA_SENSITIVE, "CKA_SENSITIVE"),
-    (CKA_ENCRYPT, "CKA_ENCRYPT"),
-    (CKA_DECRYPT, "CKA_DECRYPT"),
-];
+
 /// History of the key; not every token keeps it.
-const REQUIRED_IF_PRESENT: [(CK_ATTRIBUTE_TYPE, &str); 3] = [
-    (CKA_ALWAYS_SENSITIVE, "CKA_ALWAYS_SENSITIVE"),
-    (CKA_NEVER_EXTRACTABLE, "CKA_NEVER_EXTRACTABLE"),
-    (CKA_LOCAL, "CKA_LOCAL"),
+const REQUIRED_IF_PRESENT: [(Attribute, &str); 3] = [
+    (Attribute::AlwaysSensitive(false), "CKA_ALWAYS_SENSITIVE"),
+    (Attribute::NeverExtractable(false), "CKA_NEVER_EXTRACTABLE"),
+    (Attribute::Local(false), "CKA_LOCAL"),
 ];
+
+const LENGTH: Ulong = Ulong::new(32);
 
 impl Kek {
     /// Makes the key in the token. The caller has made sure that there is none.
@@ -60,15 +64,14 @@ impl Kek {
         let mut id = [0; 16];
         getrandom::fill(&mut id)?;
         let mut template = vec![
-            Attribute::Number(CKA_CLASS, CKO_SECRET_KEY),
-            Attribute::Number(CKA_KEY_TYPE, CKK_AES),
-            Attribute::Number(CKA_VALUE_LEN, 32),
-            Attribute::Bytes(CKA_LABEL, KEK_LABEL.as_bytes()),
-            Attribute::Bytes(CKA_ID, &id),
+            Attribute::Class(ObjectClass::SECRET_KEY),
+            Attribute::KeyType(KeyType::AES),
+            Attribute::ValueLen(LENGTH),
+            Attribute::Label(KEK_LABEL.into()),
+            Attribute::Id(id.into()),
         ];
-        template.extend(REQUIRED.map(|(kind, _)| Attribute::Flag(kind, true)));
-        template.extend(FORBIDDEN.map(|(kind, _)| Attribute::Flag(kind, false)));
-        session.generate_key(CKM_AES_KEY_GEN, &template)?;
+        template.extend(REQUIRED.map(|(attribute, _)| attribute));
+        session.generate_key(&Mechanism::AesKeyGen, &template)?;
         let kek = Self::find(session)?;
         if kek.id != id {
             return Err(KekError::Unfit("it is not the one that was just made".into()));
@@ -79,21 +82,20 @@ impl Kek {
     /// Finds the one key of the label and checks what it is.
     pub(crate) fn find(session: &Session) -> Result<Self, KekError> {
         let template = [
-            Attribute::Number(CKA_CLASS, CKO_SECRET_KEY),
-            Attribute::Bytes(CKA_LABEL, KEK_LABEL.as_bytes()),
+            Attribute::Class(ObjectClass::SECRET_KEY),
+            Attribute::Label(KEK_LABEL.into()),
             // Not the session copies of this key.
-            Attribute::Flag(CKA_TOKEN, true),
+            Attribute::Token(true),
         ];
         let found = session.find(&template, 16)?;
         let [handle] = found[..] else {
             return Err(if found.is_empty() { KekError::Missing } else { KekError::Duplicate(found.len()) });
         };
         check(session, handle)?;
-        let mut id = [0; 64];
-        let mut request = [Request::new(CKA_ID, &mut id)];
-        session.read(handle, &mut request)?;
-        let [request] = request;
-        let id = request.bytes().and_then(|id| <[u8; 16]>::try_from(id).ok());
+        let id = match read(session, handle, AttributeType::Id)? {
+            Some(Attribute::Id(id)) => <[u8; 16]>::try_from(id).ok(),
+            _ => None,
+        };
         let id = id.ok_or_else(|| KekError::Unfit("CKA_ID is not 16 bytes".into()))?;
         Ok(Self { handle, id })
     }
@@ -102,11 +104,11 @@ impl Kek {
     ///
     /// Gives the token's own key where the token refuses copies.
     pub(crate) fn session_copy(&self, session: &Session) -> Result<ObjectHandle, KekError> {
-        match session.copy(self.handle, &[Attribute::Flag(CKA_TOKEN, false)]) {
+        match session.copy(self.handle, &[Attribute::Token(false)]) {
             Ok(copy) => {
-                let weak = flag(session, copy, CKA_EXTRACTABLE)? != Some(false)
-                    || flag(session, copy, CKA_SENSITIVE)? != Some(true)
-                    || !session.hides(copy, CKA_VALUE)?;
+                let weak = !has(session, copy, &Attribute::Extractable(false))?
+                    || !has(session, copy, &Attribute::Sensitive(true))?
+                    || !session.hides(copy, AttributeType::Value)?;
                 if weak {
                     session.destroy(copy)?;
                     return Err(KekError::Unfit("its session copy shows its value".into()));
@@ -122,45 +124,40 @@ impl Kek {
 }
 
 fn check(session: &Session, kek: ObjectHandle) -> Result<(), KekError> {
-    for (kind, name) in REQUIRED {
-        if flag(session, kek, kind)? != Some(true) {
-            return Err(KekError::Unfit(format!("{name} must be true")));
+    for (attribute, problem) in REQUIRED {
+        if !has(session, kek, &attribute)? {
+            return Err(KekError::Unfit(problem.into()));
         }
     }
-    for (kind, name) in FORBIDDEN {
-        if flag(session, kek, kind)? != Some(false) {
-            return Err(KekError::Unfit(format!("{name} must be false")));
+    for (attribute, name) in REQUIRED_IF_PRESENT {
+        if has(session, kek, &attribute)? {
+            return Err(KekError::Unfit(format!("{name} must be true: the key was not made in the token")));
         }
     }
-    for (kind, name) in REQUIRED_IF_PRESENT {
-        if flag(session, kek, kind)? == Some(false) {
-            return Err(KekError::Unfit(format!("{name} must be true: the key was not born in the token")));
-        }
-    }
-    for (kind, wanted, what) in [
-        (CKA_KEY_TYPE, CKK_AES, "CKA_KEY_TYPE must be CKK_AES"),
-        (CKA_VALUE_LEN, 32, "CKA_VALUE_LEN must be 32"),
+    for (attribute, problem) in [
+        (Attribute::KeyType(KeyType::AES), "CKA_KEY_TYPE must be CKK_AES"),
+        (Attribute::ValueLen(LENGTH), "CKA_VALUE_LEN must be 32"),
     ] {
-        let mut number = [0; size_of::<CK_ULONG>()];
-        let mut request = [Request::new(kind, &mut number)];
-        session.read(kek, &mut request)?;
-        if request[0].length != Some(size_of::<CK_ULONG>()) || CK_ULONG::from_ne_bytes(number) != wanted {
-            return Err(KekError::Unfit(what.into()));
+        if !has(session, kek, &attribute)? {
+            return Err(KekError::Unfit(problem.into()));
         }
     }
-    if !session.hides(kek, CKA_VALUE)? {
+    if !session.hides(kek, AttributeType::Value)? {
         return Err(KekError::Unfit("the token shows its value".into()));
     }
     Ok(())
 }
 
-fn flag(
+/// Whether the object has this attribute with this value. One call each: where one attribute is unknown, some modules
+/// leave the others of the call unread.
+fn has(session: &Session, object: ObjectHandle, attribute: &Attribute) -> Result<bool, TokenError> {
+    Ok(read(session, object, attribute.attribute_type())?.as_ref() == Some(attribute))
+}
+
+fn read(
     session: &Session,
     object: ObjectHandle,
-    kind: CK_ATTRIBUTE_TYPE,
-) -> Result<Option<bool>, TokenError> {
-    let mut byte = [0];
-    let mut request = [Request::new(kind, &mut byte)];
-    session.read(object, &mut request)?;
-    Ok(request[0].length.filter(|length| *length == 1).map(|_| byte != [0]))
+    kind: AttributeType,
+) -> Result<Option<Attribute>, TokenError> {
+    Ok(session.read(object, &[kind])?.pop())
 }

@@ -3,15 +3,14 @@
 
 use std::collections::HashSet;
 
-use cryptoki_sys::*;
+use cryptoki::error::RvError;
+use cryptoki::object::{Attribute, AttributeType, ObjectClass, ObjectHandle};
 
-use super::record::{Record, RecordError};
+use super::record::{RecordError, WrappedKey};
 use crate::key::KeyId;
 use crate::labels::{ANCHOR_LABEL, APPLICATION, CANARY_LABEL, CHECKPOINT_KEY_LABEL, KEK_LABEL, KEY_PREFIX};
-use crate::pkcs11::{Attribute, ObjectHandle, Request, Session, TokenError};
+use crate::pkcs11::{Cause, Session, TokenError};
 
-/// Longest value that is read; a record has less than 400 bytes.
-const VALUE_MAX: usize = 1024;
 /// More objects than any token of ours holds; a module that never stops listing is stopped here.
 const OBJECTS_MAX: usize = 1_000_000;
 
@@ -21,115 +20,135 @@ pub(crate) fn key_label(id: KeyId) -> String {
 }
 
 /// An object of ours with what it says.
-pub(crate) struct Stored {
+pub(crate) struct StoredRecord {
     pub(crate) handle: ObjectHandle,
-    pub(crate) record: Result<Record, RecordError>,
+    pub(crate) record: Result<WrappedKey, RecordError>,
 }
 
 /// What one object of the token is.
-pub(crate) enum Found {
+pub(crate) enum ObjectKind {
     /// Labelled as a key's record.
-    Key(KeyId, Box<Result<Record, RecordError>>),
+    Key(KeyId, Box<Result<WrappedKey, RecordError>>),
     /// The canary record, or the key-encryption key.
-    Own,
+    Internal,
     /// Left by an interrupted creation: no readable class, or a data object without label or value.
-    HalfMade,
+    Incomplete,
     /// Another application's.
     Foreign,
 }
 
 /// Creates the private data object of a record.
-pub(crate) fn store(session: &Session, label: &str, record: &Record) -> Result<ObjectHandle, TokenError> {
-    session.create(&[
-        Attribute::Number(CKA_CLASS, CKO_DATA),
-        Attribute::Flag(CKA_TOKEN, true),
-        Attribute::Flag(CKA_PRIVATE, true),
-        Attribute::Flag(CKA_MODIFIABLE, false),
-        Attribute::Bytes(CKA_LABEL, label.as_bytes()),
-        Attribute::Bytes(CKA_APPLICATION, APPLICATION.as_bytes()),
-        Attribute::Bytes(CKA_VALUE, record.encoded()),
-    ])
+pub(crate) fn store(session: &Session, label: &str, record: &WrappedKey) -> Result<ObjectHandle, TokenError> {
+    session.create(&data_template(label, record.encoded()))
 }
 
-/// Every object of ours with this label.
-pub(crate) fn find_labelled(session: &Session, label: &str) -> Result<Vec<Stored>, TokenError> {
+/// Template of a private data object of this program.
+pub(crate) fn data_template(label: &str, value: &[u8]) -> [Attribute; 7] {
+    [
+        Attribute::Class(ObjectClass::DATA),
+        Attribute::Token(true),
+        Attribute::Private(true),
+        Attribute::Modifiable(false),
+        Attribute::Label(label.into()),
+        Attribute::Application(APPLICATION.into()),
+        Attribute::Value(value.into()),
+    ]
+}
+
+/// Handles of this program's data objects with this label.
+pub(crate) fn find_data(session: &Session, label: &str) -> Result<Vec<ObjectHandle>, TokenError> {
     let template = [
-        Attribute::Number(CKA_CLASS, CKO_DATA),
-        Attribute::Bytes(CKA_APPLICATION, APPLICATION.as_bytes()),
-        Attribute::Bytes(CKA_LABEL, label.as_bytes()),
+        Attribute::Class(ObjectClass::DATA),
+        Attribute::Application(APPLICATION.into()),
+        Attribute::Label(label.into()),
     ];
+    session.find(&template, 64)
+}
+
+/// The value of a data object; empty where it has none.
+pub(crate) fn data_value(session: &Session, handle: ObjectHandle) -> Result<Vec<u8>, TokenError> {
+    match session.read(handle, &[AttributeType::Value])?.pop() {
+        Some(Attribute::Value(value)) => Ok(value),
+        _ => Ok(Vec::new()),
+    }
+}
+
+/// Every record of this program with this label.
+pub(crate) fn find_labelled(session: &Session, label: &str) -> Result<Vec<StoredRecord>, TokenError> {
     let read = |handle| {
-        let mut value = [0; VALUE_MAX];
-        let mut request = [Request::new(CKA_VALUE, &mut value)];
-        session.read(handle, &mut request)?;
-        let record = Record::parse(request[0].bytes().unwrap_or_default());
-        Ok(Stored { handle, record })
+        let record = WrappedKey::parse(&data_value(session, handle)?);
+        Ok(StoredRecord { handle, record })
     };
-    session.find(&template, 64)?.into_iter().map(read).collect()
+    find_data(session, label)?.into_iter().map(read).collect()
 }
 
 /// Every object of the token: data objects are read whole, of others only class and label.
-pub(crate) fn scan(session: &Session, mut each: impl FnMut(Found)) -> Result<(), TokenError> {
-    let data = session.find(&[Attribute::Number(CKA_CLASS, CKO_DATA)], OBJECTS_MAX)?;
+pub(crate) fn scan(session: &Session, mut each: impl FnMut(ObjectKind)) -> Result<(), TokenError> {
+    let data = session.find(&[Attribute::Class(ObjectClass::DATA)], OBJECTS_MAX)?;
     for handle in &data {
         each(data_object(session, *handle)?);
     }
-    let data: HashSet<_> = data.into_iter().collect();
-    for handle in session.find(&[], OBJECTS_MAX)?.into_iter().filter(|handle| !data.contains(handle)) {
+    let data: HashSet<_> = data.iter().map(ObjectHandle::handle).collect();
+    let all = session.find(&[], OBJECTS_MAX)?;
+    for handle in all.into_iter().filter(|handle| !data.contains(&handle.handle())) {
         each(other_object(session, handle)?);
     }
     Ok(())
 }
 
-fn data_object(session: &Session, handle: ObjectHandle) -> Result<Found, TokenError> {
-    let (mut label, mut application, mut value) = ([0; 256], [0; 64], [0; VALUE_MAX]);
-    let mut requests = [
-        Request::new(CKA_LABEL, &mut label),
-        Request::new(CKA_APPLICATION, &mut application),
-        Request::new(CKA_VALUE, &mut value),
-    ];
-    if half_made(session.read(handle, &mut requests))? {
-        return Ok(Found::HalfMade);
+fn data_object(session: &Session, handle: ObjectHandle) -> Result<ObjectKind, TokenError> {
+    let kinds = [AttributeType::Label, AttributeType::Application, AttributeType::Value];
+    let Some(attributes) = unless_half_made(session.read(handle, &kinds))? else {
+        return Ok(ObjectKind::Incomplete);
+    };
+    let (mut label, mut application, mut value) = (Vec::new(), Vec::new(), Vec::new());
+    for attribute in attributes {
+        if let Attribute::Label(bytes) = attribute {
+            label = bytes;
+        } else if let Attribute::Application(bytes) = attribute {
+            application = bytes;
+        } else if let Attribute::Value(bytes) = attribute {
+            value = bytes;
+        }
     }
-    let [label, application, value] = requests.each_ref().map(|request| request.bytes().unwrap_or_default());
-    let record = Record::parse(value);
     if application.is_empty() && (label.is_empty() || value.is_empty()) {
-        return Ok(Found::HalfMade);
+        return Ok(ObjectKind::Incomplete);
     }
     if application != APPLICATION.as_bytes() {
-        return Ok(Found::Foreign);
+        return Ok(ObjectKind::Foreign);
     }
     if [CANARY_LABEL, ANCHOR_LABEL].iter().any(|own| label == own.as_bytes()) {
-        return Ok(Found::Own);
+        return Ok(ObjectKind::Internal);
     }
-    let id = std::str::from_utf8(label).ok().and_then(|label| label.strip_prefix(KEY_PREFIX));
+    let id = std::str::from_utf8(&label).ok().and_then(|label| label.strip_prefix(KEY_PREFIX));
     Ok(match id.and_then(|id| id.parse().ok()) {
-        Some(id) => Found::Key(id, Box::new(record)),
-        None => Found::HalfMade,
+        Some(id) => ObjectKind::Key(id, Box::new(WrappedKey::parse(&value))),
+        None => ObjectKind::Incomplete,
     })
 }
 
-fn other_object(session: &Session, handle: ObjectHandle) -> Result<Found, TokenError> {
-    let (mut class, mut label) = ([0; size_of::<CK_ULONG>()], [0; 256]);
-    let mut requests = [Request::new(CKA_CLASS, &mut class), Request::new(CKA_LABEL, &mut label)];
-    if half_made(session.read(handle, &mut requests))? || requests[0].bytes().is_none() {
-        return Ok(Found::HalfMade);
-    }
-    let label_matches = |own: &str| requests[1].bytes() == Some(own.as_bytes());
-    let (kek, notary) = (label_matches(KEK_LABEL), label_matches(CHECKPOINT_KEY_LABEL));
-    let own = match CK_ULONG::from_ne_bytes(class) {
-        CKO_SECRET_KEY => kek,
-        CKO_PRIVATE_KEY | CKO_PUBLIC_KEY => notary,
-        _ => false,
+fn other_object(session: &Session, handle: ObjectHandle) -> Result<ObjectKind, TokenError> {
+    let attributes = match session.read(handle, &[AttributeType::Class, AttributeType::Label]) {
+        // A class that the standard does not name.
+        Err(TokenError { cause: Cause::ProtocolViolation(_), .. }) => return Ok(ObjectKind::Foreign),
+        read => unless_half_made(read)?,
     };
-    Ok(if own { Found::Own } else { Found::Foreign })
+    let Some([Attribute::Class(class), rest @ ..]) = attributes.as_deref() else {
+        return Ok(ObjectKind::Incomplete);
+    };
+    let own = match *class {
+        ObjectClass::SECRET_KEY => KEK_LABEL,
+        ObjectClass::PRIVATE_KEY | ObjectClass::PUBLIC_KEY => CHECKPOINT_KEY_LABEL,
+        _ => return Ok(ObjectKind::Foreign),
+    };
+    let labelled = matches!(rest, [Attribute::Label(label)] if label == own.as_bytes());
+    Ok(if labelled { ObjectKind::Internal } else { ObjectKind::Foreign })
 }
 
-/// SoftHSM says ATTRIBUTE_VALUE_INVALID of an object whose file was cut before its class was written.
-fn half_made(read: Result<(), TokenError>) -> Result<bool, TokenError> {
+/// None for an object whose file was cut before its class was written: SoftHSM then answers ATTRIBUTE_VALUE_INVALID.
+fn unless_half_made(read: Result<Vec<Attribute>, TokenError>) -> Result<Option<Vec<Attribute>>, TokenError> {
     match read {
-        Ok(()) => Ok(false),
-        Err(TokenError { code, .. }) if code.0 == CKR_ATTRIBUTE_VALUE_INVALID => Ok(true),
-        Err(error) => Err(error),
+        Err(error) if error.code() == Some(RvError::AttributeValueInvalid) => Ok(None),
+        read => read.map(Some),
     }
 }

@@ -1,17 +1,19 @@
 //! The live probe of scheme S1. That a mechanism is listed proves nothing: SoftHSM lists an OAEP that ignores its label, other
 //! tokens list what always fails. Not for choosing: S1 is the only scheme yet.
 
-use cryptoki_sys::*;
+use cryptoki::mechanism::Mechanism;
+use cryptoki::object::{Attribute, ObjectHandle};
+use cryptoki::types::Ulong;
 
-use super::record::{Content, Header, PLAIN_LEN, Record};
-use super::{SealError, seal, unwrap};
+use super::record::{Content, Header, PLAIN_LEN, WrappedKey};
+use super::{SealError, open, seal};
 use crate::arena::Slot;
 use crate::key::KeyId;
-use crate::pkcs11::{Attribute, ObjectHandle, Session, TokenError};
+use crate::pkcs11::{Session, TokenError};
 
 /// Why a token cannot be trusted with records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Unfit {
+pub(crate) enum ProbeError {
     #[error("its AES-GCM failed: {0}")]
     Token(#[from] TokenError),
     #[error("its AES-GCM does not give back what was sealed")]
@@ -31,7 +33,7 @@ pub(crate) fn probe(
     session: impl Fn() -> Result<Session, TokenError>,
     key: ObjectHandle,
     slot: &mut Slot,
-) -> Result<(), Unfit> {
+) -> Result<(), ProbeError> {
     let header = Header {
         kek: [1; 16],
         key: KeyId::from_bytes([2; 16]),
@@ -42,21 +44,21 @@ pub(crate) fn probe(
     let record = match seal(&session()?, key, header, VECTOR) {
         Ok(record) => record,
         Err(SealError::Token(error)) => return Err(error.into()),
-        Err(SealError::Random(_) | SealError::Length(_)) => return Err(Unfit::RoundTrip),
+        Err(SealError::Random(_) | SealError::Length(_)) => return Err(ProbeError::RoundTrip),
     };
-    match unwrap(&session()?, key, &record, slot) {
+    match open(&session()?, key, &record, slot) {
         Ok(opened) if opened.holds(VECTOR) => {}
-        Ok(_) => return Err(Unfit::RoundTrip),
+        Ok(_) => return Err(ProbeError::RoundTrip),
         Err(error) => return Err(error.as_token_error().into()),
     }
     let swapped = Header { owner: [5; 20], ..header };
-    if unwrap(&session()?, key, &Record::new(swapped, *record.iv(), *record.sealed()), slot).is_ok() {
-        return Err(Unfit::IgnoresHeader);
+    if open(&session()?, key, &WrappedKey::new(swapped, *record.iv(), *record.sealed()), slot).is_ok() {
+        return Err(ProbeError::IgnoresHeader);
     }
     let mut sealed = *record.sealed();
     sealed[0] ^= 1;
-    if unwrap(&session()?, key, &Record::new(header, *record.iv(), sealed), slot).is_ok() {
-        return Err(Unfit::IgnoresTag);
+    if open(&session()?, key, &WrappedKey::new(header, *record.iv(), sealed), slot).is_ok() {
+        return Err(ProbeError::IgnoresTag);
     }
     Ok(())
 }
@@ -65,20 +67,18 @@ pub(crate) fn probe(
 pub(crate) fn probe_alone(
     session: impl Fn() -> Result<Session, TokenError>,
     slot: &mut Slot,
-) -> Result<(), Unfit> {
+) -> Result<(), ProbeError> {
     let owner = session()?;
-    let key = owner.generate_key(
-        CKM_AES_KEY_GEN,
-        &[
-            Attribute::Number(CKA_VALUE_LEN, 32),
-            Attribute::Flag(CKA_TOKEN, false),
-            Attribute::Flag(CKA_PRIVATE, true),
-            Attribute::Flag(CKA_SENSITIVE, true),
-            Attribute::Flag(CKA_EXTRACTABLE, false),
-            Attribute::Flag(CKA_ENCRYPT, true),
-            Attribute::Flag(CKA_DECRYPT, true),
-        ],
-    )?;
+    let template = [
+        Attribute::ValueLen(Ulong::new(32)),
+        Attribute::Token(false),
+        Attribute::Private(true),
+        Attribute::Sensitive(true),
+        Attribute::Extractable(false),
+        Attribute::Encrypt(true),
+        Attribute::Decrypt(true),
+    ];
+    let key = owner.generate_key(&Mechanism::AesKeyGen, &template)?;
     let probed = probe(session, key, slot);
     owner.destroy(key)?;
     probed

@@ -98,7 +98,7 @@ impl Content {
 
 /// A well-formed record; whether it is authentic, only decryption says.
 #[derive(Clone, PartialEq, Eq)]
-pub(crate) struct Record {
+pub(crate) struct WrappedKey {
     pub(crate) header: Header,
     iv: [u8; IV_LEN],
     sealed: [u8; SEALED_LEN],
@@ -107,7 +107,7 @@ pub(crate) struct Record {
     aad_length: usize,
 }
 
-impl Record {
+impl WrappedKey {
     /// Puts a header and what was sealed under it together.
     pub(crate) fn new(header: Header, iv: [u8; IV_LEN], sealed: [u8; SEALED_LEN]) -> Self {
         let mut bytes = header.aad();

@@ -14,7 +14,7 @@ use crate::arena::{SLOT_LEN, Slot, Stack};
 use crate::pkcs11::{Session, TokenError};
 
 /// Guard of a slot with a scalar in its first 32 bytes, big-endian. Dropping it wipes the slot.
-pub(crate) struct Unlocked<'slot> {
+pub(crate) struct UnwrappedScalar<'slot> {
     slot: &'slot mut Slot,
 }
 
@@ -39,7 +39,7 @@ pub(crate) enum GenerateError {
     Exhausted,
 }
 
-/// See [`Unlocked::fingerprint`].
+/// See [`UnwrappedScalar::fingerprint`].
 #[derive(Clone, Copy)]
 pub(crate) struct Fingerprint([u8; 32]);
 
@@ -52,7 +52,7 @@ impl PartialEq for Fingerprint {
 /// Tries before giving up on a draw; 128 rejections in a row have probability 10^-79.
 const DRAWS: usize = 128;
 
-impl<'slot> Unlocked<'slot> {
+impl<'slot> UnwrappedScalar<'slot> {
     pub(super) fn guard(slot: &'slot mut Slot) -> Self {
         Self { slot }
     }
@@ -101,7 +101,7 @@ impl<'slot> Unlocked<'slot> {
     }
 
     /// Whether both slots hold the same bytes, in constant time.
-    pub(crate) fn equals(&mut self, stack: &mut Stack, other: &Unlocked<'_>) -> bool {
+    pub(crate) fn equals(&mut self, stack: &mut Stack, other: &UnwrappedScalar<'_>) -> bool {
         self.on(stack, |page| scalar_of(page).ct_eq(other.plain()).into())
     }
 
@@ -176,7 +176,7 @@ fn in_range(page: &[u8; SLOT_LEN]) -> Result<&[u8; PLAIN_LEN], UseError> {
     if bool::from(scalar_in_range(scalar)) { Ok(scalar) } else { Err(UseError::OutOfRange) }
 }
 
-impl Drop for Unlocked<'_> {
+impl Drop for UnwrappedScalar<'_> {
     fn drop(&mut self) {
         self.slot.wipe();
     }
@@ -190,12 +190,12 @@ mod tests {
     use std::process::Command;
 
     use super::*;
-    use crate::arena::{Arena, Preference};
+    use crate::arena::{Arena, SecretMemoryPolicy};
 
-    fn holding(arena: &mut Arena, scalar: [u8; 32]) -> (Unlocked<'_>, &mut Stack) {
+    fn holding(arena: &mut Arena, scalar: [u8; 32]) -> (UnwrappedScalar<'_>, &mut Stack) {
         let (slot, stack) = arena.parts();
         slot.page()[..32].copy_from_slice(&scalar);
-        (Unlocked::guard(slot), stack)
+        (UnwrappedScalar::guard(slot), stack)
     }
 
     fn number(last: u8) -> [u8; 32] {
@@ -206,7 +206,7 @@ mod tests {
 
     #[test]
     fn the_slot_is_zero_once_the_guard_is_gone() {
-        let mut arena = Arena::new(Preference::PreferSecret).unwrap();
+        let mut arena = Arena::new(SecretMemoryPolicy::PreferSecret).unwrap();
         let (mut unlocked, stack) = holding(&mut arena, number(7));
         let g1 = G1Point::from_bytes(&unlocked.public_keys(stack).unwrap().0).unwrap();
         let product = unlocked.multiply(stack, &G1Point::generator(), &g1, FaultCheck::Linear, &[9; 32]);
@@ -217,7 +217,7 @@ mod tests {
 
     #[test]
     fn bytes_out_of_range_are_never_multiplied() {
-        let mut arena = Arena::new(Preference::PreferSecret).unwrap();
+        let mut arena = Arena::new(SecretMemoryPolicy::PreferSecret).unwrap();
         let order = "30644e72e131a029b85045b68181585d2833e84879b9709143e1f593f0000001";
         let order: [u8; 32] = hex::decode(order).unwrap().try_into().unwrap();
         let g = G1Point::generator();
@@ -233,7 +233,7 @@ mod tests {
 
     #[test]
     fn a_scalar_of_another_key_gives_nothing_under_the_linear_check() {
-        let mut arena = Arena::new(Preference::PreferSecret).unwrap();
+        let mut arena = Arena::new(SecretMemoryPolicy::PreferSecret).unwrap();
         let (mut unlocked, stack) = holding(&mut arena, number(2));
         let g = G1Point::generator();
         assert_eq!(
@@ -246,7 +246,7 @@ mod tests {
     #[test]
     fn a_panic_with_a_scalar_in_hand_ends_the_process() {
         if std::env::var_os("HSM_PANIC").is_some() {
-            let mut arena = Arena::new(Preference::PreferSecret).unwrap();
+            let mut arena = Arena::new(SecretMemoryPolicy::PreferSecret).unwrap();
             let (mut unlocked, stack) = holding(&mut arena, number(2));
             unlocked.on(stack, |_| panic!("on purpose"));
             return;

@@ -76,7 +76,7 @@ impl Fixture {
     }
 
     /// Token, key-encryption key, canary.
-    pub fn initialised(&self) -> Initialised {
+    pub fn initialised(&self) -> InitReport {
         make_softhsm_token(&self.plan()).unwrap();
         Enclave::initialise(&self.settings()).unwrap()
     }

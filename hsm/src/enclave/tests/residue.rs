@@ -69,12 +69,12 @@ fn scalars(fixture: &Fixture, from_token: bool) -> Vec<[u8; 32]> {
     }
     let found = meddle(fixture, |session| {
         let kek = Kek::find(session).unwrap();
-        let mut arena = Arena::new(Preference::PreferSecret).unwrap();
+        let mut arena = Arena::new(SecretMemoryPolicy::PreferSecret).unwrap();
         let mut found = Vec::new();
         wrap::scan(session, |object| {
-            if let wrap::Found::Key(_, record) = object {
+            if let wrap::ObjectKind::Key(_, record) = object {
                 let unlocked =
-                    wrap::unwrap(session, kek.handle, record.as_ref().as_ref().unwrap(), arena.parts().0);
+                    wrap::open(session, kek.handle, record.as_ref().as_ref().unwrap(), arena.parts().0);
                 found.push(*unlocked.unwrap().plain());
             }
         })
@@ -176,7 +176,7 @@ fn no_scalar_and_no_pin_is_left_in_readable_memory() {
         let known = scalars(&fixture, true);
         assert_eq!(known.len(), KEYS);
         known.iter().for_each(|scalar| scanner.scalar(scalar));
-        let pin = pin::read(&fixture.settings().pin_file, Preference::PreferSecret).unwrap();
+        let pin = pin::read(&fixture.settings().pin_file, SecretMemoryPolicy::PreferSecret).unwrap();
         scanner.pin(pin.expose_secret());
 
         let mut watched = Watched::start(name, &fixture, "enclave");

@@ -45,7 +45,7 @@ impl Scanner {
     }
 
     /// A scalar, big-endian: itself, its Montgomery form, its GLV halves and their negatives, each in limbs of both byte
-    /// orders, and its hex text.
+    /// commands, and its hex text.
     pub(super) fn scalar(&mut self, scalar: &[u8; 32]) {
         self.both_orders("scalar, big-endian", "scalar, little-endian", scalar);
         let k = Fr::from_be_bytes_mod_order(scalar);

@@ -18,8 +18,8 @@ fn header(content: Content) -> Header {
     Header { kek: [1; 16], key, owner: [3; 20], created: 1_700_000_000, content }
 }
 
-fn record() -> Record {
-    Record::new(header(Content::Scalar(public_key())), [4; IV_LEN], [5; SEALED_LEN])
+fn record() -> WrappedKey {
+    WrappedKey::new(header(Content::Scalar(public_key())), [4; IV_LEN], [5; SEALED_LEN])
 }
 
 /// The encoding with its hash made right again, so that only the change itself can be noticed.
@@ -33,8 +33,8 @@ fn rehashed(mut bytes: Vec<u8>) -> Vec<u8> {
 #[test]
 fn a_record_survives_its_encoding() {
     for content in [Content::Scalar(public_key()), Content::Canary] {
-        let record = Record::new(header(content), [4; IV_LEN], [5; SEALED_LEN]);
-        assert!(Record::parse(record.encoded()).unwrap() == record);
+        let record = WrappedKey::new(header(content), [4; IV_LEN], [5; SEALED_LEN]);
+        assert!(WrappedKey::parse(record.encoded()).unwrap() == record);
     }
 }
 
@@ -75,12 +75,12 @@ fn every_truncation_and_every_extension_is_refused() {
     let record = record();
     let bytes = record.encoded();
     for end in 0..bytes.len() {
-        assert!(Record::parse(&bytes[..end]).is_err(), "{end}");
+        assert!(WrappedKey::parse(&bytes[..end]).is_err(), "{end}");
     }
-    assert_eq!(Record::parse(&[bytes, &[0]].concat()).err(), Some(RecordError::Torn));
+    assert_eq!(WrappedKey::parse(&[bytes, &[0]].concat()).err(), Some(RecordError::Torn));
     let mut longer = bytes[..bytes.len() - HASH_LEN].to_vec();
     longer.extend_from_slice(&[0; 1 + HASH_LEN]);
-    assert_eq!(Record::parse(&rehashed(longer)).err(), Some(RecordError::Long));
+    assert_eq!(WrappedKey::parse(&rehashed(longer)).err(), Some(RecordError::Long));
 }
 
 #[test]
@@ -89,7 +89,7 @@ fn every_flipped_bit_is_noticed() {
     for index in 0..record.encoded().len() * 8 {
         let mut bytes = record.encoded().to_vec();
         bytes[index / 8] ^= 1 << (index % 8);
-        assert!(Record::parse(&bytes).is_err(), "bit {index}");
+        assert!(WrappedKey::parse(&bytes).is_err(), "bit {index}");
     }
 }
 
@@ -101,25 +101,25 @@ fn unknown_values_are_refused_even_under_a_right_hash() {
     {
         let mut bytes = record.encoded().to_vec();
         bytes[offset] = 7;
-        assert_eq!(Record::parse(&rehashed(bytes)).err(), Some(RecordError::Unknown(what, 7)));
+        assert_eq!(WrappedKey::parse(&rehashed(bytes)).err(), Some(RecordError::Unknown(what, 7)));
     }
     for (offset, what) in [(71, "public key"), (264, "IV"), (278, "sealed part")] {
         let mut bytes = record.encoded().to_vec();
         bytes[offset] ^= 1;
-        assert_eq!(Record::parse(&rehashed(bytes)).err(), Some(RecordError::Length(what)));
+        assert_eq!(WrappedKey::parse(&rehashed(bytes)).err(), Some(RecordError::Length(what)));
     }
     let mut bytes = record.encoded().to_vec();
     bytes[100] ^= 1;
-    assert!(matches!(Record::parse(&rehashed(bytes)).err(), Some(RecordError::Point(_))));
+    assert!(matches!(WrappedKey::parse(&rehashed(bytes)).err(), Some(RecordError::Point(_))));
 }
 
 proptest! {
     #[test]
     fn no_bytes_make_the_parser_panic(bytes in proptest::collection::vec(any::<u8>(), 0..600)) {
-        let _ = Record::parse(&bytes);
+        let _ = WrappedKey::parse(&bytes);
         let mut dressed = MAGIC.to_vec();
         dressed.extend_from_slice(&bytes);
         dressed.extend_from_slice(&[0; HASH_LEN]);
-        let _ = Record::parse(&rehashed(dressed));
+        let _ = WrappedKey::parse(&rehashed(dressed));
     }
 }
