@@ -1,7 +1,7 @@
 //! Guarded memory for secrets: a slot and a stack per thread that no other process reads, that are in no dump and in
 //! no fork, and that are wiped after every use. Not for what the secrets are.
 //!
-//! Layout, lowest address first, one reservation: `guard | slot 4 KiB | guard | stack | guard`. An overrun of either
+//! Layout, lowest address first, one reservation: `guard | slot 4 KiB | guard | stack 64 KiB | guard`. An overrun of either
 //! hits an unmapped page. The data pages are `memfd_secret(2)` where the kernel has it, else anonymous locked pages
 //! left out of dumps; both are not inherited by a fork.
 #![allow(unsafe_code)] // memory mapping, stack switching and wiping; one of the three rooms for `unsafe`
@@ -33,8 +33,8 @@ pub(crate) struct Arena {
 
 impl Arena {
     /// Maps, locks and touches it.
-    pub(crate) fn new(preference: SecretMemoryPolicy) -> Result<Self, ArenaError> {
-        let mapping = Mapping::new(&[SLOT_LEN, STACK_LEN], preference)?;
+    pub(crate) fn new(policy: SecretMemoryPolicy) -> Result<Self, ArenaError> {
+        let mapping = Mapping::new(&[SLOT_LEN, STACK_LEN], policy)?;
         let (slot, stack) = (mapping.part(0), mapping.part(1));
         Ok(Self { slot: Slot { start: slot }, stack: Stack { start: stack, mapping } })
     }

@@ -11,7 +11,7 @@ use crate::runtime::start::{self, Prepared};
 use crate::settings::Settings;
 use crate::token::canary;
 use crate::token::connection::{LoggedInToken, finalise};
-use crate::wrap::{self, Kek, ObjectKind};
+use crate::wrap::{self, Kek, ObjectKind, Scheme};
 
 /// One thing that was asked of the slot or the host.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,11 +94,11 @@ fn with_login(
         let claim = claim.map(sizes).map_err(|error| error.to_string());
         check(what, false, claim);
     }
-    let probed = wrap::probe_alone(|| login.session(), slot);
-    let scheme = probed.is_ok().then_some("S1");
+    let probed = wrap::probe_new_key(|| login.session(), slot);
+    let scheme = probed.ok().map(Scheme::name);
     let text = |error: &dyn std::error::Error| Err(error.to_string());
     let works = "AES-GCM opens what it sealed and nothing else";
-    check(works, true, probed.map_or_else(|error| text(&error), |()| Ok("probed with a session key".into())));
+    check(works, true, probed.map_or_else(|error| text(&error), |_| Ok("probed with a session key".into())));
     match Kek::find(&session) {
         Ok(kek) => {
             check("there is one fit key-encryption key", true, Ok(hex::encode(kek.id)));

@@ -176,6 +176,9 @@ pub enum OpenError {
         #[source]
         source: Option<TokenError>,
     },
+    /// The records in the token are of avs-kms 0.1.
+    #[error("avs-kms 0.1 initialised this token, and its records cannot be read; init a new token")]
+    RecordFormat,
     /// The live probe found that the token cannot be trusted with records.
     #[error("the token is unfit: {problem}")]
     TokenUnfit {

@@ -40,7 +40,7 @@ pub use enclave::Enclave;
 pub use error::{EnclaveError, OpenError, PinFileProblem};
 pub use harden::harden_process;
 pub use health::{CanaryReport, Findings, Health, TokenState};
-pub use key::{KeyEntry, KeyId, KeyIdError, NewKey, PublicKey};
+pub use key::{KeyEntry, KeyId, KeyIdError, NewKey, PublicKey, StoredName, StoredNameError};
 pub use pkcs11::{Cause, Function, ReturnCode, TokenError};
 pub use runtime::start::InitReport;
 pub use settings::{Settings, TokenSelector};

@@ -48,7 +48,7 @@ fn victim(fixture: &Fixture, role: &str) {
     let enclave = Enclave::open(settings(fixture)).unwrap();
     rules(fixture, &rule);
     match role {
-        "create" => drop(create(&enclave, NewKey { id, owner: [1; 20] })),
+        "create" => drop(create(&enclave, NewKey { id, ..new_key(1) })),
         "destroy" => run(enclave.destroy(id, soon())).unwrap(),
         _ => {}
     }
@@ -92,7 +92,7 @@ fn a_creation_that_dies_anywhere_loses_nothing_and_can_be_repeated() {
                 assert!(signs(&enclave, first.id, &public));
                 // There whole or not at all, and the same either way once it is asked for again.
                 let before = enclave.public_key(id);
-                let key = NewKey { id, owner: [1; 20] };
+                let key = NewKey { id, ..new_key(1) };
                 let made = create(&enclave, key);
                 assert!(before.is_none_or(|before| before == made));
                 assert!(signs(&enclave, id, &made));

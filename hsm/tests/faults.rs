@@ -149,3 +149,19 @@ fn a_token_whose_encryption_cannot_be_trusted_is_refused_at_the_start() {
         bench.finish();
     });
 }
+
+#[test]
+fn what_the_service_finds_out_itself_is_not_reported_as_a_return_code() {
+    isolated("what_the_service_finds_out_itself_is_not_reported_as_a_return_code", |fixture| {
+        let bench = Bench::new(fixture);
+        bench.rules("C_Encrypt length=47");
+        let answer = run(bench.enclave().create(new_key(1), soon()));
+        let Err(EnclaveError::TokenUnavailable { source: Some(error), .. }) = answer else {
+            panic!("{answer:?}");
+        };
+        assert!(matches!(error.cause, Cause::ProtocolViolation(_)), "{error}");
+        assert_eq!(error.to_string(), "C_Encrypt answered CKR_OK, but its ciphertext has another length");
+        bench.rules("");
+        bench.finish();
+    });
+}

@@ -52,45 +52,61 @@ pub(crate) enum SecretMemoryPolicy {
     LockedPages,
 }
 
-const PAGE: usize = 4096;
-const GUARD: usize = PAGE;
-
 /// One reservation with guard pages around each part.
 pub(super) struct Mapping {
     base: *mut u8,
     length: usize,
-    parts: Vec<(usize, usize)>,
+    parts: Vec<Part>,
     kind: SecretMemory,
+}
+
+/// Whole pages of a reservation. What is asked for ends where they end, so that an overrun hits the guard.
+#[derive(Clone, Copy, Default)]
+struct Part {
+    offset: usize,
+    /// Bytes, a multiple of the kernel's page size.
+    size: usize,
+    /// Bytes of the first page that are not used.
+    lead: usize,
 }
 
 // SAFETY: the mapping belongs to this value alone.
 unsafe impl Send for Mapping {}
 
 impl Mapping {
-    /// Reserves, maps and locks parts of these sizes (multiples of the page size).
-    pub(super) fn new(sizes: &[usize], preference: SecretMemoryPolicy) -> Result<Self, ArenaError> {
-        let data: usize = sizes.iter().sum();
-        let length = data + GUARD * (sizes.len() + 1);
+    /// Reserves, maps and locks parts of these sizes.
+    pub(super) fn new(sizes: &[usize], policy: SecretMemoryPolicy) -> Result<Self, ArenaError> {
+        Self::with_page(sizes, rustix::param::page_size(), policy)
+    }
+
+    /// `page` is a multiple of the kernel's page size, which is 4, 16 or 64 KiB on aarch64.
+    pub(super) fn with_page(
+        sizes: &[usize],
+        page: usize,
+        policy: SecretMemoryPolicy,
+    ) -> Result<Self, ArenaError> {
+        let mut parts = Vec::with_capacity(sizes.len());
+        let mut length = page;
+        for wanted in sizes {
+            let size = wanted.next_multiple_of(page);
+            parts.push(Part { offset: length, size, lead: size - wanted });
+            length += size + page;
+        }
+        let data = parts.iter().map(|part| part.size).sum();
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
         // SAFETY: a new anonymous reservation without access, at an address of the kernel's choice.
         let base = unsafe { libc::mmap(ptr::null_mut(), length, libc::PROT_NONE, flags, -1, 0) };
         if base == libc::MAP_FAILED {
             return Err(failed("mmap"));
         }
-        let mut parts = Vec::with_capacity(sizes.len());
-        let mut offset = GUARD;
-        for size in sizes {
-            parts.push((offset, *size));
-            offset += size + GUARD;
-        }
         let kind = SecretMemory::MemfdSecret;
         let mut mapping = Self { base: base.cast(), length, parts, kind };
-        mapping.fill(preference, data)?;
+        mapping.fill(policy, data)?;
         Ok(mapping)
     }
 
-    fn fill(&mut self, preference: SecretMemoryPolicy, data: usize) -> Result<(), ArenaError> {
-        match preference {
+    fn fill(&mut self, policy: SecretMemoryPolicy, data: usize) -> Result<(), ArenaError> {
+        match policy {
             SecretMemoryPolicy::RequireSecret => match secret_file(data) {
                 Ok(file) => self.map_secret(&file, data),
                 Err(error) => Err(ArenaError::NoSecretMemory(error)),
@@ -106,14 +122,14 @@ impl Mapping {
     fn map_secret(&mut self, file: &std::fs::File, data: usize) -> Result<(), ArenaError> {
         use std::os::fd::AsRawFd;
         let mut offset = 0;
-        for (index, (_, size)) in self.parts.clone().into_iter().enumerate() {
-            let (start, flags) = (self.part(index), libc::MAP_SHARED | libc::MAP_FIXED);
+        for Part { offset: at, size, .. } in self.parts.clone() {
+            let (start, flags) = (self.at(at), libc::MAP_SHARED | libc::MAP_FIXED);
             let access = libc::PROT_READ | libc::PROT_WRITE;
             // SAFETY: replaces pages inside our own reservation; the file has `data` bytes.
-            let at = unsafe {
+            let mapped = unsafe {
                 libc::mmap(start.cast(), size, access, flags, file.as_raw_fd(), offset as libc::off_t)
             };
-            if at == libc::MAP_FAILED {
+            if mapped == libc::MAP_FAILED {
                 return Err(lock_failed("mmap of memfd_secret", data));
             }
             advise(start, size, libc::MADV_DONTFORK, "madvise(MADV_DONTFORK)")?;
@@ -125,8 +141,8 @@ impl Mapping {
     }
 
     fn lock_pages(&mut self, data: usize) -> Result<(), ArenaError> {
-        for (index, (_, size)) in self.parts.clone().into_iter().enumerate() {
-            let start = self.part(index);
+        for Part { offset, size, .. } in self.parts.clone() {
+            let start = self.at(offset);
             // SAFETY: pages of our own reservation.
             if unsafe { libc::mprotect(start.cast(), size, libc::PROT_READ | libc::PROT_WRITE) } != 0 {
                 return Err(failed("mprotect"));
@@ -145,7 +161,11 @@ impl Mapping {
 
     /// Start of a part.
     pub(super) fn part(&self, index: usize) -> *mut u8 {
-        let offset = self.parts.get(index).map_or(0, |(offset, _)| *offset);
+        let Part { offset, lead, .. } = self.parts.get(index).copied().unwrap_or_default();
+        self.at(offset + lead)
+    }
+
+    fn at(&self, offset: usize) -> *mut u8 {
         // SAFETY: inside the reservation.
         unsafe { self.base.add(offset) }
     }

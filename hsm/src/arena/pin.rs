@@ -28,8 +28,8 @@ pub(crate) enum PinReadError {
 
 impl Pin {
     /// Reads one line straight into the guarded page; a last newline is not part of the PIN.
-    pub(crate) fn read(source: &mut impl Read, preference: SecretMemoryPolicy) -> Result<Self, PinReadError> {
-        let mapping = Mapping::new(&[SLOT_LEN], preference).map_err(PinReadError::Memory)?;
+    pub(crate) fn read(source: &mut impl Read, policy: SecretMemoryPolicy) -> Result<Self, PinReadError> {
+        let mapping = Mapping::new(&[SLOT_LEN], policy).map_err(PinReadError::Memory)?;
         let mut pin = Self { slot: Slot { start: mapping.part(0) }, length: 0, _mapping: mapping };
         let page = pin.slot.page();
         let mut filled = 0;

@@ -76,6 +76,26 @@ fn guarded_pages_are_locked_undumpable_and_not_inherited() {
 }
 
 #[test]
+fn larger_pages_are_mapped_whole_and_a_part_ends_at_its_guard() {
+    for policy in kinds() {
+        for page in [4096, 16384, 65536] {
+            let mapping = Mapping::with_page(&[SLOT_LEN, STACK_LEN], page, policy).unwrap();
+            for (index, length) in [(0, SLOT_LEN), (1, STACK_LEN)] {
+                let start = mapping.part(index);
+                // SAFETY: mapped readable and writable, and used by nothing else.
+                unsafe { std::slice::from_raw_parts_mut(start, length) }.fill(0xA5);
+                let end = start as usize + length;
+                assert_eq!(end % page, 0, "{policy:?}: the part does not end at a page's end");
+                let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+                let guard = format!("{end:x}-");
+                let guard = maps.lines().find(|line| line.starts_with(&guard));
+                assert!(guard.is_some_and(|line| line.contains(" ---p ")), "{policy:?} {page}: {maps}");
+            }
+        }
+    }
+}
+
+#[test]
 fn a_wiped_slot_is_zero() {
     let mut arena = Arena::new(SecretMemoryPolicy::PreferSecret).unwrap();
     let (slot, _) = arena.parts();

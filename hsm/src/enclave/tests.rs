@@ -27,11 +27,19 @@ fn isolated(name: &str, body: impl FnOnce(Fixture)) {
 
 /// Does something to the token while no enclave is open.
 fn meddle<R>(fixture: &Fixture, with: impl FnOnce(&Session) -> R) -> R {
-    let settings = fixture.settings();
+    meddle_with_sessions(fixture, |open_session| with(&open_session()))
+}
+
+/// As [`meddle`], with any number of sessions.
+fn meddle_with_sessions<R>(fixture: &Fixture, with: impl FnOnce(&dyn Fn() -> Session) -> R) -> R {
+    meddle_by(&fixture.settings(), with)
+}
+
+fn meddle_by<R>(settings: &Settings, with: impl FnOnce(&dyn Fn() -> Session) -> R) -> R {
     let module = Module::load(&settings.module).unwrap();
     let pin = pin::read(&settings.pin_file, SecretMemoryPolicy::PreferSecret).unwrap();
     let login = LoggedInToken::new(&module, &settings.token, None, &pin).unwrap();
-    let result = with(&login.session().unwrap());
+    let result = with(&|| login.session().unwrap());
     finalise(&module);
     result
 }
@@ -61,6 +69,9 @@ fn record(session: &Session, id: KeyId) -> WrappedKey {
     assert_eq!(found.len(), 1);
     found.pop().unwrap().record.unwrap()
 }
+
+/// Length of the header of a record whose key has the name `default`.
+const HEADER_LEN: usize = 277;
 
 fn rehashed(mut bytes: Vec<u8>) -> Vec<u8> {
     use sha2::{Digest, Sha256};
@@ -107,7 +118,7 @@ fn a_record_copied_over_another_keys_is_refused() {
 fn a_ciphertext_moved_under_another_keys_header_is_refused() {
     forged("a_ciphertext_moved_under_another_keys_header_is_refused", |victim, other| {
         let (mut forged, other) = (victim.encoded().to_vec(), other.encoded());
-        forged[265..].copy_from_slice(&other[265..]);
+        forged[HEADER_LEN..].copy_from_slice(&other[HEADER_LEN..]);
         rehashed(forged)
     });
 }
@@ -125,8 +136,105 @@ fn a_changed_owner_is_refused() {
 fn a_flipped_bit_of_the_ciphertext_is_refused() {
     forged("a_flipped_bit_of_the_ciphertext_is_refused", |victim, _| {
         let mut forged = victim.encoded().to_vec();
-        forged[290] ^= 1;
+        forged[HEADER_LEN + 20] ^= 1;
         rehashed(forged)
+    });
+}
+
+#[test]
+fn a_changed_version_and_a_changed_name_are_refused() {
+    forged("a_changed_version_and_a_changed_name_are_refused", |victim, _| {
+        let mut forged = victim.encoded().to_vec();
+        assert_eq!(forged[59..71], *b"\0\0\0\x01\x07default");
+        forged[62] = 2;
+        forged[64] = b'e';
+        rehashed(forged)
+    });
+}
+
+#[test]
+fn a_change_of_any_byte_of_a_record_is_refused() {
+    isolated("a_change_of_any_byte_of_a_record_is_refused", |fixture| {
+        fixture.initialised();
+        let enclave = fixture.open();
+        let key = new_key(1);
+        create(&enclave, key);
+        enclave.close();
+        meddle_with_sessions(&fixture, |open_session| {
+            let session = open_session();
+            let kek = Kek::find(&session).unwrap();
+            let sound = record(&session, key.id);
+            let mut arena = crate::arena::Arena::new(SecretMemoryPolicy::PreferSecret).unwrap();
+            assert!(wrap::open(&session, kek.handle, &sound, arena.parts().0).is_ok());
+            let mut refused_by_the_token = 0;
+            for at in 0..sound.encoded().len() - 32 {
+                let mut bytes = sound.encoded().to_vec();
+                bytes[at] ^= 1;
+                let Ok(changed) = WrappedKey::parse(&rehashed(bytes)) else { continue };
+                // A refusal may spoil a session.
+                let opened = wrap::open(&open_session(), kek.handle, &changed, arena.parts().0);
+                assert!(opened.is_err(), "byte {at}");
+                refused_by_the_token += 1;
+            }
+            // Ids, owner, version, name, time, IV and ciphertext; the rest does not parse.
+            assert!(refused_by_the_token > 100, "{refused_by_the_token}");
+        });
+    });
+}
+
+#[test]
+fn two_records_that_were_swapped_are_both_refused() {
+    isolated("two_records_that_were_swapped_are_both_refused", |fixture| {
+        fixture.initialised();
+        let enclave = fixture.open();
+        let (first, second) = (new_key(1), new_key(1));
+        create(&enclave, first);
+        create(&enclave, second);
+        enclave.close();
+        meddle(&fixture, |session| {
+            let records = [first.id, second.id].map(|id| record(session, id).encoded().to_vec());
+            replace(session, first.id, &records[1]);
+            replace(session, second.id, &records[0]);
+        });
+        let enclave = fixture.open();
+        for key in [first, second] {
+            let answer = run(enclave.scalar_mul(key.id, G1Point::generator(), soon()));
+            assert!(matches!(answer, Err(EnclaveError::KeyDamaged)), "{answer:?}");
+        }
+        assert!(enclave.keys().is_empty());
+    });
+}
+
+#[test]
+fn a_token_of_0_1_is_refused_with_a_sentence() {
+    isolated("a_token_of_0_1_is_refused_with_a_sentence", |fixture| {
+        fixture.initialised();
+        meddle(&fixture, |session| {
+            let found = wrap::find_labelled(session, CANARY_LABEL).unwrap();
+            let mut bytes = found[0].record.as_ref().unwrap().encoded().to_vec();
+            bytes[4] = 1;
+            session.destroy(found[0].handle).unwrap();
+            put(session, CANARY_LABEL, "avs-kms/1", &rehashed(bytes));
+        });
+        let error = Enclave::open(fixture.settings()).unwrap_err();
+        assert!(matches!(error, OpenError::RecordFormat), "{error}");
+        assert!(error.to_string().contains("avs-kms 0.1"), "{error}");
+    });
+}
+
+#[test]
+fn a_failed_search_is_ended_and_its_session_can_search_again() {
+    isolated("a_failed_search_is_ended_and_its_session_can_search_again", |fixture| {
+        fixture.initialised();
+        let module = std::env::current_exe().unwrap().with_file_name("libhsm_fault_injection.so");
+        let settings = Settings { module, ..fixture.settings() };
+        meddle_by(&settings, |open_session| {
+            let session = open_session();
+            std::fs::write(fixture.directory.join("rules"), "C_FindObjects rv=0x30 times=1").unwrap();
+            let error = session.find(&[], 100).unwrap_err();
+            assert_eq!(error.to_string(), "C_FindObjects answered CKR_DEVICE_ERROR");
+            assert!(!session.find(&[], 100).unwrap().is_empty());
+        });
     });
 }
 

@@ -12,7 +12,7 @@ use crate::key::{NewKey, PublicKey};
 use crate::pkcs11::{Function, Session, TokenError};
 use crate::token::attempt::{Attempt, AttemptError};
 use crate::wrap::{
-    self, Content, GenerateError, Header, SealError, StoredRecord, UnwrapError, UnwrappedScalar, WrappedKey,
+    self, GenerateError, Header, Payload, SealError, StoredRecord, UnwrapError, UnwrappedScalar, WrappedKey,
 };
 
 /// See the module.
@@ -79,7 +79,8 @@ impl<'a> Creation<'a> {
             return Ok(None);
         }
         drop(unlocked);
-        if record.header.owner != self.key.owner {
+        let header = &record.header;
+        if (header.owner, header.name, header.version) != (self.key.owner, self.key.name, self.key.version) {
             return Err(EnclaveError::KeyExists.into());
         }
         (self.sync)()?;
@@ -96,14 +97,18 @@ impl<'a> Creation<'a> {
             g2: G2Point::from_bytes(&g2).map_err(|_| AttemptError::Fault)?,
         };
         let header = Header {
+            scheme: connection.scheme,
+            iv_policy: connection.scheme.iv_policy(),
             kek: connection.kek.id,
             key: self.key.id,
             owner: self.key.owner,
+            version: self.key.version,
+            name: self.key.name,
             created: crate::clock::unix_seconds(),
-            content: Content::Scalar(public_key),
+            payload: Payload::Scalar(public_key),
         };
         // Sealed by the session copy, opened below by the token's own key: the one that outlives this process.
-        let record = wrap::seal(session, connection.session_kek, header, fresh.plain())?;
+        let record = wrap::seal(session, connection.session_kek, header, &fresh)?;
         self.stored = true;
         wrap::store(session, label, &record)?;
         (self.sync)()?;

@@ -11,7 +11,7 @@ use crate::health::Findings;
 use crate::key::{KeyEntry, KeyId, PublicKey};
 use crate::pkcs11::{Session, TokenError};
 use crate::token::connection::TokenConnection;
-use crate::wrap::{self, Content, Fingerprint, ObjectKind, WrappedKey};
+use crate::wrap::{self, Fingerprint, ObjectKind, Payload, WrappedKey};
 
 /// One authentic record.
 pub(crate) struct Entry {
@@ -29,11 +29,11 @@ const DESTROYED: u8 = 2;
 impl Entry {
     /// None for a canary.
     pub(crate) fn new(record: WrappedKey) -> Option<Self> {
-        match record.header.content {
-            Content::Scalar(public_key) => {
+        match record.header.payload {
+            Payload::Scalar(public_key) => {
                 Some(Self { record, public_key, proof: OnceLock::new(), standing: AtomicU8::new(USABLE) })
             }
-            Content::Canary => None,
+            Payload::Canary => None,
         }
     }
 
@@ -67,7 +67,14 @@ impl Entry {
 
     fn describe(&self) -> KeyEntry {
         let header = &self.record.header;
-        KeyEntry { id: header.key, owner: header.owner, public_key: self.public_key, created: header.created }
+        KeyEntry {
+            id: header.key,
+            owner: header.owner,
+            name: header.name,
+            version: header.version,
+            public_key: self.public_key,
+            created: header.created,
+        }
     }
 }
 
@@ -179,6 +186,11 @@ fn authentic(
 ) -> Result<bool, TokenError> {
     if record.header.key != id || record.header.kek != connection.kek.id {
         tracing::error!(key = %id, "a record in the token is another key's");
+        return Ok(false);
+    }
+    // A record under another scheme than the canary's was not made by this service: nothing is downgraded.
+    if record.header.scheme != connection.scheme {
+        tracing::error!(key = %id, "a record in the token has another wrapping scheme than the canary");
         return Ok(false);
     }
     let Err(problem) = wrap::open(session, connection.session_kek, record, slot).map(drop) else {

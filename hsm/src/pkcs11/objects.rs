@@ -33,7 +33,10 @@ impl Session {
         object: ObjectHandle,
         attributes: &[AttributeType],
     ) -> Result<Vec<Attribute>, TokenError> {
-        #[expect(clippy::disallowed_methods, reason = "the one place that reads; its callers name public attributes")]
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the one place that reads; its callers name public attributes"
+        )]
         self.call(Function::GetAttributeValue, |session| session.get_attributes(object, attributes))
     }
 

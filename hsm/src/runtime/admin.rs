@@ -120,7 +120,7 @@ impl Admin {
     fn create(&mut self, key: NewKey, deadline: Instant) -> Result<PublicKey, EnclaveError> {
         let shared = Arc::clone(&self.worker.shared);
         match shared.index.describe(key.id) {
-            Some(known) if known.owner == key.owner => return Ok(known.public_key),
+            Some(known) if known.is(&key) => return Ok(known.public_key),
             Some(_) => return Err(EnclaveError::KeyExists),
             None if shared.index.is_damaged(key.id) => return Err(EnclaveError::KeyDamaged),
             None => {}

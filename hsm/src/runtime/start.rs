@@ -132,7 +132,7 @@ fn make_kek(
     if keys > 0 {
         return already(&format!("{keys} wrapped keys"));
     }
-    wrap::probe_alone(|| login.session(), arena.parts().0)?;
+    let scheme = wrap::probe_new_key(|| login.session(), arena.parts().0)?;
     let kek = match found {
         Some(kek) => {
             tracing::warn!(label = KEK_LABEL, "going on with what an earlier init left in the token");
@@ -149,7 +149,7 @@ fn make_kek(
         let record = canary::find(&session, &kek)?;
         canary::open(&session, kek.handle, &record, arena.parts().0)?;
     } else {
-        canary::create(&session, &kek, arena.parts().0)?;
+        canary::create(&session, &kek, scheme, arena.parts().0)?;
     }
     if let Some(directory) = &settings.sync_directory {
         let synced = std::fs::File::open(directory).and_then(|opened| Ok(rustix::fs::syncfs(&opened)?));
@@ -175,7 +175,8 @@ pub(crate) fn open(settings: Settings) -> Result<Running, OpenError> {
     let connection = LoggedInToken::new(&module, &settings.token, None, &pin)?.connect(1, arena.parts().0)?;
     let connection = Arc::new(connection);
     let slot = arena.parts().0;
-    let probed = wrap::probe(|| connection.session(), connection.session_kek, slot).map_err(OpenError::from);
+    let probed = wrap::probe(connection.scheme, || connection.session(), connection.session_kek, slot)
+        .map_err(OpenError::from);
     let loaded = probed.and_then(|()| Ok(Index::load(&connection, slot)?));
     let (index, findings) = loaded.inspect_err(|_| connection.disconnect())?;
     if let Some(tokens) = &settings.sync_directory {

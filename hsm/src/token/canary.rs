@@ -4,10 +4,13 @@ use cryptoki::object::ObjectHandle;
 
 use crate::arena::Slot;
 use crate::error::OpenError;
-use crate::key::KeyId;
+use crate::key::{KeyId, StoredName};
 use crate::labels::CANARY_LABEL;
 use crate::pkcs11::{Function, Session, TokenError};
-use crate::wrap::{self, CANARY_PLAINTEXT, Content, Header, Kek, UnwrapError, WrappedKey};
+use crate::wrap::{self, Header, Kek, PLAIN_LEN, Payload, RecordError, Scheme, UnwrapError, WrappedKey};
+
+/// What the canary record wraps. Public: it proves the key and the token, not a secret.
+const CANARY_PLAINTEXT: &[u8; PLAIN_LEN] = b"avs-kms canary, known plaintext.";
 
 /// The canary failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -18,20 +21,26 @@ pub(crate) enum CanaryError {
     Count(usize),
     #[error("the canary record is not the one it was")]
     Changed,
+    #[error("the canary record: {}", RecordError::Format0_1)]
+    Format0_1,
     #[error("the canary decrypted to something else")]
     Wrong,
 }
 
 /// Makes the canary record of a new key-encryption key.
-pub(crate) fn create(session: &Session, kek: &Kek, slot: &mut Slot) -> Result<(), OpenError> {
+pub(crate) fn create(session: &Session, kek: &Kek, scheme: Scheme, slot: &mut Slot) -> Result<(), OpenError> {
     let header = Header {
+        scheme,
+        iv_policy: scheme.iv_policy(),
         kek: kek.id,
         key: KeyId::from_bytes([0; 16]),
         owner: [0; 20],
+        version: 0,
+        name: StoredName::CANARY,
         created: crate::clock::unix_seconds(),
-        content: Content::Canary,
+        payload: Payload::Canary,
     };
-    let record = match wrap::seal(session, kek.handle, header, CANARY_PLAINTEXT) {
+    let record = match wrap::seal_known(session, kek.handle, header, CANARY_PLAINTEXT) {
         Ok(record) => record,
         Err(wrap::SealError::Token(error)) => return Err(error.into()),
         Err(wrap::SealError::Random(error)) => return Err(error.into()),
@@ -54,10 +63,13 @@ pub(crate) fn exists(session: &Session) -> Result<bool, TokenError> {
 pub(crate) fn find(session: &Session, kek: &Kek) -> Result<WrappedKey, CanaryError> {
     let found = wrap::find_labelled(session, CANARY_LABEL)?;
     let count = found.len();
+    if found.iter().any(|stored| matches!(stored.record, Err(RecordError::Format0_1))) {
+        return Err(CanaryError::Format0_1);
+    }
     let mut sound = found
         .into_iter()
         .filter_map(|stored| stored.record.ok())
-        .filter(|record| record.header.kek == kek.id && record.header.content == Content::Canary);
+        .filter(|record| record.header.kek == kek.id && record.header.payload == Payload::Canary);
     match (count, sound.next()) {
         (1, Some(record)) => Ok(record),
         (1, None) => Err(CanaryError::Changed),
@@ -102,7 +114,7 @@ impl CanaryError {
         match self {
             Self::Token(error) => error,
             Self::Count(_) => violation("the canary record is not there once"),
-            Self::Changed => violation("the canary record is not the one that was stored"),
+            Self::Changed | Self::Format0_1 => violation("the canary record is not the one that was stored"),
             Self::Wrong => violation("the canary record decrypts to something else"),
         }
     }
@@ -113,6 +125,7 @@ impl From<CanaryError> for OpenError {
         match error {
             CanaryError::Token(error) => Self::CanaryFailed { source: Some(error) },
             CanaryError::Count(count) => Self::CanaryMissing { count },
+            CanaryError::Format0_1 => Self::RecordFormat,
             CanaryError::Changed | CanaryError::Wrong => Self::CanaryFailed { source: None },
         }
     }

@@ -15,7 +15,7 @@ use crate::error::OpenError;
 use crate::labels::{CHECKPOINT_KEY_LABEL, KEK_LABEL};
 use crate::pkcs11::{Cause, Function, Generation, Module, ReturnCode, Role, Session, TokenError, TokenInfo};
 use crate::settings::TokenSelector;
-use crate::wrap::{Kek, KekError, ProbeError, WrappedKey};
+use crate::wrap::{Kek, KekError, ProbeError, Scheme, WrappedKey};
 
 /// How long C_Finalize may wait for calls of other threads to come back.
 const QUIESCE: Duration = Duration::from_secs(2);
@@ -40,6 +40,8 @@ pub(crate) struct TokenConnection {
     /// Its copy, owned by the holder session: works without a file, valid in every session of this login.
     pub(crate) session_kek: ObjectHandle,
     pub(crate) canary: WrappedKey,
+    /// The scheme of the canary record, which every record has.
+    pub(crate) scheme: Scheme,
     /// Signs the audit log's checkpoints.
     pub(crate) checkpoint_signer: CheckpointSigner,
     /// Gone once disconnected.
@@ -93,6 +95,7 @@ impl LoggedInToken {
                     token,
                     kek,
                     session_kek,
+                    scheme: canary.header.scheme,
                     canary,
                     checkpoint_signer,
                     holder,
@@ -259,6 +262,7 @@ pub(crate) fn may_pass(error: &OpenError) -> bool {
         | OpenError::CheckpointKey { .. }
         | OpenError::CanaryMissing { .. }
         | OpenError::CanaryFailed { .. }
+        | OpenError::RecordFormat
         | OpenError::TokenUnfit { .. }
         | OpenError::Memory(_)
         | OpenError::Token(_)

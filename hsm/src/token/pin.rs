@@ -9,7 +9,7 @@ use crate::arena::{Pin, PinReadError, SecretMemoryPolicy};
 use crate::error::{OpenError, PinFileProblem};
 
 /// Checks the open file, not its name, then reads it once.
-pub(crate) fn read(path: &Path, preference: SecretMemoryPolicy) -> Result<Pin, OpenError> {
+pub(crate) fn read(path: &Path, policy: SecretMemoryPolicy) -> Result<Pin, OpenError> {
     let refuse = |problem| OpenError::PinFile { path: path.to_owned(), problem };
     // A pipe would block here for ever, so look before opening; what counts is checked again after it.
     let (looked, mut file) = match std::fs::metadata(path).map(|looked| (looked, File::open(path))) {
@@ -29,7 +29,7 @@ pub(crate) fn read(path: &Path, preference: SecretMemoryPolicy) -> Result<Pin, O
     if owner != 0 && owner != rustix::process::geteuid().as_raw() {
         return Err(refuse(PinFileProblem::Owner { owner }));
     }
-    Pin::read(&mut file, preference).map_err(|error| match error {
+    Pin::read(&mut file, policy).map_err(|error| match error {
         PinReadError::Empty => refuse(PinFileProblem::Empty),
         PinReadError::TooLong => refuse(PinFileProblem::TooLong),
         PinReadError::Io(error) => refuse(unreadable(error)),

@@ -1,22 +1,25 @@
-//! The wrapped record as bytes: strict parse, one encoding. Pure: not for tokens, keys or clocks.
+//! The wrapped record as bytes, format 2: strict parse, one encoding. Pure: not for tokens, keys or clocks.
 //!
-//! Big-endian: `magic 4 | version 1 | scheme 1 | KEK id 16 | key id 16 | owner 20 | curve 1 | kind 1 | flags 2 |
-//! created 8 | public length 2 | public | IV length 1 | IV | sealed length 2 | sealed | SHA-256 of all before`.
-//! Everything before the IV's length is the header; behind a prefix it is the AAD of the encryption, so a record
-//! copied over another key's does not decrypt. The hash only tells torn objects apart; authority is the tag.
+//! Big-endian: `magic 4 | format 1 | scheme 1 | IV policy 1 | KEK id 16 | key id 16 | owner 20 | version 4 |
+//! name length 1 | name | curve 1 | kind 1 | flags 2 | created 8 | public length 2 | public | IV length 1 | IV |
+//! sealed length 2 | sealed | SHA-256 of all before`.
+//!
+//! Everything before the IV's length is the header. With a prefix it is the AAD of the encryption, so a record copied
+//! over another key's does not decrypt. The hash only tells torn objects apart; the tag is the authority.
 
 use bn254_ct::{G1Point, G2Point, PointError};
 use sha2::{Digest, Sha256};
 
-use crate::key::{KeyId, PublicKey};
+use super::scheme::{IvPolicy, Scheme};
+use crate::key::{KeyId, PublicKey, StoredName};
 use crate::pkcs11::{IV_LEN, TAG_LEN};
 
 /// Said before the header in the AAD, so that no other use of the same key can be taken for a record.
-const CONTEXT: &[u8; 16] = b"avs-kms/record/1";
+const CONTEXT: &[u8; 16] = b"avs-kms/record/2";
 const MAGIC: &[u8; 4] = b"AVSK";
-const VERSION: u8 = 1;
-/// Scheme S1: AES-256-GCM by C_Encrypt and C_Decrypt.
-const SCHEME: u8 = 1;
+const FORMAT: u8 = 2;
+/// What avs-kms 0.1 wrote.
+const FORMAT_0_1: u8 = 1;
 const CURVE_BN254: u8 = 1;
 const PUBLIC_LEN: usize = 64 + 128;
 const HASH_LEN: usize = 32;
@@ -27,7 +30,7 @@ pub(crate) const SEALED_LEN: usize = PLAIN_LEN + TAG_LEN;
 
 /// What a record wraps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Content {
+pub(crate) enum Payload {
     /// The scalar of these public keys.
     Scalar(PublicKey),
     /// The known plaintext that tells a bad record from a token in trouble.
@@ -37,13 +40,19 @@ pub(crate) enum Content {
 /// The authenticated description of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Header {
+    pub(crate) scheme: Scheme,
+    pub(crate) iv_policy: IvPolicy,
     /// `CKA_ID` of the key-encryption key.
     pub(crate) kek: [u8; 16],
     pub(crate) key: KeyId,
+    /// Address of the operator that owns the key.
     pub(crate) owner: [u8; 20],
+    /// Number of the version among those of the key; 0 for the canary.
+    pub(crate) version: u32,
+    pub(crate) name: StoredName,
     /// Unix seconds.
     pub(crate) created: u64,
-    pub(crate) content: Content,
+    pub(crate) payload: Payload,
 }
 
 /// Why bytes are no record.
@@ -55,6 +64,10 @@ pub(crate) enum RecordError {
     Long,
     #[error("it does not begin as a record")]
     Magic,
+    #[error("avs-kms 0.1 made it, in format 1, which this version does not read: start with a new token")]
+    Format0_1,
+    #[error("its key name is invalid")]
+    Name,
     #[error("{0} {1} is not known")]
     Unknown(&'static str, u8),
     #[error("{0} has an impossible length")]
@@ -68,18 +81,22 @@ pub(crate) enum RecordError {
 impl Header {
     /// Context and header: what the encryption authenticates.
     pub(crate) fn aad(&self) -> Vec<u8> {
-        let public = match self.content {
-            Content::Scalar(key) => [&key.g1.to_bytes()[..], &key.g2.to_bytes()[..]].concat(),
-            Content::Canary => Vec::new(),
+        let public = match self.payload {
+            Payload::Scalar(key) => [&key.g1.to_bytes()[..], &key.g2.to_bytes()[..]].concat(),
+            Payload::Canary => Vec::new(),
         };
+        let name = self.name.as_bytes();
         let mut out = Vec::with_capacity(512);
         out.extend_from_slice(CONTEXT);
         out.extend_from_slice(MAGIC);
-        out.extend_from_slice(&[VERSION, SCHEME]);
+        out.extend_from_slice(&[FORMAT, self.scheme.number(), self.iv_policy.number()]);
         out.extend_from_slice(&self.kek);
         out.extend_from_slice(&self.key.to_bytes());
         out.extend_from_slice(&self.owner);
-        out.extend_from_slice(&[CURVE_BN254, self.content.kind(), 0, 0]);
+        out.extend_from_slice(&self.version.to_be_bytes());
+        out.push(name.len() as u8);
+        out.extend_from_slice(name);
+        out.extend_from_slice(&[CURVE_BN254, self.payload.kind(), 0, 0]);
         out.extend_from_slice(&self.created.to_be_bytes());
         out.extend_from_slice(&(public.len() as u16).to_be_bytes());
         out.extend_from_slice(&public);
@@ -87,7 +104,7 @@ impl Header {
     }
 }
 
-impl Content {
+impl Payload {
     const fn kind(self) -> u8 {
         match self {
             Self::Scalar(_) => 1,
@@ -132,21 +149,29 @@ impl WrappedKey {
         if Sha256::digest(body)[..] != *hash {
             return Err(RecordError::Torn);
         }
-        reader.expect("version", VERSION)?;
-        reader.expect("scheme", SCHEME)?;
+        match reader.byte()? {
+            FORMAT => {}
+            FORMAT_0_1 => return Err(RecordError::Format0_1),
+            other => return Err(RecordError::Unknown("format", other)),
+        }
+        let scheme = reader.known("scheme", Scheme::from_number)?;
+        let iv_policy = reader.known("IV policy", IvPolicy::from_number)?;
         let (kek, key, owner) = (reader.array()?, KeyId::from_bytes(reader.array()?), reader.array()?);
+        let version = u32::from_be_bytes(reader.array()?);
+        let length = usize::from(reader.byte()?);
+        let name = StoredName::from_bytes(reader.slice(length)?).ok_or(RecordError::Name)?;
         reader.expect("curve", CURVE_BN254)?;
         let kind = reader.byte()?;
         reader.expect("flag", 0)?;
         reader.expect("flag", 0)?;
         let created = u64::from_be_bytes(reader.array()?);
         let public = usize::from(u16::from_be_bytes(reader.array()?));
-        let content = match (kind, public) {
-            (1, PUBLIC_LEN) => Content::Scalar(PublicKey {
+        let payload = match (kind, public) {
+            (1, PUBLIC_LEN) => Payload::Scalar(PublicKey {
                 g1: G1Point::from_bytes(&reader.array()?)?,
                 g2: G2Point::from_bytes(&reader.array()?)?,
             }),
-            (2, 0) => Content::Canary,
+            (2, 0) => Payload::Canary,
             (1 | 2, _) => return Err(RecordError::Length("public key")),
             (other, _) => return Err(RecordError::Unknown("kind", other)),
         };
@@ -161,7 +186,8 @@ impl WrappedKey {
         if !reader.0.is_empty() {
             return Err(RecordError::Long);
         }
-        Ok(Self::new(Header { kek, key, owner, created, content }, iv, sealed))
+        let header = Header { scheme, iv_policy, kek, key, owner, version, name, created, payload };
+        Ok(Self::new(header, iv, sealed))
     }
 
     /// The bytes to be stored.
@@ -194,6 +220,21 @@ impl Reader<'_> {
     fn byte(&mut self) -> Result<u8, RecordError> {
         let [byte] = self.array()?;
         Ok(byte)
+    }
+
+    fn slice(&mut self, length: usize) -> Result<&[u8], RecordError> {
+        let (head, tail) = self.0.split_at_checked(length).ok_or(RecordError::Short)?;
+        self.0 = tail;
+        Ok(head)
+    }
+
+    fn known<T>(
+        &mut self,
+        what: &'static str,
+        from_number: impl Fn(u8) -> Option<T>,
+    ) -> Result<T, RecordError> {
+        let number = self.byte()?;
+        from_number(number).ok_or(RecordError::Unknown(what, number))
     }
 
     fn expect(&mut self, what: &'static str, wanted: u8) -> Result<(), RecordError> {

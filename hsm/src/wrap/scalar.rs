@@ -95,9 +95,15 @@ impl<'slot> UnwrappedScalar<'slot> {
         (first, rest.get_mut(..PLAIN_LEN).unwrap_or_default())
     }
 
-    /// The scalar's bytes, for the token to seal; nothing else may read them off the guarded stack.
-    pub(crate) fn plain(&self) -> &[u8; PLAIN_LEN] {
+    /// The scalar's bytes, for `sealing` to hand to the token; nothing else reads them off the guarded stack.
+    pub(super) fn plain(&self) -> &[u8; PLAIN_LEN] {
         scalar_of(self.slot.bytes())
+    }
+
+    /// The same, for the tests that search memory for it.
+    #[cfg(test)]
+    pub(crate) fn plain_for_test(&self) -> [u8; PLAIN_LEN] {
+        *self.plain()
     }
 
     /// Whether both slots hold the same bytes, in constant time.

@@ -101,7 +101,11 @@ pub fn soon() -> Instant {
 }
 
 pub fn new_key(owner: u8) -> NewKey {
-    NewKey { id: KeyId::random().unwrap(), owner: [owner; 20] }
+    NewKey { id: KeyId::random().unwrap(), owner: [owner; 20], name: default_name(), version: 1 }
+}
+
+pub fn default_name() -> StoredName {
+    StoredName::new("default").unwrap()
 }
 
 pub fn create(enclave: &Enclave, key: NewKey) -> PublicKey {

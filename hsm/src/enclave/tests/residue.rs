@@ -75,7 +75,7 @@ fn scalars(fixture: &Fixture, from_token: bool) -> Vec<[u8; 32]> {
             if let wrap::ObjectKind::Key(_, record) = object {
                 let unlocked =
                     wrap::open(session, kek.handle, record.as_ref().as_ref().unwrap(), arena.parts().0);
-                found.push(*unlocked.unwrap().plain());
+                found.push(unlocked.unwrap().plain_for_test());
             }
         })
         .unwrap();

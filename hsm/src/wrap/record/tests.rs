@@ -13,13 +13,22 @@ fn public_key() -> PublicKey {
     }
 }
 
-fn header(content: Content) -> Header {
-    let key = KeyId::from_bytes([2; 16]);
-    Header { kek: [1; 16], key, owner: [3; 20], created: 1_700_000_000, content }
+fn header(payload: Payload) -> Header {
+    Header {
+        scheme: Scheme::S1,
+        iv_policy: IvPolicy::Caller,
+        kek: [1; 16],
+        key: KeyId::from_bytes([2; 16]),
+        owner: [3; 20],
+        version: 7,
+        name: StoredName::new("main").unwrap(),
+        created: 1_700_000_000,
+        payload,
+    }
 }
 
 fn record() -> WrappedKey {
-    WrappedKey::new(header(Content::Scalar(public_key())), [4; IV_LEN], [5; SEALED_LEN])
+    WrappedKey::new(header(Payload::Scalar(public_key())), [4; IV_LEN], [5; SEALED_LEN])
 }
 
 /// The encoding with its hash made right again, so that only the change itself can be noticed.
@@ -32,8 +41,8 @@ fn rehashed(mut bytes: Vec<u8>) -> Vec<u8> {
 
 #[test]
 fn a_record_survives_its_encoding() {
-    for content in [Content::Scalar(public_key()), Content::Canary] {
-        let record = WrappedKey::new(header(content), [4; IV_LEN], [5; SEALED_LEN]);
+    for payload in [Payload::Scalar(public_key()), Payload::Canary] {
+        let record = WrappedKey::new(header(payload), [4; IV_LEN], [5; SEALED_LEN]);
         assert!(WrappedKey::parse(record.encoded()).unwrap() == record);
     }
 }
@@ -42,28 +51,32 @@ fn a_record_survives_its_encoding() {
 fn the_encoding_is_the_documented_one() {
     let record = record();
     let bytes = record.encoded();
-    assert_eq!(bytes.len(), 264 + 1 + 12 + 2 + 48 + 32);
-    assert_eq!(&bytes[..6], b"AVSK\x01\x01");
-    assert_eq!(bytes[6..22], [1; 16]);
-    assert_eq!(bytes[22..38], [2; 16]);
-    assert_eq!(bytes[38..58], [3; 20]);
-    assert_eq!(bytes[58..62], [1, 1, 0, 0]);
-    assert_eq!(bytes[62..70], 1_700_000_000_u64.to_be_bytes());
-    assert_eq!(bytes[70..72], [0, 192]);
-    assert_eq!(bytes[264], 12);
-    assert_eq!(record.aad(), [&b"avs-kms/record/1"[..], &bytes[..264]].concat());
+    assert_eq!(bytes.len(), 274 + 1 + 12 + 2 + 48 + 32);
+    assert_eq!(&bytes[..7], b"AVSK\x02\x01\x01");
+    assert_eq!(bytes[7..23], [1; 16]);
+    assert_eq!(bytes[23..39], [2; 16]);
+    assert_eq!(bytes[39..59], [3; 20]);
+    assert_eq!(bytes[59..63], [0, 0, 0, 7]);
+    assert_eq!(&bytes[63..68], b"\x04main");
+    assert_eq!(bytes[68..72], [1, 1, 0, 0]);
+    assert_eq!(bytes[72..80], 1_700_000_000_u64.to_be_bytes());
+    assert_eq!(bytes[80..82], [0, 192]);
+    assert_eq!(bytes[274], 12);
+    assert_eq!(record.aad(), [&b"avs-kms/record/2"[..], &bytes[..274]].concat());
 }
 
 #[test]
 fn every_header_field_is_in_the_aad() {
-    let base = header(Content::Scalar(public_key()));
+    let base = header(Payload::Scalar(public_key()));
     let mut seen = vec![base.aad()];
     for other in [
         Header { kek: [9; 16], ..base },
         Header { key: KeyId::from_bytes([9; 16]), ..base },
         Header { owner: [9; 20], ..base },
         Header { created: 9, ..base },
-        Header { content: Content::Canary, ..base },
+        Header { version: 8, ..base },
+        Header { name: StoredName::new("maim").unwrap(), ..base },
+        Header { payload: Payload::Canary, ..base },
     ] {
         assert!(!seen.contains(&other.aad()));
         seen.push(other.aad());
@@ -96,14 +109,20 @@ fn every_flipped_bit_is_noticed() {
 #[test]
 fn unknown_values_are_refused_even_under_a_right_hash() {
     let record = record();
-    for (offset, what) in
-        [(4, "version"), (5, "scheme"), (58, "curve"), (59, "kind"), (60, "flag"), (61, "flag")]
-    {
+    for (offset, what) in [
+        (4, "format"),
+        (5, "scheme"),
+        (6, "IV policy"),
+        (68, "curve"),
+        (69, "kind"),
+        (70, "flag"),
+        (71, "flag"),
+    ] {
         let mut bytes = record.encoded().to_vec();
         bytes[offset] = 7;
         assert_eq!(WrappedKey::parse(&rehashed(bytes)).err(), Some(RecordError::Unknown(what, 7)));
     }
-    for (offset, what) in [(71, "public key"), (264, "IV"), (278, "sealed part")] {
+    for (offset, what) in [(81, "public key"), (274, "IV"), (288, "sealed part")] {
         let mut bytes = record.encoded().to_vec();
         bytes[offset] ^= 1;
         assert_eq!(WrappedKey::parse(&rehashed(bytes)).err(), Some(RecordError::Length(what)));
@@ -111,6 +130,21 @@ fn unknown_values_are_refused_even_under_a_right_hash() {
     let mut bytes = record.encoded().to_vec();
     bytes[100] ^= 1;
     assert!(matches!(WrappedKey::parse(&rehashed(bytes)).err(), Some(RecordError::Point(_))));
+    for name in [b'M', b' ', 0] {
+        let mut bytes = record.encoded().to_vec();
+        bytes[64] = name;
+        assert_eq!(WrappedKey::parse(&rehashed(bytes)).err(), Some(RecordError::Name));
+    }
+}
+
+#[test]
+fn a_record_of_0_1_is_refused_with_a_sentence() {
+    let record = record();
+    let mut bytes = record.encoded().to_vec();
+    bytes[4] = 1;
+    let refused = WrappedKey::parse(&rehashed(bytes)).err().unwrap();
+    assert_eq!(refused, RecordError::Format0_1);
+    assert!(refused.to_string().contains("avs-kms 0.1"), "{refused}");
 }
 
 proptest! {
