@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::arena::ArenaError;
+use crate::key::StoredNameError;
 use crate::pkcs11::TokenError;
 
 /// Why one operation gave no result. Nothing secret is ever part of it.
@@ -59,6 +60,12 @@ impl EnclaveError {
             Self::ShuttingDown => "shutting_down",
             Self::Internal(_) => "internal",
         }
+    }
+}
+
+impl From<StoredNameError> for EnclaveError {
+    fn from(error: StoredNameError) -> Self {
+        Self::Internal(error.to_string())
     }
 }
 

@@ -59,7 +59,7 @@ pub struct Custody {
 
 /// A creation that can be recorded and carried out.
 pub(in crate::service) trait Creation: Recordable {
-    fn new_key(&self) -> NewKey;
+    fn new_key(&self) -> Result<NewKey, EnclaveError>;
 }
 
 impl Custody {
@@ -98,8 +98,8 @@ impl Custody {
         deadline: Instant,
     ) -> (Result<PublicKey, EnclaveError>, C, OutcomeGuard) {
         let (creation, guard) = recorded.consume();
-        let result = match self.enclave() {
-            Ok(enclave) => enclave.create(creation.new_key(), deadline).await,
+        let result = match self.enclave().and_then(|enclave| Ok((enclave, creation.new_key()?))) {
+            Ok((enclave, key)) => enclave.create(key, deadline).await,
             Err(error) => Err(error),
         };
         (result, creation, guard)

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use hsm::{KeyId, NewKey};
+use hsm::{EnclaveError, KeyId, NewKey, StoredName};
 
 use crate::auth::Policy;
 use crate::key::{Binding, Eoa, KeyName, Version};
@@ -45,8 +45,10 @@ impl Recordable for Planned {
 }
 
 impl Creation for Planned {
-    fn new_key(&self) -> NewKey {
-        NewKey { id: self.reservation.id, owner: *self.reservation.eoa.as_bytes() }
+    fn new_key(&self) -> Result<NewKey, EnclaveError> {
+        let Reservation { id, eoa, name, version, .. } = &self.reservation;
+        let name = StoredName::new(name.as_str())?;
+        Ok(NewKey { id: *id, owner: *eoa.as_bytes(), name, version: version.number() })
     }
 }
 

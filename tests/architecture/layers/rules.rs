@@ -22,7 +22,7 @@ pub(crate) const ORDER: &[&[&str]] = &[
 const PUBLIC_VALUES: &[&str] = &["G1Point", "G2Point", "KeyId", "KeyIdError", "PointError", "PublicKey"];
 
 /// Plain values that the services exchange with custody; of no use to the other modules.
-const EXCHANGED_WITH_CUSTODY: &[&str] = &["EnclaveError", "NewKey"];
+const EXCHANGED_WITH_CUSTODY: &[&str] = &["EnclaveError", "NewKey", "StoredName"];
 
 /// The one owner of the enclave handle.
 const CUSTODY: &str = "service/custody.rs";
