@@ -87,7 +87,9 @@ fn imports(file: &Path, text: &str) -> Vec<Vec<String>> {
 fn imports_have_no_circle() {
     let sources = sources();
     let mut edges: BTreeMap<PathBuf, BTreeSet<PathBuf>> = BTreeMap::new();
-    for (file, text) in sources.iter().filter(|(file, _)| !file.starts_with("bin")) {
+    for (file, text) in
+        sources.iter().filter(|(file, _)| !file.starts_with("bin") && !file.starts_with("curve"))
+    {
         let to = edges.entry(file.clone()).or_default();
         for import in imports(file, text) {
             let import: Vec<_> = import.iter().map(String::as_str).collect();

@@ -5,7 +5,7 @@ use std::io::Read;
 use secrecy::ExposeSecret;
 
 use super::map::{ArenaError, Mapping, SecretMemoryPolicy};
-use super::{SLOT_LEN, Slot};
+use super::slot::{SLOT_LEN, Slot};
 
 /// Longest PIN, bytes.
 pub(crate) const PIN_MAX: usize = 255;

@@ -1,4 +1,5 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)] // a failed unwrap is a failed test
+#![allow(unsafe_code)] // looks at mapped pages
 
 use std::process::Command;
 
@@ -85,7 +86,11 @@ fn larger_pages_are_mapped_whole_and_a_part_ends_at_its_guard() {
                 // SAFETY: mapped readable and writable, and used by nothing else.
                 unsafe { std::slice::from_raw_parts_mut(start, length) }.fill(0xA5);
                 let end = start as usize + length;
-                assert_eq!(end % page, 0, "{policy:?}: the part does not end at a page's end");
+                assert_eq!(
+                    end % rustix::param::page_size(),
+                    0,
+                    "{policy:?}: the part does not end with its page"
+                );
                 let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
                 let guard = format!("{end:x}-");
                 let guard = maps.lines().find(|line| line.starts_with(&guard));
