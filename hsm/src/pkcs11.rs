@@ -3,12 +3,14 @@
 //! Everything that carries no secret goes through the crate `cryptoki`. What carries one (PINs, clear scalars, random
 //! bytes) goes through [`secret`], straight between the module and guarded memory: `cryptoki` would copy it to the heap.
 
+mod cipher;
 mod error;
 mod module;
 mod objects;
 mod secret;
 mod session;
 mod signing;
+mod timing;
 
 pub use error::{Cause, Function, ReturnCode, TokenError};
 pub(crate) use error::{OPERATION_CANCEL_FAILED, TOKEN_RESOURCE_EXCEEDED};

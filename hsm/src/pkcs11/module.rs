@@ -12,7 +12,7 @@ use cryptoki::slot::Slot;
 
 use super::error::{Cause, Function, TokenError};
 use super::secret::SecretFunctions;
-use crate::telemetry;
+use super::timing;
 
 /// Number of a C_Initialize; sessions remember theirs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -155,6 +155,17 @@ impl Module {
         Ok(format!("{name} {own}, PKCS#11 {}", info.cryptoki_version()))
     }
 
+    /// C_InitToken: destroys everything in the slot's token and names it.
+    pub(crate) fn init_token(
+        &self,
+        generation: Generation,
+        slot: Slot,
+        so_pin: &[u8],
+        label: &[u8; 32],
+    ) -> Result<(), TokenError> {
+        self.guarded(generation, Function::InitToken, || self.secret.init_token(slot, so_pin, label))
+    }
+
     /// What the module claims of a mechanism.
     pub(crate) fn mechanism(
         &self,
@@ -163,29 +174,5 @@ impl Module {
         mechanism: MechanismType,
     ) -> Result<MechanismInfo, TokenError> {
         self.call(generation, Function::GetMechanismInfo, |pkcs11| pkcs11.get_mechanism_info(slot, mechanism))
-    }
-}
-
-/// Durations and errors of calls, by function.
-mod timing {
-    use std::sync::OnceLock;
-    use std::time::Instant;
-
-    use metrics::Histogram;
-
-    use super::{Function, TokenError, telemetry};
-
-    pub(super) fn ended<R>(function: Function, result: &Result<R, TokenError>, begun: Instant) {
-        static CALLS: OnceLock<Vec<Histogram>> = OnceLock::new();
-        // Every multiplication passes here: the instruments are looked up once.
-        let calls = CALLS.get_or_init(|| {
-            Function::ALL.iter().map(|function| telemetry::call_histogram(function.name())).collect()
-        });
-        if let Some(histogram) = calls.get(function as usize) {
-            histogram.record(begun.elapsed());
-        }
-        if let Err(error) = result {
-            telemetry::call_failed(error.function.name(), error.cause.label());
-        }
     }
 }

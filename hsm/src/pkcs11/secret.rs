@@ -1,7 +1,10 @@
-//! The calls that carry a secret: login, PINs, AES-GCM and random bytes, straight between the module and the caller's
-//! guarded memory. No copy is made on this side. Not for anything that `cryptoki` can do without a secret.
+//! The module's functions that carry a secret: login, PINs, AES-GCM and random bytes, straight between the module and the
+//! caller's guarded memory. No copy is made on this side. Not for anything that `cryptoki` can do without a secret.
+//!
+//! One function of the standard each; `Session` and `Module` call them under the check of the generation.
 #![allow(unsafe_code)] // the foreign function interface; the only file of the crate that calls the module itself
 
+use std::marker::PhantomData;
 use std::path::Path;
 
 use cryptoki::error::Rv;
@@ -10,8 +13,6 @@ use cryptoki::slot::Slot;
 use cryptoki_sys::*;
 
 use super::error::{Cause, Function, ReturnCode, TokenError};
-use super::module::{Generation, Module};
-use super::session::Session;
 
 /// Length of the tag, bytes.
 pub(crate) const TAG_LEN: usize = 16;
@@ -55,146 +56,150 @@ impl SecretFunctions {
     }
 }
 
-/// Parameters of one AES-GCM operation (PKCS#11 2.40 errata layout, with `ulIvBits`).
-fn parameters(iv: *mut u8, aad: &[u8]) -> CK_GCM_PARAMS {
-    CK_GCM_PARAMS {
-        pIv: iv,
-        ulIvLen: IV_LEN as CK_ULONG,
-        ulIvBits: 8 * IV_LEN as CK_ULONG,
-        pAAD: aad.as_ptr().cast_mut(),
-        ulAADLen: aad.len() as CK_ULONG,
-        ulTagBits: 8 * TAG_LEN as CK_ULONG,
+/// Parameters of one AES-GCM operation (PKCS#11 2.40 errata layout, with `ulIvBits`). They borrow IV and AAD, and must
+/// live until the operation has ended.
+pub(super) struct Gcm<'a> {
+    parameters: CK_GCM_PARAMS,
+    _borrowed: PhantomData<&'a mut [u8]>,
+}
+
+impl<'a> Gcm<'a> {
+    /// A token that insists on a vector of its own leaves it in `iv`.
+    pub(super) fn encryption(iv: &'a mut [u8; IV_LEN], aad: &'a [u8]) -> Self {
+        Self::new(iv.as_mut_ptr(), aad)
+    }
+
+    /// The module only reads `iv`.
+    pub(super) fn decryption(iv: &'a [u8; IV_LEN], aad: &'a [u8]) -> Self {
+        Self::new(iv.as_ptr().cast_mut(), aad)
+    }
+
+    fn new(iv: *mut u8, aad: &'a [u8]) -> Self {
+        let parameters = CK_GCM_PARAMS {
+            pIv: iv,
+            ulIvLen: IV_LEN as CK_ULONG,
+            ulIvBits: 8 * IV_LEN as CK_ULONG,
+            pAAD: aad.as_ptr().cast_mut(),
+            ulAADLen: aad.len() as CK_ULONG,
+            ulTagBits: 8 * TAG_LEN as CK_ULONG,
+        };
+        Self { parameters, _borrowed: PhantomData }
+    }
+
+    fn mechanism(&mut self) -> CK_MECHANISM {
+        CK_MECHANISM {
+            mechanism: CKM_AES_GCM,
+            pParameter: (&raw mut self.parameters).cast(),
+            ulParameterLen: size_of::<CK_GCM_PARAMS>() as CK_ULONG,
+        }
     }
 }
 
-fn mechanism(parameters: &mut CK_GCM_PARAMS) -> CK_MECHANISM {
-    CK_MECHANISM {
-        mechanism: CKM_AES_GCM,
-        pParameter: (&raw mut *parameters).cast(),
-        ulParameterLen: size_of::<CK_GCM_PARAMS>() as CK_ULONG,
-    }
-}
-
-impl Module {
+impl SecretFunctions {
     /// C_InitToken: destroys everything in the slot's token and names it.
-    pub(crate) fn init_token(
-        &self,
-        generation: Generation,
-        slot: Slot,
-        so_pin: &[u8],
-        label: &[u8; 32],
-    ) -> Result<(), TokenError> {
-        let slot = slot.into();
-        self.guarded(generation, Function::InitToken, || {
-            let (pin, length) = (so_pin.as_ptr().cast_mut(), so_pin.len() as CK_ULONG);
-            let label = label.as_ptr().cast_mut();
-            // SAFETY: the module only reads the PIN and the 32 bytes of the label.
-            answer(
-                Function::InitToken,
-                self.secret.list.C_InitToken.map(|f| unsafe { f(slot, pin, length, label) }),
-            )
-        })
+    pub(super) fn init_token(&self, slot: Slot, so_pin: &[u8], label: &[u8; 32]) -> Result<(), TokenError> {
+        let (pin, length, label) = (so_pin.as_ptr().cast_mut(), so_pin.len() as CK_ULONG, label.as_ptr());
+        // SAFETY: the module only reads the PIN and the 32 bytes of the label.
+        let rv = self.list.C_InitToken.map(|f| unsafe { f(slot.into(), pin, length, label.cast_mut()) });
+        checked(Function::InitToken, rv)
     }
-}
 
-impl Session {
-    /// C_Login. The caller has looked at the token's flags: a module may count and lock.
-    pub(crate) fn log_in(&self, role: Role, pin: &[u8]) -> Result<(), TokenError> {
+    /// C_Login.
+    pub(super) fn login(&self, session: CK_SESSION_HANDLE, role: Role, pin: &[u8]) -> Result<(), TokenError> {
         let user = match role {
             Role::User => CKU_USER,
             Role::SecurityOfficer => CKU_SO,
         };
-        self.raw(Function::Login, |list, session| {
-            let (pin, length) = (pin.as_ptr().cast_mut(), pin.len() as CK_ULONG);
-            // SAFETY: the module only reads the PIN's bytes.
-            list.C_Login.map(|f| unsafe { f(session, user, pin, length) })
-        })
+        let (pin, length) = (pin.as_ptr().cast_mut(), pin.len() as CK_ULONG);
+        // SAFETY: the module only reads the PIN's bytes.
+        let rv = self.list.C_Login.map(|f| unsafe { f(session, user, pin, length) });
+        checked(Function::Login, rv)
     }
 
     /// C_InitPIN, as security officer.
-    pub(crate) fn init_pin(&self, pin: &[u8]) -> Result<(), TokenError> {
-        self.raw(Function::InitPIN, |list, session| {
-            let (pin, length) = (pin.as_ptr().cast_mut(), pin.len() as CK_ULONG);
-            // SAFETY: the module only reads the PIN's bytes.
-            list.C_InitPIN.map(|f| unsafe { f(session, pin, length) })
-        })
+    pub(super) fn init_pin(&self, session: CK_SESSION_HANDLE, pin: &[u8]) -> Result<(), TokenError> {
+        let (pin, length) = (pin.as_ptr().cast_mut(), pin.len() as CK_ULONG);
+        // SAFETY: the module only reads the PIN's bytes.
+        let rv = self.list.C_InitPIN.map(|f| unsafe { f(session, pin, length) });
+        checked(Function::InitPIN, rv)
     }
 
-    /// Encrypts `plain` under `key` into `out`; gives the length written, ciphertext and tag.
-    ///
-    /// A token that insists on a vector of its own leaves it in `iv`.
-    pub(crate) fn encrypt(
+    /// C_EncryptInit.
+    pub(super) fn encrypt_init(
         &self,
+        session: CK_SESSION_HANDLE,
         key: ObjectHandle,
-        iv: &mut [u8; IV_LEN],
-        aad: &[u8],
+        gcm: &mut Gcm<'_>,
+    ) -> Result<(), TokenError> {
+        let mut mechanism = gcm.mechanism();
+        // SAFETY: mechanism, parameters, IV and AAD outlive the call; `gcm` allows the IV to be written.
+        let rv = self.list.C_EncryptInit.map(|f| unsafe { f(session, &raw mut mechanism, key.handle()) });
+        checked(Function::EncryptInit, rv)
+    }
+
+    /// C_Encrypt; gives the length written.
+    pub(super) fn encrypt(
+        &self,
+        session: CK_SESSION_HANDLE,
         plain: &[u8],
         out: &mut [u8],
     ) -> Result<usize, TokenError> {
-        let mut parameters = parameters(iv.as_mut_ptr(), aad);
-        let mut mechanism = mechanism(&mut parameters);
-        self.raw(Function::EncryptInit, |list, session| {
-            // SAFETY: mechanism, parameters, IV and AAD outlive the call; the IV may be written.
-            list.C_EncryptInit.map(|f| unsafe { f(session, &raw mut mechanism, key.handle()) })
-        })?;
+        let (data, size) = (plain.as_ptr().cast_mut(), plain.len() as CK_ULONG);
         let mut length = out.len() as CK_ULONG;
-        self.raw(Function::Encrypt, |list, session| {
-            let (data, size) = (plain.as_ptr().cast_mut(), plain.len() as CK_ULONG);
+        let rv = self.list.C_Encrypt.map(|f| {
             // SAFETY: `length` is the size of `out`; the module only reads `data`.
-            list.C_Encrypt.map(|f| unsafe { f(session, data, size, out.as_mut_ptr(), &raw mut length) })
-        })?;
+            unsafe { f(session, data, size, out.as_mut_ptr(), &raw mut length) }
+        });
+        checked(Function::Encrypt, rv)?;
         checked_length(Function::Encrypt, length, out.len())
     }
 
-    /// Decrypts `sealed` under `key` straight into `out`; gives the length that the module claims to have written.
-    ///
-    /// On an error `out` may hold plaintext all the same (kryoptic leaves it there): the caller wipes.
-    pub(crate) fn decrypt(
+    /// C_DecryptInit.
+    pub(super) fn decrypt_init(
         &self,
+        session: CK_SESSION_HANDLE,
         key: ObjectHandle,
-        iv: &[u8; IV_LEN],
-        aad: &[u8],
+        gcm: &mut Gcm<'_>,
+    ) -> Result<(), TokenError> {
+        let mut mechanism = gcm.mechanism();
+        // SAFETY: mechanism, parameters, IV and AAD outlive the call; the module only reads them.
+        let rv = self.list.C_DecryptInit.map(|f| unsafe { f(session, &raw mut mechanism, key.handle()) });
+        checked(Function::DecryptInit, rv)
+    }
+
+    /// C_Decrypt; gives the length that the module reports. On an error `out` may hold plaintext all the same.
+    pub(super) fn decrypt(
+        &self,
+        session: CK_SESSION_HANDLE,
         sealed: &[u8],
         out: &mut [u8],
     ) -> Result<usize, TokenError> {
-        let mut parameters = parameters(iv.as_ptr().cast_mut(), aad);
-        let mut mechanism = mechanism(&mut parameters);
-        self.raw(Function::DecryptInit, |list, session| {
-            // SAFETY: mechanism, parameters, IV and AAD outlive the call; the module only reads them.
-            list.C_DecryptInit.map(|f| unsafe { f(session, &raw mut mechanism, key.handle()) })
-        })?;
+        let (data, size) = (sealed.as_ptr().cast_mut(), sealed.len() as CK_ULONG);
         // One call with the whole page: no size query, and no module finds the buffer too short.
         let mut length = out.len() as CK_ULONG;
-        self.raw(Function::Decrypt, |list, session| {
-            let (data, size) = (sealed.as_ptr().cast_mut(), sealed.len() as CK_ULONG);
+        let rv = self.list.C_Decrypt.map(|f| {
             // SAFETY: `length` is the size of `out`; the module only reads `data`.
-            list.C_Decrypt.map(|f| unsafe { f(session, data, size, out.as_mut_ptr(), &raw mut length) })
-        })?;
+            unsafe { f(session, data, size, out.as_mut_ptr(), &raw mut length) }
+        });
+        checked(Function::Decrypt, rv)?;
         checked_length(Function::Decrypt, length, out.len())
     }
 
-    /// Fills `out` from the token's generator.
-    pub(crate) fn random(&self, out: &mut [u8]) -> Result<(), TokenError> {
-        self.raw(Function::GenerateRandom, |list, session| {
-            // SAFETY: pointer and length of one buffer that outlives the call.
-            list.C_GenerateRandom.map(|f| unsafe { f(session, out.as_mut_ptr(), out.len() as CK_ULONG) })
-        })
-    }
-
-    /// Runs one function of the module on this session, unless the module was re-initialised since.
-    fn raw(
+    /// C_GenerateRandom.
+    pub(super) fn generate_random(
         &self,
-        function: Function,
-        body: impl FnOnce(&CK_FUNCTION_LIST, CK_SESSION_HANDLE) -> Option<CK_RV>,
+        session: CK_SESSION_HANDLE,
+        out: &mut [u8],
     ) -> Result<(), TokenError> {
-        let session = self.session(function)?.handle();
-        self.module
-            .guarded(self.generation, function, || answer(function, body(&self.module.secret.list, session)))
+        let length = out.len() as CK_ULONG;
+        // SAFETY: pointer and length of one buffer that outlives the call.
+        let rv = self.list.C_GenerateRandom.map(|f| unsafe { f(session, out.as_mut_ptr(), length) });
+        checked(Function::GenerateRandom, rv)
     }
 }
 
 /// What the module answered; none where it has no such function.
-fn answer(function: Function, rv: Option<CK_RV>) -> Result<(), TokenError> {
+fn checked(function: Function, rv: Option<CK_RV>) -> Result<(), TokenError> {
     match rv.map(Rv::from) {
         Some(Rv::Ok) => Ok(()),
         Some(Rv::Error(code)) => Err(TokenError { function, cause: Cause::Refused(ReturnCode(code)) }),

@@ -8,14 +8,15 @@ use cryptoki::slot::Slot;
 
 use super::error::{Cause, Function, TokenError};
 use super::module::{Generation, Module};
+use super::secret::{Role, SecretFunctions};
 use crate::telemetry;
 
 /// A read-write session. `Send` but not `Sync`: three threads on one SoftHSM session crash it.
 pub(crate) struct Session {
-    pub(super) module: Arc<Module>,
-    pub(super) generation: Generation,
+    module: Arc<Module>,
+    generation: Generation,
     /// Opened without `cryptoki`'s close-on-drop, which would close a number that a later initialisation may have
-    /// given to another session. Gone only while it is dropped.
+    /// given to another session.
     session: Option<cryptoki::session::Session>,
 }
 
@@ -26,6 +27,16 @@ impl Session {
             module.call(generation, Function::OpenSession, |pkcs11| pkcs11.open_rw_session_no_drop(slot))?;
         telemetry::sessions(true);
         Ok(Self { module: Arc::clone(module), generation, session: Some(session) })
+    }
+
+    /// C_Login. The caller has looked at the token's flags: a module may count and lock.
+    pub(crate) fn log_in(&self, role: Role, pin: &[u8]) -> Result<(), TokenError> {
+        self.secret(Function::Login, |list, session| list.login(session, role, pin))
+    }
+
+    /// C_InitPIN, as security officer.
+    pub(crate) fn init_pin(&self, pin: &[u8]) -> Result<(), TokenError> {
+        self.secret(Function::InitPIN, |list, session| list.init_pin(session, pin))
     }
 
     /// C_Logout: logs out every session of this process.
@@ -49,8 +60,18 @@ impl Session {
         self.module.call(self.generation, function, |_| body(session))
     }
 
-    /// `cryptoki`'s session, for the calls that it does not make itself.
-    pub(super) fn session(&self, function: Function) -> Result<&cryptoki::session::Session, TokenError> {
+    /// Runs a function that carries a secret on this session, unless the module was re-initialised since.
+    pub(super) fn secret<R>(
+        &self,
+        function: Function,
+        body: impl FnOnce(&SecretFunctions, u64) -> Result<R, TokenError>,
+    ) -> Result<R, TokenError> {
+        let session = self.session(function)?.handle();
+        self.module.guarded(self.generation, function, || body(&self.module.secret, session))
+    }
+
+    /// Gone only while it is dropped.
+    fn session(&self, function: Function) -> Result<&cryptoki::session::Session, TokenError> {
         self.session.as_ref().ok_or(TokenError { function, cause: Cause::Stale })
     }
 }
