@@ -1,22 +1,28 @@
-//! What a key is called and what may be done with it: [`Eoa`], [`KeyName`], [`Version`], [`KeyState`], [`Life`],
-//! [`Binding`], [`Schedule`].
+//! Names, versions, states and schedules of keys: [`Eoa`], [`KeyName`], [`KeyVersion`], [`KeyState`],
+//! [`KeyLifecycle`], [`Binding`], [`Schedule`].
 //!
-//! Pure values and decisions. Not for: storage (`store`), permissions (`auth`), or anything secret (`hsm`).
+//! Pure values and decisions. Not for: storage (`store`), permissions (`auth`), or secrets (`hsm`).
 
 mod binding;
 mod eoa;
 mod event;
-mod life;
+mod lifecycle;
 mod name;
 mod schedule;
 mod state;
 mod version;
+mod version_number;
 
 pub use binding::{Binding, Registry};
 pub use eoa::{AddressError, Eoa};
 pub use event::EventKind;
-pub use life::{Change, Life, Refusal, Stage, Standing, Step};
+pub use lifecycle::{
+    KeyLifecycle, LifecycleAction, LifecycleState, Transition, TransitionError, VersionStatus,
+};
 pub use name::{KeyName, NameError};
-pub use schedule::{Dates, MOST_DAYS, OVERLAP_DAYS, RetireOn, SHORT_OVERLAP_DAYS, Schedule, days, later};
-pub use state::{KeyState, SigningRefusal, UnknownState, Version, VersionSelector};
+pub use schedule::{
+    MOST_DAYS, OVERLAP_DAYS, RetireOn, RotationDates, SHORT_OVERLAP_DAYS, Schedule, days, later,
+};
+pub use state::{KeyState, SigningRefusal, UnknownState};
 pub use version::{KeyVersion, Registration, Reservation, VersionTimestamps};
+pub use version_number::{KeyVersionNumber, VersionSelector};

@@ -24,8 +24,8 @@ pub use plan::{Action, Due, Word, due};
 pub use registry_watcher::Follower;
 pub use webhook::{Hook, Secret, SecretError, Webhooks};
 
-use crate::key::Change;
 use crate::key::KeyVersion;
+use crate::key::LifecycleAction;
 use crate::request_id::RequestId;
 use crate::service::{ChangeKey, Context, Failure, RotateKey, Service};
 
@@ -165,8 +165,8 @@ impl Scheduler {
             Action::Destroy => {
                 return self.service.destroy_version(context, &due.version, deadline).await.map(drop);
             }
-            Action::Activate => Change::Activate,
-            Action::Retire => Change::Retire,
+            Action::Activate => LifecycleAction::Activate,
+            Action::Retire => LifecycleAction::Retire,
         };
         let version = Some(crate::key::VersionSelector::Number(due.version.version));
         let wish = ChangeKey { eoa, name, version, change, after_days: 0, reason };

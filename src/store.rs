@@ -128,7 +128,7 @@ const LOGINS_AND_POLICIES: &str = "
     ) STRICT, WITHOUT ROWID;
 ";
 
-/// `state` holds the stage alone; a doomed version has a `destroy_at`, one whose record is gone a `destroyed_at`.
+/// `state` holds the lifecycle state. A version scheduled for destruction has a `destroy_at`, a destroyed one a `destroyed_at`.
 /// `change` holds the intents of the audit log that were carried out, so that a start can tell which were not.
 const LIVES: &str = "
     ALTER TABLE key_version ADD COLUMN frozen INTEGER NOT NULL DEFAULT 0 CHECK (frozen IN (0, 1));

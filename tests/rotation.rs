@@ -18,7 +18,9 @@ use std::time::{Duration, Instant};
 use audit_log::{AuditLog, BuildInfo, Settings, verify};
 use avs_kms::auth::Caller;
 use avs_kms::clock::Clock;
-use avs_kms::key::{Change, Eoa, KeyName, RetireOn, Schedule, Stage, Version, VersionSelector};
+use avs_kms::key::{
+    Eoa, KeyName, KeyVersionNumber, LifecycleAction, LifecycleState, RetireOn, Schedule, VersionSelector,
+};
 use avs_kms::request_id::RequestId;
 use avs_kms::rotation::{SETTLING, Scheduler, numbers};
 use avs_kms::service::{ChangeKey, Context, CreateKey, Custody, Message, Peer, Service, SetSchedule, Sign};
@@ -116,18 +118,18 @@ async fn key(service: &Service, schedule: Schedule) {
     service.set_schedule(operator(), wish, soon()).await.unwrap();
 }
 
-const FIRST: VersionSelector = VersionSelector::Number(Version::FIRST);
+const FIRST: VersionSelector = VersionSelector::Number(KeyVersionNumber::FIRST);
 
-async fn change(service: &Service, version: VersionSelector, change: Change) {
+async fn change(service: &Service, version: VersionSelector, change: LifecycleAction) {
     let (name, version) = (KeyName::default(), Some(version));
     let wish = ChangeKey { eoa: OWNER, name, version, change, after_days: 30, reason: None };
     service.change_key(operator(), wish, soon()).await.unwrap();
 }
 
-fn stages(service: &Service) -> Vec<(u32, Stage)> {
-    let mut life = service.store().life(&OWNER, &KeyName::default()).0;
+fn stages(service: &Service) -> Vec<(u32, LifecycleState)> {
+    let mut life = service.store().lifecycle(&OWNER, &KeyName::default()).0;
     life.sort_by_key(|(version, _)| *version);
-    life.iter().map(|(version, standing)| (version.number(), standing.stage)).collect()
+    life.iter().map(|(version, status)| (version.number(), status.lifecycle)).collect()
 }
 
 fn kinds(service: &Service) -> Vec<String> {
@@ -177,13 +179,13 @@ fn two_years_of_monthly_rotations_with_restarts_and_a_long_absence() {
             }
             looks += 1;
             let stages = stages(&service);
-            assert_eq!(stages.iter().filter(|(_, stage)| *stage == Stage::Active).count(), 1);
-            assert!(stages.iter().filter(|(_, stage)| *stage == Stage::Pending).count() <= 1);
+            assert_eq!(stages.iter().filter(|(_, stage)| *stage == LifecycleState::Active).count(), 1);
+            assert!(stages.iter().filter(|(_, stage)| *stage == LifecycleState::Pending).count() <= 1);
             assert!(!numbers(&service).unwrap().keys[0].is_overdue() || world.day() >= 500);
         }
         let versions = service.store().versions_of_key(&OWNER, &KeyName::default());
         // 13 periods of 30 days up to day 390, then one at day 507 (made on day 500, announced for 7 days), then monthly.
-        let current = versions.iter().find(|version| version.standing.stage == Stage::Active).unwrap();
+        let current = versions.iter().find(|version| version.status.lifecycle == LifecycleState::Active).unwrap();
         let expected = 1 + 390 / 30 + 1 + (730 - 507) / 30;
         assert_eq!(current.version.number(), expected, "{:?}", stages(&service));
         for pair in versions.windows(2) {
@@ -196,7 +198,7 @@ fn two_years_of_monthly_rotations_with_restarts_and_a_long_absence() {
                 assert!(retired.as_second() - activated.as_second() >= 21 * 86_400);
             }
         }
-        let retired = versions.iter().filter(|version| version.standing.stage == Stage::Retired).count();
+        let retired = versions.iter().filter(|version| version.status.lifecycle == LifecycleState::Retired).count();
         let rotations = kinds(&service).iter().filter(|kind| *kind == "version.activated").count() - 1;
         println!("{looks} looks over 24 months in {:?}: {rotations} rotations, {retired} retired, {restarts} restarts",
             begun.elapsed());
@@ -217,12 +219,12 @@ fn a_destruction_comes_at_its_date_and_not_by_a_clock_that_jumps() {
         let world = World::open(Path::new(&data));
         let (service, scheduler) = world.start().await;
         key(&service, Schedule { every_days: 10, announce_days: 1, ..MONTHLY }).await;
-        while stages(&service).first() != Some(&(1, Stage::Retired)) {
+        while stages(&service).first() != Some(&(1, LifecycleState::Retired)) {
             world.clock.pass(DAY);
             scheduler.look().await;
         }
-        let doomed = service.store().numbered(&OWNER, &KeyName::default(), Version::FIRST).unwrap();
-        change(&service, FIRST, Change::ScheduleDestroy).await;
+        let doomed = service.store().numbered(&OWNER, &KeyName::default(), KeyVersionNumber::FIRST).unwrap();
+        change(&service, FIRST, LifecycleAction::ScheduleDestroy).await;
         // The scheduled rotations would go on meanwhile; they are not what this is about.
         let wish = SetSchedule { eoa: OWNER, scope: ScheduleScope::All, schedule: None, reason: None };
         service.set_schedule(operator(), wish, soon()).await.unwrap();
@@ -240,7 +242,7 @@ fn a_destruction_comes_at_its_date_and_not_by_a_clock_that_jumps() {
         assert_eq!(scheduler.look().await.done, 0);
         world.clock.pass(DAY);
         assert_eq!(scheduler.look().await.done, 1);
-        assert_eq!(stages(&service)[0], (1, Stage::Destroyed));
+        assert_eq!(stages(&service)[0], (1, LifecycleState::Destroyed));
         assert!(service.custody().public_key(doomed.id).is_none(), "the token still has the record");
         assert_eq!(kinds(&service).last().unwrap(), "destroyed");
 
@@ -278,9 +280,9 @@ fn a_rotation_that_nobody_finishes_is_overdue_and_an_old_version_that_still_sign
         assert!(!before.keys[0].is_overdue());
         let after = pass_to(31).await;
         assert!(after.keys[0].is_overdue(), "{after:?}");
-        assert_eq!(stages(&service), [(1, Stage::Active), (2, Stage::Pending)]);
+        assert_eq!(stages(&service), [(1, LifecycleState::Active), (2, LifecycleState::Pending)]);
 
-        change(&service, VersionSelector::Next, Change::Activate).await;
+        change(&service, VersionSelector::Next, LifecycleAction::Activate).await;
         assert!(!numbers(&service).unwrap().keys[0].is_overdue());
         let sign_with_the_old = async || {
             let wish = Sign::new(OWNER, KeyName::default(), FIRST, Message::Digest([7; 32]));
@@ -294,7 +296,7 @@ fn a_rotation_that_nobody_finishes_is_overdue_and_an_old_version_that_still_sign
         let shown = numbers(&service).unwrap().last_signatures;
         assert_eq!(shown.len(), 1, "{shown:?}");
         assert_eq!(shown[0].1, world.clock.moment().wall);
-        change(&service, FIRST, Change::Retire).await;
+        change(&service, FIRST, LifecycleAction::Retire).await;
         assert_eq!(numbers(&service).unwrap().signing_after_their_end, 0, "what is retired signs nothing");
         service.audit().clone().close().unwrap();
     });

@@ -15,7 +15,7 @@ pub struct KeyRecord {
     pub curve: String,
     /// Version number, from 1.
     pub version: u32,
-    /// `pending`, `active`, `retiring`, `retired`, `scheduled_destroy`, `destroyed` or `disabled`.
+    /// `pending`, `active`, `retiring`, `retired`, `destroy_scheduled`, `destroyed` or `disabled`.
     pub state: String,
     /// The public key in G1.
     pub g1: G1Point,

@@ -1,40 +1,41 @@
-//! Where a version is registered or will be: one place for ever, because the chain spends a key hash for ever.
+//! Registry entry that a version is bound to. A version is bound to at most one, because a registry accepts each key
+//! hash only once.
 //!
-//! Not for: asking the chain (`rotation`), or the digests of registrations (`eigenlayer`).
+//! Not for: reading the registry (`rotation`), or the digests of registrations (`eigenlayer`).
 
 use std::fmt;
 
-use super::Eoa;
+use super::eoa::Eoa;
 
-/// A place in a registry. A version has at most one, from its creation on.
+/// Registry entry of a version, fixed when the version is created.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Binding {
-    /// EIP-155.
+    /// EIP-155 chain id.
     pub chain_id: u64,
-    /// Which registry, and the place in it.
+    /// The registry, and the entry in it.
     pub registry: Registry,
-    /// The contract of the signed domain: the registry coordinator's or the KeyRegistrar's proxy.
+    /// The verifying contract of the EIP-712 domain: the proxy of the registry coordinator or of the KeyRegistrar.
     pub verifying_contract: Eoa,
-    /// Who registers.
+    /// Address of the operator.
     pub operator: Eoa,
 }
 
 /// The two registries of EigenLayer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Registry {
-    /// An AVS's own `BLSApkRegistry`: one key per operator, for ever.
+    /// The `BLSApkRegistry` of one AVS: one key per operator. The key cannot be replaced.
     BlsApkRegistry,
     /// The core `KeyRegistrar`: one key per operator and operator set.
     KeyRegistrar {
-        /// The AVS.
+        /// Address of the AVS.
         avs: Eoa,
-        /// Its operator set.
+        /// Id of the operator set within the AVS.
         operator_set_id: u32,
     },
 }
 
 impl Registry {
-    /// The word of api.md.
+    /// Name of the registry in the API.
     pub const fn as_str(&self) -> &'static str {
         match self {
             Self::BlsApkRegistry => "bls_apk_registry",
@@ -43,7 +44,7 @@ impl Registry {
     }
 }
 
-/// As the audit log says it.
+/// The form in the audit log.
 impl fmt::Display for Binding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { chain_id, registry, verifying_contract, operator } = self;

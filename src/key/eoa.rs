@@ -1,4 +1,4 @@
-//! The externally owned account that owns keys.
+//! Externally owned account: the owner of keys.
 
 use std::cell::Cell;
 use std::fmt;
@@ -11,19 +11,19 @@ use thiserror::Error;
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Eoa([u8; 20]);
 
-/// Why a text is not an address.
+/// Error of parsing an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum AddressError {
-    /// Not 40 hex digits with or without `0x`.
+    /// The text is not 40 hex digits with or without `0x`.
     #[error("an address is 0x and 40 hex digits")]
     Form,
-    /// Mixed letter case with a wrong EIP-55 checksum.
+    /// The letter case is mixed and the EIP-55 checksum is wrong.
     #[error("the address has mixed letter case but its EIP-55 checksum is wrong")]
     Checksum,
 }
 
 thread_local! {
-    /// The address that this thread showed last: the checksum costs a keccak, and a request shows its account often.
+    /// The address that this thread formatted last: a checksum costs one keccak, and a request formats its account often.
     static LAST: Cell<Option<([u8; 20], [u8; 42])>> = const { Cell::new(None) };
 }
 
@@ -42,7 +42,7 @@ impl Eoa {
 impl FromStr for Eoa {
     type Err = AddressError;
 
-    /// Any letter case, `0x` optional; a mixed-case text must carry a right EIP-55 checksum.
+    /// Accepts any letter case and an optional `0x`. Mixed case must have a valid EIP-55 checksum.
     fn from_str(text: &str) -> Result<Self, AddressError> {
         let digits = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")).unwrap_or(text);
         let mut bytes = [0; 20];

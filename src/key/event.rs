@@ -2,7 +2,7 @@
 //!
 //! Not for: the audit log, which has records of its own for more than this.
 
-use super::{Stage, Step};
+use super::lifecycle::{LifecycleState, Transition};
 
 /// Something that happened to a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,17 +41,16 @@ impl EventKind {
     }
 }
 
-impl Step {
+impl Transition {
     /// What clients are told of it. A destruction is told when the token has done it, not here.
     pub fn event(&self) -> Option<EventKind> {
-        match (self.from.stage, self.to.stage) {
-            (from, to) if from == to => {
-                (!self.from.doomed && self.to.doomed).then_some(EventKind::DestroyScheduled)
-            }
-            (_, Stage::Active) => Some(EventKind::VersionActivated),
-            (_, Stage::Retiring) => Some(EventKind::VersionRetiring),
-            (_, Stage::Retired) => Some(EventKind::VersionRetired),
-            (_, Stage::Destroyed | Stage::Pending) => None,
+        match (self.from.lifecycle, self.to.lifecycle) {
+            (from, to) if from == to => (!self.from.destruction_scheduled && self.to.destruction_scheduled)
+                .then_some(EventKind::DestroyScheduled),
+            (_, LifecycleState::Active) => Some(EventKind::VersionActivated),
+            (_, LifecycleState::Retiring) => Some(EventKind::VersionRetiring),
+            (_, LifecycleState::Retired) => Some(EventKind::VersionRetired),
+            (_, LifecycleState::Destroyed | LifecycleState::Pending) => None,
         }
     }
 }

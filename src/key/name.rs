@@ -1,15 +1,15 @@
-//! The name of a key among the keys of one EOA.
+//! Name of a key among the keys of one EOA.
 
 use std::fmt;
 use std::str::FromStr;
 
 use thiserror::Error;
 
-/// 1 to 64 of `a-z0-9._-`. The default name is `default`.
+/// 1 to 64 characters of `a-z0-9._-`. The default is `default`.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct KeyName(String);
 
-/// The text is not a key name.
+/// Error of parsing a key name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("a key name is 1 to 64 characters of a-z, 0-9, dot, underscore and hyphen")]
 pub struct NameError;
@@ -59,14 +59,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_within_the_alphabet_and_length_are_taken() {
+    fn names_within_alphabet_and_length_are_accepted() {
         for text in ["default", "a", "0", "eigenda.set-1_x", &"z".repeat(64)] {
             assert_eq!(text.parse::<KeyName>().unwrap().as_str(), text);
         }
     }
 
     #[test]
-    fn everything_else_is_refused() {
+    fn other_texts_are_refused() {
         for text in ["", "A", "a b", "ä", "a/b", "а", "a\n", "%2e", &"z".repeat(65)] {
             assert_eq!(text.parse::<KeyName>(), Err(NameError), "{text}");
         }

@@ -1,58 +1,60 @@
-//! When a key is to be rotated: [`Schedule`] and the dates that follow from it. Pure.
+//! Rotation schedule of a key and the dates that follow from it. Pure.
 //!
-//! Not for: doing it (`rotation`).
+//! Not for: rotating (`rotation`).
 
 use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest, Sha256};
 
-use super::{Eoa, KeyName, Version};
+use super::eoa::Eoa;
+use super::name::KeyName;
+use super::version_number::KeyVersionNumber;
 
-/// How the keys of an EOA, or one of them, are rotated.
+/// Rotation schedule of one key, or of all keys of an EOA.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Schedule {
-    /// A version is current for so many days.
+    /// Days that a version is current.
     pub every_days: u32,
-    /// The next version is made and announced so many days before.
+    /// Days before the due date on which the next version is created and announced.
     pub announce_days: u32,
-    /// The old version goes on signing for at least so many days.
+    /// Days that the old version signs at least after the rotation.
     pub overlap_days: u32,
-    /// Whether the next version becomes current by itself when it is due.
+    /// Whether the service activates the next version on its due date.
     pub activate: bool,
-    /// Whose word retires the old version.
+    /// Confirmation that retires the old version.
     pub retire_on: RetireOn,
-    /// Due dates are spread over so many hours, so that not all keys rotate at once.
+    /// Hours over which due dates are spread, so that keys do not rotate all at once.
     pub jitter_hours: u32,
 }
 
-/// Whose word it takes to retire a version whose overlap is over.
+/// Confirmation that is needed to retire a version after its overlap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RetireOn {
-    /// The operator's or the chain's.
+    /// The operator, or the registry if `chain.rpc_url` is set.
     Confirmed,
-    /// Nobody's; where the chain is followed it must not contradict.
+    /// None. If the registry is read, it must not still hold the old version.
     Overlap,
 }
 
-/// The default overlap: tables are refreshed weekly on mainnet, leaving a set takes 14 days.
+/// Default overlap. Operator tables are refreshed weekly on mainnet; leaving a set takes 14 days.
 pub const OVERLAP_DAYS: u32 = 21;
 
-/// A shorter overlap is taken, with a warning: it is less than a set takes to be left.
+/// A shorter overlap is accepted with a warning: leaving an operator set takes this long.
 pub const SHORT_OVERLAP_DAYS: u32 = 14;
 
-/// The longest time that a schedule may name, ten years.
+/// Longest period in a schedule: ten years.
 pub const MOST_DAYS: u32 = 3_653;
 
-/// When the next rotation of a key comes.
+/// Dates of the next rotation of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Dates {
-    /// From here on the next version is made and announced.
+pub struct RotationDates {
+    /// The next version is created and announced.
     pub announce_at: Timestamp,
-    /// Here the next version is to be current.
+    /// The next version becomes current.
     pub due_at: Timestamp,
 }
 
 impl RetireOn {
-    /// Its word in the API.
+    /// Name in the API.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Confirmed => "confirmed",
@@ -74,33 +76,39 @@ impl std::str::FromStr for RetireOn {
 }
 
 impl Schedule {
-    /// The dates that follow from the day on which a version became current.
-    pub fn dates(&self, eoa: &Eoa, name: &KeyName, current: Version, activated_at: Timestamp) -> Dates {
+    /// Dates that follow from the time at which a version became current.
+    pub fn dates(
+        &self,
+        eoa: &Eoa,
+        name: &KeyName,
+        current: KeyVersionNumber,
+        activated_at: Timestamp,
+    ) -> RotationDates {
         let spread = u64::from(self.jitter_hours) * 3_600;
-        let offset = if spread == 0 { 0 } else { lot(eoa, name, current) % spread };
+        let offset = if spread == 0 { 0 } else { jitter_offset(eoa, name, current) % spread };
         let due_at =
             later(later(activated_at, days(self.every_days)), SignedDuration::from_secs(offset as i64));
-        Dates { announce_at: later(due_at, -days(self.announce_days)), due_at }
+        RotationDates { announce_at: later(due_at, -days(self.announce_days)), due_at }
     }
 
-    /// When the overlap of a version that ceased to be current at this time is over.
+    /// End of the overlap of a version that was superseded at this time.
     pub fn overlap_ends(&self, superseded_at: Timestamp) -> Timestamp {
         later(superseded_at, days(self.overlap_days))
     }
 }
 
-/// So many days of 24 hours.
+/// Days of 24 hours.
 pub fn days(count: u32) -> SignedDuration {
     SignedDuration::from_hours(24 * i64::from(count))
 }
 
-/// A sum that stays within the times that there are.
+/// A sum that saturates at the largest timestamp.
 pub fn later(time: Timestamp, span: SignedDuration) -> Timestamp {
     time.saturating_add(span).unwrap_or(time)
 }
 
-/// The same for the same version on every machine and at every start: a date does not move.
-fn lot(eoa: &Eoa, name: &KeyName, version: Version) -> u64 {
+/// Jitter of a version. It depends only on the arguments, so a due date does not move after a restart.
+fn jitter_offset(eoa: &Eoa, name: &KeyName, version: KeyVersionNumber) -> u64 {
     let mut hash = Sha256::new_with_prefix(eoa.as_bytes());
     hash.update(name.as_str());
     hash.update(version.number().to_be_bytes());
@@ -129,16 +137,20 @@ mod tests {
         let (eoa, mut offsets) = (Eoa::new([1; 20]), std::collections::HashSet::new());
         for n in 0..50 {
             let name: KeyName = format!("k{n}").parse().unwrap();
-            let dates = MONTHLY.dates(&eoa, &name, Version::FIRST, day);
-            assert_eq!(dates, MONTHLY.dates(&eoa, &name, Version::FIRST, day));
+            let dates = MONTHLY.dates(&eoa, &name, KeyVersionNumber::FIRST, day);
+            assert_eq!(dates, MONTHLY.dates(&eoa, &name, KeyVersionNumber::FIRST, day));
             let offset = dates.due_at.as_second() - day.as_second() - 30 * 86_400;
             assert!((0..48 * 3_600).contains(&offset), "{offset}");
             assert_eq!(dates.due_at.as_second() - dates.announce_at.as_second(), 7 * 86_400);
             offsets.insert(offset);
         }
         assert!(offsets.len() > 45, "only {} different dates", offsets.len());
-        let exact =
-            Schedule { jitter_hours: 0, ..MONTHLY }.dates(&eoa, &KeyName::default(), Version::FIRST, day);
+        let exact = Schedule { jitter_hours: 0, ..MONTHLY }.dates(
+            &eoa,
+            &KeyName::default(),
+            KeyVersionNumber::FIRST,
+            day,
+        );
         assert_eq!(exact.due_at.to_string(), "2026-01-31T00:00:00Z");
     }
 }

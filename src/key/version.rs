@@ -1,89 +1,90 @@
-//! A version of a key, as the store keeps it. Plain values.
+//! Version of a key, as the store keeps it. Plain values. Not for: rows of the store.
 
 use hsm::{KeyId, PublicKey};
 use jiff::Timestamp;
 
 use super::binding::Binding;
 use super::eoa::Eoa;
-use super::life::Standing;
+use super::lifecycle::VersionStatus;
 use super::name::KeyName;
-use super::state::{KeyState, Version};
+use super::state::KeyState;
+use super::version_number::KeyVersionNumber;
 
 /// One version of a key that exists in the token.
 #[derive(Clone, Debug)]
 pub struct KeyVersion {
-    /// Its record in the token.
+    /// Id of its record in the token.
     pub id: KeyId,
-    /// Its owner.
+    /// Owner.
     pub eoa: Eoa,
-    /// Its name among the owner's keys.
+    /// Name among the keys of the owner.
     pub name: KeyName,
-    /// Its number.
-    pub version: Version,
-    /// Where it stands in its life.
-    pub standing: Standing,
-    /// Its public key.
+    /// Version number.
+    pub version: KeyVersionNumber,
+    /// Status in the lifecycle.
+    pub status: VersionStatus,
+    /// Public key.
     pub public_key: PublicKey,
-    /// Where it is registered or will be, if it is bound.
+    /// Registry entry that it is bound to, if it is bound.
     pub binding: Option<Binding>,
-    /// What the registry said last.
+    /// Last reply of the registry.
     pub registration: Option<Registration>,
-    /// When what happened; whole seconds.
+    /// Times of its transitions, whole seconds.
     pub times: VersionTimestamps,
 }
 
-/// When what happened to a version; `None` for what has not.
+/// Times of the transitions of a version; `None` for those that have not happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct VersionTimestamps {
-    /// Its creation was complete.
+    /// Creation completed.
     pub created: Timestamp,
-    /// It became current.
+    /// The version became current.
     pub activated: Option<Timestamp>,
-    /// It ceased to be current.
+    /// Another version became current.
     pub superseded: Option<Timestamp>,
-    /// It was retired.
+    /// The version was retired.
     pub retired: Option<Timestamp>,
-    /// It is to be destroyed then.
+    /// Date of the scheduled destruction.
     pub destroy: Option<Timestamp>,
-    /// The token confirmed that it is gone.
+    /// The token confirmed the destruction.
     pub destroyed: Option<Timestamp>,
-    /// The rotation that ends its time as the current version was announced.
+    /// The rotation to the next version was announced.
     pub announced: Option<Timestamp>,
 }
 
-/// What a registry said of a bound version.
+/// Reply of a registry about a bound version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Registration {
-    /// Whether it holds this very key for the binding.
+    /// Whether the registry holds this key for the binding.
     pub held: bool,
-    /// Since when it has been seen to say so.
+    /// First time that the registry gave this reply.
     pub since: Timestamp,
 }
 
 impl KeyVersion {
-    /// The state as api.md has it.
+    /// The state that the API shows.
     pub const fn state(&self) -> KeyState {
-        self.standing.state()
+        self.status.state()
     }
 
-    /// Whether it was the current version at this time, unix seconds.
+    /// Whether the version was current at this time, unix seconds.
     pub(crate) fn was_active_at(&self, second: i64) -> bool {
         let begun = self.times.activated.is_some_and(|begin| begin.as_second() <= second);
         begun && self.times.superseded.is_none_or(|end| second < end.as_second())
     }
 }
 
-/// A version whose creation was begun. It has a number and an id, and nobody was told of it.
+/// A version whose creation has begun. It has a number and an id; no client has seen it.
 #[derive(Clone, Debug)]
 pub struct Reservation {
-    /// The record in the token that there may be.
+    /// Id of the record that the token may hold.
     pub id: KeyId,
     /// The owner.
     pub eoa: Eoa,
     /// The name.
     pub name: KeyName,
     /// The number.
-    pub version: Version,
-    /// Where it will be registered.
+    pub version: KeyVersionNumber,
+    /// Registry entry that it will be bound to.
     pub binding: Option<Binding>,
 }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::eigenlayer;
 use crate::key::KeyVersion;
-use crate::key::Stage;
+use crate::key::LifecycleState;
 use crate::metrics::{self, RotationReading, series};
 use crate::service::{Failure, Service};
 
@@ -55,7 +55,7 @@ pub fn numbers(service: &Service) -> Result<Numbers, Failure> {
         if let Some(signed) = service.last_signature(&version) {
             numbers.last_signatures.push((Arc::clone(&version), signed));
         }
-        if version.standing.stage != Stage::Active {
+        if version.status.lifecycle != LifecycleState::Active {
             continue;
         }
         let planned = service.planned(&version)?;
@@ -66,7 +66,7 @@ pub fn numbers(service: &Service) -> Result<Numbers, Failure> {
             seconds_to_rotation: planned.dates.map(|dates| dates.due_at.as_second() - now.as_second()),
         });
         let late = planned.ends.iter().filter(|(old, end)| {
-            old.standing.stage == Stage::Retiring
+            old.status.lifecycle == LifecycleState::Retiring
                 && service.last_signature(old).is_some_and(|signed| signed > *end)
         });
         numbers.signing_after_their_end += late.count() as u64;

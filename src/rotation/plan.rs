@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::key::KeyVersion;
-use crate::key::{OVERLAP_DAYS, RetireOn, Schedule, Stage, days, later};
+use crate::key::{LifecycleState, OVERLAP_DAYS, RetireOn, Schedule, days, later};
 
 /// What the registry says of a version that is bound to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,17 +62,23 @@ pub fn due(
         all.push(Due { version: Arc::clone(version), action, reason });
     };
     for version in versions {
-        let begun = version.standing.stage == Stage::Destroyed && version.times.destroyed.is_none();
-        if begun || version.standing.doomed && version.times.destroy.is_some_and(|date| date <= now) {
+        let begun =
+            version.status.lifecycle == LifecycleState::Destroyed && version.times.destroyed.is_none();
+        if begun
+            || version.status.destruction_scheduled && version.times.destroy.is_some_and(|date| date <= now)
+        {
             add(version, Action::Destroy, "its date has come".to_owned());
         }
     }
-    let Some(current) = versions.iter().find(|version| version.standing.stage == Stage::Active) else {
+    let Some(current) = versions.iter().find(|version| version.status.lifecycle == LifecycleState::Active)
+    else {
         return all;
     };
     let pending = versions
         .iter()
-        .filter(|version| version.standing.stage == Stage::Pending && !version.standing.doomed)
+        .filter(|version| {
+            version.status.lifecycle == LifecycleState::Pending && !version.status.destruction_scheduled
+        })
         .max_by_key(|version| version.version);
     let activated = current.times.activated.unwrap_or(current.times.created);
     let dates =
@@ -88,7 +94,7 @@ pub fn due(
             add(current, Action::Rotate, format!("schedule: due at {}", dates.due_at));
         }
     }
-    if let Some(pending) = pending.filter(|pending| !pending.standing.frozen) {
+    if let Some(pending) = pending.filter(|pending| !pending.status.disabled) {
         match (word(pending), schedule, &dates) {
             (Word::Held, ..) => {
                 add(pending, Action::Activate, "chain: the registry holds this version".to_owned());
@@ -103,8 +109,10 @@ pub fn due(
             _ => {}
         }
     }
-    for version in versions.iter().filter(|version| version.standing.stage == Stage::Retiring) {
-        let Some(since) = version.times.superseded.filter(|_| !version.standing.doomed) else { continue };
+    for version in versions.iter().filter(|version| version.status.lifecycle == LifecycleState::Retiring) {
+        let Some(since) = version.times.superseded.filter(|_| !version.status.destruction_scheduled) else {
+            continue;
+        };
         let end = schedule.map_or(later(since, days(OVERLAP_DAYS)), |schedule| schedule.overlap_ends(since));
         if now < end {
             continue;

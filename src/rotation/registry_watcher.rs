@@ -11,7 +11,7 @@ use super::plan::Word;
 use crate::chain::{Chain, ChainError};
 use crate::eigenlayer;
 use crate::key::KeyVersion;
-use crate::key::{Binding, Registry, Stage};
+use crate::key::{Binding, LifecycleState, Registry};
 use crate::service::Service;
 
 /// Follows registrations on one chain.
@@ -37,7 +37,10 @@ impl Follower {
 
     /// What the registry says of a version; a change of it is kept in the store.
     pub(super) async fn word(&self, service: &Service, version: &KeyVersion, now: Timestamp) -> Word {
-        let lives = matches!(version.standing.stage, Stage::Pending | Stage::Active | Stage::Retiring);
+        let lives = matches!(
+            version.status.lifecycle,
+            LifecycleState::Pending | LifecycleState::Active | LifecycleState::Retiring
+        );
         let Some(binding) = version.binding.as_ref().filter(|_| lives) else { return Word::Unwatched };
         if self.away.load(Ordering::Relaxed) {
             return Word::Silent;

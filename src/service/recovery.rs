@@ -1,6 +1,6 @@
 //! What an earlier process left half done is finished or undone before the port opens.
 //!
-//! A change of standing is one transaction, which says by the number of its intent whether it was made. A destruction
+//! A status change is one transaction, which says by the number of its intent whether it was made. A destruction
 //! that was begun goes on. A reservation whose record is in the token is finished: the key is whole, and finishing destroys nothing.
 //! One without a record is given up. Records that the store does not know are reported and left alone.
 
@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use crate::key::Reservation;
-use crate::key::{Change, Stage};
+use crate::key::{LifecycleAction, LifecycleState};
 use crate::request_id::RequestId;
 use crate::service::{ChangeKey, Context, CreateKey, Failure, RotateKey, Service, SetSchedule};
 use crate::store::Store;
@@ -80,7 +80,7 @@ impl Service {
         let versions = self.store.all_versions();
         let known: HashSet<_> = versions.iter().map(|version| version.id).collect();
         for version in versions {
-            let lives = version.standing.stage != Stage::Destroyed;
+            let lives = version.status.lifecycle != LifecycleState::Destroyed;
             if lives && !self.custody.holds(&version) {
                 recovered.missing.push(format!("{} {} v{}", version.eoa, version.name, version.version));
             }
@@ -99,23 +99,23 @@ impl Service {
             let end = ends.iter().find(|(known, _)| Some(known.as_str()) == id);
             return Ok(Some(end.map_or(End::Undone, |(_, end)| *end)));
         }
-        if operation == ChangeKey::operation(Change::Destroy) {
+        if operation == ChangeKey::operation(LifecycleAction::Destroy) {
             let id = id.and_then(|id| id.parse().ok());
             let version = id.and_then(|id| self.store.by_id(id));
-            return Ok(match version.map(|version| (version.standing.stage, version.times.destroyed)) {
-                Some((Stage::Destroyed, Some(_))) => Some(End::Finished),
+            return Ok(match version.map(|version| (version.status.lifecycle, version.times.destroyed)) {
+                Some((LifecycleState::Destroyed, Some(_))) => Some(End::Finished),
                 // Begun, and the token has not said yet that the record is gone.
-                Some((Stage::Destroyed, None)) => None,
+                Some((LifecycleState::Destroyed, None)) => None,
                 _ => Some(End::Undone),
             });
         }
         let changes = [
-            Change::Activate,
-            Change::Retire,
-            Change::Disable,
-            Change::Enable,
-            Change::ScheduleDestroy,
-            Change::Restore,
+            LifecycleAction::Activate,
+            LifecycleAction::Retire,
+            LifecycleAction::Disable,
+            LifecycleAction::Enable,
+            LifecycleAction::ScheduleDestroy,
+            LifecycleAction::Restore,
         ];
         let known = changes.map(ChangeKey::operation).contains(&operation) || operation == SetSchedule::NAME;
         if !known {

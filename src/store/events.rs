@@ -7,7 +7,7 @@ use rusqlite::{Connection, Row, params};
 use serde_json::{Map, Value};
 
 use super::{Store, StoreError};
-use crate::key::{Eoa, EventKind, KeyName, KeyVersion, Version};
+use crate::key::{Eoa, EventKind, KeyName, KeyVersion, KeyVersionNumber};
 
 /// An event as it was stored.
 #[derive(Clone, Debug)]
@@ -21,7 +21,7 @@ pub struct KeyEvent {
     /// Which key.
     pub name: KeyName,
     /// Which version.
-    pub version: Version,
+    pub version: KeyVersionNumber,
     /// When.
     pub at: Timestamp,
     /// What else there is to say.
@@ -34,7 +34,7 @@ pub struct NewEvent {
     kind: EventKind,
     eoa: Eoa,
     name: KeyName,
-    version: Version,
+    version: KeyVersionNumber,
     facts: Map<String, Value>,
 }
 
@@ -225,7 +225,7 @@ fn event_from(row: &Row<'_>) -> Result<KeyEvent, StoreError> {
         kind: row.get("kind")?,
         eoa: Eoa::new(row.get("eoa")?),
         name: name.parse().map_err(|_| corrupt("name"))?,
-        version: Version::new(row.get("version")?).ok_or_else(|| corrupt("version"))?,
+        version: KeyVersionNumber::new(row.get("version")?).ok_or_else(|| corrupt("version"))?,
         at: super::tokens::timestamp(row, "at")?,
         facts: serde_json::from_str(&facts).map_err(|_| corrupt("facts"))?,
     })

@@ -13,8 +13,8 @@ use thiserror::Error;
 use super::events::{NewEvent, insert_event};
 use super::{Store, StoreError};
 use crate::key::{
-    Eoa, EventKind, KeyName, KeyVersion, Life, Reservation, Stage, Standing, VersionSelector,
-    VersionTimestamps,
+    Eoa, EventKind, KeyLifecycle, KeyName, KeyVersion, LifecycleState, Reservation, VersionSelector,
+    VersionStatus, VersionTimestamps,
 };
 pub(super) use rows::whole;
 use rows::{insert_binding, reservation_from, version_from};
@@ -82,7 +82,7 @@ impl Store {
                 reservation.eoa.as_bytes(),
                 reservation.name.as_str(),
                 reservation.version.number(),
-                Stage::Pending.as_str(),
+                LifecycleState::Pending.as_str(),
                 now.as_second(),
             ],
         )?;
@@ -106,7 +106,7 @@ impl Store {
         let Reservation { id, eoa, name, version, binding } = reservation;
         let now = whole(now);
         let first = self.versions_of_key(&eoa, &name).is_empty();
-        let stage = if first { Stage::Active } else { Stage::Pending };
+        let lifecycle = if first { LifecycleState::Active } else { LifecycleState::Pending };
         let mut connection = self.connection();
         let transaction = connection.transaction()?;
         let changed = transaction.execute(
@@ -114,7 +114,7 @@ impl Store {
              WHERE id = ?1 AND g1 IS NULL",
             params![
                 id.to_bytes(),
-                stage.as_str(),
+                lifecycle.as_str(),
                 public_key.g1.to_bytes(),
                 public_key.g2.to_bytes(),
                 now.as_second(),
@@ -133,9 +133,9 @@ impl Store {
             destroyed: None,
             announced: None,
         };
-        let standing = Standing::new(stage);
+        let status = VersionStatus::new(lifecycle);
         let version =
-            KeyVersion { id, eoa, name, version, standing, public_key, binding, registration: None, times };
+            KeyVersion { id, eoa, name, version, status, public_key, binding, registration: None, times };
         insert_event(&transaction, &NewEvent::of(EventKind::VersionCreated, &version), now)?;
         if first {
             insert_event(&transaction, &NewEvent::of(EventKind::VersionActivated, &version), now)?;
@@ -188,12 +188,12 @@ impl Store {
     ) -> Result<Arc<KeyVersion>, NoSuchVersion> {
         let index = self.keys.read().unwrap_or_else(PoisonError::into_inner);
         let versions = index.0.get(eoa).and_then(|names| names.get(name)).ok_or(NoSuchVersion::Key)?;
-        let in_stage = |stage| versions.iter().rfind(|version| version.standing.stage == stage);
+        let in_state = |lifecycle| versions.iter().rfind(|version| version.status.lifecycle == lifecycle);
         let found = match selector {
-            VersionSelector::Current => in_stage(Stage::Active),
-            VersionSelector::Next => versions
-                .iter()
-                .rfind(|version| version.standing.stage == Stage::Pending && !version.standing.doomed),
+            VersionSelector::Current => in_state(LifecycleState::Active),
+            VersionSelector::Next => versions.iter().rfind(|version| {
+                version.status.lifecycle == LifecycleState::Pending && !version.status.destruction_scheduled
+            }),
             VersionSelector::ActiveAt(second) => {
                 versions.iter().find(|version| version.was_active_at(second))
             }
@@ -210,9 +210,9 @@ impl Store {
     }
 
     /// Where every version of a key stands; empty if there is no such key.
-    pub fn life(&self, eoa: &Eoa, name: &KeyName) -> Life {
+    pub fn lifecycle(&self, eoa: &Eoa, name: &KeyName) -> KeyLifecycle {
         let versions = self.versions_of_key(eoa, name);
-        Life(versions.iter().map(|version| (version.version, version.standing)).collect())
+        KeyLifecycle(versions.iter().map(|version| (version.version, version.status)).collect())
     }
 
     /// Every version of every key of an EOA: by name, newest version first.

@@ -1,4 +1,4 @@
-//! Changes of standing: all steps of one, its events and the mark of its intent in one transaction.
+//! Changes of status: all steps of one, its events and the mark of its intent in one transaction.
 //!
 //! Not for: which changes there are (`key`).
 
@@ -11,7 +11,9 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::events::{NewEvent, insert_event};
 use super::keys::whole;
 use super::{Store, StoreError};
-use crate::key::{Eoa, EventKind, KeyName, KeyVersion, Registration, Stage, Step, Version};
+use crate::key::{
+    Eoa, EventKind, KeyName, KeyVersion, KeyVersionNumber, LifecycleState, Registration, Transition,
+};
 
 /// A change of a key, decided and recorded.
 #[derive(Clone, Debug)]
@@ -21,7 +23,7 @@ pub struct Transition {
     /// The name.
     pub name: KeyName,
     /// What changes, in this order.
-    pub steps: Vec<Step>,
+    pub steps: Vec<Transition>,
     /// The audit log's number of the intent.
     pub intent: u64,
     /// When.
@@ -44,7 +46,7 @@ impl Store {
         let mut changed = Vec::new();
         for step in &change.steps {
             let known = versions.iter().find(|known| known.version == step.version);
-            let known = known.filter(|known| known.standing == step.from).ok_or_else(|| {
+            let known = known.filter(|known| known.status == step.from).ok_or_else(|| {
                 StoreError::Corrupt(format!(
                     "version {} does not stand where it was to be changed",
                     step.version
@@ -197,7 +199,7 @@ impl Store {
     pub fn half_destroyed(&self) -> Vec<Arc<KeyVersion>> {
         let mut versions = self.all_versions();
         versions.retain(|version| {
-            version.standing.stage == Stage::Destroyed && version.times.destroyed.is_none()
+            version.status.lifecycle == LifecycleState::Destroyed && version.times.destroyed.is_none()
         });
         versions
     }
@@ -208,26 +210,28 @@ impl Store {
     }
 
     /// The only version of a key with this number.
-    pub fn numbered(&self, eoa: &Eoa, name: &KeyName, number: Version) -> Option<Arc<KeyVersion>> {
+    pub fn numbered(&self, eoa: &Eoa, name: &KeyName, number: KeyVersionNumber) -> Option<Arc<KeyVersion>> {
         self.versions_of_key(eoa, name).into_iter().find(|version| version.version == number)
     }
 }
 
 /// The version after the step.
-fn after(known: &KeyVersion, step: &Step, change: &Transition) -> KeyVersion {
+fn after(known: &KeyVersion, step: &Transition, change: &Transition) -> KeyVersion {
     let mut after = known.clone();
     let at = whole(change.at);
-    after.standing = step.to;
-    if step.from.stage != step.to.stage {
-        match step.to.stage {
-            Stage::Active => after.times.activated = Some(at),
-            Stage::Retiring => after.times.superseded = Some(at),
-            Stage::Retired => after.times.retired = Some(at),
-            Stage::Destroyed | Stage::Pending => {}
+    after.status = step.to;
+    if step.from.lifecycle != step.to.lifecycle {
+        match step.to.lifecycle {
+            LifecycleState::Active => after.times.activated = Some(at),
+            LifecycleState::Retiring => after.times.superseded = Some(at),
+            LifecycleState::Retired => after.times.retired = Some(at),
+            LifecycleState::Destroyed | LifecycleState::Pending => {}
         }
     }
-    if step.from.doomed != step.to.doomed && step.to.stage != Stage::Destroyed {
-        after.times.destroy = if step.to.doomed { change.destroy_at.map(whole) } else { None };
+    if step.from.destruction_scheduled != step.to.destruction_scheduled
+        && step.to.lifecycle != LifecycleState::Destroyed
+    {
+        after.times.destroy = if step.to.destruction_scheduled { change.destroy_at.map(whole) } else { None };
     }
     after
 }
@@ -240,8 +244,8 @@ fn update(connection: &Connection, version: &KeyVersion) -> Result<(), StoreErro
          destroy_at = ?7, destroyed_at = ?8, announced_at = ?9 WHERE id = ?1",
         params![
             version.id.to_bytes(),
-            version.standing.stage.as_str(),
-            version.standing.frozen,
+            version.status.lifecycle.as_str(),
+            version.status.disabled,
             second(times.activated),
             second(times.superseded),
             second(times.retired),

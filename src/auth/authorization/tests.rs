@@ -14,7 +14,7 @@ const STATES: [KeyState; 7] = [
     KeyState::Pending,
     KeyState::Retired,
     KeyState::Retiring,
-    KeyState::ScheduledDestroy,
+    KeyState::DestroyScheduled,
 ];
 
 /// A caller, and what is known of it in the words of the specification.
@@ -84,7 +84,7 @@ fn expected(who: &Who, ask: &Ask<'_>, found: Option<Found<'_>>) -> Result<(), De
             KeyState::Active | KeyState::Pending | KeyState::Retiring => None,
             KeyState::Disabled => Some(SigningRefusal::Disabled),
             KeyState::Retired => Some(SigningRefusal::Retired),
-            KeyState::Destroyed | KeyState::ScheduledDestroy => Some(SigningRefusal::Destroyed),
+            KeyState::Destroyed | KeyState::DestroyScheduled => Some(SigningRefusal::Destroyed),
         };
         let of_kind = kind.filter(|kind| !ask.proves && !found.policy.signing.contains(*kind));
         reasons.extend(of_kind.map(|kind| (true, Forbidden::Signing(kind).into())));

@@ -67,7 +67,7 @@ pub(crate) enum State {
     Retiring,
     Retired,
     Disabled,
-    ScheduledDestroy,
+    DestroyScheduled,
     Destroyed,
 }
 

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::auth::{Networks, NoNetwork, Scope, Scopes};
 use crate::http::extract::object::{Members, invalid};
-use crate::key::{AddressError, Binding, Eoa, KeyName, Registry, Version, VersionSelector};
+use crate::key::{AddressError, Binding, Eoa, KeyName, KeyVersionNumber, Registry, VersionSelector};
 use crate::service::{Code, Failure};
 
 pub(crate) fn text(value: Value) -> Result<String, Failure> {
@@ -35,7 +35,7 @@ pub(crate) fn curve(value: Value) -> Result<(), Failure> {
 
 /// A number from 1, `"current"` or `"next"`.
 pub(crate) fn version(value: Value) -> Result<VersionSelector, Failure> {
-    let number = value.as_u64().and_then(|number| u32::try_from(number).ok()).and_then(Version::new);
+    let number = value.as_u64().and_then(|number| u32::try_from(number).ok()).and_then(KeyVersionNumber::new);
     match (number, value.as_str()) {
         (Some(number), _) => Ok(VersionSelector::Number(number)),
         (None, Some("current")) => Ok(VersionSelector::Current),
@@ -45,8 +45,8 @@ pub(crate) fn version(value: Value) -> Result<VersionSelector, Failure> {
 }
 
 /// A number from 1.
-pub(crate) fn version_number(value: Value) -> Result<Version, Failure> {
-    let number = value.as_u64().and_then(|number| u32::try_from(number).ok()).and_then(Version::new);
+pub(crate) fn version_number(value: Value) -> Result<KeyVersionNumber, Failure> {
+    let number = value.as_u64().and_then(|number| u32::try_from(number).ok()).and_then(KeyVersionNumber::new);
     number.ok_or_else(|| invalid("a version's number, from 1, is expected here"))
 }
 

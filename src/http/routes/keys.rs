@@ -17,7 +17,7 @@ use crate::http::extract::values;
 use crate::http::response::json;
 use crate::http::routes::policy::{self, PolicyBody};
 use crate::key::KeyVersion;
-use crate::key::Stage;
+use crate::key::LifecycleState;
 use crate::service::{CreateKey, Created, Failure, ListKeys, RotateKey, ShowKey};
 
 #[derive(Serialize, ToSchema)]
@@ -99,7 +99,7 @@ pub(crate) async fn rotate(call: Call, request: Request) -> Result<Response, Fai
 async fn made(call: &Call, created: Created, right: Scope) -> Result<Response, Failure> {
     let version = &created.version;
     // The version is made whatever becomes of its proof, which can be had again with /v1/sign/registration.
-    let (registration, warning) = if version.binding.is_some() && version.standing.may_sign().is_ok() {
+    let (registration, warning) = if version.binding.is_some() && version.status.may_sign().is_ok() {
         let context = call.context().clone();
         match call.service().prove(context, version, right, call.deadline()).await {
             Ok(signed) => (Some(SignResult::new(&signed, call.context().request())), None),
@@ -159,7 +159,7 @@ pub(crate) async fn show(
     });
     let wish = call.checked(ShowKey::NAME, wish)?;
     let versions = call.service().show_key(call.context().clone(), wish)?;
-    let active = versions.iter().find(|version| version.standing.stage == Stage::Active);
+    let active = versions.iter().find(|version| version.status.lifecycle == LifecycleState::Active);
     let current =
         active.or_else(|| versions.first()).ok_or_else(|| Failure::internal("a key without versions"))?;
     let record = KeyRecord::from(&**current);

@@ -11,7 +11,7 @@ use crate::http::dto::schema;
 use crate::http::extract::authenticated::Call;
 use crate::http::extract::values;
 use crate::http::response::json;
-use crate::key::Change;
+use crate::key::LifecycleAction;
 use crate::service::{ChangeKey, Failure, GRACE_DAYS};
 
 #[derive(Serialize, ToSchema)]
@@ -35,7 +35,7 @@ pub(crate) struct ChangedBody {
     security(("token" = ["keys:rotate"])),
 )]
 pub(crate) async fn activate(call: Call, request: Request) -> Result<Response, Failure> {
-    change(call, request, Change::Activate).await
+    change(call, request, LifecycleAction::Activate).await
 }
 
 /// `POST /v1/keys/retire`
@@ -47,7 +47,7 @@ pub(crate) async fn activate(call: Call, request: Request) -> Result<Response, F
     security(("token" = ["keys:rotate"])),
 )]
 pub(crate) async fn retire(call: Call, request: Request) -> Result<Response, Failure> {
-    change(call, request, Change::Retire).await
+    change(call, request, LifecycleAction::Retire).await
 }
 
 /// `POST /v1/keys/disable`
@@ -59,7 +59,7 @@ pub(crate) async fn retire(call: Call, request: Request) -> Result<Response, Fai
     security(("token" = ["keys:rotate"])),
 )]
 pub(crate) async fn disable(call: Call, request: Request) -> Result<Response, Failure> {
-    change(call, request, Change::Disable).await
+    change(call, request, LifecycleAction::Disable).await
 }
 
 /// `POST /v1/keys/enable`
@@ -71,7 +71,7 @@ pub(crate) async fn disable(call: Call, request: Request) -> Result<Response, Fa
     security(("token" = ["keys:rotate"])),
 )]
 pub(crate) async fn enable(call: Call, request: Request) -> Result<Response, Failure> {
-    change(call, request, Change::Enable).await
+    change(call, request, LifecycleAction::Enable).await
 }
 
 /// `POST /v1/keys/destroy`
@@ -83,7 +83,7 @@ pub(crate) async fn enable(call: Call, request: Request) -> Result<Response, Fai
     security(("signature" = [])),
 )]
 pub(crate) async fn destroy(call: Call, request: Request) -> Result<Response, Failure> {
-    change(call, request, Change::ScheduleDestroy).await
+    change(call, request, LifecycleAction::ScheduleDestroy).await
 }
 
 /// `POST /v1/keys/restore`
@@ -95,25 +95,25 @@ pub(crate) async fn destroy(call: Call, request: Request) -> Result<Response, Fa
     security(("signature" = [])),
 )]
 pub(crate) async fn restore(call: Call, request: Request) -> Result<Response, Failure> {
-    change(call, request, Change::Restore).await
+    change(call, request, LifecycleAction::Restore).await
 }
 
-async fn change(call: Call, request: Request, change: Change) -> Result<Response, Failure> {
+async fn change(call: Call, request: Request, change: LifecycleAction) -> Result<Response, Failure> {
     let wish = call
         .parse_change(ChangeKey::operation(change), request, |members| {
             let eoa = members.required("eoa", values::eoa)?;
             let name = members.optional("name", values::name)?.unwrap_or_default();
             let version = members.optional("version", values::version)?;
             let after_days = match change {
-                Change::ScheduleDestroy => {
+                LifecycleAction::ScheduleDestroy => {
                     members.optional("after_days", values::number)?.unwrap_or(GRACE_DAYS)
                 }
-                Change::Activate
-                | Change::Destroy
-                | Change::Disable
-                | Change::Enable
-                | Change::Restore
-                | Change::Retire => 0,
+                LifecycleAction::Activate
+                | LifecycleAction::Destroy
+                | LifecycleAction::Disable
+                | LifecycleAction::Enable
+                | LifecycleAction::Restore
+                | LifecycleAction::Retire => 0,
             };
             let reason = members.optional("reason", values::reason)?;
             Ok(ChangeKey { eoa, name, version, change, after_days, reason })

@@ -4,7 +4,7 @@ use hsm::{G1Point, G2Point, KeyId, PublicKey};
 
 use super::*;
 use crate::key::VersionTimestamps;
-use crate::key::{Eoa, Standing, Version};
+use crate::key::{Eoa, KeyVersionNumber, VersionStatus};
 
 const SCHEDULE: Schedule = Schedule {
     every_days: 90,
@@ -19,7 +19,7 @@ fn day(number: i64) -> Timestamp {
     Timestamp::from_second(1_767_225_600 + number * 86_400).unwrap()
 }
 
-fn version(number: u32, stage: Stage) -> KeyVersion {
+fn version(number: u32, lifecycle: LifecycleState) -> KeyVersion {
     let mut g1 = [0; 64];
     (g1[31], g1[63]) = (1, 2);
     // The generator of G2, imaginary coefficients first.
@@ -37,8 +37,8 @@ fn version(number: u32, stage: Stage) -> KeyVersion {
         id: KeyId::from_bytes([u8::try_from(number).unwrap(); 16]),
         eoa: Eoa::new([1; 20]),
         name: Default::default(),
-        version: Version::new(number).unwrap(),
-        standing: Standing::new(stage),
+        version: KeyVersionNumber::new(number).unwrap(),
+        status: VersionStatus::new(lifecycle),
         public_key,
         binding: None,
         registration: None,
@@ -55,7 +55,7 @@ fn version(number: u32, stage: Stage) -> KeyVersion {
 }
 
 fn active(number: u32, since: i64) -> KeyVersion {
-    let mut version = version(number, Stage::Active);
+    let mut version = version(number, LifecycleState::Active);
     version.times.activated = Some(day(since));
     version
 }
@@ -89,7 +89,7 @@ fn a_period_runs_from_announcement_to_activation() {
     assert!(at(std::slice::from_ref(&current), unwatched, None, 1_000).is_empty(), "nobody asked for it");
     let mut announced = current;
     announced.times.announced = Some(day(83));
-    let mut pending = version(2, Stage::Pending);
+    let mut pending = version(2, LifecycleState::Pending);
     pending.times.created = day(83);
     let both = [announced, pending];
     assert!(at(&both, unwatched, Some(&SCHEDULE), 89).is_empty());
@@ -106,7 +106,7 @@ fn after_a_long_absence_the_new_version_still_has_its_time_before_it_is_current(
         ["Announce 1", "Rotate 1"]
     );
     current.times.announced = Some(day(400));
-    let mut pending = version(2, Stage::Pending);
+    let mut pending = version(2, LifecycleState::Pending);
     pending.times.created = day(400);
     let both = [current, pending];
     assert!(at(&both, unwatched, Some(&SCHEDULE), 406).is_empty());
@@ -115,7 +115,7 @@ fn after_a_long_absence_the_new_version_still_has_its_time_before_it_is_current(
 
 #[test]
 fn the_chain_decides_where_it_is_followed() {
-    let pending = version(2, Stage::Pending);
+    let pending = version(2, LifecycleState::Pending);
     let both = [active(1, 0), pending];
     let new =
         |word| move |version: &KeyVersion| if version.version.number() == 2 { word } else { Word::NotHeld };
@@ -124,14 +124,14 @@ fn the_chain_decides_where_it_is_followed() {
         let due = at(&both, new(word), Some(&SCHEDULE), 400);
         assert!(!due.contains(&"Activate 2".to_owned()), "{word:?}: {due:?}");
     }
-    let mut frozen = both;
-    frozen[1].standing.frozen = true;
-    assert!(at(&frozen, new(Word::Held), None, 1).is_empty());
+    let mut disabled = both;
+    disabled[1].status.disabled = true;
+    assert!(at(&disabled, new(Word::Held), None, 1).is_empty());
 }
 
 #[test]
 fn an_old_version_goes_after_its_overlap_and_never_against_the_chain() {
-    let mut old = version(1, Stage::Retiring);
+    let mut old = version(1, LifecycleState::Retiring);
     old.times.superseded = Some(day(100));
     let both = [old, active(2, 100)];
     assert!(at(&both, unwatched, Some(&SCHEDULE), 120).is_empty());
@@ -155,14 +155,14 @@ fn an_old_version_goes_after_its_overlap_and_never_against_the_chain() {
 
 #[test]
 fn only_a_date_that_has_come_destroys_and_a_destruction_that_was_begun_goes_on() {
-    let mut doomed = version(1, Stage::Retired);
-    doomed.standing.doomed = true;
-    doomed.times.destroy = Some(day(30));
-    let both = [doomed, active(2, 0)];
+    let mut scheduled = version(1, LifecycleState::Retired);
+    scheduled.status.destruction_scheduled = true;
+    scheduled.times.destroy = Some(day(30));
+    let both = [scheduled, active(2, 0)];
     assert!(at(&both, unwatched, None, 29).is_empty());
     assert_eq!(at(&both, unwatched, None, 30), ["Destroy 1"]);
     let mut half = both;
-    half[0].standing = Standing::new(Stage::Destroyed);
+    half[0].status = VersionStatus::new(LifecycleState::Destroyed);
     assert_eq!(at(&half, unwatched, None, 1), ["Destroy 1"]);
     half[0].times.destroyed = Some(day(30));
     assert!(at(&half, unwatched, None, 500).is_empty());

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use crate::auth::{Policy, Scope};
 use crate::key::KeyVersion;
-use crate::key::{Binding, Eoa, KeyName, Stage, Version};
+use crate::key::{Binding, Eoa, KeyName, KeyVersionNumber, LifecycleState};
 use crate::service::auth::authorise::Operation;
 use crate::service::keys::new_version::Planned;
 use crate::service::{Asked, Code, Context, Failure, Service};
@@ -82,7 +82,7 @@ impl Service {
             self.note(CreateKey::NAME, &context, Asked::version(&version), "ok");
             return Ok(Created { version, created: false });
         }
-        let reservation = self.plan(eoa, &name, Version::FIRST, binding).map_err(refused)?;
+        let reservation = self.plan(eoa, &name, KeyVersionNumber::FIRST, binding).map_err(refused)?;
         let policy = Some(policy.unwrap_or_default());
         let planned = Planned { context, operation: CreateKey::NAME, reservation, policy, reason: None };
         let version = self.make_version(planned, deadline).await?;
@@ -92,7 +92,7 @@ impl Service {
     /// The version that a key is known by: the current one.
     fn existing(&self, eoa: &Eoa, name: &KeyName) -> Option<Arc<KeyVersion>> {
         let versions = self.store.versions_of_key(eoa, name);
-        let active = versions.iter().find(|version| version.standing.stage == Stage::Active);
+        let active = versions.iter().find(|version| version.status.lifecycle == LifecycleState::Active);
         active.or_else(|| versions.first()).map(Arc::clone)
     }
 }

@@ -10,7 +10,7 @@ use std::time::Instant;
 use hsm::KeyId;
 
 use crate::key::KeyVersion;
-use crate::key::{Change, KeyState};
+use crate::key::{KeyState, LifecycleAction};
 use crate::service::keys::new_version::fail_intent;
 use crate::service::{ChangeKey, Context, Failure, Service, version_ref};
 use crate::store::Transition;
@@ -27,7 +27,7 @@ impl Recordable for Destruction {
     fn intent(&self) -> Intent {
         let from = self.version.state().as_str().to_owned();
         Intent {
-            operation: ChangeKey::operation(Change::Destroy),
+            operation: ChangeKey::operation(LifecycleAction::Destroy),
             actor: self.context.actor(),
             request: self.context.request().to_string(),
             key: Some(version_ref(&self.version)),
@@ -63,7 +63,8 @@ impl Service {
         let Some(version) = self.store.by_id(version.id) else {
             return Err(Failure::internal("no such version"));
         };
-        let steps = self.store.life(&eoa, &name).steps(version.version, Change::Destroy)?;
+        let steps =
+            self.store.lifecycle(&eoa, &name).transitions(version.version, LifecycleAction::Destroy)?;
         let now = self.now();
         let date = version.times.destroy;
         if !steps.is_empty() && date.is_none_or(|date| now < date) {

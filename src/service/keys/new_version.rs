@@ -10,7 +10,7 @@ use std::time::Instant;
 use hsm::{EnclaveError, KeyId, NewKey, StoredName};
 
 use crate::auth::Policy;
-use crate::key::{Binding, Eoa, KeyName, Version};
+use crate::key::{Binding, Eoa, KeyName, KeyVersionNumber};
 use crate::key::{KeyVersion, Reservation};
 use crate::service::custody::Creation;
 use crate::service::{Context, Failure, Service};
@@ -118,7 +118,7 @@ impl Service {
         &self,
         eoa: Eoa,
         name: &KeyName,
-        version: Version,
+        version: KeyVersionNumber,
         binding: Option<Binding>,
     ) -> Result<Reservation, Failure> {
         let left = self.store.reservations().map_err(Failure::internal)?;

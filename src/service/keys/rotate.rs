@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::auth::Scope;
-use crate::key::{Binding, Eoa, KeyName, Version, VersionSelector};
+use crate::key::{Binding, Eoa, KeyName, KeyVersionNumber, VersionSelector};
 use crate::service::auth::authorise::Operation;
 use crate::service::keys::create::bound_elsewhere;
 use crate::service::keys::new_version::Planned;
@@ -19,7 +19,7 @@ pub struct RotateKey {
     /// The name.
     pub name: KeyName,
     /// The number that the next version is to have: a repetition with it makes no second one.
-    pub version: Option<Version>,
+    pub version: Option<KeyVersionNumber>,
     /// Where it will be registered; as the current one, where nothing is said.
     pub binding: Option<Binding>,
     /// Why, for the audit log.
@@ -77,7 +77,7 @@ impl Service {
             self.note(RotateKey::NAME, &context, Asked::version(&version), "ok");
             return Ok(Created { version, created: false });
         }
-        let (next, _) = self.store.life(&eoa, &name).next().ok_or_else(|| {
+        let (next, _) = self.store.lifecycle(&eoa, &name).next().ok_or_else(|| {
             refused(Failure::new(Code::WrongState, "the key has as many versions as there are numbers"))
         })?;
         if version.is_some_and(|wanted| wanted != next) {
@@ -97,19 +97,19 @@ impl Service {
     }
 }
 
-impl From<crate::key::Refusal> for Failure {
-    fn from(refusal: crate::key::Refusal) -> Self {
-        use crate::key::Refusal;
+impl From<crate::key::TransitionError> for Failure {
+    fn from(refusal: crate::key::TransitionError) -> Self {
+        use crate::key::TransitionError;
         let code = match refusal {
-            Refusal::Destroyed => Code::KeyDestroyed,
-            Refusal::Disabled => Code::KeyDisabled,
-            Refusal::Retired => Code::KeyRetired,
-            Refusal::Unknown => return NoSuchVersion::Version.into(),
-            Refusal::Current
-            | Refusal::Past
-            | Refusal::Pending
-            | Refusal::Scheduled
-            | Refusal::Unscheduled => Code::WrongState,
+            TransitionError::Destroyed => Code::KeyDestroyed,
+            TransitionError::Disabled => Code::KeyDisabled,
+            TransitionError::Retired => Code::KeyRetired,
+            TransitionError::Unknown => return NoSuchVersion::Version.into(),
+            TransitionError::Current
+            | TransitionError::Superseded
+            | TransitionError::Pending
+            | TransitionError::Scheduled
+            | TransitionError::Unscheduled => Code::WrongState,
         };
         Self::new(code, refusal.to_string())
     }

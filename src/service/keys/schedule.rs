@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use crate::auth::Scope;
 use crate::key::KeyVersion;
-use crate::key::{Dates, Eoa, KeyName, MOST_DAYS, SHORT_OVERLAP_DAYS, Schedule, Stage};
+use crate::key::{Eoa, KeyName, LifecycleState, MOST_DAYS, RotationDates, SHORT_OVERLAP_DAYS, Schedule};
 use crate::service::auth::authorise::Operation;
 use crate::service::keys::new_version::fail_intent;
 use crate::service::{Asked, Code, Context, Failure, Service};
@@ -42,7 +42,7 @@ pub struct Planned {
     /// The schedule, if it follows one.
     pub schedule: Option<Schedule>,
     /// Its next dates, if it follows one.
-    pub dates: Option<Dates>,
+    pub dates: Option<RotationDates>,
     /// When versions are retired by the schedule at the earliest, and destroyed.
     pub ends: Vec<(Arc<KeyVersion>, Timestamp)>,
 }
@@ -199,7 +199,7 @@ impl Service {
         let (context, ReadSchedule { eoa }) = self.authorise(context, request)?.into_parts();
         self.note(ReadSchedule::NAME, &context, Asked::keys_of(eoa), "ok");
         let versions = self.store.versions_of_eoa(&eoa);
-        let current = versions.iter().filter(|version| version.standing.stage == Stage::Active);
+        let current = versions.iter().filter(|version| version.status.lifecycle == LifecycleState::Active);
         current.map(|current| self.planned(current)).collect()
     }
 
@@ -215,10 +215,12 @@ impl Service {
         let versions = self.store.versions_of_key(eoa, name);
         let mut ends = Vec::new();
         for version in versions {
-            let end = match (version.standing.stage, version.times.destroy, version.times.superseded) {
-                (Stage::Destroyed, ..) => None,
+            let end = match (version.status.lifecycle, version.times.destroy, version.times.superseded) {
+                (LifecycleState::Destroyed, ..) => None,
                 (_, Some(date), _) => Some(date),
-                (Stage::Retiring, None, Some(since)) => schedule.map(|schedule| schedule.overlap_ends(since)),
+                (LifecycleState::Retiring, None, Some(since)) => {
+                    schedule.map(|schedule| schedule.overlap_ends(since))
+                }
                 _ => None,
             };
             ends.extend(end.map(|end| (version, end)));

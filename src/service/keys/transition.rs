@@ -1,7 +1,7 @@
-//! `POST /v1/keys/activate|retire|disable|enable|destroy|restore`: one straight line for every change of standing.
+//! `POST /v1/keys/activate|retire|disable|enable|destroy|restore`: status changes of a version.
 //!
-//! Durable steps, in order: intent · all steps of the change with their events · outcome. They differ in what
-//! `key::Life` decides and in who may; one line keeps them alike. Not for: the destruction itself (`destroy_key`).
+//! Durable transitions, in order: intent · all transitions of the change with their events · outcome. They differ in what
+//! `key::KeyLifecycle` decides and in who may; one line keeps them alike. Not for: the destruction itself (`destroy_key`).
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -11,7 +11,8 @@ use jiff::Timestamp;
 use crate::auth::Scope;
 use crate::key::KeyVersion;
 use crate::key::{
-    Change, Eoa, KeyName, OVERLAP_DAYS, SHORT_OVERLAP_DAYS, Stage, Step, VersionSelector, days, later,
+    Eoa, KeyName, LifecycleAction, LifecycleState, OVERLAP_DAYS, SHORT_OVERLAP_DAYS, Transition,
+    VersionSelector, days, later,
 };
 use crate::service::auth::authorise::Operation;
 use crate::service::keys::new_version::fail_intent;
@@ -34,7 +35,7 @@ pub struct ChangeKey {
     /// Which version; the one that the change is usual for, where nothing is said.
     pub version: Option<VersionSelector>,
     /// What is to happen.
-    pub change: Change,
+    pub change: LifecycleAction,
     /// For a destruction: after how many days.
     pub after_days: u32,
     /// Why, for the audit log.
@@ -43,15 +44,15 @@ pub struct ChangeKey {
 
 impl ChangeKey {
     /// The name of a change in the audit log.
-    pub const fn operation(change: Change) -> &'static str {
+    pub const fn operation(change: LifecycleAction) -> &'static str {
         match change {
-            Change::Activate => "keys.activate",
-            Change::Retire => "keys.retire",
-            Change::Disable => "keys.disable",
-            Change::Enable => "keys.enable",
-            Change::ScheduleDestroy => "keys.destroy",
-            Change::Restore => "keys.restore",
-            Change::Destroy => "keys.destruction",
+            LifecycleAction::Activate => "keys.activate",
+            LifecycleAction::Retire => "keys.retire",
+            LifecycleAction::Disable => "keys.disable",
+            LifecycleAction::Enable => "keys.enable",
+            LifecycleAction::ScheduleDestroy => "keys.destroy",
+            LifecycleAction::Restore => "keys.restore",
+            LifecycleAction::Destroy => "keys.destruction",
         }
     }
 }
@@ -63,8 +64,13 @@ impl Operation for ChangeKey {
 
     fn scope(&self) -> Scope {
         match self.change {
-            Change::Activate | Change::Disable | Change::Enable | Change::Retire => Scope::KeysRotate,
-            Change::Destroy | Change::Restore | Change::ScheduleDestroy => Scope::KeysDestroy,
+            LifecycleAction::Activate
+            | LifecycleAction::Disable
+            | LifecycleAction::Enable
+            | LifecycleAction::Retire => Scope::KeysRotate,
+            LifecycleAction::Destroy | LifecycleAction::Restore | LifecycleAction::ScheduleDestroy => {
+                Scope::KeysDestroy
+            }
         }
     }
 
@@ -99,7 +105,7 @@ struct Decided {
     context: Context,
     operation: &'static str,
     version: Arc<KeyVersion>,
-    steps: Vec<Step>,
+    transitions: Vec<Transition>,
     destroy_at: Option<Timestamp>,
     reason: Option<String>,
 }
@@ -107,7 +113,7 @@ struct Decided {
 impl Recordable for Decided {
     fn intent(&self) -> Intent {
         let mut fields = Vec::new();
-        for step in &self.steps {
+        for step in &self.transitions {
             if step.version == self.version.version {
                 fields.push(("from", Value::Text(step.from.state().as_str().to_owned())));
                 fields.push(("to", Value::Text(step.to.state().as_str().to_owned())));
@@ -146,23 +152,25 @@ impl Service {
             Err(failure) => return Err(self.refuse(operation, &context, asked, failure)),
         };
         let decided = self.target(&wish).and_then(|version| {
-            let steps = self.store.life(&wish.eoa, &wish.name).steps(version.version, wish.change)?;
-            self.check(&wish, &version, &steps)?;
-            Ok((version, steps))
+            let transitions =
+                self.store.lifecycle(&wish.eoa, &wish.name).transitions(version.version, wish.change)?;
+            self.check(&wish, &version, &transitions)?;
+            Ok((version, transitions))
         });
-        let (version, steps) = match decided {
+        let (version, transitions) = match decided {
             Ok(decided) => decided,
             Err(failure) => return Err(self.refuse(operation, &context, asked, failure)),
         };
-        if steps.is_empty() {
+        if transitions.is_empty() {
             self.note(operation, &context, Asked::version(&version), "ok");
             return Ok(Changed { version, previous: None, changed: false, warning: None });
         }
         let warning = self.warning(&wish, &version);
         let now = self.now();
-        let destroy_at = (wish.change == Change::ScheduleDestroy).then(|| later(now, days(wish.after_days)));
+        let destroy_at =
+            (wish.change == LifecycleAction::ScheduleDestroy).then(|| later(now, days(wish.after_days)));
         let reason = wish.reason.clone();
-        let decided = Decided { context, operation, version, steps, destroy_at, reason };
+        let decided = Decided { context, operation, version, transitions, destroy_at, reason };
         let recorded = self.audit.record(decided).await;
         let recorded = recorded.map_err(|refused| Failure::from(refused.error).recorded())?;
         let intent = recorded.receipt().seq;
@@ -173,7 +181,7 @@ impl Service {
         let transition = Transition {
             eoa: wish.eoa,
             name: wish.name,
-            steps: decided.steps,
+            transitions: decided.transitions,
             intent,
             at: now,
             destroy_at,
@@ -203,42 +211,53 @@ impl Service {
         }
         let current =
             || self.store.version(&wish.eoa, &wish.name, VersionSelector::Current).map_err(Failure::from);
-        let in_stage =
-            |stage| versions.iter().find(|version| version.standing.stage == stage).map(Arc::clone);
+        let in_state =
+            |state| versions.iter().find(|version| version.status.lifecycle == state).map(Arc::clone);
         match (wish.version, wish.change) {
             (Some(selector), _) => Ok(self.store.version(&wish.eoa, &wish.name, selector)?),
-            (None, Change::Disable | Change::Enable) => current(),
+            (None, LifecycleAction::Disable | LifecycleAction::Enable) => current(),
             // A repetition finds nothing pending or retiring any more: then it holds already.
-            (None, Change::Activate) => {
+            (None, LifecycleAction::Activate) => {
                 self.store.version(&wish.eoa, &wish.name, VersionSelector::Next).or_else(|_| current())
             }
-            (None, Change::Retire) => {
-                let retiring =
-                    versions.iter().filter(|version| version.standing.stage == Stage::Retiring).count();
+            (None, LifecycleAction::Retire) => {
+                let retiring = versions
+                    .iter()
+                    .filter(|version| version.status.lifecycle == LifecycleState::Retiring)
+                    .count();
                 if retiring > 1 {
                     let sentence = "more than one version is retiring: name the one to retire";
                     return Err(Failure::new(Code::InvalidRequest, sentence).at("version"));
                 }
-                let found = in_stage(Stage::Retiring).or_else(|| in_stage(Stage::Retired));
+                let found = in_state(LifecycleState::Retiring).or_else(|| in_state(LifecycleState::Retired));
                 found.ok_or_else(|| NoSuchVersion::Version.into())
             }
-            (None, Change::Destroy | Change::Restore | Change::ScheduleDestroy) => {
+            (
+                None,
+                LifecycleAction::Destroy | LifecycleAction::Restore | LifecycleAction::ScheduleDestroy,
+            ) => {
                 let sentence = "the member `version` is missing: name the version by its number";
                 Err(Failure::new(Code::InvalidRequest, sentence).at("version"))
             }
         }
     }
 
-    /// What a change needs beyond the versions' standing.
-    fn check(&self, wish: &ChangeKey, version: &KeyVersion, steps: &[Step]) -> Result<(), Failure> {
-        if wish.change == Change::ScheduleDestroy
+    /// Conditions of an action beyond the status of the versions.
+    fn check(
+        &self,
+        wish: &ChangeKey,
+        version: &KeyVersion,
+        transitions: &[Transition],
+    ) -> Result<(), Failure> {
+        if wish.change == LifecycleAction::ScheduleDestroy
             && !(SHORTEST_GRACE_DAYS..=crate::key::MOST_DAYS).contains(&wish.after_days)
         {
             let sentence = format!("a destruction comes after {SHORTEST_GRACE_DAYS} days or more");
             return Err(Failure::new(Code::InvalidRequest, sentence).at("after_days"));
         }
         // The current version must be one that signs.
-        if wish.change == Change::Activate && !steps.is_empty() && !self.custody.holds(version) {
+        if wish.change == LifecycleAction::Activate && !transitions.is_empty() && !self.custody.holds(version)
+        {
             let sentence = "the token does not hold this version, so it cannot become the current one";
             return Err(
                 Failure::new(Code::TokenUnavailable, sentence).retry_after(std::time::Duration::from_secs(5))
@@ -250,8 +269,8 @@ impl Service {
     /// An old version that goes early is missed by certificates of the tables that still name it.
     fn warning(&self, wish: &ChangeKey, version: &KeyVersion) -> Option<String> {
         let superseded = version.times.superseded.filter(|_| {
-            matches!(wish.change, Change::Retire | Change::ScheduleDestroy)
-                && matches!(version.standing.stage, Stage::Retiring)
+            matches!(wish.change, LifecycleAction::Retire | LifecycleAction::ScheduleDestroy)
+                && matches!(version.status.lifecycle, LifecycleState::Retiring)
         })?;
         let overlap = self.store.schedule_of(&wish.eoa, &wish.name).ok().flatten();
         let overlap = overlap.map_or(OVERLAP_DAYS, |schedule| schedule.overlap_days).max(SHORT_OVERLAP_DAYS);

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use crate::auth::Scope;
 use crate::eigenlayer;
 use crate::key::KeyVersion;
-use crate::key::{Eoa, KeyName, Version, VersionSelector};
+use crate::key::{Eoa, KeyName, KeyVersionNumber, VersionSelector};
 use crate::metrics;
 use crate::service::auth::authorise::Operation;
 use crate::service::{Allowed, Asked, Context, Failure, Message, Service, version_ref};
@@ -227,7 +227,7 @@ impl Service {
         if let (Message::Certificate { .. }, VersionSelector::ActiveAt(_), Err(NoSuchVersion::Version)) =
             (message, selector, &found)
         {
-            found = self.store.version(eoa, name, VersionSelector::Number(Version::FIRST));
+            found = self.store.version(eoa, name, VersionSelector::Number(KeyVersionNumber::FIRST));
         }
         let version = found?;
         self.still_allowed(allowed, &version)?;

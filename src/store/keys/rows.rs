@@ -4,7 +4,7 @@ use hsm::{G1Point, G2Point, KeyId, PublicKey};
 use jiff::Timestamp;
 use rusqlite::{Connection, Row, params};
 
-use crate::key::{Binding, Eoa, Registry, Stage, Standing, Version};
+use crate::key::{Binding, Eoa, KeyVersionNumber, LifecycleState, Registry, VersionStatus};
 use crate::key::{KeyVersion, Registration, Reservation, VersionTimestamps};
 use crate::store::StoreError;
 
@@ -58,15 +58,15 @@ pub(super) fn reservation_from(row: &Row<'_>) -> Result<Reservation, StoreError>
         id: KeyId::from_bytes(row.get("id")?),
         eoa: Eoa::new(row.get("eoa")?),
         name: name.parse().map_err(|_| corrupt("name", &name))?,
-        version: Version::new(number).ok_or_else(|| corrupt("version", "0"))?,
+        version: KeyVersionNumber::new(number).ok_or_else(|| corrupt("version", "0"))?,
         binding: binding_from(row)?,
     })
 }
 
 pub(super) fn version_from(row: &Row<'_>) -> Result<KeyVersion, StoreError> {
     let Reservation { id, eoa, name, version, binding } = reservation_from(row)?;
-    let stage: String = row.get("state")?;
-    let stage: Stage = stage.parse().map_err(|_| corrupt("state", &stage))?;
+    let lifecycle: String = row.get("state")?;
+    let lifecycle: LifecycleState = lifecycle.parse().map_err(|_| corrupt("state", &lifecycle))?;
     let g1 = G1Point::from_bytes(&row.get("g1")?).map_err(|error| corrupt("g1", &error.to_string()))?;
     let g2 = G2Point::from_bytes(&row.get("g2")?).map_err(|error| corrupt("g2", &error.to_string()))?;
     let time = |column| optional_time(row, column);
@@ -84,10 +84,10 @@ pub(super) fn version_from(row: &Row<'_>) -> Result<KeyVersion, StoreError> {
         (Some(held), Some(since)) => Some(Registration { held, since }),
         _ => None,
     };
-    let doomed = times.destroy.is_some() && stage != Stage::Destroyed;
-    let standing = Standing { stage, frozen: row.get("frozen")?, doomed };
+    let destruction_scheduled = times.destroy.is_some() && lifecycle != LifecycleState::Destroyed;
+    let status = VersionStatus { lifecycle, disabled: row.get("frozen")?, destruction_scheduled };
     let public_key = PublicKey { g1, g2 };
-    Ok(KeyVersion { id, eoa, name, version, standing, public_key, binding, registration, times })
+    Ok(KeyVersion { id, eoa, name, version, status, public_key, binding, registration, times })
 }
 
 /// A column of Unix seconds that may be empty.

@@ -93,7 +93,7 @@ fn a_rotation_keeps_both_versions_usable_until_the_old_one_is_retired() {
 }
 
 #[test]
-fn a_frozen_version_signs_nothing_and_comes_back_as_what_it_was() {
+fn a_disabled_version_does_not_sign_and_returns_to_its_earlier_state() {
     let installation = Installation::new();
     let token = installation.token_with(EOA, &SCOPES, "1h");
     let service = installation.serve();
@@ -102,7 +102,7 @@ fn a_frozen_version_signs_nothing_and_comes_back_as_what_it_was() {
     assert_eq!(call(&service, &token, "disable", &json!({})).body["state"], "disabled");
     assert_eq!(sign(&service, &token, json!("current")), (409, "key_disabled".into(), Value::Null));
     assert_eq!(sign(&service, &token, json!("next")).0, 200);
-    // Replaced while frozen, it stays frozen; enabled, it is retiring.
+    // Replaced while disabled, it stays disabled. Enabled again, it is retiring.
     assert_eq!(call(&service, &token, "activate", &json!({})).body["previous"]["state"], "disabled");
     assert_eq!(sign(&service, &token, json!(1)), (409, "key_disabled".into(), Value::Null));
     assert_eq!(call(&service, &token, "enable", &json!({"version": 1})).body["state"], "retiring");
@@ -136,7 +136,7 @@ fn only_the_machines_own_operator_or_a_signed_request_destroys() {
     assert!(refused(&["destroy"]).contains("version"));
     assert!(refused(&["destroy", "--version", "1"]).contains("wrong_state"), "the current version was taken");
     let destroying = said(&["destroy", "--version", "2", "--reason", "not needed"]);
-    assert_eq!(destroying["state"], "scheduled_destroy");
+    assert_eq!(destroying["state"], "destroy_scheduled");
     let days = (destroying["destroy_at_unix"].as_i64().unwrap()
         - destroying["created_at_unix"].as_i64().unwrap())
         / 86_400;

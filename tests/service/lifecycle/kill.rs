@@ -303,7 +303,7 @@ fn schedule_of_a_destruction() {
         operation: "keys.destroy",
         arguments: &["keys", "destroy", "--version", "2", "--eoa", EOA],
         before: &["pending", "active"],
-        after: &["scheduled_destroy", "active"],
+        after: &["destroy_scheduled", "active"],
     };
     sweep(
         &change,
@@ -325,7 +325,7 @@ fn destruction() {
     let change = Change {
         operation: "keys.destruction",
         arguments: &["serve"],
-        before: &["scheduled_destroy", "active"],
+        before: &["destroy_scheduled", "active"],
         after: &["destroyed", "active"],
     };
     sweep(&change, &base, directory.path());

@@ -67,7 +67,7 @@ fn while_it_signs(bench: &Bench, token: &str, meanwhile: impl FnOnce()) -> clien
 }
 
 #[test]
-fn what_is_revoked_or_frozen_while_the_token_works_gives_no_signature() {
+fn a_revocation_or_disable_during_a_token_call_prevents_the_signature() {
     let mut bench = Bench::with(&[
         ("AVS_KMS__SERVER__REQUEST_DEADLINE", "20s"),
         ("AVS_KMS__ENCLAVE__STALL_LIMIT", "15s"),
@@ -77,10 +77,10 @@ fn what_is_revoked_or_frozen_while_the_token_works_gives_no_signature() {
     service.create(&token, OTHER_EOA, "theirs");
     assert_eq!(while_it_signs(&bench, &token, || {}).status, 200);
     let key = ["--eoa", OTHER_EOA, "--name", "theirs"];
-    let frozen = while_it_signs(&bench, &token, || {
+    let disabled = while_it_signs(&bench, &token, || {
         bench.installation.must(&[&["keys", "disable"], &key[..]].concat());
     });
-    assert_eq!(frozen.code(), (409, "key_disabled"), "{frozen:?}");
+    assert_eq!(disabled.code(), (409, "key_disabled"), "{disabled:?}");
     bench.installation.must(&[&["keys", "enable"], &key[..]].concat());
     let revoked = while_it_signs(&bench, &token, || {
         bench.installation.must(&["token", "revoke", "--eoa", OTHER_EOA]);

@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)] // a failed unwrap is a failed test
 
 use super::*;
-use crate::key::{Change, VersionSelector};
+use crate::key::{LifecycleAction, VersionSelector};
 use crate::service::{ChangeKey, CreateKey, ListKeys, Message, ShowKey, Sign};
 
 /// What each operation takes, in the words of api.md.
@@ -51,13 +51,13 @@ fn every_operation_on_keys_asks_for_its_scope_and_its_owner() {
 #[test]
 fn a_change_of_a_key_takes_the_right_to_rotate_and_a_destruction_more_than_a_token() {
     for (change, called, scope, irrevocable) in [
-        (Change::Activate, "keys.activate", "keys:rotate", false),
-        (Change::Retire, "keys.retire", "keys:rotate", false),
-        (Change::Disable, "keys.disable", "keys:rotate", false),
-        (Change::Enable, "keys.enable", "keys:rotate", false),
-        (Change::ScheduleDestroy, "keys.destroy", "keys:destroy", true),
-        (Change::Restore, "keys.restore", "keys:destroy", true),
-        (Change::Destroy, "keys.destruction", "keys:destroy", true),
+        (LifecycleAction::Activate, "keys.activate", "keys:rotate", false),
+        (LifecycleAction::Retire, "keys.retire", "keys:rotate", false),
+        (LifecycleAction::Disable, "keys.disable", "keys:rotate", false),
+        (LifecycleAction::Enable, "keys.enable", "keys:rotate", false),
+        (LifecycleAction::ScheduleDestroy, "keys.destroy", "keys:destroy", true),
+        (LifecycleAction::Restore, "keys.restore", "keys:destroy", true),
+        (LifecycleAction::Destroy, "keys.destruction", "keys:destroy", true),
     ] {
         let eoa = Eoa::new([1; 20]);
         let (name, version, reason) = (KeyName::default(), None, None);
