@@ -25,7 +25,7 @@ use crate::auth::ChallengeKey;
 
 pub use events::{Delivery, KeyEvent, NewEvent};
 pub use keys::NoSuchVersion;
-pub use life::Transition;
+pub use life::LifecycleUpdate;
 pub use logins::LoggedIn;
 pub use schedules::Scope as ScheduleScope;
 

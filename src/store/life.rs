@@ -1,4 +1,4 @@
-//! Changes of status: all steps of one, its events and the mark of its intent in one transaction.
+//! Changes of status: all transitions of one update, their events and the mark of its intent in one transaction.
 //!
 //! Not for: which changes there are (`key`).
 
@@ -17,13 +17,13 @@ use crate::key::{
 
 /// A change of a key, decided and recorded.
 #[derive(Clone, Debug)]
-pub struct Transition {
+pub struct LifecycleUpdate {
     /// The owner.
     pub eoa: Eoa,
     /// The name.
     pub name: KeyName,
     /// What changes, in this order.
-    pub steps: Vec<Transition>,
+    pub transitions: Vec<Transition>,
     /// The audit log's number of the intent.
     pub intent: u64,
     /// When.
@@ -39,28 +39,28 @@ impl Store {
     ///
     /// # Errors
     /// When a version does not stand where the change begins, or SQLite fails.
-    pub fn apply(&self, change: &Transition) -> Result<Vec<Arc<KeyVersion>>, StoreError> {
+    pub fn apply(&self, batch: &LifecycleUpdate) -> Result<Vec<Arc<KeyVersion>>, StoreError> {
         let mut connection = self.connection();
         let transaction = connection.transaction()?;
-        let versions = self.versions_of_key(&change.eoa, &change.name);
+        let versions = self.versions_of_key(&batch.eoa, &batch.name);
         let mut changed = Vec::new();
-        for step in &change.steps {
-            let known = versions.iter().find(|known| known.version == step.version);
-            let known = known.filter(|known| known.status == step.from).ok_or_else(|| {
+        for transition in &batch.transitions {
+            let known = versions.iter().find(|known| known.version == transition.version);
+            let known = known.filter(|known| known.status == transition.from).ok_or_else(|| {
                 StoreError::Corrupt(format!(
                     "version {} does not stand where it was to be changed",
-                    step.version
+                    transition.version
                 ))
             })?;
-            let after = after(known, step, change);
+            let after = after(known, transition, batch);
             update(&transaction, &after)?;
-            if let Some(kind) = step.event() {
-                let event = NewEvent::of(kind, &after).because(change.reason.as_deref());
-                insert_event(&transaction, &event, change.at)?;
+            if let Some(kind) = transition.event() {
+                let event = NewEvent::of(kind, &after).because(batch.reason.as_deref());
+                insert_event(&transaction, &event, batch.at)?;
             }
             changed.push(Arc::new(after));
         }
-        transaction.execute("INSERT INTO change (intent) VALUES (?1)", params![change.intent])?;
+        transaction.execute("INSERT INTO change (intent) VALUES (?1)", params![batch.intent])?;
         transaction.commit()?;
         self.replace(&changed);
         Ok(changed)
@@ -215,23 +215,24 @@ impl Store {
     }
 }
 
-/// The version after the step.
-fn after(known: &KeyVersion, step: &Transition, change: &Transition) -> KeyVersion {
+/// The version after the transition.
+fn after(known: &KeyVersion, transition: &Transition, batch: &LifecycleUpdate) -> KeyVersion {
     let mut after = known.clone();
-    let at = whole(change.at);
-    after.status = step.to;
-    if step.from.lifecycle != step.to.lifecycle {
-        match step.to.lifecycle {
+    let at = whole(batch.at);
+    after.status = transition.to;
+    if transition.from.lifecycle != transition.to.lifecycle {
+        match transition.to.lifecycle {
             LifecycleState::Active => after.times.activated = Some(at),
             LifecycleState::Retiring => after.times.superseded = Some(at),
             LifecycleState::Retired => after.times.retired = Some(at),
             LifecycleState::Destroyed | LifecycleState::Pending => {}
         }
     }
-    if step.from.destruction_scheduled != step.to.destruction_scheduled
-        && step.to.lifecycle != LifecycleState::Destroyed
+    if transition.from.destruction_scheduled != transition.to.destruction_scheduled
+        && transition.to.lifecycle != LifecycleState::Destroyed
     {
-        after.times.destroy = if step.to.destruction_scheduled { change.destroy_at.map(whole) } else { None };
+        after.times.destroy =
+            if transition.to.destruction_scheduled { batch.destroy_at.map(whole) } else { None };
     }
     after
 }

@@ -13,7 +13,7 @@ use crate::key::KeyVersion;
 use crate::key::{KeyState, LifecycleAction};
 use crate::service::keys::new_version::fail_intent;
 use crate::service::{ChangeKey, Context, Failure, Service, version_ref};
-use crate::store::Transition;
+use crate::store::LifecycleUpdate;
 use audit_log::{Input, Intent, Outcome, Recordable, Value};
 
 /// A destruction that can be recorded and carried out.
@@ -63,11 +63,11 @@ impl Service {
         let Some(version) = self.store.by_id(version.id) else {
             return Err(Failure::internal("no such version"));
         };
-        let steps =
+        let transitions =
             self.store.lifecycle(&eoa, &name).transitions(version.version, LifecycleAction::Destroy)?;
         let now = self.now();
         let date = version.times.destroy;
-        if !steps.is_empty() && date.is_none_or(|date| now < date) {
+        if !transitions.is_empty() && date.is_none_or(|date| now < date) {
             return Err(Failure::internal("the date of this destruction has not come"));
         }
         let date = date.map(|date| date.to_string()).unwrap_or_default();
@@ -75,10 +75,17 @@ impl Service {
         let destruction = Destruction { context, version: Arc::clone(&version), reason: reason.clone() };
         let recorded = self.audit.record(destruction).await;
         let recorded = recorded.map_err(|refused| Failure::from(refused.error).recorded())?;
-        if !steps.is_empty() {
+        if !transitions.is_empty() {
             let intent = recorded.receipt().seq;
-            let transition =
-                Transition { eoa, name, steps, intent, at: now, destroy_at: None, reason: Some(reason) };
+            let transition = LifecycleUpdate {
+                eoa,
+                name,
+                transitions,
+                intent,
+                at: now,
+                destroy_at: None,
+                reason: Some(reason),
+            };
             if let Err(failure) = self.in_store(move |store| store.apply(&transition)).await {
                 let (_, guard) = recorded.consume();
                 return Err(fail_intent(guard, failure).await);

@@ -17,7 +17,7 @@ use crate::key::{
 use crate::service::auth::authorise::Operation;
 use crate::service::keys::new_version::fail_intent;
 use crate::service::{Asked, Code, Context, Failure, Service, version_ref};
-use crate::store::{NoSuchVersion, Transition};
+use crate::store::{LifecycleUpdate, NoSuchVersion};
 use audit_log::{Input, Intent, Outcome, Recordable, Value};
 
 /// A destruction comes after at least so many days.
@@ -113,12 +113,12 @@ struct Decided {
 impl Recordable for Decided {
     fn intent(&self) -> Intent {
         let mut fields = Vec::new();
-        for step in &self.transitions {
-            if step.version == self.version.version {
-                fields.push(("from", Value::Text(step.from.state().as_str().to_owned())));
-                fields.push(("to", Value::Text(step.to.state().as_str().to_owned())));
+        for transition in &self.transitions {
+            if transition.version == self.version.version {
+                fields.push(("from", Value::Text(transition.from.state().as_str().to_owned())));
+                fields.push(("to", Value::Text(transition.to.state().as_str().to_owned())));
             } else {
-                fields.push(("supersedes", Value::Number(u64::from(step.version.number()))));
+                fields.push(("supersedes", Value::Number(u64::from(transition.version.number()))));
             }
         }
         fields.extend(self.destroy_at.map(|date| ("destroy_at", Value::Text(date.to_string()))));
@@ -178,7 +178,7 @@ impl Service {
         if let Err(failure) = self.still_recognised(&decided.context) {
             return Err(fail_intent(guard, failure).await);
         }
-        let transition = Transition {
+        let update = LifecycleUpdate {
             eoa: wish.eoa,
             name: wish.name,
             transitions: decided.transitions,
@@ -187,7 +187,7 @@ impl Service {
             destroy_at,
             reason: wish.reason,
         };
-        match self.in_store(move |store| store.apply(&transition)).await {
+        match self.in_store(move |store| store.apply(&update)).await {
             Ok(changed) => {
                 let outcome = Outcome { detail: warning.clone(), ..Outcome::ok(0) };
                 guard
