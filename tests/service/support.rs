@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use test_report::TimeLimit;
 
 use self::client::{Answer, request};
 
@@ -40,7 +41,7 @@ pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
 /// A data directory that `avs-kms init` made.
 pub(crate) struct Installation {
     directory: TempDir,
-    _limit: process::TimeLimit,
+    _limit: TimeLimit,
 }
 
 impl Installation {
@@ -54,7 +55,7 @@ impl Installation {
     /// A place where nothing was made yet.
     pub(crate) fn empty() -> Self {
         assert!(Path::new(MODULE).exists(), "SoftHSM is missing: apt-get install --yes softhsm2");
-        Self { directory: tempfile::tempdir().unwrap(), _limit: process::TimeLimit::of_this_test() }
+        Self { directory: tempfile::tempdir().unwrap(), _limit: TimeLimit::of_this_test() }
     }
 
     pub(crate) fn data(&self) -> PathBuf {

@@ -21,6 +21,7 @@ pub struct Fixture {
 /// Runs `body` in a child process that executes only the test `name`.
 pub fn isolated(name: &str, body: impl FnOnce(Fixture)) {
     assert!(Path::new(SOFTHSM_MODULE).exists(), "{SOFTHSM_MODULE} is missing: apt-get install -y softhsm2");
+    let _limit = test_report::TimeLimit::of_this_test();
     if let Some(directory) = std::env::var_os(DIRECTORY) {
         return body(Fixture { directory: directory.into() });
     }

@@ -161,7 +161,7 @@ struct Target {
     facades: Vec<Vec<String>>,
 }
 
-/// `a/b.rs` is the module `a::b`; a crate's root is the empty path.
+/// The module that a file is, as its names from the crate's root, which is the empty path.
 pub(crate) fn module_of(file: &str) -> Vec<String> {
     let stem = file.strip_suffix(".rs").unwrap_or(file);
     if ["lib", "main"].contains(&stem) { Vec::new() } else { stem.split('/').map(str::to_owned).collect() }

@@ -129,7 +129,13 @@ fn an_import_that_goes_up_or_aside_is_refused() {
         ("beside.rs", "pub struct B;"),
         ("high.rs", "pub struct H; use crate::low;"),
     ];
-    let refused =
-        upward("src/", order, &edges(&files).into_iter().map(|edge| below("src", edge)).collect::<Vec<_>>());
-    assert_eq!(refused, ["upward: src/low.rs:1: crate::beside::B", "upward: src/low.rs:1: crate::high::H"]);
+    let refused = upward(
+        "planted/",
+        order,
+        &edges(&files).into_iter().map(|edge| below("planted", edge)).collect::<Vec<_>>(),
+    );
+    assert_eq!(
+        refused,
+        ["upward: planted/low.rs:1: crate::beside::B", "upward: planted/low.rs:1: crate::high::H"]
+    );
 }

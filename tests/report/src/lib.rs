@@ -4,10 +4,14 @@
 //! it returns. Each report goes to standard error, which libtest does not capture with `writeln`, and, if
 //! `AVS_KMS_TEST_REPORT` names a file, is appended to it. `.ci/test` sets the variable; `.ci/summary` counts the lines.
 //!
+//! [`TimeLimit`] ends a test that does not end by itself: libtest has no limit of its own.
+//!
 //! Not for: tests that never run by default; those are `#[ignore]`d and libtest counts them.
 
 use std::fs::OpenOptions;
 use std::io::Write;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::Duration;
 
 /// A guarantee of the README that the suite must show wherever the machine can show it.
 ///
@@ -76,4 +80,29 @@ fn test() -> String {
     let thread = std::thread::current().name().filter(|name| *name != "main").map(str::to_owned);
     let argument = || std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
     format!("{program}::{}", thread.or_else(argument).as_deref().unwrap_or("unknown"))
+}
+
+/// Ends the whole test program if it is not dropped within the time that no test should take.
+///
+/// A loop without an end would otherwise hang the run and print nothing.
+#[derive(Debug)]
+pub struct TimeLimit {
+    _done: mpsc::Sender<()>,
+}
+
+impl TimeLimit {
+    /// 20 minutes from now, 3 hours for the long forms (`AVS_KMS_LONG`).
+    #[must_use]
+    pub fn of_this_test() -> Self {
+        let minutes = if std::env::var_os("AVS_KMS_LONG").is_some() { 180 } else { 20 };
+        let test = test();
+        let (done, ended) = mpsc::channel::<()>();
+        std::thread::spawn(move || {
+            if ended.recv_timeout(Duration::from_secs(minutes * 60)) == Err(RecvTimeoutError::Timeout) {
+                let _ = writeln!(std::io::stderr(), "{test} has run for {minutes} minutes");
+                std::process::abort();
+            }
+        });
+        Self { _done: done }
+    }
 }

@@ -103,26 +103,3 @@ pub(crate) fn run_child(command: &mut Command) {
     // A misspelt name would run nothing and succeed.
     assert!(output.status.success() && said.contains(" 1 passed;"), "{said}");
 }
-
-/// Ends the whole test program if a test is not done long after any test should be.
-///
-/// A loop without an end would otherwise hang the run and say nothing.
-pub(crate) struct TimeLimit {
-    _done: mpsc::Sender<()>,
-}
-
-impl TimeLimit {
-    pub(crate) fn of_this_test() -> Self {
-        let minutes = if std::env::var_os("AVS_KMS_LONG").is_some() { 180 } else { 20 };
-        let test = std::thread::current().name().unwrap_or("main").to_owned();
-        let (done, ended) = mpsc::channel::<()>();
-        std::thread::spawn(move || {
-            let limit = Duration::from_secs(minutes * 60);
-            if ended.recv_timeout(limit) == Err(mpsc::RecvTimeoutError::Timeout) {
-                super::say(&format!("{test} has run for {minutes} minutes"));
-                std::process::abort();
-            }
-        });
-        Self { _done: done }
-    }
-}

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use audit_log::{Actor, AuditLog, BuildInfo, Head, Input, Intent, KeyRef, Outcome, Recordable, Settings};
+use test_report::TimeLimit;
 
 pub const HEADER: usize = 4096;
 
@@ -55,6 +56,7 @@ pub struct Log {
     name: String,
     segment_bytes: u64,
     head: Option<Head>,
+    limit: Arc<TimeLimit>,
 }
 
 /// A log to copy from many times.
@@ -63,7 +65,8 @@ pub type Kept = Log;
 impl Log {
     pub fn empty(segment_bytes: u64) -> Self {
         let root = Arc::new(tempfile::tempdir().unwrap());
-        let log = Self { root, name: "audit".to_owned(), segment_bytes, head: None };
+        let limit = Arc::new(TimeLimit::of_this_test());
+        let log = Self { root, name: "audit".to_owned(), segment_bytes, head: None, limit };
         AuditLog::create(&log.settings()).unwrap();
         log
     }
@@ -150,7 +153,7 @@ impl Log {
     /// The same files in another directory.
     pub fn copy(&self) -> Self {
         let root = Arc::new(tempfile::tempdir().unwrap());
-        let copy = Self { root, name: self.name.clone(), segment_bytes: self.segment_bytes, head: self.head };
+        let copy = Self { root, name: self.name.clone(), limit: self.limit.clone(), ..*self };
         fs::create_dir(copy.directory()).unwrap();
         for entry in fs::read_dir(self.directory()).unwrap() {
             let entry = entry.unwrap();
