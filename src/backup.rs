@@ -1,9 +1,9 @@
-//! One archive of everything that must survive, taken beside the running service, and its way back.
+//! Backup archive of an installation, taken beside the running service, and its restore.
 //!
-//! A tar in zstd: `store.sqlite`, `token/…` (SoftHSM only), `audit/…`, and last `manifest.json` with the SHA-256 of each.
-//! The order makes it consistent: the store first, so that the token, copied after it, has every key that the store
-//! names; the log last, so that it has every record of both. Everything secret in it is ciphertext, because the PIN
-//! is not in it: whoever restores brings the PIN file. Not for: schedules, places to send it, other modules' tokens.
+//! A tar compressed with zstd: `store.sqlite`, `token/…` (SoftHSM only), `audit/…`, and last `manifest.json` with the
+//! SHA-256 of each file. The order makes it consistent: the store first, so that the token, copied after it, has every
+//! key that the store names; the log last, so that it has every record of both. Every secret in it is ciphertext. The
+//! PIN is not in it; the operator brings the PIN file to a restore. Not for: schedules, upload, tokens of other modules.
 
 mod archive;
 mod restore;
@@ -21,7 +21,7 @@ use audit_log::ReadError;
 
 pub use restore::restore;
 
-/// Where what is saved lies, or shall lie.
+/// Paths of what is saved or restored.
 #[derive(Clone, Debug)]
 pub struct Places {
     /// The database of the store.
@@ -32,18 +32,18 @@ pub struct Places {
     pub token: Option<PathBuf>,
 }
 
-/// What an archive says of itself.
+/// The manifest of an archive.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
-    /// The form of the archive: 1.
+    /// Format of the archive: 1.
     pub format: u32,
-    /// The program that wrote it.
+    /// Version of the program that wrote it.
     pub version: String,
-    /// When, RFC 3339.
+    /// Time of the backup, RFC 3339.
     pub created_at: String,
-    /// Versions of keys in the store.
+    /// Number of key versions in the store.
     pub key_versions: usize,
-    /// Records in the audit log.
+    /// Number of records in the audit log.
     pub audit_records: u64,
     /// Whether SoftHSM's token is in it.
     pub token: bool,
@@ -62,27 +62,27 @@ pub struct Entry {
     pub sha256: String,
 }
 
-/// Why there is no archive, or nothing restored.
+/// Why no archive was written, or nothing was restored.
 #[derive(Debug, Error)]
 pub enum BackupError {
     /// The log cannot be read.
     #[error("the audit log cannot be copied")]
     Audit(#[from] ReadError),
-    /// What was unpacked is not what was packed.
+    /// The content is not what the manifest lists.
     #[error("the archive is damaged: {0}")]
     Damaged(String),
-    /// Something is there already.
-    #[error("{} is there already; nothing is ever restored over it", .0.display())]
+    /// A target exists.
+    #[error("{} exists; nothing is restored over it", .0.display())]
     Exists(PathBuf),
-    /// The archive is of a later form.
-    #[error("the archive has the form {0}; this program knows form 1")]
+    /// The archive has another format.
+    #[error("the archive has format {0}; this program reads format 1")]
     Form(u32),
-    /// A file or directory.
+    /// A file or directory cannot be read or written.
     #[error("{}", path.display())]
     Io {
-        /// Which.
+        /// Its path.
         path: PathBuf,
-        /// Why.
+        /// The error of the system.
         #[source]
         source: io::Error,
     },
@@ -100,17 +100,17 @@ impl BackupError {
     }
 }
 
-/// Writes an archive; whole and on the disk, or not at all. The service may run.
+/// Writes an archive: complete and durable, or not at all. The service may run.
 ///
 /// # Errors
-/// When something cannot be read or written, or the file is there already.
+/// When something cannot be read or written, or the file exists.
 pub fn write(places: &Places, to: &Path, created_at: String) -> Result<Manifest, BackupError> {
     if to.exists() {
         return Err(BackupError::Exists(to.to_owned()));
     }
     let mut archive = Archive::create(to)?;
-    let snapshot = to.with_extension("store");
-    let _gone_at_the_end = Removed(snapshot.clone());
+    let snapshot = archive.beside("store");
+    let _remove = RemoveOnDrop(snapshot.clone());
     let key_versions = Store::snapshot(&places.store, &snapshot)?;
     archive.file("store.sqlite", &snapshot)?;
     if let Some(token) = &places.token {
@@ -120,7 +120,7 @@ pub fn write(places: &Places, to: &Path, created_at: String) -> Result<Manifest,
     }
     let audit_log::Snapshot { files, records } = audit_log::snapshot(&places.audit)?;
     for part in files {
-        archive.part(&format!("audit/{}", part.name), part)?;
+        archive.snapshot_file(&format!("audit/{}", part.name), part)?;
     }
     archive.finish(Manifest {
         format: 1,
@@ -133,10 +133,10 @@ pub fn write(places: &Places, to: &Path, created_at: String) -> Result<Manifest,
     })
 }
 
-/// A file that goes when this goes.
-struct Removed(PathBuf);
+/// Removes a file when dropped.
+struct RemoveOnDrop(PathBuf);
 
-impl Drop for Removed {
+impl Drop for RemoveOnDrop {
     fn drop(&mut self) {
         let _ = fs::remove_file(&self.0);
     }

@@ -63,7 +63,7 @@ pub struct Service {
     /// When each version signed last, since the start: for watching.
     signed: std::sync::RwLock<HashMap<KeyId, Timestamp>>,
     /// Carries checkpoints away, if one is configured.
-    webhook: std::sync::Mutex<Option<tokio::task::JoinHandle<()>>>,
+    webhook: std::sync::Mutex<Option<std::sync::mpsc::Receiver<()>>>,
     /// Checks the checkpoints that are published, once they are.
     checkpoint_key: OnceLock<VerifierKey>,
     /// What a registration is compared with, if a node is configured.
@@ -155,7 +155,7 @@ impl Service {
         &self.custody
     }
 
-    /// Ends the log, then the token, which signs the log's last checkpoint. Blocks; wants a tokio runtime around it.
+    /// Ends the log, then the token, which signs the log's last checkpoint. Blocks the thread.
     ///
     /// # Errors
     /// When the last records could not be made durable.

@@ -8,6 +8,7 @@ use thiserror::Error;
 
 use crate::format::corruption::Corruption;
 use crate::format::log_id::LogId;
+use crate::format::segment::FORMAT;
 
 /// Why a record was not made durable. In every case nothing may be signed.
 #[derive(Clone, Debug, Error)]
@@ -67,6 +68,17 @@ pub enum OpenError {
         path: PathBuf,
         /// Which record, and what is wrong.
         fault: Corruption,
+    },
+    /// Another version of the program wrote it.
+    #[error(
+        "the audit log in {} was written by avs-kms 0.1, in format {found}; this version reads format {FORMAT} only",
+        .path.display()
+    )]
+    Format {
+        /// The directory.
+        path: PathBuf,
+        /// The format of its first segment.
+        found: u32,
     },
     /// A setting makes no sense.
     #[error("audit setting {setting}: {reason}")]

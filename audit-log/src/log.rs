@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use self::recorded::{Labels, NotRecorded, OutcomeGuard, Recordable, Recorded};
+use self::recorded::{NotRecorded, OutcomeGuard, Recordable, Recorded};
 use crate::checkpoint::proof::{ConsistencyProof, InclusionProof, ProofError};
 use crate::checkpoint::publisher::{self, PublishError, Publisher, PublisherSettings};
 use crate::checkpoint::rollback::RollbackDetected;
@@ -20,7 +20,7 @@ use crate::checkpoint::signed::SignedCheckpoint;
 use crate::durable_head::DurableHead;
 use crate::error::{AuditError, OpenError};
 use crate::format::corruption::{ReadError, io_error};
-use crate::format::encode::{OutcomeLabels, event_body, intent_body, outcome_body};
+use crate::format::encode::{event_body, intent_body, outcome_body};
 use crate::format::head::{Head, Receipt};
 use crate::format::record::{BuildInfo, Event, MAX_BODY_BYTES, Outcome};
 use crate::read::lines::{self, Lines};
@@ -77,15 +77,12 @@ impl AuditLog {
     /// Gives the operation back with the reason: nothing may be signed.
     pub async fn record<T: Recordable>(&self, subject: T) -> Result<Recorded<T>, NotRecorded<T>> {
         let intent = subject.intent();
-        let body = intent_body(&intent);
-        let eoa = intent.key.map(|key| key.eoa).or(intent.actor.eoa);
-        let labels = Labels { operation: intent.operation, request: intent.request, eoa };
         let ((ack, answer), queue) = (oneshot::channel(), self.0.queue.clone());
         // When nobody takes the answer, the guard in it is dropped and records that.
         let ack = move |durable: Result<Receipt, AuditError>| {
-            let _ = ack.send(durable.map(|receipt| OutcomeGuard::new(receipt, labels, queue)));
+            let _ = ack.send(durable.map(|receipt| OutcomeGuard::new(receipt, queue)));
         };
-        if let Err(error) = self.0.queue.push_intent(body, Box::new(ack)) {
+        if let Err(error) = self.0.queue.push_intent(intent_body(&intent), Box::new(ack)) {
             return Err(NotRecorded { subject, error });
         }
         match self.0.queue.answer(answer).await {
@@ -122,12 +119,7 @@ impl AuditLog {
         intent: &OpenIntent,
         outcome: &Outcome,
     ) -> Result<Receipt, AuditError> {
-        let labels = OutcomeLabels {
-            operation: &intent.operation,
-            request: intent.text("/request"),
-            eoa: intent.text("/key/eoa").or_else(|| intent.text("/actor/eoa")),
-        };
-        let body = outcome_body("recovered", intent.receipt.seq, &labels, outcome);
+        let body = outcome_body("recovered", intent.receipt.seq, outcome);
         let (ack, answer) = oneshot::channel();
         self.0.queue.push_outcome(body, intent.receipt.seq, Some(ack));
         self.0.queue.answer(answer).await

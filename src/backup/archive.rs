@@ -1,8 +1,7 @@
-//! Writing: each file with its hash, the manifest last, a name only when all of it is on the disk.
+//! Archive writer: each file with its hash, the manifest last; the archive gets its name when it is durable.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
@@ -10,7 +9,7 @@ use tar::{Builder, EntryType, Header};
 use zstd::Encoder;
 
 use super::{BackupError, Entry, Manifest};
-use audit_log::SnapshotFile;
+use audit_log::{AtomicFile, SnapshotFile};
 
 /// The last entry.
 pub(super) const MANIFEST: &str = "manifest.json";
@@ -20,24 +19,23 @@ const LEVEL: i32 = 3;
 
 pub(super) struct Archive {
     tar: Builder<Encoder<'static, File>>,
-    part: PathBuf,
+    new: AtomicFile,
     to: PathBuf,
     files: Vec<Entry>,
 }
 
 impl Archive {
     pub(super) fn create(to: &Path) -> Result<Self, BackupError> {
-        let part = to.with_extension("part");
         let failed = BackupError::io;
-        let file = File::options()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&part)
-            .map_err(failed(&part))?;
-        let encoder = Encoder::new(file, LEVEL).map_err(failed(&part))?;
-        Ok(Self { tar: Builder::new(encoder), part, to: to.to_owned(), files: Vec::new() })
+        let new = AtomicFile::create(to, 0o600).map_err(failed(to))?;
+        let file = new.file().try_clone().map_err(failed(to))?;
+        let encoder = Encoder::new(file, LEVEL).map_err(failed(to))?;
+        Ok(Self { tar: Builder::new(encoder), new, to: to.to_owned(), files: Vec::new() })
+    }
+
+    /// An unused path beside the archive, for a file that goes into it.
+    pub(super) fn beside(&self, what: &str) -> PathBuf {
+        self.new.path().with_extension(what)
     }
 
     /// A whole file. Read at once: it may grow or vanish while it is copied.
@@ -46,7 +44,7 @@ impl Archive {
         self.add(name, content.len() as u64, content.as_slice())
     }
 
-    /// Every regular file below a directory; one that vanishes meanwhile belonged to nothing that was reported.
+    /// Every regular file below a directory; one that vanishes meanwhile belongs to no key that was reported.
     pub(super) fn directory(&mut self, name: &str, path: &Path) -> Result<(), BackupError> {
         let mut names: Vec<_> = fs::read_dir(path)
             .and_then(Iterator::collect::<io::Result<Vec<_>>>)
@@ -73,7 +71,7 @@ impl Archive {
     }
 
     /// A file of the audit log, with zeros behind what is durable.
-    pub(super) fn part(&mut self, name: &str, part: SnapshotFile) -> Result<(), BackupError> {
+    pub(super) fn snapshot_file(&mut self, name: &str, part: SnapshotFile) -> Result<(), BackupError> {
         let SnapshotFile { file, written, bytes, .. } = part;
         self.add(name, bytes, file.take(written).chain(io::repeat(0).take(bytes.saturating_sub(written))))
     }
@@ -84,7 +82,7 @@ impl Archive {
         header.set_entry_type(EntryType::Regular);
         header.set_size(bytes);
         header.set_mode(0o600);
-        self.tar.append_data(&mut header, name, &mut hashed).map_err(BackupError::io(&self.part))?;
+        self.tar.append_data(&mut header, name, &mut hashed).map_err(BackupError::io(&self.to))?;
         let sha256 = hex::encode(hashed.hash.finalize());
         self.files.push(Entry { path: name.to_owned(), bytes, sha256 });
         Ok(())
@@ -94,12 +92,10 @@ impl Archive {
         let manifest = Manifest { files: std::mem::take(&mut self.files), ..manifest };
         let text = serde_json::to_vec_pretty(&manifest).unwrap_or_default();
         self.add(MANIFEST, text.len() as u64, text.as_slice())?;
-        let Self { tar, part, to, .. } = self;
+        let Self { tar, new, to, .. } = self;
         let ended = || -> io::Result<()> {
-            tar.into_inner()?.finish()?.sync_all()?;
-            fs::rename(&part, &to)?;
-            let parent = to.parent().filter(|parent| !parent.as_os_str().is_empty());
-            File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
+            tar.into_inner()?.finish()?;
+            new.commit()
         };
         ended().map_err(BackupError::io(&to))?;
         Ok(manifest)

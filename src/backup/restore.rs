@@ -1,4 +1,4 @@
-//! The way back: unpacked aside, compared with the manifest, then put in place, the store last.
+//! Restore: unpacks beside the data directory, compares with the manifest, then moves everything into place, the store last.
 //!
 //! A process that dies in between leaves a directory `….restoring` or one without a store: `serve` refuses it, and so
 //! does a second restore until it is removed.
@@ -17,10 +17,10 @@ use super::{BackupError, Entry, Manifest, Places};
 /// The largest manifest that is read, bytes.
 const MAX_MANIFEST_BYTES: u64 = 64 << 20;
 
-/// Unpacks an archive into places where nothing is yet. The service must not run.
+/// Unpacks an archive to paths that do not exist yet. The service must not run.
 ///
 /// # Errors
-/// When something is there already, the archive is damaged, or the disk refuses; then nothing is in place.
+/// When a target exists, the archive is damaged, or the disk refuses; then nothing is in place.
 pub fn restore(archive: &Path, data: &Path, places: &Places) -> Result<Manifest, BackupError> {
     let targets = [Some(&places.store), Some(&places.audit), places.token.as_ref()];
     if let Some(there) = targets.into_iter().flatten().find(|path| path.exists()) {
@@ -34,7 +34,7 @@ pub fn restore(archive: &Path, data: &Path, places: &Places) -> Result<Manifest,
     }
     make_directory(&aside)?;
     let manifest = unpack(archive, &aside).inspect_err(|_| {
-        // Nothing of it was ever in place.
+        // Nothing was moved into place yet.
         let _ = fs::remove_dir_all(&aside);
     })?;
     match (manifest.token, places.token.is_some()) {
@@ -69,12 +69,12 @@ fn unpack(archive: &Path, aside: &Path) -> Result<Manifest, BackupError> {
     for entry in tar.entries().map_err(failed())? {
         let mut entry = entry.map_err(failed())?;
         if manifest.is_some() {
-            return Err(BackupError::Damaged("something follows the manifest".to_owned()));
+            return Err(BackupError::Damaged("an entry follows the manifest".to_owned()));
         }
         let path = entry.path().map_err(failed())?.into_owned();
         let name = path.to_string_lossy().into_owned();
         if entry.header().entry_type() != EntryType::Regular || !is_ours(&path) {
-            return Err(BackupError::Damaged(format!("{name} has no business in it")));
+            return Err(BackupError::Damaged(format!("unexpected entry {name}")));
         }
         if name == MANIFEST {
             let mut text = Vec::new();
@@ -101,7 +101,7 @@ fn unpack(archive: &Path, aside: &Path) -> Result<Manifest, BackupError> {
     }
     let differs = manifest.files.iter().zip(&found).find(|(listed, found)| listed != found);
     if let Some((listed, _)) = differs {
-        return Err(BackupError::Damaged(format!("{} is not what was packed", listed.path)));
+        return Err(BackupError::Damaged(format!("{} does not match the manifest", listed.path)));
     }
     if manifest.files.len() != found.len() {
         return Err(BackupError::Damaged("the manifest lists other files".to_owned()));
@@ -109,7 +109,7 @@ fn unpack(archive: &Path, aside: &Path) -> Result<Manifest, BackupError> {
     Ok(manifest)
 }
 
-/// Plain names below the places that there are; no `..`, no root.
+/// Plain names below the known top-level names; no `..`, no root.
 fn is_ours(path: &Path) -> bool {
     let mut components = path.components();
     let first = components.next();

@@ -69,8 +69,8 @@ impl Service {
         for intent in open_intents {
             let end = self.end_of(&intent, &ends)?;
             let code = match end {
-                Some(End::Finished) => "recovered_finished",
-                Some(End::Undone) => "recovered_undone",
+                Some(End::Finished) => "recovered_applied",
+                Some(End::Undone) => "recovered_not_applied",
                 None => Outcome::unknown().code,
             };
             let outcome = Outcome { code, ..Outcome::unknown() };

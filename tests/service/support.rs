@@ -142,9 +142,12 @@ impl Installation {
         lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
+    /// The records of an operation: intents, events, and the outcomes of those intents, which name the intent alone.
     pub(crate) fn records_of(&self, operation: &str) -> Vec<Value> {
         let mut records = self.records();
-        records.retain(|record| record["op"] == operation);
+        let is_of = |record: &Value| record["op"] == operation;
+        let intents: Vec<_> = records.iter().filter(|it| is_of(it)).map(|it| it["seq"].clone()).collect();
+        records.retain(|record| is_of(record) || intents.contains(&record["intent"]));
         records
     }
 }

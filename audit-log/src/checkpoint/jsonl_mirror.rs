@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use crate::format::corruption::{ReadError, io_error};
 use crate::format::names::MIRRORED;
 use crate::format::record::MAX_RECORD_BYTES;
-use crate::format::view::View;
+use crate::format::view::seq_of_line;
 use crate::read::cursor::Cursor;
 use crate::read::source::Source;
 use crate::storage::atomic_write::read_optional;
@@ -55,7 +55,7 @@ impl Mirror {
             bytes.clear();
             // After an error the cursor is gone, and where it stopped is read from the file.
             let moved = cursor.advance(size, |record| {
-                bytes.extend_from_slice(record.bytes);
+                record.line(&mut bytes);
                 bytes.push(b'\n');
                 next = Some(record.view.seq + 1);
             })?;
@@ -73,7 +73,9 @@ impl Mirror {
 
     /// Where it stopped, for a file that holds no line.
     fn stopped(&self) -> Result<u64, ReadError> {
-        let text = read_optional(&self.directory.join(MIRRORED))?.unwrap_or_default();
+        let text = read_optional(&self.directory.join(MIRRORED))
+            .map_err(|error| io_error(MIRRORED, error))?
+            .unwrap_or_default();
         Ok(std::str::from_utf8(&text).ok().and_then(|text| text.parse().ok()).unwrap_or_default())
     }
 }
@@ -89,5 +91,5 @@ fn resume(file: &mut File) -> io::Result<Option<u64>> {
     let kept = bytes.get(..whole).unwrap_or_default();
     file.set_len(end - tail + u64::try_from(whole).unwrap_or_default())?;
     let last = kept.strip_suffix(b"\n").and_then(|kept| kept.rsplit(|&byte| byte == b'\n').next());
-    Ok(last.and_then(View::of).map(|view| view.seq + 1))
+    Ok(last.and_then(seq_of_line).map(|seq| seq + 1))
 }

@@ -16,14 +16,14 @@ use crate::checkpoint::jsonl_mirror::Mirror;
 use crate::checkpoint::key::VerifierKey;
 use crate::checkpoint::proof::{self, ConsistencyProof, InclusionProof, ProofError};
 use crate::checkpoint::rollback::{self, KnownCheckpoint, KnownHead, RollbackDetected};
-use crate::checkpoint::segment_checkpoint::SegmentCheckpoints;
+use crate::checkpoint::segment_checkpoint::{PUBLIC, SegmentCheckpoints};
 use crate::checkpoint::signed::{CheckpointError, CheckpointSigner, SignedCheckpoint};
 use crate::durable_head::DurableHead;
-use crate::format::corruption::ReadError;
+use crate::format::corruption::{ReadError, io_error};
 use crate::format::head::Head;
 use crate::format::names::CHECKPOINT;
 use crate::read::source::Source;
-use crate::storage::atomic_write::{read_optional, write_durably};
+use crate::storage::atomic_write::{read_optional, write_atomically};
 
 /// Is shown each new checkpoint, on the publisher's thread.
 pub type CheckpointSink = Box<dyn Fn(&SignedCheckpoint) + Send>;
@@ -118,11 +118,13 @@ impl Publisher {
         let origin = publishing.origin(&head);
         let mut index = HashIndex::open(directory)?;
         if let Some(index) = &mut index {
-            index.update(head.size)?;
+            if let Err(error) = index.update(head.size) {
+                tracing::warn!(error = &error as &dyn std::error::Error, "audit proofs are behind");
+            }
         } else {
             tracing::warn!("older audit segments were moved away before they were indexed: no proofs");
         }
-        let stored = index.as_ref().and_then(|index| index.stored().ok());
+        let stored = index.as_ref().and_then(|index| index.reader().ok());
         let this = Arc::new(Self {
             newest: Mutex::new(None),
             stored,
@@ -200,7 +202,7 @@ pub(crate) fn detect_rollback(
 ) -> Result<Vec<RollbackDetected>, PublishError> {
     let key = VerifierKey::new(&publishing.origin(head), publishing.signer.public_key())
         .map_err(|_| CheckpointError::OriginForm)?;
-    let kept = read_optional(&directory.join(CHECKPOINT))?;
+    let kept = read_optional(&directory.join(CHECKPOINT)).map_err(|error| io_error(CHECKPOINT, error))?;
     let mut claims: Vec<_> =
         kept.into_iter().map(|note| KnownCheckpoint { kept_in: "the directory of the log", note }).collect();
     claims.extend(
@@ -239,7 +241,7 @@ impl Worker {
             let completed = self.published.take_sealed();
             self.seals.make(completed, &self.directory, &self.origin, &*self.publishing.signer);
             if self.publisher.distrusted.swap(false, Ordering::Relaxed) {
-                self.mend_index();
+                self.rebuild_index();
             }
             let (size, when) = self.last.map_or((0, None), |(size, when)| (size, Some(when)));
             let quiet = when.is_some_and(|when| when.elapsed() < self.publishing.idle);
@@ -259,10 +261,10 @@ impl Worker {
         }
     }
 
-    fn mend_index(&mut self) {
+    fn rebuild_index(&mut self) {
         let Some(index) = &mut self.index else { return };
-        tracing::warn!("the stored hashes of the audit log were wrong: they are made anew");
-        if let Err(error) = index.make_anew() {
+        tracing::warn!("the stored hashes of the audit log were wrong: they are rebuilt");
+        if let Err(error) = index.rebuild() {
             tracing::error!(error = &error as &dyn std::error::Error, "no audit proofs of some records");
         }
     }
@@ -278,9 +280,10 @@ impl Worker {
             }
         }
         let checkpoint = SignedCheckpoint::sign(&self.origin, head, &*self.publishing.signer)?;
-        write_durably(&self.directory.join(CHECKPOINT), checkpoint.note().as_bytes())?;
+        write_atomically(&self.directory.join(CHECKPOINT), checkpoint.note().as_bytes(), PUBLIC)
+            .map_err(|error| io_error(CHECKPOINT, error))?;
         for path in &self.publishing.files {
-            if let Err(error) = write_durably(path, checkpoint.note().as_bytes()) {
+            if let Err(error) = write_atomically(path, checkpoint.note().as_bytes(), PUBLIC) {
                 tracing::error!(
                     error = &error as &dyn std::error::Error,
                     "a copy of the checkpoint was not written"

@@ -13,8 +13,11 @@ use crate::format::corruption::{ReadError, io_error};
 use crate::format::head::Head;
 use crate::format::names::{self, CHECKPOINT, SEGMENT_CHECKPOINT};
 use crate::read::source::Source;
-use crate::storage::atomic_write::write_durably;
+use crate::storage::atomic_write::write_atomically;
 use crate::storage::directory::names_in;
+
+/// Permission bits of a checkpoint: everybody may read it.
+pub(crate) const PUBLIC: u32 = 0o644;
 
 /// The segments that wait for their seal.
 #[derive(Default)]
@@ -62,7 +65,9 @@ impl SegmentCheckpoints {
         self.waiting.retain(|sealed| {
             let done = SignedCheckpoint::sign(origin, &sealed.head, signer)
                 .map_err(Box::<dyn std::error::Error>::from)
-                .and_then(|note| Ok(write_durably(&seal(directory, sealed.first), note.note().as_bytes())?));
+                .and_then(|note| {
+                    Ok(write_atomically(&seal(directory, sealed.first), note.note().as_bytes(), PUBLIC)?)
+                });
             if let Err(error) = &done {
                 let error = &**error;
                 tracing::error!(error, first = sealed.first, "an audit segment is not sealed yet");

@@ -5,9 +5,11 @@ use std::io;
 
 use thiserror::Error;
 
+use crate::format::segment::FORMAT;
+
 /// The first thing that is wrong: which record, and where its bytes are.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("record {seq} ({segment}, byte {offset}): {damage}")]
+#[error("record {seq} ({segment}, byte {offset}): {kind}")]
 pub struct Corruption {
     /// The number of the first record that is damaged or missing.
     pub seq: u64,
@@ -16,7 +18,7 @@ pub struct Corruption {
     /// Where in the file the frame that should hold it begins.
     pub offset: u64,
     /// What is wrong.
-    pub damage: CorruptionKind,
+    pub kind: CorruptionKind,
 }
 
 /// What is wrong.
@@ -44,7 +46,7 @@ pub enum CorruptionKind {
         /// The number that was found.
         found: u64,
     },
-    /// The record does not name the hash of the one before it.
+    /// The frame does not name the hash of the record before it.
     Chain,
     /// The Merkle root does not fit the records.
     Root,
@@ -86,7 +88,7 @@ impl fmt::Display for CorruptionKind {
             Self::Frame => "its frame is damaged around the records",
             Self::Missing => "its frame is missing, although later ones are there",
             Self::Sequence { found } => return write!(f, "record {found} stands in its place"),
-            Self::Chain => "it does not name the hash of the record before it: one of the two was changed",
+            Self::Chain => "its frame does not follow the record before it: one of the two was changed",
             Self::Root => "the Merkle root of its frame does not fit the records",
             Self::Epoch => "its frame was written by another run of the service than its place says",
             Self::Form => "it is not a record of this program",
@@ -108,6 +110,16 @@ pub enum ReadError {
     /// The log is damaged.
     #[error(transparent)]
     Corruption(#[from] Corruption),
+    /// Another version of the program wrote it.
+    #[error(
+        "{segment} was written by avs-kms 0.1, in format {found} of the audit log; this version reads format {FORMAT} only"
+    )]
+    Format {
+        /// The file.
+        segment: String,
+        /// The format in its header.
+        found: u32,
+    },
     /// The disk cannot be read.
     #[error("cannot read {segment}")]
     Io {
@@ -119,16 +131,16 @@ pub enum ReadError {
 }
 
 impl ReadError {
-    /// Whether it is this damage.
-    pub(crate) fn is(&self, damage: CorruptionKind) -> bool {
-        matches!(self, Self::Corruption(fault) if fault.damage == damage)
+    /// Whether it is this kind.
+    pub(crate) fn is(&self, kind: CorruptionKind) -> bool {
+        matches!(self, Self::Corruption(fault) if fault.kind == kind)
     }
 
-    /// What became of a read: bytes that cannot be right are damage, everything else is the disk's affair.
+    /// What became of a read: bytes that cannot be right are kind, everything else is the disk's affair.
     pub(crate) fn of(segment: &str, seq: u64, offset: u64, source: io::Error) -> Self {
         let segment = segment.to_owned();
         if source.kind() == io::ErrorKind::InvalidData {
-            return Corruption { seq, segment, offset, damage: CorruptionKind::Compressed }.into();
+            return Corruption { seq, segment, offset, kind: CorruptionKind::Compressed }.into();
         }
         Self::Io { segment, source }
     }

@@ -1,34 +1,28 @@
-//! The bytes of a record: one line of JSON whose members always come in the same order, schema version 1.
+//! The bytes of a record: one line of JSON whose members always come in the same order, schema version 2.
 //!
-//! A record is a prefix that only the writer knows (sequence number, previous hash, times) and a body that the caller
-//! made in its own thread. Not for: framing (`frame`).
+//! A record is a prefix that only the writer knows (sequence number, time) and a body that the caller made in its own
+//! thread. Not for: framing (`frame`).
 
 use std::net::SocketAddr;
 
 use crate::format::json;
-use crate::format::merkle::Hash;
 use crate::format::record::{Actor, ActorKind, BuildInfo, Event, Input, Intent, KeyRef, Outcome, Value};
 use crate::format::time::{self, RecordTime};
+use crate::format::view::START;
 
-/// Starts a record: `{"v":1,"seq":…,"prev":…,"time":…,"mono_ns":…,"boot":…,` and then the body follows.
-pub(crate) fn prefix(out: &mut Vec<u8>, seq: u64, prev: &Hash, time: RecordTime, boot: &[u8; 8]) {
-    out.extend_from_slice(b"{\"v\":1");
-    json::number(out, "seq", seq);
-    json::hex(out, "prev", prev);
+/// Starts a stored record: `{"v":2,"seq":…,"time":…,` and then the body follows. Readers get `prev` as well (`view`).
+pub(crate) fn prefix(out: &mut Vec<u8>, seq: u64, time: RecordTime) {
+    out.extend_from_slice(START);
+    json::digits(out, seq);
     json::name(out, "time");
     out.push(b'"');
     time::write(out, time.wall_ns);
-    out.push(b'"');
-    json::number(out, "mono_ns", time.mono_ns);
-    json::name(out, "boot");
-    out.push(b'"');
-    json::hex_digits(out, boot);
     out.extend_from_slice(b"\",");
 }
 
 /// The body of an intent.
 pub(crate) fn intent_body(intent: &Intent) -> Vec<u8> {
-    let mut out = start("intent", 704);
+    let mut out = start("intent", 640);
     json::text(&mut out, "op", intent.operation);
     actor(&mut out, &intent.actor);
     json::text(&mut out, "request", &intent.request);
@@ -37,25 +31,14 @@ pub(crate) fn intent_body(intent: &Intent) -> Vec<u8> {
     end(out)
 }
 
-/// The body of an outcome; `kind` is `outcome`, or `recovered` for an intent of an earlier run. The labels repeat
-/// the intent's operation, request and account, so that one line can be read, and filtered, alone.
-pub(crate) fn outcome_body(
-    kind: &str,
-    intent: u64,
-    labels: &OutcomeLabels<'_>,
-    outcome: &Outcome,
-) -> Vec<u8> {
-    let mut out = start(kind, 384);
+/// The body of an outcome; `kind` is `outcome`, or `recovered` for an intent of an earlier run. It repeats nothing of
+/// its intent: who asked for what stands there.
+pub(crate) fn outcome_body(kind: &str, intent: u64, outcome: &Outcome) -> Vec<u8> {
+    let mut out = start(kind, 192);
     json::number(&mut out, "intent", intent);
-    json::text(&mut out, "op", labels.operation);
-    for (member, value) in [("request", labels.request), ("eoa", labels.eoa)] {
-        if let Some(value) = value {
-            json::text(&mut out, member, value);
-        }
-    }
     json::text(&mut out, "code", outcome.code);
     if let Some(hash) = &outcome.signature_hash {
-        json::hex(&mut out, "signature_hash", hash);
+        json::hash(&mut out, "signature_hash", hash);
     }
     json::number(&mut out, "micros", outcome.micros);
     if let Some(detail) = &outcome.detail {
@@ -64,16 +47,9 @@ pub(crate) fn outcome_body(
     end(out)
 }
 
-/// What an outcome repeats of its intent.
-pub(crate) struct OutcomeLabels<'a> {
-    pub(crate) operation: &'a str,
-    pub(crate) request: Option<&'a str>,
-    pub(crate) eoa: Option<&'a str>,
-}
-
 /// The body of an event.
 pub(crate) fn event_body(event: &Event) -> Vec<u8> {
-    let mut out = start("event", 704);
+    let mut out = start("event", 640);
     json::text(&mut out, "op", event.operation);
     actor(&mut out, &event.actor);
     if let Some(request) = &event.request {
@@ -109,15 +85,24 @@ pub(crate) fn aggregate_body(
     end(out)
 }
 
-/// The body of a start.
-pub(crate) fn start_body(boot: &BuildInfo, log: &[u8; 16], kernel_boot: &str, tail_bytes: u64) -> Vec<u8> {
+/// The body of a start: what holds for every record up to the next one.
+pub(crate) fn start_body(
+    build: &BuildInfo,
+    log: &[u8; 16],
+    boot: &[u8; 8],
+    kernel_boot: &str,
+    mono_ns: u64,
+    removed_tail_bytes: u64,
+) -> Vec<u8> {
     let mut out = start("start", 384);
     json::text(&mut out, "log", &hex::encode(log));
-    json::text(&mut out, "version", &boot.version);
-    json::hex(&mut out, "config_digest", &boot.config_digest);
+    json::text(&mut out, "boot", &hex::encode(boot));
+    json::text(&mut out, "version", &build.version);
+    json::hash(&mut out, "config_digest", &build.config_digest);
     json::text(&mut out, "kernel_boot", kernel_boot);
+    json::number(&mut out, "mono_ns", mono_ns);
     json::number(&mut out, "pid", u64::from(std::process::id()));
-    json::number(&mut out, "removed_tail_bytes", tail_bytes);
+    json::number(&mut out, "removed_tail_bytes", removed_tail_bytes);
     end(out)
 }
 
@@ -136,15 +121,16 @@ pub(crate) fn resume_body(cause: &str, abandoned: &str, offset: u64) -> Vec<u8> 
 }
 
 /// The body that says that the wall clock moved against the monotonic one since the log last compared them.
-pub(crate) fn clock_step_body(moved_ms: i64) -> Vec<u8> {
-    let mut out = start("clock_step", 64);
+pub(crate) fn clock_step_body(moved_ms: i64, mono_ns: u64) -> Vec<u8> {
+    let mut out = start("clock_step", 96);
     json::signed(&mut out, "moved_ms", moved_ms);
+    json::number(&mut out, "mono_ns", mono_ns);
     end(out)
 }
 
-/// The body that says how many events found no room while the log could not be written.
-pub(crate) fn lost_body(count: u64) -> Vec<u8> {
-    let mut out = start("lost", 64);
+/// The body that says how many events were dropped while the queue was full.
+pub(crate) fn records_dropped_body(count: u64) -> Vec<u8> {
+    let mut out = start("records_dropped", 64);
     json::number(&mut out, "count", count);
     end(out)
 }
@@ -201,7 +187,7 @@ fn key(out: &mut Vec<u8>, key: Option<&KeyRef>) {
             json::text(out, "id", shortened(id));
         }
         if let Some(hash) = &key.public_key_hash {
-            json::hex(out, "public_key_hash", hash);
+            json::hash(out, "public_key_hash", hash);
         }
     });
 }
@@ -210,18 +196,18 @@ fn input(out: &mut Vec<u8>, input: Option<&Input>) {
     let Some(input) = input else { return };
     object(out, "input", |out| match input {
         Input::Point(point) => {
-            let (x, y) = point.split_at(32);
             json::text(out, "kind", "point");
-            json::hex(out, "x", x);
-            json::hex(out, "y", y);
+            for (member, coordinate) in ["x", "y"].into_iter().zip(point.as_chunks().0) {
+                json::hash(out, member, coordinate);
+            }
         }
         Input::Digest(digest) => {
             json::text(out, "kind", "digest");
-            json::hex(out, "digest", digest);
+            json::hash(out, "digest", digest);
         }
         Input::Typed { kind, digest, fields: values } => {
             json::text(out, "kind", kind);
-            json::hex(out, "digest", digest);
+            json::hash(out, "digest", digest);
             object(out, "fields", |out| fields(out, values));
         }
         Input::Fields(values) => {

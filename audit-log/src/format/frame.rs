@@ -1,8 +1,8 @@
 //! One batch on disk: a head, records, the Merkle root over all records so far, a checksum, zeros up to a sector.
 //!
 //! ```text
-//! "AVKF" | format u8 | flags u8 | 0 u16 | epoch 16 | count u32 | len u32 | first u64 | open_from u64 | prev_root 32
-//! | crc32c u32 | count × (u32 len | record) | root 32 | crc32c u32 | zeros to a multiple of 512        (big-endian)
+//! "AVKF" | format u8 | flags u8 | 0 u16 | epoch 16 | count u32 | len u32 | first u64 | open_from u64 | prev_hash 32
+//! | crc32c u32 | count × (len u32 | crc32c u32 | record) | root 32 | crc32c u32 | zeros to a multiple of 512        (big-endian)
 //! ```
 //!
 //! A frame begins on a sector of its own, so no sector that holds an acknowledged record is ever written again.
@@ -17,8 +17,10 @@ pub(crate) const SECTOR: usize = 512;
 pub(crate) const HEAD_BYTES: usize = 84;
 /// The bytes after the records: root and checksum.
 const TRAILER_BYTES: usize = 36;
+/// The bytes before each record: length and checksum, by which a changed record is located.
+const RECORD_HEAD_BYTES: usize = 8;
 const MAGIC: [u8; 4] = *b"AVKF";
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 /// The first frame that a process wrote after it had opened the log.
 pub(crate) const OPENING: u8 = 1;
 
@@ -37,8 +39,8 @@ pub(crate) struct FrameHead {
     pub(crate) first: u64,
     /// All intents below this one are settled; `u64::MAX` when all are.
     pub(crate) open_from: u64,
-    /// The root before this frame.
-    pub(crate) prev_root: Hash,
+    /// The hash of the record before the first one.
+    pub(crate) prev_hash: Hash,
 }
 
 impl FrameHead {
@@ -51,7 +53,7 @@ impl FrameHead {
         out.extend_from_slice(&self.len.to_be_bytes());
         out.extend_from_slice(&self.first.to_be_bytes());
         out.extend_from_slice(&self.open_from.to_be_bytes());
-        out.extend_from_slice(&self.prev_root);
+        out.extend_from_slice(&self.prev_hash);
         let crc = crc32c::crc32c(&out);
         out.extend_from_slice(&crc.to_be_bytes());
         out
@@ -75,7 +77,7 @@ impl FrameHead {
             len: fields.u32()?,
             first: fields.u64()?,
             open_from: fields.u64()?,
-            prev_root: fields.array()?,
+            prev_hash: fields.array()?,
         })
     }
 
@@ -107,15 +109,17 @@ impl FrameBuffer {
 
     /// Adds the record that `write` appends, and gives its bytes back.
     pub(crate) fn record(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> &[u8] {
-        let start = self.bytes.len() + 4;
-        self.bytes.extend_from_slice(&[0; 4]);
+        let place = self.bytes.len();
+        self.bytes.extend_from_slice(&[0; RECORD_HEAD_BYTES]);
         write(&mut self.bytes);
-        let len = u32::try_from(self.bytes.len() - start).unwrap_or(u32::MAX);
-        if let Some(field) = self.bytes.get_mut(start - 4..start) {
-            field.copy_from_slice(&len.to_be_bytes());
+        let (before, record) = self.bytes.split_at_mut(place + RECORD_HEAD_BYTES);
+        let len = u32::try_from(record.len()).unwrap_or(u32::MAX).to_be_bytes();
+        let crc = crc32c::crc32c(record).to_be_bytes();
+        if let Some(head) = before.last_chunk_mut::<RECORD_HEAD_BYTES>() {
+            head.copy_from_slice([len, crc].as_flattened());
         }
         self.count += 1;
-        self.bytes.get(start..).unwrap_or_default()
+        record
     }
 
     /// The frame, when it is complete.
@@ -159,12 +163,18 @@ impl<'a> FrameBody<'a> {
 
     /// The records; `None` in place of one whose length is impossible, and nothing after it.
     pub(crate) fn records(&self) -> impl Iterator<Item = Option<&'a [u8]>> + use<'a> {
+        self.checked_records().map(|record| record.map(|(record, _)| record))
+    }
+
+    /// The records, each with the checksum that was written for it; `None` as in [`records`](Self::records).
+    pub(crate) fn checked_records(&self) -> impl Iterator<Item = Option<(&'a [u8], u32)>> + use<'a> {
         let mut fields = Fields(self.records);
         std::iter::from_fn(move || {
             if fields.0.is_empty() {
                 return None;
             }
-            let record = fields.u32().and_then(|len| fields.bytes(usize::try_from(len).ok()?));
+            let head = fields.u32().zip(fields.u32());
+            let record = head.and_then(|(len, crc)| Some((fields.bytes(usize::try_from(len).ok()?)?, crc)));
             if record.is_none() {
                 fields.0 = &[];
             }

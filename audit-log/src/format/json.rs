@@ -2,6 +2,9 @@
 //!
 //! Not for: reading JSON, or any document whose member order does not matter (`serde_json` does those).
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
 /// Appends `"name":` to an object, with a comma when it is not the first member. A name is a word of this program and
 /// needs no escape.
 pub(crate) fn name(out: &mut Vec<u8>, member: &'static str) {
@@ -40,6 +43,23 @@ pub(crate) fn hex(out: &mut Vec<u8>, member: &'static str, value: &[u8]) {
     out.extend_from_slice(b"\"0x");
     hex_digits(out, value);
     out.push(b'"');
+}
+
+/// Appends a member whose value is a hash, or another value of 32 bytes, as [`hash_text`].
+pub(crate) fn hash(out: &mut Vec<u8>, member: &'static str, value: &[u8; 32]) {
+    name(out, member);
+    out.push(b'"');
+    out.extend_from_slice(&hash_text(value));
+    out.push(b'"');
+}
+
+/// A value of 32 bytes in base64url without padding (RFC 4648, section 5): a third shorter than hex, and each record
+/// has several.
+pub(crate) fn hash_text(value: &[u8; 32]) -> [u8; 43] {
+    let mut text = [0; 43];
+    // 32 bytes fit 43 characters.
+    let _ = URL_SAFE_NO_PAD.encode_slice(value, &mut text);
+    text
 }
 
 /// Appends lower-case hex digits.

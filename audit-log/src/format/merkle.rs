@@ -12,6 +12,27 @@ pub fn leaf_hash(record: &[u8]) -> Hash {
     Sha256::new().chain_update([0]).chain_update(record).finalize().into()
 }
 
+/// [`leaf_hash`] of a record that comes in pieces.
+pub(crate) struct LeafHasher(Sha256);
+
+impl Default for LeafHasher {
+    fn default() -> Self {
+        Self(Sha256::new().chain_update([0]))
+    }
+}
+
+impl LeafHasher {
+    /// The next piece.
+    pub(crate) fn chain(self, piece: &[u8]) -> Self {
+        Self(self.0.chain_update(piece))
+    }
+
+    /// The hash.
+    pub(crate) fn finish(self) -> Hash {
+        self.0.finalize().into()
+    }
+}
+
 /// The hash of an inner node: SHA-256(0x01 ‖ left ‖ right), RFC 6962 section 2.1.
 pub(crate) fn node_hash(left: &Hash, right: &Hash) -> Hash {
     Sha256::new().chain_update([1]).chain_update(left).chain_update(right).finalize().into()

@@ -5,14 +5,14 @@
 
 use std::net::SocketAddr;
 
-/// The JSON Schema of version 1 of the records, which `avs-kms audit schema` prints.
-pub const RECORD_SCHEMA: &str = include_str!("v1.schema.json");
+/// The JSON Schema of version 2 of the records, which `avs-kms audit schema` prints.
+pub const RECORD_SCHEMA: &str = include_str!("v2.schema.json");
 
 /// The most bytes that one record may have.
 pub(crate) const MAX_RECORD_BYTES: usize = 4096;
 
 /// The most bytes of a body; with the longest prefix a record stays under 4 KiB.
-pub(crate) const MAX_BODY_BYTES: usize = MAX_RECORD_BYTES - 256;
+pub(crate) const MAX_BODY_BYTES: usize = MAX_RECORD_BYTES - 160;
 
 /// How the one who acts proved who they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -1,7 +1,7 @@
 //! The first 4 KiB of a segment file: which log it belongs to and on which head it goes on.
 //!
 //! A segment stands alone: with the subtree roots in its header it can be extended and checked when all older ones
-//! have been moved away. Big-endian, format 1:
+//! have been moved away. Big-endian, format 2:
 //!
 //! ```text
 //! "AVSKLOG1" | format u32 | reason u32 | log 16 | epoch 16 | first u64 | open_from u64 | created_ns u64 | bytes u64
@@ -19,7 +19,7 @@ pub(crate) const HEADER_BYTES: u64 = 4096;
 /// Stands for "none" in a number of the format.
 pub(crate) const NONE: u64 = u64::MAX;
 const MAGIC: [u8; 8] = *b"AVSKLOG1";
-const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 2;
 
 /// Why a segment was begun.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +30,15 @@ pub(crate) enum Reason {
     SegmentRotation,
     /// The one before failed: what it holds from this segment's first record on was never acknowledged.
     Failure,
+}
+
+/// Why a header cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum HeaderError {
+    /// Not the bytes that were written.
+    Damaged,
+    /// Whole, and of another format than this program reads.
+    Format(u32),
 }
 
 /// The header, read or to be written.
@@ -88,16 +97,23 @@ impl SegmentHeader {
         out
     }
 
-    /// Reads a header; `None` when it is not whole, or of another format.
-    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
-        let (content, crc) = bytes.split_last_chunk::<4>()?;
-        if content.len() != 4092 || crc32c::crc32c(content).to_be_bytes() != *crc {
-            return None;
-        }
+    /// Reads a header.
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, HeaderError> {
+        let (content, crc) = bytes.split_last_chunk::<4>().ok_or(HeaderError::Damaged)?;
         let mut fields = Fields(content);
-        if fields.array()? != MAGIC || fields.u32()? != FORMAT {
-            return None;
+        let whole = content.len() == 4092 && crc32c::crc32c(content).to_be_bytes() == *crc;
+        if !whole || fields.array() != Some(MAGIC) {
+            return Err(HeaderError::Damaged);
         }
+        match fields.u32() {
+            Some(FORMAT) => Self::fields(fields).ok_or(HeaderError::Damaged),
+            Some(found) => Err(HeaderError::Format(found)),
+            None => Err(HeaderError::Damaged),
+        }
+    }
+
+    /// What follows the format.
+    fn fields(mut fields: Fields<'_>) -> Option<Self> {
         let reason = match fields.u32()? {
             0 => Reason::First,
             1 => Reason::SegmentRotation,
@@ -140,11 +156,11 @@ mod tests {
             frontier,
         };
         let bytes = header.encode();
-        assert_eq!(SegmentHeader::decode(&bytes).as_ref(), Some(&header));
+        assert_eq!(SegmentHeader::decode(&bytes), Ok(header));
         for index in 0..bytes.len() {
             let mut flipped = bytes.clone();
             flipped[index] ^= 0x10;
-            assert_eq!(SegmentHeader::decode(&flipped), None, "byte {index}");
+            assert_eq!(SegmentHeader::decode(&flipped), Err(HeaderError::Damaged), "byte {index}");
         }
     }
 }

@@ -33,7 +33,7 @@ pub(crate) fn time_text(unix_seconds: u64) -> String {
     String::from_utf8(out).unwrap_or_default()
 }
 
-/// RFC 3339 in UTC with nine decimals, by the days-to-civil algorithm of the proleptic Gregorian calendar.
+/// RFC 3339 in UTC with six decimals, by the days-to-civil algorithm of the proleptic Gregorian calendar.
 pub(crate) fn write(out: &mut Vec<u8>, wall_ns: u64) {
     let (seconds, nanos) = (wall_ns / 1_000_000_000, wall_ns % 1_000_000_000);
     let (days, second) = (seconds / 86_400, seconds % 86_400);
@@ -53,7 +53,7 @@ pub(crate) fn write(out: &mut Vec<u8>, wall_ns: u64) {
         (b'T', second / 3600, 2),
         (b':', second / 60 % 60, 2),
         (b':', second % 60, 2),
-        (b'.', nanos, 9),
+        (b'.', nanos / 1000, 6),
     ] {
         out.push(separator);
         padded(out, value, width);

@@ -1,39 +1,62 @@
-//! Reads the fixed part of a record without parsing JSON, so that verification keeps up with the disk.
+//! The fixed part of a record, read without parsing JSON, so that verification keeps up with the disk.
 //!
-//! Not for: the members of the body (`serde_json` reads those).
+//! A record is one line of JSON: `{"v":2,"seq":…,"prev":…,"time":…,"kind":…`. On disk the member `prev` is left out:
+//! a reader of the log knows the hash of the record before and puts it back ([`line`]). So the line that a reader
+//! gets, and its hash, name the record before, and the disk does not hold each hash twice. Not for: the members of the
+//! body (`serde_json` reads those).
 
-/// The fixed members of a record.
+use crate::format::json;
+use crate::format::merkle::{Hash, LeafHasher};
+
+/// What each record begins with.
+pub(crate) const START: &[u8] = b"{\"v\":2,\"seq\":";
+/// Bytes of a time: RFC 3339 in UTC with six decimals.
+pub(crate) const TIME_BYTES: usize = 27;
+
+/// A record as it is stored: without `prev`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct View<'a> {
     pub(crate) seq: u64,
-    /// 64 hex digits.
-    pub(crate) prev: &'a [u8],
+    /// Up to and with the comma after the sequence number.
+    head: &'a [u8],
+    /// From `"time"` to the closing brace.
+    rest: &'a [u8],
     /// From `"kind"` to the closing brace.
     pub(crate) body: &'a [u8],
 }
 
-/// What a record means for the intents that are open.
+/// What a record means for the open intents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RecordRole {
-    /// Opens one: itself.
+    /// It is an intent.
     Opens,
-    /// Settles the intent of that number.
+    /// It is the outcome of the intent of that number.
     Ends(u64),
-    /// None.
+    /// Neither.
     Neutral,
 }
 
 impl<'a> View<'a> {
-    /// The view of a record as this program writes it; `None` for anything else.
-    pub(crate) fn of(record: &'a [u8]) -> Option<Self> {
-        let rest = record.strip_prefix(b"{\"v\":1,\"seq\":")?;
-        let (seq, rest) = digits(rest)?;
-        let (prev, rest) = rest.strip_prefix(b",\"prev\":\"0x")?.split_at_checked(64)?;
-        let (_, rest) = rest.strip_prefix(b"\",\"time\":\"")?.split_at_checked(30)?;
-        let (_, rest) = digits(rest.strip_prefix(b"\",\"mono_ns\":")?)?;
-        let (_, rest) = rest.strip_prefix(b",\"boot\":\"")?.split_at_checked(16)?;
-        let body = rest.strip_prefix(b"\",")?;
-        (body.starts_with(b"\"kind\":\"") && body.ends_with(b"}")).then_some(Self { seq, prev, body })
+    /// The view of a stored record; `None` for anything else.
+    pub(crate) fn of(stored: &'a [u8]) -> Option<Self> {
+        let (seq, rest) = digits(stored.strip_prefix(START)?)?;
+        let rest = rest.strip_prefix(b",")?;
+        let head = stored.get(..stored.len() - rest.len())?;
+        let (_, body) = rest.strip_prefix(b"\"time\":\"")?.split_at_checked(TIME_BYTES)?;
+        let body = body.strip_prefix(b"\",")?;
+        (body.starts_with(b"\"kind\":\"") && body.ends_with(b"}")).then_some(Self { seq, head, rest, body })
+    }
+
+    /// The hash of the record after the one of hash `prev`: of its whole line, `prev` included.
+    pub(crate) fn hash(&self, prev: &Hash) -> Hash {
+        LeafHasher::default().chain(self.head).chain(&prev_member(prev)).chain(self.rest).finish()
+    }
+
+    /// Appends the whole line, `prev` included.
+    pub(crate) fn line(&self, prev: &Hash, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.head);
+        out.extend_from_slice(&prev_member(prev));
+        out.extend_from_slice(self.rest);
     }
 
     /// The record's kind.
@@ -54,6 +77,21 @@ impl<'a> View<'a> {
             _ => RecordRole::Neutral,
         }
     }
+}
+
+/// The sequence number of a whole line, as readers get it.
+pub(crate) fn seq_of_line(line: &[u8]) -> Option<u64> {
+    let (seq, rest) = digits(line.strip_prefix(START)?)?;
+    rest.starts_with(b",\"prev\":\"").then_some(seq)
+}
+
+/// `"prev":"<hash>",`.
+fn prev_member(prev: &Hash) -> [u8; 53] {
+    let mut out = *b"\"prev\":\"-------------------------------------------\",";
+    if let Some(text) = out.get_mut(8..51) {
+        text.copy_from_slice(&json::hash_text(prev));
+    }
+    out
 }
 
 /// A decimal number without a superfluous zero, and what follows it.

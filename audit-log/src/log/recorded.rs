@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use crate::error::AuditError;
-use crate::format::encode::{OutcomeLabels, outcome_body};
+use crate::format::encode::outcome_body;
 use crate::format::head::Receipt;
 use crate::format::record::{Intent, Outcome};
 use crate::write::queue::Queue;
@@ -38,15 +38,7 @@ pub struct NotRecorded<T> {
 #[must_use = "say how the operation ended"]
 pub struct OutcomeGuard {
     receipt: Receipt,
-    labels: Labels,
     queue: Option<Arc<Queue>>,
-}
-
-/// What an outcome repeats of its intent.
-pub(super) struct Labels {
-    pub(super) operation: &'static str,
-    pub(super) request: String,
-    pub(super) eoa: Option<String>,
 }
 
 impl<T> Recorded<T> {
@@ -72,8 +64,8 @@ impl<T> Recorded<T> {
 }
 
 impl OutcomeGuard {
-    pub(super) const fn new(receipt: Receipt, labels: Labels, queue: Arc<Queue>) -> Self {
-        Self { receipt, labels, queue: Some(queue) }
+    pub(super) const fn new(receipt: Receipt, queue: Arc<Queue>) -> Self {
+        Self { receipt, queue: Some(queue) }
     }
 
     /// Where the intent stands.
@@ -99,13 +91,8 @@ impl OutcomeGuard {
 
     fn push(&mut self, outcome: &Outcome, ack: Option<NoteAck>) {
         let Some(queue) = self.queue.take() else { return };
-        let Labels { operation, request, eoa } = &self.labels;
-        let labels = OutcomeLabels { operation, request: Some(request), eoa: eoa.as_deref() };
-        queue.push_outcome(
-            outcome_body("outcome", self.receipt.seq, &labels, outcome),
-            self.receipt.seq,
-            ack,
-        );
+        let intent = self.receipt.seq;
+        queue.push_outcome(outcome_body("outcome", intent, outcome), intent, ack);
     }
 }
 

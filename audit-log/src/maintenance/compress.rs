@@ -75,8 +75,8 @@ fn sound(source: &Source, first: u64, next: u64) -> Result<(), ReadError> {
             break;
         };
     }
-    let fault = |damage| {
-        Err(Corruption { seq: chain.size(), segment: name.clone(), offset: reader.offset, damage }.into())
+    let fault = |kind| {
+        Err(Corruption { seq: chain.size(), segment: name.clone(), offset: reader.offset, kind }.into())
     };
     // What comes between the two may have been moved away.
     if after.previous != first {

@@ -4,8 +4,7 @@
 
 use crate::format::corruption::CorruptionKind;
 use crate::format::frame::{FrameBody, FrameHead, OPENING};
-use crate::format::json;
-use crate::format::merkle::{Frontier, Hash, leaf_hash};
+use crate::format::merkle::{Frontier, Hash};
 use crate::format::segment::SegmentHeader;
 use crate::format::view::View;
 
@@ -20,15 +19,29 @@ pub(crate) struct Chain {
     pub(crate) epoch: [u8; 16],
     /// From the last frame, or the segment's header.
     pub(crate) open_from: u64,
-    digits: Vec<u8>,
 }
 
 /// One record, checked.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Checked<'a> {
     pub(crate) view: View<'a>,
-    pub(crate) bytes: &'a [u8],
+    /// The hash of the record before it.
+    pub(crate) prev: Hash,
     pub(crate) hash: Hash,
+}
+
+impl Checked<'_> {
+    /// Appends the line of the record.
+    pub(crate) fn line(&self, out: &mut Vec<u8>) {
+        self.view.line(&self.prev, out);
+    }
+
+    /// The line of the record.
+    pub(crate) fn text(&self) -> String {
+        let mut line = Vec::with_capacity(1024);
+        self.line(&mut line);
+        String::from_utf8(line).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+    }
 }
 
 impl Chain {
@@ -40,7 +53,6 @@ impl Chain {
             last: header.record_hash,
             epoch: header.epoch,
             open_from: header.open_from,
-            digits: Vec::with_capacity(64),
         }
     }
 
@@ -62,11 +74,11 @@ impl Chain {
         if head.first != first {
             return Err((first, CorruptionKind::Sequence { found: head.first }));
         }
-        if head.prev_root != self.root {
-            return Err((first, CorruptionKind::Root));
+        if head.prev_hash != self.last {
+            return Err((first, CorruptionKind::Chain));
         }
         if !body.whole {
-            return Err(self.clone().locate(head, body));
+            return Err(locate(head, body));
         }
         if head.flags & OPENING != 0 {
             self.epoch = head.epoch;
@@ -76,7 +88,7 @@ impl Chain {
         for record in body.records() {
             let seq = self.size();
             let checked = record.ok_or(CorruptionKind::Frame).and_then(|record| self.check(seq, record));
-            let checked = checked.map_err(|damage| (seq, damage))?;
+            let checked = checked.map_err(|kind| (seq, kind))?;
             self.push(&checked);
             each(&checked);
         }
@@ -91,43 +103,28 @@ impl Chain {
         Ok(())
     }
 
-    /// Finds the changed record in a frame with a wrong checksum: the one whose successor does not name its hash.
-    fn locate(mut self, head: &FrameHead, body: &FrameBody<'_>) -> (u64, CorruptionKind) {
-        let first = self.size();
-        let end = first.saturating_add(u64::from(head.count));
-        for record in body.records() {
-            let seq = self.size();
-            match record.map(|record| self.check(seq, record)) {
-                Some(Ok(checked)) if seq < end => self.push(&checked),
-                Some(Err(CorruptionKind::Chain)) if seq > first => return (seq - 1, CorruptionKind::Content),
-                Some(Ok(_) | Err(_)) | None => {
-                    return (seq.min(end.saturating_sub(1)).max(first), CorruptionKind::Content);
-                }
-            }
-        }
-        match self.size().checked_sub(1) {
-            Some(last) if last >= first && self.frontier.root() != body.root => {
-                (last, CorruptionKind::Content)
-            }
-            _ => (first, CorruptionKind::Frame),
-        }
-    }
-
     fn push(&mut self, checked: &Checked<'_>) {
         self.last = checked.hash;
         self.frontier.push(checked.hash);
     }
 
-    fn check<'a>(&mut self, seq: u64, bytes: &'a [u8]) -> Result<Checked<'a>, CorruptionKind> {
-        let view = View::of(bytes).ok_or(CorruptionKind::Form)?;
+    fn check<'a>(&self, seq: u64, stored: &'a [u8]) -> Result<Checked<'a>, CorruptionKind> {
+        let view = View::of(stored).ok_or(CorruptionKind::Form)?;
         if view.seq != seq {
             return Err(CorruptionKind::Sequence { found: view.seq });
         }
-        self.digits.clear();
-        json::hex_digits(&mut self.digits, &self.last);
-        if view.prev != self.digits {
-            return Err(CorruptionKind::Chain);
-        }
-        Ok(Checked { view, bytes, hash: leaf_hash(bytes) })
+        Ok(Checked { view, prev: self.last, hash: view.hash(&self.last) })
     }
+}
+
+/// Finds the changed record in a frame with a wrong checksum: the first whose own checksum does not hold.
+fn locate(head: &FrameHead, body: &FrameBody<'_>) -> (u64, CorruptionKind) {
+    for (seq, record) in
+        (head.first..).take(usize::try_from(head.count).unwrap_or(usize::MAX)).zip(body.checked_records())
+    {
+        if record.is_none_or(|(record, crc)| crc32c::crc32c(record) != crc) {
+            return (seq, CorruptionKind::Content);
+        }
+    }
+    (head.first, CorruptionKind::Frame)
 }

@@ -21,7 +21,7 @@ pub(crate) fn step_with_retry(
     loop {
         match reader.step(chain, &mut each) {
             Err(ReadError::Corruption(fault))
-                if left > 0 && fault.damage.may_be_unfinished() && is_fresh(file) =>
+                if left > 0 && fault.kind.may_be_unfinished() && is_fresh(file) =>
             {
                 left -= 1;
                 std::thread::sleep(Duration::from_millis(20));

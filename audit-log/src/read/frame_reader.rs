@@ -1,7 +1,7 @@
 //! Goes through the frames of one segment and says how it ends: cleanly, in the middle of a write, or damaged.
 //!
 //! A crash can only cut the write that was under way, and a disk writes whole sectors. So a last frame of which
-//! some sector is still all zeros was never acknowledged; any other difference is damage, and is never repaired
+//! some sector is still all zeros was never acknowledged; any other difference is kind, and is never repaired
 //! silently. Not for: more than one segment (`recovery`, `verify`).
 
 use std::io;
@@ -81,8 +81,7 @@ impl<'f, F: DiskFile> FrameReader<'f, F> {
             return Err(self.fault(seq, CorruptionKind::FrameHead));
         }
         let name = &self.name;
-        let fault =
-            |(seq, damage)| ReadError::from(Corruption { seq, segment: name.clone(), offset, damage });
+        let fault = |(seq, kind)| ReadError::from(Corruption { seq, segment: name.clone(), offset, kind });
         let bytes = window(&mut self.window, &mut self.window_at, self.file, self.bytes, offset, disk_bytes)
             .map_err(|source| ReadError::of(name, seq, offset, source))?;
         let body = FrameBody::split(&head, bytes).ok_or((seq, CorruptionKind::FrameHead)).map_err(fault)?;
@@ -132,8 +131,8 @@ impl<'f, F: DiskFile> FrameReader<'f, F> {
         self.window.clear();
     }
 
-    fn fault(&self, seq: u64, damage: CorruptionKind) -> ReadError {
-        Corruption { seq, segment: self.name.clone(), offset: self.offset, damage }.into()
+    fn fault(&self, seq: u64, kind: CorruptionKind) -> ReadError {
+        Corruption { seq, segment: self.name.clone(), offset: self.offset, kind }.into()
     }
 }
 

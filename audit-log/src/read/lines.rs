@@ -21,6 +21,14 @@ pub struct Line {
     pub json: String,
 }
 
+impl Line {
+    /// Whether the record may be an intent or event of that operation. False is certain; the JSON is not parsed, so
+    /// that a caller can skip most of a large log cheaply.
+    pub fn may_be_of(&self, operation: &str) -> bool {
+        self.json.contains(&format!("\"op\":\"{operation}\""))
+    }
+}
+
 /// The lines of a log from some record on. Ends at the log's end, or waits there when it follows.
 pub struct Lines {
     cursor: Cursor,
@@ -79,8 +87,7 @@ impl Iterator for Lines {
             }
             let ready = &mut self.ready;
             let moved = self.cursor.advance(u64::MAX, |record| {
-                let json = String::from_utf8_lossy(record.bytes).into_owned();
-                ready.push_back(Line { seq: record.view.seq, json });
+                ready.push_back(Line { seq: record.view.seq, json: record.text() });
             });
             match moved {
                 Ok(true) => {}

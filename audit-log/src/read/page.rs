@@ -1,23 +1,30 @@
-//! Pages through the records that concern one account.
+//! Pages of the records that concern one account.
 //!
-//! Frames before the asked-for record are skipped by their heads; each frame that is shown has a good checksum.
-//! Not for: proving anything (`verify`, `proof`).
+//! Frames before the requested record are skipped by their heads. Every frame of the page has a good checksum; one that
+//! has not, or that is missing, is an error and never a silent gap. An outcome names its intent alone, so it belongs to
+//! the account of that intent. Not for: proving anything (`verify`, `proof`).
 
-use crate::format::corruption::ReadError;
+use std::collections::HashSet;
+
+use crate::format::corruption::{Corruption, CorruptionKind, ReadError};
 use crate::format::frame::{FrameBody, FrameHead, SECTOR};
 use crate::format::segment::{HEADER_BYTES, NONE};
+use crate::format::view::{RecordRole, View};
 use crate::read::source::{Segment, Source};
 use crate::storage::disk::DiskFile;
 
-/// How many records one page looks at, at most: a page of a rarely seen account stays cheap.
-const MOST_LOOKED_AT: u64 = 50_000;
+/// Records that one page reads, at most: a page of an account with few records stays cheap.
+const MAX_EXAMINED: u64 = 50_000;
+
+/// Records before the page in which the intents of its outcomes are looked for; older ones are read one by one.
+const LOOK_BACK: u64 = 1024;
 
 /// Records in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Page {
-    /// The records as they were written, one JSON object each.
+    /// The records, one JSON object each.
     pub records: Vec<String>,
-    /// Ask for what comes after this one next; equal to what was asked when there is nothing new.
+    /// Request what follows this record next; equal to `after` when there is nothing new.
     pub next: u64,
 }
 
@@ -29,61 +36,188 @@ pub(crate) fn page(
     after: u64,
     limit: usize,
 ) -> Result<Page, ReadError> {
-    let needle = eoa.map(|eoa| format!("\"eoa\":\"{eoa}\""));
-    let wanted = |json: &str| needle.as_ref().is_none_or(|needle| json.contains(needle.as_str()));
+    let mut account = eoa.map(|eoa| Account::new(source, size, eoa, after));
+    let read_from = account.as_ref().map_or(after.saturating_add(1), |account| account.known_from);
     let mut page = Page { records: Vec::new(), next: after };
     let firsts = source.firsts()?;
     let start = firsts.partition_point(|&first| first <= after.saturating_add(1)).saturating_sub(1);
-    // Only what is there counts: what was moved away is passed over, however much it is.
-    let mut looked_at = 0;
+    // Only what is here counts: segments that were moved away are passed over.
+    let mut examined = 0;
     for (index, &first) in firsts.iter().enumerate().skip(start) {
         let until = firsts.get(index + 1).copied().unwrap_or(NONE).min(size);
-        let segment = source.segment(first)?;
-        let mut offset = HEADER_BYTES;
-        while let Some((head, bytes)) = frame(&segment, offset, after, until)? {
-            offset += u64::try_from(head.disk_bytes()).unwrap_or(u64::MAX);
-            let Some(body) = FrameBody::split(&head, &bytes).filter(|body| body.whole) else { continue };
-            for (record, seq) in body.records().flatten().zip(head.first..until) {
-                if seq <= after {
+        let mut frames = Frames::new(source, first, until)?;
+        while page.records.len() < limit
+            && examined < MAX_EXAMINED
+            && let Some((head, bytes)) = frames.next(read_from)?
+        {
+            let mut prev = head.prev_hash;
+            // The hashes of records before a wanted one are needed for its line only.
+            let mut skipped: Vec<View<'_>> = Vec::new();
+            for view in frames.records(&head, &bytes)? {
+                let view = view?;
+                let concerns = match &mut account {
+                    Some(account) => account.concerns(&view)?,
+                    None => true,
+                };
+                if view.seq <= after || view.seq >= until {
+                    skipped.push(view);
                     continue;
                 }
-                if page.records.len() >= limit || looked_at >= MOST_LOOKED_AT {
+                if page.records.len() >= limit || examined >= MAX_EXAMINED {
                     return Ok(page);
                 }
-                looked_at += 1;
-                let json = String::from_utf8_lossy(record);
-                if wanted(&json) {
-                    page.records.push(json.into_owned());
+                examined += 1;
+                page.next = view.seq;
+                if concerns {
+                    prev = skipped.drain(..).fold(prev, |prev, view| view.hash(&prev));
+                    let mut line = Vec::with_capacity(1024);
+                    view.line(&prev, &mut line);
+                    page.records.push(String::from_utf8_lossy(&line).into_owned());
                 }
-                page.next = seq;
+                skipped.push(view);
             }
         }
     }
     Ok(page)
 }
 
-/// The frame at an offset; without its bytes when all of it is at or before `after`. `None` at the end.
-fn frame(
-    segment: &Segment,
+/// Which records concern an account: those that name it, and the outcomes of its intents.
+struct Account<'s> {
+    source: &'s Source,
+    size: u64,
+    member: String,
+    /// From this record on its intents are in `intents`.
+    known_from: u64,
+    intents: HashSet<u64>,
+}
+
+impl<'s> Account<'s> {
+    fn new(source: &'s Source, size: u64, eoa: &str, after: u64) -> Self {
+        let known_from = after.saturating_add(1).saturating_sub(LOOK_BACK);
+        let member = format!("\"eoa\":\"{eoa}\"");
+        Self { source, size, member, known_from, intents: HashSet::new() }
+    }
+
+    fn is_named(&self, body: &[u8]) -> bool {
+        std::str::from_utf8(body).is_ok_and(|body| body.contains(&self.member))
+    }
+
+    fn concerns(&mut self, view: &View<'_>) -> Result<bool, ReadError> {
+        match view.role() {
+            RecordRole::Opens => {
+                let named = self.is_named(view.body);
+                if named {
+                    self.intents.insert(view.seq);
+                }
+                Ok(named)
+            }
+            RecordRole::Ends(intent) if intent < self.known_from => self.is_intent_of(intent),
+            RecordRole::Ends(intent) => Ok(self.intents.remove(&intent)),
+            RecordRole::Neutral => Ok(self.is_named(view.body)),
+        }
+    }
+
+    /// Reads one older intent; false where its segment is not here.
+    fn is_intent_of(&self, seq: u64) -> Result<bool, ReadError> {
+        let firsts = self.source.firsts()?;
+        let index = firsts.partition_point(|&first| first <= seq);
+        let Some(&first) = index.checked_sub(1).and_then(|index| firsts.get(index)) else { return Ok(false) };
+        let until = firsts.get(index).copied().unwrap_or(NONE).min(self.size);
+        let mut frames = Frames::new(self.source, first, until)?;
+        while let Some((head, bytes)) = frames.next(seq)? {
+            for view in frames.records(&head, &bytes)? {
+                let view = view?;
+                if view.seq == seq {
+                    return Ok(self.is_named(view.body));
+                }
+            }
+        }
+        Ok(false)
+    }
+}
+
+/// The frames of one segment, with the bytes of those that are read.
+struct Frames {
+    segment: Segment,
     offset: u64,
-    after: u64,
+    /// The record that the next frame begins with.
+    next: u64,
+    /// The records end here.
     until: u64,
-) -> Result<Option<(FrameHead, Vec<u8>)>, ReadError> {
-    if offset + 512 > segment.header.bytes {
-        return Ok(None);
+    /// Whether records up to `until` must be in this segment.
+    complete: bool,
+}
+
+impl Frames {
+    fn new(source: &Source, first: u64, until: u64) -> Result<Self, ReadError> {
+        let following = source.firsts()?.into_iter().find(|&other| other > first);
+        let complete = match following {
+            Some(following) => source.segment(following)?.header.previous == first,
+            None => true,
+        };
+        let segment = source.segment(first)?;
+        Ok(Self { segment, offset: HEADER_BYTES, next: first, until, complete })
     }
-    let failed = |error| ReadError::of(&segment.name, after, offset, error);
-    let mut sector = [0; SECTOR];
-    segment.file.read_at(&mut sector, offset).map_err(failed)?;
-    let Some(head) = FrameHead::decode(&sector).filter(|head| head.first < until) else { return Ok(None) };
-    if head.first.saturating_add(u64::from(head.count)) <= after.saturating_add(1) {
-        return Ok(Some((head, Vec::new())));
+
+    fn corrupt(&self, kind: CorruptionKind) -> ReadError {
+        let segment = self.segment.name.clone();
+        Corruption { seq: self.next, segment, offset: self.offset, kind }.into()
     }
-    let rest = segment.header.bytes.saturating_sub(offset);
-    if u64::try_from(head.disk_bytes()).unwrap_or(u64::MAX) > rest {
-        return Ok(None);
+
+    fn read(&self, count: usize) -> Result<Vec<u8>, ReadError> {
+        let mut bytes = vec![0; count];
+        let failed = |error| ReadError::of(&self.segment.name, self.next, self.offset, error);
+        self.segment.file.read_at(&mut bytes, self.offset).map_err(failed)?;
+        Ok(bytes)
     }
-    let mut bytes = vec![0; head.disk_bytes()];
-    segment.file.read_at(&mut bytes, offset).map_err(failed)?;
-    Ok(Some((head, bytes)))
+
+    /// The next frame that holds record `from` or a later one.
+    fn next(&mut self, from: u64) -> Result<Option<(FrameHead, Vec<u8>)>, ReadError> {
+        while self.next < self.until {
+            let rest = self.segment.header.bytes.saturating_sub(self.offset);
+            let head = match rest {
+                0..512 => None,
+                _ => FrameHead::decode(&self.read(SECTOR)?),
+            };
+            let bytes = head.as_ref().map_or(0, FrameHead::disk_bytes);
+            let disk_bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+            let Some(head) =
+                head.filter(|head| head.first == self.next && head.count > 0 && disk_bytes <= rest)
+            else {
+                return if self.complete { Err(self.corrupt(CorruptionKind::Missing)) } else { Ok(None) };
+            };
+            let end = head.first.saturating_add(u64::from(head.count));
+            if end > from {
+                let frame = self.read(bytes)?;
+                let whole = FrameBody::split(&head, &frame).is_some_and(|body| body.whole);
+                if !whole {
+                    return Err(self.corrupt(CorruptionKind::Frame));
+                }
+                self.offset += disk_bytes;
+                self.next = end;
+                return Ok(Some((head, frame)));
+            }
+            self.offset += disk_bytes;
+            self.next = end;
+        }
+        Ok(None)
+    }
+
+    /// The records of a frame.
+    fn records<'b>(
+        &self,
+        head: &FrameHead,
+        frame: &'b [u8],
+    ) -> Result<impl Iterator<Item = Result<View<'b>, ReadError>> + use<'b>, ReadError> {
+        let (segment, offset) = (self.segment.name.clone(), self.offset);
+        let corrupt = move |seq| {
+            let segment = segment.clone();
+            ReadError::from(Corruption { seq, segment, offset, kind: CorruptionKind::Form })
+        };
+        let body = FrameBody::split(head, frame).ok_or_else(|| corrupt(head.first))?;
+        let records = (head.first..).zip(body.records());
+        Ok(records.map(move |(seq, record)| {
+            record.and_then(View::of).filter(|view| view.seq == seq).ok_or_else(|| corrupt(seq))
+        }))
+    }
 }

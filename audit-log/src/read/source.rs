@@ -8,7 +8,7 @@ use std::path::Path;
 
 use crate::format::corruption::{Corruption, CorruptionKind, ReadError, io_error};
 use crate::format::names;
-use crate::format::segment::{HEADER_BYTES, SegmentHeader};
+use crate::format::segment::{HEADER_BYTES, HeaderError, SegmentHeader};
 use crate::storage::compressed::CompressedSegment;
 use crate::storage::directory::ReadOnly;
 use crate::storage::disk::DiskFile;
@@ -103,7 +103,7 @@ impl DiskFile for SegmentFile {
 /// Reads and checks the header of one segment.
 pub(crate) fn header_of<F: DiskFile>(file: &F, name: &str) -> Result<SegmentHeader, ReadError> {
     let first = names::any_first_of(name).unwrap_or_default();
-    let fault = |damage| Corruption { seq: first, segment: name.to_owned(), offset: 0, damage };
+    let fault = |kind| Corruption { seq: first, segment: name.to_owned(), offset: 0, kind };
     let io = |source| ReadError::of(name, first, 0, source);
     let bytes = file.bytes().map_err(io)?;
     if bytes < HEADER_BYTES {
@@ -111,9 +111,13 @@ pub(crate) fn header_of<F: DiskFile>(file: &F, name: &str) -> Result<SegmentHead
     }
     let mut block = vec![0; 4096];
     file.read_at(&mut block, 0).map_err(io)?;
-    let header = SegmentHeader::decode(&block)
-        .filter(|header| header.first() == first)
-        .ok_or_else(|| fault(CorruptionKind::SegmentHeader))?;
+    let header = SegmentHeader::decode(&block).map_err(|error| match error {
+        HeaderError::Damaged => fault(CorruptionKind::SegmentHeader).into(),
+        HeaderError::Format(found) => ReadError::Format { segment: name.to_owned(), found },
+    })?;
+    if header.first() != first {
+        return Err(fault(CorruptionKind::SegmentHeader).into());
+    }
     if header.bytes != bytes {
         return Err(fault(CorruptionKind::SegmentSize).into());
     }

@@ -1,17 +1,19 @@
 //! The bytes of a record, kept as files: a change of the format shows as a change of these.
 
 use crate::format::encode::{
-    OutcomeLabels, aggregate_body, clock_step_body, event_body, intent_body, lost_body, outcome_body, prefix,
+    aggregate_body, clock_step_body, event_body, intent_body, outcome_body, prefix, records_dropped_body,
     resume_body, start_body, stop_body,
 };
+use crate::format::merkle::leaf_hash;
 use crate::format::record::{
     Actor, BuildInfo, Event, Input, Intent, KeyRef, MAX_BODY_BYTES, MAX_RECORD_BYTES, Outcome, RECORD_SCHEMA,
     Value,
 };
 use crate::format::time::RecordTime;
-use crate::format::view::{RecordRole, View};
+use crate::format::view::{RecordRole, View, seq_of_line};
+use crate::read::lines::Line;
 
-const STAMP: RecordTime = RecordTime { wall_ns: 1_795_629_802_000_000_042, mono_ns: 77 };
+const TIME: RecordTime = RecordTime { wall_ns: 1_795_629_802_000_000_042, mono_ns: 77 };
 
 const EOA: &str = "0xABaBaBaBABabABabAbAbABAbABabababaBaBABaB";
 
@@ -34,7 +36,6 @@ fn bodies() -> Vec<(&'static str, Vec<u8>)> {
     let intent =
         |input| Intent { operation, actor: actor(), request: request.clone(), key: Some(key()), input };
     let event = |actor, input, code| Event { operation, actor, request: None, key: None, input, code };
-    let labels = OutcomeLabels { operation, request: Some(&request), eoa: Some(EOA) };
     let outcome = Outcome {
         code: "ok",
         signature_hash: Some([0xee; 32]),
@@ -58,8 +59,8 @@ fn bodies() -> Vec<(&'static str, Vec<u8>)> {
         ("intent-point", intent_body(&intent(Some(Input::Point([0x44; 64]))))),
         ("intent-digest", intent_body(&intent(Some(Input::Digest([0x55; 32]))))),
         ("intent-typed", intent_body(&intent(Some(typed)))),
-        ("outcome", outcome_body("outcome", 41, &labels, &outcome)),
-        ("recovered", outcome_body("recovered", 41, &labels, &Outcome::unknown())),
+        ("outcome", outcome_body("outcome", 41, &outcome)),
+        ("recovered", outcome_body("recovered", 41, &Outcome::unknown())),
         ("event-operator", event_body(&event(operator, Some(fields), "forbidden"))),
         ("event-stranger", event_body(&event(stranger, None, "unauthenticated"))),
         ("event-local", event_body(&event(Actor::local(), None, "ok"))),
@@ -70,15 +71,18 @@ fn bodies() -> Vec<(&'static str, Vec<u8>)> {
                 "scalar_mul",
                 "unauthenticated",
                 19_900,
-                STAMP.wall_ns,
+                TIME.wall_ns,
                 [Some("192.0.2.1:1".parse().unwrap()), Some("192.0.2.9:2".parse().unwrap())],
             ),
         ),
-        ("start", start_body(&boot, &[0x66; 16], "8f0c1d2e-0000-4000-8000-000000000000", 512)),
+        (
+            "start",
+            start_body(&boot, &[0x66; 16], &[0x77; 8], "8f0c1d2e-0000-4000-8000-000000000000", 77, 512),
+        ),
         ("stop", stop_body()),
         ("resume", resume_body("Input/output error (os error 5)", "seg-00000000000000000000.log", 8192)),
-        ("lost", lost_body(12)),
-        ("clock_step", clock_step_body(-3_600_250)),
+        ("records_dropped", records_dropped_body(12)),
+        ("clock_step", clock_step_body(-3_600_250, 77)),
     ]
 }
 
@@ -88,19 +92,23 @@ fn each_kind_of_record_has_the_bytes_of_its_golden_example() {
     let directory = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
     for (name, body) in bodies() {
         let mut record = Vec::new();
-        prefix(&mut record, 42, &[0xaa; 32], STAMP, &[0x77; 8]);
+        prefix(&mut record, 42, TIME);
         record.extend_from_slice(&body);
+        let view = View::of(&record).unwrap();
+        let mut line = Vec::new();
+        view.line(&[0xaa; 32], &mut line);
+        assert_eq!(view.hash(&[0xaa; 32]), leaf_hash(&line), "{name}");
+        assert_eq!(seq_of_line(&line), Some(42));
         // The process id is the one thing that is not chosen here.
-        let record = String::from_utf8(record).unwrap();
+        let record = String::from_utf8(line).unwrap();
         let record = record.replace(&format!("\"pid\":{}", std::process::id()), "\"pid\":1");
-        let path = directory.join(format!("record-v1-{name}.json"));
+        let path = directory.join(format!("record-v2-{name}.json"));
         if std::env::var_os("AVS_KMS_BLESS").is_some() {
             std::fs::write(&path, format!("{record}\n")).unwrap();
         }
         let golden = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{name}: {error}"));
         assert_eq!(record, golden.trim_end(), "{name}");
         serde_json::from_str::<serde_json::Value>(&record).unwrap();
-        let view = View::of(record.as_bytes()).unwrap();
         let expected = match name.split('-').next().unwrap() {
             "intent" => RecordRole::Opens,
             "outcome" | "recovered" => RecordRole::Ends(41),
@@ -127,9 +135,11 @@ fn each_golden_example_has_the_members_of_the_schema() {
     };
     for (name, body) in bodies() {
         let mut record = Vec::new();
-        prefix(&mut record, 42, &[0xaa; 32], STAMP, &[0x77; 8]);
+        prefix(&mut record, 42, TIME);
         record.extend_from_slice(&body);
-        let record: Json = serde_json::from_slice(&record).unwrap();
+        let mut line = Vec::new();
+        View::of(&record).unwrap().line(&[0xaa; 32], &mut line);
+        let record: Json = serde_json::from_slice(&line).unwrap();
         let kind = record["kind"].as_str().unwrap().replace("recovered", "outcome");
         let definition = &schema["$defs"][&kind];
         assert!(schema["oneOf"].to_string().contains(&format!("#/$defs/{kind}\"")), "{name}");
@@ -146,6 +156,56 @@ fn each_golden_example_has_the_members_of_the_schema() {
 }
 
 #[test]
+fn a_line_of_an_operation_is_recognised_without_parsing_it() {
+    for (name, body) in bodies() {
+        let mut record = Vec::new();
+        prefix(&mut record, 42, TIME);
+        record.extend_from_slice(&body);
+        let json = String::from_utf8(record).unwrap();
+        let value: serde_json::Value = serde_json::from_str(&json).unwrap();
+        let is_of = value["op"] == "scalar_mul";
+        assert_eq!(Line { seq: 42, json }.may_be_of("scalar_mul"), is_of, "{name}");
+    }
+}
+
+/// Members of the schema that nothing writes yet do not keep a record from being read.
+#[test]
+fn a_record_with_the_reserved_members_is_a_record() {
+    let schema: serde_json::Value = serde_json::from_str(RECORD_SCHEMA).unwrap();
+    let hash = String::from_utf8(crate::format::json::hash_text(&[1; 32]).to_vec()).unwrap();
+    let store = format!(
+        "\"store\":{{\"counter\":7,\"chain_before\":\"{hash}\",\"chain_after\":\"{hash}\",\"root_before\":\"{hash}\",\"root_after\":\"{hash}\"}}"
+    );
+    let intent = format!(
+        "\"kind\":\"intent\",\"op\":\"keys.create\",\"actor\":{{\"kind\":\"local\",\"transport\":\"local\",\"uid\":0,\"login\":\"root\",\"pid\":1}},\"request\":\"req_{}\",\"key\":{{\"eoa\":\"{EOA}\",\"name\":\"a\",\"scheme\":\"S1\",\"iv_policy\":\"random\"}},\"exclusive\":{{\"scope\":\"a\",\"id\":\"b\"}},{store}}}",
+        "11".repeat(16)
+    );
+    let outcome = format!("\"kind\":\"outcome\",\"intent\":41,\"code\":\"ok\",\"micros\":1,{store}}}");
+    let start = "\"kind\":\"start\",\"installation\":\"a\",\"replica\":\"b\"}".to_owned();
+    for (part, body, role) in [
+        ("intent", intent, RecordRole::Opens),
+        ("outcome", outcome, RecordRole::Ends(41)),
+        ("start", start, RecordRole::Neutral),
+    ] {
+        let mut record = Vec::new();
+        prefix(&mut record, 42, TIME);
+        record.extend_from_slice(body.as_bytes());
+        assert_eq!(View::of(&record).unwrap().role(), role);
+        let value: serde_json::Value = serde_json::from_slice(&record).unwrap();
+        let top = schema["properties"].as_object().unwrap();
+        let own = schema["$defs"][part]["properties"].as_object().unwrap();
+        for member in value.as_object().unwrap().keys() {
+            assert!(top.contains_key(member) || own.contains_key(member), "{part}: {member}");
+        }
+        for nested in ["actor", "key", "exclusive", "store"].into_iter().filter(|it| value.get(it).is_some())
+        {
+            let known = schema["$defs"][nested]["properties"].as_object().unwrap();
+            assert!(value[nested].as_object().unwrap().keys().all(|it| known.contains_key(it)), "{nested}");
+        }
+    }
+}
+
+#[test]
 fn times_are_right_around_leap_days_and_centuries() {
     for (seconds, text) in [
         (0, "1970-01-01T00:00:00"),
@@ -154,25 +214,18 @@ fn times_are_right_around_leap_days_and_centuries() {
         (4_107_542_400, "2100-03-01T00:00:00"),
     ] {
         let mut record = Vec::new();
-        prefix(
-            &mut record,
-            0,
-            &[0; 32],
-            RecordTime { wall_ns: seconds * 1_000_000_000, mono_ns: 0 },
-            &[0; 8],
-        );
+        prefix(&mut record, 0, RecordTime { wall_ns: seconds * 1_000_000_000, mono_ns: 0 });
         let record = String::from_utf8(record).unwrap();
-        assert!(record.contains(&format!("\"time\":\"{text}.000000000Z\"")), "{record}");
+        assert!(record.contains(&format!("\"time\":\"{text}.000000Z\"")), "{record}");
     }
 }
 
 #[test]
 fn no_text_makes_a_record_larger_than_four_kib() {
     let detail = Some("\u{1}".repeat(9_000));
-    let labels = OutcomeLabels { operation: "scalar_mul", request: None, eoa: None };
-    let body = outcome_body("outcome", 0, &labels, &Outcome { detail, ..Outcome::ok(1) });
+    let body = outcome_body("outcome", 0, &Outcome { detail, ..Outcome::ok(1) });
     let mut record = Vec::new();
-    prefix(&mut record, u64::MAX, &[0; 32], RecordTime { wall_ns: u64::MAX, mono_ns: u64::MAX }, &[0; 8]);
+    prefix(&mut record, u64::MAX, RecordTime { wall_ns: u64::MAX, mono_ns: u64::MAX });
     assert!(record.len() <= MAX_RECORD_BYTES - MAX_BODY_BYTES, "{}", record.len());
     record.extend_from_slice(&body);
     assert!(record.len() <= MAX_RECORD_BYTES, "{}", record.len());

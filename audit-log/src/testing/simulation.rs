@@ -8,7 +8,7 @@ use std::path::Path;
 use super::world::{Random, World};
 
 use crate::error::OpenError;
-use crate::format::encode::{OutcomeLabels, outcome_body};
+use crate::format::encode::outcome_body;
 use crate::format::head::Head;
 use crate::format::merkle::Hash;
 use crate::format::names;
@@ -95,8 +95,7 @@ fn entry(random: &mut Random, open: &BTreeSet<u64>) -> QueuedRecord {
     };
     let (ack, body) = match (random.below(3), open.first()) {
         (0, Some(&of)) => {
-            let labels = OutcomeLabels { operation: "scalar_mul", request: None, eoa: None };
-            let body = outcome_body("outcome", of, &labels, &Outcome::ok(1));
+            let body = outcome_body("outcome", of, &Outcome::ok(1));
             (AckKind::Outcome { of, ack: None }, String::from_utf8(body).unwrap())
         }
         (1, _) => (AckKind::Note { ack: None }, format!("\"kind\":\"event\",\"fill\":\"{filler}\"}}")),

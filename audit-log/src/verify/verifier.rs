@@ -115,7 +115,7 @@ pub fn verify_against(
         if let Err(error) = check.segment(&source, first, firsts.get(index + 1).copied()) {
             match error {
                 ReadError::Corruption(fault) => check.report.corruption = Some(fault),
-                ReadError::Io { .. } => return Err(error),
+                ReadError::Io { .. } | ReadError::Format { .. } => return Err(error),
             }
             break;
         }
@@ -141,7 +141,7 @@ impl<P: FnMut(Progress)> Verification<P> {
     fn segment(&mut self, source: &Source, first: u64, next: Option<u64>) -> Result<(), ReadError> {
         let Segment { name, file, header } = source.segment(first)?;
         let fault =
-            |seq, offset, damage| ReadError::from(Corruption { seq, segment: name.clone(), offset, damage });
+            |seq, offset, kind| ReadError::from(Corruption { seq, segment: name.clone(), offset, kind });
         let after = match next {
             Some(next) => Some(source.segment(next)?.header),
             None => None,
@@ -242,9 +242,9 @@ impl<P: FnMut(Progress)> Verification<P> {
         let size = self.report.head.map_or(0, |head| head.size);
         if let Some(&(expected, _)) = self.targets.next().filter(|_| self.report.corruption.is_none()) {
             let segment = self.report.last_segment.clone();
-            let damage = CorruptionKind::Truncated { expected };
+            let kind = CorruptionKind::Truncated { expected };
             self.report.corruption =
-                Some(Corruption { seq: size, segment, offset: self.report.last_offset, damage });
+                Some(Corruption { seq: size, segment, offset: self.report.last_offset, kind });
         }
         self.report.checkpoints = self.targets.reached;
     }

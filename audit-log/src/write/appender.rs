@@ -13,11 +13,12 @@ use crate::format::encode::{prefix, resume_body, start_body, stop_body};
 use crate::format::frame::{FrameBuffer, FrameHead, OPENING};
 use crate::format::head::{Head, Receipt};
 use crate::format::log_id::LogId;
-use crate::format::merkle::{Frontier, Hash, leaf_hash};
+use crate::format::merkle::{Frontier, Hash};
 use crate::format::names;
 use crate::format::record::BuildInfo;
 use crate::format::segment::{HEADER_BYTES, NONE, Reason, SegmentHeader};
 use crate::format::time::RecordTime;
+use crate::format::view::View;
 use crate::storage::disk::{Disk, commit};
 use crate::write::queue::entry::{AckKind, QueuedRecord};
 use crate::write::recovery::{ActiveSegment, OpenIntent, Recovered, recover};
@@ -39,7 +40,6 @@ pub(crate) struct Appender<D: Disk> {
     layout: Layout,
     log: LogId,
     epoch: [u8; 16],
-    boot: [u8; 8],
     frontier: Frontier,
     /// Of `frontier`.
     root: Hash,
@@ -89,7 +89,6 @@ impl<D: Disk> Appender<D> {
             layout,
             log,
             epoch: opening.epoch,
-            boot: opening.epoch.first_chunk().copied().unwrap_or_default(),
             frontier: chain.frontier,
             root: chain.root,
             last: chain.last,
@@ -100,9 +99,11 @@ impl<D: Disk> Appender<D> {
             failed: None,
             buffer: FrameBuffer::default(),
         };
-        let body = start_body(&opening.boot, &log.0, &opening.kernel_boot, removed);
+        let time = RecordTime::now();
+        let boot = opening.epoch.first_chunk().copied().unwrap_or_default();
+        let body = start_body(&opening.boot, &log.0, &boot, &opening.kernel_boot, time.mono_ns, removed);
         SegmentRotation::<D::File>::discard(&this.disk)
-            .and_then(|()| this.frame(&[Draft::note(RecordTime::now(), &body)], OPENING))
+            .and_then(|()| this.frame(&[Draft::note(time, &body)], OPENING))
             .map_err(|source| OpenError::Io {
                 doing: "cannot write the start record of the audit log",
                 path: path.to_owned(),
@@ -157,7 +158,7 @@ impl<D: Disk> Appender<D> {
     }
 
     fn frame(&mut self, drafts: &[Draft<'_>], flags: u8) -> io::Result<Vec<Receipt>> {
-        let (first, prev_root) = (self.frontier.size(), self.root);
+        let (first, prev_hash) = (self.frontier.size(), self.last);
         let mut frontier = self.frontier.clone();
         let mut last = self.last;
         let mut receipts = Vec::with_capacity(drafts.len());
@@ -166,10 +167,11 @@ impl<D: Disk> Appender<D> {
         for draft in drafts {
             let seq = frontier.size();
             let record = self.buffer.record(|out| {
-                prefix(out, seq, &last, draft.time, &self.boot);
+                prefix(out, seq, draft.time);
                 out.extend_from_slice(draft.body);
             });
-            last = leaf_hash(record);
+            let view = View::of(record).ok_or_else(|| io::Error::other("a record is not in its form"))?;
+            last = view.hash(&last);
             frontier.push(last);
             receipts.push(Receipt { seq, log: self.log, record_hash: last });
             opened.extend(draft.opens.then_some(seq));
@@ -178,7 +180,7 @@ impl<D: Disk> Appender<D> {
         let root = frontier.root();
         ended.sort_unstable();
         let open_from = self.open_from_after(&opened, &ended);
-        let head = FrameHead { flags, epoch: self.epoch, count: 0, len: 0, first, open_from, prev_root };
+        let head = FrameHead { flags, epoch: self.epoch, count: 0, len: 0, first, open_from, prev_hash };
         self.buffer.finish(head, &root);
         let disk_bytes = u64::try_from(self.buffer.bytes().len()).unwrap_or(u64::MAX);
 

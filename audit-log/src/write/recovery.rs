@@ -154,13 +154,13 @@ fn rewrite_tail<F: DiskFile>(
 
 /// An intent that has no outcome so far.
 struct Found {
-    record: Vec<u8>,
+    record: String,
     hash: [u8; 32],
 }
 
 impl Found {
     fn into_open_intent(self, seq: u64, log: LogId) -> OpenIntent {
-        let record: serde_json::Value = serde_json::from_slice(&self.record).unwrap_or_default();
+        let record: serde_json::Value = serde_json::from_str(&self.record).unwrap_or_default();
         let operation = record.get("op").and_then(|op| op.as_str()).unwrap_or_default().to_owned();
         OpenIntent { receipt: Receipt { seq, log, record_hash: self.hash }, operation, record }
     }
@@ -169,7 +169,7 @@ impl Found {
 fn track(open: &mut BTreeMap<u64, Found>, record: &Checked<'_>) {
     match record.view.role() {
         RecordRole::Opens => {
-            open.insert(record.view.seq, Found { record: record.bytes.to_vec(), hash: record.hash });
+            open.insert(record.view.seq, Found { record: record.text(), hash: record.hash });
         }
         RecordRole::Ends(intent) => {
             open.remove(&intent);
@@ -214,6 +214,7 @@ fn read_error(segment: &str, source: io::Error) -> ReadError {
 pub(crate) fn open_error(path: &Path, error: ReadError) -> OpenError {
     match error {
         ReadError::Corruption(fault) => OpenError::Damaged { path: path.to_owned(), fault },
+        ReadError::Format { found, .. } => OpenError::Format { path: path.to_owned(), found },
         ReadError::Io { segment, source } => OpenError::Io {
             doing: "cannot read, write or sync the audit log",
             path: path.join(segment),

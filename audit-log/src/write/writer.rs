@@ -54,8 +54,11 @@ pub(crate) fn create(settings: &Settings) -> Result<(), OpenError> {
         return Err(OpenError::Exists { path: path.clone() });
     }
     let mut random = [0; 32];
-    getrandom::fill(&mut random)
-        .map_err(|error| failed("no randomness for")(io::Error::other(error.to_string())))?;
+    getrandom::fill(&mut random).map_err(|error| {
+        failed("cannot read randomness from the kernel for the audit log")(io::Error::other(
+            error.to_string(),
+        ))
+    })?;
     Appender::create(&directory, layout, random).map_err(failed("cannot create the audit log"))?;
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     File::open(parent).and_then(|parent| parent.sync_all()).map_err(failed("cannot sync the directory above"))
@@ -67,8 +70,11 @@ pub(crate) fn start(settings: &Settings, boot: &BuildInfo, queue: Arc<Queue>) ->
     let path = &settings.directory;
     let failed = |doing| move |source| OpenError::Io { doing, path: path.clone(), source };
     let mut epoch = [0; 16];
-    getrandom::fill(&mut epoch)
-        .map_err(|error| failed("no randomness for")(io::Error::other(error.to_string())))?;
+    getrandom::fill(&mut epoch).map_err(|error| {
+        failed("cannot read randomness from the kernel for the audit log")(io::Error::other(
+            error.to_string(),
+        ))
+    })?;
     let kernel_boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     let opening = RunInfo { boot: boot.clone(), kernel_boot: kernel_boot.trim_end().to_owned(), epoch };
     let directory = Directory::lock(path)?;
@@ -197,7 +203,7 @@ impl<D: Disk> Writer<D> {
 }
 
 fn clock_step(moved_ms: i64, time: RecordTime) -> QueuedRecord {
-    QueuedRecord { body: clock_step_body(moved_ms), time, ack: AckKind::Note { ack: None } }
+    QueuedRecord { body: clock_step_body(moved_ms, time.mono_ns), time, ack: AckKind::Note { ack: None } }
 }
 
 /// Puts a note of each step of the clock before the first record that was stamped after it.

@@ -80,7 +80,7 @@ fn a_changed_byte_of_a_compressed_segment_is_found_or_gives_back_the_same_segmen
     for wrong in [&bytes[..bytes.len() - 9], &[&bytes[..], b"more"].concat(), b"", &[0; 64]] {
         fs::write(packed(&first, 0), wrong).unwrap();
         let fault = verify(&first.directory()).unwrap().corruption.unwrap();
-        assert_eq!(fault.damage, CorruptionKind::Compressed, "{} bytes: {fault}", wrong.len());
+        assert_eq!(fault.kind, CorruptionKind::Compressed, "{} bytes: {fault}", wrong.len());
     }
 }
 

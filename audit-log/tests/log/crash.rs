@@ -204,6 +204,6 @@ fn the_frame_after_a_damaged_one_proves_that_it_was_acknowledged() {
     frames[last][len - SECTOR..].fill(0);
     copy.write_frames(0, &frames);
     let fault = verify(&copy.directory()).unwrap().corruption.unwrap();
-    assert_eq!((fault.seq, fault.damage), (last as u64, CorruptionKind::Missing));
+    assert_eq!((fault.seq, fault.kind), (last as u64, CorruptionKind::Missing));
     assert!(matches!(AuditLog::open(copy.settings(), boot()), Err(OpenError::Damaged { .. })));
 }

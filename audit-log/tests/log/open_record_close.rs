@@ -1,8 +1,9 @@
 //! The door of the audit log, as the service uses it.
 
-use audit_log::{Actor, AuditError, AuditLog, Event, Outcome, Settings};
+use audit_log::{Actor, AuditError, AuditLog, Event, Input, Intent, KeyRef, Outcome, Recordable, Settings};
 
-use crate::support::kit::{Multiply, boot};
+use crate::support::kit::{self, Multiply, boot};
+use crate::support::signer::publishing;
 
 fn fresh() -> (tempfile::TempDir, Settings) {
     let directory = tempfile::tempdir().unwrap();
@@ -49,4 +50,62 @@ async fn a_closed_log_gives_the_operation_back() {
 fn a_second_create_is_refused() {
     let (_directory, settings) = fresh();
     AuditLog::create(&settings).unwrap_err();
+}
+
+/// As the service records it: the account of the token is the owner of the key; the key is named by version and hash.
+struct Signature(u8);
+
+impl Recordable for Signature {
+    fn intent(&self) -> Intent {
+        let eoa = kit::eoa(self.0);
+        Intent {
+            operation: "scalar_mul",
+            actor: Actor::token(
+                Some(eoa.clone()),
+                "tok_0123456789abcdef01234567",
+                Some("127.0.0.1:50000".parse().unwrap()),
+            ),
+            request: kit::request(self.0),
+            key: Some(KeyRef {
+                eoa,
+                name: "default".to_owned(),
+                version: Some(1),
+                id: None,
+                public_key_hash: Some([self.0; 32]),
+            }),
+            input: Some(Input::Point([self.0; 64])),
+        }
+    }
+}
+
+/// Intent, outcome, stored hashes and everything around them, where four signatures are made at a time: as small as
+/// batches are with 8 to 16 connections.
+#[test]
+fn a_signature_takes_at_most_one_kilobyte_of_log() {
+    const ROUNDS: u64 = 500;
+    let (_directory, settings) = fresh();
+    let directory = settings.directory.clone();
+    let (log, _) = AuditLog::open(Settings { segment_bytes: 1 << 23, ..settings }, boot()).unwrap();
+    log.publish(publishing(1)).unwrap();
+    kit::runtime().block_on(async {
+        for _ in 0..ROUNDS {
+            let four = (0..4).map(|n| Box::pin(log.record(Signature(n)))).collect();
+            for recorded in kit::futures_all(four).await {
+                let outcome = Outcome { signature_hash: Some([9; 32]), ..Outcome::ok(100) };
+                recorded.unwrap().consume().1.record_outcome(outcome);
+            }
+        }
+    });
+    log.close().unwrap();
+    let mut used = std::fs::metadata(directory.join("hashes")).unwrap().len();
+    for entry in std::fs::read_dir(&directory).unwrap().map(Result::unwrap) {
+        if entry.file_name().to_string_lossy().starts_with("seg-") {
+            // What is written of the segment: its zeros belong to later records.
+            let bytes = std::fs::read(entry.path()).unwrap();
+            used += bytes.iter().rposition(|byte| *byte != 0).unwrap() as u64 + 1;
+        }
+    }
+    let each = used / (4 * ROUNDS);
+    println!("{each} bytes of log for each signature");
+    assert!(each <= 1_000, "{each} bytes for each signature");
 }

@@ -35,7 +35,20 @@ fn recent_pages_through_the_records_of_one_account_only() {
         after = page.next;
     }
     assert_eq!(found.len(), 24, "an intent and an outcome in each round");
-    assert!(found.iter().all(|json| json.contains("\"eoa\":\"0x0707070707070707070707070707070707070707\"")));
+    let mut intents = std::collections::BTreeSet::new();
+    for json in &found {
+        let record: serde_json::Value = serde_json::from_str(json).unwrap();
+        match record["intent"].as_u64() {
+            Some(intent) => {
+                assert!(intents.remove(&intent), "the outcome of another account's intent: {json}")
+            }
+            None => {
+                assert_eq!(record["key"]["eoa"], kit::eoa(7));
+                intents.insert(record["seq"].as_u64().unwrap());
+            }
+        }
+    }
+    assert!(intents.is_empty());
     open.close().unwrap();
 }
 
@@ -158,4 +171,44 @@ fn a_mirror_that_was_rotated_away_goes_on_in_a_new_file_also_after_a_restart() {
     }
     let expected: Vec<_> = lines(&log.directory(), 0, None).unwrap().map(|line| line.unwrap().json).collect();
     assert_eq!(found, expected);
+}
+
+#[test]
+fn a_damaged_or_missing_frame_inside_a_page_is_an_error_and_not_a_gap() {
+    for damage in ["flipped", "zeroed"] {
+        let log = Log::empty(1 << 16);
+        let (open, _) = AuditLog::open(log.settings(), boot()).unwrap();
+        fill(&open, 8);
+        let mut frames = log.frames(0);
+        let frame = &mut frames[5];
+        match damage {
+            "flipped" => frame[200] ^= 1,
+            _ => frame.fill(0),
+        }
+        let seq = 5;
+        let page = |after, limit| runtime().block_on(open.page(None, after, limit));
+        let before = page(0, 100).unwrap();
+        log.write_frames(0, &frames);
+        let refused = page(0, 100).unwrap_err().to_string();
+        assert!(refused.contains(&format!("record {seq} ")), "{damage}: {refused}");
+        // What lies before and behind it is still shown.
+        assert_eq!(page(0, 4).unwrap().records, before.records[..4], "{damage}");
+        open.close().unwrap();
+    }
+}
+
+#[test]
+fn an_outcome_is_shown_to_the_account_of_its_intent_however_far_back_that_is() {
+    let log = Log::empty(1 << 20);
+    let (open, _) = AuditLog::open(log.settings(), boot()).unwrap();
+    let held = [7, 8].map(|n| runtime().block_on(open.record(Multiply(n))).unwrap());
+    (0..12).for_each(|_| fill(&open, 100));
+    let after = open.head().size - 1;
+    for recorded in held {
+        runtime().block_on(recorded.consume().1.record_outcome_durable(Outcome::ok(1))).unwrap();
+    }
+    let page = runtime().block_on(open.page(Some(kit::eoa(7)), after, 10)).unwrap();
+    assert_eq!(page.records.len(), 1);
+    assert!(page.records[0].contains("\"intent\":1,"), "{page:?}");
+    open.close().unwrap();
 }

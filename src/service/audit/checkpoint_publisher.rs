@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 use crate::service::audit::checkpoint_webhook::{self, Webhook};
 use serde_json::{Value as Json, json};
 use thiserror::Error;
-use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use crate::metrics;
@@ -98,7 +97,13 @@ impl Service {
             let endpoint = webhook.parse().map_err(Failure::internal)?;
             let outbound = Outbound::new(checkpoint_webhook::PATIENCE).map_err(Failure::internal)?;
             let webhook = Webhook { endpoint, outbound, every: WEBHOOK_EVERY, newest: receiver };
-            *self.webhook.lock().unwrap_or_else(PoisonError::into_inner) = Some(tokio::spawn(webhook.run()));
+            let (done, ended) = std::sync::mpsc::channel();
+            tokio::spawn(async move {
+                webhook.run().await;
+                // Where nobody waits for the end any more, the answer is not missed.
+                let _ = done.send(());
+            });
+            *self.webhook.lock().unwrap_or_else(PoisonError::into_inner) = Some(ended);
         }
         tracing::info!(%key, "the public key of the audit log");
         // Set once: `publish` refuses a second time.
@@ -112,11 +117,11 @@ impl Service {
             keep(&anchor, &checkpoint);
         }
         let webhook = self.webhook.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(webhook) = webhook {
-            let last = tokio::time::timeout(2 * checkpoint_webhook::PATIENCE, webhook);
-            if Handle::current().block_on(last).is_err() {
-                tracing::warn!("the webhook did not take the last audit checkpoint in time");
-            }
+        // Not through the runtime: this must not panic on a thread of one, nor without any.
+        if let Some(ended) = webhook
+            && ended.recv_timeout(2 * checkpoint_webhook::PATIENCE).is_err()
+        {
+            tracing::warn!("the webhook did not take the last audit checkpoint in time");
         }
     }
 }

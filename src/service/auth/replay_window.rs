@@ -153,7 +153,7 @@ impl Service {
         let mut all = self.nonces.0.lock().unwrap_or_else(PoisonError::into_inner);
         for line in self.audit.lines_since(since)? {
             let line = line?;
-            if !line.json.contains(concat!("\"op\":\"", "auth.request", "\"")) {
+            if !line.may_be_of(NAME) {
                 continue;
             }
             if let Some((operator, nonce, expires)) = used(&line.json)

@@ -201,7 +201,7 @@ fn settled(data: &Path, change: &Change, at: &str) -> &'static str {
         .filter(|record| intents.contains(&&record["intent"]))
         .map(|record| record["code"].as_str().unwrap())
         .collect();
-    let done = codes.iter().any(|code| ["ok", "recovered_finished"].contains(code));
+    let done = codes.iter().any(|code| ["ok", "recovered_applied"].contains(code));
     let expected = if done { change.after } else { change.before };
     assert_eq!(states, expected, "{at}: the log says {codes:?}");
     // One of the probe, one of each version that is not destroyed.
@@ -209,7 +209,7 @@ fn settled(data: &Path, change: &Change, at: &str) -> &'static str {
     assert_eq!(json(data, &["doctor"])["keys"], alive, "{at}: the token holds something else than the store");
     match (codes.as_slice(), done) {
         ([], _) => "not begun",
-        (codes, true) if codes.contains(&"recovered_finished") => "finished at the start",
+        (codes, true) if codes.contains(&"recovered_applied") => "finished at the start",
         (_, true) => "done",
         (_, false) => "undone",
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::error::AuditError;
-use crate::format::encode::lost_body;
+use crate::format::encode::records_dropped_body;
 use crate::format::time::RecordTime;
 use crate::write::queue::anonymous::AnonymousRefusals;
 use crate::write::queue::entry::{AckKind, QueuedRecord, intents};
@@ -85,7 +85,7 @@ impl State {
     /// Queues what was only counted so far.
     pub(super) fn flush_counted(&mut self) {
         let lost = match self.lost {
-            1.. if self.latched.is_none() => Some(lost_body(std::mem::take(&mut self.lost))),
+            1.. if self.latched.is_none() => Some(records_dropped_body(std::mem::take(&mut self.lost))),
             _ => None,
         };
         for body in self.strangers.flush(self.closed).into_iter().chain(lost) {

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use audit_log::{Actor, AuditLog, BuildInfo, Head, Input, Intent, KeyRef, Outcome, Recordable, Settings};
+use audit_log::{
+    Actor, AuditLog, BuildInfo, Event, Head, Input, Intent, KeyRef, Outcome, Recordable, Settings,
+};
 use test_report::TimeLimit;
 
 pub const HEADER: usize = 4096;
@@ -121,6 +123,16 @@ impl Log {
         let mut this = Self::empty(1 << 16);
         let runtime = runtime();
         let (log, _) = AuditLog::open(this.settings(), boot()).unwrap();
+        // With this note each segment begins with an intent, and none is cut off from its outcome.
+        let note = Event {
+            operation: "keys.list",
+            actor: Actor::local(),
+            request: None,
+            key: None,
+            input: None,
+            code: "ok",
+        };
+        runtime.block_on(log.note_durable(note)).unwrap();
         let mut n = 0_u8;
         while this.firsts().len() < count {
             n = n.wrapping_add(1);
