@@ -248,7 +248,7 @@ fn accepts_sums_of_signatures_under_sums_of_keys_only() {
     }
     assert_eq!((keys.len(), aggregates.len()), (5, 4));
 
-    // A signer who did not sign makes the sum a stranger's signature.
+    // A signer who did not sign makes the sum a signature by another key.
     let (one, all) = (&aggregates[0], &aggregates[2]);
     assert!(!verify(&g1(one, "signature"), &hash, &g2(all, "apkG2")));
 }

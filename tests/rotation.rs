@@ -159,7 +159,7 @@ fn two_years_of_monthly_rotations_with_restarts_and_a_long_absence() {
         let (mut looks, mut restarts, begun) = (0, 0, Instant::now());
         let mut absent = false;
         while world.day() < 730 {
-            // From day 400 nobody looks for more than three periods.
+            // From day 400 the scheduler does not run for more than three periods.
             let step = if world.day() == 400 && !absent { 100 * DAY } else { DAY / 4 };
             absent |= step > DAY;
             if world.day() % 90 == 89 || step > DAY {
@@ -174,7 +174,7 @@ fn two_years_of_monthly_rotations_with_restarts_and_a_long_absence() {
             let looked = scheduler.look().await;
             assert!(!looked.idle && looked.failed == 0, "day {}: {looked:?}", world.day());
             if step > DAY {
-                // Besides, the version before is retired: its overlap is over.
+                // The version before is also retired: its overlap is over.
                 assert_eq!(looked.done, 3, "announced and made once, however long it was");
             }
             looks += 1;
@@ -223,9 +223,10 @@ fn a_destruction_comes_at_its_date_and_not_by_a_clock_that_jumps() {
             world.clock.pass(DAY);
             scheduler.look().await;
         }
-        let doomed = service.store().numbered(&OWNER, &KeyName::default(), KeyVersionNumber::FIRST).unwrap();
+        let destroying =
+            service.store().numbered(&OWNER, &KeyName::default(), KeyVersionNumber::FIRST).unwrap();
         change(&service, FIRST, LifecycleAction::ScheduleDestroy).await;
-        // The scheduled rotations would go on meanwhile; they are not what this is about.
+        // The scheduled rotations would continue; this test is not about them.
         let wish = SetSchedule { eoa: OWNER, scope: ScheduleScope::All, schedule: None, reason: None };
         service.set_schedule(operator(), wish, soon()).await.unwrap();
 
@@ -235,7 +236,7 @@ fn a_destruction_comes_at_its_date_and_not_by_a_clock_that_jumps() {
         world.clock.jump_to(right);
         let looked = scheduler.look().await;
         assert_eq!((looked.idle, looked.done), (false, 0));
-        assert!(service.custody().holds(&doomed), "a jump destroyed a key");
+        assert!(service.custody().holds(&destroying), "a jump destroyed a key");
 
         // Not while the log is away either.
         world.clock.pass(29 * DAY);
@@ -243,7 +244,7 @@ fn a_destruction_comes_at_its_date_and_not_by_a_clock_that_jumps() {
         world.clock.pass(DAY);
         assert_eq!(scheduler.look().await.done, 1);
         assert_eq!(stages(&service)[0], (1, LifecycleState::Destroyed));
-        assert!(service.custody().public_key(doomed.id).is_none(), "the token still has the record");
+        assert!(service.custody().public_key(destroying.id).is_none(), "the token still has the record");
         assert_eq!(kinds(&service).last().unwrap(), "destroyed");
 
         // A clock that stays ahead is believed in the end.
@@ -257,9 +258,9 @@ fn a_destruction_comes_at_its_date_and_not_by_a_clock_that_jumps() {
 }
 
 #[test]
-fn a_rotation_that_nobody_finishes_is_overdue_and_an_old_version_that_still_signs_is_seen() {
+fn a_rotation_that_is_not_finished_is_overdue_and_an_old_version_that_still_signs_is_seen() {
     let Some(data) = std::env::var_os(CHILD) else {
-        in_child("a_rotation_that_nobody_finishes_is_overdue_and_an_old_version_that_still_signs_is_seen");
+        in_child("a_rotation_that_is_not_finished_is_overdue_and_an_old_version_that_still_signs_is_seen");
         return;
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();

@@ -163,7 +163,7 @@ fn the_curl_line_of_a_signed_request_works_once() {
 }
 
 #[test]
-fn a_login_for_the_right_to_destroy_signs_the_wish_too() {
+fn a_login_for_the_right_to_destroy_signs_the_scope_too() {
     let installation = Installation::new();
     let service = installation.serve();
     let key = file(&installation, "key", Wallet::key_of(EOA), 0o600);

@@ -91,11 +91,11 @@ fn hex0x(bytes: &[u8]) -> Value {
     json!({"result": format!("0x{}", hex::encode(bytes))})
 }
 
-fn coordinator_wish() -> Value {
+fn coordinator_body() -> Value {
     json!({"eoa": EOA, "chain_id": CHAIN_ID, "registry": "bls_apk_registry", "verifying_contract": CONTRACT})
 }
 
-fn registrar_wish() -> Value {
+fn registrar_body() -> Value {
     json!({
         "eoa": EOA, "chain_id": CHAIN_ID, "registry": "key_registrar", "verifying_contract": CONTRACT,
         "avs": OTHER_EOA, "operator_set_id": 7,
@@ -134,7 +134,7 @@ fn a_registration_is_signed_where_the_registry_says_the_same() {
     let sign = |body: Value| service.post("/v1/sign/registration", Some(&token), &body);
 
     node.says(hex0x(&coordinator_point(EOA)));
-    assert_eq!(sign(coordinator_wish()).status, 200);
+    assert_eq!(sign(coordinator_body()).status, 200);
     let asked = node.asked();
     let (call, operator) = (&asked[1]["params"][0], &EOA.to_lowercase()[2..]);
     assert_eq!((asked.len(), &asked[0]["method"]), (2, &json!("eth_chainId")));
@@ -144,7 +144,7 @@ fn a_registration_is_signed_where_the_registry_says_the_same() {
     );
 
     node.says(hex0x(&registrar_digest(&key, eigenlayer::KEY_REGISTRAR_VERSION)));
-    assert_eq!(sign(registrar_wish()).status, 200);
+    assert_eq!(sign(registrar_body()).status, 200);
     let data = node.asked()[1]["params"][0]["data"].as_str().unwrap().to_owned();
     assert!(
         data.starts_with("0x7690e395") && data.ends_with(&key["key_data"].as_str().unwrap()[2..]),
@@ -175,18 +175,18 @@ fn a_registry_that_says_otherwise_gets_no_signature_and_the_refusal_is_recorded(
     let sign = |body: &Value| service.post("/v1/sign/registration", Some(&token), body);
     let mut refused = 0;
     for (body, said) in [
-        (coordinator_wish(), hex0x(&coordinator_point(OTHER_EOA))),
-        (coordinator_wish(), hex0x(&[0; 64])),
-        (coordinator_wish(), hex0x(&coordinator_point(EOA)[..32])),
-        (coordinator_wish(), hex0x(&[0; 65])),
-        (registrar_wish(), hex0x(&registrar_digest(&key, "2"))),
-        (registrar_wish(), hex0x(&[0; 32])),
-        (registrar_wish(), hex0x(&coordinator_point(EOA))),
+        (coordinator_body(), hex0x(&coordinator_point(OTHER_EOA))),
+        (coordinator_body(), hex0x(&[0; 64])),
+        (coordinator_body(), hex0x(&coordinator_point(EOA)[..32])),
+        (coordinator_body(), hex0x(&[0; 65])),
+        (registrar_body(), hex0x(&registrar_digest(&key, "2"))),
+        (registrar_body(), hex0x(&[0; 32])),
+        (registrar_body(), hex0x(&coordinator_point(EOA))),
         // No contract, no such function, in the words of three nodes.
-        (registrar_wish(), json!({"result": "0x"})),
-        (coordinator_wish(), json!({"error": {"code": 3, "message": "execution reverted"}})),
-        (coordinator_wish(), json!({"error": {"code": -32000, "message": "execution Reverted"}})),
-        (coordinator_wish(), json!({"error": {"code": -32015, "message": "VM execution error."}})),
+        (registrar_body(), json!({"result": "0x"})),
+        (coordinator_body(), json!({"error": {"code": 3, "message": "execution reverted"}})),
+        (coordinator_body(), json!({"error": {"code": -32000, "message": "execution Reverted"}})),
+        (coordinator_body(), json!({"error": {"code": -32015, "message": "VM execution error."}})),
     ] {
         node.says(said.clone());
         let answer = sign(&body);
@@ -197,7 +197,7 @@ fn a_registry_that_says_otherwise_gets_no_signature_and_the_refusal_is_recorded(
     // The right answer on the wrong chain.
     node.says(hex0x(&coordinator_point(EOA)));
     node.script.lock().unwrap().chain_id = json!({"result": "0x1"});
-    let answer = sign(&coordinator_wish());
+    let answer = sign(&coordinator_body());
     assert_eq!((answer.code(), &answer.body["field"]), ((409, "chain_mismatch"), &json!("chain_id")));
     assert!(answer.body["error"].as_str().unwrap().contains("on chain 1;"), "{answer:?}");
     refused += 1;
@@ -225,7 +225,7 @@ fn a_node_that_is_away_or_talks_nonsense_stops_registrations_alone_and_keeps_its
     let limit = json!({"error": {"code": -32005, "message": "rate limit"}});
     for said in [limit, json!("<html>"), json!({}), json!({"result": "0xzz"}), json!({"result": 1})] {
         node.says(said.clone());
-        let answer = service.post("/v1/sign/registration", Some(&token), &coordinator_wish());
+        let answer = service.post("/v1/sign/registration", Some(&token), &coordinator_body());
         assert_eq!(answer.code(), (503, "chain_unavailable"), "{said}");
         assert!(!answer.raw.contains("api-key") && !answer.raw.contains("rate limit"), "{answer:?}");
     }
@@ -236,7 +236,7 @@ fn a_node_that_is_away_or_talks_nonsense_stops_registrations_alone_and_keeps_its
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let service = serve(&installation, &format!("http://{}", silent.local_addr().unwrap()));
     let begun = Instant::now();
-    let answer = service.post("/v1/sign/registration", Some(&token), &coordinator_wish());
+    let answer = service.post("/v1/sign/registration", Some(&token), &coordinator_body());
     assert_eq!(answer.code(), (503, "chain_unavailable"));
     assert!(begun.elapsed() < Duration::from_secs(9), "{:?}", begun.elapsed());
     let digest = json!({"eoa": EOA, "digest": "01".repeat(32)});

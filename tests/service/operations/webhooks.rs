@@ -120,7 +120,7 @@ fn openssl_hmac(text: &str) -> String {
     String::from_utf8(output.stdout).unwrap().split_whitespace().last().unwrap().to_owned()
 }
 
-/// What the registries hold: the word returned by each contract function.
+/// What the registries hold: the 32 bytes that each contract function returns.
 type Held = Arc<Mutex<String>>;
 
 /// A node of chain 17000 with a KeyRegistrar and a coordinator, which answer by selector and argument as the contracts do.
