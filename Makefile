@@ -8,12 +8,12 @@ CARGO  ?= cargo
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 DATA   ?= ./var
 
-# Where cargo puts what a target builds: `run` the service as it ships, `demo` what the tests have built already.
+# Where cargo puts what a target builds. `run` uses the release profile, `demo` what the tests have built.
 BUILT       = $(TARGET)/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 run image: PROFILE = release
 demo: PROFILE = dev
 
-# The program as the tests have built it. In other words cargo would choose other features and build all of it again.
+# The program as the tests have built it. With another selection cargo resolves other features and builds again.
 BUILD_TESTED = $(CARGO) build --workspace --locked --bins --example demo
 
 SOFTHSM_MODULE := /usr/lib/softhsm/libsofthsm2.so
@@ -40,13 +40,13 @@ help: ## List the targets.
 ## Use
 
 .PHONY: run
-run: softhsm compiler ## Build, make ./var (or DATA=…) if there is none, serve on 127.0.0.1:8254.
+run: softhsm compiler ## Build, create ./var (or DATA=…) if there is none, serve on 127.0.0.1:8254.
 	$(CARGO) build --profile $(PROFILE) --locked
 	@test -e '$(DATA)' || '$(BUILT)/avs-kms' --data '$(DATA)' init
 	exec '$(BUILT)/avs-kms' --data '$(DATA)' serve
 
 .PHONY: demo
-demo: softhsm compiler ## Walk the main job on a service of its own, or on yours: AVS_KMS_URL=http://127.0.0.1:8254.
+demo: softhsm compiler ## Create a key and sign on a service of its own, or on yours: AVS_KMS_URL=http://127.0.0.1:8254.
 	$(BUILD_TESTED)
 	'$(BUILT)/examples/demo' $(if $(AVS_KMS_URL),'$(DATA)' '$(AVS_KMS_URL:http://%=%)')
 
@@ -92,7 +92,7 @@ test-containers: softhsm compiler openssl-dev docker ## Run the image in a real 
 	$(PROGRAM) $(ECOSYSTEM) --test image --test life --test numbers --test refusals -- --nocapture
 
 .PHONY: deploy-check
-deploy-check: softhsm compiler curl prometheus compose systemd ## Ask a real Prometheus every query of dashboard and alerts; check the unit and the compose file.
+deploy-check: softhsm compiler curl prometheus compose systemd ## Evaluate every query of dashboard and alerts in Prometheus; check the unit and the compose file.
 	$(BUILD_TESTED)
 	deploy/check '$(TARGET)/debug/avs-kms'
 
@@ -131,7 +131,7 @@ fuzz-api: softhsm compiler curl schemathesis ## Run schemathesis against the ser
 	fuzz/api/run '$(TARGET)/debug/avs-kms' '$(TARGET)/schemathesis' '$(CASES)'
 
 .PHONY: fuzz-api-short
-fuzz-api-short: ## The same with 10 cases for each call, for CI.
+fuzz-api-short: ## Run schemathesis with 10 cases for each call, for CI.
 	@$(MAKE) --no-print-directory fuzz-api CASES=10
 
 .PHONY: fuzz
@@ -233,7 +233,7 @@ compiler:
 valgrind:
 	$(call need,command -v valgrind,valgrind)
 
-# Cores of a process that makes none itself.
+# gcore and gdb write core files of a process that writes none itself.
 .PHONY: gdb
 gdb:
 	$(call need,command -v gcore,gdb)
@@ -253,7 +253,7 @@ openssl-dev:
 node:
 	$(call need,{ command -v node && command -v npm; },nodejs npm)
 
-# An engine that runs, and what its images are made with where no registry is reachable.
+# A running engine, and the tools that make its images where no registry is reachable.
 .PHONY: docker
 docker:
 	$(call need,{ docker version 2>&1 || command -v dockerd && command -v docker; },docker.io)
@@ -282,7 +282,7 @@ curl:
 strace:
 	$(call need,command -v strace,strace)
 
-# A second opinion on the signature of webhooks.
+# Checks the signature of webhooks.
 .PHONY: openssl
 openssl:
 	$(call need,command -v openssl,openssl)
@@ -295,7 +295,7 @@ chromium:
 python:
 	$(call need,python3 -c 'import ensurepip',python3 python3-venv)
 
-# A pinned version in a place of its own, made once.
+# A pinned version in an environment of its own, made once.
 .PHONY: schemathesis
 schemathesis: python
 	@'$(TARGET)/schemathesis/bin/schemathesis' --version 2>/dev/null | grep -qF '$(SCHEMATHESIS)' || { \
@@ -307,7 +307,7 @@ schemathesis: python
 cargo-fuzz: compiler
 	@$(CARGO) fuzz --version >/dev/null 2>&1 || $(CARGO) install --locked --quiet cargo-fuzz@$(CARGO_FUZZ)
 
-# Built from source, the one way that every platform has; without its own fat LTO that is minutes faster.
+# Built from source, which works on every platform. Without its fat LTO that is minutes faster.
 .PHONY: cargo-deny
 cargo-deny: compiler
 	@$(CARGO) deny --version >/dev/null 2>&1 || \
