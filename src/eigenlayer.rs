@@ -1,11 +1,12 @@
-//! What EigenLayer's contracts compute, computed here: hash-to-curve, EIP-712 digests, byte layouts and
-//! the pairing checks that accept or refuse a key or a signature.
+//! Computations of EigenLayer's contracts: hash-to-curve, EIP-712 digests, byte layouts and the
+//! pairing checks that accept a key or a signature.
 //!
-//! Everything here is pure and sees public data only, so all of it may take a variable time. It is NOT
-//! for secrets (those never leave `hsm`), for reading a chain, or for parsing what a client sent.
+//! Pure functions on public data, so all of them may take variable time. Not for: secrets (they
+//! never leave `hsm`), reading a chain (`chain`), or parsing requests (`http`).
 //!
-//! Each item names the contract function it follows (eigenlayer-contracts v1.12, eigenlayer-middleware).
-//! Addresses are 20 bytes, digests 32, points and coordinates big-endian with G2's imaginary limb first.
+//! Each item names its contract function (eigenlayer-contracts v1.12, eigenlayer-middleware).
+//! Addresses have 20 bytes, digests 32. Points and coordinates are big-endian, the imaginary
+//! coefficient of G2 first.
 
 mod calls;
 mod digest;

@@ -1,5 +1,5 @@
-//! Names, versions, states and schedules of keys: [`Eoa`], [`KeyName`], [`KeyVersion`], [`KeyState`],
-//! [`KeyLifecycle`], [`Binding`], [`Schedule`].
+//! Names, versions, states and schedules of keys: [`Eoa`], [`KeyName`], [`KeyVersion`],
+//! [`KeyState`], [`KeyLifecycle`], [`Binding`], [`Schedule`].
 //!
 //! Pure values and decisions. Not for: storage (`store`), permissions (`auth`), or secrets (`hsm`).
 

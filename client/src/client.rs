@@ -12,7 +12,8 @@ use crate::response::KeyList;
 use crate::transport::{RetryPolicy, Transport};
 use crate::{Bytes, Checkpoint, Created, G1Point, Key, KeyRecord, KeyRef, Registration, SignResult};
 
-/// A connection to one service with one access token. Cheap to clone; `Debug` does not show the token.
+/// A connection to one service with one access token. Cheap to clone; `Debug` does not show the
+/// token.
 #[derive(Clone, Debug)]
 pub struct Client(Transport);
 
@@ -26,8 +27,8 @@ struct SigningRequest<'a, T> {
 }
 
 impl Client {
-    /// Client of the service at `https://host[:port][/path]`. Plain `http://` is accepted for loopback addresses
-    /// only, because every call carries the access token.
+    /// Client of the service at `https://host[:port][/path]`. Plain `http://` is accepted for
+    /// loopback addresses only, because every call carries the access token.
     ///
     /// # Errors
     /// If the address has another form, or the TLS library cannot start.
@@ -43,7 +44,8 @@ impl Client {
         Transport::tcp(address, None).map(Self)
     }
 
-    /// Client of the service on this machine through the socket in its data directory, as its administrator.
+    /// Client of the service on this machine through the socket in its data directory, as its
+    /// administrator.
     ///
     /// # Errors
     /// If the client cannot be created. No request is sent yet.
@@ -61,8 +63,8 @@ impl Client {
     /// Returns the key, and creates it if it does not exist (`POST /v1/keys`).
     ///
     /// # Errors
-    /// [`ClientError`] if the service refuses, cannot be reached, or sends a malformed response. This holds for
-    /// every call below.
+    /// [`ClientError`] if the service refuses, cannot be reached, or sends a malformed response.
+    /// This holds for every call below.
     pub async fn create_key(&self, key: &KeyRef) -> Result<Created, ClientError> {
         self.post("/v1/keys", &serde_json::json!({"eoa": key.eoa, "name": key.name})).await
     }
@@ -112,8 +114,8 @@ impl Client {
         self.sign("/v1/sign/registration", key, registration).await
     }
 
-    /// Signs a certificate over a message of an AVS (`POST /v1/sign/certificate`). `reference_timestamp` names the
-    /// operator table, in unix seconds.
+    /// Signs a certificate over a message of an AVS (`POST /v1/sign/certificate`).
+    /// `reference_timestamp` names the operator table, in unix seconds.
     ///
     /// # Errors
     /// As [`Client::create_key`].

@@ -5,7 +5,8 @@ use std::fmt;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// `N` bytes of public data. In JSON `"0x"` and 2·N digits; read with or without `0x`, in either case.
+/// `N` bytes of public data. In JSON `"0x"` and 2·N digits; read with or without `0x`, in either
+/// case.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Bytes<const N: usize>(pub [u8; N]);
 

@@ -1,9 +1,10 @@
 //! Typed client of avs-kms for AVS software in Rust, the command line and the tests.
 //!
-//! - [`Client`]: the HTTP calls of the service. It retries where the service says that a retry may help.
+//! - [`Client`]: the HTTP calls of the service. It retries where the service says that a retry may
+//!   help.
 //! - [`KeyRef`], [`Registration`]: requests. [`KeyRecord`], [`SignResult`]: responses.
-//! - [`G1Point`], [`G2Point`]: big-endian coordinates, imaginary coefficient of G2 first, as EigenLayer's contracts
-//!   take them.
+//! - [`G1Point`], [`G2Point`]: big-endian coordinates, imaginary coefficient of G2 first, as
+//!   EigenLayer's contracts take them.
 //!
 //! Not for: curve checks (only the form is checked), transactions, storing access tokens.
 //!

@@ -31,7 +31,8 @@ impl G1Point {
     }
 }
 
-/// A point of G2, affine, imaginary coefficient first (EIP-197). arkworks and gnark store the real one first.
+/// A point of G2, affine, imaginary coefficient first (EIP-197). arkworks and gnark store the real
+/// one first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct G2Point {
     /// x as imaginary and real coefficient.

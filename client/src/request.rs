@@ -30,7 +30,8 @@ impl KeyRef {
         Self { eoa: eoa.into(), name: "default".into(), version: None }
     }
 
-    /// Another key of the same address. Use one key per operator set: a registry accepts each key only once.
+    /// Another key of the same address. Use one key per operator set: a registry accepts each key
+    /// only once.
     #[must_use]
     pub fn named(self, name: impl Into<String>) -> Self {
         Self { name: name.into(), ..self }
@@ -62,8 +63,8 @@ enum Registry {
 }
 
 impl Registration {
-    /// Registration with an AVS that has a `BLSApkRegistry`. The verifying contract is the registry *coordinator*,
-    /// which owns the EIP-712 domain.
+    /// Registration with an AVS that has a `BLSApkRegistry`. The verifying contract is the registry
+    /// *coordinator*, which owns the EIP-712 domain.
     pub fn bls_apk_registry(chain_id: u64, coordinator: impl Into<String>) -> Self {
         let registry = Registry::BlsApkRegistry;
         Self { chain_id, verifying_contract: coordinator.into(), operator: None, registry }

@@ -23,7 +23,8 @@ pub struct KeyRecord {
     pub g2: G2Point,
     /// Both, as `KeyRegistrar.registerKey` takes them.
     pub key_data: Bytes<192>,
-    /// keccak256 of `g1`: the operator id of a `BLSApkRegistry`, the key hash of the `KeyRegistrar`.
+    /// keccak256 of `g1`: the operator id of a `BLSApkRegistry`, the key hash of the
+    /// `KeyRegistrar`.
     pub operator_id: Bytes<32>,
     /// Time of creation, unix seconds.
     pub created_at_unix: i64,

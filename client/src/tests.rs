@@ -11,8 +11,8 @@ use super::*;
 
 const EOA: &str = "0x70997970C51812dc3A010C7d01b50e0d17dc79C8";
 
-/// A service that sends these responses, one per connection, and returns the requests. An empty response breaks the
-/// connection.
+/// A service that sends these responses, one per connection, and returns the requests. An empty
+/// response breaks the connection.
 fn service(answers: Vec<(u16, String)>) -> (String, JoinHandle<Vec<String>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());

@@ -87,8 +87,8 @@ impl Transport {
         Ok(Self { http, base, token, retry_policy: RetryPolicy::default() })
     }
 
-    /// Returns the body of a 2xx response. Between attempts it waits as long as the service says, or with exponential
-    /// backoff if no response arrived.
+    /// Returns the body of a 2xx response. Between attempts it waits as long as the service says,
+    /// or with exponential backoff if no response arrived.
     pub(crate) async fn send(
         &self,
         method: Method,

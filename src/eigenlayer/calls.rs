@@ -1,9 +1,10 @@
-//! Call data for the views by which the registries say what they will check. NOT the asking: that is `chain`'s.
+//! Call data of the view functions that return the message of a registration. Not for sending calls
+//! (`chain`).
 
 use alloy_sol_types::SolCall;
 
 mod solidity {
-    #![allow(missing_docs, reason = "the contracts' own interfaces are their documentation")]
+    #![allow(missing_docs, reason = "the contracts document their interfaces")]
 
     alloy_sol_types::sol! {
         struct OperatorSet { address avs; uint32 id; }
@@ -12,13 +13,14 @@ mod solidity {
     }
 }
 
-/// `RegistryCoordinator.pubkeyRegistrationMessageHash(operator)`, which every version has: answers the point `x‖y` that a
-/// registration multiplies.
+/// `RegistryCoordinator.pubkeyRegistrationMessageHash(operator)`, part of every deployed version.
+/// It returns the point `x‖y` that a registration signs.
 pub fn pubkey_registration_message_hash(operator: &[u8; 20]) -> Vec<u8> {
     solidity::pubkeyRegistrationMessageHashCall { operator: operator.into() }.abi_encode()
 }
 
-/// `KeyRegistrar.getBN254KeyRegistrationMessageHash(operator, (avs, id), keyData)`: answers the digest.
+/// `KeyRegistrar.getBN254KeyRegistrationMessageHash(operator, (avs, id), keyData)`. It returns the
+/// digest that a registration signs.
 pub fn key_registration_message_hash(
     operator: &[u8; 20],
     avs: &[u8; 20],

@@ -1,10 +1,10 @@
-//! The three messages that EigenLayer's contracts define themselves, as 32-byte digests for
-//! [`hash_to_g1`](super::hash_to_g1). NOT the digest of an AVS task: that is the AVS's own.
+//! Digests of the three messages that EigenLayer's contracts define, 32 bytes, for
+//! [`hash_to_g1`](super::hash::hash_to_g1). Not for AVS tasks: each AVS defines its own digest.
 
 use alloy_primitives::B256;
 use alloy_sol_types::{Eip712Domain, SolStruct, eip712_domain};
 
-/// The EIP-712 types, by the names and the field order that their type hashes fix.
+/// EIP-712 types. Names and field order are part of the type hashes.
 mod solidity {
     alloy_sol_types::sol! {
         struct BN254PubkeyRegistration { address operator; }
@@ -13,17 +13,18 @@ mod solidity {
     }
 }
 
-/// The EIP-712 domain version of the KeyRegistrar as deployed: the first character of its `version()`.
+/// EIP-712 domain version of the deployed KeyRegistrar: the first character of its `version()`.
 pub const KEY_REGISTRAR_VERSION: &str = "1";
 
-/// Registration with an AVS that has a `BLSApkRegistry` of its own.
+/// Registration with an AVS that has its own `BLSApkRegistry`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PubkeyRegistration {
     /// EIP-155 chain id.
     pub chain_id: u64,
-    /// The proxy of the (Slashing)RegistryCoordinator, which owns the domain; not the `BLSApkRegistry`.
+    /// Proxy of the (Slashing)RegistryCoordinator. It owns the domain; the `BLSApkRegistry` does
+    /// not.
     pub registry_coordinator: [u8; 20],
-    /// The operator's address. The key is not part of the message.
+    /// Address of the operator. The key is not part of the message.
     pub operator: [u8; 20],
 }
 
@@ -39,7 +40,7 @@ impl PubkeyRegistration {
     }
 
     /// `RegistryCoordinator.calculatePubkeyRegistrationMessageHash(operator)`; the older
-    /// `pubkeyRegistrationMessageHash(operator)` answers this digest already hashed to the curve.
+    /// `pubkeyRegistrationMessageHash(operator)` returns this digest hashed to the curve.
     pub fn digest(&self) -> [u8; 32] {
         self.message().eip712_signing_hash(&self.domain()).0
     }
@@ -63,17 +64,17 @@ impl PubkeyRegistration {
 pub struct KeyRegistration<'a> {
     /// EIP-155 chain id.
     pub chain_id: u64,
-    /// The KeyRegistrar's proxy.
+    /// Proxy of the KeyRegistrar.
     pub key_registrar: [u8; 20],
-    /// The domain version, [`KEY_REGISTRAR_VERSION`] unless the contract says otherwise.
+    /// Domain version: [`KEY_REGISTRAR_VERSION`] unless the contract reports another one.
     pub version: &'a str,
-    /// The operator's address.
+    /// Address of the operator.
     pub operator: [u8; 20],
-    /// The AVS that owns the operator set.
+    /// Address of the AVS that owns the operator set.
     pub avs: [u8; 20],
-    /// The set's number within the AVS.
+    /// Id of the operator set within the AVS.
     pub operator_set_id: u32,
-    /// The key itself, as [`key_data`](super::key_data) lays it out.
+    /// The public key in the layout of [`key_data`](super::encoding::key_data).
     pub key_data: &'a [u8; 192],
 }
 
@@ -113,20 +114,21 @@ impl KeyRegistration<'_> {
     }
 }
 
-/// An operator's vote for a message, checked by the `BN254CertificateVerifier` of every destination chain.
+/// Signature of an operator on a message of an AVS. The `BN254CertificateVerifier` of each
+/// destination chain checks it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Certificate {
-    /// The operator table that the certificate refers to, in unix seconds.
+    /// Reference time of the operator table, unix seconds.
     pub reference_timestamp: u32,
-    /// The AVS's message.
+    /// Message hash, defined by the AVS.
     pub message_hash: [u8; 32],
 }
 
 impl Certificate {
-    /// `BN254CertificateVerifier.calculateCertificateDigest(referenceTimestamp, messageHash)`: the bare
-    /// `hashStruct` of `BN254Certificate(uint32 referenceTimestamp,bytes32 messageHash)`.
+    /// `BN254CertificateVerifier.calculateCertificateDigest(referenceTimestamp, messageHash)`: the
+    /// bare `hashStruct` of `BN254Certificate(uint32 referenceTimestamp,bytes32 messageHash)`.
     ///
-    /// The contract leaves the domain out on purpose: one signature is valid on every destination chain.
+    /// The contract omits the domain on purpose: one signature is valid on every destination chain.
     pub fn digest(&self) -> [u8; 32] {
         solidity::BN254Certificate {
             referenceTimestamp: self.reference_timestamp,

@@ -1,12 +1,12 @@
-//! The layouts in which contracts take keys and signatures. NOT the compressed forms of gnark,
-//! arkworks or Cerberus, and no parsing: a point that exists is valid.
+//! Byte layouts of keys and signatures in contract calls. Not for the compressed forms of gnark,
+//! arkworks or Cerberus, nor for parsing: every point value is valid.
 
 use alloy_primitives::keccak256;
 use hsm::{G1Point, G2Point};
 use serde::{Serialize, Serializer};
 
-/// `KeyRegistrar.encodeBN254KeyData(g1, g2)`: `g1.x g1.y g2.x[0] g2.x[1] g2.y[0] g2.y[1]`, where index 0
-/// is the imaginary coefficient.
+/// `KeyRegistrar.encodeBN254KeyData(g1, g2)`: `g1.x g1.y g2.x[0] g2.x[1] g2.y[0] g2.y[1]`, where
+/// index 0 is the imaginary coefficient.
 pub fn key_data(g1: &G1Point, g2: &G2Point) -> [u8; 192] {
     let mut bytes = [0; 192];
     let (head, tail) = bytes.split_at_mut(64);
@@ -20,15 +20,15 @@ pub fn signature_bytes(signature: &G1Point) -> [u8; 64] {
     signature.to_bytes()
 }
 
-/// `BN254.hashG1Point`: keccak256 of `x‖y`. A `BLSApkRegistry` calls it operator id, the KeyRegistrar
-/// key hash.
+/// `BN254.hashG1Point`: keccak256 of `x‖y`. The `BLSApkRegistry` calls it operator id, the
+/// KeyRegistrar calls it key hash.
 pub fn operator_id(g1: &G1Point) -> [u8; 32] {
     keccak256(g1.to_bytes()).0
 }
 
 /// `IBLSApkRegistry.PubkeyRegistrationParams`, each coordinate `"0x"` and 64 lower-case hex digits.
 ///
-/// It serialises as nested lists in field order, because that is how TXTX takes a Solidity struct.
+/// It serialises as nested lists in field order: the form in which TXTX expects a Solidity struct.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PubkeyRegistrationParams {
     /// `pubkeyRegistrationSignature` as `[X, Y]`.
@@ -40,7 +40,7 @@ pub struct PubkeyRegistrationParams {
 }
 
 impl PubkeyRegistrationParams {
-    /// The parameters that register the key (`g1`, `g2`) by a signature over its registration digest.
+    /// Parameters that register the key (`g1`, `g2`) with a signature on its registration digest.
     pub fn new(signature: &G1Point, g1: &G1Point, g2: &G2Point) -> Self {
         Self {
             signature: [word(signature.x()), word(signature.y())],

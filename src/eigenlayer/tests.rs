@@ -1,5 +1,5 @@
-//! Properties that no list of vectors shows: what is refused, and what a digest depends on.
-// A case that cannot even be set up has to fail the test there and then.
+//! Properties beyond the vectors: what is refused, and which fields a digest covers.
+// A panic fails the test.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use ark_bn254::{Fq, Fr, G1Affine, G2Affine};
@@ -46,7 +46,7 @@ fn signed() -> impl Strategy<Value = Signed> {
     (1..u64::MAX, any::<[u8; 32]>()).prop_map(|(scalar, digest)| Signed::new(scalar, digest))
 }
 
-/// Everything that the two registrations and the certificate are made of.
+/// The fields of both registrations and of the certificate.
 #[derive(Clone, Copy, Debug)]
 struct Fields {
     addresses: [[u8; 20]; 3],
@@ -69,7 +69,7 @@ fn fields() -> impl Strategy<Value = Fields> {
 }
 
 /// Two messages have the same digest exactly when they are the same message.
-fn tells_apart<T: PartialEq>(base: &T, variants: &[T], digest: impl Fn(&T) -> [u8; 32]) -> bool {
+fn distinguishes<T: PartialEq>(base: &T, variants: &[T], digest: impl Fn(&T) -> [u8; 32]) -> bool {
     variants.iter().all(|variant| (variant == base) == (digest(variant) == digest(base)))
 }
 
@@ -102,7 +102,7 @@ proptest! {
             PubkeyRegistration { operator: b.addresses[1], ..base },
             PubkeyRegistration { registry_coordinator: base.operator, operator: base.registry_coordinator, ..base },
         ];
-        prop_assert!(tells_apart(&base, &variants, PubkeyRegistration::digest));
+        prop_assert!(distinguishes(&base, &variants, PubkeyRegistration::digest));
     }
 
     #[test]
@@ -127,7 +127,7 @@ proptest! {
             KeyRegistration { operator_set_id: b.number, ..base },
             KeyRegistration { key_data: &b.key_data, ..base },
         ];
-        prop_assert!(tells_apart(&base, &variants, KeyRegistration::digest));
+        prop_assert!(distinguishes(&base, &variants, KeyRegistration::digest));
     }
 
     #[test]
@@ -138,7 +138,7 @@ proptest! {
             Certificate { reference_timestamp: b.number, ..base },
             Certificate { message_hash: b.word, ..base },
         ];
-        prop_assert!(tells_apart(&base, &variants, Certificate::digest));
+        prop_assert!(distinguishes(&base, &variants, Certificate::digest));
         prop_assert_ne!(base.digest(), base.message_hash);
     }
 }
@@ -148,14 +148,14 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(16))]
 
     #[test]
-    fn a_key_s_own_signature_is_accepted_by_every_check(own in signed()) {
+    fn a_valid_signature_is_accepted_by_every_check(own in signed()) {
         prop_assert!(same_key(&own.g1, &own.g2));
         prop_assert_eq!(own.accepted_with(&own.signature, &own.hash, &own.g1, &own.g2), [true; 2]);
         prop_assert!(signature_verifier_accepts(&own.digest, &own.signature, &own.g1, &own.g2));
     }
 
     #[test]
-    fn no_point_survives_a_flipped_bit(own in signed(), bit in any::<Index>()) {
+    fn a_point_with_a_flipped_bit_is_refused(own in signed(), bit in any::<Index>()) {
         let mut bytes = [&own.signature.to_bytes()[..], &own.hash.to_bytes(), &own.g2.to_bytes()].concat();
         let bit = bit.index(bytes.len() * 8);
         bytes[bit / 8] ^= 1 << (bit % 8);
@@ -173,7 +173,7 @@ proptest! {
         let mut digest = own.digest;
         digest[bit / 8] ^= 1 << (bit % 8);
         let hash = hash_to_g1(&digest);
-        // Two digests share a point where the walk from the lower one passes the higher one.
+        // Two digests share a point if the search from the lower one passes the higher one.
         prop_assume!(hash.to_bytes() != own.hash.to_bytes());
         prop_assert_eq!(own.accepted_with(&own.signature, &hash, &own.g1, &own.g2), [false; 2]);
         prop_assert!(!signature_verifier_accepts(&digest, &own.signature, &own.g1, &own.g2));
@@ -190,9 +190,9 @@ proptest! {
         prop_assert_eq!(own.accepted_with(&own.signature, &own.hash, &own.g1, &other.g2), [false; 2]);
     }
 
-    /// `verify` alone never looks at the G1 key; the contracts' combination does.
+    /// `verify` alone does not use the G1 key; the combined check of the contracts does.
     #[test]
-    fn the_contracts_refuse_a_g1_key_that_is_not_the_g2_key_s(own in signed(), other in signed()) {
+    fn the_contracts_refuse_a_g1_key_of_another_g2_key(own in signed(), other in signed()) {
         let accepted = own.accepted_with(&own.signature, &own.hash, &other.g1, &own.g2);
         prop_assert_eq!(accepted, [true, false]);
         prop_assert!(!signature_verifier_accepts(&own.digest, &own.signature, &other.g1, &own.g2));

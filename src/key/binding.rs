@@ -1,5 +1,5 @@
-//! Registry entry that a version is bound to. A version is bound to at most one, because a registry accepts each key
-//! hash only once.
+//! Registry entry that a version is bound to. A version is bound to at most one, because a registry
+//! accepts each key hash only once.
 //!
 //! Not for: reading the registry (`rotation`), or the digests of registrations (`eigenlayer`).
 
@@ -14,7 +14,8 @@ pub struct Binding {
     pub chain_id: u64,
     /// The registry, and the entry in it.
     pub registry: Registry,
-    /// The verifying contract of the EIP-712 domain: the proxy of the registry coordinator or of the KeyRegistrar.
+    /// The verifying contract of the EIP-712 domain: the proxy of the registry coordinator or of
+    /// the KeyRegistrar.
     pub verifying_contract: Eoa,
     /// Address of the operator.
     pub operator: Eoa,

@@ -23,7 +23,8 @@ pub enum AddressError {
 }
 
 thread_local! {
-    /// The address that this thread formatted last: a checksum costs one keccak, and a request formats its account often.
+    /// The address that this thread formatted last: a checksum costs one keccak, and a request
+    /// formats its account often.
     static LAST: Cell<Option<([u8; 20], [u8; 42])>> = const { Cell::new(None) };
 }
 

@@ -1,7 +1,8 @@
-//! State machine of a key: which action is allowed on a version, and how it changes the other versions.
+//! State machine of a key: which action is allowed on a version, and how it changes the other
+//! versions.
 //!
-//! Pure: `(versions, action) -> transitions or an error`. Not for: permissions (`auth`), due dates (`rotation`), or
-//! carrying transitions out (`store`, `service`).
+//! Pure: `(versions, action) -> transitions or an error`. Not for: permissions (`auth`), due dates
+//! (`rotation`), or carrying transitions out (`store`, `service`).
 
 use thiserror::Error;
 
@@ -23,8 +24,8 @@ pub enum LifecycleState {
     Destroyed,
 }
 
-/// Status of a version: its progress and the two marks that an operator can set and remove again. Enabling and restoring
-/// therefore bring back exactly the earlier state.
+/// Status of a version: its progress and the two marks that an operator can set and remove again.
+/// Enabling and restoring therefore bring back exactly the earlier state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct VersionStatus {
     /// Progress.
@@ -191,7 +192,8 @@ impl VersionStatus {
 pub struct KeyLifecycle(pub Vec<(KeyVersionNumber, VersionStatus)>);
 
 impl KeyLifecycle {
-    /// Transitions that an action on one version causes, in order. The list is empty if the action was done before.
+    /// Transitions that an action on one version causes, in order. The list is empty if the action
+    /// was done before.
     ///
     /// # Errors
     /// The reason why the action is not allowed.
@@ -209,7 +211,8 @@ impl KeyLifecycle {
         let mut transitions = vec![Transition { version: target, from, to }];
         if action == LifecycleAction::Activate {
             let current = self.0.iter().find(|(_, status)| status.lifecycle == LifecycleState::Active);
-            // The old version goes first: at no time are two versions current. It stays disabled if it was.
+            // The old version goes first: at no time are two versions current. It stays disabled if
+            // it was.
             if let Some(&(version, from)) = current {
                 let to = VersionStatus { lifecycle: LifecycleState::Retiring, ..from };
                 transitions.insert(0, Transition { version, from, to });

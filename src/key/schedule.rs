@@ -107,7 +107,8 @@ pub fn later(time: Timestamp, span: SignedDuration) -> Timestamp {
     time.saturating_add(span).unwrap_or(time)
 }
 
-/// Jitter of a version. It depends only on the arguments, so a due date does not move after a restart.
+/// Jitter of a version. It depends only on the arguments, so a due date does not move after a
+/// restart.
 fn jitter_offset(eoa: &Eoa, name: &KeyName, version: KeyVersionNumber) -> u64 {
     let mut hash = Sha256::new_with_prefix(eoa.as_bytes());
     hash.update(name.as_str());

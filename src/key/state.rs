@@ -1,4 +1,5 @@
-//! State of one version of a key, as the API shows it. [`VersionStatus::state`] derives it, and nothing else does.
+//! State of one version of a key, as the API shows it. [`VersionStatus::state`] derives it, and
+//! nothing else does.
 //!
 //! [`VersionStatus::state`]: super::lifecycle::VersionStatus::state
 

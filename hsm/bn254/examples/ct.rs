@@ -1,10 +1,10 @@
-//! The constant-time harness: memcheck with the scalar undefined, and a timing test. Run it by `hsm/bn254/ct/run`.
-//! Not a test of results, though each one is compared.
+//! The constant-time harness: memcheck with the scalar undefined, and a timing test. Run it by
+//! `hsm/bn254/ct/run`. Not a test of results, though each one is compared.
 //!
-//! `ct memcheck CASE` runs one case under valgrind: the secret's bytes are marked undefined, so that memcheck
-//! reports each conditional jump and each address that depends on them (Langley, "ctgrind", 2010). The result
-//! is marked defined before it is looked at. `ct dudect CASE SAMPLES` measures times (Reparaz, Balasch,
-//! Verbauwhede, <https://eprint.iacr.org/2016/1123>).
+//! `ct memcheck CASE` runs one case under valgrind: the secret's bytes are marked undefined, so
+//! that memcheck reports each conditional jump and each address that depends on them (Langley,
+//! "ctgrind", 2010). The result is marked defined before it is looked at. `ct dudect CASE SAMPLES`
+//! measures times (Reparaz, Balasch, Verbauwhede, <https://eprint.iacr.org/2016/1123>).
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::print_stdout, clippy::exit)] // a tool
 #![allow(unsafe_code)] // requests to valgrind
 
@@ -43,8 +43,8 @@ const MAKE_MEM_UNDEFINED: usize = 0x4d43_0001;
 const MAKE_MEM_DEFINED: usize = 0x4d43_0002;
 const RUNNING_ON_VALGRIND: usize = 0x1001;
 
-/// A client request (valgrind.h, amd64): no effect outside valgrind, which recognises the rotations. Answers
-/// 0 there.
+/// A client request (valgrind.h, amd64): no effect outside valgrind, which recognises the
+/// rotations. Answers 0 there.
 fn request(number: usize, address: usize, length: usize) -> usize {
     let arguments = [number, address, length, 0, 0, 0];
     let mut answer = 0usize;

@@ -1,4 +1,5 @@
-//! Public points of G1 and G2, checked when they are made. Not for secrets, nor for compressed encodings.
+//! Public points of G1 and G2, checked when they are made. Not for secrets, nor for compressed
+//! encodings.
 
 use ark_bn254::{Fq, Fq2, G1Affine, G2Affine};
 use ark_ec::AffineRepr;
@@ -24,8 +25,8 @@ pub enum PointError {
     NotInSubgroup,
 }
 
-/// A point of G1: canonical coordinates, on the curve, never infinity. G1 is the whole curve, so also of
-/// order r.
+/// A point of G1: canonical coordinates, on the curve, never infinity. G1 is the whole curve, so
+/// also of order r.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct G1Point {
     x: [u8; 32],
@@ -96,7 +97,8 @@ impl G2Point {
     /// From big-endian coordinates, the imaginary part first.
     ///
     /// # Errors
-    /// [`PointError`] for everything that is not such a point; all zeros count as infinity (EIP-197).
+    /// [`PointError`] for everything that is not such a point; all zeros count as infinity
+    /// (EIP-197).
     pub fn from_coordinates(x: [&[u8; 32]; 2], y: [&[u8; 32]; 2]) -> Result<Self, PointError> {
         let [x, y] = [x.map(|part| *part), y.map(|part| *part)];
         if !x.iter().chain(&y).all(is_canonical_vartime) {

@@ -1,8 +1,8 @@
-//! BN254's numbers, each derived again from p, r and the curve equation in `tests/constants.rs`. Not for
-//! algorithms.
+//! BN254's numbers, each derived again from p, r and the curve equation in `tests/constants.rs`.
+//! Not for algorithms.
 //!
-//! Limbs are 64 bits, least significant first. "Montgomery form" of v is v·2^256 mod p. Source of the curve:
-//! EIP-196, EIP-197.
+//! Limbs are 64 bits, least significant first. "Montgomery form" of v is v·2^256 mod p. Source of
+//! the curve: EIP-196, EIP-197.
 
 pub(crate) type Limbs = [u64; 4];
 

@@ -1,9 +1,10 @@
-//! Checks of a result before it leaves: a faulty one can reveal the scalar. Not for repairing anything.
+//! Checks of a product before it is returned: a faulty one can reveal the scalar. Not for
+//! correcting faults.
 //!
-//! Biehl, Meyer, Müller, "Differential fault attacks on elliptic curve cryptosystems" (2000): a result off
-//! the curve tells about k. Blömer, Otto, Seifert, "Sign change fault attacks on elliptic curve
-//! cryptosystems", <https://eprint.iacr.org/2004/227>: so does one that stays on it. The linear check answers
-//! both.
+//! Biehl, Meyer, Müller, "Differential fault attacks on elliptic curve cryptosystems" (2000): a
+//! result off the curve reveals information about k. Blömer, Otto, Seifert, "Sign change fault attacks on
+//! elliptic curve cryptosystems", <https://eprint.iacr.org/2004/227>: so does a
+//! result that stays on it. The linear check detects both.
 
 use zeroize::Zeroize;
 
@@ -16,18 +17,18 @@ use crate::projective::Homogeneous;
 use crate::scalar::SCALAR_LEN;
 use crate::stack::wipe_stack;
 
-/// What is checked of every product before it leaves.
+/// Check of a product before it is returned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FaultCheck {
-    /// A second multiplication by a masked point proves the product against the public key: catches a fault in
-    /// the scalar and in the computation. About twice the cost.
+    /// A second multiplication by a masked point proves the product against the public key: catches
+    /// a fault in the scalar and in the computation. About twice the cost.
     Linear,
     /// The product lies on the curve.
     Curve,
 }
 
-/// A result did not pass its check: nothing of it may be released, and the key must not be used again before
-/// it is examined.
+/// A result did not pass its check: nothing of it may be released, and the key must not be used
+/// again before it is examined.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
     /// The result is not a point of the curve.
@@ -40,8 +41,8 @@ pub enum Fault {
 
 /// k·P as x ‖ y, big-endian, for a scalar in range, released only if it passes `check`.
 ///
-/// `g1_public` is the stored public key k·G1. `blinding` is 32 fresh random bytes that randomise the
-/// coordinates of the whole computation; every value is safe.
+/// `g1_public` is the stored public key k·G1. `blinding` is 32 fresh random bytes that randomise
+/// the coordinates of the whole computation; every value is safe.
 ///
 /// # Errors
 /// [`Fault`] if the product does not pass.
@@ -72,9 +73,9 @@ pub(crate) fn multiply_curve_checked(
 
 /// k·P, released only if it is on the curve and k·(P + G1) − k·P is `g1_public`, the stored k·G1.
 ///
-/// This finds a transient fault in either multiplication and a scalar that no longer belongs to the public
-/// key, whatever the fault is, unless two faults agree. Costs a second multiplication. Arguments as in
-/// [`multiply`].
+/// This finds a transient fault in either multiplication and a scalar that no longer belongs to the
+/// public key, whatever the fault is, unless two faults agree. Costs a second multiplication.
+/// Arguments as in [`multiply`].
 pub(crate) fn multiply_linear_checked(
     k: &[u8; SCALAR_LEN],
     p: &G1Point,
@@ -95,7 +96,8 @@ fn release(result: &mut [u8; 64], on_curve: Mask, agrees: Mask) -> Result<[u8; 6
     Err(if bool::from(on_curve.choice()) { Fault::Mismatch } else { Fault::OffCurve })
 }
 
-/// k·P, whether it is on the curve, and whether k·(P + n·G1) = k·P + n·g1 with n = 1, or 2 if P = −G1.
+/// k·P, whether it is on the curve, and whether k·(P + n·G1) = k·P + n·g1 with n = 1, or
+/// n = 2 if P = −G1.
 #[inline(never)]
 pub(crate) fn multiply_linear<B: FieldBackend>(
     k: &[u8; SCALAR_LEN],

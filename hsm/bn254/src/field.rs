@@ -1,5 +1,5 @@
-//! The field of p elements and its quadratic extension. This file only names what the points need; not for
-//! scalars, which are integers mod r.
+//! The field of p elements and its quadratic extension. This file only names what the points need;
+//! not for scalars, which are integers mod r.
 
 mod backend;
 mod dispatch;

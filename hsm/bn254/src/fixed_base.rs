@@ -1,10 +1,10 @@
-//! k·G for the generators of G1 and G2 by a table of 64 windows of eight points, without a doubling. Not for
-//! other points.
+//! k·G for the generators of G1 and G2 by a table of 64 windows of eight points, without a
+//! doubling. Not for other points.
 //!
-//! Signed digits −8..=8 of weight 16^i; k < r < 2^254, so the last digit is at most 4 and no carry is lost.
-//! Every entry of a window is read. The additions are complete: the lattice argument of `variable_base` does
-//! not hold here, and k = 6·2^252 − r makes the last one add equal points. The tables are public and built
-//! once, by `initialise`.
+//! Signed digits −8..=8 of weight 16^i; k < r < 2^254, so the last digit is at most 4 and no carry
+//! is lost. Every entry of a window is read. The additions are complete: the lattice argument of
+//! `mul` does not hold here, and k = 6·2^252 − r makes the last one add equal points. The
+//! tables are public and built once, by `initialise`.
 
 use alloc::boxed::Box;
 
@@ -33,9 +33,9 @@ type G2Coordinate<B> = Quadratic<Element<B>>;
 static G1: OnceBox<Table<G1Coordinate<Portable>>> = OnceBox::new();
 static G2: OnceBox<Table<G2Coordinate<Portable>>> = OnceBox::new();
 
-/// Builds the tables of both generators, about 2 ms and 96 KiB, and asks what the processor can do. Call it
-/// once before the first multiplication on a stack of its own; a multiplication that comes first does the
-/// same and then allocates.
+/// Builds the tables of both generators (about 2 ms, 96 KiB) and detects the processor's features.
+/// Call it once before the first multiplication. A multiplication that comes first builds the
+/// tables itself and allocates.
 pub fn initialise() {
     g1_table();
     g2_table();

@@ -1,12 +1,12 @@
 //! A scalar k as k1 + k2·λ with halves below 2^127 (GLV), and their signed digits. Not for points.
 //!
-//! Gallant, Lambert, Vanstone, "Faster point multiplication on elliptic curves with efficient endomorphisms"
-//! (2001), with Babai's rounding: (k, 0) minus the lattice vector c1·(N1, −M) + c2·(M, N2), where c1 ≈ k·N2/r
-//! and c2 ≈ k·M/r.
+//! Gallant, Lambert, Vanstone, "Faster point multiplication on elliptic curves with efficient
+//! endomorphisms" (2001), with Babai's rounding: (k, 0) minus the lattice vector c1·(N1, −M) +
+//! c2·(M, N2), where c1 ≈ k·N2/r and c2 ≈ k·M/r.
 //!
-//! Bound: c1 is off k·N2/r by at most 1/2 for its own rounding and k/2^257 < 0.0945 for that of the constant,
-//! and so is c2. So |k1|, |k2| ≤ 0.5945·(N2 + M) < 1.034·2^126 < 2^127: both halves are right when computed
-//! mod 2^128, with the sign in bit 127.
+//! Bound: c1 is off k·N2/r by at most 1/2 for its own rounding and k/2^257 < 0.0945 for that of the
+//! constant, and so is c2. So |k1|, |k2| ≤ 0.5945·(N2 + M) < 1.034·2^126 < 2^127: both halves are
+//! right when computed mod 2^128, with the sign in bit 127.
 
 use zeroize::Zeroize;
 
@@ -72,7 +72,8 @@ pub(crate) struct Digit {
     pub(crate) negative: Mask,
 }
 
-/// Booth's signed digit from the five bits that start one below its window: (bits + 1)/2, or that minus 16.
+/// Booth's signed digit from the five bits that start one below its window: (bits + 1)/2, or that
+/// minus 16.
 #[inline(always)]
 pub(crate) fn booth(bits: u64) -> Digit {
     let negative = Mask::from_bit(bits >> 4);
@@ -81,7 +82,8 @@ pub(crate) fn booth(bits: u64) -> Digit {
 }
 
 impl Half {
-    /// Number of windows of four bits: magnitudes are below 2^127, so the last digit is not negative.
+    /// Number of windows of four bits: magnitudes are below 2^127, so the last digit is not
+    /// negative.
     pub(crate) const WINDOWS: u32 = 32;
 
     /// The signed digit of weight 16^window.

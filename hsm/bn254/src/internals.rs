@@ -1,5 +1,5 @@
-//! The multiplications with a chosen backend, for benches, the constant-time harness and fuzzing. Not
-//! for any other use: nothing here checks a result. Behind the feature `internals`.
+//! The multiplications with a chosen backend, for benches, the constant-time harness and fuzzing.
+//! Not for any other use: nothing here checks a result. Behind the feature `internals`.
 #![allow(clippy::panic, clippy::missing_panics_doc)] // a wrong backend or a wrong result must stop a bench or a fuzzer
 
 use subtle::Choice;
@@ -12,8 +12,9 @@ use crate::field::{Assembly, assembly_is_supported};
 use crate::glv::split;
 use crate::{fault, fixed_base, mul, scalar};
 
-/// Which arithmetic to use. Ask [`Backend::is_supported`] first: a processor without it stops the process.
-/// valgrind is the exception, which executes the instructions of the assembly but does not say so.
+/// Which arithmetic to use. Ask [`Backend::is_supported`] first: a processor without it stops the
+/// process. valgrind is the exception, which executes the instructions of the assembly but does not
+/// say so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Backend {
     /// x86-64 assembly.
@@ -65,8 +66,8 @@ pub fn multiply_g2_generator(backend: Backend, k: &[u8; 32]) -> [u8; 128] {
     with!(backend, fixed_base::multiply_g2_generator_with, (k))
 }
 
-/// The linear fault check without its branch: the result, whether it is on the curve, whether it agrees with
-/// the key.
+/// The linear fault check without its branch: the result, whether it is on the curve, whether it
+/// agrees with the key.
 pub fn multiply_linear(
     backend: Backend,
     k: &[u8; 32],
@@ -91,8 +92,8 @@ pub enum Operation {
     Invert,
 }
 
-/// Operations in one multiplication of a variable point, affine in and out: (products, squares, sums of two
-/// products, inversions).
+/// Operations in one multiplication of a variable point, affine in and out: (products, squares,
+/// sums of two products, inversions).
 pub const VARIABLE_BASE_COUNT: [(Operation, u32); 4] = [
     (Operation::Multiply, 2 * 124 + 6 * 64 + 55 + 8 + 10),
     (Operation::Square, 3 * 124 + 3 * 64 + 22 + 2),
@@ -120,8 +121,9 @@ pub fn run_streams(backend: Backend, operation: Operation, streams: &mut [[u64; 
     with!(backend, run, (operation, streams, rounds));
 }
 
-/// What fuzzing asserts: 96 bytes as a scalar, another for the point, and blinding give the products of
-/// arkworks, on both backends and through the fault check; shorter inputs are filled with zeros.
+/// What fuzzing asserts: 96 bytes as a scalar, another for the point, and blinding give the
+/// products of arkworks, on both backends and through the fault check; shorter inputs are filled
+/// with zeros.
 pub fn check_any_bytes(data: &[u8]) {
     use ark_bn254::{Fr, G1Affine, G1Projective};
     use ark_ec::{CurveGroup, PrimeGroup};

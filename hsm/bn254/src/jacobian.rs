@@ -1,8 +1,8 @@
-//! Point formulas for variable base, in Jacobian coordinates (x = X/Z², y = Y/Z³) on y² = x³ + b. Not
-//! complete: each says what it must not be given, and `variable_base` proves that it never is.
+//! Point formulas for variable base, in Jacobian coordinates (x = X/Z², y = Y/Z³) on y² = x³ + b.
+//! Not complete: each names its exceptional cases, and `mul` proves that they do not occur.
 //!
-//! No formula uses b, so a table whose points share one Z is a table of affine points on the isomorphic curve
-//! y² = x³ + b·Z⁶ ("effective affine", Wuille's term in libsecp256k1).
+//! No formula uses b, so a table whose points share one Z is a table of affine points on the
+//! isomorphic curve y² = x³ + b·Z⁶ ("effective affine", Wuille's term in libsecp256k1).
 
 use zeroize::Zeroize;
 
@@ -57,8 +57,8 @@ impl<F: Arithmetic> Jacobian<F> {
         }
     }
 
-    /// 16P, all coordinates at most 2.14p. Right for every point, infinity (Z = 0) included, as no point has
-    /// order 2.
+    /// 16P, all coordinates at most 2.14p. Right for every point, infinity (Z = 0) included, as no
+    /// point has order 2.
     #[inline(always)]
     pub(crate) fn times_16(&self) -> Self {
         let point = self.double_negated().double_negated().double_negated().double_negated();
@@ -68,8 +68,8 @@ impl<F: Arithmetic> Jacobian<F> {
     /// −2P: 2M + 3S + 1 fused.
     ///
     /// With L = 3X²/2, S = Y², T = X·S: X₃ = L² − 2T, Y₃ = S² + L(X₃ − T), Z₃ = Y·Z (Bernstein, Lange,
-    /// Explicit-Formulas Database, a = 0, divided through by 2; the sign of Y₃ saves a negation and keeps the
-    /// sum of products small).
+    /// Explicit-Formulas Database, a = 0, divided through by 2; the sign of Y₃ saves a negation and
+    /// keeps the sum of products small).
     #[inline(never)] // one copy: as fast, and compiled once
     fn double_negated(&self) -> Self {
         let s = self.y.square();
@@ -114,13 +114,15 @@ impl<B: FieldBackend> Jacobian<Element<B>> {
     }
 }
 
-/// The multiples 1P to 8P with one common Z: 72 products. P must be affine with y ≠ 0 and of order above 16.
+/// The multiples 1P to 8P with one common Z: 72 products. P must be affine with y ≠ 0 and of order
+/// above 16.
 ///
-/// Doubling with update (DBLU) and additions with update (ZADDU) of Goundar, Joye, Miyaji, "Co-Z addition
-/// formulae and binary ladders", <https://eprint.iacr.org/2010/309>, after Meloni; the idea of such a table
-/// is Longa's and Miri's, <https://eprint.iacr.org/2008/051>. ZADDU adds P and jP with 2 ≤ j ≤ 7, which
-/// differ from each other and from each other's negative. Entry j is left on the Z that it was made with; Z
-/// grows by a factor d per addition, so entry j is brought to the last Z by the product of the later factors.
+/// Doubling with update (DBLU) and additions with update (ZADDU) of Goundar, Joye, Miyaji, "Co-Z
+/// addition formulae and binary ladders", <https://eprint.iacr.org/2010/309>, after Meloni; the
+/// idea of such a table is Longa's and Miri's, <https://eprint.iacr.org/2008/051>. ZADDU adds P and
+/// jP with 2 ≤ j ≤ 7, which differ from each other and from each other's negative. Entry j is left
+/// on the Z that it was made with; Z grows by a factor d per addition, so entry j is brought to the
+/// last Z by the product of the later factors.
 #[inline(never)]
 pub(crate) fn multiples<F: Arithmetic>(p: &Affine<F>, table: &mut [Affine<F>; 8]) -> F {
     // DBLU: 2P, and P on the same Z = 2y.

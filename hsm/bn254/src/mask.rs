@@ -1,10 +1,11 @@
-//! Masks and selections: the only way that a secret condition acts in this folder. Not for public conditions.
+//! Masks and selections: the only way that a secret condition acts in this crate. Not for public
+//! conditions.
 #![allow(unsafe_code)] // an empty asm block: the one barrier that the optimiser is documented to respect
 
 use core::ops::{BitAnd, BitOr, BitXor, Not};
 
-/// All ones (true) or all zeros (false), opaque to the optimiser, which therefore cannot turn it back into a
-/// branch.
+/// All ones (true) or all zeros (false), opaque to the optimiser, which therefore cannot turn it
+/// back into a branch.
 #[derive(Clone, Copy)]
 pub(crate) struct Mask(u64);
 

@@ -1,19 +1,19 @@
-//! k·P for a P that the caller chooses and a secret k: GLV halves, signed windows of four bits, masked table
-//! scans. Not for the generator (`fixed_base`) and not for checking results (`fault`).
+//! k·P for a P that the caller chooses and a secret k: GLV halves, signed windows of four bits,
+//! masked table scans. Not for the generator (`fixed_base`) and not for checking results (`fault`).
 //!
 //! # Why no addition meets an exceptional case
-//! Before an addition the accumulator is a·P + b·λP, with |a|, |b| ≤ 1.034·2^126 + 16. It equals ± the entry
-//! d·P (or d·λP), 0 ≤ d ≤ 8, only if (a ∓ d, b), or (a, b ∓ d), is in the lattice {(u, v) : u + vλ ≡ 0 mod
-//! r}. Its shortest non-zero vector has maximum norm 1.739·2^126 (tested by enumeration), so the vector is
-//! (0, 0).
+//! Before an addition the accumulator is a·P + b·λP, with |a|, |b| ≤ 1.034·2^126 + 16. It equals
+//! ± the entry d·P (or d·λP), 0 ≤ d ≤ 8, only if (a ∓ d, b), or (a, b ∓ d), is in the lattice
+//! {(u, v) : u + vλ ≡ 0 mod r}. Its shortest non-zero vector has maximum norm 1.739·2^126 (tested by
+//! enumeration), so the vector is (0, 0).
 //! - First addition of a window, of d·P: then b = 0 and a = ±d. Four doublings went before, so 16 divides a:
 //!   a = d = 0.
 //! - Second addition, of d·λP: then a = 0 and b = ±d, and 16 divides b: b = d = 0.
 //!
 //! So d = 0, and the selection below discards the sum. The accumulator is infinity only if (a, b) is in the
-//! lattice, that is (0, 0), that is while all digits were 0 (the leading digit outweighs the rest); then the
-//! entry replaces the sum. No point has order 2, so doubling is total; k is not 0 mod r, so the result is not
-//! infinity.
+//! lattice, that is (0, 0), that is while all digits were 0 (the leading digit outweighs the rest);
+//! then the entry replaces the sum. No point has order 2, so doubling is total; k is not 0 mod r,
+//! so the result is not infinity.
 
 use zeroize::Zeroize;
 
@@ -28,9 +28,9 @@ use crate::stack::wipe_stack;
 
 /// k·P in Jacobian coordinates, for 0 < k < r and P = (X/Z², Y/Z³) not infinity.
 ///
-/// Z may be any non-zero number: with a random one the whole computation is randomised (Coron, "Resistance
-/// against differential power analysis for elliptic curve cryptosystems", 1999; against Naccache, Smart,
-/// Stern, "Projective coordinates leak", <https://eprint.iacr.org/2003/191>).
+/// Z may be any non-zero number: with a random one the whole computation is randomised (Coron,
+/// "Resistance against differential power analysis for elliptic curve cryptosystems", 1999; against
+/// Naccache, Smart, Stern, "Projective coordinates leak", <https://eprint.iacr.org/2003/191>).
 pub(crate) fn multiply_jacobian<F: Arithmetic + Zeroize>(k: &Limbs, p: &Jacobian<F>) -> Jacobian<F> {
     let mut halves = split(k);
     let zero = Affine { x: F::ZERO, y: F::ZERO };
@@ -42,8 +42,9 @@ pub(crate) fn multiply_jacobian<F: Arithmetic + Zeroize>(k: &Limbs, p: &Jacobian
         *with_lambda = Affine { x: entry.x.multiply(&beta), y: entry.y };
     }
 
-    // While it represents infinity the accumulator holds a randomised point like any other: small scalars
-    // would otherwise compute on zeros, which no clock tells apart (measured) but a power trace might.
+    // While it represents infinity the accumulator holds a randomised point like any other: small
+    // scalars would otherwise compute on zeros, which no clock tells apart (measured) but a power
+    // trace might.
     let [start, ..] = first;
     let mut accumulator = Jacobian { x: start.x, y: start.y, z: F::ONE };
     let mut infinite = !Mask::FALSE;
@@ -93,8 +94,8 @@ fn lookup<F: Arithmetic>(table: &[Affine<F>; 8], magnitude: u64) -> Affine<F> {
 
 /// k·P as x ‖ y, big-endian, for a scalar in range.
 ///
-/// `blinding` is 32 fresh random bytes that randomise the coordinates of the whole computation; every value
-/// is safe. Nothing is checked on the way out: see [`multiply_checked`].
+/// `blinding` is 32 fresh random bytes that randomise the coordinates of the whole computation;
+/// every value is safe. The result is not checked: see [`crate::multiply_checked`].
 pub(crate) fn multiply(k: &[u8; SCALAR_LEN], p: &G1Point, blinding: &[u8; 32]) -> [u8; 64] {
     let product = dispatch!(multiply_with(k, p, blinding));
     wipe_stack();

@@ -1,9 +1,10 @@
-//! Complete formulas in homogeneous coordinates (x = X/Z, y = Y/Z): right for every pair of points, infinity
-//! and equal points included. Not for the variable-base loop, where the cheaper formulas are proven safe.
+//! Complete formulas in homogeneous coordinates (x = X/Z, y = Y/Z): right for every pair of points,
+//! infinity and equal points included. Not for the variable-base loop, where the cheaper formulas
+//! are proven safe.
 //!
 //! Renes, Costello, Batina, "Complete addition formulas for prime order elliptic curves",
-//! <https://eprint.iacr.org/2015/1060>, algorithm 8 (mixed, a = 0). They need a group without a point of
-//! order 2: r is odd, and the twist's order is odd too (tested).
+//! <https://eprint.iacr.org/2015/1060>, algorithm 8 (mixed, a = 0). They need a group without a
+//! point of order 2: r is odd, and the twist's order is odd too (tested).
 
 use zeroize::Zeroize;
 
@@ -38,7 +39,8 @@ impl<F: Coordinate> Homogeneous<F> {
         }
     }
 
-    /// P + Q for an affine Q, which is never infinity. 5M and three sums of two products, plus 3b twice.
+    /// P + Q for an affine Q, which is never infinity. 5M and three sums of two products, plus 3b
+    /// twice.
     #[inline(never)]
     pub(crate) fn add(&self, x2: &F, y2: &F) -> Self {
         let xx = self.x.multiply(x2);

@@ -1,4 +1,5 @@
-//! Scalars: integers mod r as 32 big-endian bytes in the caller's memory. Not for their digits (`glv`).
+//! Scalars: integers mod r as 32 big-endian bytes in the caller's memory. Not for their digits
+//! (`glv`).
 
 use subtle::Choice;
 use zeroize::Zeroize;

@@ -14,8 +14,9 @@ const ACTIONS: [(&str, LifecycleAction); 7] = [
     ("destroy", LifecycleAction::Destroy),
 ];
 
-/// Every possible status: a letter for the progress (G: retiring, R: retired, X: destroyed), `f` disabled, `d` scheduled for
-/// destruction. Cells: the status after the action, `=` if it does not change, `-` and a letter for the error.
+/// Every possible status: a letter for the progress (G: retiring, R: retired, X: destroyed), `f`
+/// disabled, `d` scheduled for destruction. Cells: the status after the action, `=` if it does not
+/// change, `-` and a letter for the error.
 const TABLE: &str = "
         activate  retire  disable  enable  schedule  restore  destroy
     P   A         -p      Pf       =       Pd        =        -u

@@ -1,9 +1,9 @@
-//! One interleaved run of the curve against ark 0.6 and mcl: medians, ratios, targets and the floor. Proves
-//! nothing but speed.
+//! One interleaved run of the curve against ark 0.6 and mcl: medians, ratios, targets and the
+//! floor. Proves nothing but speed.
 //!
-//! Every candidate runs a slice of a few multiplications in turn, so that whatever else the machine does
-//! falls on all of them alike. The curve takes and gives affine bytes; ark and mcl keep their own projective
-//! forms, which favours them.
+//! Every candidate runs a slice of a few multiplications in turn, so that whatever else the machine
+//! does falls on all of them alike. The curve takes and gives affine bytes; ark and mcl keep their
+//! own projective forms, which favours them.
 
 use std::hint::black_box;
 use std::time::Instant;

@@ -1,9 +1,9 @@
-//! A statistical test of timing: a fixed scalar against fresh random ones. Not a proof; memcheck is nearer to
-//! one.
+//! A statistical test of timing: a fixed scalar against fresh random ones. Not a proof; memcheck is
+//! nearer to one.
 //!
-//! Welch's t of the two classes' times, for all samples and for those below the 50, 75, 90 and 99 % quantile,
-//! since interruptions hide small differences. |t| below 4.5 everywhere is the pass mark of Reparaz, Balasch
-//! and Verbauwhede.
+//! Welch's t of the two classes' times, for all samples and for those below the 50, 75, 90 and 99 %
+//! quantile, since interruptions hide small differences. |t| below 4.5 everywhere is the pass mark
+//! of Reparaz, Balasch and Verbauwhede.
 
 use std::hint::black_box;
 use std::time::Instant;
@@ -85,7 +85,8 @@ pub(crate) fn run(samples: usize) {
     }
 }
 
-/// The positive control: arkworks' multiplication, which skips leading zeros, must be told apart at once.
+/// The positive control: arkworks' multiplication, which skips leading zeros, must be told apart at
+/// once.
 fn control_is_seen(one: &[u8; 32], random: &mut Random) -> bool {
     use ark_ec::PrimeGroup;
     use ark_ff::PrimeField;
@@ -108,8 +109,9 @@ struct Sample {
     fixed: bool,
 }
 
-/// Nanoseconds of the fixed class and of the random one, in an order that a coin decides. All inputs are made
-/// before the first measurement: whatever depends on the class near the clock would be measured too.
+/// Nanoseconds of the fixed class and of the random one, in an order that a coin decides. All
+/// inputs are made before the first measurement: whatever depends on the class near the clock would
+/// be measured too.
 fn measure<T>(
     multiply: impl Fn(&[u8; 32], &[u8; 32]) -> T,
     fixed: &[u8; 32],

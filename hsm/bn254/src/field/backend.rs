@@ -1,17 +1,18 @@
-//! What a field implementation provides: arithmetic on limbs, with bounds. Not for values: `element` has them.
+//! What a field implementation provides: arithmetic on limbs, with bounds. Not for values:
+//! `element` has them.
 
 use crate::constants::Limbs;
 use crate::mask::Mask;
 
-/// The arithmetic on limbs that exists more than once: in portable Rust and in assembly. All results are
-/// congruent mod p.
+/// The arithmetic on limbs that exists more than once: in portable Rust and in assembly. All
+/// results are congruent mod p.
 pub(crate) trait FieldBackend: Copy + 'static {
     /// a·b/2^256 mod p, below a·b/2^256 + (1 + 2^-62)p, which must be below 2^256.
     fn multiply(a: &Limbs, b: &Limbs) -> Limbs;
     /// a²/2^256 mod p, bounded as a product.
     fn square(a: &Limbs) -> Limbs;
-    /// (a·b + c·d)/2^256 mod p, below (a·b + c·d)/2^256 + (1 + 2^-62)p, which must be below 2^256; a and c ≤
-    /// 4p.
+    /// (a·b + c·d)/2^256 mod p, below (a·b + c·d)/2^256 + (1 + 2^-62)p, which must be below 2^256;
+    /// a and c ≤ 4p.
     fn sum_of_products(a: &Limbs, b: &Limbs, c: &Limbs, d: &Limbs) -> Limbs;
     /// a − m if that is not negative, else a.
     fn subtract_if_not_below(a: &Limbs, m: &Limbs) -> Limbs;

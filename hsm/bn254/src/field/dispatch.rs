@@ -1,4 +1,5 @@
-//! The choice between assembly and portable code, once for each multiplication. Not for what they compute.
+//! The choice between assembly and portable code, once for each multiplication. Not for what they
+//! compute.
 
 /// Calls a function that is generic over the backend with the best backend of this processor.
 macro_rules! dispatch {

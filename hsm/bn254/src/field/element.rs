@@ -1,12 +1,13 @@
-//! The field of p elements, Montgomery form, R = 2^256, constant time. Not for scalars, which are integers
-//! mod r.
+//! The field of p elements, Montgomery form, R = 2^256, constant time. Not for scalars, which are
+//! integers mod r.
 //!
-//! Values are redundant: an [`Element`] is any of the numbers v + i·p below 2^256 = 5.2901p, and each
-//! operation says what bound it needs and gives. A product of a ≤ αp and b ≤ βp, reduced once, is below
-//! (αβ/5.2901 + 1)p: operands up to 2p give 1.757p without a final subtraction. That the formulas respect all
-//! bounds is not argued but computed, by running them on bounds instead of values (`bounds`, in the tests).
-//! Source of the method: Montgomery, "Modular multiplication without trial division" (1985); Walter,
-//! "Montgomery exponentiation needs no final subtractions" (1999).
+//! Values are redundant: an [`Element`] is any of the numbers v + i·p below 2^256 = 5.2901p, and
+//! each operation says what bound it needs and gives. A product of a ≤ αp and b ≤ βp, reduced once,
+//! is below (αβ/5.2901 + 1)p: operands up to 2p give 1.757p without a final subtraction. That the
+//! formulas respect all bounds is not argued but computed, by running them on bounds instead of
+//! values (`bounds`, in the tests). Source of the method: Montgomery, "Modular multiplication
+//! without trial division" (1985); Walter, "Montgomery exponentiation needs no final subtractions"
+//! (1999).
 
 use core::marker::PhantomData;
 
@@ -16,8 +17,8 @@ use super::limbs::{add_limbs, bytes_from_limbs, limbs_from_bytes, subtract_limbs
 use crate::constants::{CURVE_B, Limbs, ONE, P, P2, P4, R2};
 use crate::mask::Mask;
 
-/// What the point formulas are made of. The two implementations are [`Element`], which computes, and a bound
-/// in the tests.
+/// What the point formulas are made of. The two implementations are [`Element`], which computes,
+/// and a bound in the tests.
 pub(crate) trait Arithmetic: Copy {
     const ZERO: Self;
     const ONE: Self;
@@ -45,8 +46,8 @@ pub(crate) trait Arithmetic: Copy {
     fn invert(&self) -> Self;
     /// a if the mask is true, else b.
     fn select(mask: Mask, a: &Self, b: &Self) -> Self;
-    /// This, or `other` if the mask is true, where this is 0: for scans of tables, in which one mask at most
-    /// is true.
+    /// This, or `other` if the mask is true, where this is 0: for scans of tables, in which one
+    /// mask at most is true.
     fn or_if(&self, mask: Mask, other: &Self) -> Self;
 
     /// a + b, at most 2p, for operands that are at most 2p.

@@ -1,11 +1,12 @@
-//! The quadratic extension c0 + c1·u, u² = −1, over which the twist of G2 is defined, and what the complete
-//! formulas need of either field. Not for pairings.
+//! The quadratic extension c0 + c1·u, u² = −1, over which the twist of G2 is defined, and what the
+//! complete formulas need of either field. Not for pairings.
 
 use super::element::Arithmetic;
 use crate::constants::TWIST_B3;
 use crate::mask::Mask;
 
-/// The operations of the complete formulas, over the field of G1 or of G2. Every value is at most 2p.
+/// The operations of the complete formulas, over the field of G1 or of G2. Every value is at most
+/// 2p.
 pub(crate) trait Coordinate: Copy {
     const ZERO: Self;
     const ONE: Self;

@@ -1,14 +1,15 @@
 //! Inversion mod p in constant time: 590 half-delta division steps. Not for scalars.
 //!
 //! Bernstein, Yang, "Fast constant-time gcd computation and modular inversion",
-//! <https://eprint.iacr.org/2019/266>; the half-delta variant (δ starts at 1/2) and its bound of 590 steps
-//! for inputs below 2^256 are from Wuille's analysis for libsecp256k1. Ten batches of 59 steps act on the
-//! lowest limb alone; each batch is one 2×2 matrix, which is then applied to f, g (exactly divided by 2^62)
-//! and to d, e (divided by 2^62 mod p). Invariant: f = d·x, g = e·x mod p.
+//! <https://eprint.iacr.org/2019/266>; the half-delta variant (δ starts at 1/2) and its bound of
+//! 590 steps for inputs below 2^256 are from Wuille's analysis for libsecp256k1. Ten batches of 59
+//! steps act on the lowest limb alone; each batch is one 2×2 matrix, which is then applied to f, g
+//! (exactly divided by 2^62) and to d, e (divided by 2^62 mod p). Invariant: f = d·x, g = e·x mod
+//! p.
 //!
-//! Bounds: limbs are 62 bits, signed in the top one. A batch's matrix starts at 8·I and doubles 59 times, so
-//! its rows have |u| + |v| ≤ 2^62; f, g stay in (−2^256, 2^256); d, e stay in (−2p, p), so every sum of two
-//! products of a 62-bit limb plus a carry fits an i128.
+//! Bounds: limbs are 62 bits, signed in the top one. A batch's matrix starts at 8·I and doubles 59
+//! times, so its rows have |u| + |v| ≤ 2^62; f, g stay in (−2^256, 2^256); d, e stay in (−2p, p),
+//! so every sum of two products of a 62-bit limb plus a carry fits an i128.
 
 use crate::constants::{Limbs, P_62, P_INV_62};
 use crate::mask::opaque;

@@ -1,9 +1,9 @@
-//! The field's arithmetic in plain Rust, for every processor without the assembly. Not for choosing between
-//! the two.
+//! The field's arithmetic in plain Rust, for every processor without the assembly. Not for choosing
+//! between the two.
 //!
-//! The product is formed whole, in eight limbs, and then reduced (Koç, Acar, Kaliski, "Analyzing and
-//! comparing Montgomery multiplication algorithms", 1996: SOS), so the only bounds are that the product fits
-//! 512 bits and the result 256.
+//! The product is formed whole, in eight limbs, and then reduced (Koç, Acar, Kaliski, "Analyzing
+//! and comparing Montgomery multiplication algorithms", 1996: SOS), so the only bounds are that the
+//! product fits 512 bits and the result 256.
 
 use super::backend::FieldBackend;
 use super::limbs::{add_limbs, subtract_limbs};
@@ -91,8 +91,8 @@ fn multiply_add(t: &Limbs, a: &Limbs, digit: u64) -> (u64, Limbs) {
     (t0, [t1, t2, t3, c])
 }
 
-/// t/2^256 mod p: four times (low + m·p)/2^64 on the low half, with the m that makes its lowest limb zero;
-/// then the high half.
+/// t/2^256 mod p: four times (low + m·p)/2^64 on the low half, with the m that makes its lowest
+/// limb zero; then the high half.
 #[inline(always)]
 fn reduce(t: &[u64; 8]) -> Limbs {
     let [t0, t1, t2, t3, high @ ..] = t;

@@ -1,5 +1,5 @@
-//! The field's arithmetic in assembly for x86-64 with BMI2 (mulx) and ADX (adcx, adox). Not for choosing it:
-//! see `dispatch`.
+//! The field's arithmetic in assembly for x86-64 with BMI2 (mulx) and ADX (adcx, adox). Not for
+//! choosing it: see `dispatch`.
 #![allow(unsafe_code)] // inline assembly
 
 use core::arch::asm;
@@ -97,8 +97,8 @@ fn subtract(a: &Limbs, b: &Limbs, m: &Limbs) -> Limbs {
 
 static MODULUS: Limbs = P;
 
-/// a/2 mod p: an odd a gains p first. Double shifts (shrd) are slow on AMD, rotations through the carry are
-/// not.
+/// a/2 mod p: an odd a gains p first. Double shifts (shrd) are slow on AMD, rotations through the
+/// carry are not.
 #[inline(always)]
 fn half(a: &Limbs) -> Limbs {
     let [mut r0, mut r1, mut r2, mut r3] = *a;
@@ -131,8 +131,8 @@ fn half(a: &Limbs) -> Limbs {
     [r0, r1, r2, r3]
 }
 
-/// a if the mask is true, else b. Moves, not masks: the compiler turns masks into vectors that stall on the
-/// next load.
+/// a if the mask is true, else b. Moves, not masks: the compiler turns masks into vectors that
+/// stall on the next load.
 #[inline(always)]
 fn select(mask: Mask, a: &Limbs, b: &Limbs) -> Limbs {
     let [mut r0, mut r1, mut r2, mut r3] = *b;

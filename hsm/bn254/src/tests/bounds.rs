@@ -1,8 +1,8 @@
-//! The shipped formulas run on bounds instead of values: every intermediate result fits, for every scalar and
-//! point.
+//! The shipped formulas run on bounds instead of values: every intermediate result fits, for every
+//! scalar and point.
 //!
-//! A [`Bound`] represents all numbers up to it. A selection keeps the larger of both, so one run covers both
-//! outcomes of every secret condition. Not for values: `against_arkworks` has them.
+//! A [`Bound`] represents all numbers up to it. A selection keeps the larger of both, so one run
+//! covers both outcomes of every secret condition. Not for values: `against_arkworks` has them.
 
 use zeroize::Zeroize;
 
@@ -140,7 +140,7 @@ fn a_value_that_outgrows_its_range_is_noticed() {
     four.multiply(&four).add_unreduced(&four);
 }
 
-/// Both halves stay below 2^127 by the bound of `split`: 0.5945·(N2 + M) < 1.034·2^126.
+/// Both halves stay below 2^127 by the bound of `glv`: 0.5945·(N2 + M) < 1.034·2^126.
 #[test]
 fn the_halves_fit_their_windows() {
     let bound = (LATTICE_N2 + LATTICE_M) / 10_000 * 5945;

@@ -18,9 +18,10 @@ thread_local! {
     static FAULT: Cell<(u64, u32)> = const { Cell::new((u64::MAX, 0)) };
 }
 
-/// The portable backend on a machine that fails once: one bit of one result, or one selection, is flipped. As
-/// everything from the blinding to the encoding of the result is made of these operations, faults hit tables,
-/// accumulators, digits' signs, the inversion's end and the checks themselves.
+/// The portable backend on a machine that fails once: one bit of one result, or one selection, is
+/// flipped. As everything from the blinding to the encoding of the result is made of these
+/// operations, faults hit tables, accumulators, digits' signs, the inversion's end and the checks
+/// themselves.
 #[derive(Clone, Copy)]
 struct Faulty;
 
@@ -85,8 +86,8 @@ fn checked_products_are_released_and_equal() {
     }
 }
 
-/// P + G1 is a doubling for P = G1 and infinity for P = −G1; for small k the sums k·P + g1 are doublings or
-/// infinity too.
+/// P + G1 is a doubling for P = G1 and infinity for P = −G1; for small k the sums k·P + g1 are
+/// doublings or infinity too.
 #[test]
 fn the_generator_and_its_negative_pass_the_check() {
     let g = G1Point::generator();

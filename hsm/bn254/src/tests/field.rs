@@ -1,5 +1,5 @@
-//! The backends against big integers, above all at the top of their ranges, which random operands never reach.
-//! Not for points.
+//! The backends against big integers, above all at the top of their ranges, which random operands
+//! never reach. Not for points.
 
 use std::sync::OnceLock;
 
@@ -19,7 +19,8 @@ fn p() -> BigUint {
     big(&P)
 }
 
-/// Numbers at and just below every multiple of p that fits, with all-ones and all-zeros limbs mixed in.
+/// Numbers at and just below every multiple of p that fits, with all-ones and all-zeros limbs mixed
+/// in.
 fn extremes(limit: &BigUint) -> Vec<Limbs> {
     let top = BigUint::from(1u8) << 256u32;
     let mut numbers: Vec<BigUint> = (0..6u8).flat_map(|i| [p() * i, p() * i + 1u8]).collect();

@@ -71,8 +71,9 @@ pub(super) fn limbs(number: &BigUint) -> [u64; 4] {
     digits.try_into().unwrap()
 }
 
-/// The edge set: small multiples of 1, λ and λ² with both signs; all 2^i, 2^i − 1 and their variants; all
-/// small pairs of halves; and the scalar whose fixed-base addition meets equal points.
+/// The edge set: small multiples of 1, λ and λ² with both signs; all 2^i, 2^i − 1 and their
+/// variants; all small pairs of halves; and the scalar whose fixed-base addition meets equal
+/// points.
 pub(super) fn edges() -> Vec<Fr> {
     let (lambda, mut scalars) = (lambda(), Vec::new());
     let mut with_variants = |k: Fr| {

@@ -1,5 +1,5 @@
-//! How much stack the multiplications use, and that nothing secret stays there. Not for registers: the
-//! enclave wipes those.
+//! How much stack the multiplications use, and that nothing secret stays there. Not for registers:
+//! the enclave wipes those.
 #![allow(unsafe_code)] // runs on a stack of its own, as the enclave's worker does
 
 use ark_ff::PrimeField;
@@ -40,8 +40,8 @@ fn used(stack: &[u8]) -> usize {
     stack.len() - stack.iter().take_while(|byte| **byte == PAINT).count()
 }
 
-/// Every form that the scalar takes: itself, its halves, its Montgomery forms; whole and by limbs; in both
-/// byte orders.
+/// Every form that the scalar takes: itself, its halves, its Montgomery forms; whole and by limbs;
+/// in both byte orders.
 fn traces(k: &[u8; 32]) -> Vec<Vec<u8>> {
     let value = num_bigint::BigUint::from_bytes_be(k);
     let montgomery = |modulus| limbs(&((&value << 256u32) % big(modulus)));

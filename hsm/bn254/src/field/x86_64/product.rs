@@ -1,15 +1,16 @@
-//! Products, squares and sums of two products, each with one reduction, in assembly. Not for the cheaper
-//! operations.
+//! Products, squares and sums of two products, each with one reduction, in assembly. Not for the
+//! cheaper operations.
 //!
-//! Products are formed whole, in eight limbs t0..t7, and only then reduced: the reduction works on the low
-//! half alone, so the high half's additions fill the waiting time of its dependency chain. One row multiplies
-//! one limb (rdx) with four; the low words ride on the carry flag, the high words on the overflow flag.
+//! Products are formed whole, in eight limbs t0..t7, and only then reduced: the reduction works on
+//! the low half alone, so the high half's additions fill the waiting time of its dependency chain.
+//! One row multiplies one limb (rdx) with four; the low words ride on the carry flag, the high
+//! words on the overflow flag.
 //!
-//! The reduction's first two rounds use N = (p·v + 1)/2^64 with v = −p⁻¹ mod 2^64: t ← ⌊t/2^64⌋ + t0·N,
-//! without the multiplication that finds the multiple of p first. Each leaves five limbs: below 2^256 +
-//! 2^64·N, then below 2^192 + 2^64·N·(1 + 2^-64). The last two rounds add the multiples of p that clear the
-//! lowest limb. With a product T the result is therefore below T/2^256 + p·(1 + 2^-62), and the sum of both
-//! parts must fit four limbs.
+//! The reduction's first two rounds use N = (p·v + 1)/2^64 with v = −p⁻¹ mod 2^64: t ← ⌊t/2^64⌋ +
+//! t0·N, without the multiplication that finds the multiple of p first. Each leaves five limbs:
+//! below 2^256 + 2^64·N, then below 2^192 + 2^64·N·(1 + 2^-64). The last two rounds add the
+//! multiples of p that clear the lowest limb. With a product T the result is therefore below
+//! T/2^256 + p·(1 + 2^-62), and the sum of both parts must fit four limbs.
 #![allow(unsafe_code)] // inline assembly
 
 use core::arch::asm;
@@ -205,8 +206,8 @@ pub(crate) fn multiply(a: &Limbs, b: &Limbs) -> Limbs {
     [r0, r1, r2, r3]
 }
 
-/// a²/2^256 mod p: the six mixed products, doubled on the carry flag while the four squares ride on the
-/// overflow flag.
+/// a²/2^256 mod p: the six mixed products, doubled on the carry flag while the four squares ride on
+/// the overflow flag.
 #[rustfmt::skip] // a row of the schoolbook product per line
 #[inline(always)]
 pub(crate) fn square(a: &Limbs) -> Limbs {
@@ -242,8 +243,8 @@ pub(crate) fn square(a: &Limbs) -> Limbs {
     [r0, r1, r2, r3]
 }
 
-/// (a·b + c·d)/2^256 mod p. Row by row: after the rows of index i the sum is below (a + c)·2^(64(i+1)) and
-/// fits the limbs up to i + 5; the last sum is below 2^512.
+/// (a·b + c·d)/2^256 mod p. Row by row: after the rows of index i the sum is below (a +
+/// c)·2^(64(i+1)) and fits the limbs up to i + 5; the last sum is below 2^512.
 ///
 /// The pointer to d waits in a vector register: fourteen general ones are all that there are.
 #[rustfmt::skip] // a row of the schoolbook product per line
