@@ -13,8 +13,11 @@ BUILT       = $(TARGET)/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 run image: PROFILE = release
 demo: PROFILE = dev
 
+# The export of spans is in the package and the image, and in what the tests build; a plain build leaves it out.
+FEATURES = --features avs-kms/otlp
+
 # The program as the tests have built it. With another selection cargo resolves other features and builds again.
-BUILD_TESTED = $(CARGO) build --workspace --locked --bins --example demo
+BUILD_TESTED = $(CARGO) build --workspace $(FEATURES) --locked --bins --example demo
 
 SOFTHSM_MODULE := /usr/lib/softhsm/libsofthsm2.so
 CARGO_DENY     := 0.20.2
@@ -52,14 +55,14 @@ demo: softhsm compiler ## Create a key and sign on a service of its own, or on y
 
 .PHONY: image
 image: softhsm compiler docker ## Build the container image avs-kms:<version>, and its bill of materials in target/; PROFILE=dev of what is built already.
-	$(if $(filter dev,$(PROFILE)),$(BUILD_TESTED),$(CARGO) build --profile $(PROFILE) --locked)
+	$(if $(filter dev,$(PROFILE)),$(BUILD_TESTED),$(CARGO) build --profile $(PROFILE) $(FEATURES) --locked)
 	deploy/image/build '$(BUILT)/avs-kms' >'$(TARGET)/avs-kms.cdx.json'
 
 ## Development
 
 .PHONY: test
 test: softhsm compiler curl strace openssl gdb ## Run every test and count them, or TEST='--test architecture' and the like; LONG=1 for the long forms.
-	.ci/test $(if $(TEST),,--guarantees) $(CARGO) test --workspace --locked $(TEST)
+	.ci/test $(if $(TEST),,--guarantees) $(CARGO) test --workspace $(FEATURES) --locked $(TEST)
 
 .PHONY: ci-container
 ci-container: compiler docker ## Run `make test` in a container, as CI services do; TEST='--test architecture' for some of it.
@@ -98,7 +101,7 @@ deploy-check: softhsm compiler curl prometheus compose systemd ## Evaluate every
 
 .PHONY: residue
 residue: softhsm compiler gdb ## Search the memory of the release binary for scalars and the PIN; as root, some minutes.
-	$(CARGO) build --release --locked --bin avs-kms
+	$(CARGO) build --release $(FEATURES) --locked --bin avs-kms
 	AVS_KMS_LONG=1 AVS_KMS_PROGRAM='$(abspath $(TARGET))/release/avs-kms' \
 		.ci/test $(CARGO) test --locked --test service residue:: -- --nocapture
 
@@ -163,6 +166,7 @@ fmt-check: ## Check the format.
 .PHONY: lint
 lint: compiler locks ## Run clippy; warnings are errors.
 	$(CARGO) clippy --workspace --all-targets --all-features --locked -- --deny warnings
+	$(CARGO) check --package avs-kms --all-targets --locked # a plain build, without the export of spans
 
 .PHONY: locks
 locks: ## Check that every Cargo.lock fits its manifests.

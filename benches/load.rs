@@ -52,7 +52,7 @@ fn main() {
     let data = directory.path().join("var");
     assert!(program(&data, &cores).arg("init").output().unwrap().status.success());
     let mut issue = program(&data, &cores);
-    issue.args(["token", "issue", "--eoa", EOA, "--scope", "keys:create", "--scope", "sign:point"]);
+    issue.args(["access-token", "issue", "--eoa", EOA, "--scope", "keys:create", "--scope", "sign:point"]);
     let token = String::from_utf8(issue.output().unwrap().stdout).unwrap();
     let token = token.trim();
     let (mut service, address) = start(&data, &cores);
@@ -117,7 +117,7 @@ fn program(data: &Path, cores: &str) -> Command {
         .env("AVS_KMS__SERVER__HEALTH_LISTEN", "")
         .env("AVS_KMS__LIMITS__CONNECTIONS_PER_ADDRESS", "0")
         .env("AVS_KMS__LIMITS__REQUESTS_PER_ADDRESS", "0")
-        .env("AVS_KMS__LIMITS__REQUESTS_PER_TOKEN", "0");
+        .env("AVS_KMS__LIMITS__REQUESTS_PER_ACCESS_TOKEN", "0");
     command
 }
 

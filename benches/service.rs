@@ -39,7 +39,7 @@ fn main() {
     let made = program(&data).arg("init").output().unwrap();
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     let mut issue = program(&data);
-    issue.args(["token", "issue", "--eoa", EOA, "--scope", "keys:create", "--scope", "sign:point"]);
+    issue.args(["access-token", "issue", "--eoa", EOA, "--scope", "keys:create", "--scope", "sign:point"]);
     let token = String::from_utf8(issue.output().unwrap().stdout).unwrap();
     let token = token.trim();
 
@@ -74,7 +74,16 @@ fn main() {
     let mut samples = services.each_ref().map(|(sandbox, data)| {
         assert!(program(data).arg("init").output().unwrap().status.success());
         let mut command = program(data);
-        command.args(["token", "issue", "--eoa", EOA, "--scope", "keys:create", "--scope", "sign:point"]);
+        command.args([
+            "access-token",
+            "issue",
+            "--eoa",
+            EOA,
+            "--scope",
+            "keys:create",
+            "--scope",
+            "sign:point",
+        ]);
         let token = String::from_utf8(command.output().unwrap().stdout).unwrap().trim().to_owned();
         let (service, address, _) = start_as(data, sandbox);
         let mut connection = Connection::open(address);
@@ -117,7 +126,7 @@ fn cost_of_the_sync(directory: &Path, address: SocketAddr, token: &str, bare: f6
     let made = program(&data).arg("init").output().unwrap();
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     let mut issue = program(&data);
-    issue.args(["token", "issue", "--eoa", EOA, "--scope", "keys:create", "--scope", "sign:point"]);
+    issue.args(["access-token", "issue", "--eoa", EOA, "--scope", "keys:create", "--scope", "sign:point"]);
     let other_token = String::from_utf8(issue.output().unwrap().stdout).unwrap();
     let other_token = other_token.trim();
     let (other, other_address, _) = start_with(&data, |command| {
@@ -188,7 +197,7 @@ fn program(data: &Path) -> Command {
         // All load comes from one address.
         .env("AVS_KMS__SERVER__HEALTH_LISTEN", "")
         .env("AVS_KMS__LIMITS__REQUESTS_PER_ADDRESS", "0")
-        .env("AVS_KMS__LIMITS__REQUESTS_PER_TOKEN", "0");
+        .env("AVS_KMS__LIMITS__REQUESTS_PER_ACCESS_TOKEN", "0");
     command
 }
 
@@ -198,7 +207,7 @@ fn start(data: &Path) -> (Child, SocketAddr, Duration) {
 
 fn start_as(data: &Path, sandbox: &str) -> (Child, SocketAddr, Duration) {
     start_with(data, |command| {
-        command.env("AVS_KMS__ENCLAVE__SANDBOX", sandbox);
+        command.env("AVS_KMS__SANDBOX__MODE", sandbox);
     })
 }
 

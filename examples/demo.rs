@@ -41,8 +41,10 @@ fn main() {
         }
         _ => Service::start(),
     };
-    let issued = service
-        .command(&["token", "issue", "--eoa", OPERATOR, "--ttl", "5m"], &["keys:create", "sign:point"]);
+    let issued = service.command(
+        &["access-token", "issue", "--eoa", OPERATOR, "--ttl", "5m"],
+        &["keys:create", "sign:point"],
+    );
     let token = issued.trim();
 
     step(1, "create the operator's key: POST /v1/keys");

@@ -1,79 +1,113 @@
-//! The commands (`avs-kms --help`), their output for people and programs, and exit codes.
+//! The commands (`avs-kms --help`): arguments, output, exit statuses.
 //!
-//! 0: done. 1: it failed. 2: wrong usage or configuration. The only module that talks to the terminal.
-//! Not for: doing anything itself; commands go the same way as requests, through the local router.
+//! The only module that talks to the terminal. Not for: the operations themselves; commands send the
+//! same requests as clients, through the local router.
 
 mod admin;
 mod audit;
 mod backup;
 mod doctor;
 mod error;
+mod exit;
 mod health;
 mod init;
 mod keys;
 mod output;
 mod serve;
 mod signer;
+mod softhsm;
+mod values;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use self::admin::access_token;
-use self::error::Failed;
+use self::error::CliError;
 use self::output::{Output, say};
 use self::signer::{login, sign_request};
 use crate::config::{self, Configuration};
 
-/// Key management service for operators of EigenLayer AVSs.
+pub use self::exit::ExitStatus;
+
+/// Key management service for EigenLayer operators.
+///
+/// Creates BN254 BLS keys, stores them wrapped by a PKCS#11 token, signs with them over HTTP, and
+/// records each signature in a tamper-evident log before it leaves.
 #[derive(Debug, Parser)]
-#[command(name = "avs-kms", version, propagate_version = true, arg_required_else_help = true)]
+#[command(
+    name = "avs-kms",
+    version,
+    arg_required_else_help = true,
+    max_term_width = 100,
+    after_help = exit::help(),
+    after_long_help = format!(
+        "{}\n\nExample:\n  avs-kms init && avs-kms serve\n\n\
+         Settings come from avs-kms.toml and the environment (AVS_KMS__SERVER__LISTEN for server.listen).\n\
+         `avs-kms serve --help` lists them.",
+        exit::help()
+    )
+)]
 struct Cli {
-    /// The configuration file [default: avs-kms.toml, if it is there].
-    #[arg(long, global = true, env = "AVS_KMS_CONFIG", value_name = "FILE")]
+    /// Configuration file [default: avs-kms.toml if it exists]
+    #[arg(long, global = true, env = "AVS_KMS_CONFIG", value_name = "FILE", help_heading = GLOBAL)]
     config: Option<PathBuf>,
-    /// The data directory [default: ./var].
-    #[arg(long, global = true, value_name = "DIR")]
+    /// Data directory [default: data.directory of the configuration, ./var]
+    #[arg(long, global = true, value_name = "DIR", help_heading = GLOBAL)]
     data: Option<PathBuf>,
-    /// Print JSON for programs.
-    #[arg(long, global = true)]
+    /// Print JSON for programs
+    #[arg(long, global = true, help_heading = GLOBAL)]
     json: bool,
     #[command(subcommand)]
     command: Command,
 }
 
+/// The heading of the options that every command has.
+const GLOBAL: &str = "Global options";
+
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Make the data directory: token, PIN file, key-encryption key, canary, store and audit log.
+    /// Create the data directory: token, PIN file, wrapping key, store and audit log
     Init(init::Arguments),
-    /// Run the service.
+    /// Run the service
     Serve(serve::Arguments),
-    /// List, show and create keys.
+    /// Create, list, rotate and destroy keys
     #[command(subcommand)]
     Keys(keys::Command),
-    /// Issue, list and revoke bearer tokens.
+    /// Issue, list and revoke access tokens
     #[command(subcommand)]
-    Token(access_token::Command),
-    /// Log in at a service with an EOA, and print or store the bearer token.
+    AccessToken(access_token::Command),
+    /// Log in to a service with an EOA, and print or store the access token
     Login(login::Arguments),
-    /// Sign one request with an EOA, and print the curl line that sends it.
-    Request(sign_request::Arguments),
-    /// Check and read the audit log; needs no token and no running service.
+    /// Sign one request with an EOA, and print the curl command that sends it
+    SignRequest(sign_request::Arguments),
+    /// Verify and read the audit log, without token and without the service
     #[command(subcommand)]
     Audit(audit::Command),
-    /// Probe the configured slot and this host, and say what fits; the service must not run.
+    /// Check the token and this host; the service must be stopped
+    #[command(after_help = doctor::HELP)]
     Doctor,
-    /// Put back the copy of a SoftHSM token that a kill during login destroyed; the service must not run.
-    TokenRestore,
-    /// Say whether the running service is ready, by exit status too.
+    /// Repair a SoftHSM token
+    #[command(subcommand)]
+    Softhsm(softhsm::Command),
+    /// Check whether the running service is ready
+    #[command(after_help = "Example:\n  avs-kms health || systemctl restart avs-kms")]
     Health,
-    /// Write everything that must survive into one archive, beside the running service; the PIN is not in it.
+    /// Write everything that must survive, except the PIN, into one archive
+    #[command(after_help = "Example:\n  avs-kms backup kms-2026-11-25.tar.zst")]
     Backup(backup::Arguments),
-    /// Put an archive into a data directory that is not there yet.
+    /// Restore an archive into a data directory that does not exist yet
+    #[command(after_help = "Example:\n  avs-kms --data /var/lib/avs-kms restore kms-2026-11-25.tar.zst")]
     Restore(backup::Arguments),
-    /// Print the version.
+    /// Print the version
     Version,
+}
+
+/// The definition of the command line, for its documents.
+#[must_use]
+pub fn command() -> clap::Command {
+    Cli::command()
 }
 
 /// Runs the command line of this process.
@@ -81,34 +115,34 @@ pub fn run() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            let code = if error.use_stderr() { 2 } else { 0 };
-            // A closed terminal cannot be told that it is closed.
+            let status = if error.use_stderr() { ExitStatus::Usage } else { ExitStatus::Done };
+            // Nothing can be printed to a terminal that is closed.
             let _ = error.print();
-            return ExitCode::from(code);
+            return ExitCode::from(status.code());
         }
     };
     match dispatch(cli) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failed) => {
-            say(&failed.sentence);
-            ExitCode::from(failed.code)
+        Ok(()) => ExitCode::from(ExitStatus::Done.code()),
+        Err(error) => {
+            say(error.message());
+            ExitCode::from(error.status().code())
         }
     }
 }
 
-fn dispatch(cli: Cli) -> Result<(), Failed> {
+fn dispatch(cli: Cli) -> Result<(), CliError> {
     let output = Output { json: cli.json };
     let mut overrides = Vec::new();
     if let Some(directory) = &cli.data {
-        let text = directory.to_str().ok_or_else(|| Failed::usage("--data must be valid UTF-8"))?;
+        let text = directory.to_str().ok_or_else(|| CliError::usage("--data must be valid UTF-8"))?;
         overrides.push(("data.directory", text.to_owned()));
     }
     if let Command::Serve(serve::Arguments { listen: Some(address), .. }) = &cli.command {
         overrides.push(("server.listen", address.clone()));
     }
-    let configuration = || -> Result<Configuration, Failed> {
-        config::load(cli.config.as_deref(), &overrides)
-            .map_err(|mistakes| Failed::usage(mistakes.to_string()))
+    let load = || config::load(cli.config.as_deref(), &overrides);
+    let configuration = || -> Result<Configuration, CliError> {
+        load().map_err(|errors| CliError::usage(errors.to_string()))
     };
     match cli.command {
         Command::Version => {
@@ -122,16 +156,13 @@ fn dispatch(cli: Cli) -> Result<(), Failed> {
         Command::Health => health::run(&configuration()?, output),
         Command::Backup(arguments) => backup::run(&arguments, &configuration()?, output),
         Command::Restore(arguments) => backup::restore(&arguments, &configuration()?, output),
-        Command::TokenRestore => doctor::restore(&configuration()?, output),
+        Command::Softhsm(command) => softhsm::run(&command, &configuration()?, output),
         Command::Init(arguments) => init::run(&arguments, &configuration()?, output),
-        Command::Serve(arguments) => {
-            let again = || config::load(cli.config.as_deref(), &overrides);
-            serve::run(configuration()?, &again, arguments.accept_audit_rollback)
-        }
-        Command::Keys(command) => keys::run(&command, configuration()?, output),
-        Command::Token(command) => access_token::run(&command, configuration()?, output),
+        Command::Serve(arguments) => serve::run(configuration()?, &load, arguments.accept_audit_rollback),
+        Command::Keys(command) => keys::run(&command, &configuration()?, output),
+        Command::AccessToken(command) => access_token::run(&command, &configuration()?, output),
         Command::Login(arguments) => login::run(&arguments, output),
-        Command::Request(arguments) => sign_request::run(&arguments, output),
+        Command::SignRequest(arguments) => sign_request::run(&arguments, output),
         Command::Audit(command) => audit::run(&command, &configuration()?, output),
     }
 }

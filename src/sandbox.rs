@@ -1,8 +1,9 @@
-//! What the serving process gives up: privileges, files, system calls. A leaf that gets plain values.
+//! Sandbox of the service process: privileges, files (Landlock), system calls (seccomp).
 //!
-//! Two steps, because the kernel has two scopes. Privileges and Landlock belong to a thread and pass to the threads that
-//! it starts: [`Sandbox::confine`] runs before the first one is started, before the token is logged in. The system call
-//! filter can be put on all threads at once: [`Confined::filter`] runs last, when everything is open and bound.
+//! Two steps, because the kernel has two scopes. A thread inherits privileges and Landlock rules from
+//! the thread that starts it, so [`Sandbox::confine`] runs before the first thread and before the
+//! login to the token. A system call filter applies to all threads at once, so [`Confined::filter`]
+//! runs last, when everything is open and bound. A leaf that gets plain values.
 //! Not for: core files and debuggers, which `hsm` forbids for every command that sees a PIN.
 
 mod calls;
@@ -14,12 +15,12 @@ use std::path::PathBuf;
 pub use files::Landlock;
 pub use privileges::drop_privileges;
 
-/// What a kind of token needs.
+/// What a kind of PKCS#11 module needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Profile {
     /// Files only.
     Softhsm,
-    /// Sockets too: the module of an HSM behind a network, a device or a daemon.
+    /// Files and sockets: the module of an HSM behind a network, a device or a daemon.
     Network,
     /// No sandbox.
     Off,
@@ -42,32 +43,32 @@ impl Profile {
 pub struct Sandbox {
     /// By kind of token.
     pub profile: Profile,
-    /// Files, and directories with all below them, that are read.
+    /// Files and directory trees that are read.
     pub read: Vec<PathBuf>,
-    /// Files, and directories with all below them, that are read, written, made and removed.
+    /// Files and directory trees that are read, written, created and removed.
     pub write: Vec<PathBuf>,
-    /// Whether the service itself opens connections (webhooks, JSON-RPC), names looked up.
+    /// Whether the service itself opens connections (webhooks, JSON-RPC) and looks up names.
     pub connect: bool,
 }
 
-/// Why the process could not be confined; it must not serve then.
+/// Why the process could not be confined. The service must not run then.
 #[derive(Debug, thiserror::Error)]
 pub enum SandboxError {
-    /// The kernel did not take the privileges.
+    /// The kernel refused to drop the privileges.
     #[error("privileges could not be dropped")]
     Privileges(#[source] std::io::Error),
     /// The kernel has Landlock and refused the rules.
-    #[error("the Landlock rules were refused")]
+    #[error("the kernel refused the Landlock rules")]
     Landlock(#[from] landlock::RulesetError),
     /// The kernel refused the filter.
-    #[error("the system call filter was refused; enclave.sandbox = \"off\" runs without")]
+    #[error("the kernel refused the system call filter; sandbox.mode = \"off\" runs without it")]
     Filter(#[source] seccompiler::Error),
     /// No filter can be made for this processor.
-    #[error("there is no system call filter for this processor; enclave.sandbox = \"off\" runs without")]
+    #[error("there is no system call filter for this processor; sandbox.mode = \"off\" runs without it")]
     Processor(#[source] seccompiler::BackendError),
 }
 
-/// Proof of the first step: only who has it can take the second.
+/// Proof of the first step; the second step consumes it.
 #[derive(Debug)]
 #[must_use]
 pub struct Confined {
@@ -77,23 +78,23 @@ pub struct Confined {
 }
 
 impl Sandbox {
-    /// Drops privileges and closes the file system, for this thread and all that it will start.
+    /// Drops privileges and restricts files, for this thread and every thread that it will start.
     ///
     /// # Errors
-    /// [`SandboxError`]. A kernel without Landlock is none: the second step logs it.
+    /// [`SandboxError`]. A kernel without Landlock is no error: the second step logs it.
     pub fn confine(&self) -> Result<Confined, SandboxError> {
         let landlock = if self.profile == Profile::Off {
-            Landlock::NotAsked
+            Landlock::NotRequested
         } else {
             drop_privileges()?;
-            files::close(self)?
+            files::restrict(self)?
         };
         Ok(Confined { profile: self.profile, connect: self.connect, landlock })
     }
 }
 
 impl Confined {
-    /// Puts the system call filters on every thread of the process.
+    /// Applies the system call filters to every thread of the process.
     ///
     /// # Errors
     /// [`SandboxError`].
@@ -104,18 +105,19 @@ impl Confined {
             }
         }
         match self.landlock {
-            Landlock::NotAsked => tracing::warn!(
-                "enclave.sandbox is \"off\": the process keeps its privileges, files and system calls"
+            Landlock::NotRequested => tracing::warn!(
+                "sandbox.mode is \"off\": the process keeps its privileges, files and system calls"
             ),
             Landlock::Missing => tracing::warn!("the kernel has no Landlock: files are not confined"),
-            Landlock::Whole | Landlock::Partly => {}
+            Landlock::Full | Landlock::Partial => {}
         }
-        tracing::info!(profile = self.profile.name(), landlock = ?self.landlock, "the sandbox is closed");
+        let (profile, files) = (self.profile.name(), self.landlock.describe());
+        tracing::info!("the sandbox is closed: profile {profile}, files: {files}");
         Ok(())
     }
 }
 
-/// What this kernel can do, tried on threads that end with it; for `doctor`.
+/// Tries both steps on a thread that ends afterwards, for `doctor`.
 pub fn probe() -> (Result<Landlock, SandboxError>, Result<(), SandboxError>) {
     let nothing = Sandbox { profile: Profile::Softhsm, read: Vec::new(), write: Vec::new(), connect: false };
     let on_a_thread = std::thread::spawn(move || {
@@ -124,9 +126,13 @@ pub fn probe() -> (Result<Landlock, SandboxError>, Result<(), SandboxError>) {
                 .iter()
                 .try_for_each(|program| seccompiler::apply_filter(program).map_err(SandboxError::Filter))
         };
-        (files::close(&nothing), filtered())
+        (files::restrict(&nothing), filtered())
     });
-    let died =
-        |_| (Ok(Landlock::Missing), Err(SandboxError::Privileges(std::io::Error::other("the probe died"))));
-    on_a_thread.join().unwrap_or_else(died)
+    let panicked = |_| {
+        (
+            Ok(Landlock::Missing),
+            Err(SandboxError::Privileges(std::io::Error::other("the probe thread panicked"))),
+        )
+    };
+    on_a_thread.join().unwrap_or_else(panicked)
 }

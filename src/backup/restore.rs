@@ -40,12 +40,12 @@ pub fn restore(archive: &Path, data: &Path, places: &Places) -> Result<Manifest,
     match (manifest.token, places.token.is_some()) {
         (true, false) => {
             return Err(BackupError::OtherModule(
-                "the archive holds a SoftHSM token; token.module names another module",
+                "the archive holds a SoftHSM token; pkcs11.module names another module",
             ));
         }
         (false, true) => {
             return Err(BackupError::OtherModule(
-                "the archive holds no SoftHSM token; token.module names SoftHSM",
+                "the archive holds no SoftHSM token; pkcs11.module names SoftHSM",
             ));
         }
         (true, true) | (false, false) => {}

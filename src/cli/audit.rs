@@ -1,4 +1,4 @@
-//! `avs-kms audit …`: reads the files of the log, on this machine or a copy on another, without token or service.
+//! `avs-kms audit …`: reads the files of the log or of a copy, without token and without the service.
 
 mod history;
 mod verify;
@@ -8,123 +8,135 @@ use std::io::{BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use audit_log::{Compressed, Filter, InclusionProof, Line, ReadError, Receipt, VerifierKey};
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::admin::local_socket::note_files;
-use super::error::Failed;
+use super::error::CliError;
 use super::output::Output;
 use crate::config::Configuration;
 use crate::key::{Eoa, KeyName};
 use crate::service::FileWork;
+use audit_log::{Compressed, Filter, InclusionProof, Line, ReadError, Receipt, VerifierKey};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Check every record and the chain; name the first bad one.
+    /// Verify every record and the hash chain; name the first bad record
+    #[command(after_help = verify::HELP)]
     Verify {
         #[command(flatten)]
-        place: Place,
-        /// A checkpoint that was kept elsewhere: the log must still have that past; repeat for more.
+        location: LogLocation,
+        /// Checkpoint that was kept elsewhere, which the log must extend; repeat it for several
         #[arg(long, value_name = "FILE", requires = "public_key")]
         checkpoint: Vec<PathBuf>,
-        /// A file with the public key of the log, one line: the checkpoints beside the log must be signed by it and fit;
-        /// repeat where the log has had more than one.
+        /// File with the public key of the log, one line; repeat it if the log has had several
+        ///
+        /// The checkpoints beside the log must be signed by it, and the log must extend them.
         #[arg(long, value_name = "FILE")]
         public_key: Vec<PathBuf>,
     },
-    /// Print the last records as JSON lines.
+    /// Print the last records, one JSON object per line
+    #[command(after_help = "Example:\n  avs-kms audit tail -n 20 --follow")]
     Tail {
         #[command(flatten)]
-        place: Place,
-        /// How many.
+        location: LogLocation,
+        /// Number of records
         #[arg(short = 'n', long, default_value_t = 10, value_name = "COUNT")]
         lines: u64,
-        /// Go on with what is written from now on.
+        /// Keep printing records as they are written
         #[arg(short, long)]
         follow: bool,
     },
-    /// Print the records of a key, an EOA or a time as JSON lines; outcomes come with their intents.
+    /// Print the records of a key, an EOA or a time, one JSON object per line
+    ///
+    /// The outcome of a printed intent is printed, too.
+    #[command(after_help = "Example:\n  avs-kms audit export --eoa 0x… --since 2026-11-01T00:00:00Z")]
     Export {
         #[command(flatten)]
-        place: Place,
-        /// The owner of the key, or who acted.
+        location: LogLocation,
+        /// Owner of the key, or caller
         #[arg(long)]
         eoa: Option<Eoa>,
-        /// The name of the key.
+        /// Name of the key
         #[arg(long)]
         name: Option<KeyName>,
-        /// Not before this time, RFC 3339.
+        /// Not before this time (RFC 3339), such as 2026-11-01T00:00:00Z
         #[arg(long, value_name = "TIME")]
         since: Option<Timestamp>,
-        /// Before this time, RFC 3339.
+        /// Before this time (RFC 3339)
         #[arg(long, value_name = "TIME")]
         until: Option<Timestamp>,
     },
-    /// Print the trail of one key: what was done to it, when, by whom, why, and how it ended.
+    /// Print the history of one key: each change, its time, actor, reason and outcome
+    #[command(after_help = "Example:\n  avs-kms audit history --eoa 0x… --name default")]
     History {
         #[command(flatten)]
-        place: Place,
-        /// The owner of the key.
+        location: LogLocation,
+        /// Owner of the key
         #[arg(long)]
         eoa: Eoa,
-        /// The name of the key.
+        /// Name of the key
         #[arg(long, default_value = "default")]
         name: KeyName,
     },
-    /// Compress completed segments, beside the running service too; every command reads them as before.
+    /// Compress completed segments, also while the service runs; every command reads them as before
+    #[command(after_help = "Example:\n  avs-kms audit compress --keep 2")]
     Compress {
         #[command(flatten)]
-        place: Place,
-        /// Leave so many of the newest completed segments as they are.
+        location: LogLocation,
+        /// Number of the newest completed segments to leave uncompressed
         #[arg(long, default_value_t = 1, value_name = "COUNT")]
         keep: usize,
     },
-    /// Print the JSON Schema of the records.
+    /// Print the JSON Schema of the records
     Schema,
-    /// Check offline that the record of a signing answer is in the log.
+    /// Verify offline that the record of a signature is in the log
+    #[command(after_help = "\
+Example:
+  curl -s $URL/v1/audit/proof?seq=5 -H \"Authorization: Bearer $TOKEN\" >proof.json
+  avs-kms audit verify-receipt --answer answer.json --proof proof.json --public-key log.pub")]
     VerifyReceipt {
-        /// A file with the answer of the signing call.
+        /// File with the response of the signing call
         #[arg(long, value_name = "FILE")]
         answer: PathBuf,
-        /// A file with the answer of GET /v1/audit/proof?seq=…, or with its `proof` alone.
+        /// File with the response of GET /v1/audit/proof?seq=…, or with its `proof` only
         #[arg(long, value_name = "FILE")]
         proof: PathBuf,
-        /// A file with the public key of the log, one line.
+        /// File with the public key of the log, one line
         #[arg(long, value_name = "FILE")]
         public_key: PathBuf,
     },
 }
 
 #[derive(Debug, Args)]
-pub(super) struct Place {
-    /// The directory of the log, or a copy of it [default: audit.directory].
+pub(super) struct LogLocation {
+    /// Directory of the log, or of a copy [default: audit.directory of the configuration]
     #[arg(long, value_name = "DIR")]
     log: Option<PathBuf>,
 }
 
-impl Place {
+impl LogLocation {
     fn directory<'a>(&'a self, configuration: &'a Configuration) -> &'a Path {
         self.log.as_deref().unwrap_or(&configuration.audit.directory)
     }
 }
 
-/// How often a followed log is looked at.
-const LOOK_AGAIN: Duration = Duration::from_millis(200);
+/// How often a followed log is read.
+const FOLLOW_INTERVAL: Duration = Duration::from_millis(200);
 
-pub(super) fn run(command: &Command, configuration: &Configuration, output: Output) -> Result<(), Failed> {
+pub(super) fn run(command: &Command, configuration: &Configuration, output: Output) -> Result<(), CliError> {
     match command {
-        Command::Verify { place, checkpoint, public_key } => {
-            verify::run(place.directory(configuration), checkpoint, public_key, output)
+        Command::Verify { location, checkpoint, public_key } => {
+            verify::run(location.directory(configuration), checkpoint, public_key, output)
         }
-        Command::Tail { place, lines, follow } => {
-            let directory = place.directory(configuration);
-            let lines = audit_log::tail(directory, *lines, follow.then_some(LOOK_AGAIN));
+        Command::Tail { location, lines, follow } => {
+            let directory = location.directory(configuration);
+            let lines = audit_log::tail(directory, *lines, follow.then_some(FOLLOW_INTERVAL));
             print(directory, lines.map_err(|error| unreadable(directory, &error))?, *follow)
         }
-        Command::Export { place, eoa, name, since, until } => {
-            let directory = place.directory(configuration);
+        Command::Export { location, eoa, name, since, until } => {
+            let directory = location.directory(configuration);
             let seconds = |time: &Option<Timestamp>| time.map(|time| time.as_second().max(0).unsigned_abs());
             let filter = Filter {
                 eoa: eoa.map(|eoa| eoa.to_string()),
@@ -136,24 +148,24 @@ pub(super) fn run(command: &Command, configuration: &Configuration, output: Outp
                 audit_log::export(directory, filter).map_err(|error| unreadable(directory, &error))?;
             print(directory, lines, false)
         }
-        Command::History { place, eoa, name } => {
-            history::run(place.directory(configuration), *eoa, name.clone(), output)
+        Command::History { location, eoa, name } => {
+            history::run(location.directory(configuration), *eoa, name.clone(), output)
         }
-        Command::Compress { place, keep } => {
-            let directory = place.directory(configuration);
+        Command::Compress { location, keep } => {
+            let directory = location.directory(configuration);
             let done = audit_log::compress(directory, *keep).map_err(|error| {
-                Failed::while_trying(format!("cannot compress the audit log {}", directory.display()), &error)
+                CliError::context(format!("cannot compress the audit log {}", directory.display()), &error)
             })?;
             let Compressed { segments, before, after, held } = done;
-            // A copy elsewhere is nobody's log.
-            if segments > 0 && place.log.is_none() {
+            // A copy elsewhere is not the log of this service.
+            if segments > 0 && location.log.is_none() {
                 note_files(configuration, FileWork::Compress, directory, segments);
             }
             let facts = json!({"segments": segments, "before": before, "after": after, "held": held});
             output.print(&facts, || {
                 let held = match held {
                     0 => String::new(),
-                    held => format!("; {held} held back: an intent there has no outcome yet"),
+                    held => format!("; {held} not compressed: an intent in it has no outcome yet"),
                 };
                 format!("compressed {segments} segment(s), {before} bytes to {after}{held}")
             });
@@ -161,7 +173,7 @@ pub(super) fn run(command: &Command, configuration: &Configuration, output: Outp
         }
         Command::Schema => {
             let schema = serde_json::from_str(audit_log::RECORD_SCHEMA)
-                .map_err(|error| Failed::while_trying("cannot print the schema", &error))?;
+                .map_err(|error| CliError::context("cannot print the schema", &error))?;
             output.print(&schema, || audit_log::RECORD_SCHEMA.trim_end().to_owned());
             Ok(())
         }
@@ -169,13 +181,13 @@ pub(super) fn run(command: &Command, configuration: &Configuration, output: Outp
             let key = public_key_in(public_key)?;
             let receipt = receipt_in(answer)?;
             let text = read(proof)?;
-            // The whole answer of the service, or the text of the proof alone.
+            // The whole response of the service, or the text of the proof.
             let text = serde_json::from_str::<Value>(&text)
                 .ok()
                 .and_then(|value| value.get("proof").and_then(Value::as_str).map(str::to_owned))
                 .unwrap_or(text);
             let checkpoint = InclusionProof::verify_receipt(&text, &key, &receipt)
-                .map_err(|error| Failed::while_trying("the receipt does not hold", &error))?;
+                .map_err(|error| CliError::context("the receipt does not hold", &error))?;
             let (seq, size) = (receipt.seq, checkpoint.size());
             output.print(&json!({"seq": seq, "size": size, "origin": checkpoint.origin()}), || {
                 format!("proven: record {seq} is in the log {} of {size} records", checkpoint.origin())
@@ -185,22 +197,22 @@ pub(super) fn run(command: &Command, configuration: &Configuration, output: Outp
     }
 }
 
-fn unreadable(directory: &Path, error: &ReadError) -> Failed {
-    Failed::while_trying(format!("cannot read the audit log {}", directory.display()), error)
+fn unreadable(directory: &Path, error: &ReadError) -> CliError {
+    CliError::context(format!("cannot read the audit log {}", directory.display()), error)
 }
 
-fn read(file: &Path) -> Result<String, Failed> {
+fn read(file: &Path) -> Result<String, CliError> {
     fs::read_to_string(file)
-        .map_err(|error| Failed::while_trying(format!("cannot read {}", file.display()), &error))
+        .map_err(|error| CliError::context(format!("cannot read {}", file.display()), &error))
 }
 
-fn public_key_in(file: &Path) -> Result<VerifierKey, Failed> {
-    audit_log::public_key_in(file).map_err(|error| Failed::new(error.message()))
+fn public_key_in(file: &Path) -> Result<VerifierKey, CliError> {
+    audit_log::public_key_in(file).map_err(|error| CliError::new(error.message()))
 }
 
-fn receipt_in(file: &Path) -> Result<Receipt, Failed> {
+fn receipt_in(file: &Path) -> Result<Receipt, CliError> {
     let unusable =
-        || Failed::new(format!("{} has no audit receipt {{seq, log, record_hash}}", file.display()));
+        || CliError::new(format!("{} has no audit receipt {{seq, log, record_hash}}", file.display()));
     let answer: Value = serde_json::from_str(&read(file)?).map_err(|_| unusable())?;
     let receipt = answer.get("audit").ok_or_else(unusable)?;
     let text = |name: &str| receipt.get(name).and_then(Value::as_str).ok_or_else(unusable);
@@ -216,22 +228,20 @@ fn print(
     directory: &Path,
     lines: impl Iterator<Item = Result<Line, ReadError>>,
     at_once: bool,
-) -> Result<(), Failed> {
+) -> Result<(), CliError> {
     let mut out = BufWriter::new(std::io::stdout().lock());
     for line in lines {
         let line = line.map_err(|error| unreadable(directory, &error))?;
         let written = writeln!(out, "{}", line.json);
         match written.and_then(|()| if at_once { out.flush() } else { Ok(()) }) {
             Ok(()) => {}
-            // `audit tail | head` has seen enough.
+            // `audit tail | head` reads no more.
             Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(()),
-            Err(error) => return Err(Failed::while_trying("cannot print", &error)),
+            Err(error) => return Err(CliError::context("cannot print", &error)),
         }
     }
     match out.flush() {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            Err(Failed::while_trying("cannot print", &error))
-        }
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(CliError::context("cannot print", &error)),
         Ok(()) | Err(_) => Ok(()),
     }
 }

@@ -1,4 +1,4 @@
-//! `avs-kms backup` and `avs-kms restore`. Not for: what is in the archive (`backup`).
+//! `avs-kms backup` and `avs-kms restore`. Not for: the content of the archive (`backup`).
 
 use std::path::PathBuf;
 
@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::admin::local_socket::note_files;
-use super::error::Failed;
+use super::error::CliError;
 use super::output::Output;
 use super::serve::data_lock::DataLock;
 use super::serve::open::softhsm_token;
@@ -16,61 +16,61 @@ use crate::service::FileWork;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// The archive, such as kms-2026-11-25.tar.zst.
+    /// The archive, such as kms-2026-11-25.tar.zst
     #[arg(value_name = "FILE")]
     archive: PathBuf,
 }
 
-/// Beside the running service, or without one.
+/// Writes an archive, also while the service runs.
 pub(super) fn run(
     arguments: &Arguments,
     configuration: &Configuration,
     output: Output,
-) -> Result<(), Failed> {
+) -> Result<(), CliError> {
     let places = places(configuration)?;
-    whole_token(&places)?;
+    refuse_damaged_token(&places)?;
     let created_at = jiff::Timestamp::now().to_string();
     let manifest = backup::write(&places, &arguments.archive, created_at)
-        .map_err(|error| Failed::while_trying("there is no backup", &error))?;
-    // A login that rewrote the file while it was copied may have left half of it in the archive.
-    whole_token(&places).inspect_err(|_| {
+        .map_err(|error| CliError::context("no backup was written", &error))?;
+    // A login during the copy may have rewritten the file, so that the archive has part of it.
+    refuse_damaged_token(&places).inspect_err(|_| {
         let _ = std::fs::remove_file(&arguments.archive);
     })?;
     note_files(configuration, FileWork::Backup, &arguments.archive, versions(&manifest));
     output.print(&json!(manifest), || {
         format!(
-            "{}: {}. The PIN is not in it: keep {} elsewhere",
+            "{}: {}. It does not hold the PIN: keep a copy of {} elsewhere",
             arguments.archive.display(),
             contents(&manifest),
-            configuration.token.pin_file.display()
+            configuration.pkcs11.pin_file.display()
         )
     });
     Ok(())
 }
 
-/// Into a data directory that is not there yet.
+/// Restores an archive into a data directory that does not exist yet.
 pub(super) fn restore(
     arguments: &Arguments,
     configuration: &Configuration,
     output: Output,
-) -> Result<(), Failed> {
+) -> Result<(), CliError> {
     let places = places(configuration)?;
     let data = &configuration.data.directory;
     let manifest = backup::restore(&arguments.archive, data, &places)
-        .map_err(|error| Failed::while_trying("nothing was restored", &error))?;
-    let lock = DataLock::acquire(&configuration.data)?.map_err(|held| held.failed(&configuration.data))?;
+        .map_err(|error| CliError::context("nothing was restored", &error))?;
+    let lock = DataLock::acquire(&configuration.data)?.map_err(|held| held.error(&configuration.data))?;
     if let Some(plan) = softhsm_token(configuration)? {
         hsm::configure_softhsm(&plan)
-            .map_err(|error| Failed::while_trying("cannot write SoftHSM's configuration", &error))?;
+            .map_err(|error| CliError::context("cannot write SoftHSM's configuration", &error))?;
     }
     drop(lock);
     note_files(configuration, FileWork::Restore, &arguments.archive, versions(&manifest));
     output.print(&json!(manifest), || {
         format!(
-            "{}: {}. Now put the PIN file back to {}, mode 0600, and run `avs-kms doctor`",
+            "{}: {}. Next, put the PIN file to {}, mode 0600, and run `avs-kms doctor`",
             data.display(),
             contents(&manifest),
-            configuration.token.pin_file.display()
+            configuration.pkcs11.pin_file.display()
         )
     });
     Ok(())
@@ -90,7 +90,7 @@ fn contents(manifest: &Manifest) -> String {
     )
 }
 
-fn places(configuration: &Configuration) -> Result<Places, Failed> {
+fn places(configuration: &Configuration) -> Result<Places, CliError> {
     Ok(Places {
         store: configuration.data.store(),
         audit: configuration.audit.directory.clone(),
@@ -98,14 +98,14 @@ fn places(configuration: &Configuration) -> Result<Places, Failed> {
     })
 }
 
-fn whole_token(places: &Places) -> Result<(), Failed> {
+fn refuse_damaged_token(places: &Places) -> Result<(), CliError> {
     let Some(directory) = &places.token else { return Ok(()) };
     let objects = hsm::softhsm_token_objects(directory)
-        .map_err(|error| Failed::while_trying("cannot look at SoftHSM's files", &error))?;
+        .map_err(|error| CliError::context("cannot read SoftHSM's files", &error))?;
     match objects.iter().find(|object| object.damaged) {
         None => Ok(()),
-        Some(damaged) => Err(Failed::new(format!(
-            "{} is damaged or being rewritten; try again, or `avs-kms token-restore`",
+        Some(damaged) => Err(CliError::new(format!(
+            "{} is damaged or being rewritten; no backup was written; try again, or run `avs-kms softhsm restore`",
             damaged.path.display()
         ))),
     }

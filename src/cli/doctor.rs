@@ -1,11 +1,8 @@
-//! `avs-kms doctor` and `avs-kms token-restore`: what a slot can do, and SoftHSM's own wound.
-//!
-//! SoftHSM rewrites `token.object` in place at every login: a process that is killed in between leaves it empty,
-//! and every key is out of reach until the copy is put back.
+//! `avs-kms doctor`: what the configured token and this host can do.
 
 use serde_json::json;
 
-use super::error::Failed;
+use super::error::CliError;
 use super::output::Output;
 use super::serve::data_lock::DataLock;
 use super::serve::open::{enclave_settings, softhsm_token, with_softhsm_environment};
@@ -13,25 +10,49 @@ use super::serve::sandbox::{drop_privileges, profile};
 use crate::config::Configuration;
 use crate::sandbox::{self, Landlock, Profile};
 
-/// Probes the slot and the host. Needs the token for itself: the service must not run.
-pub(super) fn run(configuration: &Configuration, output: Output) -> Result<(), Failed> {
+pub(super) const HELP: &str = "\
+Each check is ok, WARN or FAIL.
+
+Exit status:
+  0  every check passed
+  1  a check failed that the service needs, or the token cannot be opened
+  3  a check gave a warning
+  4  the token refused the PIN
+
+Example:
+  systemctl stop avs-kms && avs-kms doctor";
+
+/// Checks the token and the host. Needs the token for itself: the service must not run.
+pub(super) fn run(configuration: &Configuration, output: Output) -> Result<(), CliError> {
     with_softhsm_environment(configuration)?;
     drop_privileges(configuration)?;
-    let _lock = DataLock::acquire(&configuration.data)?.map_err(|held| held.failed(&configuration.data))?;
-    if let Some(plan) = softhsm_token(configuration)? {
-        let objects = hsm::softhsm_token_objects(&plan.directory)
-            .map_err(|error| Failed::while_trying("cannot look at SoftHSM's files", &error))?;
-        if let Some(damaged) = objects.iter().find(|object| object.damaged) {
-            let copy = damaged
-                .copy
-                .as_ref()
-                .map_or("there is no copy of it", |_| "avs-kms token-restore puts its copy back");
-            return Err(Failed::new(format!("{} is damaged; {copy}", damaged.path.display())));
-        }
-    }
+    let _lock = DataLock::acquire(&configuration.data)?.map_err(|held| held.error(&configuration.data))?;
+    refuse_damaged_token(configuration)?;
     let mut examined = hsm::Enclave::examine(&enclave_settings(configuration))
-        .map_err(|error| Failed::while_trying("cannot open the token", &error))?;
+        .map_err(|error| CliError::token("cannot open the token", &error))?;
     examined.checks.extend(sandbox_checks(profile(configuration)));
+    print(&examined, output);
+    let failed = examined.checks.iter().filter(|check| !check.passed).count();
+    match (examined.is_fit(), failed) {
+        (true, 0) => Ok(()),
+        (true, count) => Err(CliError::doubtful(format!("{count} check(s) gave a warning: see WARN"))),
+        (false, _) => Err(CliError::new("the service cannot run with this token on this host: see FAIL")),
+    }
+}
+
+fn refuse_damaged_token(configuration: &Configuration) -> Result<(), CliError> {
+    let Some(plan) = softhsm_token(configuration)? else { return Ok(()) };
+    let objects = hsm::softhsm_token_objects(&plan.directory)
+        .map_err(|error| CliError::context("cannot read SoftHSM's files", &error))?;
+    let Some(damaged) = objects.iter().find(|object| object.damaged) else { return Ok(()) };
+    let hint = match damaged.copy {
+        None => "there is no copy of it: restore a backup",
+        Some(_) => "put its copy back: `avs-kms softhsm restore`",
+    };
+    Err(CliError::new(format!("{} is damaged", damaged.path.display())).with_hint(hint))
+}
+
+fn print(examined: &hsm::Diagnostics, output: Output) {
     let checks: Vec<_> = examined
         .checks
         .iter()
@@ -53,17 +74,16 @@ pub(super) fn run(configuration: &Configuration, output: Output) -> Result<(), F
         "checks": checks,
     });
     output.print(&facts, || {
+        let (label, serial, pin) = (&examined.token_label, &examined.token_serial, examined.pin);
+        let (keys, findings) = (examined.keys, &examined.findings);
         let mut lines = vec![
             format!("module   {}", examined.library),
-            format!(
-                "token    {} (serial {}), user PIN {}",
-                examined.token_label, examined.token_serial, examined.pin
-            ),
+            format!("token    {label} (serial {serial}), user PIN {pin}"),
             format!("sessions {}", examined.sessions),
             format!("scheme   {}", examined.scheme.unwrap_or("none works")),
             format!(
-                "objects  {} keys, {} incomplete objects, {} of others",
-                examined.keys, examined.findings.incomplete, examined.findings.foreign
+                "objects  {keys} keys, {} incomplete objects, {} objects of other applications",
+                findings.incomplete, findings.foreign
             ),
         ];
         lines.extend(examined.checks.iter().map(|check| {
@@ -77,19 +97,13 @@ pub(super) fn run(configuration: &Configuration, output: Output) -> Result<(), F
         lines.push(format!("verdict  {}", if examined.is_fit() { "fit" } else { "not fit: see FAIL" }));
         lines.join("\n")
     });
-    if examined.is_fit() { Ok(()) } else { Err(Failed::new("the slot is not fit")) }
 }
 
-/// What this kernel gives to confine the service with.
+/// What this kernel offers to confine the service.
 fn sandbox_checks(profile: Profile) -> [hsm::DiagnosticCheck; 2] {
     let (landlock, filter) = sandbox::probe();
-    let files = match &landlock {
-        Ok(Landlock::Whole) => "Landlock, whole",
-        Ok(Landlock::Partly) => "Landlock of an older kernel",
-        Ok(Landlock::Missing | Landlock::NotAsked) => "the kernel has no Landlock",
-        Err(_) => "Landlock refused its rules",
-    };
-    let passed = matches!(landlock, Ok(Landlock::Whole | Landlock::Partly));
+    let files = landlock.as_ref().map_or("Landlock refused the rules", |landlock| landlock.describe());
+    let passed = matches!(landlock, Ok(Landlock::Full | Landlock::Partial));
     let calls = filter.as_ref().map_or_else(ToString::to_string, |()| "seccomp".to_owned());
     [
         hsm::DiagnosticCheck { what: "files can be confined", passed, fatal: false, found: files.to_owned() },
@@ -100,21 +114,4 @@ fn sandbox_checks(profile: Profile) -> [hsm::DiagnosticCheck; 2] {
             found: calls,
         },
     ]
-}
-
-/// Puts copies of damaged `token.object` files back.
-pub(super) fn restore(configuration: &Configuration, output: Output) -> Result<(), Failed> {
-    let _lock = DataLock::acquire(&configuration.data)?.map_err(|held| held.failed(&configuration.data))?;
-    let plan = softhsm_token(configuration)?
-        .ok_or_else(|| Failed::usage("the configured token is not SoftHSM's"))?;
-    let restored = hsm::restore_softhsm_token(&plan)
-        .map_err(|error| Failed::while_trying("cannot restore the token", &error))?;
-    output.print(&json!({"restored": restored}), || {
-        if restored.is_empty() {
-            "nothing was damaged".to_owned()
-        } else {
-            format!("restored {}", restored.join(", "))
-        }
-    });
-    Ok(())
 }

@@ -1,49 +1,74 @@
-//! The error of a command: the sentence for the terminal, and the exit code.
+//! Error of a command: the message for the terminal, and the exit status.
 
 use std::error::Error;
 use std::fmt;
 
-/// A command that did not work: the sentence for the terminal, and the exit code.
+use super::exit::ExitStatus;
+
+/// Why a command did not do what it was asked.
 #[derive(Debug)]
-pub(super) struct Failed {
-    pub(super) sentence: String,
-    pub(super) code: u8,
+pub(super) struct CliError {
+    message: String,
+    status: ExitStatus,
 }
 
-impl Failed {
-    pub(super) fn new(sentence: impl Into<String>) -> Self {
-        Self { sentence: sentence.into(), code: 1 }
+impl CliError {
+    pub(super) fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), status: ExitStatus::Failed }
     }
 
-    /// Says what to do, too.
-    pub(super) fn hinting(mut self, hint: &str) -> Self {
-        self.sentence.push_str(hint);
-        self
+    /// Wrong arguments or configuration.
+    pub(super) fn usage(message: impl Into<String>) -> Self {
+        Self::new(message).with_status(ExitStatus::Usage)
     }
 
-    pub(super) fn usage(sentence: impl Into<String>) -> Self {
-        Self { sentence: sentence.into(), code: 2 }
+    /// Something was examined, and is missing or doubtful.
+    pub(super) fn doubtful(message: impl Into<String>) -> Self {
+        Self::new(message).with_status(ExitStatus::Doubtful)
     }
 
-    /// Examined, and something is missing or doubtful.
-    pub(super) fn incomplete(sentence: impl Into<String>) -> Self {
-        Self { sentence: sentence.into(), code: 3 }
-    }
-
-    /// What was tried, and the error with all that caused it. Some libraries repeat a cause in the error above it: once
-    /// is enough.
-    pub(super) fn while_trying(what: impl fmt::Display, error: &(dyn Error + 'static)) -> Self {
-        let mut sentence = what.to_string();
+    /// What failed, and the error with all its causes. Some libraries repeat a cause in the error
+    /// above it: it is printed once.
+    pub(super) fn context(what: impl fmt::Display, error: &(dyn Error + 'static)) -> Self {
+        let mut message = what.to_string();
         let mut next = Some(error);
         while let Some(error) = next {
-            let said = error.to_string();
-            if !sentence.contains(&said) {
-                sentence.push_str(": ");
-                sentence.push_str(&said);
+            let text = error.to_string();
+            if !message.contains(&text) {
+                message.push_str(": ");
+                message.push_str(&text);
             }
             next = error.source();
         }
-        Self::new(sentence)
+        Self::new(message)
+    }
+
+    /// An error of the token: a refused PIN has an exit status of its own, so that no supervisor
+    /// tries it again until the token locks.
+    pub(super) fn token(what: impl fmt::Display, error: &hsm::OpenError) -> Self {
+        let refused = matches!(error, hsm::OpenError::WrongPin | hsm::OpenError::PinLocked);
+        let status = if refused { ExitStatus::PinRefused } else { ExitStatus::Failed };
+        Self::context(what, error).with_status(status)
+    }
+
+    /// Adds what to do.
+    pub(super) fn with_hint(mut self, hint: &str) -> Self {
+        self.message.push_str("; ");
+        self.message.push_str(hint);
+        self
+    }
+
+    fn with_status(mut self, status: ExitStatus) -> Self {
+        self.status = status;
+        self
+    }
+
+    pub(super) fn message(&self) -> &str {
+        &self.message
+    }
+
+    pub(super) const fn status(&self) -> ExitStatus {
+        self.status
     }
 }
 
@@ -58,8 +83,18 @@ mod tests {
     #[test]
     fn a_cause_is_said_once_and_none_is_left_out() {
         let full = || std::io::Error::other("the disk is full");
-        let said = |error: &(dyn Error + 'static)| Failed::while_trying("starting", error).sentence;
+        let said = |error: &(dyn Error + 'static)| CliError::context("starting", error).message;
         assert_eq!(said(&full()), "starting: the disk is full");
         assert_eq!(said(&Repeats(full())), "starting: cannot write: the disk is full");
+    }
+
+    #[test]
+    fn a_refused_pin_has_an_exit_status_of_its_own() {
+        let status = |error| CliError::token("cannot open the token", &error).status().code();
+        assert_eq!(status(hsm::OpenError::WrongPin), 4);
+        assert_eq!(status(hsm::OpenError::PinLocked), 4);
+        assert_eq!(status(hsm::OpenError::KekMissing { label: String::new() }), 1);
+        assert_eq!(CliError::usage("").status().code(), 2);
+        assert_eq!(CliError::doubtful("").status().code(), 3);
     }
 }

@@ -2,16 +2,17 @@
 
 use axum::http::Method;
 
-use super::admin::local_socket::{Ask, ask_running};
-use super::error::Failed;
+use super::admin::local_socket::{LocalRequest, send_to_running};
+use super::error::CliError;
 use super::output::Output;
 use super::serve::open::Needs;
 use crate::config::Configuration;
 
-/// Exit status 0 when ready, 1 when not or when nobody answers.
-pub(super) fn run(configuration: &Configuration, output: Output) -> Result<(), Failed> {
-    let ask = Ask { method: Method::GET, path: "/readyz".to_owned(), body: None, needs: Needs::Books };
-    let answer = ask_running(configuration, &ask)?;
-    output.print(&answer, || "ready".to_owned());
+/// Fails when the service is not ready or does not answer.
+pub(super) fn run(configuration: &Configuration, output: Output) -> Result<(), CliError> {
+    let (method, path) = (Method::GET, "/readyz".to_owned());
+    let request = LocalRequest { method, path, body: None, needs: Needs::StoreAndLog };
+    let response = send_to_running(configuration, &request)?;
+    output.print(&response, || "ready".to_owned());
     Ok(())
 }

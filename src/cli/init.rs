@@ -1,6 +1,6 @@
-//! `avs-kms init`: makes what `serve` needs, and refuses what is there already.
+//! `avs-kms init`: creates what `serve` needs, and refuses a directory that is in use.
 //!
-//! The store comes last: a data directory without one was not finished, and `serve` says so.
+//! The store comes last: `serve` refuses a data directory without one, so an interrupted init is seen.
 
 use std::fs;
 use std::os::unix::fs::DirBuilderExt;
@@ -8,7 +8,7 @@ use std::os::unix::fs::DirBuilderExt;
 use clap::Args;
 use serde_json::json;
 
-use super::error::Failed;
+use super::error::CliError;
 use super::output::Output;
 use super::serve::data_lock::DataLock;
 use super::serve::open::{audit_settings, enclave_settings, softhsm_token, with_softhsm_environment};
@@ -18,17 +18,18 @@ use crate::store::Store;
 use audit_log::AuditLog;
 
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  avs-kms --data /var/lib/avs-kms init")]
 pub(super) struct Arguments {
-    /// Take over a token that an earlier init, interrupted later, has finished; refused where it holds any key.
+    /// Resume an interrupted init; refused if the token already holds a key
     #[arg(long)]
-    adopt: bool,
+    resume: bool,
 }
 
 pub(super) fn run(
     arguments: &Arguments,
     configuration: &Configuration,
     output: Output,
-) -> Result<(), Failed> {
+) -> Result<(), CliError> {
     let directory = &configuration.data.directory;
     refuse_what_exists(configuration)?;
     with_softhsm_environment(configuration)?;
@@ -36,78 +37,80 @@ pub(super) fn run(
         .recursive(true)
         .mode(0o700)
         .create(directory)
-        .map_err(|error| Failed::while_trying(format!("cannot make {}", directory.display()), &error))?;
-    let _lock = DataLock::acquire(&configuration.data)?.map_err(|held| held.failed(&configuration.data))?;
+        .map_err(|error| CliError::context(format!("cannot create {}", directory.display()), &error))?;
+    let _lock = DataLock::acquire(&configuration.data)?.map_err(|held| held.error(&configuration.data))?;
 
     if let Some(plan) = softhsm_token(configuration)? {
         hsm::make_softhsm_token(&plan)
-            .map_err(|error| Failed::while_trying("cannot make the SoftHSM token", &error))?;
+            .map_err(|error| CliError::context("cannot create the SoftHSM token", &error))?;
     }
-    // From here on the copy of token.object stays good: without privileges no login rewrites the file.
+    // Without privileges no login rewrites token.object, so the copy of it stays valid.
     drop_privileges(configuration)?;
     let settings = enclave_settings(configuration);
     let initialised =
-        if arguments.adopt { hsm::Enclave::adopt(&settings) } else { hsm::Enclave::initialise(&settings) };
+        if arguments.resume { hsm::Enclave::adopt(&settings) } else { hsm::Enclave::initialise(&settings) };
     let initialised = initialised.map_err(|error| {
-        let finished = matches!(error, hsm::OpenError::AlreadyInitialised { .. }) && !arguments.adopt;
-        let hint = match finished {
-            true => "; if an earlier init was interrupted, `avs-kms init --adopt` goes on with what it made",
-            false => "",
-        };
-        Failed::while_trying("cannot initialise the token", &error).hinting(hint)
+        let interrupted = matches!(error, hsm::OpenError::AlreadyInitialised { .. }) && !arguments.resume;
+        let failed = CliError::token("cannot initialise the token", &error);
+        match interrupted {
+            true => {
+                failed.with_hint("if an earlier init was interrupted, `avs-kms init --resume` completes it")
+            }
+            false => failed,
+        }
     })?;
     AuditLog::create(&audit_settings(configuration))
-        .map_err(|error| Failed::while_trying("cannot make the audit log", &error))?;
+        .map_err(|error| CliError::context("cannot create the audit log", &error))?;
     Store::create(&configuration.data.store())
-        .map_err(|error| Failed::while_trying("cannot make the store", &error))?;
+        .map_err(|error| CliError::context("cannot create the store", &error))?;
     let facts = json!({
         "data": directory,
         "token_label": initialised.token_label,
         "token_serial": initialised.token_serial,
         "kek_label": initialised.kek_label,
-        "pin_file": configuration.token.pin_file,
+        "pin_file": configuration.pkcs11.pin_file,
     });
     output.print(&facts, || {
         format!(
-            "made {}: token {} (serial {}), PIN in {}, key-encryption key {}, audit log, store",
+            "created {}: token {} (serial {}), PIN in {}, wrapping key {}, audit log, store",
             directory.display(),
             initialised.token_label,
             initialised.token_serial,
-            configuration.token.pin_file.display(),
+            configuration.pkcs11.pin_file.display(),
             initialised.kek_label,
         )
     });
     Ok(())
 }
 
-fn refuse_what_exists(configuration: &Configuration) -> Result<(), Failed> {
+fn refuse_what_exists(configuration: &Configuration) -> Result<(), CliError> {
     let directory = &configuration.data.directory;
     if configuration.data.store().exists() {
-        return Err(Failed::new(format!(
-            "{} is a data directory already; init never touches one",
+        return Err(CliError::new(format!(
+            "{} is a data directory already; nothing was changed",
             directory.display()
         )));
     }
-    // The re-executed process meets its own empty directory; the lock file is nobody's data.
+    // The replaced process finds its own directory, with lock files that hold no data.
     let entries = match fs::read_dir(directory) {
         Ok(entries) => entries,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
         Err(error) => {
-            return Err(Failed::while_trying(format!("cannot read {}", directory.display()), &error));
+            return Err(CliError::context(format!("cannot read {}", directory.display()), &error));
         }
     };
     let ours = ["lock", "token.lock", "lost+found"];
-    // The PIN of an HSM is there before anything else is.
-    let pin = configuration.token.softhsm_conf.is_none().then_some(&configuration.token.pin_file);
+    // The administrator stores the PIN of an HSM before init.
+    let pin = configuration.pkcs11.softhsm_conf.is_none().then_some(&configuration.pkcs11.pin_file);
     let foreign = entries
         .filter_map(Result::ok)
         .filter(|entry| pin.is_none_or(|pin| entry.path() != *pin))
         .find(|entry| ours.iter().all(|name| entry.file_name() != *name));
     match foreign {
         None => Ok(()),
-        Some(entry) => Err(Failed::new(format!(
-            "{} is not empty (it has {}). If an earlier init was interrupted and no key was ever made, \
-             remove the directory and run init again",
+        Some(entry) => Err(CliError::new(format!(
+            "{} is not empty (it has {}); nothing was changed; if an earlier init was interrupted and no key \
+             was ever created, remove the directory and run init again",
             directory.display(),
             entry.file_name().to_string_lossy(),
         ))),

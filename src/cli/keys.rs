@@ -1,6 +1,9 @@
-//! `avs-kms keys …`: list, show, create, policy; the life of a key is in `lifecycle`.
+//! `avs-kms keys …`: create, list and show keys, and set policies. Their lifecycle is in `lifecycle`,
+//! rotation schedules are in `schedule`.
 
 mod lifecycle;
+mod print;
+mod schedule;
 
 use std::num::NonZeroU32;
 
@@ -8,37 +11,64 @@ use axum::http::Method;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::admin::local_socket::{Ask, ask};
-use super::error::Failed;
-use super::output::Output;
+use super::admin::local_socket::{LocalRequest, send};
+use super::error::CliError;
+use super::output::{Output, list, rows};
 use super::serve::open::Needs;
+use super::values::one_of;
 use crate::auth::{Networks, Signing};
 use crate::config::Configuration;
 use crate::key::{Eoa, KeyName};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// List keys: of one EOA, or all.
+    /// List keys: all, or those of one EOA
+    #[command(after_help = "Example:\n  avs-kms keys list --eoa 0x…")]
     List {
-        /// Whose keys.
+        /// Owner of the keys
         #[arg(long)]
         eoa: Option<Eoa>,
     },
-    /// Show one key with all its versions.
-    Show(Key),
-    /// Make a key, or show the one that is there.
+    /// Show one key with all its versions
+    #[command(after_help = "Example:\n  avs-kms keys show --eoa 0x… --name default")]
+    Show(KeyRef),
+    /// Create a key; a key that exists is shown
+    #[command(after_help = "Example:\n  avs-kms keys create --eoa 0x… --allow typed --per-minute 60")]
     Create(Create),
-    /// Set what a key allows; what is left out is not restricted.
+    /// Set the policy of a key; an option that is left out restricts nothing
+    #[command(after_help = "\
+Example:
+  avs-kms keys policy --eoa 0x… --allow typed --network 10.1.0.0/16 --per-minute 60")]
     Policy(SetPolicy),
     #[command(flatten)]
-    Life(lifecycle::Command),
+    Lifecycle(lifecycle::Command),
+    /// Rotate a key by a schedule
+    #[command(subcommand)]
+    Schedule(schedule::Command),
+    /// Print what happened to keys, one JSON object per line
+    #[command(after_help = "Example:\n  avs-kms keys events --after 120")]
+    Events {
+        /// Only events with a higher number
+        #[arg(long, default_value_t = 0)]
+        after: u64,
+    },
 }
 
-/// A policy to be set.
+/// The name of a key.
+#[derive(Debug, Clone, Args)]
+pub(super) struct KeyRef {
+    /// Owner of the key
+    #[arg(long)]
+    eoa: Eoa,
+    /// Name of the key
+    #[arg(long, default_value = "default")]
+    name: KeyName,
+}
+
 #[derive(Debug, Args)]
 pub(super) struct SetPolicy {
     #[command(flatten)]
-    key: Key,
+    key: KeyRef,
     #[command(flatten)]
     policy: Policy,
 }
@@ -46,35 +76,41 @@ pub(super) struct SetPolicy {
 #[derive(Debug, Args)]
 pub(super) struct Create {
     #[command(flatten)]
-    key: Key,
+    key: KeyRef,
     #[command(flatten)]
     policy: Policy,
     #[command(flatten)]
     binding: lifecycle::Binding,
 }
 
-/// What the key allows.
+/// What a key allows.
 #[derive(Debug, Args)]
 struct Policy {
-    /// A kind of signing that it allows: point, digest, typed; repeat for more [default: all].
-    #[arg(long = "allow", value_name = "KIND")]
+    /// Kind of signature that it allows; separate several by commas [default: all]
+    #[arg(
+        long = "allow",
+        value_name = "KIND",
+        value_delimiter = ',',
+        value_parser = one_of::<Signing>(Signing::ALL.map(Signing::as_str)),
+    )]
     signing: Vec<Signing>,
-    /// A network from which it is used, such as 10.1.0.0/16; repeat for more [default: all].
-    #[arg(long = "network", value_name = "CIDR")]
+    /// Network from which it may be used, such as 10.1.0.0/16; separate several by commas
+    /// [default: all]
+    #[arg(long = "network", value_name = "CIDR", value_delimiter = ',')]
     networks: Vec<Networks>,
-    /// How many signatures a minute, at most [default: no cap].
+    /// Signatures per minute at most [default: no limit]
     #[arg(long, value_name = "NUMBER")]
     per_minute: Option<NonZeroU32>,
 }
 
 impl Policy {
-    /// The member of the request; none where nothing was said.
+    /// The member of the request; none where no option was given.
     fn body(&self) -> Option<Value> {
-        let said = !self.signing.is_empty() || !self.networks.is_empty() || self.per_minute.is_some();
+        let given = !self.signing.is_empty() || !self.networks.is_empty() || self.per_minute.is_some();
         let kinds: Vec<_> = self.signing.iter().map(|kind| kind.as_str()).collect();
         let networks: Vec<_> =
             self.networks.iter().flat_map(Networks::iter).map(ToString::to_string).collect();
-        said.then(|| {
+        given.then(|| {
             json!({
                 "signing": (!kinds.is_empty()).then_some(kinds),
                 "networks": networks,
@@ -84,117 +120,63 @@ impl Policy {
     }
 }
 
-#[derive(Debug, Clone, Args)]
-pub(super) struct Key {
-    /// The owner's address.
-    #[arg(long)]
-    eoa: Eoa,
-    /// The name of the key.
-    #[arg(long, default_value = "default")]
-    name: KeyName,
+impl KeyRef {
+    /// The members of a request that name the key.
+    fn body(&self) -> Value {
+        json!({"eoa": self.eoa.to_string(), "name": self.name.as_str()})
+    }
 }
 
-pub(super) fn run(command: &Command, configuration: Configuration, output: Output) -> Result<(), Failed> {
-    if let Command::Life(command) = command {
-        return lifecycle::run(command, configuration, output);
-    }
-    let (method, path, body, needs) = match command {
-        Command::List { eoa: None } => (Method::GET, "/local/keys".to_owned(), None, Needs::Books),
-        Command::List { eoa: Some(eoa) } => (Method::GET, format!("/v1/keys/{eoa}"), None, Needs::Books),
-        Command::Show(Key { eoa, name }) => {
-            (Method::GET, format!("/v1/keys/{eoa}/{name}"), None, Needs::Books)
-        }
-        Command::Create(Create { key: Key { eoa, name }, policy, binding }) => {
-            let mut body = json!({"eoa": eoa.to_string(), "name": name.as_str(), "policy": policy.body()});
-            binding.put(&mut body);
-            (Method::POST, "/v1/keys".to_owned(), Some(body), Needs::Token)
-        }
-        Command::Policy(SetPolicy { key: Key { eoa, name }, policy }) => {
-            let policy = policy.body().unwrap_or_else(|| json!({}));
-            let body = json!({"eoa": eoa.to_string(), "name": name.as_str(), "policy": policy});
-            (Method::POST, "/local/keys/policy".to_owned(), Some(body), Needs::Books)
-        }
-        Command::Life(_) => return Ok(()),
+pub(super) fn run(command: &Command, configuration: &Configuration, output: Output) -> Result<(), CliError> {
+    let get =
+        |path: String| LocalRequest { method: Method::GET, path, body: None, needs: Needs::StoreAndLog };
+    let post = |path: &str, body, needs| LocalRequest {
+        method: Method::POST,
+        path: path.to_owned(),
+        body: Some(body),
+        needs,
     };
-    let answer = ask(&configuration, Ask { method, path, body, needs })?;
-    output.print(&answer, || match command {
-        Command::List { .. } => {
-            let rows: Vec<_> = list(&answer, "keys").iter().map(row).collect();
-            if rows.is_empty() { "no keys".to_owned() } else { rows.join("\n") }
+    let request = match command {
+        Command::Lifecycle(command) => return lifecycle::run(command, configuration, output),
+        Command::Schedule(command) => return schedule::run(command, configuration, output),
+        Command::List { eoa: None } => get("/local/keys".to_owned()),
+        Command::List { eoa: Some(eoa) } => get(format!("/v1/keys/{eoa}")),
+        Command::Show(KeyRef { eoa, name }) => get(format!("/v1/keys/{eoa}/{name}")),
+        Command::Events { after } => get(format!("/v1/events?limit=1000&after={after}")),
+        Command::Create(Create { key, policy, binding }) => {
+            let mut body = key.body();
+            put(&mut body, "policy", policy.body());
+            binding.put(&mut body);
+            post("/v1/keys", body, Needs::Token)
         }
+        Command::Policy(SetPolicy { key, policy }) => {
+            let mut body = key.body();
+            put(&mut body, "policy", Some(policy.body().unwrap_or_else(|| json!({}))));
+            post("/local/keys/policy", body, Needs::StoreAndLog)
+        }
+    };
+    let response = send(configuration, request)?;
+    output.print(&response, || match command {
+        Command::List { .. } => rows(list(&response, "keys"), "no keys", print::row),
         Command::Show(_) => {
-            let versions: Vec<_> = list(&answer, "versions").iter().map(details).collect();
+            let versions: Vec<_> = list(&response, "versions").iter().map(print::details).collect();
             versions.join("\n\n")
         }
-        Command::Life(_) => String::new(),
         Command::Create { .. } => {
-            let made = answer.get("created") == Some(&Value::Bool(true));
-            format!("{}\n{}", if made { "created" } else { "was there already" }, details(&answer))
+            let created = response.get("created") == Some(&Value::Bool(true));
+            let what = if created { "created" } else { "the key existed already" };
+            format!("{what}\n{}", print::details(&response))
         }
-        Command::Policy(_) => answer.get("policy").map(Value::to_string).unwrap_or_default(),
+        Command::Policy(_) => response.get("policy").map(Value::to_string).unwrap_or_default(),
+        Command::Events { .. } => rows(list(&response, "events"), "no events", Value::to_string),
+        Command::Lifecycle(_) | Command::Schedule(_) => String::new(),
     });
     Ok(())
 }
 
-fn list<'a>(answer: &'a Value, name: &str) -> &'a [Value] {
-    answer.get(name).and_then(Value::as_array).map_or(&[], Vec::as_slice)
-}
-
-/// A member at a path, as people read it.
-pub(super) fn member(value: &Value, pointer: &str) -> String {
-    match value.pointer(pointer) {
-        None => "-".to_owned(),
-        Some(Value::String(text)) => text.clone(),
-        Some(other) => other.to_string(),
+/// Puts a member into a body, where there is a value.
+fn put(body: &mut Value, name: &str, value: Option<impl Into<Value>>) {
+    if let (Some(members), Some(value)) = (body.as_object_mut(), value) {
+        members.insert(name.to_owned(), value.into());
     }
-}
-
-fn row(key: &Value) -> String {
-    let of = |pointer| member(key, pointer);
-    format!(
-        "{}  {:<24}  v{:<3} {:<17}  {}",
-        of("/eoa"),
-        of("/name"),
-        of("/version"),
-        of("/state"),
-        of("/created_at")
-    )
-}
-
-pub(super) fn details(key: &Value) -> String {
-    let lines = [
-        ("eoa", "/eoa"),
-        ("name", "/name"),
-        ("version", "/version"),
-        ("state", "/state"),
-        ("created", "/created_at"),
-        ("operator id", "/operator_id"),
-        ("g1.x", "/g1/x"),
-        ("g1.y", "/g1/y"),
-        ("g2.x[0]", "/g2/x/0"),
-        ("g2.x[1]", "/g2/x/1"),
-        ("g2.y[0]", "/g2/y/0"),
-        ("g2.y[1]", "/g2/y/1"),
-    ];
-    let happened = [
-        ("activated", "/activated_at"),
-        ("retiring", "/retiring_at"),
-        ("retired", "/retired_at"),
-        ("destroy at", "/destroy_at"),
-        ("destroyed", "/destroyed_at"),
-        ("registry", "/binding/registry"),
-        ("contract", "/binding/verifying_contract"),
-        ("chain", "/binding/chain_id"),
-        ("operator", "/binding/operator"),
-        ("avs", "/binding/avs"),
-        ("operator set", "/binding/operator_set_id"),
-        ("registered", "/binding/registered"),
-    ];
-    let happened = happened.into_iter().filter(|(_, pointer)| key.pointer(pointer).is_some());
-    let lines: Vec<_> = lines
-        .into_iter()
-        .chain(happened)
-        .map(|(label, pointer)| format!("{label:<12} {}", member(key, pointer)))
-        .collect();
-    lines.join("\n")
 }

@@ -1,15 +1,17 @@
-//! What commands print: one line for people, or JSON for programs.
+//! Output of commands: text for people on standard output, or one JSON object with `--json`.
 
-/// What commands print with.
+use serde_json::Value;
+
+/// How commands print.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Output {
     pub(super) json: bool,
 }
 
 impl Output {
-    /// One line for people, or the object for programs.
+    /// Prints text for people, or the object for programs.
     #[expect(clippy::print_stdout, reason = "this is what standard output is for")]
-    pub(super) fn print(self, value: &serde_json::Value, people: impl FnOnce() -> String) {
+    pub(super) fn print(self, value: &Value, people: impl FnOnce() -> String) {
         if self.json {
             println!("{value}");
         } else {
@@ -18,7 +20,28 @@ impl Output {
     }
 }
 
-#[expect(clippy::print_stderr, reason = "the one place where a command says what went wrong")]
-pub(super) fn say(sentence: &str) {
-    eprintln!("avs-kms: {sentence}");
+/// Prints a message to standard error.
+#[expect(clippy::print_stderr, reason = "the one place where a command prints an error")]
+pub(super) fn say(message: &str) {
+    eprintln!("avs-kms: {message}");
+}
+
+/// A member at a JSON pointer, as people read it.
+pub(super) fn member(value: &Value, pointer: &str) -> String {
+    match value.pointer(pointer) {
+        None => "-".to_owned(),
+        Some(Value::String(text)) => text.clone(),
+        Some(other) => other.to_string(),
+    }
+}
+
+/// The elements of an array member; none where there is no such member.
+pub(super) fn list<'a>(value: &'a Value, name: &str) -> &'a [Value] {
+    value.get(name).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+}
+
+/// One line per element, or a sentence where there is none.
+pub(super) fn rows(elements: &[Value], none: &str, row: impl Fn(&Value) -> String) -> String {
+    let rows: Vec<_> = elements.iter().map(row).collect();
+    if rows.is_empty() { none.to_owned() } else { rows.join("\n") }
 }

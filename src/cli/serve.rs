@@ -1,114 +1,117 @@
-//! `avs-kms serve`: start, run until told to stop, stop in order.
+//! `avs-kms serve`: starts the service, runs it until a signal, and stops it in order.
 
 mod background;
 pub(super) mod data_lock;
 pub(super) mod limits;
+mod listeners;
 mod logging;
 pub(super) mod open;
 mod reload;
 pub(super) mod sandbox;
+#[cfg(feature = "otlp")]
+mod telemetry;
 mod tls;
 
-use std::net::{SocketAddr, TcpListener as StdTcpListener};
-use std::os::unix::fs::PermissionsExt;
+use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use tokio::net::{TcpListener, UnixListener};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use self::data_lock::DataLock;
+use self::listeners::{Sockets, into_tokio, local_socket};
 use self::logging::Logging;
 use self::open::{Needs, Opened, open, with_softhsm_environment};
-use self::reload::Live;
+use self::reload::Reloadable;
 use self::sandbox::sandbox;
-use super::error::Failed;
-use crate::config::{Configuration, Mistakes};
-use crate::http::{App, Listener, Tls, health_router, local_router, public_router, serve};
+use super::error::CliError;
+use crate::config::{self, ConfigErrors, Configuration, Section};
+use crate::http::{App, Listener, health_router, local_router, public_router, serve};
 use crate::metrics::Metrics;
 use crate::sandbox::Confined;
 use crate::service::{Publish, Recovered};
 use audit_log::KnownHead;
 
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLE, after_long_help = settings())]
 pub(super) struct Arguments {
-    /// Where to listen, instead of what the configuration says; port 0 takes a free one.
+    /// Address to listen on [default: server.listen of the configuration]; port 0 takes a free port
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub(super) listen: Option<String>,
-    /// Go on although the audit log lacks the past that a kept checkpoint says, as the refusal names it. Recorded for ever.
+    /// Start although the audit log is older than a known checkpoint; the log records it
+    ///
+    /// Pass the SIZE:ROOT printed by the refusal; repeat it for several. What the log lacks is lost.
     #[arg(long, value_name = "SIZE:ROOT")]
     pub(super) accept_audit_rollback: Vec<KnownHead>,
 }
 
-/// Reads the configuration once more.
-type Again<'a> = dyn Fn() -> Result<Configuration, Mistakes> + 'a;
+const EXAMPLE: &str = "Example:\n  avs-kms --data /var/lib/avs-kms serve --listen 127.0.0.1:8254";
 
-/// Order: cheap refusals first, the token last, the first request after everything.
+/// Every setting with its default and its environment variable, for the long help.
+fn settings() -> String {
+    let mut text = format!("{EXAMPLE}\n\nSettings, their defaults and environment variables:");
+    for Section { name, settings, .. } in config::sections() {
+        let _ = write!(text, "\n  [{name}]");
+        for setting in settings {
+            let (name, default) = (setting.name(), &setting.default);
+            let _ = write!(text, "\n  {:<54} {}", format!("{name} = {default}"), setting.variable());
+        }
+    }
+    text
+}
+
+/// Reads the configuration once more.
+type Reloader<'a> = dyn Fn() -> Result<Configuration, ConfigErrors> + 'a;
+
+/// Starts in the order that refuses fastest: cheap checks first, the token last, and the first
+/// request after everything.
 pub(super) fn run(
     mut configuration: Configuration,
-    again: &Again<'_>,
-    accepted: Vec<KnownHead>,
-) -> Result<(), Failed> {
+    reloader: &Reloader<'_>,
+    accepted_rollbacks: Vec<KnownHead>,
+) -> Result<(), CliError> {
     let data = &configuration.data;
     if !data.store().exists() {
-        return Err(Failed::new(format!(
-            "{} is not a data directory; `avs-kms --data {0} init` makes one",
-            data.directory.display()
-        )));
+        let directory = data.directory.display();
+        return Err(CliError::new(format!("{directory} is not a data directory"))
+            .with_hint(&format!("create it with `avs-kms --data {directory} init`")));
     }
     with_softhsm_environment(&configuration)?;
-    let _lock = DataLock::acquire(data)?.map_err(|held| held.failed(data))?;
-    let address = configuration.server.listen;
-    let tls = tls::tls(&configuration)?;
-    let bind = |address| {
-        StdTcpListener::bind(address)
-            .map_err(|error| Failed::while_trying(format!("cannot listen on {address}"), &error))
-    };
-    let sockets = Sockets {
-        clients: bind(address)?,
-        health: configuration.server.health_listen.map(bind).transpose()?,
-        tls,
-    };
-    let mut unnamed = false;
-    if configuration.auth.url.is_empty() {
-        let scheme = if configuration.tls.is_some() { "https" } else { "http" };
-        let bound = sockets.clients.local_addr();
-        let bound = bound.map_err(|error| Failed::while_trying("cannot listen", &error))?;
-        unnamed = !bound.ip().is_loopback();
-        configuration.auth.url = format!("{scheme}://{bound}");
-    }
-    // Counted before it: the count reads files of /proc. Threads inherit it, so it comes before all of them.
+    let _lock = DataLock::acquire(data)?.map_err(|held| held.error(data))?;
+    let sockets = Sockets::bind(&configuration)?;
+    let (url, is_loopback) = sockets.url()?;
+    let warn_of_url = configuration.auth.public_url.is_none() && !is_loopback;
+    configuration.auth.public_url.get_or_insert_with(|| url.clone());
+    // Reads files of /proc, so it comes before the sandbox.
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    // Threads inherit it, so it comes before all of them.
     let confined = sandbox(&configuration)
         .confine()
-        .map_err(|error| Failed::while_trying("cannot close the sandbox", &error))?;
+        .map_err(|error| CliError::context("cannot close the sandbox", &error))?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(cores)
         .enable_all()
         .build()
-        .map_err(|error| Failed::while_trying("cannot start threads", &error))?;
+        .map_err(|error| CliError::context("cannot start threads", &error))?;
     let logging = Logging::start(&configuration, runtime.handle())?;
-    if unnamed {
-        tracing::warn!(
-            "auth.url is empty: what operators sign names this service {}",
-            configuration.auth.url
-        );
+    if warn_of_url {
+        tracing::warn!("auth.public_url is empty: logins and signed requests name this service {url}");
     }
     // Before the login: a signal that kills a process inside SoftHSM's login can destroy the token.
     let signals = {
         let _runtime = runtime.enter();
-        Signals::listen().map_err(|error| Failed::while_trying("cannot listen for signals", &error))?
+        Signals::listen().map_err(|error| CliError::context("cannot listen for signals", &error))?
     };
-    let metrics = Metrics::start()
-        .map_err(|error| Failed::while_trying("cannot start the metrics recorder", &error))?;
+    let metrics =
+        Metrics::start().map_err(|error| CliError::context("cannot start the metrics recorder", &error))?;
     hsm::describe_metrics();
     let opened = open(&configuration, Needs::Token)?;
-    let opening = Opening { opened, accepted, metrics, sockets, confined };
-    let ended = runtime.block_on(until_stopped(&configuration, again, opening, (signals, &logging)));
-    // The runtime still stands: the last spans go by it.
+    let opening = Opening { opened, accepted_rollbacks, metrics, sockets, confined };
+    let ended = runtime.block_on(until_stopped(&configuration, reloader, opening, (signals, &logging)));
+    // Before the runtime ends: it sends the last spans.
     logging.close();
     ended
 }
@@ -116,24 +119,17 @@ pub(super) fn run(
 /// How often observations move into histogram buckets; without it memory grows while nothing scrapes.
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 
-/// What stands when the runtime begins.
+/// What is open when the runtime begins.
 struct Opening {
     opened: Opened,
-    /// What an operator lets the audit log go on over.
-    accepted: Vec<KnownHead>,
+    /// Known checkpoints that the audit log may lack.
+    accepted_rollbacks: Vec<KnownHead>,
     metrics: Metrics,
     sockets: Sockets,
     confined: Confined,
 }
 
-/// What clients reach, bound before anything slow is done.
-struct Sockets {
-    clients: StdTcpListener,
-    health: Option<StdTcpListener>,
-    tls: Option<Arc<Tls>>,
-}
-
-/// What asks the service to stop, or to read its configuration again.
+/// The signals that stop the service or make it read its configuration again.
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
@@ -150,49 +146,44 @@ impl Signals {
     }
 }
 
-fn into_tokio(socket: StdTcpListener) -> Result<(TcpListener, SocketAddr), Failed> {
-    let io = |error: std::io::Error| Failed::while_trying("cannot listen", &error);
-    socket.set_nonblocking(true).map_err(io)?;
-    let socket = TcpListener::from_std(socket).map_err(io)?;
-    let address = socket.local_addr().map_err(io)?;
-    Ok((socket, address))
-}
-
 async fn until_stopped(
     configuration: &Configuration,
-    again: &Again<'_>,
+    reloader: &Reloader<'_>,
     opening: Opening,
     (mut signals, logging): (Signals, &Logging),
-) -> Result<(), Failed> {
-    let Opening { opened: Opened { service, open_intents }, accepted, metrics, sockets, confined } = opening;
-    // First: over a log that was rolled back nothing is finished or undone.
+) -> Result<(), CliError> {
+    let Opening { opened, accepted_rollbacks, metrics, sockets, confined } = opening;
+    let Opened { service, open_intents } = opened;
+    // First: nothing is completed or rolled back over a log that was rolled back itself.
     let audit = &configuration.audit;
     let publish = Publish {
-        files: audit.checkpoint_files.clone(),
-        mirror: audit.mirror.clone(),
-        webhook: audit.webhook.clone(),
+        files: audit.checkpoint_file.iter().cloned().collect(),
+        mirror: audit.jsonl_file.clone(),
+        webhook: audit.checkpoint_webhook_url.clone().unwrap_or_default(),
         anchor_every: audit.anchor_interval,
-        accepted,
+        accepted: accepted_rollbacks,
     };
     service
         .publish_checkpoints(publish)
         .await
-        .map_err(|failure| Failed::new(failure.cause().unwrap_or_else(|| failure.to_string())))?;
+        .map_err(|failure| CliError::new(failure.cause().unwrap_or_else(|| failure.to_string())))?;
 
     let recovered = service.recover(open_intents).await;
-    let recovered = recovered.map_err(|failure| Failed::new(format!("cannot recover: {failure}")))?;
+    let recovered = recovered
+        .map_err(|failure| CliError::new(format!("cannot recover operations of the last run: {failure}")))?;
     report(&recovered);
     let remembered = service.remember_signed();
-    remembered.map_err(|error| Failed::while_trying("cannot read which signatures were used", &error))?;
+    remembered.map_err(|error| CliError::context("cannot read which signed requests were used", &error))?;
     let forgotten = service.forget_expired_tokens();
-    forgotten.map_err(|error| Failed::while_trying("cannot forget tokens that expired", &error))?;
+    forgotten.map_err(|error| CliError::context("cannot delete expired access tokens", &error))?;
+    let has_keys = !service.store().all_versions().is_empty();
     let unix = local_socket(configuration)?;
 
     let service = Arc::new(service);
     let app =
         App::new(Arc::clone(&service), configuration.server.body_timeout, limits::reloadable(configuration));
-    // Everything is open and bound: no socket is made after this line.
-    confined.filter().map_err(|error| Failed::while_trying("cannot close the sandbox", &error))?;
+    // Everything is open and bound: no socket is created after this line.
+    confined.filter().map_err(|error| CliError::context("cannot close the sandbox", &error))?;
     let (stop, stopped) = watch::channel(false);
     let background = background::start(configuration, &service, &stopped)?;
     let upkeep = metrics.clone();
@@ -206,13 +197,9 @@ async fn until_stopped(
     if let Some(socket) = sockets.health {
         let (socket, address) = into_tokio(socket)?;
         let router = health_router(app.clone(), metrics.clone());
-        listeners.spawn(serve(
-            Listener::Tcp(socket),
-            router,
-            limits::side_limits(configuration),
-            stopped.clone(),
-        ));
-        tracing::info!("health is told on http://{address}");
+        let bounds = limits::side_limits(configuration);
+        listeners.spawn(serve(Listener::Tcp(socket), router, bounds, stopped.clone()));
+        tracing::info!("health endpoint at http://{address}");
     }
     let local = local_router(app.clone());
     listeners.spawn(serve(Listener::Unix(unix), local, limits::side_limits(configuration), stopped.clone()));
@@ -222,30 +209,33 @@ async fn until_stopped(
         Some(tls) => (Listener::Tls(socket, Arc::clone(tls)), "https"),
     };
     let bounds = limits::limits(configuration);
-    let mut live = Live {
+    let mut reloadable = Reloadable {
         logging,
         app: app.clone(),
         share: bounds.connections_per_address.clone(),
         tls: sockets.tls,
         service: Arc::clone(&service),
-        applied: configuration.into(),
+        running: configuration.into(),
     };
     listeners.spawn(serve(clients, public_router(app), bounds, stopped));
     tracing::info!("listening on {scheme}://{address}");
+    if !has_keys {
+        next_steps(configuration);
+    }
 
     loop {
         tokio::select! {
             _ = signals.terminate.recv() => tracing::info!("SIGTERM: stopping"),
             _ = signals.interrupt.recv() => tracing::info!("SIGINT: stopping"),
             _ = signals.hangup.recv() => {
-                live.apply(again());
+                reloadable.apply(reloader());
                 continue;
             }
         }
         break;
     }
-    drop(live);
-    // Nobody can be listening any more if this fails, which is what it asks for.
+    drop(reloadable);
+    // Fails only when every listener has ended already.
     let _ = stop.send(true);
     while let Some(ended) = listeners.join_next().await {
         if let Err(error) = ended {
@@ -261,9 +251,20 @@ async fn until_stopped(
     close(service, configuration.server.shutdown_grace).await
 }
 
-/// The log before the token, which signs its last checkpoint; and both after the last operation.
-async fn close(service: Arc<crate::service::Service>, grace: Duration) -> Result<(), Failed> {
-    // Operations hold the service: those that outlived their client's patience, too.
+/// What to do with a service that has no keys yet.
+fn next_steps(configuration: &Configuration) {
+    let program = std::env::args().next().unwrap_or_else(|| "avs-kms".to_owned());
+    let program = format!("{program} --data {}", configuration.data.directory.display());
+    tracing::info!("next, create a key: {program} keys create --eoa YOUR_EOA");
+    tracing::info!(
+        "then issue an access token: {program} access-token issue --eoa YOUR_EOA --scope keys:read,sign:typed"
+    );
+}
+
+/// Closes the log before the token, which signs its last checkpoint, and both after the last
+/// operation.
+async fn close(service: Arc<crate::service::Service>, grace: Duration) -> Result<(), CliError> {
+    // A running operation holds the service, also one whose client has gone.
     let end = Instant::now() + grace;
     while Arc::strong_count(&service) > 1 && Instant::now() < end {
         tokio::time::sleep(Duration::from_millis(5)).await;
@@ -271,43 +272,30 @@ async fn close(service: Arc<crate::service::Service>, grace: Duration) -> Result
     let closed = tokio::task::spawn_blocking(move || service.close());
     match closed.await {
         Ok(Ok(head)) => {
-            tracing::info!(records = head.size, "stopped; the audit log is whole");
+            tracing::info!(records = head.size, "stopped; the audit log is complete");
             Ok(())
         }
-        Ok(Err(error)) => Err(Failed::while_trying("cannot close the audit log", &error)),
-        Err(error) => Err(Failed::while_trying("cannot close the service", &error)),
+        Ok(Err(error)) => Err(CliError::context("cannot close the audit log", &error)),
+        Err(error) => Err(CliError::context("cannot close the service", &error)),
     }
-}
-
-/// Only who may enter the data directory reaches the socket; its mode says so once more.
-fn local_socket(configuration: &Configuration) -> Result<UnixListener, Failed> {
-    let path = configuration.data.socket();
-    let error = |error: std::io::Error| {
-        Failed::while_trying(
-            format!("cannot make the socket {} (at most 107 bytes long)", path.display()),
-            &error,
-        )
-    };
-    // A socket that a killed process left; the lock says that nobody listens on it.
-    match std::fs::remove_file(&path) {
-        Ok(()) => {}
-        Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => {}
-        Err(cause) => return Err(error(cause)),
-    }
-    let listener = UnixListener::bind(&path).map_err(error)?;
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).map_err(error)?;
-    Ok(listener)
 }
 
 fn report(recovered: &Recovered) {
     let Recovered { finished, undone, missing, unclaimed } = recovered;
     if finished + undone > 0 {
-        tracing::warn!(finished, undone, "operations that an earlier process left open were settled");
+        tracing::warn!(
+            finished,
+            undone,
+            "operations that the last run left open were completed or rolled back"
+        );
     }
     for version in missing {
-        tracing::error!(version, "the token does not hold this key as the store knows it; it will not sign");
+        tracing::error!(
+            version,
+            "the token does not hold this key version as the store has it; it will not sign"
+        );
     }
     for record in unclaimed {
-        tracing::warn!(record, "the token holds a record that the store does not know; it is left alone");
+        tracing::warn!(record, "the token holds a record that the store does not have; it was not changed");
     }
 }

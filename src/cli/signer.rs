@@ -1,4 +1,5 @@
-//! Commands of an operator's own machine: log in and sign requests with an EOA.
+//! Commands of an operator's own machine: log in and sign requests with an EOA. They need no data
+//! directory and no configuration.
 
 mod http;
 mod keystore;

@@ -1,21 +1,25 @@
-//! Takes settings one by one out of the layers and collects what is wrong with them.
+//! Layered reader of settings: file, environment, flags. It collects every error.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
-use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
-use std::time::Duration;
 
 use ::config::{Config, Environment, File, FileFormat, Value, ValueKind};
 use sha2::{Digest, Sha256};
 
+use super::kinds::{Kind, Raw};
+use super::setting::Section;
+
 pub(super) struct Reader {
-    /// What the layers say and nobody has taken yet.
-    left: BTreeMap<String, (String, String)>,
-    /// What was taken, for the digest.
-    taken: BTreeMap<&'static str, String>,
-    mistakes: Vec<String>,
+    /// What the layers say and no section has taken yet, with its origin.
+    left: BTreeMap<String, (Raw, String)>,
+    /// What was taken, for the digests.
+    taken: BTreeMap<&'static str, Raw>,
+    /// The settings that some layer gives.
+    given: Vec<&'static str>,
+    /// The data directory, which defaults name as `<data>`.
+    data: PathBuf,
+    errors: Vec<String>,
 }
 
 impl Reader {
@@ -31,139 +35,113 @@ impl Reader {
             builder = builder.set_override(*key, value.as_str()).map_err(|error| error.to_string())?;
         }
         let layers = builder.build().map_err(|error| error.to_string())?;
-        let mut reader = Self { left: BTreeMap::new(), taken: BTreeMap::new(), mistakes: Vec::new() };
+        let mut reader = Self {
+            left: BTreeMap::new(),
+            taken: BTreeMap::new(),
+            given: Vec::new(),
+            data: PathBuf::new(),
+            errors: Vec::new(),
+        };
         reader.flatten("", layers.cache);
         Ok(reader)
     }
 
     fn flatten(&mut self, prefix: &str, value: Value) {
         let origin = value.origin().unwrap_or("a flag").to_owned();
-        if let ValueKind::Table(table) = value.kind {
-            for (name, value) in table {
-                let key = if prefix.is_empty() { name } else { format!("{prefix}.{name}") };
-                self.flatten(&key, value);
+        let raw = match value.kind {
+            ValueKind::Table(table) => {
+                for (name, value) in table {
+                    let key = if prefix.is_empty() { name } else { format!("{prefix}.{name}") };
+                    self.flatten(&key, value);
+                }
+                return;
             }
-        } else if let ValueKind::Array(_) | ValueKind::Nil = value.kind {
-            self.mistakes.push(format!("{prefix}: a list is not a value here ({origin})"));
-        } else {
-            self.left.insert(prefix.to_owned(), (value.to_string(), origin));
-        }
+            ValueKind::Array(items) => Raw::List(items.into_iter().map(|item| item.to_string()).collect()),
+            ValueKind::Nil => Raw::One(String::new()),
+            ValueKind::Boolean(_)
+            | ValueKind::I64(_)
+            | ValueKind::I128(_)
+            | ValueKind::U64(_)
+            | ValueKind::U128(_)
+            | ValueKind::Float(_)
+            | ValueKind::String(_) => Raw::One(value.to_string()),
+        };
+        self.left.insert(prefix.to_owned(), (raw, origin));
     }
 
-    pub(super) fn mistake(&mut self, key: &str, what: impl Display) {
-        self.mistakes.push(format!("{key}: {what}"));
+    pub(super) fn error(&mut self, key: &str, what: impl Display) {
+        self.errors.push(format!("{key}: {what}"));
     }
 
-    pub(super) fn text(&mut self, key: &'static str, default: &str) -> String {
-        let value = self.left.remove(key).map_or_else(|| default.to_owned(), |(value, _)| value);
-        self.taken.insert(key, value.clone());
-        value
+    /// The directory that `<data>` is from now on.
+    pub(super) fn set_data(&mut self, directory: &Path) {
+        directory.clone_into(&mut self.data);
     }
 
-    pub(super) fn path(&mut self, key: &'static str, default: &Path) -> PathBuf {
-        let value = self.text(key, &default.to_string_lossy());
-        PathBuf::from(value)
+    /// Whether some layer gives the setting.
+    pub(super) fn is_given(&self, key: &str) -> bool {
+        self.given.contains(&key)
     }
 
-    /// A path; an empty text is none.
-    pub(super) fn path_or_none(&mut self, key: &'static str) -> Option<PathBuf> {
-        Some(self.text(key, "")).filter(|text| !text.is_empty()).map(PathBuf::from)
-    }
-
-    /// The URL of an HTTP service, or an empty text. A mistake does not repeat it: it may hold an API key.
-    pub(super) fn url(&mut self, key: &'static str) -> String {
-        let url = self.text(key, "");
-        let usable = ["http://", "https://"].iter().any(|scheme| {
-            url.strip_prefix(scheme)
-                .is_some_and(|rest| !rest.is_empty() && !rest.contains(char::is_whitespace))
-        });
-        if !url.is_empty() && !usable {
-            self.mistake(key, "not a URL such as https://host/path");
-        }
-        url
-    }
-
-    /// URLs with a space between; a mistake does not repeat them.
-    pub(super) fn urls(&mut self, key: &'static str) -> Vec<String> {
-        let text = self.text(key, "");
-        let urls: Vec<_> = text.split_ascii_whitespace().map(str::to_owned).collect();
-        let web = |url: &String| url.starts_with("http://") || url.starts_with("https://");
-        if !urls.iter().all(web) {
-            self.mistake(key, "not URLs such as https://host/path, with a space between");
-        }
-        urls
-    }
-
-    /// A value that `parse` understands; on a mistake the default stands in until the end.
-    fn parsed<T>(
-        &mut self,
-        key: &'static str,
-        default: &str,
-        expected: &str,
-        parse: impl Fn(&str) -> Option<T>,
-    ) -> T {
-        let origin = self.left.get(key).map(|(_, origin)| origin.clone());
-        let value = self.text(key, default);
-        if let Some(parsed) = parse(&value) {
-            return parsed;
-        }
-        let origin = origin.unwrap_or_default();
-        self.mistakes.push(format!("{key}: `{value}` is not {expected} ({origin})"));
+    /// Takes a setting. After an error the default stands in until [`Self::finish`] reports it.
+    pub(super) fn take<K: Kind>(&mut self, key: &'static str, default: &str, kind: &K) -> K::Value {
+        let default = kind.layer_text(default.replace("<data>", &self.data.to_string_lossy()));
+        let raw = match self.left.remove(key) {
+            None => default.clone(),
+            Some((raw, origin)) => {
+                self.given.push(key);
+                let raw = match raw {
+                    Raw::One(text) if is_text_layer(&origin) => kind.layer_text(text),
+                    raw @ (Raw::One(_) | Raw::List(_)) => raw,
+                };
+                if kind.read(&raw).is_none() {
+                    self.errors.push(mismatch(key, &raw, kind, &origin));
+                }
+                raw
+            }
+        };
+        let value = kind.read(&raw).or_else(|| kind.read(&default));
+        self.taken.insert(key, raw);
         #[expect(clippy::expect_used, reason = "defaults are literals; every test loads them all")]
-        parse(default).expect("the default is valid")
+        value.expect("the default is valid")
     }
 
-    pub(super) fn value<T: FromStr>(&mut self, key: &'static str, default: &str, expected: &str) -> T {
-        self.parsed(key, default, expected, |text| text.parse().ok())
-    }
-
-    pub(super) fn number<T>(&mut self, key: &'static str, default: T, range: RangeInclusive<T>) -> T
-    where
-        T: FromStr + Display + PartialOrd,
-    {
-        let expected = format!("a whole number from {} to {}", range.start(), range.end());
-        let parse = |text: &str| text.parse().ok().filter(|number| range.contains(number));
-        self.parsed(key, &default.to_string(), &expected, parse)
-    }
-
-    pub(super) fn choice<T: Copy>(&mut self, key: &'static str, default: &str, choices: &[(&str, T)]) -> T {
-        let words: Vec<_> = choices.iter().map(|(word, _)| *word).collect();
-        let expected = format!("one of {}", words.join(", "));
-        let parse = |text: &str| choices.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
-        self.parsed(key, default, &expected, parse)
-    }
-
-    pub(super) fn duration(&mut self, key: &'static str, default: &str) -> Duration {
-        self.parsed(key, default, "a time such as 500ms, 10s or 5m, more than 0 and at most 1h", |text| {
-            let duration: Duration = text.parse::<jiff::SignedDuration>().ok()?.try_into().ok()?;
-            (!duration.is_zero() && duration <= Duration::from_secs(3_600)).then_some(duration)
-        })
-    }
-
-    /// A longer time: whole seconds, up to 90 days.
-    pub(super) fn days(&mut self, key: &'static str, default: &str) -> Duration {
-        self.parsed(key, default, "a time such as 15m or 12h, from 1s to 2160h (90 days)", |text| {
-            let duration: Duration = text.parse::<jiff::SignedDuration>().ok()?.try_into().ok()?;
-            let whole = duration.subsec_nanos() == 0 && !duration.is_zero();
-            (whole && duration <= Duration::from_secs(90 * 86_400)).then_some(duration)
-        })
-    }
-
-    /// The digests of all settings and of those that take a restart; or every mistake, unknown settings among them.
-    pub(super) fn finish(mut self) -> Result<([u8; 32], [u8; 32]), Vec<String>> {
+    /// The digests of all settings and of those that take a restart; or every error, unknown settings
+    /// among them.
+    pub(super) fn finish(mut self, sections: &[Section]) -> Result<([u8; 32], [u8; 32]), Vec<String>> {
+        let settings = || sections.iter().flat_map(|section| &section.settings);
         for (key, (_, origin)) in &self.left {
-            self.mistakes.push(format!("{key}: there is no such setting ({origin})"));
+            let near = super::near::nearest(key, settings().map(|setting| setting.key));
+            let hint = near.map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
+            self.errors.push(format!("{key}: unknown setting ({origin}){hint}"));
         }
-        if !self.mistakes.is_empty() {
-            return Err(self.mistakes);
+        if !self.errors.is_empty() {
+            return Err(self.errors);
         }
-        let digest = |which: fn(&str) -> bool| {
+        let reloads: Vec<_> =
+            settings().filter(|setting| setting.reloads).map(|setting| setting.key).collect();
+        let digest = |with_reloadable: bool| {
             let mut hash = Sha256::new();
-            for (key, value) in self.taken.iter().filter(|(key, _)| which(key)) {
-                hash.update(format!("{key} = {value:?}\n"));
+            for (key, value) in &self.taken {
+                if with_reloadable || !reloads.contains(key) {
+                    hash.update(format!("{key} = {value:?}\n"));
+                }
             }
             hash.finalize().into()
         };
-        Ok((digest(|_| true), digest(|key| !key.starts_with("limits.") && key != "log.level")))
+        Ok((digest(true), digest(false)))
+    }
+}
+
+/// Whether a layer holds texts alone, so that commas separate the elements of a list.
+fn is_text_layer(origin: &str) -> bool {
+    origin == "the environment" || origin == "a flag"
+}
+
+fn mismatch<K: Kind>(key: &str, raw: &Raw, kind: &K, origin: &str) -> String {
+    let expected = kind.expected();
+    match raw {
+        Raw::One(text) if kind.is_public() => format!("{key}: `{text}` is not {expected} ({origin})"),
+        Raw::One(_) | Raw::List(_) => format!("{key}: expected {expected} ({origin})"),
     }
 }

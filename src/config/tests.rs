@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn from_text(text: &str) -> Result<Configuration, Mistakes> {
+fn from_text(text: &str) -> Result<Configuration, ConfigErrors> {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("avs-kms.toml");
     std::fs::write(&file, text).unwrap();
@@ -14,9 +14,9 @@ fn an_empty_file_gives_the_documented_defaults() {
     let configuration = from_text("").unwrap();
     assert_eq!(configuration.server.listen.to_string(), "127.0.0.1:8254");
     assert_eq!(configuration.data.directory, Path::new("./var"));
-    assert_eq!(configuration.token.selector, TokenSelector::Label("avs-kms".into()));
-    assert_eq!(configuration.token.pin_file, Path::new("./var/pin"));
-    assert_eq!(configuration.token.softhsm_conf.as_deref(), Some(Path::new("./var/token/softhsm2.conf")));
+    assert_eq!(configuration.pkcs11.selector(), TokenSelector::Label("avs-kms".into()));
+    assert_eq!(configuration.pkcs11.pin_file, Path::new("./var/pin"));
+    assert_eq!(configuration.pkcs11.softhsm_conf.as_deref(), Some(Path::new("./var/token/softhsm2.conf")));
     assert_eq!(configuration.audit.directory, Path::new("./var/audit"));
     assert_eq!(configuration.enclave.fault_check, FaultCheck::Linear);
     assert!(configuration.enclave.workers >= 1);
@@ -38,8 +38,8 @@ fn a_flag_beats_the_file() {
 fn every_mistake_is_reported_at_once_with_its_setting() {
     let mistakes = from_text(
         "[server]\nlisten = \"nowhere\"\nrequest_deadline = \"0s\"\nmax_connections = 0\ntypo = 1\n\
-         [enclave]\nfault_check = \"none\"\nqueue = -1\n[log]\nformat = [1]\n[colour]\nred = true\n\
-         [token]\nlabel = \"a\"\nserial = \"b\"",
+         [enclave]\nfault_check = \"none\"\nqueue_size = -1\n[log]\nformat = [1]\n[colour]\nred = true\n\
+         [pkcs11]\nlabel = \"a\"\nserial = \"b\"",
     )
     .unwrap_err()
     .to_string();
@@ -49,10 +49,10 @@ fn every_mistake_is_reported_at_once_with_its_setting() {
         "server.max_connections",
         "server.typo",
         "enclave.fault_check",
-        "enclave.queue",
+        "enclave.queue_size",
         "log.format",
         "colour.red",
-        "token.label",
+        "pkcs11.label",
     ] {
         assert!(mistakes.contains(&format!("  {key}: ")), "{key} is not in:\n{mistakes}");
     }
@@ -72,12 +72,12 @@ fn a_named_file_must_exist_and_be_toml() {
 
 #[test]
 fn a_token_can_be_named_by_serial_alone() {
-    let configuration = from_text("[token]\nserial = \"1f\"").unwrap();
-    assert_eq!(configuration.token.selector, TokenSelector::Serial("1f".into()));
+    let configuration = from_text("[pkcs11]\nserial = \"1f\"").unwrap();
+    assert_eq!(configuration.pkcs11.selector(), TokenSelector::Serial("1f".into()));
 }
 
 #[test]
 fn another_vendors_module_has_no_softhsm_configuration() {
-    let configuration = from_text("[token]\nmodule = \"/opt/vendor/libpkcs11.so\"").unwrap();
-    assert_eq!(configuration.token.softhsm_conf, None);
+    let configuration = from_text("[pkcs11]\nmodule = \"/opt/vendor/libpkcs11.so\"").unwrap();
+    assert_eq!(configuration.pkcs11.softhsm_conf, None);
 }

@@ -1,5 +1,5 @@
-//! seccomp: which system calls are answered. What no server does ends the process; what is merely not needed is answered
-//! ENOSYS, which libraries know how to live with.
+//! System call filter (seccomp). A call that only an attacker makes ends the process; a call that is not
+//! needed returns ENOSYS, which libraries can handle.
 
 use std::collections::BTreeMap;
 
@@ -13,8 +13,8 @@ use super::{Profile, SandboxError};
 
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
-/// Whoever calls one of these in this process is an intruder.
-#[rustfmt::skip] // to be read, not to be a column
+/// Calls that only an attacker makes in this process.
+#[rustfmt::skip] // several names a line
 const FATAL: &[i64] = &[
     SYS_execve, SYS_execveat, SYS_ptrace, SYS_process_vm_readv, SYS_process_vm_writev, SYS_pidfd_getfd,
     SYS_io_uring_setup, SYS_userfaultfd, SYS_bpf, SYS_perf_event_open, SYS_keyctl, SYS_add_key, SYS_request_key,
@@ -24,7 +24,7 @@ const FATAL: &[i64] = &[
 ];
 
 /// Memory, threads, time, randomness.
-#[rustfmt::skip] // to be read, not to be a column
+#[rustfmt::skip] // several names a line
 const PROCESS: &[i64] = &[
     SYS_brk, SYS_munmap, SYS_mremap, SYS_madvise, SYS_mlock, SYS_mlock2, SYS_munlock, SYS_memfd_secret,
     SYS_mincore, SYS_membarrier, SYS_futex, SYS_futex_waitv, SYS_set_robust_list, SYS_rseq, SYS_gettid,
@@ -35,8 +35,8 @@ const PROCESS: &[i64] = &[
     SYS_getrusage, SYS_sysinfo, SYS_uname, SYS_times, SYS_capget, SYS_getgroups,
 ];
 
-/// Files; which ones is Landlock's affair.
-#[rustfmt::skip] // to be read, not to be a column
+/// Files. Landlock decides which.
+#[rustfmt::skip] // several names a line
 const FILES: &[i64] = &[
     SYS_openat, SYS_close, SYS_close_range, SYS_read, SYS_readv, SYS_pread64, SYS_preadv, SYS_preadv2,
     SYS_write, SYS_writev, SYS_pwrite64, SYS_pwritev, SYS_pwritev2, SYS_lseek, SYS_fstat, SYS_newfstatat,
@@ -47,8 +47,8 @@ const FILES: &[i64] = &[
     SYS_utimensat, SYS_umask, SYS_copy_file_range, SYS_sendfile,
 ];
 
-/// Readiness, and connections that others open to the listeners.
-#[rustfmt::skip] // to be read, not to be a column
+/// Readiness, and connections of clients.
+#[rustfmt::skip] // several names a line
 const SERVING: &[i64] = &[
     SYS_epoll_create1, SYS_epoll_ctl, SYS_epoll_pwait, SYS_epoll_pwait2, SYS_eventfd2, SYS_pipe2, SYS_ppoll,
     SYS_pselect6, SYS_timerfd_create, SYS_timerfd_settime, SYS_accept, SYS_accept4, SYS_recvfrom, SYS_recvmsg,
@@ -59,7 +59,7 @@ const SERVING: &[i64] = &[
 const CONNECTING: &[i64] = &[SYS_connect, SYS_bind, SYS_sendmmsg, SYS_recvmmsg];
 
 /// What client libraries of HSMs use to talk to their own daemons.
-#[rustfmt::skip] // to be read, not to be a column
+#[rustfmt::skip] // several names a line
 const DAEMONS: &[i64] = &[
     SYS_socketpair, SYS_semget, SYS_semop, SYS_semctl, SYS_semtimedop, SYS_shmget, SYS_shmat, SYS_shmdt,
     SYS_shmctl, SYS_msgget, SYS_msgsnd, SYS_msgrcv, SYS_msgctl,
@@ -67,7 +67,7 @@ const DAEMONS: &[i64] = &[
 
 /// Older names of the same things, which glibc and SQLite still use where they exist.
 #[cfg(target_arch = "x86_64")]
-#[rustfmt::skip] // to be read, not to be a column
+#[rustfmt::skip] // several names a line
 const LEGACY: &[i64] = &[
     SYS_open, SYS_stat, SYS_lstat, SYS_access, SYS_readlink, SYS_rename, SYS_unlink, SYS_mkdir, SYS_rmdir,
     SYS_chmod, SYS_chown, SYS_getdents, SYS_poll, SYS_select, SYS_epoll_wait, SYS_epoll_create, SYS_eventfd,
@@ -76,7 +76,7 @@ const LEGACY: &[i64] = &[
 #[cfg(not(target_arch = "x86_64"))]
 const LEGACY: &[i64] = &[];
 
-/// The filters, each asked at every call; the strictest answer counts.
+/// The filters. The kernel asks each of them at every call, and the strictest result counts.
 pub(super) fn programs(profile: Profile, connect: bool) -> Result<Vec<BpfProgram>, SandboxError> {
     let compiled = || {
         let refused = SeccompAction::Errno(u32::try_from(ENOSYS).unwrap_or_default());

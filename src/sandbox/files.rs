@@ -1,5 +1,7 @@
-//! Landlock: which files exist for the process, and that it neither listens nor connects anew. Rules bind to what the
-//! paths name now: who replaces a whole directory later must restart the service.
+//! Landlock rules: the files that the process can use, and that it opens no new listener or connection.
+//!
+//! A rule belongs to the file or directory that its path names at start. After a directory was
+//! replaced, the service must be restarted.
 
 use std::path::{Path, PathBuf};
 
@@ -10,11 +12,12 @@ use landlock::{
 
 use super::{Profile, Sandbox, SandboxError};
 
-/// The newest set of rights that this list was thought through for; older kernels enforce what they know.
+/// The newest version of Landlock that this list was written for. Older kernels enforce what they
+/// know.
 const KNOWN: ABI = ABI::V6;
 
-/// For every profile: libraries and what they read when they are loaded or initialised again, this boot's name, the
-/// time zone. Not /proc: it would open this process's own memory.
+/// For every profile: libraries and what they read when they are loaded or initialised again, the boot
+/// id, the time zone. Not /proc: it would open this process's own memory.
 const SYSTEM: [&str; 14] = [
     "/usr",
     "/lib",
@@ -32,7 +35,7 @@ const SYSTEM: [&str; 14] = [
     "/dev/null",
 ];
 
-/// To look up names.
+/// For host names.
 const NAMES: [&str; 7] = [
     "/etc/resolv.conf",
     "/etc/hosts",
@@ -47,16 +50,29 @@ const NAMES: [&str; 7] = [
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Landlock {
     /// All of it.
-    Whole,
-    /// What an older kernel knows.
-    Partly,
-    /// Nothing: the kernel has none, or it is switched off.
+    Full,
+    /// The part that an older kernel knows.
+    Partial,
+    /// Nothing: the kernel has no Landlock, or it is switched off.
     Missing,
     /// The sandbox is off.
-    NotAsked,
+    NotRequested,
 }
 
-pub(super) fn close(sandbox: &Sandbox) -> Result<Landlock, SandboxError> {
+impl Landlock {
+    /// The state in words.
+    #[must_use]
+    pub const fn describe(self) -> &'static str {
+        match self {
+            Self::Full => "confined by Landlock",
+            Self::Partial => "confined by the Landlock of an older kernel",
+            Self::Missing => "not confined, the kernel has no Landlock",
+            Self::NotRequested => "not confined",
+        }
+    }
+}
+
+pub(super) fn restrict(sandbox: &Sandbox) -> Result<Landlock, SandboxError> {
     let connects = sandbox.connect || sandbox.profile == Profile::Network;
     let network = if connects { BitFlags::from(AccessNet::BindTcp) } else { AccessNet::from_all(KNOWN) };
     let reading = AccessFs::from_read(KNOWN) & !AccessFs::Execute;
@@ -69,13 +85,13 @@ pub(super) fn close(sandbox: &Sandbox) -> Result<Landlock, SandboxError> {
         .handle_access(network)?
         .scope(Scope::from_all(KNOWN))?
         .create()?
-        // A path that is not there gets no rule; whoever opens it says that it is missing.
+        // A path that does not exist gets no rule; opening it fails later and names it.
         .add_rules(path_beneath_rules(read, reading))?
         .add_rules(path_beneath_rules(&sandbox.write, writing))?
         .restrict_self()?;
     Ok(match restricted.ruleset {
-        RulesetStatus::FullyEnforced => Landlock::Whole,
-        RulesetStatus::PartiallyEnforced => Landlock::Partly,
+        RulesetStatus::FullyEnforced => Landlock::Full,
+        RulesetStatus::PartiallyEnforced => Landlock::Partial,
         RulesetStatus::NotEnforced => Landlock::Missing,
     })
 }

@@ -1,5 +1,5 @@
-//! No new privileges, no capabilities. For a service of root this makes file modes count: SoftHSM then cannot rewrite a
-//! read-only `token.object` at login.
+//! Removal of capabilities and of new privileges. A service of root then obeys file modes: SoftHSM cannot
+//! rewrite a read-only `token.object` at login.
 
 use rustix::thread::{
     CapabilitySet, CapabilitySets, clear_ambient_capability_set, remove_capability_from_bounding_set,
@@ -8,14 +8,14 @@ use rustix::thread::{
 
 use super::SandboxError;
 
-/// Takes them from this thread and all that it will start. May be repeated.
+/// Removes them from this thread and every thread that it will start. Can be repeated.
 ///
 /// # Errors
 /// [`SandboxError::Privileges`].
 pub fn drop_privileges() -> Result<(), SandboxError> {
     let dropped = || {
         set_no_new_privs(true)?;
-        // Only who has CAP_SETPCAP may; who has not cannot gain from the set either, after the line above.
+        // Needs CAP_SETPCAP. Without it the set gives nothing either, after the line above.
         for capability in CapabilitySet::all().iter() {
             let _ = remove_capability_from_bounding_set(capability);
         }

@@ -39,7 +39,7 @@ impl Installation {
             .env("AVS_KMS__AUDIT__SEGMENT_BYTES", "1048576")
             .env("AVS_KMS__SERVER__HEALTH_LISTEN", "127.0.0.1:0")
             // Tests fail on purpose, and often, from one address.
-            .env("AVS_KMS__LIMITS__FAILURES_PER_ADDRESS", "0")
+            .env("AVS_KMS__LIMITS__AUTH_FAILURES_PER_ADDRESS", "0")
             .stdin(Stdio::null());
         command
     }
@@ -53,7 +53,7 @@ impl Installation {
 
     /// A token, as the README of the runbooks says.
     pub fn token(&self, eoa: &str, scopes: &[&str]) -> String {
-        let mut arguments = vec!["token", "issue", "--eoa", eoa, "--ttl", "1h"];
+        let mut arguments = vec!["access-token", "issue", "--eoa", eoa, "--ttl", "1h"];
         scopes.iter().for_each(|scope| arguments.extend(["--scope", *scope]));
         self.must(&arguments)
     }

@@ -43,6 +43,7 @@ mod operations {
     mod metrics;
     mod readme;
     mod registry;
+    mod telemetry;
     pub(crate) mod webhooks;
 }
 mod security {

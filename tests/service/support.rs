@@ -69,8 +69,8 @@ impl Installation {
             .args(arguments)
             .env("AVS_KMS__ENCLAVE__WORKERS", "2")
             // Most tests are wrong more often than a client may be.
-            .env("AVS_KMS__LIMITS__FAILURES_PER_ADDRESS", "0")
-            .env("AVS_KMS__LIMITS__PROOFS_PER_ADDRESS", "0");
+            .env("AVS_KMS__LIMITS__AUTH_FAILURES_PER_ADDRESS", "0")
+            .env("AVS_KMS__LIMITS__SIGNATURE_CHECKS_PER_ADDRESS", "0");
         command
     }
 
@@ -91,7 +91,7 @@ impl Installation {
     }
 
     pub(crate) fn token_with(&self, eoa: &str, scopes: &[&str], ttl: &str) -> String {
-        let mut arguments = vec!["token", "issue", "--eoa", eoa, "--ttl", ttl];
+        let mut arguments = vec!["access-token", "issue", "--eoa", eoa, "--ttl", ttl];
         for scope in scopes {
             arguments.extend(["--scope", scope]);
         }
@@ -120,7 +120,7 @@ impl Installation {
                 Ok(line) => {
                     let after = |words| line.split(words).nth(1).map(|rest| rest.trim().parse().unwrap());
                     let address = after("listening on http://").or_else(|| after("listening on https://"));
-                    health = after("health is told on http://").or(health);
+                    health = after("health endpoint at http://").or(health);
                     log.push(line);
                     if let Some(address) = address {
                         let (start, log) = (log.join("\n"), Mutex::new(receive));

@@ -1,4 +1,4 @@
-//! `avs-kms token issue|list|revoke`.
+//! `avs-kms access-token issue|list|revoke`.
 
 use std::time::Duration;
 
@@ -6,64 +6,71 @@ use axum::http::Method;
 use clap::Subcommand;
 use serde_json::{Value, json};
 
-use super::local_socket::{Ask, ask};
+use super::local_socket::{LocalRequest, send};
 use crate::auth::{Fingerprint, Networks, Scope, Subject, TokenId};
-use crate::cli::error::Failed;
-use crate::cli::keys::member;
-use crate::cli::output::Output;
+use crate::cli::error::CliError;
+use crate::cli::output::{Output, list, member, rows};
 use crate::cli::serve::open::Needs;
+use crate::cli::values::{lifetime, one_of};
 use crate::config::Configuration;
 use crate::key::KeyName;
 
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum Command {
-    /// Issue a token and print it, once.
+    /// Issue an access token and print it; it cannot be shown again
+    #[command(after_help = "\
+Example:
+  avs-kms access-token issue --eoa 0x… --scope keys:read,sign:typed --ttl 30d --network 10.1.0.0/16")]
     Issue {
-        /// The EOA whose keys it is good for, or `*` for every EOA's.
+        /// EOA whose keys it may use, or `*` for every EOA
         #[arg(long)]
         eoa: Subject,
-        /// What it allows; repeat for more.
-        #[arg(long = "scope", required = true, value_name = "SCOPE")]
+        /// What it allows; separate several by commas
+        #[arg(
+            long = "scope",
+            required = true,
+            value_name = "SCOPE",
+            value_delimiter = ',',
+            value_parser = one_of::<Scope>(Scope::ALL.map(Scope::as_str)),
+        )]
         scopes: Vec<Scope>,
-        /// How long it works: 12h, 30d; at most 90d.
-        #[arg(long, default_value = "30d", value_parser = time)]
+        /// Lifetime, such as 12h or 30d; at most 90d
+        #[arg(long, default_value = "30d", value_parser = lifetime)]
         ttl: Duration,
-        /// A network from which it works, such as 10.1.0.0/16; repeat for more [default: this machine].
-        #[arg(long = "network", value_name = "CIDR")]
+        /// Network from which it may be used, such as 10.1.0.0/16; separate several by commas
+        /// [default: this host]
+        #[arg(long = "network", value_name = "CIDR", value_delimiter = ',')]
         networks: Vec<Networks>,
-        /// The one key it is for, by name; repeat for more [default: all of the EOA].
-        #[arg(long = "key", value_name = "NAME")]
+        /// Key that it may use, by name; separate several by commas [default: every key of the EOA]
+        #[arg(long = "key", value_name = "NAME", value_delimiter = ',')]
         keys: Vec<KeyName>,
-        /// The client certificate without which it does not work: its SHA-256, as openssl shows it.
+        /// Client certificate that it needs: its SHA-256 fingerprint, as openssl prints it
         #[arg(long, value_name = "FINGERPRINT")]
         client_certificate: Option<Fingerprint>,
     },
-    /// List tokens; their text is not kept and cannot be shown.
+    /// List access tokens; the tokens themselves are not stored
+    #[command(after_help = "Example:\n  avs-kms access-token list --json")]
     List,
-    /// Revoke a token, or all of an EOA, at once.
+    /// Revoke one access token, or all of an EOA; it takes effect at once
+    #[command(after_help = "\
+Examples:
+  avs-kms access-token revoke tok_0123456789ab
+  avs-kms access-token revoke --eoa 0x…")]
     Revoke {
         /// Its id, tok_…
         #[arg(required_unless_present = "eoa", conflicts_with = "eoa")]
         id: Option<TokenId>,
-        /// Every token of this EOA, or of `*`.
+        /// Revoke every access token of this EOA, or of `*`
         #[arg(long)]
         eoa: Option<Subject>,
     },
 }
 
-/// A friendly duration in which a day has 24 hours.
-pub(in crate::cli) fn time(text: &str) -> Result<Duration, String> {
-    let span: jiff::Span = text.parse().map_err(|error: jiff::Error| error.to_string())?;
-    let relative = jiff::SpanRelativeTo::days_are_24_hours();
-    let duration = span.to_duration(relative).map_err(|error| error.to_string())?;
-    duration.try_into().map_err(|_| "a token lives forwards in time".to_owned())
-}
-
 pub(in crate::cli) fn run(
     command: &Command,
-    configuration: Configuration,
+    configuration: &Configuration,
     output: Output,
-) -> Result<(), Failed> {
+) -> Result<(), CliError> {
     let (method, path, body) = match command {
         Command::Issue { eoa, scopes, ttl, networks, keys, client_certificate } => {
             let scopes: Vec<_> = scopes.iter().map(|scope| scope.as_str()).collect();
@@ -87,24 +94,18 @@ pub(in crate::cli) fn run(
             (Method::POST, "/local/tokens/revoke", Some(json!({"id": id, "eoa": eoa})))
         }
     };
-    let answer = ask(&configuration, Ask { method, path: path.to_owned(), body, needs: Needs::Books })?;
-    output.print(&answer, || match command {
-        // Alone on standard output, so that TOKEN=$(avs-kms token issue …) works.
-        Command::Issue { .. } => member(&answer, "/token"),
-        Command::List | Command::Revoke { .. } => {
-            let tokens = answer.get("tokens").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-            if tokens.is_empty() {
-                return "no tokens".to_owned();
-            }
-            tokens.iter().map(row).collect::<Vec<_>>().join("\n")
-        }
+    let response =
+        send(configuration, LocalRequest { method, path: path.to_owned(), body, needs: Needs::StoreAndLog })?;
+    output.print(&response, || match command {
+        // Nothing else on standard output, so that TOKEN=$(avs-kms access-token issue …) works.
+        Command::Issue { .. } => member(&response, "/token"),
+        Command::List | Command::Revoke { .. } => rows(list(&response, "tokens"), "no access tokens", row),
     });
     Ok(())
 }
 
 fn row(token: &Value) -> String {
-    let scopes = token.get("scopes").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-    let scopes: Vec<_> = scopes.iter().filter_map(Value::as_str).collect();
+    let scopes: Vec<_> = list(token, "scopes").iter().filter_map(Value::as_str).collect();
     let end = match token.get("revoked_at") {
         Some(Value::String(time)) => format!("revoked {time}"),
         _ => format!("expires {}", member(token, "/expires_at")),

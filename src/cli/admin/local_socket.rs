@@ -1,6 +1,7 @@
-//! How a command reaches the service: the running one through its socket, else one opened in this process.
+//! Requests of commands: to the running service through its local socket, else to a service that is
+//! opened in this process.
 //!
-//! Both answer the same requests through the same router, so a command is recorded like any request.
+//! Both answer through the same router, so a command is recorded like any request.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -14,7 +15,8 @@ use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
-use crate::cli::error::Failed;
+use crate::cli::error::CliError;
+use crate::cli::output::say;
 use crate::cli::serve::data_lock::DataLock;
 use crate::cli::serve::limits;
 use crate::cli::serve::open::{Needs, Opened, open, with_softhsm_environment};
@@ -22,24 +24,23 @@ use crate::config::Configuration;
 use crate::http::{App, local_router};
 use crate::service::{FileWork, Peer};
 
-/// A request of the command line.
-pub(in crate::cli) struct Ask {
+/// A request of a command.
+pub(in crate::cli) struct LocalRequest {
     pub(in crate::cli) method: Method,
     pub(in crate::cli) path: String,
     pub(in crate::cli) body: Option<Value>,
     pub(in crate::cli) needs: Needs,
 }
 
-/// Sends the request and gives the answer's JSON, or the service's own sentence.
-pub(in crate::cli) fn ask(configuration: &Configuration, ask: Ask) -> Result<Value, Failed> {
-    if !configuration.data.directory.exists() {
-        return Err(Failed::new(format!(
-            "there is no data directory {}; `avs-kms init` makes one",
-            configuration.data.directory.display()
-        )));
+/// Sends the request and returns the JSON of the response, or the service's own error.
+pub(in crate::cli) fn send(configuration: &Configuration, request: LocalRequest) -> Result<Value, CliError> {
+    let directory = &configuration.data.directory;
+    if !directory.exists() {
+        let missing = format!("the data directory {} does not exist", directory.display());
+        return Err(CliError::new(missing).with_hint("create it with `avs-kms init`, or name it with --data"));
     }
-    // The lock is taken only after the process was replaced: it would be lost with the old one.
-    if ask.needs == Needs::Token {
+    // The lock is taken after the process was replaced: a lock of the old process would be lost.
+    if request.needs == Needs::Token {
         with_softhsm_environment(configuration)?;
     }
     let lock = DataLock::acquire(&configuration.data)?;
@@ -47,42 +48,49 @@ pub(in crate::cli) fn ask(configuration: &Configuration, ask: Ask) -> Result<Val
         .worker_threads(2)
         .enable_all()
         .build()
-        .map_err(|error| Failed::while_trying("cannot start threads", &error))?;
+        .map_err(|error| CliError::context("cannot start threads", &error))?;
     match lock {
         Ok(_lock) => {
-            let Opened { service, open_intents } = open(configuration, ask.needs)?;
-            runtime.block_on(in_process(configuration, service, open_intents, ask))
+            let Opened { service, open_intents } = open(configuration, request.needs)?;
+            runtime.block_on(in_process(configuration, service, open_intents, request))
         }
-        Err(held) => runtime.block_on(over_socket(configuration, &ask)).map_err(|failed| match failed {
-            Reached::Answered(failed) => failed,
-            Reached::Nobody(error) => {
-                let holder = held.failed(&configuration.data).sentence;
-                Failed::while_trying(format!("{holder}, but its socket does not answer; try again"), &*error)
+        Err(held) => runtime.block_on(over_socket(configuration, &request)).map_err(|reply| match reply {
+            Reply::Error(error) => error,
+            Reply::NotRunning(error) => {
+                let holder = held.error(&configuration.data);
+                let what = format!("{}, but it does not answer on its socket", holder.message());
+                CliError::context(what, &*error).with_hint("try again in a moment")
             }
         }),
     }
 }
 
-/// Records what was done to the files themselves. What was done is done: where it cannot be recorded, that is said.
-#[expect(clippy::print_stderr, reason = "the answer goes to stdout, and programs read it")]
+/// Records work on the files themselves. The work is done already: where it cannot be recorded, a
+/// message on standard error says so.
 pub(in crate::cli) fn note_files(configuration: &Configuration, work: FileWork, path: &Path, count: u64) {
     let body = json!({"work": work.name(), "path": path.display().to_string(), "count": count});
     let (method, path) = (Method::POST, "/local/files".to_owned());
-    let note = Ask { method, path, body: Some(body), needs: Needs::Books };
-    if let Err(failed) = ask(configuration, note) {
-        eprintln!("avs-kms: {} is not in the audit log: {}", work.name(), failed.sentence);
+    let note = LocalRequest { method, path, body: Some(body), needs: Needs::StoreAndLog };
+    if let Err(error) = send(configuration, note) {
+        say(&format!("done, but {} is not in the audit log: {}", work.name(), error.message()));
     }
 }
 
-/// Asks the service that runs; nothing is opened here.
-pub(in crate::cli) fn ask_running(configuration: &Configuration, ask: &Ask) -> Result<Value, Failed> {
+/// Sends the request to the running service; nothing is opened in this process.
+pub(in crate::cli) fn send_to_running(
+    configuration: &Configuration,
+    request: &LocalRequest,
+) -> Result<Value, CliError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|error| Failed::while_trying("cannot start", &error))?;
-    runtime.block_on(over_socket(configuration, ask)).map_err(|failed| match failed {
-        Reached::Answered(failed) => failed,
-        Reached::Nobody(error) => Failed::while_trying("no service answers", &*error),
+        .map_err(|error| CliError::context("cannot start", &error))?;
+    runtime.block_on(over_socket(configuration, request)).map_err(|reply| match reply {
+        Reply::Error(error) => error,
+        Reply::NotRunning(error) => {
+            let socket = configuration.data.socket();
+            CliError::context(format!("no service answers on {}", socket.display()), &*error)
+        }
     })
 }
 
@@ -90,75 +98,75 @@ async fn in_process(
     configuration: &Configuration,
     service: crate::service::Service,
     open_intents: Vec<audit_log::OpenIntent>,
-    ask: Ask,
-) -> Result<Value, Failed> {
-    // Only with the token at hand can it be known how an interrupted creation ended.
-    if ask.needs == Needs::Token {
-        service.recover(open_intents).await.map_err(|failure| Failed::new(failure.to_string()))?;
+    request: LocalRequest,
+) -> Result<Value, CliError> {
+    // How an interrupted creation ended is known only from the token.
+    if request.needs == Needs::Token {
+        service.recover(open_intents).await.map_err(|failure| CliError::new(failure.to_string()))?;
     }
     let service = Arc::new(service);
     let app =
         App::new(Arc::clone(&service), configuration.server.body_timeout, limits::reloadable(configuration));
     let router: Router = local_router(app).layer(Extension(Peer::Local));
-    let response = match router.oneshot(request(&ask)?).await {
+    let response = match router.oneshot(http_request(&request)?).await {
         Ok(response) => response,
         Err(never) => match never {},
     };
     let status = response.status();
     let bytes = response.into_body().collect().await;
-    let answer = bytes
-        .map_err(|error| Failed::while_trying("cannot read the answer", &error))
-        .and_then(|body| understood(status.is_success(), &body.to_bytes()));
+    let response = bytes
+        .map_err(|error| CliError::context("cannot read the response", &error))
+        .and_then(|body| parse_response(status.is_success(), &body.to_bytes()));
     let closing = Arc::clone(&service);
     let closed = tokio::task::spawn_blocking(move || closing.close());
     match closed.await {
-        Ok(Ok(_)) => answer,
-        Ok(Err(error)) => Err(Failed::while_trying("cannot close the audit log", &error)),
-        Err(error) => Err(Failed::while_trying("cannot close the service", &error)),
+        Ok(Ok(_)) => response,
+        Ok(Err(error)) => Err(CliError::context("cannot close the audit log", &error)),
+        Err(error) => Err(CliError::context("cannot close the service", &error)),
     }
 }
 
-/// Whether anybody answered.
-enum Reached {
-    Answered(Failed),
-    Nobody(Box<dyn std::error::Error + Send + Sync>),
+/// How the socket did not give a result.
+enum Reply {
+    Error(CliError),
+    NotRunning(Box<dyn std::error::Error + Send + Sync>),
 }
 
-/// A service that has just been started or stopped gets this long to answer.
-const PATIENCE: RetryPolicy = RetryPolicy { max_retries: 4, max_elapsed: Duration::from_secs(2) };
+/// Attempts for a service that has just been started or is being stopped.
+const RETRIES: RetryPolicy = RetryPolicy { max_retries: 4, max_elapsed: Duration::from_secs(2) };
 
-async fn over_socket(configuration: &Configuration, ask: &Ask) -> Result<Value, Reached> {
+async fn over_socket(configuration: &Configuration, request: &LocalRequest) -> Result<Value, Reply> {
     let socket = configuration.data.socket();
     let client =
-        Client::local(&socket).map_err(|error| Reached::Nobody(error.into()))?.with_retry_policy(PATIENCE);
-    let answer = match &ask.body {
-        Some(body) => client.post(&ask.path, body).await,
-        None => client.get(&ask.path).await,
+        Client::local(&socket).map_err(|error| Reply::NotRunning(error.into()))?.with_retry_policy(RETRIES);
+    let response = match &request.body {
+        Some(body) => client.post(&request.path, body).await,
+        None => client.get(&request.path).await,
     };
-    answer.map_err(|error| match error.api_error() {
-        Some(refusal) => Reached::Answered(Failed::new(refusal.to_string())),
-        None => Reached::Nobody(error.into()),
+    response.map_err(|error| match error.api_error() {
+        Some(error) => Reply::Error(CliError::new(error.to_string())),
+        None => Reply::NotRunning(error.into()),
     })
 }
 
-fn request(ask: &Ask) -> Result<Request<Body>, Failed> {
-    let body = ask.body.as_ref().map(Value::to_string).unwrap_or_default();
+fn http_request(request: &LocalRequest) -> Result<Request<Body>, CliError> {
+    let body = request.body.as_ref().map(Value::to_string).unwrap_or_default();
     Request::builder()
-        .method(ask.method.clone())
-        .uri(&ask.path)
+        .method(request.method.clone())
+        .uri(&request.path)
         .header(header::HOST, "local")
         .header(header::CONTENT_TYPE, "application/json")
         .body(Body::from(body))
-        .map_err(|error| Failed::while_trying("cannot make the request", &error))
+        .map_err(|error| CliError::context("cannot build the request", &error))
 }
 
-/// The answer's JSON, or the service's own sentence.
-pub(in crate::cli) fn understood(success: bool, body: &[u8]) -> Result<Value, Failed> {
+/// The JSON of a response, or the service's own error.
+pub(in crate::cli) fn parse_response(success: bool, body: &[u8]) -> Result<Value, CliError> {
     let value: Value = serde_json::from_slice(body)
-        .map_err(|error| Failed::while_trying("the answer is not JSON", &error))?;
+        .map_err(|error| CliError::context("the response is not JSON", &error))?;
     if success {
         return Ok(value);
     }
     let text = |name: &str| value.get(name).and_then(Value::as_str).unwrap_or("?").to_owned();
-    Err(Failed::new(format!("{} ({}, {})", text("error"), text("code"), text("request_id"))))
+    Err(CliError::new(format!("{} ({}, {})", text("error"), text("code"), text("request_id"))))
 }

@@ -1,38 +1,38 @@
-//! `avs-kms audit history`: the compliance trail of one key, from the audit log alone.
+//! `avs-kms audit history`: the history of one key, from the audit log only.
 
 use std::collections::HashMap;
 use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::cli::error::Failed;
+use crate::cli::error::CliError;
 use crate::cli::output::Output;
 use crate::key::{Eoa, KeyName};
 use audit_log::Filter;
 
-/// Operations that use a key without changing it: counted, not listed.
+/// Operations that use a key without changing it. They are counted, not listed.
 const USES: [&str; 6] =
     ["scalar_mul", "sign.digest", "sign.registration", "sign.certificate", "keys.show", "keys.list"];
 
-/// Prints what was done to a key: when, by whom, why, and how it ended.
-pub(super) fn run(directory: &Path, eoa: Eoa, name: KeyName, output: Output) -> Result<(), Failed> {
+/// Prints the changes of a key: time, actor, reason and outcome.
+pub(super) fn run(directory: &Path, eoa: Eoa, name: KeyName, output: Output) -> Result<(), CliError> {
     let unreadable = |error: &(dyn std::error::Error + 'static)| {
-        Failed::while_trying(format!("cannot read the audit log {}", directory.display()), error)
+        CliError::context(format!("cannot read the audit log {}", directory.display()), error)
     };
     let filter = Filter { eoa: Some(eoa.to_string()), key: Some(name.to_string()), since: None, until: None };
     let lines = audit_log::export(directory, filter).map_err(|error| unreadable(&error))?;
     let mut entries: Vec<Value> = Vec::new();
-    // Where the entry of an intent stands.
+    // Intents without an outcome, each with the index of its entry.
     let mut open: HashMap<u64, Option<usize>> = HashMap::new();
     let mut uses: std::collections::BTreeMap<String, u64> = Default::default();
     for line in lines {
         let line = line.map_err(|error| unreadable(&error))?;
         let record: Value = serde_json::from_str(&line.json)
-            .map_err(|error| Failed::while_trying("a record is not JSON", &error))?;
+            .map_err(|error| CliError::context("a record is not JSON", &error))?;
         let text =
             |pointer: &str| record.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
         if let Some(intent) = record.get("intent").and_then(Value::as_u64) {
-            let entry = open.remove(&intent).flatten().and_then(|place| entries.get_mut(place));
+            let entry = open.remove(&intent).flatten().and_then(|index| entries.get_mut(index));
             if let Some(entry) = entry {
                 entry["outcome"] = json!(text("/code"));
                 entry["ended"] = json!(text("/time"));
@@ -56,7 +56,7 @@ pub(super) fn run(directory: &Path, eoa: Eoa, name: KeyName, output: Output) -> 
             "time": text("/time"),
             "operation": operation,
             "version": record.pointer("/key/version").cloned().unwrap_or_default(),
-            "by": who(&record),
+            "by": actor(&record),
             "outcome": if kind == "event" { text("/code") } else { "open".to_owned() },
         });
         if let Some(fields) = record.pointer("/input/fields") {
@@ -79,8 +79,8 @@ pub(super) fn run(directory: &Path, eoa: Eoa, name: KeyName, output: Output) -> 
     Ok(())
 }
 
-/// Who acted, in few words.
-fn who(record: &Value) -> String {
+/// The actor in a few words.
+fn actor(record: &Value) -> String {
     let text = |pointer: &str| record.pointer(pointer).and_then(Value::as_str);
     let kind = text("/actor/kind").unwrap_or("?");
     match (text("/actor/token_id").or_else(|| text("/actor/token")), text("/actor/eoa")) {

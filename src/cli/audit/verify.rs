@@ -1,40 +1,49 @@
-//! `avs-kms audit verify`: how the log's verifier is called. Not for: checking, and the words of the verdict (`audit_log`).
+//! `avs-kms audit verify`: calls the verifier of the log. Not for: the verification and the text of the
+//! verdict (`audit_log`).
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use audit_log::{Progress, Soundness, VerifyOptions};
 
-use crate::cli::error::Failed;
+use crate::cli::error::CliError;
 use crate::cli::output::Output;
 
-/// Compares the log with the checkpoints that are brought and, when there is a key, with those beside it.
+pub(super) const HELP: &str = "\
+Exit status:
+  0  every record is sound
+  1  the log is damaged, or it does not extend a checkpoint
+  2  wrong usage
+  3  what is there is sound, but segments are missing or a checkpoint cannot be compared
+
+Example:
+  avs-kms audit verify --log /mnt/copy/audit --public-key log.pub --checkpoint kept.txt";
+
+/// Compares the log with the given checkpoints and, if there is a key, with those beside the log.
 pub(super) fn run(
     directory: &Path,
     checkpoint: &[PathBuf],
     public_key: &[PathBuf],
     output: Output,
-) -> Result<(), Failed> {
+) -> Result<(), CliError> {
     let options = VerifyOptions {
         directory: directory.to_owned(),
         checkpoints: checkpoint.to_vec(),
         public_keys: public_key.to_vec(),
     };
-    let verdict = options.run(progress).map_err(|error| Failed::new(error.message()))?;
+    let verdict = options.run(progress).map_err(|error| CliError::new(error.message()))?;
     match verdict.soundness {
-        Soundness::Unsound => return Err(Failed::new(verdict.text)),
-        Soundness::Sound | Soundness::Incomplete => {}
+        Soundness::Unsound => return Err(CliError::new(verdict.text)),
+        Soundness::Sound | Soundness::Incomplete => output.print(&verdict.json, || verdict.text.clone()),
     }
-    let incomplete = verdict.soundness == Soundness::Incomplete;
-    output.print(&verdict.json, || verdict.text.clone());
-    match incomplete {
-        true => Err(Failed::incomplete("the log is not complete here")),
-        false => Ok(()),
+    match verdict.soundness {
+        Soundness::Incomplete => Err(CliError::doubtful("the log is not complete here")),
+        Soundness::Sound | Soundness::Unsound => Ok(()),
     }
 }
 
-/// A bar for people who watch a large log being checked; nothing for programs.
-#[expect(clippy::print_stderr, reason = "a bar is for the terminal alone")]
+/// A progress bar on a terminal; nothing for programs.
+#[expect(clippy::print_stderr, reason = "a progress bar is for the terminal only")]
 fn progress(progress: Progress) {
     if std::io::stderr().is_terminal() {
         eprint!("{}", progress.bar());

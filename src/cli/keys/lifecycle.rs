@@ -1,149 +1,106 @@
-//! `avs-kms keys rotate|activate|retire|disable|enable|destroy|restore|schedule|schedules|events`.
+//! `avs-kms keys rotate|activate|retire|disable|enable|destroy|restore`.
 
 use axum::http::Method;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::{Key, details, list, member};
-use crate::cli::admin::local_socket::{Ask, ask};
-use crate::cli::error::Failed;
-use crate::cli::output::Output;
+use super::print::details;
+use super::{KeyRef, put};
+use crate::cli::admin::local_socket::{LocalRequest, send};
+use crate::cli::error::CliError;
+use crate::cli::output::{Output, member};
 use crate::cli::serve::open::Needs;
 use crate::config::Configuration;
 use crate::key::Eoa;
 
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum Command {
-    #[command(disable_version_flag = true)]
-    /// Make the next version of a key, pending, and its registration proof where it is bound.
+    /// Create the next version of a key; it is pending until it is activated
+    ///
+    /// A key that is bound to a registry gets its registration proof, too.
+    #[command(after_help = "Example:\n  avs-kms keys rotate --eoa 0x… --version 2 --reason \"yearly\"")]
     Rotate {
         #[command(flatten)]
-        key: Key,
-        /// The number that it is to have: a repetition makes no second one.
+        key: KeyRef,
+        /// Expected number of the new version; a repetition then creates no other
         #[arg(long)]
         version: Option<u32>,
         #[command(flatten)]
         binding: Binding,
         #[command(flatten)]
-        why: Why,
+        reason: Reason,
     },
-    #[command(disable_version_flag = true)]
-    /// Make the pending version the current one; the old one goes on signing when asked for by number.
-    Activate(Of),
-    #[command(disable_version_flag = true)]
-    /// Let a version that is no longer current refuse.
-    Retire(Of),
-    #[command(disable_version_flag = true)]
-    /// Freeze a version: it signs nothing until it is enabled.
-    Disable(Of),
-    #[command(disable_version_flag = true)]
-    /// Thaw a version.
-    Enable(Of),
-    #[command(disable_version_flag = true)]
-    /// Schedule the destruction of a version.
+    /// Make the pending version current; the old version still signs when asked for by number
+    #[command(after_help = "Example:\n  avs-kms keys activate --eoa 0x… --version 2")]
+    Activate(VersionRef),
+    /// Retire a version that is no longer current: it will not sign again
+    #[command(after_help = "Example:\n  avs-kms keys retire --eoa 0x… --version 1")]
+    Retire(VersionRef),
+    /// Disable a version: it signs nothing until it is enabled
+    #[command(after_help = "Example:\n  avs-kms keys disable --eoa 0x… --version current")]
+    Disable(VersionRef),
+    /// Enable a disabled version
+    #[command(after_help = "Example:\n  avs-kms keys enable --eoa 0x… --version current")]
+    Enable(VersionRef),
+    /// Schedule the destruction of a version
+    #[command(after_help = "Example:\n  avs-kms keys destroy --eoa 0x… --version 1 --after-days 30")]
     Destroy {
         #[command(flatten)]
-        of: Of,
-        /// After so many days, at least 7.
+        version: VersionRef,
+        /// Days until it is destroyed, at least 7
         #[arg(long, default_value_t = crate::service::GRACE_DAYS)]
         after_days: u32,
     },
-    /// Cancel the destruction of a version before its date.
-    #[command(alias = "undestroy", disable_version_flag = true)]
-    Restore(Of),
-    /// Set when a key, or every key of an EOA, is rotated.
-    Schedule(Schedule),
-    /// Show when the keys of an EOA are rotated.
-    Schedules {
-        /// Whose keys.
-        #[arg(long)]
-        eoa: Eoa,
-    },
-    /// Print what happened to keys, one JSON object a line.
-    Events {
-        /// Only what has a higher number.
-        #[arg(long, default_value_t = 0)]
-        after: u64,
-    },
+    /// Cancel the destruction of a version before its date
+    #[command(alias = "undestroy", after_help = "Example:\n  avs-kms keys restore --eoa 0x… --version 1")]
+    Restore(VersionRef),
 }
 
 /// A version of a key.
 #[derive(Debug, Args)]
-pub(in crate::cli) struct Of {
+pub(in crate::cli) struct VersionRef {
     #[command(flatten)]
-    key: Key,
-    /// Its number, `current` or `next`.
+    key: KeyRef,
+    /// Number of the version, `current` or `next`
     #[arg(long)]
     version: Option<String>,
     #[command(flatten)]
-    why: Why,
+    reason: Reason,
 }
 
 #[derive(Debug, Args)]
-pub(in crate::cli) struct Why {
-    /// Why, for the audit log.
+pub(in crate::cli) struct Reason {
+    /// Reason for the audit log
     #[arg(long)]
     reason: Option<String>,
 }
 
-/// Where a version will be registered.
+/// The registry in which a version will be registered.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Binding {
-    /// Bind it to a registry: bls_apk_registry or key_registrar.
-    #[arg(long, requires = "chain_id", requires = "verifying_contract")]
+    /// Bind it to a registry
+    #[arg(
+        long,
+        requires = "chain_id",
+        requires = "verifying_contract",
+        value_parser = ["bls_apk_registry", "key_registrar"],
+    )]
     registry: Option<String>,
-    /// The chain's id.
+    /// Id of the registry's chain (EIP-155)
     #[arg(long, requires = "registry")]
     chain_id: Option<u64>,
-    /// The registry coordinator's or the KeyRegistrar's address.
-    #[arg(long, requires = "registry")]
+    /// Address of the registry coordinator or of the KeyRegistrar
+    #[arg(long, requires = "registry", value_name = "ADDRESS")]
     verifying_contract: Option<Eoa>,
-    /// Who registers, where it is not the owner.
-    #[arg(long, requires = "registry")]
+    /// Operator that registers, if it is not the owner
+    #[arg(long, requires = "registry", value_name = "ADDRESS")]
     operator: Option<Eoa>,
-    /// The AVS, for key_registrar.
-    #[arg(long, requires = "registry")]
+    /// AVS, for key_registrar
+    #[arg(long, requires = "registry", value_name = "ADDRESS")]
     avs: Option<Eoa>,
-    /// Its operator set, for key_registrar.
-    #[arg(long, requires = "registry")]
+    /// Operator set of the AVS, for key_registrar
+    #[arg(long, requires = "registry", value_name = "NUMBER")]
     operator_set_id: Option<u32>,
-}
-
-#[derive(Debug, Args)]
-pub(in crate::cli) struct Schedule {
-    /// The owner's address.
-    #[arg(long)]
-    eoa: Eoa,
-    /// The name of the key, or `*` for every key of the EOA.
-    #[arg(long, default_value = "default")]
-    name: String,
-    /// A version is current for so many days; 0 ends the schedule.
-    #[arg(long)]
-    every_days: u32,
-    /// The next version is made so many days before [default: 7].
-    #[arg(long)]
-    announce_days: Option<u32>,
-    /// The old version signs for at least so many days [default: 21].
-    #[arg(long)]
-    overlap_days: Option<u32>,
-    /// The next version becomes current by itself.
-    #[arg(long)]
-    activate: bool,
-    /// `confirmed` (by you or the chain) or `overlap` (by itself) [default: confirmed].
-    #[arg(long)]
-    retire_on: Option<String>,
-    /// Spread due dates over so many hours [default: 0].
-    #[arg(long)]
-    jitter_hours: Option<u32>,
-    #[command(flatten)]
-    why: Why,
-}
-
-/// Puts a member into a body, where there is one.
-fn put(body: &mut Value, name: &str, value: Option<impl Into<Value>>) {
-    if let (Some(members), Some(value)) = (body.as_object_mut(), value) {
-        members.insert(name.to_owned(), value.into());
-    }
 }
 
 impl Binding {
@@ -160,108 +117,55 @@ impl Binding {
     }
 }
 
-impl Of {
+impl Reason {
+    pub(super) fn put(&self, body: &mut Value) {
+        put(body, "reason", self.reason.clone());
+    }
+}
+
+impl VersionRef {
     fn body(&self) -> Value {
-        let mut body = json!({"eoa": self.key.eoa.to_string(), "name": self.key.name.as_str()});
-        // A number is a number, a word is left to the service to understand.
+        let mut body = self.key.body();
+        // A number is sent as a number; the service reads the names.
         let version = self
             .version
             .as_ref()
             .map(|text| text.parse::<u32>().map_or_else(|_| Value::from(text.as_str()), Value::from));
         put(&mut body, "version", version);
-        put(&mut body, "reason", self.why.reason.clone());
+        self.reason.put(&mut body);
         body
     }
 }
 
-impl Schedule {
-    fn body(&self) -> Value {
-        let mut body = json!({"eoa": self.eoa.to_string(), "name": self.name, "every_days": self.every_days, "activate": self.activate});
-        put(&mut body, "announce_days", self.announce_days);
-        put(&mut body, "overlap_days", self.overlap_days);
-        put(&mut body, "retire_on", self.retire_on.clone());
-        put(&mut body, "jitter_hours", self.jitter_hours);
-        put(&mut body, "reason", self.why.reason.clone());
-        body
-    }
-}
-
-pub(super) fn run(command: &Command, configuration: Configuration, output: Output) -> Result<(), Failed> {
-    let post = |path: &str, body: Value, needs| (Method::POST, format!("/v1/keys/{path}"), Some(body), needs);
-    let (method, path, body, needs) = match command {
-        Command::Rotate { key, version, binding, why } => {
-            let mut body = json!({"eoa": key.eoa.to_string(), "name": key.name.as_str()});
+pub(super) fn run(command: &Command, configuration: &Configuration, output: Output) -> Result<(), CliError> {
+    let (path, body, needs) = match command {
+        Command::Rotate { key, version, binding, reason } => {
+            let mut body = key.body();
             put(&mut body, "version", *version);
-            put(&mut body, "reason", why.reason.clone());
+            reason.put(&mut body);
             binding.put(&mut body);
-            post("rotate", body, Needs::Token)
+            ("rotate", body, Needs::Token)
         }
         // The token must hold what becomes current.
-        Command::Activate(of) => post("activate", of.body(), Needs::Token),
-        Command::Retire(of) => post("retire", of.body(), Needs::Books),
-        Command::Disable(of) => post("disable", of.body(), Needs::Books),
-        Command::Enable(of) => post("enable", of.body(), Needs::Books),
-        Command::Destroy { of, after_days } => {
-            let mut body = of.body();
+        Command::Activate(version) => ("activate", version.body(), Needs::Token),
+        Command::Retire(version) => ("retire", version.body(), Needs::StoreAndLog),
+        Command::Disable(version) => ("disable", version.body(), Needs::StoreAndLog),
+        Command::Enable(version) => ("enable", version.body(), Needs::StoreAndLog),
+        Command::Destroy { version, after_days } => {
+            let mut body = version.body();
             put(&mut body, "after_days", Some(*after_days));
-            post("destroy", body, Needs::Books)
+            ("destroy", body, Needs::StoreAndLog)
         }
-        Command::Restore(of) => post("restore", of.body(), Needs::Books),
-        Command::Schedule(schedule) => post("schedule", schedule.body(), Needs::Books),
-        Command::Schedules { eoa } => {
-            (Method::GET, format!("/v1/keys/schedule?eoa={eoa}"), None, Needs::Books)
-        }
-        Command::Events { after } => {
-            (Method::GET, format!("/v1/events?limit=1000&after={after}"), None, Needs::Books)
-        }
+        Command::Restore(version) => ("restore", version.body(), Needs::StoreAndLog),
     };
-    let answer = ask(&configuration, Ask { method, path, body, needs })?;
-    output.print(&answer, || match command {
-        Command::Events { .. } => {
-            let lines: Vec<_> = list(&answer, "events").iter().map(Value::to_string).collect();
-            if lines.is_empty() { "no events".to_owned() } else { lines.join("\n") }
-        }
-        Command::Schedules { .. } => {
-            let rows: Vec<_> = list(&answer, "keys").iter().map(row).collect();
-            if rows.is_empty() { "no keys".to_owned() } else { rows.join("\n") }
-        }
-        Command::Schedule(_) => {
-            let warning =
-                answer.get("warning").map(|_| format!("\nwarning: {}", member(&answer, "/warning")));
-            let what = if member(&answer, "/scheduled") == "true" { "scheduled" } else { "no schedule" };
-            format!("{what}{}", warning.unwrap_or_default())
-        }
-        Command::Rotate { .. }
-        | Command::Activate(_)
-        | Command::Retire(_)
-        | Command::Disable(_)
-        | Command::Enable(_)
-        | Command::Destroy { .. }
-        | Command::Restore(_) => {
-            let done = ["/changed", "/created"].iter().any(|pointer| member(&answer, pointer) == "true");
-            let warning =
-                answer.get("warning").map(|_| format!("warning: {}\n", member(&answer, "/warning")));
-            let head = if done { "done" } else { "it was so already" };
-            format!("{}{head}\n{}", warning.unwrap_or_default(), details(&answer))
-        }
+    let (method, path) = (Method::POST, format!("/v1/keys/{path}"));
+    let response = send(configuration, LocalRequest { method, path, body: Some(body), needs })?;
+    output.print(&response, || {
+        let changed = ["/changed", "/created"].iter().any(|pointer| member(&response, pointer) == "true");
+        let warning =
+            response.get("warning").map(|_| format!("warning: {}\n", member(&response, "/warning")));
+        let what = if changed { "done" } else { "nothing changed: the version is in this state already" };
+        format!("{}{what}\n{}", warning.unwrap_or_default(), details(&response))
     });
     Ok(())
-}
-
-fn row(key: &Value) -> String {
-    let of = |pointer| member(key, pointer);
-    let ends: Vec<_> = list(key, "ends")
-        .iter()
-        .map(|end| {
-            format!("v{} {} ends {}", member(end, "/version"), member(end, "/state"), member(end, "/at"))
-        })
-        .collect();
-    format!(
-        "{:<24}  v{:<3} announced {}  due {}  {}",
-        of("/name"),
-        of("/current"),
-        of("/announce_at"),
-        of("/due_at"),
-        ends.join(", ")
-    )
 }

@@ -1,4 +1,4 @@
-//! What `serve` does besides answering: schedules, the chain's word, webhooks.
+//! Background tasks of `serve`: scheduler, registry watcher, webhooks.
 
 use std::fs::File;
 use std::io::Read;
@@ -10,60 +10,62 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::chain::Chain;
-use crate::cli::error::Failed;
+use crate::cli::error::CliError;
 use crate::config::Configuration;
 use crate::outbound::Outbound;
 use crate::rotation::{Follower, Hook, Scheduler, Secret, Webhooks};
 use crate::service::Service;
 
-/// Starts it all; each task ends when `stop` says so.
+/// Starts the tasks. Each ends when `stop` becomes true.
 pub(in crate::cli) fn start(
     configuration: &Configuration,
     service: &Arc<Service>,
     stop: &watch::Receiver<bool>,
-) -> Result<Vec<JoinHandle<()>>, Failed> {
+) -> Result<Vec<JoinHandle<()>>, CliError> {
     let client = |timeout| {
-        Outbound::new(timeout).map_err(|error| Failed::while_trying("cannot make outgoing calls", &error))
+        Outbound::new(timeout).map_err(|error| CliError::context("cannot make outgoing calls", &error))
     };
     let (chain, events) = (&configuration.chain, &configuration.events);
-    let follower = if chain.rpc_url.is_empty() {
-        None
-    } else {
-        let endpoint = chain.rpc_url.parse().map_err(|_| Failed::usage("chain.rpc_url is not a URL"))?;
-        Some(Follower::new(Chain::new(endpoint, client(chain.timeout)?)))
+    let follower = match &chain.rpc_url {
+        None => None,
+        Some(url) => {
+            let endpoint = url.parse().map_err(|_| CliError::usage("chain.rpc_url is not a URL"))?;
+            Some(Follower::new(Chain::new(endpoint, client(chain.timeout)?)))
+        }
     };
     let scheduler = Scheduler::new(Arc::clone(service), follower);
-    let mut tasks = vec![tokio::spawn(scheduler.run(configuration.rotation.interval, stop.clone()))];
+    let mut tasks = vec![tokio::spawn(scheduler.run(configuration.rotation.check_interval, stop.clone()))];
 
     let hooks = events.webhook_urls.iter().map(|url| Hook::new(url)).collect::<Result<Vec<_>, _>>();
-    let hooks = hooks.map_err(|_| Failed::usage("events.webhook_urls holds something that is not a URL"))?;
+    let hooks = hooks.map_err(|_| CliError::usage("events.webhook_urls: an element is not a URL"))?;
     match &events.webhook_secret_file {
         Some(file) if !hooks.is_empty() => {
             let (secret, client) = (secret_in(file)?, client(events.webhook_timeout)?);
             let webhooks = Webhooks::new(Arc::clone(service), hooks, secret, client)
-                .map_err(|error| Failed::while_trying("cannot keep the webhooks", &error))?;
+                .map_err(|error| CliError::context("cannot store the webhooks", &error))?;
             tasks.push(tokio::spawn(webhooks.run(stop.clone())));
         }
         _ => service
             .store()
             .set_hooks(&[])
-            .map_err(|error| Failed::while_trying("cannot forget the webhooks", &error))?,
+            .map_err(|error| CliError::context("cannot delete the webhooks", &error))?,
     }
     Ok(tasks)
 }
 
-/// The secret in a file that its owner alone can read; a line end does not belong to it.
-fn secret_in(path: &Path) -> Result<Secret, Failed> {
+/// The webhook secret, from a file that only its owner can read. The line end is not part of it.
+fn secret_in(path: &Path) -> Result<Secret, CliError> {
     let failed = |error: &(dyn std::error::Error + 'static)| {
-        Failed::while_trying(format!("cannot use the webhook secret {}", path.display()), error)
+        CliError::context(format!("cannot use the webhook secret {}", path.display()), error)
     };
     let mut file = File::open(path).map_err(|error| failed(&error))?;
     let metadata = file.metadata().map_err(|error| failed(&error))?;
     let mode = metadata.mode() & 0o777;
     if mode & 0o077 != 0 {
-        let sentence =
-            format!("the webhook secret {} has mode {mode:04o}: it must be 0600 or stricter", path.display());
-        return Err(Failed::new(sentence));
+        return Err(CliError::new(format!(
+            "the webhook secret {} has mode {mode:04o}; it must be 0600 or stricter",
+            path.display()
+        )));
     }
     let mut bytes = Vec::with_capacity(4096);
     file.by_ref().take(4096).read_to_end(&mut bytes).map_err(|error| failed(&error))?;

@@ -1,17 +1,17 @@
-//! One process at a time has the data directory.
+//! Lock of the data directory: one process at a time uses it.
 
 use std::fs::File;
 use std::io::{Read, Seek, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 
-use crate::cli::error::Failed;
+use crate::cli::error::CliError;
 use crate::config::Data;
 
-/// Held as long as it lives; the kernel lets it go when the process dies, however it dies.
+/// The held lock. The kernel releases it when the process ends, however it ends.
 #[derive(Debug)]
 pub(in crate::cli) struct DataLock(#[expect(dead_code, reason = "closing the file unlocks it")] File);
 
-/// Somebody else has it.
+/// Another process holds the lock.
 #[derive(Debug)]
 pub(in crate::cli) struct Held {
     /// The process id that the holder wrote.
@@ -19,23 +19,21 @@ pub(in crate::cli) struct Held {
 }
 
 impl DataLock {
-    /// Takes the lock, or says who has it.
-    pub(in crate::cli) fn acquire(data: &Data) -> Result<Result<Self, Held>, Failed> {
+    /// Takes the lock, or tells the holder.
+    pub(in crate::cli) fn acquire(data: &Data) -> Result<Result<Self, Held>, CliError> {
         let path = data.lock();
         let directory = data.directory.display();
         let mode = std::fs::metadata(&data.directory)
-            .map_err(|error| {
-                Failed::while_trying(format!("cannot use the data directory {directory}"), &error)
-            })?
+            .map_err(|error| CliError::context(format!("cannot use the data directory {directory}"), &error))?
             .mode();
         if mode & 0o022 != 0 {
-            return Err(Failed::new(format!(
-                "others can write the data directory {directory} (mode {:04o}); chmod go-w it",
+            return Err(CliError::new(format!(
+                "other users can write the data directory {directory} (mode {:04o}); run `chmod go-w` on it",
                 mode & 0o7777
             )));
         }
         let error =
-            |error: std::io::Error| Failed::while_trying(format!("cannot lock {}", path.display()), &error);
+            |error: std::io::Error| CliError::context(format!("cannot lock {}", path.display()), &error);
         let mut file = File::options()
             .read(true)
             .write(true)
@@ -53,7 +51,7 @@ impl DataLock {
             }
             Err(std::fs::TryLockError::Error(cause)) => return Err(error(cause)),
         }
-        // The process id is for people; the lock is the kernel's.
+        // The process id is information only; the kernel holds the lock.
         let write = |file: &mut File| {
             file.set_len(0)?;
             file.rewind()?;
@@ -65,13 +63,13 @@ impl DataLock {
 }
 
 impl Held {
-    /// The sentence for whoever wanted the lock.
-    pub(in crate::cli) fn failed(&self, data: &Data) -> Failed {
-        // Our own number is somebody's in another container, which counts its processes by itself.
+    /// The error of the process that wanted the lock.
+    pub(in crate::cli) fn error(&self, data: &Data) -> CliError {
+        // Another container numbers its processes itself, so its id may equal ours.
         let other = self.pid.filter(|pid| *pid != std::process::id());
         let pid = other.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"));
-        Failed::new(format!(
-            "{pid} is using the data directory {}; one process at a time may",
+        CliError::new(format!(
+            "{pid} is using the data directory {}; only one process at a time can use it",
             data.directory.display()
         ))
     }

@@ -1,9 +1,9 @@
-//! From the configuration to the limits of the listeners.
+//! Limits of the listeners, from the configuration.
 
 use crate::config::Configuration;
 use crate::http::{AdmissionSettings, Limits, NetworkQuota, RateSettings, ReloadableLimits};
 
-/// Connections at a time of who asks for health alone.
+/// Connections of the health listener and of the local socket.
 const HEALTH_CONNECTIONS: u32 = 32;
 
 /// The limits that a reload applies.
@@ -17,14 +17,14 @@ pub(in crate::cli) const fn reloadable(configuration: &Configuration) -> Reloada
         },
         rates: RateSettings {
             requests_per_address: limits.requests_per_address,
-            requests_per_token: limits.requests_per_token,
-            auth_failures_per_address: limits.failures_per_address,
-            signature_checks_per_address: limits.proofs_per_address,
+            requests_per_token: limits.requests_per_access_token,
+            auth_failures_per_address: limits.auth_failures_per_address,
+            signature_checks_per_address: limits.signature_checks_per_address,
         },
     }
 }
 
-/// The bounds of the clients' listener.
+/// The bounds of the listener for clients.
 pub(in crate::cli) fn limits(configuration: &Configuration) -> Limits {
     let server = &configuration.server;
     Limits {
@@ -36,7 +36,7 @@ pub(in crate::cli) fn limits(configuration: &Configuration) -> Limits {
     }
 }
 
-/// The bounds of the other listeners: health's, and the machine's own operator's.
+/// The bounds of the health listener and of the local socket.
 pub(in crate::cli) fn side_limits(configuration: &Configuration) -> Limits {
     Limits {
         connections: HEALTH_CONNECTIONS,

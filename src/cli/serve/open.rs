@@ -1,4 +1,4 @@
-//! From the configuration to an open service, in the order that refuses fastest.
+//! Opening of the service from the configuration: store, audit log, token.
 
 use crate::auth::Audience;
 use crate::chain::Chain;
@@ -9,42 +9,45 @@ use crate::store::Store;
 use audit_log::{AuditLog, BuildInfo, OpenIntent};
 
 use super::sandbox::drop_privileges;
-use crate::cli::error::Failed;
+use crate::cli::error::CliError;
 
 /// Whether a command needs the token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::cli) enum Needs {
-    /// The store and the log alone.
-    Books,
-    /// The token, too.
+    /// The store and the log only.
+    StoreAndLog,
+    /// Also the token.
     Token,
 }
 
-/// An open service and what an earlier process left open.
+/// An open service, and the intents that the last run left open.
 pub(in crate::cli) struct Opened {
     pub(in crate::cli) service: Service,
     pub(in crate::cli) open_intents: Vec<OpenIntent>,
 }
 
-/// Opens store, log and token. The data directory must be locked and the environment prepared.
-pub(in crate::cli) fn open(configuration: &Configuration, needs: Needs) -> Result<Opened, Failed> {
+/// Opens store, log and token. The caller holds the lock of the data directory.
+pub(in crate::cli) fn open(configuration: &Configuration, needs: Needs) -> Result<Opened, CliError> {
     let path = configuration.data.store();
     let store = Store::open(&path).map_err(|error| {
-        let hint = if path.exists() { "" } else { " (is this a data directory? `avs-kms init` makes one)" };
-        Failed::while_trying(format!("cannot open the store {}{hint}", path.display()), &error)
+        let failed = CliError::context(format!("cannot open the store {}", path.display()), &error);
+        match path.exists() {
+            true => failed,
+            false => failed.with_hint("is this a data directory? `avs-kms init` creates one"),
+        }
     })?;
     let boot =
         BuildInfo { version: env!("CARGO_PKG_VERSION").to_owned(), config_digest: configuration.digest };
     let (audit, open_intents) = AuditLog::open(audit_settings(configuration), boot).map_err(|error| {
         let directory = configuration.audit.directory.display();
-        Failed::while_trying(format!("cannot open the audit log {directory}"), &error)
+        CliError::context(format!("cannot open the audit log {directory}"), &error)
     })?;
     let custody = match needs {
-        Needs::Books => Custody::absent(),
+        Needs::StoreAndLog => Custody::absent(),
         Needs::Token => {
             drop_privileges(configuration)?;
             let enclave = hsm::Enclave::open(enclave_settings(configuration))
-                .map_err(|error| Failed::while_trying("cannot open the token", &error))?;
+                .map_err(|error| CliError::token("cannot open the token", &error))?;
             Custody::new(enclave, configuration.enclave.canary_interval)
         }
     };
@@ -56,33 +59,29 @@ pub(in crate::cli) fn open(configuration: &Configuration, needs: Needs) -> Resul
 }
 
 /// The node of `[chain]`, if one is configured.
-fn chain(configuration: &Configuration) -> Result<Option<Chain>, Failed> {
+fn chain(configuration: &Configuration) -> Result<Option<Chain>, CliError> {
     let settings = &configuration.chain;
-    if settings.rpc_url.is_empty() {
-        return Ok(None);
-    }
-    let endpoint =
-        settings.rpc_url.parse().map_err(|error| Failed::usage(format!("chain.rpc_url: {error}")))?;
+    let Some(url) = &settings.rpc_url else { return Ok(None) };
+    let endpoint = url.parse().map_err(|error| CliError::usage(format!("chain.rpc_url: {error}")))?;
     let outbound = Outbound::new(settings.timeout)
-        .map_err(|error| Failed::while_trying("cannot ask a chain", &error))?;
+        .map_err(|error| CliError::context("cannot call the node of chain.rpc_url", &error))?;
     Ok(Some(Chain::new(endpoint, outbound)))
 }
 
-/// The rules of logins; `serve` has filled in the URL where none is configured.
-fn login_rules(configuration: &Configuration, chain: Option<Chain>) -> Result<LoginRules, Failed> {
+/// The rules of logins. `serve` has filled in the URL where none is configured.
+fn login_rules(configuration: &Configuration, chain: Option<Chain>) -> Result<LoginRules, CliError> {
     let auth = &configuration.auth;
     let listening = format!("http://{}", configuration.server.listen);
-    let url = if auth.url.is_empty() { &listening } else { &auth.url };
-    let audience =
-        Audience::new(url, auth.chain_id).map_err(|error| Failed::usage(format!("auth.url: {error}")))?;
-    let operators = auth
-        .operators
-        .split_ascii_whitespace()
-        .map(|text| text.parse().map_err(|error| Failed::usage(format!("auth.operators: {text}: {error}"))));
+    let url = auth.public_url.as_ref().unwrap_or(&listening);
+    let audience = Audience::new(url, auth.chain_id)
+        .map_err(|error| CliError::usage(format!("auth.public_url: {error}")))?;
+    let operators = auth.allowed_operators.iter().map(|text| {
+        text.parse().map_err(|error| CliError::usage(format!("auth.allowed_operators: {text}: {error}")))
+    });
     Ok(LoginRules {
         audience,
-        usual_life: auth.token_ttl,
-        longest_life: auth.max_token_ttl,
+        usual_life: auth.access_token_ttl,
+        longest_life: auth.max_access_token_ttl,
         operators: operators.collect::<Result<_, _>>()?,
         chain,
     })
@@ -94,71 +93,73 @@ pub(in crate::cli) fn audit_settings(configuration: &Configuration) -> audit_log
 }
 
 pub(in crate::cli) fn enclave_settings(configuration: &Configuration) -> hsm::Settings {
-    let (token, enclave) = (&configuration.token, &configuration.enclave);
+    let (pkcs11, enclave) = (&configuration.pkcs11, &configuration.enclave);
     hsm::Settings {
-        module: token.module.clone(),
-        token: match &token.selector {
-            TokenSelector::Label(label) => hsm::TokenSelector::Label(label.clone()),
-            TokenSelector::Serial(serial) => hsm::TokenSelector::Serial(serial.clone()),
+        module: pkcs11.module.clone(),
+        token: match pkcs11.selector() {
+            TokenSelector::Label(label) => hsm::TokenSelector::Label(label),
+            TokenSelector::Serial(serial) => hsm::TokenSelector::Serial(serial),
         },
-        pin_file: token.pin_file.clone(),
+        pin_file: pkcs11.pin_file.clone(),
         lock_file: configuration.data.token_lock(),
-        sync_directory: token.softhsm_directory(),
+        sync_directory: pkcs11.softhsm_directory(),
         workers: enclave.workers,
-        queue: enclave.queue,
+        queue: enclave.queue_size,
         require_secret_memory: enclave.require_secret_memory,
         fault_check: match enclave.fault_check {
             FaultCheck::Curve => hsm::FaultCheck::Curve,
             FaultCheck::Linear => hsm::FaultCheck::Linear,
         },
         canary_interval: enclave.canary_interval,
-        stall_limit: enclave.stall_limit,
+        stall_limit: enclave.stall_timeout,
     }
 }
 
 /// The SoftHSM token of the configuration; none where another module is configured.
 pub(in crate::cli) fn softhsm_token(
     configuration: &Configuration,
-) -> Result<Option<hsm::SofthsmToken>, Failed> {
-    let token = &configuration.token;
-    let Some(conf) = &token.softhsm_conf else { return Ok(None) };
-    let TokenSelector::Label(label) = &token.selector else {
-        return Err(Failed::usage("a SoftHSM token goes by label: set token.label, not token.serial"));
+) -> Result<Option<hsm::SofthsmToken>, CliError> {
+    let pkcs11 = &configuration.pkcs11;
+    let Some(conf) = &pkcs11.softhsm_conf else { return Ok(None) };
+    let TokenSelector::Label(label) = pkcs11.selector() else {
+        return Err(CliError::usage(
+            "a SoftHSM token is found by its label: set pkcs11.label, not pkcs11.serial",
+        ));
     };
     let directory = std::path::absolute(conf.parent().unwrap_or(&configuration.data.directory))
-        .map_err(|error| Failed::while_trying("cannot name the token directory", &error))?;
+        .map_err(|error| CliError::context("cannot resolve the token directory", &error))?;
     Ok(Some(hsm::SofthsmToken {
-        module: token.module.clone(),
+        module: pkcs11.module.clone(),
         directory,
-        label: label.clone(),
-        pin_file: token.pin_file.clone(),
+        label,
+        pin_file: pkcs11.pin_file.clone(),
         lock_file: configuration.data.token_lock(),
     }))
 }
 
-/// No core and no debugger for a process that will hold a PIN and, for an instant, scalars.
-fn harden() -> Result<(), Failed> {
-    hsm::harden_process().map_err(|error| Failed::while_trying("cannot harden this process", &error))
+/// Forbids core files and debuggers: the process will hold a PIN and, briefly, scalars.
+fn harden() -> Result<(), CliError> {
+    hsm::harden_process().map_err(|error| CliError::context("cannot harden this process", &error))
 }
 
-/// Hardens this process, and first runs the program again with `SOFTHSM2_CONF` set, where it is not: the module reads it from the
-/// environment of its process, and replacing the process is the way to set that without `unsafe`.
-pub(in crate::cli) fn with_softhsm_environment(configuration: &Configuration) -> Result<(), Failed> {
+/// Hardens this process. Where `SOFTHSM2_CONF` is not set, it first replaces the process by one with
+/// it: the module reads its own environment, and setting a variable in place needs `unsafe`.
+pub(in crate::cli) fn with_softhsm_environment(configuration: &Configuration) -> Result<(), CliError> {
     use std::os::unix::process::CommandExt;
 
     const VARIABLE: &str = "SOFTHSM2_CONF";
-    let Some(path) = &configuration.token.softhsm_conf else { return harden() };
+    let Some(path) = &configuration.pkcs11.softhsm_conf else { return harden() };
     let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
     if std::env::var_os(VARIABLE).is_some_and(|value| value == path.as_os_str()) {
         return harden();
     }
     let program = std::env::current_exe()
-        .map_err(|error| Failed::while_trying("cannot find this program's file", &error))?;
+        .map_err(|error| CliError::context("cannot find this program's file", &error))?;
     let mut arguments = std::env::args_os();
     let mut command = std::process::Command::new(program);
     if let Some(name) = arguments.next() {
         command.arg0(name);
     }
     let error = command.args(arguments).env(VARIABLE, path).exec();
-    Err(Failed::while_trying("cannot start this program again with SOFTHSM2_CONF set", &error))
+    Err(CliError::context("cannot start this program again with SOFTHSM2_CONF set", &error))
 }

@@ -7,34 +7,35 @@ use jiff::Timestamp;
 
 use super::wallet::Signer;
 use crate::auth::{Audience, LONGEST_LIFE, RequestToSign, body_hash};
-use crate::cli::error::Failed;
+use crate::cli::error::CliError;
 
 #[derive(Debug, Args)]
 pub(super) struct Service {
-    /// The service.
+    /// URL of the service
     #[arg(long, env = "AVS_KMS_URL", default_value = "http://127.0.0.1:8254")]
     pub(super) url: String,
-    /// What the service calls itself (its auth.url), where that is not the URL that it is reached by.
+    /// auth.public_url of the service, if it differs from --url
     #[arg(long, value_name = "URL")]
     audience: Option<String>,
 }
 
 impl Service {
-    /// How the service names itself; the chain is in its messages.
-    pub(super) fn audience(&self, chain_id: u64) -> Result<Audience, Failed> {
+    /// The name of the service in signed messages. The chain id is known from its messages.
+    pub(super) fn audience(&self, chain_id: u64) -> Result<Audience, CliError> {
         let url = self.audience.as_ref().unwrap_or(&self.url);
-        Audience::new(url, chain_id).map_err(|error| Failed::usage(format!("{url}: {error}")))
+        Audience::new(url, chain_id).map_err(|error| CliError::usage(format!("{url}: {error}")))
     }
 
-    pub(super) fn reached(&self, plain_http: bool) -> Result<Audience, Failed> {
+    /// The service that the URL names, unless an access token would travel unencrypted.
+    pub(super) fn reached(&self, plain_http: bool) -> Result<Audience, CliError> {
         let reached =
-            Audience::new(&self.url, 0).map_err(|error| Failed::usage(format!("{}: {error}", self.url)))?;
+            Audience::new(&self.url, 0).map_err(|error| CliError::usage(format!("{}: {error}", self.url)))?;
         let host = reached.domain().rsplit_once(':').map_or(reached.domain(), |(host, _)| host);
         let address: Option<IpAddr> = host.trim_matches(['[', ']']).parse().ok();
         let here = host == "localhost" || address.is_some_and(|address| address.is_loopback());
         if reached.uri().starts_with("http://") && !here && !plain_http {
-            return Err(Failed::usage(format!(
-                "{} is neither https nor this machine; --plain-http sends the token in the clear",
+            return Err(CliError::usage(format!(
+                "{} is neither https nor this machine; nothing was sent; --plain-http sends the access token unencrypted",
                 self.url
             )));
         }
@@ -49,9 +50,10 @@ pub(super) fn authorization(
     method: &str,
     path: &str,
     body: &[u8],
-) -> Result<String, Failed> {
+) -> Result<String, CliError> {
     let mut nonce = [0; 32];
-    getrandom::fill(&mut nonce).map_err(|error| Failed::new(format!("no randomness: {error}")))?;
+    getrandom::fill(&mut nonce)
+        .map_err(|error| CliError::new(format!("cannot sign: the kernel returned no randomness: {error}")))?;
     let issued = u64::try_from(Timestamp::now().as_second()).unwrap_or_default();
     let expires = issued.saturating_add(LONGEST_LIFE);
     let request =

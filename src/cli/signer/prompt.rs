@@ -1,34 +1,34 @@
-//! Reads a line that nobody should see from standard input, with the echo off where that is a terminal.
+//! Password prompt: one line of standard input, with the echo off on a terminal.
 
 use std::io::IsTerminal;
 
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 use zeroize::Zeroizing;
 
-use crate::cli::error::Failed;
+use crate::cli::error::CliError;
 use crate::cli::output::say;
 
 /// The longest line, bytes.
 const MOST: usize = 1_024;
 
-/// Puts the terminal back as it was, however the reading ends.
-struct Quiet(Option<Termios>);
+/// Switches the echo of a terminal off, and back on however the reading ends.
+struct NoEcho(Option<Termios>);
 
-impl Quiet {
+impl NoEcho {
     fn begin() -> Self {
         let stdin = std::io::stdin();
         let before = stdin.is_terminal().then(|| tcgetattr(&stdin).ok()).flatten();
         if let Some(before) = &before {
-            let mut quiet = before.clone();
-            quiet.local_modes.remove(LocalModes::ECHO);
-            // A terminal that cannot be quiet shows what is typed; whoever types sees it.
-            let _ = tcsetattr(&stdin, OptionalActions::Flush, &quiet);
+            let mut silent = before.clone();
+            silent.local_modes.remove(LocalModes::ECHO);
+            // Where this fails the terminal shows what is typed.
+            let _ = tcsetattr(&stdin, OptionalActions::Flush, &silent);
         }
         Self(before)
     }
 }
 
-impl Drop for Quiet {
+impl Drop for NoEcho {
     fn drop(&mut self) {
         if let Some(before) = &self.0 {
             let _ = tcsetattr(std::io::stdin(), OptionalActions::Flush, before);
@@ -36,12 +36,12 @@ impl Drop for Quiet {
     }
 }
 
-pub(super) fn read_password(prompt: &str) -> Result<Zeroizing<Vec<u8>>, Failed> {
+pub(super) fn read_password(prompt: &str) -> Result<Zeroizing<Vec<u8>>, CliError> {
     if std::io::stdin().is_terminal() {
         say(prompt);
     }
-    let _quiet = Quiet::begin();
-    // Byte by byte, past the buffer of the standard library, which nobody wipes.
+    let _no_echo = NoEcho::begin();
+    // Byte by byte: the buffer of the standard library is never wiped.
     let mut line = Zeroizing::new(Vec::with_capacity(MOST));
     let mut byte = Zeroizing::new([0; 1]);
     while line.len() < MOST {
@@ -50,7 +50,7 @@ pub(super) fn read_password(prompt: &str) -> Result<Zeroizing<Vec<u8>>, Failed> 
             Ok(_) if *byte == *b"\n" => break,
             Ok(_) => line.extend_from_slice(&*byte),
             Err(rustix::io::Errno::INTR) => {}
-            Err(error) => return Err(Failed::while_trying("cannot read the password", &error)),
+            Err(error) => return Err(CliError::context("cannot read the password", &error)),
         }
     }
     Ok(line)

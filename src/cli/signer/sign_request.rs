@@ -1,4 +1,5 @@
-//! `avs-kms request`: signs one request and prints the curl line that sends it. Sends nothing itself.
+//! `avs-kms sign-request`: signs one request and prints the curl command that sends it. It sends
+//! nothing itself.
 
 use std::io::Read;
 use std::path::PathBuf;
@@ -9,7 +10,7 @@ use serde_json::json;
 use super::http::{Service, authorization};
 use super::wallet::Wallet;
 use crate::auth::MAX_PATH_BYTES;
-use crate::cli::error::Failed;
+use crate::cli::error::CliError;
 use crate::cli::output::Output;
 use crate::http::MAX_BODY_BYTES;
 
@@ -22,36 +23,39 @@ enum Method {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  avs-kms sign-request --keystore operator.json --body '{\"eoa\":\"0x…\"}' /v1/keys")]
 pub(in crate::cli) struct Arguments {
     #[command(flatten)]
     service: Service,
     #[command(flatten)]
     wallet: Wallet,
-    /// Default: POST with a body, GET without.
+    /// HTTP method [default: POST with a body, GET without]
     #[arg(long, ignore_case = true)]
     method: Option<Method>,
-    /// The JSON body.
+    /// JSON body
     #[arg(long, conflicts_with = "body_file")]
     body: Option<String>,
-    /// The file with the body.
+    /// File with the body
     #[arg(long, value_name = "FILE")]
     body_file: Option<PathBuf>,
-    /// The path with its query, such as /v1/keys.
+    /// Path with its query, such as /v1/keys
     path: String,
 }
 
-pub(in crate::cli) fn run(arguments: &Arguments, output: Output) -> Result<(), Failed> {
-    hsm::harden_process().map_err(|error| Failed::while_trying("cannot harden this process", &error))?;
+pub(in crate::cli) fn run(arguments: &Arguments, output: Output) -> Result<(), CliError> {
+    hsm::harden_process().map_err(|error| CliError::context("cannot harden this process", &error))?;
     let path = arguments.path.as_str();
     if !path.starts_with('/') || path.len() > MAX_PATH_BYTES || !path.bytes().all(|b| b.is_ascii_graphic()) {
-        return Err(Failed::usage(format!(
-            "a path begins with / and has at most {MAX_PATH_BYTES} visible ASCII characters"
+        return Err(CliError::usage(format!(
+            "the path must begin with / and have at most {MAX_PATH_BYTES} visible ASCII characters"
         )));
     }
     let body = match (&arguments.body, &arguments.body_file) {
         (Some(text), _) => Some(text.clone()),
         (None, Some(file)) => {
-            let failed = |error| Failed::while_trying(format!("cannot read {}", file.display()), &error);
+            let failed = |error| CliError::context(format!("cannot read {}", file.display()), &error);
             let mut text = String::new();
             let most = MAX_BODY_BYTES as u64 + 1;
             let opened = std::fs::File::open(file).map_err(failed)?;
@@ -61,7 +65,7 @@ pub(in crate::cli) fn run(arguments: &Arguments, output: Output) -> Result<(), F
         (None, None) => None,
     };
     if body.as_ref().is_some_and(|body| body.len() > MAX_BODY_BYTES) {
-        return Err(Failed::usage("a body has at most 64 KiB"));
+        return Err(CliError::usage("the body is longer than 64 KiB"));
     }
     let method = arguments.method.unwrap_or(if body.is_some() { Method::Post } else { Method::Get });
     let method = if method == Method::Get { "GET" } else { "POST" };
@@ -81,7 +85,7 @@ pub(in crate::cli) fn run(arguments: &Arguments, output: Output) -> Result<(), F
     Ok(())
 }
 
-/// One word of a shell.
+/// Quotes a text for a shell.
 fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }

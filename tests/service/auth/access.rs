@@ -82,12 +82,12 @@ fn expired_and_revoked_tokens_stop_at_once_and_stay_stopped_over_a_restart() {
     let service = installation.serve();
     let path = format!("/v1/keys/{EOA}");
     assert_eq!(service.get(&path, Some(&revoked)).status, 200);
-    let list: Value = serde_json::from_str(&installation.must(&["--json", "token", "list"])).unwrap();
+    let list: Value = serde_json::from_str(&installation.must(&["--json", "access-token", "list"])).unwrap();
     let tokens = list["tokens"].as_array().unwrap();
     assert_eq!(tokens.len(), 2);
     assert!(!list.to_string().contains("kms_"), "a listing shows a token");
     let id = tokens.iter().find(|token| token["scopes"].as_array().unwrap().len() > 1).unwrap()["id"].clone();
-    installation.must(&["token", "revoke", id.as_str().unwrap()]);
+    installation.must(&["access-token", "revoke", id.as_str().unwrap()]);
     assert_eq!(service.get(&path, Some(&revoked)).code(), (401, "unauthenticated"));
     std::thread::sleep(Duration::from_millis(2_100));
     assert_eq!(service.get(&path, Some(&short)).code(), (401, "token_expired"));
@@ -129,7 +129,7 @@ fn a_token_that_is_revoked_while_its_request_arrives_signs_nothing() {
     let token = installation.token(EOA);
     let service = installation.serve();
     service.create(&token, EOA, "default");
-    let list: Value = serde_json::from_str(&installation.must(&["--json", "token", "list"])).unwrap();
+    let list: Value = serde_json::from_str(&installation.must(&["--json", "access-token", "list"])).unwrap();
     let id = list["tokens"][0]["id"].as_str().unwrap().to_owned();
 
     let bytes = request("POST", "/v1/scalar_mul", Some(&token), Some(&body().to_string()));
@@ -138,7 +138,7 @@ fn a_token_that_is_revoked_while_its_request_arrives_signs_nothing() {
     stream.write_all(most).unwrap();
     // Long enough for the header to be read and the token to be recognised.
     std::thread::sleep(Duration::from_millis(300));
-    installation.must(&["token", "revoke", &id]);
+    installation.must(&["access-token", "revoke", &id]);
     stream.write_all(rest).unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();

@@ -7,13 +7,13 @@ use crate::support::wallet::Wallet;
 use crate::support::{EOA, Installation, OTHER_EOA, Running};
 
 fn listed(installation: &Installation) -> Vec<Value> {
-    let list: Value = serde_json::from_str(&installation.must(&["--json", "token", "list"])).unwrap();
+    let list: Value = serde_json::from_str(&installation.must(&["--json", "access-token", "list"])).unwrap();
     list["tokens"].as_array().unwrap().clone()
 }
 
 fn issue(installation: &Installation, more: &[&str]) -> String {
     let mut arguments =
-        vec!["token", "issue", "--eoa", EOA, "--scope", "keys:read", "--scope", "keys:create"];
+        vec!["access-token", "issue", "--eoa", EOA, "--scope", "keys:read", "--scope", "keys:create"];
     arguments.extend(more);
     installation.must(&arguments)
 }
@@ -59,7 +59,7 @@ fn a_token_that_turns_up_elsewhere_is_named_in_the_record_and_counts_as_refused(
     let installation = Installation::new();
     let far = issue(&installation, &["--network", "10.0.0.0/8"]);
     let service = installation.serve_with(|command| {
-        command.env("AVS_KMS__LIMITS__FAILURES_PER_ADDRESS", "3");
+        command.env("AVS_KMS__LIMITS__AUTH_FAILURES_PER_ADDRESS", "3/min");
     });
     for _ in 0..3 {
         assert_eq!(list_keys(&service, &far).code(), (403, "forbidden"));
@@ -131,7 +131,7 @@ fn a_holder_revokes_its_own_token_and_the_machine_all_of_an_eoa() {
     assert_eq!(revoke(Some(&first)).body["revoked"], true);
     assert_eq!(revoke(Some(&first)).code(), (401, "unauthenticated"));
     assert_eq!(list_keys(&service, &second).status, 200);
-    let said = installation.must(&["token", "revoke", "--eoa", EOA]);
+    let said = installation.must(&["access-token", "revoke", "--eoa", EOA]);
     assert_eq!(said.lines().count(), 2, "{said}");
     for token in [&second, &issued] {
         assert_eq!(list_keys(&service, token).code(), (401, "unauthenticated"));
@@ -150,7 +150,7 @@ fn a_holder_revokes_its_own_token_and_the_machine_all_of_an_eoa() {
 fn an_eoa_has_a_limited_number_of_logins_and_a_new_one_replaces_the_oldest() {
     let installation = Installation::new();
     let service = installation.serve_with(|command| {
-        command.env("AVS_KMS__LIMITS__PROOFS_PER_ADDRESS", "0");
+        command.env("AVS_KMS__LIMITS__SIGNATURE_CHECKS_PER_ADDRESS", "0");
     });
     let issued = installation.token(EOA);
     let tokens: Vec<_> = (0..33).map(|_| logged_in(&service, EOA)).collect();

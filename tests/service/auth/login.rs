@@ -63,7 +63,7 @@ fn a_signature_over_the_text_or_the_object_gives_a_token_for_ones_own_keys_once(
 fn a_challenge_survives_a_restart_and_stays_spent_over_another() {
     let installation = Installation::new();
     let fixed = |command: &mut std::process::Command| {
-        command.env("AVS_KMS__AUTH__URL", "https://kms.example");
+        command.env("AVS_KMS__AUTH__PUBLIC_URL", "https://kms.example");
     };
     let service = installation.serve_with(fixed);
     let offered = challenge(&service, &json!({"eoa": EOA}));
@@ -79,7 +79,7 @@ fn a_challenge_survives_a_restart_and_stays_spent_over_another() {
     assert_eq!(service.get(&format!("/v1/keys/{EOA}"), Some(&token)).status, 200);
     service.kill();
     // Another chain, another domain: the same challenge verifies for no EOA.
-    for (name, value) in [("CHAIN_ID", "5"), ("URL", "https://other.example")] {
+    for (name, value) in [("CHAIN_ID", "5"), ("PUBLIC_URL", "https://other.example")] {
         let service = installation.serve_with(|command| {
             fixed(command);
             command.env(format!("AVS_KMS__AUTH__{name}"), value);
@@ -180,7 +180,7 @@ fn scopes_and_lifetime_are_bounded_and_destruction_is_asked_for_by_signature() {
 fn only_the_operators_that_are_configured_log_in() {
     let installation = Installation::new();
     let service = installation.serve_with(|command| {
-        command.env("AVS_KMS__AUTH__OPERATORS", OTHER_EOA.to_lowercase());
+        command.env("AVS_KMS__AUTH__ALLOWED_OPERATORS", OTHER_EOA.to_lowercase());
     });
     for (eoa, code) in [(EOA, (403, "forbidden")), (OTHER_EOA, (200, "-"))] {
         let offered = challenge(&service, &json!({"eoa": eoa}));
@@ -276,7 +276,7 @@ fn a_contract_wallet_logs_in_where_a_node_of_the_right_chain_is_configured() {
 fn round_trips_per_second() {
     let installation = Installation::new();
     let service = installation.serve_with(|command| {
-        command.env("AVS_KMS__LIMITS__PROOFS_PER_ADDRESS", "0");
+        command.env("AVS_KMS__LIMITS__SIGNATURE_CHECKS_PER_ADDRESS", "0");
     });
     for clients in [1_usize, 8] {
         let begun = std::time::Instant::now();

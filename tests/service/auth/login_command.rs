@@ -78,7 +78,8 @@ fn a_wallet_of_ones_own_signs_what_is_shown() {
     for typed in [false, true] {
         let _ = fs::remove_file(&shown);
         let url = url(&service);
-        let mut arguments = vec!["login", "--url", &url, "--eoa", EOA, "--to-sign", shown.to_str().unwrap()];
+        let mut arguments =
+            vec!["login", "--url", &url, "--eoa", EOA, "--print-message", shown.to_str().unwrap()];
         arguments.extend(typed.then_some("--typed-data"));
         let mut child = installation
             .command(&arguments)
@@ -146,7 +147,7 @@ fn the_curl_line_of_a_signed_request_works_once() {
     let key = file(&installation, "key", Wallet::key_of(EOA), 0o600);
     let url = url(&service);
     let body = json!({"eoa": EOA, "name": "it-s"}).to_string();
-    let arguments = ["request", "--url", &url, "--private-key-file", &key, "--body", &body, "/v1/keys"];
+    let arguments = ["sign-request", "--url", &url, "--private-key-file", &key, "--body", &body, "/v1/keys"];
     let line = installation.must(&arguments);
     assert!(line.starts_with("curl ") && !line.contains(Wallet::key_of(EOA)), "{line}");
     let run = || -> Value {
@@ -156,7 +157,7 @@ fn the_curl_line_of_a_signed_request_works_once() {
     assert_eq!(run()["created"], true);
     assert_eq!(run()["code"], "unauthenticated");
     let path = format!("/v1/keys/{EOA}/it-s?a=%26");
-    let line = installation.must(&["request", "--url", &url, "--private-key-file", &key, &path]);
+    let line = installation.must(&["sign-request", "--url", &url, "--private-key-file", &key, &path]);
     let output = process::output(Command::new("bash").args(["-euc", &line]));
     let shown: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(shown["name"], "it-s", "{shown}");

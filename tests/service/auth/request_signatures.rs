@@ -72,7 +72,7 @@ fn a_signed_request_does_what_its_operator_may_and_the_log_holds_the_signature()
 fn a_signature_works_once_also_over_restarts() {
     let installation = Installation::new();
     let fixed = |command: &mut std::process::Command| {
-        command.env("AVS_KMS__AUTH__URL", "https://kms.example/kms");
+        command.env("AVS_KMS__AUTH__PUBLIC_URL", "https://kms.example/kms");
     };
     let service = installation.serve_with(fixed);
     let wallet = Wallet::of(EOA);

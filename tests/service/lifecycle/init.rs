@@ -30,7 +30,7 @@ fn a_second_init_refuses_and_changes_nothing() {
     let before = fs::read(installation.data().join("pin")).unwrap();
     let output = installation.run(&["init"]);
     assert_eq!(output.status.code(), Some(1));
-    assert!(text(&output.stderr).contains("never touches"), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("nothing was changed"), "{}", text(&output.stderr));
     assert_eq!(fs::read(installation.data().join("pin")).unwrap(), before);
     installation.serve().create(&token, EOA, "default");
 }
@@ -60,7 +60,7 @@ fn what_init_makes_is_for_its_owner_alone() {
 fn a_missing_module_is_named() {
     let installation = Installation::new();
     let said = refusal(&installation, |command| {
-        command.env("AVS_KMS__TOKEN__MODULE", "/nowhere/libsofthsm2.so");
+        command.env("AVS_KMS__PKCS11__MODULE", "/nowhere/libsofthsm2.so");
     });
     assert!(said.contains("/nowhere/libsofthsm2.so"), "{said}");
 }
@@ -69,7 +69,7 @@ fn a_missing_module_is_named() {
 fn an_unknown_token_label_is_named_beside_those_that_exist() {
     let installation = Installation::new();
     let said = refusal(&installation, |command| {
-        command.env("AVS_KMS__TOKEN__LABEL", "other");
+        command.env("AVS_KMS__PKCS11__LABEL", "other");
     });
     assert!(said.contains("other") && said.contains("avs-kms"), "{said}");
 }
@@ -152,11 +152,28 @@ fn all_configuration_mistakes_are_reported_at_once_with_the_code_for_wrong_usage
 }
 
 #[test]
+fn a_refused_pin_has_an_exit_status_of_its_own() {
+    let installation = Installation::new();
+    let pin = installation.data().join("pin");
+    let right = fs::read(&pin).unwrap();
+    fs::write(&pin, "not the PIN").unwrap();
+    let output = installation.run(&["serve", "--listen", "127.0.0.1:0"]);
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(4), "{said}");
+    assert!(said.contains("refused the PIN"), "{said}");
+    fs::write(&pin, right).unwrap();
+    installation.serve();
+}
+
+#[test]
 fn a_token_that_a_kill_destroyed_is_noticed_and_restored() {
     let installation = Installation::new();
     let token = installation.token(EOA);
     installation.serve().create(&token, EOA, "default");
-    let fit: serde_json::Value = serde_json::from_str(&installation.must(&["--json", "doctor"])).unwrap();
+    let output = installation.run(&["--json", "doctor"]);
+    let fit: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let warned = fit["checks"].as_array().unwrap().iter().any(|check| check["passed"] == false);
+    assert_eq!(output.status.code(), Some(if warned { 3 } else { 0 }), "{fit}");
     assert_eq!((&fit["fit"], &fit["keys"], &fit["scheme"]), (&true.into(), &1.into(), &"S1".into()), "{fit}");
 
     let tokens = installation.data().join("token/tokens");
@@ -165,9 +182,9 @@ fn a_token_that_a_kill_destroyed_is_noticed_and_restored() {
     refusal(&installation, |_| {});
     let output = installation.run(&["doctor"]);
     let said = text(&output.stderr);
-    assert!(output.status.code() == Some(1) && said.contains("token-restore"), "{said}");
-    installation.must(&["token-restore"]);
-    assert_eq!(installation.must(&["token-restore"]), "nothing was damaged");
+    assert!(output.status.code() == Some(1) && said.contains("softhsm restore"), "{said}");
+    installation.must(&["softhsm", "restore"]);
+    assert_eq!(installation.must(&["softhsm", "restore"]), "nothing was damaged");
     let key = installation.serve().create(&token, EOA, "default");
     assert_eq!(key["created"], false, "the key is gone");
 }

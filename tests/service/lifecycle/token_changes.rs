@@ -52,7 +52,7 @@ fn the_copy_of_the_token_object_follows_a_change_of_the_pin() {
     // The trap: the copy opens with the old PIN only. Restored after a kill, the token refuses the new one.
     let try_to_serve = || -> Output { installation.run(&["serve"]) };
     write(b"");
-    installation.must(&["token-restore"]);
+    installation.must(&["softhsm", "restore"]);
     let refused = try_to_serve();
     assert!(text(&refused.stderr).contains("PIN"), "{}", text(&refused.stderr));
 
@@ -65,7 +65,7 @@ fn the_copy_of_the_token_object_follows_a_change_of_the_pin() {
     assert_eq!(fs::read(copy.with_extension("object.previous")).unwrap(), old);
     assert_eq!(fs::metadata(&object).unwrap().permissions().mode() & 0o777, 0o400);
     write(b"");
-    installation.must(&["token-restore"]);
+    installation.must(&["softhsm", "restore"]);
     let service = installation.serve();
     assert_eq!(service.create(&token, EOA, "default")["g1"], key);
     assert!(!service.start.contains("a new copy"), "{}", service.start);
@@ -86,11 +86,11 @@ impl Hsm {
         command
             .env("SOFTHSM2_CONF", token.join("softhsm2.conf"))
             .env(
-                "AVS_KMS__TOKEN__MODULE",
+                "AVS_KMS__PKCS11__MODULE",
                 std::env::current_exe().unwrap().with_file_name("libhsm_fault_injection.so"),
             )
-            .env("AVS_KMS__TOKEN__PIN_FILE", self.token.data().join("pin"))
-            .env("AVS_KMS__ENCLAVE__SANDBOX_PATHS", self.token.data())
+            .env("AVS_KMS__PKCS11__PIN_FILE", self.token.data().join("pin"))
+            .env("AVS_KMS__SANDBOX__EXTRA_PATHS", self.token.data())
             .env("HSM_FAULTS_RULES", rule_file);
         command
     }
@@ -126,14 +126,14 @@ fn an_init_that_dies_anywhere_in_the_token_can_be_repeated() {
         if adopts {
             assert_eq!(code, Some(1), "{said}");
             assert!(said.contains("init --adopt"), "{said}");
-            let (code, said) = hsm.init(&["init", "--adopt"], "");
+            let (code, said) = hsm.init(&["init", "--resume"], "");
             assert_eq!(code, Some(0), "{said}");
         } else {
             assert_eq!(code, Some(0), "{rules}: {said}");
         }
         let made = process::output(&mut hsm.command(&["keys", "create", "--eoa", EOA], ""));
         assert!(made.status.success(), "{}", text(&made.stderr));
-        let again = hsm.init(&["init", "--adopt"], "");
+        let again = hsm.init(&["init", "--resume"], "");
         assert_eq!(again.0, Some(1), "{again:?}");
     }
 }

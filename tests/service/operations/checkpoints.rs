@@ -242,7 +242,7 @@ fn the_webhook_gets_a_checkpoint_at_start_and_the_last_one_at_the_end() {
     let installation = Installation::new();
     let (url, bodies) = webhook();
     let service = installation.serve_with(|command| {
-        command.env("AVS_KMS__AUDIT__WEBHOOK", &url);
+        command.env("AVS_KMS__AUDIT__CHECKPOINT_WEBHOOK_URL", &url);
     });
     let first = bodies.recv_timeout(Duration::from_secs(20)).unwrap();
     assert_eq!(first["public_key"], checkpoint_of(&service, 1)["public_key"]);
@@ -259,7 +259,7 @@ fn the_webhook_gets_a_checkpoint_at_start_and_the_last_one_at_the_end() {
 fn a_webhook_that_is_away_harms_nothing() {
     let installation = Installation::new();
     let service = installation.serve_with(|command| {
-        command.env("AVS_KMS__AUDIT__WEBHOOK", "http://127.0.0.1:9/?key=s3cr3t");
+        command.env("AVS_KMS__AUDIT__CHECKPOINT_WEBHOOK_URL", "http://127.0.0.1:9/?key=s3cr3t");
     });
     let (mut log, begun) = (service.start.clone(), Instant::now());
     while !log.contains("the webhook did not take") {

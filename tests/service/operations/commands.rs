@@ -16,7 +16,7 @@ fn keys_can_be_made_and_read_with_and_without_a_running_service() {
     let made = installation.must(&["keys", "create", "--eoa", OTHER_EOA, "--name", "two"]);
     assert!(made.starts_with("created"), "{made}");
     let again = installation.must(&["keys", "create", "--eoa", EOA]);
-    assert!(again.starts_with("was there already"), "{again}");
+    assert!(again.starts_with("the key existed already"), "{again}");
     let running = installation.must(&["keys", "list"]);
     assert_eq!(service.stop(), Some(0));
     assert_eq!(installation.must(&["keys", "list"]), running);
@@ -34,8 +34,8 @@ fn a_refused_command_fails_with_the_services_own_sentence() {
     let service = installation.serve();
     for arguments in [
         &["keys", "show", "--eoa", EOA][..],
-        &["token", "revoke", "tok_000000000000"],
-        &["token", "issue", "--eoa", EOA, "--scope", "keys:read", "--ttl", "91d"],
+        &["access-token", "revoke", "tok_000000000000"],
+        &["access-token", "issue", "--eoa", EOA, "--scope", "keys:read", "--ttl", "91d"],
     ] {
         let output = installation.run(arguments);
         let said = text(&output.stderr);
@@ -53,19 +53,21 @@ fn wrong_usage_exits_with_two_and_help_with_zero() {
         &[],
         &["keys", "show"],
         &["keys", "show", "--eoa", "0x12"],
-        &["token", "issue", "--eoa", EOA],
-        &["token", "issue", "--eoa", EOA, "--scope", "sign:everything"],
-        &["token", "issue", "--eoa", EOA, "--scope", "keys:read", "--ttl", "soon"],
+        &["access-token", "issue", "--eoa", EOA],
+        &["access-token", "issue", "--eoa", EOA, "--scope", "sign:everything"],
+        &["access-token", "issue", "--eoa", EOA, "--scope", "keys:read", "--ttl", "soon"],
         &["serve", "--port", "1"],
         &["--config", "/nowhere.toml", "serve"],
     ] {
         assert_eq!(installation.run(arguments).status.code(), Some(2), "{arguments:?}");
     }
-    for command in ["init", "serve", "keys", "token", "audit", "doctor", "token-restore", "version"] {
+    for command in ["init", "serve", "keys", "access-token", "audit", "doctor", "softhsm", "version"] {
         let output = installation.run(&[command, "--help"]);
         assert_eq!(output.status.code(), Some(0), "{command}");
         assert!(text(&output.stdout).len() > 100, "{command}");
     }
+    let help = text(&installation.run(&["--help"]).stdout);
+    assert!(help.contains("Exit status:") && help.contains("  4  the token refused the PIN"), "{help}");
     let version: Value = serde_json::from_str(&installation.must(&["--json", "version"])).unwrap();
     assert_eq!(version["version"], env!("CARGO_PKG_VERSION"));
 }
@@ -95,6 +97,18 @@ fn verify_passes_over_a_sound_log_and_names_the_first_bad_record() {
     let said = text(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.contains(&format!("record {}", bad["seq"])), "{said}\n{bad}");
+}
+
+#[test]
+fn a_command_lists_what_an_option_allows_and_takes_several_at_once() {
+    let installation = Installation::new();
+    let help = text(&installation.run(&["access-token", "issue", "--help"]).stdout);
+    assert!(help.contains("sign:typed") && help.contains("Example:"), "{help}");
+    let (_, global) = help.split_once("Global options:").unwrap();
+    assert!(global.contains("--config") && !global.contains("--eoa"), "{help}");
+    installation.must(&["access-token", "issue", "--eoa", EOA, "--scope", "keys:read,sign:typed"]);
+    let list: Value = serde_json::from_str(&installation.must(&["--json", "access-token", "list"])).unwrap();
+    assert_eq!(list["tokens"][0]["scopes"], serde_json::json!(["keys:read", "sign:typed"]));
 }
 
 #[test]

@@ -169,7 +169,7 @@ fn the_registration_on_the_chain_makes_the_next_version_current() {
         let held: Held = Arc::new(Mutex::new("0".repeat(64)));
         let url = node(&held);
         let service = installation.serve_with(|command| {
-            command.env("AVS_KMS__CHAIN__RPC_URL", url).env("AVS_KMS__ROTATION__INTERVAL", "200ms");
+            command.env("AVS_KMS__CHAIN__RPC_URL", url).env("AVS_KMS__ROTATION__CHECK_INTERVAL", "200ms");
         });
         let mut binding = json!({"registry": registry, "chain_id": 17_000, "verifying_contract": OTHER_EOA});
         if registry == "key_registrar" {
@@ -205,7 +205,7 @@ fn a_node_of_another_chain_decides_nothing() {
     let held: Held = Arc::new(Mutex::new("0".repeat(64)));
     let url = node(&held);
     let service = installation.serve_with(|command| {
-        command.env("AVS_KMS__CHAIN__RPC_URL", url).env("AVS_KMS__ROTATION__INTERVAL", "200ms");
+        command.env("AVS_KMS__CHAIN__RPC_URL", url).env("AVS_KMS__ROTATION__CHECK_INTERVAL", "200ms");
     });
     let binding = json!({"registry": "bls_apk_registry", "chain_id": 1, "verifying_contract": OTHER_EOA});
     service.post("/v1/keys", Some(&token), &json!({"eoa": EOA, "binding": binding}));

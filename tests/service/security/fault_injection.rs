@@ -58,8 +58,8 @@ impl Bench {
         let module = std::env::current_exe().unwrap().with_file_name("libhsm_fault_injection.so");
         assert!(module.exists(), "{} is not built", module.display());
         command
-            .env("AVS_KMS__TOKEN__MODULE", module)
-            .env("AVS_KMS__TOKEN__SOFTHSM_CONF", self.installation.data().join("token/softhsm2.conf"))
+            .env("AVS_KMS__PKCS11__MODULE", module)
+            .env("AVS_KMS__PKCS11__SOFTHSM_CONF", self.installation.data().join("token/softhsm2.conf"))
             .env("AVS_KMS__SERVER__REQUEST_DEADLINE", format!("{}s", DEADLINE.as_secs()))
             .env("AVS_KMS__ENCLAVE__CANARY_INTERVAL", "1h") // it would take the faults that are meant for a request
             .env("HSM_FAULTS_RULES", self.file("rules"))

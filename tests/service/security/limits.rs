@@ -114,7 +114,7 @@ fn guessing_is_slowed_down_and_does_not_lock_out_who_knows() {
     let installation = Installation::new();
     let token = installation.token(EOA);
     let service = installation.serve_with(|command| {
-        command.env("AVS_KMS__LIMITS__FAILURES_PER_ADDRESS", "5");
+        command.env("AVS_KMS__LIMITS__AUTH_FAILURES_PER_ADDRESS", "5/min");
     });
     let guess = |n: u32| format!("Bearer kms_{n:064x}");
     for n in 0..5 {
@@ -144,7 +144,7 @@ fn of_an_address_with_too_many_failures_no_signature_is_checked() {
     let installation = Installation::new();
     let token = installation.token(EOA);
     let service = installation.serve_with(|command| {
-        command.env("AVS_KMS__LIMITS__FAILURES_PER_ADDRESS", "3");
+        command.env("AVS_KMS__LIMITS__AUTH_FAILURES_PER_ADDRESS", "3/min");
     });
     let wallet = Wallet::of(EOA);
     let offered = service.post("/v1/auth/challenge", None, &json!({"eoa": EOA})).body;
@@ -174,7 +174,7 @@ fn an_address_has_a_limited_number_of_signature_checks_per_second() {
     let installation = Installation::new();
     let token = installation.token(EOA);
     let service = installation.serve_with(|command| {
-        command.env("AVS_KMS__LIMITS__PROOFS_PER_ADDRESS", "3");
+        command.env("AVS_KMS__LIMITS__SIGNATURE_CHECKS_PER_ADDRESS", "3/s");
     });
     // However slow this machine is, it sends more than three in a second at some time.
     let (mut looked_at, limited) = (0, (429, "rate_limited"));
@@ -200,8 +200,8 @@ fn a_token_and_an_address_have_a_rate_each() {
     let (token, other) = (installation.token(EOA), installation.token(EOA));
     let service = installation.serve_with(|command| {
         command
-            .env("AVS_KMS__LIMITS__REQUESTS_PER_TOKEN", "5")
-            .env("AVS_KMS__LIMITS__REQUESTS_PER_ADDRESS", "40");
+            .env("AVS_KMS__LIMITS__REQUESTS_PER_ACCESS_TOKEN", "5/s")
+            .env("AVS_KMS__LIMITS__REQUESTS_PER_ADDRESS", "40/s");
     });
     let path = format!("/v1/keys/{EOA}");
     let begun = Instant::now();
@@ -225,7 +225,7 @@ fn a_token_and_an_address_have_a_rate_each() {
     let health = request("GET", "/healthz", None, None);
     assert!((0..50).all(|_| client::send(service.health.unwrap(), &health).unwrap().status == 200));
     // The machine's own operator is no client.
-    assert!((0..10).all(|_| installation.run(&["token", "list"]).status.success()));
+    assert!((0..10).all(|_| installation.run(&["access-token", "list"]).status.success()));
 }
 
 /// What 16 clients get who sign 20 times each, as fast as they are answered.

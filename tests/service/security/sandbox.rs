@@ -47,7 +47,7 @@ fn every_thread_is_filtered_and_without_privileges() {
     let token = installation.token(EOA);
     for profile in PROFILES {
         let service = installation.serve_with(|command| {
-            command.env("AVS_KMS__ENCLAVE__SANDBOX", profile);
+            command.env("AVS_KMS__SANDBOX__MODE", profile);
         });
         service.create(&token, EOA, "default");
         let threads = threads(&service);
@@ -63,10 +63,10 @@ fn every_thread_is_filtered_and_without_privileges() {
         assert!(service.start.contains("the sandbox is closed"), "{}", service.start);
     }
     let service = installation.serve_with(|command| {
-        command.env("AVS_KMS__ENCLAVE__SANDBOX", "off");
+        command.env("AVS_KMS__SANDBOX__MODE", "off");
     });
     assert!(threads(&service).iter().all(|thread| filters(thread) == outside));
-    assert!(service.start.contains("WARN") && service.start.contains("enclave.sandbox"), "{}", service.start);
+    assert!(service.start.contains("WARN") && service.start.contains("sandbox.mode"), "{}", service.start);
 }
 
 #[test]
@@ -78,9 +78,9 @@ fn everything_the_service_does_works_inside() {
         let (mirror, checkpoint) = (elsewhere.path().join("mirror"), elsewhere.path().join("checkpoint"));
         let service = installation.serve_with(|command| {
             command
-                .env("AVS_KMS__ENCLAVE__SANDBOX", profile)
+                .env("AVS_KMS__SANDBOX__MODE", profile)
                 .env("AVS_KMS__ENCLAVE__CANARY_INTERVAL", "100ms")
-                .env("AVS_KMS__AUDIT__MIRROR", &mirror)
+                .env("AVS_KMS__AUDIT__JSONL_FILE", &mirror)
                 .env("AVS_KMS__AUDIT__CHECKPOINT_FILE", &checkpoint);
         });
         service.create(&token, EOA, "default");
@@ -124,8 +124,8 @@ fn files_elsewhere_cannot_be_reached_by_the_running_service() {
         fs::create_dir(&outside).unwrap();
         let service = installation.serve_with(|command| {
             command
-                .env("AVS_KMS__ENCLAVE__SANDBOX", profile)
-                .env("AVS_KMS__AUDIT__MIRROR", named.join("mirror"));
+                .env("AVS_KMS__SANDBOX__MODE", profile)
+                .env("AVS_KMS__AUDIT__JSONL_FILE", named.join("mirror"));
         });
         // What the settings name is another directory now: inside the sandbox it does not exist.
         fs::rename(&named, place.path().join("moved")).unwrap();
@@ -163,7 +163,7 @@ fn a_login_cannot_rewrite_the_token_object_and_needs_not() {
     // The trap: a service of root that keeps its privileges rewrites it at every login.
     if rustix::process::geteuid().is_root() {
         installation.serve_with(|command| {
-            command.env("AVS_KMS__ENCLAVE__SANDBOX", "off");
+            command.env("AVS_KMS__SANDBOX__MODE", "off");
         });
         assert_ne!(state(), before, "the control did not rewrite it either");
     }

@@ -70,7 +70,7 @@ fn while_it_signs(bench: &Bench, token: &str, meanwhile: impl FnOnce()) -> clien
 fn a_revocation_or_disable_during_a_token_call_prevents_the_signature() {
     let mut bench = Bench::with(&[
         ("AVS_KMS__SERVER__REQUEST_DEADLINE", "20s"),
-        ("AVS_KMS__ENCLAVE__STALL_LIMIT", "15s"),
+        ("AVS_KMS__ENCLAVE__STALL_TIMEOUT", "15s"),
     ]);
     let token = bench.installation.token(OTHER_EOA);
     let service = bench.service.as_ref().unwrap();
@@ -83,7 +83,7 @@ fn a_revocation_or_disable_during_a_token_call_prevents_the_signature() {
     assert_eq!(disabled.code(), (409, "key_disabled"), "{disabled:?}");
     bench.installation.must(&[&["keys", "enable"], &key[..]].concat());
     let revoked = while_it_signs(&bench, &token, || {
-        bench.installation.must(&["token", "revoke", "--eoa", OTHER_EOA]);
+        bench.installation.must(&["access-token", "revoke", "--eoa", OTHER_EOA]);
     });
     assert_eq!(revoked.code(), (401, "unauthenticated"), "{revoked:?}");
     bench.stop();

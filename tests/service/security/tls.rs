@@ -232,7 +232,7 @@ fn a_reload_changes_the_certificate_and_drops_no_connection() {
     let mut stream = wait_for(|| {
         let mut stream = connect(&service, secured.client(None, ANY));
         get(&mut stream, "/version", None).unwrap();
-        service.log().contains("everything stays as it was").then_some(stream)
+        service.log().contains("nothing was changed").then_some(stream)
     });
     assert_eq!(served_certificate(&stream), before);
 
@@ -307,7 +307,7 @@ fn a_pinned_token_works_with_its_certificate_alone() {
     assert_eq!(status(Some(&other), &pinned), unknown());
     assert_eq!(status(None, &pinned), unknown());
     assert_eq!(status(None, &free), (200, "-".to_owned()));
-    let list = secured.installation.must(&["--json", "token", "list"]);
+    let list = secured.installation.must(&["--json", "access-token", "list"]);
     assert!(list.contains(&own.fingerprint()), "{list}");
     // The pin is in the store, not only in the running process.
     service.kill();
@@ -331,9 +331,9 @@ fn a_key_that_others_can_read_is_refused_at_the_start() {
 }
 
 #[test]
-fn plain_http_beyond_loopback_needs_its_own_words() {
+fn plain_http_beyond_loopback_needs_a_setting_of_its_own() {
     let installation = Installation::new();
     let output = installation.run(&["serve", "--listen", "0.0.0.0:0"]);
     assert_eq!(output.status.code(), Some(2));
-    assert!(text(&output.stderr).contains("server.plain_http_beyond_loopback"), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("server.allow_plain_http"), "{}", text(&output.stderr));
 }

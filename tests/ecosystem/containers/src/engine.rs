@@ -139,7 +139,7 @@ pub fn ours_with(data: Option<Mount>, memlock: i64) -> ContainerRequest<GenericI
         .with_cap_drop("ALL")
         .with_security_opt("no-new-privileges")
         .with_env_var("AVS_KMS__SERVER__LISTEN", "0.0.0.0:8254")
-        .with_env_var("AVS_KMS__SERVER__PLAIN_HTTP_BEYOND_LOOPBACK", "true")
+        .with_env_var("AVS_KMS__SERVER__ALLOW_PLAIN_HTTP", "true")
         .with_env_var("AVS_KMS__AUDIT__SEGMENT_BYTES", "1048576")
         // All clients of a load at once, on however few cores.
         .with_startup_timeout(Duration::from_secs(120))
@@ -251,7 +251,7 @@ impl Service {
     /// A client with a token for everything that the tests do; each call is made once.
     pub async fn client(&self) -> Client {
         let network = format!("{}/32", self.gateway().await);
-        let mut arguments = vec!["token", "issue", "--eoa", EOA, "--ttl", "1h", "--network", &network];
+        let mut arguments = vec!["access-token", "issue", "--eoa", EOA, "--ttl", "1h", "--network", &network];
         for scope in ["keys:read", "keys:create", "sign:digest"] {
             arguments.extend(["--scope", scope]);
         }

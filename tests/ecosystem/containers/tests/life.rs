@@ -71,7 +71,7 @@ async fn stopped_under_load_it_answers_what_it_began_and_ends_well() {
     let (ended, time) = service.stop().await;
     let answered = load.end().await;
     assert_eq!(ended.code, 0, "{ended:?}");
-    assert!(ended.stderr.contains("stopped; the audit log is whole"), "{ended:?}");
+    assert!(ended.stderr.contains("stopped; the audit log is complete"), "{ended:?}");
     assert!(time.as_secs() < 20, "longer than the grace time: {time:?}");
     assert!(answered.unanswered > 0, "the load ended before the service");
     let log = verified_log(&volume).await;

@@ -57,7 +57,7 @@ impl Bare {
         let scopes = ["--scope", "keys:create", "--scope", "sign:digest"];
         let token = output(
             &self.directory,
-            &[&["token", "issue", "--eoa", EOA, "--ttl", "1h"][..], &scopes].concat(),
+            &[&["access-token", "issue", "--eoa", EOA, "--ttl", "1h"][..], &scopes].concat(),
         );
         Client::new(&self.url, token.into()).unwrap().with_retry_policy(RetryPolicy::NONE)
     }

@@ -25,11 +25,11 @@ async fn a_volume_that_is_missing_or_empty_is_no_data_directory() {
     // Without -v the engine makes an empty one.
     once(ours(None), &["serve"])
         .await
-        .refused(1, "is not a data directory; `avs-kms --data /data init` makes one");
+        .refused(1, "is not a data directory; create it with `avs-kms --data /data init`");
     let empty = Volume::new("empty");
     once(ours(Some(empty.mount())), &["serve"])
         .await
-        .refused(1, "is not a data directory; `avs-kms --data /data init` makes one");
+        .refused(1, "is not a data directory; create it with `avs-kms --data /data init`");
     // What was refused left nothing that would hinder init.
     once(ours(Some(empty.mount())), &["init"]).await.must();
     once(ours(Some(empty.mount())), &["init"]).await.refused(1, "is a data directory already");
@@ -86,12 +86,12 @@ async fn a_second_container_on_the_same_volume_is_refused_and_the_first_keeps_ru
 #[tokio::test(flavor = "multi_thread")]
 async fn every_mistake_of_a_configuration_is_printed_with_status_2() {
     let wrong = ours(None)
-        .with_env_var("AVS_KMS__ENCLAVE__QUEUE", "many")
+        .with_env_var("AVS_KMS__ENCLAVE__QUEUE_SIZE", "many")
         .with_env_var("AVS_KMS__LOG__LEVEL", "loudest=x=y");
     let ended = once(wrong, &["serve"]).await;
     assert_eq!(ended.code, 2, "{ended:?}");
-    assert!(ended.stderr.contains("the configuration has 2 mistake(s)"), "{ended:?}");
-    assert!(ended.stderr.contains("enclave.queue") && ended.stderr.contains("log.level"), "{ended:?}");
+    assert!(ended.stderr.contains("the configuration has 2 error(s)"), "{ended:?}");
+    assert!(ended.stderr.contains("enclave.queue_size") && ended.stderr.contains("log.level"), "{ended:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -157,6 +157,6 @@ async fn until(
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pin_file_that_is_not_mounted_is_named() {
     let volume = Volume::initialised("nopin").await;
-    let request = ours(Some(volume.mount())).with_env_var("AVS_KMS__TOKEN__PIN_FILE", "/run/pin");
+    let request = ours(Some(volume.mount())).with_env_var("AVS_KMS__PKCS11__PIN_FILE", "/run/pin");
     once(request, &["serve"]).await.refused(1, "/run/pin");
 }

@@ -1,0 +1,39 @@
+//! `[data]`.
+
+use std::path::PathBuf;
+
+use crate::config::kinds::PATH;
+use crate::config::setting::section;
+
+section! {
+    /// The data directory.
+    ["data"]
+    pub struct Data {
+        /// Directory of everything that must survive: the store, the audit log, the PIN file and,
+        /// with SoftHSM, the token. Defaults call it `<data>`. `avs-kms backup` copies it, also while
+        /// the service runs; the PIN file is not in the copy.
+        directory: PathBuf = "./var", PATH;
+    }
+}
+
+impl Data {
+    /// The database of the store.
+    pub fn store(&self) -> PathBuf {
+        self.directory.join("store.sqlite")
+    }
+
+    /// The lock of the directory: one process at a time uses it.
+    pub fn lock(&self) -> PathBuf {
+        self.directory.join("lock")
+    }
+
+    /// The lock of the PKCS#11 token, held by the enclave.
+    pub fn token_lock(&self) -> PathBuf {
+        self.directory.join("token.lock")
+    }
+
+    /// The socket of the running service for the commands of this host's administrator.
+    pub fn socket(&self) -> PathBuf {
+        self.directory.join("admin.sock")
+    }
+}

@@ -1,0 +1,46 @@
+//! `[limits]`.
+
+use std::time::Duration;
+
+use crate::config::kinds::{Number, PER_MINUTE, PER_SECOND, TIME};
+use crate::config::setting::section;
+
+/// Requests that one processor core works on at a time by default.
+const REQUESTS_PER_CORE: usize = 32;
+
+section! {
+    /// Limits per client address and for the whole service. A client address is one IPv4 address or
+    /// one IPv6 /64 network. Behind a proxy all clients have one address: raise the limits per
+    /// address there.
+    ["limits"]
+    pub struct Limits {
+        /// Connections of one client address at a time; 0: no limit.
+        connections_per_address: usize = "128", Number(0..=65_536), reloads;
+        /// Requests of one client address.
+        requests_per_address: u32 = "4000/s", PER_SECOND, reloads;
+        /// Failed authentications of one client address. Above the limit the service refuses logins
+        /// and signed requests from that address; valid access tokens still work.
+        auth_failures_per_address: u32 = "30/min", PER_MINUTE, reloads;
+        /// Logins and signed requests of one client address: the service must check their
+        /// signatures, which is expensive.
+        signature_checks_per_address: u32 = "50/s", PER_SECOND, reloads;
+        /// Requests with one access token.
+        requests_per_access_token: u32 = "2000/s", PER_SECOND, reloads;
+        /// Requests that the service works on at a time; 0: 32 per processor core.
+        max_concurrent_requests: usize = "0", Number(0..=65_536), reloads;
+        /// Requests that may wait for one of those, in the order of their arrival. Further ones fail
+        /// with `overloaded`.
+        max_queued_requests: usize = "4096", Number(0..=1_000_000), reloads;
+        /// Longest time that a request may wait. After it the request fails with `overloaded`.
+        queue_timeout: Duration = "1s", TIME, reloads;
+    }
+}
+
+impl Limits {
+    /// Puts numbers in the place of what follows from the machine.
+    pub(in crate::config) fn resolve(&mut self, cores: usize) {
+        if self.max_concurrent_requests == 0 {
+            self.max_concurrent_requests = cores * REQUESTS_PER_CORE;
+        }
+    }
+}

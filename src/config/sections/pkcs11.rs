@@ -1,0 +1,77 @@
+//! `[pkcs11]`.
+
+use std::path::{Path, PathBuf};
+
+use crate::config::kinds::{ANY, Optional, PATH};
+use crate::config::reader::Reader;
+use crate::config::setting::section;
+
+section! {
+    /// The PKCS#11 token that wraps the keys.
+    ["pkcs11"]
+    pub struct Pkcs11 {
+        /// Path of the PKCS#11 module. The default is SoftHSM. The module of any HSM works whose
+        /// token offers AES-GCM.
+        module: PathBuf = "/usr/lib/softhsm/libsofthsm2.so", PATH;
+        /// Label of the token. A token is found by label or by serial number, never by slot number,
+        /// which changes.
+        label: String = "avs-kms", ANY;
+        /// Serial number of the token, in place of its label. Empty: the label counts.
+        serial: String = "", ANY;
+        /// File with the user PIN of the token. Its mode must be 0600 or stricter, its owner the
+        /// user of the service or root. The service tries a PIN once: after a wrong one it stops
+        /// rather than lock the token.
+        pin_file: PathBuf = "<data>/pin", PATH;
+        /// Configuration file of SoftHSM, whose tokens are in the directory `tokens` beside it.
+        /// Empty for every other module.
+        softhsm_conf: Option<PathBuf> = "<data>/token/softhsm2.conf", Optional(PATH);
+    }
+}
+
+/// How the token is found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TokenSelector {
+    /// By label.
+    Label(String),
+    /// By serial number.
+    Serial(String),
+}
+
+impl Pkcs11 {
+    /// Puts values in the place of defaults that follow from other settings, and checks them.
+    pub(in crate::config) fn resolve(&mut self, reader: &mut Reader) {
+        if !self.serial.is_empty() && !reader.is_given("pkcs11.label") {
+            self.label.clear();
+        }
+        if self.label.is_empty() == self.serial.is_empty() {
+            reader.error("pkcs11.label", "exactly one of pkcs11.label and pkcs11.serial names the token");
+        }
+        if !self.is_softhsm() && !reader.is_given("pkcs11.softhsm_conf") {
+            self.softhsm_conf = None;
+        }
+        if self.is_softhsm() && self.softhsm_conf.is_none() {
+            reader.error(
+                "pkcs11.softhsm_conf",
+                "SoftHSM needs its configuration file: the service syncs the token beside it to disk",
+            );
+        }
+    }
+
+    /// How the token is found.
+    pub fn selector(&self) -> TokenSelector {
+        match self.serial.as_str() {
+            "" => TokenSelector::Label(self.label.clone()),
+            serial => TokenSelector::Serial(serial.to_owned()),
+        }
+    }
+
+    /// Whether the module is SoftHSM's, by its file name.
+    pub fn is_softhsm(&self) -> bool {
+        self.module.file_name().is_some_and(|name| name.to_string_lossy().contains("softhsm"))
+    }
+
+    /// Where SoftHSM keeps its tokens: `tokens` beside its configuration.
+    pub fn softhsm_directory(&self) -> Option<PathBuf> {
+        self.softhsm_conf.as_deref().and_then(Path::parent).map(|directory| directory.join("tokens"))
+    }
+}
