@@ -161,8 +161,8 @@ pub(super) fn run(command: &Command, configuration: &Configuration, output: Outp
             if segments > 0 && location.log.is_none() {
                 note_files(configuration, FileWork::Compress, directory, segments);
             }
-            let facts = json!({"segments": segments, "before": before, "after": after, "held": held});
-            output.print(&facts, || {
+            let fields = json!({"segments": segments, "before": before, "after": after, "held": held});
+            output.print(&fields, || {
                 let held = match held {
                     0 => String::new(),
                     held => format!("; {held} not compressed: an intent in it has no outcome yet"),

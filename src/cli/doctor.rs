@@ -58,7 +58,7 @@ fn print(examined: &hsm::Diagnostics, output: Output) {
         .iter()
         .map(|check| json!({"what": check.what, "passed": check.passed, "fatal": check.fatal, "found": check.found}))
         .collect();
-    let facts = json!({
+    let fields = json!({
         "fit": examined.is_fit(),
         "library": examined.library,
         "token_label": examined.token_label,
@@ -73,7 +73,7 @@ fn print(examined: &hsm::Diagnostics, output: Output) {
         "foreign": examined.findings.foreign,
         "checks": checks,
     });
-    output.print(&facts, || {
+    output.print(&fields, || {
         let (label, serial, pin) = (&examined.token_label, &examined.token_serial, examined.pin);
         let (keys, findings) = (examined.keys, &examined.findings);
         let mut lines = vec![

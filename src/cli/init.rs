@@ -63,14 +63,14 @@ pub(super) fn run(
         .map_err(|error| CliError::context("cannot create the audit log", &error))?;
     Store::create(&configuration.data.store())
         .map_err(|error| CliError::context("cannot create the store", &error))?;
-    let facts = json!({
+    let fields = json!({
         "data": directory,
         "token_label": initialised.token_label,
         "token_serial": initialised.token_serial,
         "kek_label": initialised.kek_label,
         "pin_file": configuration.pkcs11.pin_file,
     });
-    output.print(&facts, || {
+    output.print(&fields, || {
         format!(
             "created {}: token {} (serial {}), PIN in {}, wrapping key {}, audit log, store",
             directory.display(),

@@ -27,7 +27,7 @@ mod tests {
         let settings = ["server.listen", "server.max_connections", "pkcs11.module", "log.level"];
         let near = |key| nearest(key, settings.into_iter());
         assert_eq!(near("server.listn"), Some("server.listen"));
-        assert_eq!(near("token.module"), Some("pkcs11.module"));
+        assert_eq!(near("hsm.module"), Some("pkcs11.module"));
         assert_eq!(near("colour.red"), None);
     }
 }

@@ -83,7 +83,7 @@ impl Reader {
         self.given.contains(&key)
     }
 
-    /// Takes a setting. After an error the default stands in until [`Self::finish`] reports it.
+    /// Takes a setting. After an error it is the default, until [`Self::finish`] reports the error.
     pub(super) fn take<K: Kind>(&mut self, key: &'static str, default: &str, kind: &K) -> K::Value {
         let default = kind.layer_text(default.replace("<data>", &self.data.to_string_lossy()));
         let raw = match self.left.remove(key) {

@@ -65,8 +65,8 @@ pub(super) fn run(directory: &Path, eoa: Eoa, name: KeyName, output: Output) -> 
         open.insert(line.seq, Some(entries.len()));
         entries.push(entry);
     }
-    let facts = json!({"eoa": eoa.to_string(), "name": name.as_str(), "history": entries, "uses": uses});
-    output.print(&facts, || {
+    let fields = json!({"eoa": eoa.to_string(), "name": name.as_str(), "history": entries, "uses": uses});
+    output.print(&fields, || {
         let mut rows: Vec<_> = entries.iter().map(row).collect();
         let uses: Vec<_> = uses.iter().map(|(operation, count)| format!("{count} × {operation}")).collect();
         rows.push(if uses.is_empty() {

@@ -1,6 +1,6 @@
 //! Ethereum keystore files, version 3 ("Web3 Secret Storage Definition"): aes-128-ctr under scrypt or PBKDF2.
 //!
-//! Our own, because what opens them elsewhere leaves the key in memory that nobody wipes. Not for: writing them.
+//! An own reader: others leave the key in memory that they never wipe. Not for: writing them.
 
 use aes::Aes128;
 use aes::cipher::{KeyIvInit, StreamCipher};
