@@ -34,7 +34,7 @@ export AVS_KMS_LONG := 1
 endif
 
 # In this order a mistake shows early and nothing is built twice.
-CI_STEPS := fmt-check deny lint doc test demo fuzz-api-short deploy-check ct test-txtx test-chain test-containers
+CI_STEPS := fmt-check lint doc test demo fuzz-api-short deploy-check ct deny test-txtx test-chain test-containers
 
 .PHONY: help
 help: ## List the targets.

@@ -223,9 +223,15 @@ fn sweep(change: &Change, base: &Path, directory: &Path) {
     let long = std::env::var_os("AVS_KMS_LONG").is_some();
     let step = if long { 1 } else { 4 };
     let mut outcomes: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut trace = Command::new("strace");
+    trace.args(["-qq", "-o", "/dev/null", "true"]).stderr(Stdio::null());
+    let can_trace = trace.status().is_ok_and(|status| status.success());
     compile(&directory.join(LIBRARY));
     for (nth, party) in PARTIES.into_iter().enumerate() {
         if matches!(party, Party::Token("write")) && !long {
+            continue;
+        }
+        if matches!(party, Party::Token(_)) && !can_trace {
             continue;
         }
         let (Party::Files(what) | Party::Token(what)) = party;
@@ -247,7 +253,11 @@ fn sweep(change: &Change, base: &Path, directory: &Path) {
     let points: usize = outcomes.values().sum();
     assert!(points > if long { 20 } else { 3 }, "only {points} kills");
     say(&format!("{}: {points} kill points: {outcomes:?}", change.operation));
-    Guarantee::Kill.shown();
+    if can_trace {
+        Guarantee::Kill.shown();
+    } else {
+        Guarantee::Kill.skipped("needs strace and ptrace to kill at the calls of SoftHSM");
+    }
 }
 
 /// An installation in which the changes before were made.
