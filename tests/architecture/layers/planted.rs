@@ -65,6 +65,8 @@ fn a_parent_that_uses_its_child_and_is_used_by_it_is_a_circle() {
     let child = ("m/a.rs", "use super::Limit; pub fn f(_: Limit) {}");
     circle(&[("m.rs", "mod a; pub struct Limit; fn g() { a::f(Limit) }"), child], &["m.rs", "m/a.rs"]);
     circle(&[("m.rs", "mod a; pub use a::f; pub struct Limit;"), child], &[]);
+    let visible = ("m/a.rs", "pub(in crate::m) fn f() {} pub(in super::super) struct A;");
+    circle(&[("m.rs", "mod a; fn g() { a::f() }"), visible], &[]);
 }
 
 #[test]

@@ -89,6 +89,10 @@ impl Reader<'_> {
                 let is_public = self.is_public(at);
                 self.tree(at + 1, &mut Vec::new(), Some(is_public))
             }
+            // Visibility is no use: `pub(in crate::store)`.
+            Some(Kind::Word(word)) if word == "in" && at > 0 && self.is_mark(at - 1, '(') => {
+                self.matching(at - 1)
+            }
             Some(Kind::Word(_)) if self.begins_path(at) => self.tree(at, &mut Vec::new(), None),
             Some(Kind::Word(word)) if ITEMS.contains(&word.as_str()) => {
                 let name = self.word(at + 1).map(str::to_owned);
