@@ -77,7 +77,7 @@ impl World {
             require_secret_memory: false,
             fault_check: hsm::FaultCheck::Linear,
             canary_interval: Duration::from_secs(600),
-            stall_limit: Duration::from_secs(60),
+            stall_timeout: Duration::from_secs(60),
         });
         let start: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
         Self { data: data.to_owned(), enclave: enclave.unwrap(), clock: Clock::standing_at(start) }

@@ -26,7 +26,7 @@ pub struct DiagnosticCheck {
     pub found: String,
 }
 
-/// See the module.
+/// The report.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostics {
     /// Description and version of the module, and the version of the standard that it claims.
@@ -41,7 +41,7 @@ pub struct Diagnostics {
     pub sessions: String,
     /// The scheme that new records get, where the probe found one that works.
     pub scheme: Option<&'static str>,
-    /// OperationKind of memory for scalars.
+    /// Kind of memory for scalars.
     pub secret_memory: SecretMemory,
     /// Sound records, authenticity not checked.
     pub keys: usize,
@@ -88,7 +88,7 @@ fn with_login(
         (MechanismType::AES_KEY_GEN, "the module lists the making of AES keys"),
         (MechanismType::AES_GCM, "the module lists AES-GCM"),
     ] {
-        let claim = module.mechanism(login.generation, login.token.slot, mechanism);
+        let claim = module.mechanism(login.generation, login.info.slot, mechanism);
         let sizes =
             |info: MechanismInfo| format!("keys of {} to {} bytes", info.min_key_size(), info.max_key_size());
         let claim = claim.map(sizes).map_err(|error| error.to_string());
@@ -139,9 +139,9 @@ fn with_login(
     );
     Ok(Diagnostics {
         library: module.description(login.generation)?,
-        token_label: login.token.label.clone(),
-        token_serial: login.token.serial.clone(),
-        pin: pin_state(&login.token.info),
+        token_label: login.info.label.clone(),
+        token_serial: login.info.serial.clone(),
+        pin: pin_state(&login.info.info),
         sessions: sessions(module, login),
         scheme,
         secret_memory,
@@ -154,7 +154,7 @@ fn with_login(
 /// Looked at while the holder's and one more session are open.
 fn sessions(module: &Module, login: &LoggedInToken) -> String {
     let here = module.tokens(login.generation).unwrap_or_default();
-    let Some(token) = here.iter().find(|token| token.serial == login.token.serial) else {
+    let Some(seen) = here.iter().find(|seen| seen.serial == login.info.serial) else {
         return "the token is gone".to_owned();
     };
     let open = |count: Option<u64>| count.map_or("unknown".to_owned(), |count| count.to_string());
@@ -163,7 +163,7 @@ fn sessions(module: &Module, login: &LoggedInToken) -> String {
         Limit::Infinite => "any number".to_owned(),
         Limit::Unavailable => "unknown".to_owned(),
     };
-    let info = &token.info;
+    let info = &seen.info;
     let all = format!("{} open of {}", open(info.session_count()), most(info.max_session_count()));
     let rw = format!("{} open of {}", open(info.rw_session_count()), most(info.max_rw_session_count()));
     format!("{all}; read-write {rw}")
@@ -190,7 +190,7 @@ fn host(memory: SecretMemory) -> Vec<DiagnosticCheck> {
     let (core, core_text) = limit(Resource::Core);
     vec![
         DiagnosticCheck {
-            what: "scalars lie in memory that nobody else can read",
+            what: "scalars are in memory that no other process can read",
             passed: secret,
             fatal: false,
             found: if secret { "memfd_secret" } else { "locked pages: root can read them" }.into(),

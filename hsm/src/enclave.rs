@@ -1,4 +1,4 @@
-//! The handle that the service holds: queue, threads and token behind one door. Not for HTTP, audit or policy.
+//! The handle that the service holds: queue, threads and token behind one type. Not for HTTP, audit or policy.
 
 use std::fmt;
 use std::sync::atomic::Ordering;
@@ -41,7 +41,7 @@ impl Enclave {
     ///
     /// # Errors
     /// [`OpenError::AlreadyInitialised`] where the canary or a wrapped key exists, and all that opening can meet. What an
-    /// interrupted attempt left is no error: it is gone on with.
+    /// interrupted attempt left is no error: `init` continues from there.
     pub fn initialise(settings: &Settings) -> Result<InitReport, OpenError> {
         start::initialise(settings, false)
     }
@@ -63,21 +63,22 @@ impl Enclave {
         Ok(Self { running: Arc::new(start::open(settings)?) })
     }
 
-    /// Looks a slot over for `doctor`: what the module claims, what the live probe found, the host's limits. Takes the
+    /// Examines a slot for `doctor`: what the module claims, what the live probe found, the host's limits. Takes the
     /// token's lock and logs in once; changes nothing in the token.
     ///
     /// # Errors
-    /// What keeps the token from being looked at at all; everything else is a failed [`Check`].
+    /// What keeps the token from being examined at all; everything else is a failed
+    /// [`DiagnosticCheck`](crate::DiagnosticCheck).
     pub fn examine(settings: &Settings) -> Result<Diagnostics, OpenError> {
         diagnostics::examine(settings)
     }
 
-    /// Makes a key, durably, and proves that it can be read back. Repeating it with the same id and owner answers
-    /// the same key, whatever became of the first attempt.
+    /// Makes a key, durably, and proves that it can be read back. Repeating it with the same values gives the same
+    /// key, whatever became of the first attempt.
     ///
     /// # Errors
-    /// After any error but [`EnclaveError::KeyExists`] the key was not reported and should be taken for missing;
-    /// [`EnclaveError::DeadlineExceeded`] leaves it open whether it comes about. Repeat by id, or destroy.
+    /// After any error but [`EnclaveError::KeyExists`] the key was not reported and should be treated as missing.
+    /// After [`EnclaveError::DeadlineExceeded`] it may still be made. Repeat by id, or destroy.
     pub async fn create(&self, key: NewKey, deadline: Instant) -> Result<PublicKey, EnclaveError> {
         self.check_admin()?;
         let command = |reply| AdminCommand::Create { key, deadline, reply };
@@ -138,15 +139,12 @@ impl Enclave {
         self.check_admin()?;
         let (reply, answer) = bounded(1);
         let command = AdminCommand::Sign { text: text.to_vec(), deadline, reply };
-        self.running.commands.try_send(command).map_err(|refused| match refused {
-            TrySendError::Full(_) => EnclaveError::Overloaded,
-            TrySendError::Disconnected(_) => EnclaveError::ShuttingDown,
-        })?;
+        enqueue(&self.running.commands, command)?;
         answer.recv_deadline(deadline).unwrap_or(Err(EnclaveError::DeadlineExceeded))
     }
 
-    /// What was left in the token by [`replace_audit_anchor`](Self::replace_audit_anchor): mostly one value, two after a
-    /// crash in between, none in a token that never had one. Blocks; not for async threads.
+    /// What was left in the token by [`replace_audit_anchor`](Self::replace_audit_anchor): normally one value, two after a
+    /// crash during the replacement, none in a token that never had one. Blocks; not for async threads.
     ///
     /// # Errors
     /// As for every operation.
@@ -154,7 +152,7 @@ impl Enclave {
         self.anchor(AnchorCommand::Read, deadline)
     }
 
-    /// Leaves some public bytes, at most 1024, in a data object of the token: the new object is made and read back before
+    /// Stores 1 to 1024 public bytes in a data object of the token: the new object is made and read back before
     /// the old one is destroyed. Blocks; not for async threads.
     ///
     /// # Errors
@@ -170,10 +168,7 @@ impl Enclave {
         self.check_admin()?;
         let (reply, answer) = bounded(1);
         let command = AdminCommand::Anchor { command, deadline, reply };
-        self.running.commands.try_send(command).map_err(|refused| match refused {
-            TrySendError::Full(_) => EnclaveError::Overloaded,
-            TrySendError::Disconnected(_) => EnclaveError::ShuttingDown,
-        })?;
+        enqueue(&self.running.commands, command)?;
         answer.recv_deadline(deadline + GRACE).unwrap_or(Err(EnclaveError::DeadlineExceeded))
     }
 
@@ -187,7 +182,7 @@ impl Enclave {
         self.ask(&self.running.commands, command, deadline).await
     }
 
-    /// Refuses at once what would only wait behind a call that hangs.
+    /// Refuses at once while a call of the administration thread hangs.
     fn check_admin(&self) -> Result<(), EnclaveError> {
         self.running.shared.connection()?;
         match self.running.shared.admin.is_stuck() {
@@ -207,15 +202,12 @@ impl Enclave {
             return Err(EnclaveError::ShuttingDown);
         }
         let (reply, answer) = oneshot::channel();
-        queue.try_send(work(reply)).map_err(|refused| match refused {
-            TrySendError::Full(_) => EnclaveError::Overloaded,
-            TrySendError::Disconnected(_) => EnclaveError::ShuttingDown,
-        })?;
+        enqueue(queue, work(reply))?;
         match tokio::time::timeout_at(deadline.into(), answer).await {
             Ok(Ok(answer)) => answer,
-            // The thread let the order fall: it is gone, or it saw that nobody waited.
+            // The thread dropped the command: it has ended, or the caller had stopped waiting.
             Ok(Err(_)) if self.running.shared.is_closing() => Err(EnclaveError::ShuttingDown),
-            Ok(Err(_)) => Err(EnclaveError::Internal("an order was dropped".into())),
+            Ok(Err(_)) => Err(EnclaveError::Internal("a command was dropped".into())),
             Err(_) => Err(EnclaveError::DeadlineExceeded),
         }
     }
@@ -252,6 +244,14 @@ impl Enclave {
     pub fn close(self) {
         self.running.shut_down();
     }
+}
+
+/// Puts work into a queue without waiting for a free place.
+fn enqueue<T>(queue: &Sender<T>, work: T) -> Result<(), EnclaveError> {
+    queue.try_send(work).map_err(|refused| match refused {
+        TrySendError::Full(_) => EnclaveError::Overloaded,
+        TrySendError::Disconnected(_) => EnclaveError::ShuttingDown,
+    })
 }
 
 #[cfg(test)]

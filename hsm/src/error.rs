@@ -1,4 +1,4 @@
-//! Every way in which opening or using the enclave ends badly, by who can mend it. Not for status codes.
+//! Errors of opening and of using the enclave, one variant for each remedy. Not for status codes.
 
 use std::io;
 use std::path::PathBuf;
@@ -17,11 +17,11 @@ pub enum EnclaveError {
     /// The deadline passed; no result left. A creation may still come about: repeat it by id, or destroy it.
     #[error("the deadline passed before the token answered")]
     DeadlineExceeded,
-    /// No record of that name.
+    /// No record of that id.
     #[error("the token holds no key of that id")]
     UnknownKey,
-    /// A key of that name belongs to somebody else.
-    #[error("a key of that id exists and has another owner")]
+    /// A key of that id has another owner, name or version.
+    #[error("a key of that id exists and has another owner, name or version")]
     KeyExists,
     /// The token cannot work now; nothing was signed, and nothing was created.
     #[error("the token is not available")]
@@ -47,14 +47,14 @@ pub enum EnclaveError {
 }
 
 impl EnclaveError {
-    /// One word for counting.
+    /// The metric label.
     pub(crate) const fn label(&self) -> &'static str {
         match self {
             Self::Overloaded => "overloaded",
             Self::DeadlineExceeded => "deadline_exceeded",
-            Self::UnknownKey => "unknown_key",
+            Self::UnknownKey => "key_not_found",
             Self::KeyExists => "key_exists",
-            Self::TokenUnavailable { .. } => "token_unavailable",
+            Self::TokenUnavailable { .. } => "hsm_unavailable",
             Self::KeyDamaged => "key_damaged",
             Self::FaultDetected => "fault_detected",
             Self::ShuttingDown => "shutting_down",
@@ -224,7 +224,7 @@ pub enum PinFileProblem {
         /// Its mode bits.
         mode: u32,
     },
-    /// It belongs to somebody else.
+    /// Another user owns it.
     #[error("it belongs to user {owner}, neither the user of this process nor root")]
     Owner {
         /// Its owner.

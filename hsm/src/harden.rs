@@ -4,7 +4,7 @@ use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior,
 
 /// Makes the process undumpable and forbids core files; to be called first in `main`.
 ///
-/// Other users lose `/proc/<pid>/mem` and `maps`; root keeps them, which is why scalars lie in `memfd_secret` memory.
+/// Other users lose `/proc/<pid>/mem` and `maps`; root keeps them, which is why scalars are in `memfd_secret` memory.
 ///
 /// # Errors
 /// What the kernel said.

@@ -1,4 +1,4 @@
-//! What the enclave says about itself. Not for metrics or readiness rules: the service derives those.
+//! Health report of the enclave. Not for metrics or readiness rules: the service derives those.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::key::KeyId;
 pub enum TokenState {
     /// Logged in, last canary good.
     Ready,
-    /// AttemptError was seen and is being mended; operations are refused meanwhile.
+    /// A failure was seen and the supervisor recovers the token; operations are refused meanwhile.
     Recovering {
         /// What was seen.
         cause: String,
@@ -34,7 +34,7 @@ pub struct CanaryReport {
 /// Objects of the token that are not sound records; none of them is ever deleted by itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Findings {
-    /// Keys whose record is torn, tampered with or not theirs; refused one by one.
+    /// Keys whose record is torn, tampered with or not theirs; each is refused, the others sign.
     pub damaged: Vec<KeyId>,
     /// Keys with more than one identical record.
     pub duplicated: Vec<KeyId>,
@@ -59,12 +59,12 @@ pub struct Health {
     pub workers: usize,
     /// Worker threads that have been inside one call for too long.
     pub stuck_workers: usize,
-    /// OperationKind of memory that holds scalars.
+    /// Kind of memory that holds scalars.
     pub secret_memory: SecretMemory,
     /// Usable keys.
     pub keys: usize,
     /// What was wrong with the token's objects at start.
     pub findings: Findings,
-    /// How many times the connection to the token was made anew.
+    /// How many times the connection to the token was re-established.
     pub recoveries: u64,
 }

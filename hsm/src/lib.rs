@@ -2,12 +2,16 @@
 //!
 //! Lowest first:
 //! - the crate `bn254_ct`: constant-time multiplication and validated public points;
-//! - [`arena`]: guarded memory that nobody else can read, and the stack that multiplications run on;
+//! - [`arena`]: guarded memory that no other process can read, and the stack that multiplications run on;
 //! - [`telemetry`]: what is counted and timed;
-//! - [`pkcs11`]: the module, its sessions and objects; raw calls write secrets straight into the arena;
-//! - [`notary`]: the key that signs the audit log's checkpoints;
-//! - [`wrap`]: what a wrapped scalar looks like in the token, and the key that wraps it;
-//! - [`enclave`]: queue, workers, administration, recovery; the only door.
+//! - [`pkcs11`]: the module, its sessions and objects; calls with a secret write straight into the arena;
+//! - [`wrap`]: the wrapped record, its scheme, and the key that wraps it;
+//! - [`token`]: what one token holds: login, canary, checkpoint key, anchor; the recovery table;
+//! - [`keys`]: index and creation of keys, and the lock that keeps a second process out;
+//! - [`softhsm`]: making and protecting SoftHSM's tokens;
+//! - [`runtime`]: workers, administration, supervisor, watchdog;
+//! - [`diagnostics`]: what `doctor` reports;
+//! - [`enclave`]: the handle, the only way in.
 //!
 //! No exported type can hold a scalar: the interface takes ids and public points and gives public points.
 

@@ -37,6 +37,6 @@ pub struct Settings {
     pub fault_check: FaultCheck,
     /// Time between two checks of the canary record.
     pub canary_interval: Duration,
-    /// A thread that is in one operation for longer is taken for lost, until it comes back.
-    pub stall_limit: Duration,
+    /// A thread inside one call for longer counts as stuck, and a spare replaces it.
+    pub stall_timeout: Duration,
 }

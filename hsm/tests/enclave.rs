@@ -90,8 +90,8 @@ fn creating_twice_gives_one_key_and_another_owner_is_refused() {
         let enclave = fixture.open();
         let key = new_key(1);
         assert_eq!(create(&enclave, key), create(&enclave, key));
-        let stranger = NewKey { owner: [2; 20], ..key };
-        assert!(matches!(run(enclave.create(stranger, soon())), Err(EnclaveError::KeyExists)));
+        let other_owner = NewKey { owner: [2; 20], ..key };
+        assert!(matches!(run(enclave.create(other_owner, soon())), Err(EnclaveError::KeyExists)));
         assert_eq!(enclave.keys().len(), 1);
     });
 }
@@ -126,7 +126,7 @@ fn a_passed_deadline_gives_no_product_and_a_full_queue_is_said_so() {
         create(&enclave, key);
         let late = run(enclave.scalar_mul(key.id, G1Point::generator(), Instant::now()));
         assert!(matches!(late, Err(EnclaveError::DeadlineExceeded)));
-        // Once one is answered, the queue is empty: the late one was let fall.
+        // Once one is answered, the queue is empty: the late one was dropped.
         while run(enclave.scalar_mul(key.id, G1Point::generator(), soon())).is_err() {
             std::thread::sleep(Duration::from_millis(1));
         }

@@ -71,12 +71,12 @@ fn sessions_that_are_spoiled() {
 
 #[test]
 fn answers_that_are_wrong() {
-    table("answers_that_are_wrong", rows::LIES);
+    table("answers_that_are_wrong", rows::WRONG_ANSWERS);
 }
 
 #[test]
 fn answers_that_are_wrong_under_the_curve_check() {
-    table_with("answers_that_are_wrong_under_the_curve_check", FaultCheck::Curve, rows::LIES);
+    table_with("answers_that_are_wrong_under_the_curve_check", FaultCheck::Curve, rows::WRONG_ANSWERS);
 }
 
 #[test]

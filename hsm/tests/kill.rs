@@ -100,15 +100,17 @@ fn where_the_service_is_not_root_a_kill_cannot_even_destroy_the_token() {
         if std::env::var_os("HSM_VICTIM").is_some() {
             return victim(&fixture);
         }
-        if std::env::var_os("HSM_NOBODY").is_none() && is_root() {
-            // The same again as nobody, in a directory of nobody's.
+        if std::env::var_os("HSM_UNPRIVILEGED").is_none() && is_root() {
+            // The same again as user 65534, in a directory of its own.
             std::os::unix::fs::chown(&fixture.directory, Some(65534), Some(65534)).unwrap();
             let command = again(name, &fixture.directory);
-            let mut nobody = Command::new("setpriv");
-            nobody.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
-            nobody.arg(command.get_program()).args(command.get_args());
-            nobody.envs(command.get_envs().filter_map(|(k, v)| Some((k, v?)))).env("HSM_NOBODY", "1");
-            let output = nobody.output().unwrap();
+            let mut unprivileged = Command::new("setpriv");
+            unprivileged.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
+            unprivileged.arg(command.get_program()).args(command.get_args());
+            unprivileged
+                .envs(command.get_envs().filter_map(|(k, v)| Some((k, v?))))
+                .env("HSM_UNPRIVILEGED", "1");
+            let output = unprivileged.output().unwrap();
             print!("{}", text(&output));
             assert!(output.status.success());
             return;
@@ -117,7 +119,7 @@ fn where_the_service_is_not_root_a_kill_cannot_even_destroy_the_token() {
         let (reported, destroyed) = kill_over_and_over(name, &fixture);
         check(&fixture, &reported);
         println!(
-            "{} kills as nobody, {} keys reported, 0 lost, token destroyed {destroyed} times",
+            "{} kills as user 65534, {} keys reported, 0 lost, token destroyed {destroyed} times",
             cycles(),
             reported.len()
         );

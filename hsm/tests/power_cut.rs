@@ -1,6 +1,6 @@
 //! Simulated power cuts: SoftHSM never syncs, so a key may be reported only after the enclave has.
 //!
-//! The token lies on a loop-mounted ext4 whose shutdown ioctl (0x8004587d, no flush of its journal) drops whatever was not on
+//! The token is on a loop-mounted ext4 whose shutdown ioctl (0x8004587d, no flush of its journal) drops whatever was not on
 //! the disk. Needs root and loop devices; elsewhere it is skipped.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)] // a failed unwrap is a failed test
 #![allow(clippy::print_stdout)] // the figures are printed

@@ -30,7 +30,7 @@ fn init_works_once_and_opening_needs_it() {
         assert_eq!(made.kek_id.len(), 32);
         let again = Enclave::initialise(&fixture.settings()).unwrap_err();
         assert!(matches!(again, OpenError::AlreadyInitialised { .. }), "{again}");
-        // Taken over on demand, and as long as nobody's key is in it.
+        // Taken over on demand, and as long as no key is in it.
         assert_eq!(Enclave::adopt(&fixture.settings()).unwrap(), made);
         let enclave = fixture.open();
         create(&enclave, new_key(1));
@@ -179,8 +179,8 @@ fn making_a_token_twice_finds_the_first_and_checks_its_pin() {
 }
 
 #[test]
-fn half_made_tokens_are_refused_and_left_as_they_are() {
-    isolated("half_made_tokens_are_refused_and_left_as_they_are", |fixture| {
+fn incomplete_tokens_are_refused_and_left_as_they_are() {
+    isolated("incomplete_tokens_are_refused_and_left_as_they_are", |fixture| {
         let plan = fixture.plan();
         make_softhsm_token(&plan).unwrap();
         let incomplete = || match make_softhsm_token(&plan) {

@@ -1,4 +1,4 @@
-//! Calls that hang: their callers get their deadline, everybody else is served.
+//! Calls that hang: their callers get their deadline, every other caller is served.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)] // a failed unwrap is a failed test
 #![allow(clippy::wildcard_enum_match_arm, clippy::print_stdout)] // what was not expected is printed
 
@@ -16,8 +16,8 @@ use hsm::*;
 use support::*;
 
 #[test]
-fn calls_that_hang_cost_their_callers_a_deadline_and_nobody_else_anything() {
-    let name = "calls_that_hang_cost_their_callers_a_deadline_and_nobody_else_anything";
+fn calls_that_hang_cost_their_callers_a_deadline_and_no_other_caller_anything() {
+    let name = "calls_that_hang_cost_their_callers_a_deadline_and_no_other_caller_anything";
     isolated(name, |fixture| {
         let bench = Bench::new(fixture);
         let (id, key) = bench.keys[0];

@@ -235,11 +235,11 @@ unsafe extern "C" fn C_GetAttributeValue(
 unsafe extern "C" fn C_FindObjects(
     s: CK_SESSION_HANDLE,
     found: CK_OBJECT_HANDLE_PTR,
-    room: CK_ULONG,
+    size: CK_ULONG,
     n: CK_ULONG_PTR,
 ) -> CK_RV {
     let call = || unsafe {
-        let rv = real().C_FindObjects.unwrap()(s, found, room, n);
+        let rv = real().C_FindObjects.unwrap()(s, found, size, n);
         if rv == CKR_OK {
             let found = std::slice::from_raw_parts_mut(found, *n as usize);
             found.iter_mut().for_each(|handle| *handle = handles::outward(*handle));

@@ -1,7 +1,7 @@
 //! The rule file: one rule per line, read again whenever it changes. The first rule that fits a call acts.
 //!
-//! `<function|*> <effect> [after=N] [times=N] [delay_ms=N]` with the effects `rv=0x30` (instead of the call), `post=0x30`
-//! (after it: the reply is lost), `plain=0x30` (as `post`: the output stays), `hang` (until the rules change), `poison`
+//! `<function|*> <effect> [after=N] [times=N] [delay_ms=N]` with the effects `rv=0x30` (instead of the call), `lost=0x30`
+//! (after it: the reply is lost), `plain=0x30` (as `lost`: the output stays), `hang` (until the rules change), `poison`
 //! (the session says OPERATION_ACTIVE from its second time on), `logout`, `flip`, `swap` (the output of the call before),
 //! `fill=N`, `length=N`, `hits=0|2`, `own_iv`, `renumber` (every object handle given out before is invalid from here on),
 //! `capacity=N` (C_OpenSession: SESSION_COUNT while N are open), `refuse=0x170` (templates with that attribute), `forgive` (a refused
@@ -105,7 +105,7 @@ fn parse(line: &str) -> Option<Rule> {
         };
         match key {
             "rv" => rule.effect = Effect::Before(number()),
-            "post" | "plain" => rule.effect = Effect::After(number()),
+            "lost" | "plain" => rule.effect = Effect::After(number()),
             "hang" => rule.effect = Effect::Hang,
             "poison" => rule.effect = Effect::Poison,
             "logout" => rule.effect = Effect::LogOut,

@@ -31,7 +31,7 @@ pub enum ArenaError {
     },
 }
 
-/// OperationKind of memory that holds scalars for the length of one multiplication.
+/// Kind of memory that holds scalars for the length of one multiplication.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SecretMemory {
     /// `memfd_secret(2)`: no other process reads it, root included; absent from dumps.
@@ -190,7 +190,7 @@ fn secret_file(length: usize) -> io::Result<std::fs::File> {
     if fd < 0 {
         return Err(io::Error::last_os_error());
     }
-    // SAFETY: a descriptor that was just opened and belongs to nobody else.
+    // SAFETY: a descriptor that was just opened and has no other owner.
     let file = unsafe { std::fs::File::from_raw_fd(fd) };
     file.set_len(length as u64)?;
     Ok(file)
@@ -214,7 +214,7 @@ fn failed(call: &'static str) -> ArenaError {
     ArenaError::System { call, source: io::Error::last_os_error() }
 }
 
-/// The kernel says EAGAIN, ENOMEM or EPERM where the limit on locked memory stands in the way.
+/// The kernel says EAGAIN, ENOMEM or EPERM where the limit on locked memory is too low.
 fn lock_failed(call: &'static str, needed: usize) -> ArenaError {
     let source = io::Error::last_os_error();
     let limit = rustix::process::getrlimit(rustix::process::Resource::Memlock).current;

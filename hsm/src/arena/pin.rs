@@ -33,8 +33,8 @@ impl Pin {
         let mut pin = Self { slot: Slot { start: mapping.part(0) }, length: 0, _mapping: mapping };
         let page = pin.slot.page();
         let mut filled = 0;
-        while let Some(room) = page.get_mut(filled..PIN_MAX + 3) {
-            match source.read(room) {
+        while let Some(rest) = page.get_mut(filled..PIN_MAX + 3) {
+            match source.read(rest) {
                 Ok(0) => break,
                 Ok(count) => filled += count,
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}

@@ -3,7 +3,7 @@
 
 use super::wipe::wipe;
 
-/// Bytes of the slot: a whole page, because modules want room for more than the 32 bytes they write.
+/// Bytes of the slot: a whole page, because modules demand a longer buffer than the 32 bytes they write.
 pub(crate) const SLOT_LEN: usize = 4096;
 
 /// The page that a secret is brought into.

@@ -244,8 +244,8 @@ fn a_truncated_record_is_refused() {
 }
 
 #[test]
-fn foreign_and_half_made_objects_are_counted_and_left_alone() {
-    isolated("foreign_and_half_made_objects_are_counted_and_left_alone", |fixture| {
+fn foreign_and_incomplete_objects_are_counted_and_left_alone() {
+    isolated("foreign_and_incomplete_objects_are_counted_and_left_alone", |fixture| {
         fixture.initialised();
         let enclave = fixture.open();
         let key = new_key(1);
@@ -253,7 +253,7 @@ fn foreign_and_half_made_objects_are_counted_and_left_alone() {
         enclave.close();
         let count = |session: &Session| session.find(&[], 100).unwrap().len();
         let before = meddle(&fixture, |session| {
-            put(session, "somebody's", "another program", b"value");
+            put(session, "foreign", "another program", b"value");
             put(session, "", "", b"");
             put(session, "bn254/not an id", "avs-kms/1", b"");
             let template = [Attribute::ValueLen(Ulong::new(16)), Attribute::Token(true)];

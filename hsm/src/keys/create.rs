@@ -15,7 +15,7 @@ use crate::wrap::{
     self, GenerateError, Header, Payload, SealError, StoredRecord, UnwrapError, UnwrappedScalar, WrappedKey,
 };
 
-/// See the module.
+/// One creation.
 pub(crate) struct Creation<'a> {
     key: NewKey,
     second: &'a mut Arena,
@@ -49,7 +49,7 @@ impl<'a> Creation<'a> {
             return Ok(entry);
         }
         if !found.is_empty() && !self.stored {
-            // Something of that name was there before: not ours to delete.
+            // Something of that name was there before: do not delete it.
             return Err(EnclaveError::KeyDamaged.into());
         }
         for stored in found {

@@ -1,4 +1,4 @@
-//! The records of the token, cached as ciphertext, so that no search stands in the way of a signature. The token
+//! The records of the token, cached as ciphertext, so that no signature waits for a search. The token
 //! stays the source of truth; a clear scalar is never here.
 
 use std::collections::{BTreeSet, HashMap};

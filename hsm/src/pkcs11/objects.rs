@@ -20,10 +20,10 @@ impl Session {
                 session.iter_objects_with_cache_size(template, BATCH)?.take(limit).collect()
             })
         };
-        // `cryptoki` panics on a module that reports more handles than it was given room for.
+        // `cryptoki` panics on a module that reports more handles than its buffer holds.
         catch_unwind(AssertUnwindSafe(search)).unwrap_or(Err(TokenError::protocol_violation(
             Function::FindObjects,
-            "it reported more objects than there was room for",
+            "it reported more objects than the buffer holds",
         )))
     }
 

@@ -208,7 +208,7 @@ fn checked(function: Function, rv: Option<CK_RV>) -> Result<(), TokenError> {
 }
 
 /// The length that the module reports, which must fit the buffer that it was given.
-fn checked_length(function: Function, length: CK_ULONG, room: usize) -> Result<usize, TokenError> {
-    let length = usize::try_from(length).ok().filter(|length| *length <= room);
+fn checked_length(function: Function, length: CK_ULONG, size: usize) -> Result<usize, TokenError> {
+    let length = usize::try_from(length).ok().filter(|length| *length <= size);
     length.ok_or(TokenError::protocol_violation(function, "its output is longer than the buffer"))
 }

@@ -1,4 +1,4 @@
-//! The administration thread: creates and destroys keys one after the other, so that slow searches never stand in a
+//! The administration thread: creates and destroys keys one after the other, so that slow searches never run in a
 //! signing session. Not for multiplications.
 
 use std::fs::File;
@@ -21,7 +21,7 @@ use crate::token::anchor;
 use crate::token::attempt::Attempt;
 use crate::wrap;
 
-/// What the thread can be told. Every order has the time by which somebody waits for it.
+/// What the thread can be asked to do, with the deadline of the caller.
 pub(crate) enum AdminCommand {
     Create { key: NewKey, deadline: Instant, reply: oneshot::Sender<Result<PublicKey, EnclaveError>> },
     Destroy { id: KeyId, deadline: Instant, reply: oneshot::Sender<Result<(), EnclaveError>> },
@@ -30,13 +30,13 @@ pub(crate) enum AdminCommand {
     Leave,
 }
 
-/// What is wanted of the anchors.
+/// What to do with the anchors.
 pub(crate) enum AnchorCommand {
     Read,
     Replace(Vec<u8>),
 }
 
-/// The thread's own things.
+/// What the thread owns.
 pub(crate) struct Admin {
     worker: SessionWorker,
     /// A second slot, for what is read back.
@@ -58,7 +58,7 @@ impl Admin {
         while let Ok(command) = commands.recv() {
             shared.admin.begin();
             match command {
-                // Begun only while somebody waits; what is begun is finished.
+                // Begun only while the caller waits; what is begun is finished.
                 AdminCommand::Create { reply, .. } if reply.is_closed() => {}
                 AdminCommand::Destroy { reply, .. } if reply.is_closed() => {}
                 AdminCommand::Create { key, deadline, reply } => {
@@ -172,7 +172,7 @@ impl Admin {
                 session.destroy(stored.handle)?;
             }
             sync(directory.as_deref())?;
-            // No hits prove nothing by themselves: a token in trouble shows no objects at all.
+            // No hits prove nothing by themselves: a failing token shows no objects at all.
             let left = wrap::find_labelled(session, &label)?;
             connection.check_canary(session, arena.parts().0)?;
             match (left.is_empty(), destroyed) {

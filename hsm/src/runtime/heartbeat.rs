@@ -1,12 +1,12 @@
-//! Where one thread says what it is at. A leaf.
+//! Heartbeat of one thread: whether it is inside a call, and since when. A leaf.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// Where one thread says what it is at.
+/// Whether one thread is inside a call, and since when.
 pub(crate) struct Heartbeat {
     started: Instant,
-    /// In one operation for longer, it is taken for lost, until it comes back.
+    /// A thread inside one operation for longer is stuck, until the call returns.
     limit: Duration,
     /// Milliseconds after `started` at which its operation began, plus one; 0 while it waits.
     busy_since: AtomicU64,
@@ -28,7 +28,7 @@ impl Heartbeat {
         self.busy_since.store(now + 1, Ordering::Release);
     }
 
-    /// Whether the thread may go on; not if a spare has taken its place.
+    /// Whether the thread may continue; not if a spare has replaced it.
     pub(crate) fn end(&self) -> bool {
         self.busy_since.store(0, Ordering::Release);
         !self.is_abandoned()
@@ -45,7 +45,7 @@ impl Heartbeat {
         }
     }
 
-    /// A spare has taken its place.
+    /// A spare has replaced the thread.
     pub(crate) fn abandon(&self) {
         self.abandoned.store(true, Ordering::Release);
     }

@@ -1,19 +1,19 @@
-//! What threads tell the thread that recovers the token. A leaf.
+//! Messages to the supervisor. A leaf.
 
-/// What the thread can be told.
+/// A message to the supervisor.
 pub(crate) enum SupervisorEvent {
     Recover(RecoveryRequest),
     Leave,
 }
 
-/// What a thread saw, for the supervisor.
+/// A failure that a thread saw.
 pub(crate) struct RecoveryRequest {
     /// Epoch of the connection it was seen on; a request of an earlier epoch is answered already.
     pub(crate) epoch: u64,
     pub(crate) action: RecoveryAction,
 }
 
-/// How far to go back.
+/// What recovers the token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RecoveryAction {
     LogIn,

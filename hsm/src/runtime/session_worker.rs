@@ -1,4 +1,4 @@
-//! One thread's place: its session, its arena, and the loop that carries an operation through trouble. Not for what the
+//! One thread's session and arena, and the loop that retries an operation and recovers in between. Not for what the
 //! operation does.
 
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::token::attempt::{Attempt, AttemptError};
 use crate::token::connection::TokenConnection;
 use crate::token::recovery::{Canary, NextStep, decide};
 
-/// See the module.
+/// One thread's session and arena.
 pub(crate) struct SessionWorker {
     pub(crate) shared: Arc<Shared>,
     pub(crate) arena: Arena,
@@ -26,7 +26,7 @@ impl SessionWorker {
         Self { shared, arena, session: None }
     }
 
-    /// Runs `operation`, at most twice, with what the table of actions says in between.
+    /// Runs `operation`, at most twice, with what the recovery table says in between.
     pub(crate) fn run_with_retry<R>(
         &mut self,
         deadline: Instant,
@@ -40,12 +40,12 @@ impl SessionWorker {
                 Ok(result) => return Ok(result),
                 Err(trouble) => trouble,
             };
-            // Whatever happened, this session is not used again: some modules leave the operation open for ever.
+            // This session is not used again: some modules leave a failed operation open for ever.
             self.session = None;
             match trouble {
                 AttemptError::Final(error) => return Err(error),
                 AttemptError::Fault if number > 1 => {
-                    // A right scalar and a wrong product, twice: the key rests until somebody has looked.
+                    // A right scalar and a wrong product, twice: the key is out of service until an operator acts.
                     if let Some(entry) = subject {
                         entry.set_damaged();
                         tracing::error!(key = %entry.record.header.key, "a key was taken out of service");
@@ -103,9 +103,9 @@ impl SessionWorker {
             NextStep::Reinitialise => RecoveryAction::Reinitialise,
             NextStep::Stop => RecoveryAction::Stop,
         };
-        let mended = self.shared.recover(connection.epoch, action, error, deadline);
-        // After a second failure the token is mended for the others; this operation is answered.
-        if number > 1 { mended.and(Err(refused(error))) } else { mended }
+        let recovered = self.shared.recover(connection.epoch, action, error, deadline);
+        // After a second failure the recovery serves the other operations; this one is answered.
+        if number > 1 { recovered.and(Err(refused(error))) } else { recovered }
     }
 
     fn check_canary(&mut self, connection: &TokenConnection) -> Canary {
@@ -124,7 +124,7 @@ impl SessionWorker {
         }
     }
 
-    /// Lets go of the session, before the module is finalized.
+    /// Closes the session, before the module is finalized.
     pub(crate) fn release(&mut self) {
         self.session = None;
     }

@@ -1,4 +1,4 @@
-//! Opening, initialising and closing: the order in which everything comes up and goes down. Not for what runs between.
+//! Opening, initialising and closing: the order of start and shutdown. Not for what runs in between.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -71,7 +71,7 @@ pub(crate) fn prepare(settings: &Settings) -> Result<Prepared, OpenError> {
     let pin = pin::read(&settings.pin_file, memory)?;
     let arena = Arena::new(memory)?;
     if arena.kind() == SecretMemory::LockedPages {
-        tracing::warn!("the kernel gives no memfd_secret; scalars lie in locked pages that root can read");
+        tracing::warn!("the kernel gives no memfd_secret; scalars are in locked pages that root can read");
     }
     let module = &settings.module;
     let module =
@@ -101,15 +101,15 @@ pub(crate) fn initialise(settings: &Settings, adopt: bool) -> Result<InitReport,
     finalise(&module);
     let kek = made?;
     Ok(InitReport {
-        token_label: login.token.label,
-        token_serial: login.token.serial,
+        token_label: login.info.label,
+        token_serial: login.info.serial,
         kek_label: KEK_LABEL.to_owned(),
         kek_id: hex::encode(kek.id),
     })
 }
 
-/// Key-encryption key, checkpoint key, canary, in this order: whatever an earlier init was interrupted after is taken as it
-/// is, as long as the token holds no key of anybody. The canary says that it came to its end.
+/// Key-encryption key, checkpoint key, canary, in this order. What an interrupted init has made is kept, as long as the
+/// token holds no wrapped key. The canary marks the end of init.
 fn make_kek(
     login: &LoggedInToken,
     arena: &mut Arena,
@@ -135,7 +135,7 @@ fn make_kek(
     let scheme = wrap::probe_new_key(|| login.session(), arena.parts().0)?;
     let kek = match found {
         Some(kek) => {
-            tracing::warn!(label = KEK_LABEL, "going on with what an earlier init left in the token");
+            tracing::warn!(label = KEK_LABEL, "continuing with what an earlier init left in the token");
             kek
         }
         None => Kek::generate(&session)?,
@@ -181,14 +181,14 @@ pub(crate) fn open(settings: Settings) -> Result<Running, OpenError> {
     let (index, findings) = loaded.inspect_err(|_| connection.disconnect())?;
     if let Some(tokens) = &settings.sync_directory {
         // The login worked and the canary opened: what the file holds now is what the PIN opens.
-        match softhsm::files::renew_copy(tokens, &connection.token.serial) {
+        match softhsm::files::renew_copy(tokens, &connection.info.serial) {
             Ok(true) => tracing::info!("token.object has changed (a new PIN?); a new copy of it was taken"),
             Ok(false) => {}
             Err(error) => tracing::warn!(%error, "no copy of token.object could be taken"),
         }
     }
     tracing::info!(
-        token = connection.token.label, serial = connection.token.serial, keys = index.count(), ?findings,
+        token = connection.info.label, serial = connection.info.serial, keys = index.count(), ?findings,
         memory = ?arena.kind(), "the enclave is open"
     );
 
@@ -208,15 +208,15 @@ pub(crate) fn open(settings: Settings) -> Result<Running, OpenError> {
         threads.admin = Some(spawn("hsm-admin".into(), move || admin.run(&command_inbox))?);
         for (number, arena) in arenas.into_iter().enumerate() {
             let (shared, inbox) = (Arc::clone(&running.shared), job_inbox.clone());
-            let heartbeat = Arc::new(Heartbeat::new(settings.stall_limit));
+            let heartbeat = Arc::new(Heartbeat::new(settings.stall_timeout));
             let own = Arc::clone(&heartbeat);
             let body = move || worker::run(shared, arena, &own, &inbox);
             threads.workers.push(spawn(format!("hsm-worker-{number}"), body)?);
             running.shared.heartbeats(|heartbeats| heartbeats.push(heartbeat));
         }
         let (shared, workers) = (Arc::clone(&running.shared), settings.workers);
-        let stall_limit = settings.stall_limit;
-        let watchdog = Watchdog { shared, jobs: job_inbox, memory, workers, stall_limit };
+        let stall_timeout = settings.stall_timeout;
+        let watchdog = Watchdog { shared, jobs: job_inbox, memory, workers, stall_timeout };
         let (stop, end) = bounded(0);
         threads.watchdog = Some((stop, spawn("hsm-watchdog".into(), move || watchdog.run(&end))?));
         Ok(())
@@ -244,7 +244,7 @@ impl Running {
             drop(stop);
             workers.extend(watchdog.join().unwrap_or_default());
         }
-        // One for each; those that hang do not take theirs.
+        // One for each worker; a worker that hangs does not take its own.
         for _ in &workers {
             let _ = self.jobs.send_deadline(Job::Leave, until);
         }

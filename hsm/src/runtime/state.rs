@@ -1,5 +1,7 @@
-//! What all threads of the enclave share: the current connection, whether it serves, and the one inbox for requests. Recovery is
-//! single-flight: threads report trouble with the epoch they saw it in and wait; the supervisor alone mends. Not for mending.
+//! State that all threads of the enclave share: the current connection, its status, and the supervisor's inbox.
+//!
+//! Recovery is single-flight: a thread reports a failure with the epoch that it saw and waits; the supervisor alone
+//! recovers. Not for recovering.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -34,18 +36,18 @@ pub(crate) enum Status {
     },
 }
 
-/// See the module.
+/// What the threads share.
 pub(crate) struct Shared {
     pub(crate) index: Index,
     pub(crate) findings: Findings,
     pub(crate) fault_check: FaultCheck,
-    /// Key of the digests by which workers know a scalar again.
+    /// Key of the digests by which workers recognise a scalar.
     pub(crate) digest_key: [u8; 32],
     pub(crate) module: Arc<Module>,
     pub(crate) secret_memory: SecretMemory,
     pub(crate) closing: AtomicBool,
     pub(crate) recoveries: AtomicU64,
-    /// Every worker, the lost ones too.
+    /// Every worker, also the stuck ones.
     pub(crate) workers: Mutex<Vec<Arc<Heartbeat>>>,
     /// The administration thread.
     pub(crate) admin: Heartbeat,
@@ -81,7 +83,7 @@ impl Shared {
             closing: AtomicBool::new(false),
             recoveries: AtomicU64::new(0),
             workers: Mutex::default(),
-            admin: Heartbeat::new(settings.stall_limit),
+            admin: Heartbeat::new(settings.stall_timeout),
             circuit_open: AtomicBool::new(false),
             canary: Mutex::new(Some((true, Instant::now()))),
             inbox,
@@ -112,7 +114,7 @@ impl Shared {
         }
     }
 
-    /// Reports trouble of `epoch` and waits until the supervisor has mended it, for a short while.
+    /// Reports a failure of `epoch` and waits a short time until the supervisor has recovered the token.
     pub(crate) fn recover(
         &self,
         epoch: u64,
@@ -124,10 +126,10 @@ impl Shared {
         if let Status::Ready(connection) = &*status
             && connection.epoch == epoch
         {
-            // Said here, so that nobody else begins work on a connection that is known to be broken.
+            // Set here, so that no other thread begins work on a connection that is known to be broken.
             let (last, next_try) = (Arc::clone(connection), Instant::now());
             *status = Status::Recovering { last, cause: error.to_string(), next_try };
-            tracing::warn!(%error, epoch, ?action, "the token is in trouble");
+            tracing::warn!(%error, epoch, ?action, "the token failed; recovering");
             // The inbox is unbounded and this is the only request of the epoch.
             let _ = self.inbox.send(SupervisorEvent::Recover(RecoveryRequest { epoch, action }));
         }
@@ -161,7 +163,7 @@ impl Shared {
     }
 }
 
-/// The answer while the token is away. A stopped enclave asks callers to wait long: only an operator helps.
+/// The answer while the token is away. A stopped enclave asks callers to wait long: only an operator can help.
 pub(crate) fn unavailable(next_try: Option<Instant>, source: Option<TokenError>) -> EnclaveError {
     let wait = next_try.map(|at| at.saturating_duration_since(Instant::now()));
     let retry_after = wait.map_or(Duration::from_secs(60), |wait| wait.max(Duration::from_millis(100)));

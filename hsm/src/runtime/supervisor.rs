@@ -1,4 +1,4 @@
-//! The thread that watches over the token: canary on a timer, and the only one that mends. Not for operations.
+//! The thread that watches over the token: canary on a timer, and the only one that recovers it. Not for operations.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -17,10 +17,10 @@ use crate::token::connection::{LoggedInToken, TokenConnection, may_pass};
 /// Pauses between two tries to get the token back.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-/// While stopped there is nothing to wait for but the end.
+/// While stopped, only the end of the enclave is awaited.
 const STOPPED_PAUSE: Duration = Duration::from_secs(3600);
 
-/// See the module.
+/// The thread and what it owns.
 pub(crate) struct Supervisor {
     pub(crate) shared: Arc<Shared>,
     pub(crate) arena: Arena,
@@ -116,7 +116,7 @@ impl Supervisor {
     }
 
     fn stop(&self, cause: String) {
-        tracing::error!(cause, "the token is given up; an operator must act and restart the service");
+        tracing::error!(cause, "the token is stopped; an operator must act and restart the service");
         self.shared.set_status(Status::Stopped { cause });
     }
 
@@ -135,12 +135,12 @@ impl Supervisor {
             }
         }
         last.disconnect();
-        let serial = Some(last.token.serial.as_str());
+        let serial = Some(last.info.serial.as_str());
         LoggedInToken::new(&last.module, &self.selector, serial, &self.pin)?.connect(epoch, slot)
     }
 }
 
-/// Between the whole pause and half of it, so that several services do not knock at once.
+/// Between the whole pause and half of it, so that several services do not try at the same time.
 fn jittered(pause: Duration) -> Duration {
     let mut byte = [0];
     let _ = getrandom::fill(&mut byte); // without it the pause is half

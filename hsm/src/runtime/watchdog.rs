@@ -1,5 +1,5 @@
-//! The thread that makes no calls: it sees workers that hang inside one, puts spares in their place, and opens the circuit
-//! when there are no spares left. A call that hangs cannot be cancelled; its caller is answered by its own deadline.
+//! The watchdog: a thread that makes no calls of the module. It replaces workers that hang inside one by spares, and
+//! opens the circuit when no spare is left. A call that hangs cannot be cancelled; its caller gets its own deadline.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -14,10 +14,10 @@ use super::worker::{self, Job};
 use crate::arena::{Arena, SecretMemoryPolicy};
 
 const TICK: Duration = Duration::from_millis(50);
-/// At least so many spares, and one for each worker.
+/// The minimum number of spares; otherwise one for each worker.
 const SPARES_MIN: usize = 2;
 
-/// Threads that took the place of others.
+/// Threads that replaced stuck ones.
 pub(crate) type SpareWorkers = Vec<JoinHandle<()>>;
 
 /// What the thread needs to start spares.
@@ -26,7 +26,7 @@ pub(crate) struct Watchdog {
     pub(crate) jobs: Receiver<Job>,
     pub(crate) memory: SecretMemoryPolicy,
     pub(crate) workers: usize,
-    pub(crate) stall_limit: Duration,
+    pub(crate) stall_timeout: Duration,
 }
 
 impl Watchdog {
@@ -36,7 +36,7 @@ impl Watchdog {
         let most = self.workers.max(SPARES_MIN);
         while let Err(RecvTimeoutError::Timeout) = stop.recv_timeout(TICK) {
             self.shared.heartbeats(|heartbeats| {
-                // Those that came back have left; their places are free again.
+                // Threads whose call returned have ended; their spares count no more.
                 heartbeats.retain(|heartbeat| !heartbeat.is_abandoned() || heartbeat.is_stuck());
                 for at in 0..heartbeats.len() {
                     let Some(heartbeat) = heartbeats
@@ -54,7 +54,7 @@ impl Watchdog {
                             heartbeat.abandon();
                             tracing::error!(
                                 lost = lost + 1,
-                                "a worker hangs inside the module; a spare takes its place"
+                                "a worker hangs inside the module; a spare replaces it"
                             );
                             heartbeats.push(fresh);
                             spares.push(thread);
@@ -78,7 +78,7 @@ impl Watchdog {
 
     fn spare(&self) -> Result<(Arc<Heartbeat>, JoinHandle<()>), Box<dyn std::error::Error>> {
         let arena = Arena::new(self.memory)?;
-        let heartbeat = Arc::new(Heartbeat::new(self.stall_limit));
+        let heartbeat = Arc::new(Heartbeat::new(self.stall_timeout));
         let (shared, jobs, own) = (Arc::clone(&self.shared), self.jobs.clone(), Arc::clone(&heartbeat));
         let thread = std::thread::Builder::new().name("hsm-spare".into());
         let thread = thread.spawn(move || worker::run(shared, arena, &own, &jobs))?;

@@ -1,4 +1,4 @@
-//! Worker threads: unlock, multiply, wipe, answer. Not for creating or destroying.
+//! Worker threads: unwrap, multiply, wipe, answer. Not for creating or destroying.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -35,13 +35,13 @@ pub(crate) struct Multiply {
     pub(crate) reply: oneshot::Sender<Result<G1Point, EnclaveError>>,
 }
 
-/// Runs until told to leave, until the enclave is gone, or until a spare has taken this thread's place.
+/// Runs until told to leave, until the enclave is gone, or until a spare has replaced this thread.
 pub(crate) fn run(shared: Arc<Shared>, arena: Arena, heartbeat: &Heartbeat, jobs: &Receiver<Job>) {
     arena::block_signals();
     let (check, digest_key) = (shared.fault_check, shared.digest_key);
     let mut worker = SessionWorker::new(shared, arena);
     while let Ok(Job::Multiply(job)) = jobs.recv() {
-        // Nobody waits any more: the caller's own clock has run out.
+        // The caller has stopped waiting.
         if job.reply.is_closed() {
             continue;
         }
@@ -56,7 +56,7 @@ pub(crate) fn run(shared: Arc<Shared>, arena: Arena, heartbeat: &Heartbeat, jobs
         telemetry::waited(job.queued.elapsed());
         let begun = Instant::now();
         heartbeat.begin();
-        // A panic outside the guarded section unwinds past the guard, which wipes; this thread goes on.
+        // A panic outside the guarded section unwinds past the guard, which wipes; this thread continues.
         let result = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
             worker.release();
             Err(EnclaveError::Internal("a worker panicked; its slot was wiped".into()))

@@ -1,4 +1,4 @@
-//! Making a SoftHSM token by label: idempotent, and it refuses whatever is half-made.
+//! Making a SoftHSM token by label: idempotent, and it refuses an incomplete token.
 
 use std::path::Path;
 
@@ -54,7 +54,7 @@ pub fn make_softhsm_token(plan: &SofthsmToken) -> Result<TokenMade, MakeTokenErr
     // As the service will do it: from a fresh initialisation, by label, with the PIN of the file.
     let pin = pin::read(&plan.pin_file, SecretMemoryPolicy::PreferSecret)?;
     let login = LoggedInToken::new(&module, &TokenSelector::Label(plan.label.clone()), None, &pin)?;
-    let serial = login.token.serial.clone();
+    let serial = login.info.serial.clone();
     drop(login);
     finalise(&module);
     files::protect(plan, &serial)?;
@@ -77,23 +77,23 @@ fn look(
 ) -> Result<Option<TokenInfo>, MakeTokenError> {
     let incomplete = |what: String| Err(MakeTokenError::Incomplete { what });
     let tokens = module.tokens(generation)?;
-    let mut ready: Vec<_> = tokens.into_iter().filter(|token| token.info.token_initialized()).collect();
+    let mut ready: Vec<_> = tokens.into_iter().filter(|seen| seen.info.token_initialized()).collect();
     for TokenObject { path, serial, .. } in files::objects(&plan.tokens())? {
-        if !ready.iter().any(|token| token.serial == serial) {
+        if !ready.iter().any(|seen| seen.serial == serial) {
             return incomplete(format!("{} holds no readable token", path.display()));
         }
     }
-    ready.retain(|token| token.label == plan.label);
+    ready.retain(|seen| seen.label == plan.label);
     match ready.pop() {
         None => Ok(None),
         Some(_) if !ready.is_empty() => incomplete(format!("several tokens are called {:?}", plan.label)),
-        Some(token) if !token.info.user_pin_initialized() => {
+        Some(seen) if !seen.info.user_pin_initialized() => {
             incomplete(format!("token {:?} has no user PIN", plan.label))
         }
         Some(_) if !plan.pin_file.exists() => {
             incomplete(format!("token {:?} exists, but not {}", plan.label, plan.pin_file.display()))
         }
-        Some(token) => Ok(Some(token)),
+        Some(seen) => Ok(Some(seen)),
     }
 }
 
@@ -107,7 +107,7 @@ fn create(
     let officer = files::random_pin(&plan.pin_file)?;
     let officer = Pin::read(&mut officer.as_slice(), SecretMemoryPolicy::PreferSecret)
         .map_err(|_| MakeTokenError::Incomplete { what: "no officer's PIN could be made".into() })?;
-    let free = module.tokens(generation)?.into_iter().find(|token| !token.info.token_initialized());
+    let free = module.tokens(generation)?.into_iter().find(|seen| !seen.info.token_initialized());
     let Some(free) = free else {
         return Err(MakeTokenError::Incomplete { what: "SoftHSM offers no free slot".into() });
     };

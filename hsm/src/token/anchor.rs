@@ -1,5 +1,5 @@
 //! What the token remembers of the audit log: a few public bytes in a data object, so that a disk that was rolled back
-//! is noticed. What they mean is the service's affair. Worthless in SoftHSM, whose objects lie on the same disk.
+//! is noticed. The service decides what they mean. Worthless in SoftHSM, whose objects are on the same disk.
 
 use crate::labels::ANCHOR_LABEL;
 use crate::pkcs11::{Function, Session, TokenError};

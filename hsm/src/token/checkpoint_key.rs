@@ -1,5 +1,5 @@
 //! The key that signs the audit log's checkpoints: made in the token at `init`, never extractable, used for nothing
-//! else. Ed25519 where the token has it, else ECDSA P-256. Not for messages of anybody else.
+//! else. Ed25519 where the token has it, else ECDSA P-256. Not for other messages.
 
 use cryptoki::mechanism::Mechanism;
 use cryptoki::mechanism::eddsa::{EddsaParams, EddsaSignatureScheme};

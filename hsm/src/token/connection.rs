@@ -1,5 +1,5 @@
-//! The way to the token: find it, log in once, key-encryption key, canary. Made at start and again by every recovery;
-//! not for records and not for deciding when.
+//! Connection to the token: slot, login, key-encryption key, canary. Made at start and by every recovery. Not for
+//! records, and not for deciding when.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -24,7 +24,7 @@ const QUIESCE: Duration = Duration::from_secs(2);
 pub(crate) struct LoggedInToken {
     pub(crate) module: Arc<Module>,
     pub(crate) generation: Generation,
-    pub(crate) token: TokenInfo,
+    pub(crate) info: TokenInfo,
     /// Logged in first and kept open: closing the last session would log out. Never does any cryptography.
     pub(crate) holder: Session,
 }
@@ -34,7 +34,7 @@ pub(crate) struct TokenConnection {
     pub(crate) epoch: u64,
     pub(crate) module: Arc<Module>,
     pub(crate) generation: Generation,
-    pub(crate) token: TokenInfo,
+    pub(crate) info: TokenInfo,
     /// The key-encryption key as the token holds it; uses SoftHSM's files at every call.
     pub(crate) kek: Kek,
     /// Its copy, owned by the holder session: works without a file, valid in every session of this login.
@@ -60,26 +60,26 @@ impl LoggedInToken {
     ) -> Result<Self, OpenError> {
         let generation = module.initialise()?;
         let login = || {
-            let token = select(module.tokens(generation)?, selector, serial)?;
-            let holder = Session::open(module, generation, token.slot)?;
-            log_in(&holder, &token, pin)?;
-            Ok(Self { module: Arc::clone(module), generation, token, holder })
+            let info = select(module.tokens(generation)?, selector, serial)?;
+            let holder = Session::open(module, generation, info.slot)?;
+            log_in(&holder, &info, pin)?;
+            Ok(Self { module: Arc::clone(module), generation, info, holder })
         };
         login().inspect_err(|_| finalise(module))
     }
 
     /// A further session of the same login.
     pub(crate) fn session(&self) -> Result<Session, TokenError> {
-        Session::open(&self.module, self.generation, self.token.slot)
+        Session::open(&self.module, self.generation, self.info.slot)
     }
 
     /// Finds and checks key-encryption key and canary.
     pub(crate) fn connect(self, epoch: u64, slot: &mut Slot) -> Result<TokenConnection, OpenError> {
-        let Self { module, generation, token, holder } = self;
+        let Self { module, generation, info, holder } = self;
         let mut build = |holder: &Session| {
             let kek = Kek::find(holder)?;
             let session_kek = kek.session_copy(holder)?;
-            let worker = Session::open(&module, generation, token.slot)?;
+            let worker = Session::open(&module, generation, info.slot)?;
             let canary = canary::find(&worker, &kek)?;
             canary::open(&worker, kek.handle, &canary, slot)?;
             canary::open(&worker, session_kek, &canary, slot)?;
@@ -92,7 +92,7 @@ impl LoggedInToken {
                     epoch,
                     module,
                     generation,
-                    token,
+                    info,
                     kek,
                     session_kek,
                     scheme: canary.header.scheme,
@@ -113,22 +113,22 @@ impl LoggedInToken {
 impl TokenConnection {
     /// A session of this login for one thread.
     pub(crate) fn session(&self) -> Result<Session, TokenError> {
-        Session::open(&self.module, self.generation, self.token.slot)
+        Session::open(&self.module, self.generation, self.info.slot)
     }
 
-    /// A login of the same initialisation, made anew if the module has forgotten it. The PIN is presented only if the
-    /// module says that nobody is logged in.
+    /// A login of the same initialisation, repeated if the module has forgotten it. The PIN is presented only if the
+    /// module reports that no user is logged in.
     pub(crate) fn renew(&self, pin: &Pin) -> Result<LoggedInToken, OpenError> {
         let (module, generation) = (Arc::clone(&self.module), self.generation);
         let holder = self.session()?;
-        let mut token = self.token.clone();
+        let mut info = self.info.clone();
         if !holder.is_logged_in()? {
-            let here = module.tokens(generation)?.into_iter().find(|seen| seen.serial == token.serial);
+            let here = module.tokens(generation)?.into_iter().find(|seen| seen.serial == info.serial);
             let gone = TokenError::protocol_violation(Function::GetSlotList, "the token is in no slot");
-            token = here.ok_or(gone)?;
-            log_in(&holder, &token, pin)?;
+            info = here.ok_or(gone)?;
+            log_in(&holder, &info, pin)?;
         }
-        Ok(LoggedInToken { module, generation, token, holder })
+        Ok(LoggedInToken { module, generation, info, holder })
     }
 
     /// The cached canary record with the session copy of the key: whether decryption as such works. Touches no file.
@@ -141,7 +141,7 @@ impl TokenConnection {
         canary::deep(session, &self.kek, self.session_kek, &self.canary, slot)
     }
 
-    /// Logs out and finalizes. Sessions of other threads become stale, and are stopped at the gate.
+    /// Logs out and finalizes. Sessions of other threads become stale, and make no more calls.
     pub(crate) fn disconnect(&self) {
         let holder = self.holder.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(holder) = holder
@@ -164,30 +164,29 @@ fn select(
     selector: &TokenSelector,
     serial: Option<&str>,
 ) -> Result<TokenInfo, OpenError> {
-    let tokens: Vec<_> = tokens.into_iter().filter(|token| token.info.token_initialized()).collect();
+    let tokens: Vec<_> = tokens.into_iter().filter(|seen| seen.info.token_initialized()).collect();
     let (wanted, matches): (_, fn(&TokenInfo, &str) -> bool) = match selector {
-        TokenSelector::Label(label) => (label, |token, wanted| token.label == wanted),
-        TokenSelector::Serial(serial) => (serial, |token, wanted| token.serial == wanted),
+        TokenSelector::Label(label) => (label, |seen, wanted| seen.label == wanted),
+        TokenSelector::Serial(serial) => (serial, |seen, wanted| seen.serial == wanted),
     };
-    let fits =
-        |token: &&TokenInfo| matches(token, wanted) && serial.is_none_or(|serial| token.serial == serial);
+    let fits = |seen: &&TokenInfo| matches(seen, wanted) && serial.is_none_or(|serial| seen.serial == serial);
     let found: Vec<_> = tokens.iter().filter(fits).collect();
     match found[..] {
-        [token] => Ok(token.clone()),
+        [seen] => Ok((*seen).clone()),
         [] => Err(OpenError::TokenNotFound {
             wanted: wanted.clone(),
-            seen: tokens.iter().map(|token| token.label.clone()).collect(),
+            seen: tokens.iter().map(|seen| seen.label.clone()).collect(),
         }),
         [..] => Err(OpenError::TokenAmbiguous {
             wanted: wanted.clone(),
-            serials: found.iter().map(|token| token.serial.clone()).collect(),
+            serials: found.iter().map(|seen| seen.serial.clone()).collect(),
         }),
     }
 }
 
 /// Tries the PIN once, and not at all where one mistake more would lock it.
-fn log_in(holder: &Session, token: &TokenInfo, pin: &Pin) -> Result<(), OpenError> {
-    if token.info.user_pin_locked() || token.info.user_pin_final_try() {
+fn log_in(holder: &Session, seen: &TokenInfo, pin: &Pin) -> Result<(), OpenError> {
+    if seen.info.user_pin_locked() || seen.info.user_pin_final_try() {
         return Err(OpenError::PinLocked);
     }
     use RvError as R;

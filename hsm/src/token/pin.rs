@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_of_somebody_else_is_refused() {
+    fn a_file_of_another_user_is_refused() {
         if !rustix::process::geteuid().is_root() {
             test_report::skipped("needs root to give a file away");
             return;

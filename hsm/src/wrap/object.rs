@@ -1,5 +1,5 @@
 //! Records as data objects of the token: labels, template, search, and telling sound ones from the rest. Nothing is
-//! deleted here on suspicion.
+//! deleted on suspicion.
 
 use std::collections::HashSet;
 
@@ -98,7 +98,7 @@ pub(crate) fn scan(session: &Session, mut each: impl FnMut(ObjectKind)) -> Resul
 
 fn data_object(session: &Session, handle: ObjectHandle) -> Result<ObjectKind, TokenError> {
     let kinds = [AttributeType::Label, AttributeType::Application, AttributeType::Value];
-    let Some(attributes) = unless_half_made(session.read(handle, &kinds))? else {
+    let Some(attributes) = unless_incomplete(session.read(handle, &kinds))? else {
         return Ok(ObjectKind::Incomplete);
     };
     let (mut label, mut application, mut value) = (Vec::new(), Vec::new(), Vec::new());
@@ -131,7 +131,7 @@ fn other_object(session: &Session, handle: ObjectHandle) -> Result<ObjectKind, T
     let attributes = match session.read(handle, &[AttributeType::Class, AttributeType::Label]) {
         // A class that the standard does not name.
         Err(TokenError { cause: Cause::ProtocolViolation(_), .. }) => return Ok(ObjectKind::Foreign),
-        read => unless_half_made(read)?,
+        read => unless_incomplete(read)?,
     };
     let Some([Attribute::Class(class), rest @ ..]) = attributes.as_deref() else {
         return Ok(ObjectKind::Incomplete);
@@ -146,7 +146,7 @@ fn other_object(session: &Session, handle: ObjectHandle) -> Result<ObjectKind, T
 }
 
 /// None for an object whose file was cut before its class was written: SoftHSM then answers ATTRIBUTE_VALUE_INVALID.
-fn unless_half_made(read: Result<Vec<Attribute>, TokenError>) -> Result<Option<Vec<Attribute>>, TokenError> {
+fn unless_incomplete(read: Result<Vec<Attribute>, TokenError>) -> Result<Option<Vec<Attribute>>, TokenError> {
     match read {
         Err(error) if error.code() == Some(RvError::AttributeValueInvalid) => Ok(None),
         read => read.map(Some),

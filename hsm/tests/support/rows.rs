@@ -77,11 +77,11 @@ pub const SESSIONS: &[Row] = &[
     ("all handles are renumbered once", "C_DecryptInit renumber times=1", Serves),
     ("handles are renumbered at every decryption", "C_DecryptInit renumber", Recovers),
     ("a third session is one too many", "C_OpenSession capacity=3\nC_DecryptInit rv=0xB3 times=1", Recovers),
-    ("no session is left for anybody", "C_OpenSession capacity=0\nC_DecryptInit rv=0xB3 times=1", Recovers),
+    ("no session is left", "C_OpenSession capacity=0\nC_DecryptInit rv=0xB3 times=1", Recovers),
 ];
 
-/// What a lying token can answer.
-pub const LIES: &[Row] = &[
+/// Wrong answers of a token.
+pub const WRONG_ANSWERS: &[Row] = &[
     ("one bit of one plaintext is flipped", "C_Decrypt flip times=1", Serves),
     ("one bit of every plaintext is flipped", "C_Decrypt flip", Recovers),
     ("plaintexts are swapped", "C_Decrypt swap", Recovers),
@@ -116,9 +116,9 @@ pub const LIES: &[Row] = &[
 ];
 
 pub const CREATIONS: &[Row] = &[
-    ("the reply to a creation is lost", "C_CreateObject post=0x30 times=1", Serves),
-    ("the reply to every creation is lost", "C_CreateObject post=0x30", Serves),
-    ("the reply and the session are lost", "C_CreateObject post=0xB3 times=1", Serves),
+    ("the reply to a creation is lost", "C_CreateObject lost=0x30 times=1", Serves),
+    ("the reply to every creation is lost", "C_CreateObject lost=0x30", Serves),
+    ("the reply and the session are lost", "C_CreateObject lost=0xB3 times=1", Serves),
     ("the token is full", "C_CreateObject rv=0x31", Recovers),
     ("the template is refused", "C_CreateObject rv=0xD1", Recovers),
     ("the token is write-protected", "C_CreateObject rv=0xE2", Recovers),

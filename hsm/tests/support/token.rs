@@ -72,7 +72,7 @@ impl Fixture {
             require_secret_memory: false,
             fault_check: FaultCheck::Linear,
             canary_interval: Duration::from_secs(60),
-            stall_limit: Duration::from_secs(2),
+            stall_timeout: Duration::from_secs(2),
         }
     }
 

@@ -111,7 +111,7 @@ pub(in crate::cli) fn enclave_settings(configuration: &Configuration) -> hsm::Se
             FaultCheck::Linear => hsm::FaultCheck::Linear,
         },
         canary_interval: enclave.canary_interval,
-        stall_limit: enclave.stall_timeout,
+        stall_timeout: enclave.stall_timeout,
     }
 }
 

@@ -210,7 +210,7 @@ fn every_code_at_every_call() {
 
 #[test]
 fn invalid_sessions_and_wrong_results() {
-    table([rows::SESSIONS, rows::LIES].concat());
+    table([rows::SESSIONS, rows::WRONG_ANSWERS].concat());
 }
 
 #[test]

@@ -15,7 +15,7 @@ use crate::arena::{Arena, SecretMemory};
 
 const KEYS: usize = 4;
 
-/// The process whose memory is searched: does the next thing whenever it is told to.
+/// The process whose memory is searched: does one thing for each line on its input.
 fn victim(fixture: &Fixture) {
     let enclave = fixture.open();
     let ids: Vec<_> = enclave.keys().iter().map(|entry| entry.id).collect();
@@ -60,7 +60,7 @@ fn plain_victim(fixture: &Fixture) {
     }
 }
 
-/// The clear scalars of all keys, as only somebody with the PIN can have them; from a file where the token is in use.
+/// The clear scalars of all keys, as only a holder of the PIN can have them; from a file where the token is in use.
 fn scalars(fixture: &Fixture, from_token: bool) -> Vec<[u8; 32]> {
     let path = fixture.directory.join("scalars");
     if !from_token {
