@@ -1,9 +1,10 @@
 //! Backup archive of an installation, taken beside the running service, and its restore.
 //!
-//! A tar compressed with zstd: `store.sqlite`, `token/…` (SoftHSM only), `audit/…`, and last `manifest.json` with the
-//! SHA-256 of each file. The order makes it consistent: the store first, so that the token, copied after it, has every
-//! key that the store names; the log last, so that it has every record of both. Every secret in it is ciphertext. The
-//! PIN is not in it; the operator brings the PIN file to a restore. Not for: schedules, upload, tokens of other modules.
+//! A tar compressed with zstd: `store.sqlite`, `token/…` (SoftHSM only), `audit/…`, and last
+//! `manifest.json` with the SHA-256 of each file. The order makes it consistent: the store first,
+//! so that the token, copied after it, has every key that the store names; the log last, so that it
+//! has every record of both. Every secret in it is ciphertext. The PIN is not in it; the operator
+//! brings the PIN file to a restore. Not for: schedules, upload, tokens of other modules.
 
 mod archive;
 mod restore;
@@ -28,7 +29,8 @@ pub struct Places {
     pub store: PathBuf,
     /// The directory of the audit log.
     pub audit: PathBuf,
-    /// SoftHSM's directory with `tokens/` and `backup/`; none for another module, whose vendor saves its own.
+    /// SoftHSM's directory with `tokens/` and `backup/`; none for another module, whose vendor
+    /// saves its own.
     pub token: Option<PathBuf>,
 }
 
@@ -86,7 +88,8 @@ pub enum BackupError {
         #[source]
         source: io::Error,
     },
-    /// The archive holds a SoftHSM token and the configuration names another module, or the other way round.
+    /// The archive holds a SoftHSM token and the configuration names another module, or the other
+    /// way round.
     #[error("{0}")]
     OtherModule(&'static str),
     /// The store cannot be copied.

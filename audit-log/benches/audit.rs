@@ -1,8 +1,9 @@
-//! The appender alone: how its waiting compares with one bare `fdatasync` of the same disk, how many records become
-//! durable per second, and how fast a log is verified. Everything in one run, because only ratios travel.
+//! The appender alone: how its waiting compares with one bare `fdatasync` of the same disk, how
+//! many records become durable per second, and how fast a log is verified. Everything in one run,
+//! because only ratios travel.
 //!
-//! `cargo bench --bench audit [-- SECONDS_PER_STEP]`; `AVS_KMS_BENCH_RECORDS=10000000` verifies so many records (7 GB) instead of two
-//! millions.
+//! `cargo bench --bench audit [-- SECONDS_PER_STEP]`; `AVS_KMS_BENCH_RECORDS=10000000` verifies
+//! this many records (6 GB) instead of two million.
 #![allow(
     missing_docs,
     clippy::unwrap_used,
@@ -70,7 +71,7 @@ impl Times {
     }
 }
 
-/// A client of the service works so long between two records that it waits for.
+/// Time of the work of a client between two records that it waits for.
 const WORK: Duration = Duration::from_micros(100);
 
 fn work(time: Duration) {
@@ -80,7 +81,7 @@ fn work(time: Duration) {
     }
 }
 
-/// Two sectors in place and `fdatasync`, as the log does it; so much work before each.
+/// Two sectors in place and `fdatasync`, as the log does it; with work before each.
 fn bare(directory: &Path, time: Duration, pause: Duration) -> Times {
     let file = File::create(directory.join("bare")).unwrap();
     file.write_all_at(&vec![0; 64 << 20], 0).unwrap();
@@ -161,7 +162,8 @@ fn throughput(
 }
 
 fn main() {
-    // `cargo test --benches` runs bench programs with `--test`; this one is for `cargo bench` alone.
+    // `cargo test --benches` runs bench programs with `--test`; this one is for `cargo bench`
+    // alone.
     if !std::env::args().any(|argument| argument == "--bench") {
         return;
     }
@@ -177,8 +179,8 @@ fn main() {
         one_waiter(&runtime, directory, time).show("one intent durable, one waiter, 100 us of work between");
     println!("{:<58} {:.2} (aim 1.5 at most)", "  ratio of the medians", one / before);
     println!("{:<58} {:.2}\n", "  and to those in a row", one / in_a_row);
-    // A segment is zeroed before it is written, so the disk carries each byte twice; whoever expects a crowd makes
-    // segments that last longer, and the next is prepared more slowly.
+    // A segment is zeroed before it is written, so the disk carries each byte twice; larger
+    // segments last longer, and the next is prepared more slowly.
     for (waiters, segment_mib) in [(1, 64), (16, 64), (64, 64), (256, 64), (256, 1024)] {
         let (rate, cost) = throughput(&runtime, directory, (waiters, segment_mib), time);
         println!(

@@ -1,4 +1,5 @@
-//! Signed tree heads (C2SP tlog-checkpoint), the stored hashes and proofs that go with them, rollback detection.
+//! Signed tree heads (C2SP tlog-checkpoint), the stored hashes and proofs that go with them,
+//! rollback detection.
 
 pub(crate) mod hash_index;
 pub(crate) mod jsonl_mirror;

@@ -1,4 +1,4 @@
-//! What the writer tells the rest of the program: the durable head, completed segments, whether it can write.
+//! State that the writer shares: the durable head, completed segments, whether it can write.
 //!
 //! Not for: the records that wait (`queue`).
 
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::format::head::Head;
 
-/// After so many records a checkpoint is made without waiting for the next second.
+/// After this many records a checkpoint is made without waiting for the next interval.
 const NEWS_RECORDS: u64 = 4096;
 
 /// A segment that will not change any more.
@@ -25,7 +25,7 @@ const IDLE: u64 = 0;
 /// Shared between the writer, the publisher and the handles.
 pub(crate) struct DurableHead {
     writable: AtomicBool,
-    /// Since when the writer waits for the disk: milliseconds after `born`, plus one.
+    /// Start of the present wait for the disk: milliseconds after `born`, plus one.
     busy: AtomicU64,
     born: Instant,
     state: Mutex<State>,
@@ -35,14 +35,14 @@ pub(crate) struct DurableHead {
 struct State {
     head: Head,
     sealed: Vec<SealedSegment>,
-    /// The size at the last waking of the publisher, or what it has seen since.
-    told: u64,
+    /// The size at the last wake-up of the publisher, or the size it has seen since.
+    notified: u64,
     ended: bool,
 }
 
 impl DurableHead {
     pub(crate) fn new(head: Head) -> Self {
-        let state = State { head, sealed: Vec::new(), told: head.size, ended: false };
+        let state = State { head, sealed: Vec::new(), notified: head.size, ended: false };
         let (writable, busy, born) = (AtomicBool::new(true), AtomicU64::new(IDLE), Instant::now());
         Self { writable, busy, born, state: Mutex::new(state), news: Condvar::new() }
     }
@@ -51,7 +51,7 @@ impl DurableHead {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether the log can be written, and the disk has not been silent for longer than that.
+    /// Whether the log can be written, and the disk has not been silent for longer than `patience`.
     pub(crate) fn is_writable(&self, patience: Duration) -> bool {
         let busy = self.busy.load(Ordering::Acquire);
         let silent = self.now().saturating_sub(busy);
@@ -82,8 +82,8 @@ impl DurableHead {
         state.head = head;
         let rotated = !sealed.is_empty();
         state.sealed.extend(sealed);
-        if rotated || head.size.saturating_sub(state.told) >= NEWS_RECORDS {
-            state.told = head.size;
+        if rotated || head.size.saturating_sub(state.notified) >= NEWS_RECORDS {
+            state.notified = head.size;
             self.news.notify_all();
         }
     }
@@ -99,11 +99,12 @@ impl DurableHead {
         self.news.notify_all();
     }
 
-    /// Waits for much news since a head of `seen` records, the end, or that long; whether the writer has ended.
+    /// Waits until there are many records after the first `seen`, until the end, or for `most`.
+    /// True if the writer has ended.
     pub(crate) fn wait(&self, seen: u64, most: Duration) -> bool {
         let mut state = self.state();
-        state.told = seen;
-        // It may have come while the last checkpoint was made.
+        state.notified = seen;
+        // They may have come while the last checkpoint was made.
         if !state.ended && state.sealed.is_empty() && state.head.size.saturating_sub(seen) < NEWS_RECORDS {
             state = self.news.wait_timeout(state, most).unwrap_or_else(PoisonError::into_inner).0;
         }

@@ -19,7 +19,7 @@ pub enum AuditError {
         /// For the operator, e.g. the error of the disk.
         cause: Arc<str>,
     },
-    /// More records wait than the queue takes.
+    /// The queue is full.
     #[error("the audit log's queue is full")]
     Full,
     /// One record would be larger than 4 KiB.
@@ -33,8 +33,8 @@ pub enum AuditError {
 /// Why a log was not created or opened.
 #[derive(Debug, Error)]
 pub enum OpenError {
-    /// `create` found something.
-    #[error("{} is not empty: an audit log, or something else, is there already", .path.display())]
+    /// `create` found a file.
+    #[error("{} is not empty: it has an audit log or other files", .path.display())]
     Exists {
         /// The directory.
         path: PathBuf,
@@ -51,7 +51,7 @@ pub enum OpenError {
         /// The directory.
         path: PathBuf,
     },
-    /// Segments of different logs lie in one directory.
+    /// One directory has segments of different logs.
     #[error("{} holds segments of two logs ({first} and {second})", .path.display())]
     Mixed {
         /// The directory.
@@ -66,7 +66,7 @@ pub enum OpenError {
     Damaged {
         /// The directory.
         path: PathBuf,
-        /// Which record, and what is wrong.
+        /// The record, and what is wrong.
         fault: Corruption,
     },
     /// Another version of the program wrote it.
@@ -80,15 +80,15 @@ pub enum OpenError {
         /// The format of its first segment.
         found: u32,
     },
-    /// A setting makes no sense.
+    /// A setting is out of range.
     #[error("audit setting {setting}: {reason}")]
     Setting {
-        /// Which.
+        /// Its name.
         setting: &'static str,
-        /// Why not.
+        /// The reason.
         reason: &'static str,
     },
-    /// The system refused something.
+    /// A system call failed.
     #[error("{doing} ({})", .path.display())]
     Io {
         /// What was being done.

@@ -1,5 +1,5 @@
-//! The bytes on disk: records, frames, segment headers, Merkle hashes, names of files. Pure functions; imports nothing
-//! else of the crate.
+//! The bytes on disk: records, frames, segment headers, Merkle hashes, names of files. Pure
+//! functions; imports nothing else of the crate.
 
 pub(crate) mod bytes;
 pub(crate) mod corruption;

@@ -1,31 +1,40 @@
-//! The audit log: no key is used before the record of that use is durable, and no record changes unnoticed afterwards.
+//! Audit log: no key is used before the record of that use is durable, and no record changes
+//! unnoticed afterwards.
 //!
-//! [`AuditLog`] hands records to one writer thread; [`AuditLog::record`] answers with a [`Recorded`] only after
-//! `fdatasync`. On disk lie segments of Merkle-hashed frames of JSON lines (RFC 6962 hashing).
+//! [`AuditLog`] passes records to one writer thread. [`AuditLog::record`] returns a [`Recorded`]
+//! only after `fdatasync`. The disk holds segments of Merkle-hashed frames of JSON lines (RFC 6962
+//! hashing).
 //!
-//! What is found when somebody who owns the disk changes the log, by who holds what:
+//! The folders, lowest first; each imports from those before it only:
+//!
+//! ```text
+//! format < storage < read < write | checkpoint | maintenance < verify | log
+//! ```
+//!
+//! What an auditor finds after the owner of the disk changed the log, by what the auditor has:
 //!
 //! | change | the files alone: `verify` | + public key: the checkpoints beside them | + the copy in an HSM, at start | + a checkpoint or receipt kept elsewhere | shown by |
 //! |---|---|---|---|---|---|
-//! | a flipped bit, a dropped, swapped, doubled or inserted record | located | located | refused, in the newest segment | located | `audit_tamper` |
-//! | the same with all checksums, hashes and roots made anew | – | seen | seen | seen | `audit_checkpoint` |
-//! | the tail cut off cleanly, back to the newest checkpoint | – | – | – | seen, with a receipt | `audit_checkpoint` |
-//! | the tail cut off behind the newest checkpoint | – | seen | seen, past the copy | seen | `audit_checkpoint` |
+//! | a flipped bit, a dropped, swapped, doubled or inserted record | located | located | refused, in the newest segment | located | `log tamper::` |
+//! | the same with all checksums, hashes and roots recomputed | – | seen | seen | seen | `log checkpoint::` |
+//! | the tail cut off cleanly, back to the newest checkpoint | – | – | – | seen, with a receipt | `log checkpoint::` |
+//! | the tail cut off behind the newest checkpoint | – | seen | seen, past the copy | seen | `log checkpoint::` |
 //! | an older copy of the whole directory, checkpoint included | – | – | seen, past the copy (5 minutes) | seen | `service checkpoints::` |
-//! | an older copy of the whole disk, SoftHSM's token included | – | – | – (SoftHSM only) | seen | `audit_checkpoint` |
-//! | two histories for two readers | – | – | – | seen | `audit_checkpoint` |
-//! | a new history signed with another key | – | seen | seen | seen | `audit_checkpoint` |
-//! | a segment moved away | named as absent | named as absent | – | named as absent | `audit_compress` |
+//! | an older copy of the whole disk, SoftHSM's token included | – | – | – (SoftHSM only) | seen | `log checkpoint::` |
+//! | two histories for two readers | – | – | – | seen | `log checkpoint::` |
+//! | a new history signed with another key | – | seen | seen | seen | `log checkpoint::` |
+//! | a segment moved away | named as absent | named as absent | – | named as absent | `log compress::` |
 //!
-//! Whoever is root while the service runs, token session and all, can have it sign and can stop it from recording; only
-//! the policy of an HSM bounds that, and those who miss the checkpoint of each minute.
+//! An attacker who is root while the service runs has its token session too: they can have it sign,
+//! and can stop it from recording. Only the policy of an HSM limits that, and readers who miss the
+//! next checkpoint (each second while there are records, each minute otherwise) notice it.
 //!
-//! When the process dies: before the sync, nothing was acknowledged, and a half-written frame is removed at the next
-//! open; after the sync and before the answer, the intent is there and comes back as [`OpenIntent`]; after the answer,
-//! the same until the outcome is written. When a write or sync fails, nothing is signed until a new segment that
-//! names the last acknowledged head is durable.
+//! If the process dies before the sync, nothing was acknowledged, and the next open removes the
+//! partial frame. If it dies after the sync, the intent is in the log, and the next open returns it
+//! as an [`OpenIntent`] until its outcome is written. When a write or sync fails, nothing is signed
+//! until a new segment that names the last acknowledged head is durable.
 //!
-//! Not for: deciding anything (that is `operation`), ordinary logs (`tracing`), secrets (a record never holds one).
+//! Not for: decisions (`service`), ordinary logs (`tracing`), secrets (a record never holds one).
 
 mod checkpoint;
 mod durable_head;

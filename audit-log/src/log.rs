@@ -1,7 +1,7 @@
-//! The door of the log: [`AuditLog`] and the values it mints.
+//! [`AuditLog`]: the handle to an open log.
 //!
-//! A [`Recorded`] exists only when its intent is durable, and is the only way to the enclave. Not for: files and
-//! threads (`writer`, `appender`).
+//! It returns a [`Recorded`] only when its intent is durable, and the enclave requires one. Not
+//! for: files and threads (`writer`, `appender`).
 
 pub(crate) mod recorded;
 
@@ -45,18 +45,20 @@ struct Inner {
 }
 
 impl AuditLog {
-    /// Makes a new log: its directory, its identity and its first segment, all durable.
+    /// Creates a log: its directory, its identity and its first segment, all durable.
     ///
     /// # Errors
-    /// When anything is there already, or the disk refuses.
+    /// When the directory is not empty, or the disk refuses.
     pub fn create(settings: &Settings) -> Result<(), OpenError> {
         writer::create(settings)
     }
 
-    /// Opens the log: takes its lock, recovers what a crash left, writes the start record and starts the writer.
+    /// Opens the log: takes its lock, recovers what a crash left, writes the start record and
+    /// starts the writer.
     ///
-    /// Blocks on the disk. The intents that have no outcome come back; finish or undo each operation and settle it
-    /// with [`record_recovered`](Self::record_recovered). One that is not settled comes back at the next open.
+    /// Blocks on the disk. Returns the intents without an outcome: finish or undo each operation
+    /// and record that with [`record_recovered`](Self::record_recovered). An intent without it is
+    /// returned by the next open as well.
     ///
     /// # Errors
     /// When there is no log, another process has it, it is damaged before its tail, or the disk refuses.
@@ -69,7 +71,8 @@ impl AuditLog {
         Ok((Self(Arc::new(Inner { queue, published, thread, directory, wait, publisher })), open_intents))
     }
 
-    /// Records the intent of an operation; answers when it is durable, or refuses within the configured wait.
+    /// Records the intent of an operation; returns when it is durable, or fails within the
+    /// configured time.
     ///
     /// Needs a tokio runtime with time enabled.
     ///
@@ -78,7 +81,7 @@ impl AuditLog {
     pub async fn record<T: Recordable>(&self, subject: T) -> Result<Recorded<T>, NotRecorded<T>> {
         let intent = subject.intent();
         let ((ack, answer), queue) = (oneshot::channel(), self.0.queue.clone());
-        // When nobody takes the answer, the guard in it is dropped and records that.
+        // If the caller is gone, the guard is dropped here and records that.
         let ack = move |durable: Result<Receipt, AuditError>| {
             let _ = ack.send(durable.map(|receipt| OutcomeGuard::new(receipt, queue)));
         };
@@ -91,12 +94,13 @@ impl AuditLog {
         }
     }
 
-    /// Queues the record of an event and does not wait. Refusals of strangers beyond a rate are counted in one record.
+    /// Queues the record of an event and does not wait. Refusals of unauthenticated clients beyond
+    /// a rate are counted in one record.
     pub fn note(&self, event: Event) {
         self.0.queue.push_event(&event);
     }
 
-    /// Records an event; answers when it is durable.
+    /// Records an event; returns when it is durable.
     ///
     /// # Errors
     /// When the log cannot be written now. The event stays queued for when it can.
@@ -110,7 +114,7 @@ impl AuditLog {
         self.0.queue.answer(answer).await
     }
 
-    /// Says how an operation of an earlier run ended; answers when that is durable.
+    /// Records how an operation of an earlier run ended; returns when that is durable.
     ///
     /// # Errors
     /// When the log cannot be written now.
@@ -125,12 +129,13 @@ impl AuditLog {
         self.0.queue.answer(answer).await
     }
 
-    /// Whether an intent would be taken now. False also while the disk is silent for longer than the configured wait.
+    /// Whether an intent would be accepted now. False also while the disk has been silent for
+    /// longer than the configured time.
     pub fn is_writable(&self) -> bool {
         self.0.published.is_writable(self.0.wait)
     }
 
-    /// Why nothing can be written now, if so.
+    /// Why nothing can be written now, if that is so.
     pub fn trouble(&self) -> Option<AuditError> {
         self.0.queue.refusal()
     }
@@ -140,10 +145,11 @@ impl AuditLog {
         self.0.published.head()
     }
 
-    /// From now on makes checkpoints, keeps what proofs need, and feeds the mirror. Blocks for the first checkpoint.
+    /// Starts the publisher: checkpoints, hashes for proofs, the JSON lines file. Blocks for the
+    /// first checkpoint.
     ///
     /// # Errors
-    /// When the log does not have the past that an earlier checkpoint says, or the token or the disk refuses.
+    /// When the log does not contain the head of a kept checkpoint, or the token or the disk refuses.
     pub fn publish(&self, publishing: PublisherSettings) -> Result<(), PublishError> {
         if self.0.publisher.get().is_some() {
             return Err(PublishError::Already);
@@ -152,8 +158,9 @@ impl AuditLog {
         self.0.publisher.set(publisher).map_err(|_| PublishError::Already)
     }
 
-    /// The earlier checkpoints that the log does not go on from: none, unless its disk was rolled back or replaced.
-    /// [`publish`](Self::publish) refuses while there is one that is not accepted.
+    /// The kept checkpoints whose heads the log does not contain: none, unless its disk was rolled
+    /// back or replaced. [`publish`](Self::publish) refuses while there is one that is not
+    /// accepted.
     ///
     /// # Errors
     /// When the log cannot be read.
@@ -177,7 +184,7 @@ impl AuditLog {
         self.0.publisher.get().ok_or(ProofError::Off)?.inclusion(seq)
     }
 
-    /// Proves that the log of `to` records goes on from the log of `from` records. A few disk reads.
+    /// Proves that the log of `to` records extends the log of `from` records. A few disk reads.
     ///
     /// # Errors
     /// When no checkpoint covers `to` yet, or none are made.
@@ -185,10 +192,11 @@ impl AuditLog {
         self.0.publisher.get().ok_or(ProofError::Off)?.consistency(from, to)
     }
 
-    /// At most `limit` durable records after record `after` that concern the account, or any account without one.
+    /// At most `limit` durable records after record `after` that concern the account, or any
+    /// account without one.
     ///
-    /// Reads the disk on tokio's blocking threads; looks at 50,000 records at most, so a page may be empty although
-    /// its `next` moved.
+    /// Reads the disk on tokio's blocking threads; looks at 50,000 records at most, so a page may
+    /// be empty although its `next` moved.
     ///
     /// # Errors
     /// When the disk cannot be read.
@@ -208,7 +216,8 @@ impl AuditLog {
         lines::lines_since(&self.0.directory, since)
     }
 
-    /// Writes what waits, the stop record, syncs and ends the writer. Blocks; other handles are refused from now on.
+    /// Writes the queued records and the stop record, syncs and ends the writer. Blocks; other
+    /// handles fail from now on.
     ///
     /// # Errors
     /// When the last records could not be made durable.

@@ -1,4 +1,5 @@
-//! Work on the files of a log beside the running service: compression, and the list of what a backup copies.
+//! Work on the files of a log beside the running service: compression, and the list of what a
+//! backup copies.
 
 pub(crate) mod compress;
 pub(crate) mod snapshot;

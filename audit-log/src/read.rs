@@ -1,5 +1,5 @@
-//! Readers: frames of one segment, records across segments, lines, pages, exports. Every record is checked before it is
-//! given out.
+//! Readers: frames of one segment, records across segments, lines, pages, exports. Every record is
+//! checked before it is given out.
 
 pub(crate) mod chain;
 pub(crate) mod cursor;

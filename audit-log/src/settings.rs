@@ -1,27 +1,29 @@
-//! Where the log lies and how it behaves.
+//! Settings of the log.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Where the log lies and how it behaves.
+/// Settings of the log.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Its directory; nothing else may lie there.
+    /// Its directory, for the log alone.
     pub directory: PathBuf,
-    /// The size of a segment, bytes: a multiple of 4096, at least 64 KiB. Written with zeros before it is used.
+    /// The size of a segment, bytes: a multiple of 4096, at least 64 KiB. Written with zeros before
+    /// it is used.
     pub segment_bytes: u64,
     /// Begin a new segment with each day (UTC).
     pub daily: bool,
-    /// How long [`record`](super::AuditLog::record) waits for the disk before it refuses.
+    /// Longest wait of [`record`](crate::AuditLog::record) for the disk.
     pub wait: Duration,
-    /// How many records may wait for the writer; more are refused.
+    /// Most records that may wait for the writer; more are refused.
     pub queue: usize,
-    /// Refusals of strangers per second that get a record each; the rest is counted in one.
+    /// Refusals of unauthenticated clients per second that get a record each; the others are
+    /// counted in one record.
     pub refusals_per_second: u32,
 }
 
 impl Settings {
-    /// The usual settings for a directory: segments of 64 MiB, five seconds of patience.
+    /// The default settings for a directory: segments of 64 MiB, five seconds for the disk.
     pub fn new(directory: impl Into<PathBuf>) -> Self {
         Self {
             directory: directory.into(),

@@ -1,4 +1,5 @@
-//! Tests of the inside of the crate: a simulated disk, chosen schedules, the bytes of records and checkpoints.
+//! Tests of the inside of the crate: a simulated disk, chosen schedules, the bytes of records and
+//! checkpoints.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -1,4 +1,5 @@
-//! The writer: one thread that takes records from a queue, makes them durable in batches and acknowledges them.
+//! The writer: one thread that takes records from a queue, makes them durable in batches and
+//! acknowledges them.
 
 pub(crate) mod acks;
 pub(crate) mod appender;

@@ -1,4 +1,5 @@
-//! Archive writer: each file with its hash, the manifest last; the archive gets its name when it is durable.
+//! Archive writer: each file with its hash, the manifest last; the archive gets its name when it is
+//! durable.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -44,7 +45,8 @@ impl Archive {
         self.add(name, content.len() as u64, content.as_slice())
     }
 
-    /// Every regular file below a directory; one that vanishes meanwhile belongs to no key that was reported.
+    /// Every regular file below a directory; one that vanishes meanwhile belongs to no key that was
+    /// reported.
     pub(super) fn directory(&mut self, name: &str, path: &Path) -> Result<(), BackupError> {
         let mut names: Vec<_> = fs::read_dir(path)
             .and_then(Iterator::collect::<io::Result<Vec<_>>>)

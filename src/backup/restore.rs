@@ -1,7 +1,8 @@
-//! Restore: unpacks beside the data directory, compares with the manifest, then moves everything into place, the store last.
+//! Restore: unpacks beside the data directory, compares with the manifest, then moves everything
+//! into place, the store last.
 //!
-//! A process that dies in between leaves a directory `….restoring` or one without a store: `serve` refuses it, and so
-//! does a second restore until it is removed.
+//! A process that dies in between leaves a directory `….restoring` or one without a store: `serve`
+//! refuses it, and so does a second restore until it is removed.
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Read};

@@ -1,7 +1,8 @@
 //! `avs-kms-audit-verify`: the verifier of the audit log for auditors, without the service.
 //!
-//! It builds from this crate alone: no web framework, no PKCS#11, no database. Arguments are read by hand, because a
-//! parser of command lines would be most of what an auditor has to build and to read.
+//! It builds from this crate alone: no web framework, no PKCS#11, no database. Arguments are read
+//! by hand, because a parser of command lines would be most of what an auditor has to build and to
+//! read.
 
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;

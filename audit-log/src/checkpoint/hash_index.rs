@@ -1,9 +1,10 @@
 //! Stored Merkle hashes in one file, so that a proof needs a few reads instead of the whole log.
 //!
-//! The file is derived from the segments: it is not synced, is checked against a segment's header when it is opened,
-//! and rebuilt when it does not fit. Every proof is checked before it is given out; one that does not hold has the file
-//! rebuilt as well. It holds the leaves and every eighth level above them, in the order in which the tree completes
-//! them (as the tiles of c2sp.org/tlog-tiles do); the levels between are computed. That is half of what all levels take.
+//! The file is derived from the segments: it is not synced, is checked against a segment's header
+//! when it is opened, and rebuilt when it does not fit. Every proof is checked before it is given
+//! out; one that does not hold has the file rebuilt as well. It holds the leaves and every eighth
+//! level above them, in the order in which the tree completes them (as the tiles of
+//! c2sp.org/tlog-tiles do); the levels between are computed. That is half of what all levels take.
 //! Not for: deciding what is true (the segments and checkpoints do).
 
 use std::fs::File;
@@ -28,7 +29,8 @@ pub(crate) struct HashIndex {
     directory: PathBuf,
     file: File,
     frontier: Frontier,
-    /// Where the next record comes from. None after an error: it is opened again at `frontier` by the next update.
+    /// Where the next record comes from. None after an error: it is opened again at `frontier` by
+    /// the next update.
     cursor: Option<Cursor>,
 }
 
@@ -40,15 +42,16 @@ fn stored_before(leaf: u64) -> u64 {
     (0..u64::BITS / STEP).map(|level| leaf >> (STEP * level)).fold(0, u64::saturating_add)
 }
 
-/// The place of node `n` of level `8 * level`: after the leaf that completes it, and the stored nodes below it.
+/// The place of node `n` of level `8 * level`: after the leaf that completes it, and the stored
+/// nodes below it.
 fn place(level: u32, n: u64) -> u64 {
     let after = n.saturating_add(1).checked_shl(STEP * level).unwrap_or(u64::MAX);
     stored_before(after.saturating_sub(1)).saturating_add(u64::from(level))
 }
 
 impl HashIndex {
-    /// Opens or makes the file; what does not fit the log is cut off. `None` when it would have to be made from
-    /// segments that are not here.
+    /// Opens or makes the file; what does not fit the log is cut off. `None` when it would have to
+    /// be made from segments that are not here.
     pub(crate) fn open(directory: &Path) -> Result<Option<Self>, ReadError> {
         let failed = |error| io_error(HASHES, error);
         let source = Source::open(directory)?;
@@ -97,8 +100,8 @@ impl HashIndex {
 
     /// Adds the records up to the durable head of `size` records.
     ///
-    /// After an error the cursor is gone, so that the next update reads again what was read for nothing: a cursor that
-    /// is ahead of the stored hashes would leave a hole for ever.
+    /// After an error the cursor is gone, so that the next update reads again what was read for
+    /// nothing: a cursor that is ahead of the stored hashes would leave a hole for ever.
     pub(crate) fn update(&mut self, size: u64) -> Result<(), ReadError> {
         let mut cursor = match self.cursor.take() {
             Some(cursor) => cursor,
@@ -129,7 +132,8 @@ impl HashIndex {
             self.file.write_all_at(&bytes, at).map_err(|error| io_error(HASHES, error))?;
             self.frontier = frontier;
             if !moved {
-                // The records are durable, so they are there, or a segment was moved away before it was indexed.
+                // The records are durable, so they are there, or a segment was moved away before it
+                // was indexed.
                 let (seq, segment) = (self.frontier.size(), HASHES.to_owned());
                 return Err(Corruption { seq, segment, offset: at, kind: CorruptionKind::Absent }.into());
             }
@@ -219,7 +223,7 @@ mod tests {
         assert_eq!(tlog_tiles::tree_hash(LEAVES, &reader).unwrap().0, frontier.root());
     }
 
-    /// A log of one segment with so many notes, each in a frame of its own.
+    /// A log of one segment with this many notes, each in a frame of its own.
     fn log_of(directory: &Path, notes: u64) -> u64 {
         let disk = Directory::lock(directory).unwrap();
         let layout = Layout { segment_bytes: 1 << 16, daily: false };

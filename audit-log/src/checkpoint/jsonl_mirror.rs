@@ -1,8 +1,8 @@
-//! A copy of the log as one growing file of JSON lines, for log shippers that know nothing of segments.
+//! Copy of the log as one growing file of JSON lines, for log shippers that cannot read segments.
 //!
-//! It proves nothing and is not waited for. When it is rotated away it is begun anew where it stopped, also after a
-//! restart: a small file in the directory of the log says where.
-//! Not for: readers of the log itself (`lines`).
+//! No signature waits for it. After a log shipper rotates it away, a new file continues with the
+//! next record, also after a restart: a small file in the directory of the log holds the number of
+//! that record. Not for: readers of the log itself (`lines`).
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -17,7 +17,7 @@ use crate::read::cursor::Cursor;
 use crate::read::source::Source;
 use crate::storage::atomic_write::read_optional;
 
-/// The file and how far it is.
+/// The file and the position in the log.
 pub(crate) struct Mirror {
     path: PathBuf,
     directory: PathBuf,
@@ -53,7 +53,8 @@ impl Mirror {
         let mut next = None;
         loop {
             bytes.clear();
-            // After an error the cursor is gone, and where it stopped is read from the file.
+            // After an error the cursor is dropped; the next update reads the position from the
+            // file.
             let moved = cursor.advance(size, |record| {
                 record.line(&mut bytes);
                 bytes.push(b'\n');
@@ -71,7 +72,7 @@ impl Mirror {
         Ok(())
     }
 
-    /// Where it stopped, for a file that holds no line.
+    /// The next record, for a file without a line.
     fn stopped(&self) -> Result<u64, ReadError> {
         let text = read_optional(&self.directory.join(MIRRORED))
             .map_err(|error| io_error(MIRRORED, error))?
@@ -80,7 +81,7 @@ impl Mirror {
     }
 }
 
-/// The number after the last whole line, if there is one; a line that was cut is removed.
+/// The number after the last whole line, if there is one. Removes a partial line.
 fn resume(file: &mut File) -> io::Result<Option<u64>> {
     let end = file.metadata()?.len();
     let tail = u64::try_from(2 * MAX_RECORD_BYTES).unwrap_or_default().min(end);

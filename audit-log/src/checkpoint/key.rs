@@ -1,4 +1,5 @@
-//! The public key of a log, as one line of text: `<origin>+<key id>+<base64 of type and key>` (c2sp.org/signed-note).
+//! The public key of a log, as one line of text: `<origin>+<key id>+<base64 of type and key>`
+//! (c2sp.org/signed-note).
 //!
 //! Ed25519 (type 1) is the rule; ECDSA P-256 (type 2) is for tokens that have no EdDSA.
 

@@ -1,7 +1,7 @@
-//! Proofs for outsiders: this record is in the checkpointed log; this checkpoint is a continuation of that one.
+//! Merkle proofs: inclusion of a record in a checkpoint, and consistency of two checkpoints.
 //!
-//! A proof is checked by the one who makes it, and needs nothing but a public key to be checked by the one who gets
-//! it. The text form is c2sp.org/tlog-proof. Not for: reading records.
+//! The service checks each proof before it gives it out. The receiver needs the public key of the
+//! log and nothing else. The text form is c2sp.org/tlog-proof. Not for: reading records.
 
 use std::fmt;
 
@@ -44,7 +44,7 @@ pub struct ConsistencyProof {
     pub hashes: Vec<Hash>,
 }
 
-/// Why there is no proof, or it proves nothing.
+/// Why there is no proof, or the proof is wrong.
 #[derive(Debug, Error)]
 pub enum ProofError {
     /// No checkpoint covers that record or size yet.
@@ -53,10 +53,10 @@ pub enum ProofError {
         /// What would have to be covered.
         size: u64,
     },
-    /// The sizes make no sense.
+    /// The sizes are out of order.
     #[error("a consistency proof goes from a size of at least 1 to one that is not smaller")]
     Order,
-    /// No checkpoints are made, or the hashes of the tree are not here.
+    /// Checkpoints are off, or the hashes of the tree are not here.
     #[error(
         "this log has no proofs: checkpoints are off, or older segments were moved away before they were indexed"
     )]
@@ -67,8 +67,8 @@ pub enum ProofError {
     /// Not a proof in the C2SP form.
     #[error("this is not a proof in the form of {FIRST_LINE}")]
     Form,
-    /// The checkpoint in the proof is not good.
-    #[error("the proof's checkpoint is not good")]
+    /// The checkpoint in the proof is not valid.
+    #[error("the checkpoint of the proof is not valid")]
     Checkpoint(#[from] CheckpointError),
     /// The proof is of another log.
     #[error("the proof is of the log {found}, not of {expected}")]
@@ -106,7 +106,7 @@ pub(crate) fn inclusion(
     Ok(proof)
 }
 
-/// Proves that the log of `to` records goes on from the log of `from` records.
+/// Proves that the log of `to` records extends the log of `from` records.
 pub(crate) fn consistency(
     stored: &impl HashReader,
     newest: u64,
@@ -148,8 +148,8 @@ impl InclusionProof {
             .map_err(|_| ProofError::Wrong)
     }
 
-    /// Checks offline that the record of a receipt is in the log: the text of a proof, the log's public key, and the
-    /// receipt that came with the signature.
+    /// Checks offline that the record of a receipt is in the log: the text of a proof, the log's
+    /// public key, and the receipt that came with the signature.
     ///
     /// # Errors
     /// When the proof is malformed, signed by another key, of another log, for another record, or does not hold.

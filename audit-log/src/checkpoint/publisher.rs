@@ -1,7 +1,7 @@
-//! The thread beside the writer: signs checkpoints, keeps the hashes for proofs, feeds the mirror.
+//! Publisher thread: signs checkpoints, keeps the hashes for proofs, writes the JSON lines file.
 //!
-//! It only reads the segments, up to the durable head, and can be late or fail without any harm to signing.
-//! Not for: durability (`writer`).
+//! It only reads the segments, up to the durable head. It can be late or fail without any effect on
+//! signing. Not for: durability (`writer`).
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,7 +25,7 @@ use crate::format::names::CHECKPOINT;
 use crate::read::source::Source;
 use crate::storage::atomic_write::{read_optional, write_atomically};
 
-/// Is shown each new checkpoint, on the publisher's thread.
+/// Receives each new checkpoint, on the publisher's thread.
 pub type CheckpointSink = Box<dyn Fn(&SignedCheckpoint) + Send>;
 
 /// How checkpoints are made and where they go.
@@ -34,24 +34,25 @@ pub struct PublisherSettings {
     pub signer: Arc<dyn CheckpointSigner>,
     /// The log's name in them, a URL without a scheme; `avs-kms/<log id>` by default.
     pub origin: Option<String>,
-    /// How often, while there is news.
+    /// Interval while there are new records.
     pub every: Duration,
-    /// How often when there is none, as a sign of life.
+    /// Interval while there are none: a heartbeat.
     pub idle: Duration,
     /// Copies of the newest checkpoint, e.g. on another disk.
     pub files: Vec<PathBuf>,
     /// Every record as a line of JSON, for log shippers.
     pub mirror: Option<PathBuf>,
-    /// Checkpoints that were kept outside of this disk: the log must still have that past.
+    /// Checkpoints that were kept outside this disk: the log must still contain their heads.
     pub anchors: Vec<Vec<u8>>,
-    /// Pasts that the log may lack: an operator accepted it, and that is recorded.
+    /// Heads that the log may lack: an operator accepted the loss, and that is recorded.
     pub accepted: Vec<KnownHead>,
-    /// Shown each new checkpoint: a log line, a webhook, the token.
+    /// Receives each new checkpoint: a log line, a webhook, the token.
     pub on_checkpoint: Option<CheckpointSink>,
 }
 
 impl PublisherSettings {
-    /// Every second while there is news, every minute otherwise, into the log's own directory only.
+    /// Every second while there are new records, every minute otherwise, into the log's own
+    /// directory only.
     pub fn new(signer: Arc<dyn CheckpointSigner>) -> Self {
         Self {
             signer,
@@ -73,10 +74,11 @@ impl PublisherSettings {
     }
 }
 
-/// Why checkpoints are not published.
+/// Why the publisher does not start.
 #[derive(Debug, Error)]
 pub enum PublishError {
-    /// The log is not the one that an earlier checkpoint was made for: its disk was rolled back, or it was forked.
+    /// The log is not the one that an earlier checkpoint was made for: its disk was rolled back, or
+    /// it was forked.
     #[error("{0}")]
     RolledBack(RollbackDetected),
     /// The token, or the earlier checkpoint.
@@ -88,12 +90,12 @@ pub enum PublishError {
     /// The thread.
     #[error("cannot start the publisher thread")]
     Thread(#[source] std::io::Error),
-    /// It runs already.
+    /// It is running.
     #[error("checkpoints of this log are published already")]
     Already,
 }
 
-/// What the rest of the program asks the publisher for.
+/// The publisher's results, for the rest of the program.
 pub(crate) struct Publisher {
     newest: Mutex<Option<Arc<SignedCheckpoint>>>,
     stored: Option<HashIndexReader>,
@@ -103,7 +105,7 @@ pub(crate) struct Publisher {
 }
 
 impl Publisher {
-    /// Checks the past, makes the first checkpoint and starts the thread.
+    /// Checks for a rollback, makes the first checkpoint and starts the thread.
     pub(crate) fn start(
         directory: &Path,
         published: Arc<DurableHead>,
@@ -163,11 +165,11 @@ impl Publisher {
     pub(crate) fn inclusion(&self, seq: u64) -> Result<InclusionProof, ProofError> {
         let newest = self.newest().ok_or(ProofError::Off)?;
         let proof = proof::inclusion(self.stored.as_ref().ok_or(ProofError::Off)?, &newest, seq);
-        self.look(proof)
+        self.note_wrong(proof)
     }
 
-    /// A proof that does not hold says that the stored hashes are wrong.
-    fn look<T>(&self, proof: Result<T, ProofError>) -> Result<T, ProofError> {
+    /// A wrong proof means that the stored hashes are wrong.
+    fn note_wrong<T>(&self, proof: Result<T, ProofError>) -> Result<T, ProofError> {
         if matches!(proof, Err(ProofError::Wrong)) {
             self.distrusted.store(true, Ordering::Relaxed);
         }
@@ -182,7 +184,7 @@ impl Publisher {
             let signed = to != newest.size() || proof.to_root == newest.root();
             signed.then_some(proof).ok_or(ProofError::Wrong)
         });
-        self.look(proof)
+        self.note_wrong(proof)
     }
 
     /// Waits for the last checkpoint, once the writer has ended.
@@ -194,7 +196,7 @@ impl Publisher {
     }
 }
 
-/// The earlier checkpoints that the log of `head` does not go on from.
+/// The kept checkpoints whose heads the log of `head` does not contain.
 pub(crate) fn detect_rollback(
     directory: &Path,
     head: &Head,
@@ -211,7 +213,7 @@ pub(crate) fn detect_rollback(
     Ok(rollback::detect(&Source::open(directory)?, head, &key, &claims)?)
 }
 
-/// How far the publisher steps back: under full load it gets a tenth of what another thread gets.
+/// Nice value of the thread: under full load it gets a tenth of the time of another thread.
 const NICE: i32 = 10;
 
 struct Worker {
@@ -228,15 +230,16 @@ struct Worker {
 
 impl Worker {
     fn run(&mut self) {
-        // Each second some milliseconds of hashing, which no signature waits for; of this thread alone, on Linux.
+        // Some milliseconds of hashing each second, which no signature waits for. On Linux this is
+        // of the thread alone.
         if let Err(error) = rustix::process::setpriority_process(None, NICE) {
-            tracing::debug!(%error, "the publisher of checkpoints works as eagerly as everybody else");
+            tracing::debug!(%error, "the publisher of checkpoints keeps the ordinary priority");
         }
         let mut seen = self.last.map_or(0, |(size, _)| size);
         loop {
             let closed = self.published.wait(seen, self.publishing.every);
             let head = self.published.head();
-            // Also when no checkpoint can be made of it: the next try is a while later.
+            // Also when its checkpoint fails: the next attempt comes with the next interval.
             seen = head.size;
             let completed = self.published.take_sealed();
             self.seals.make(completed, &self.directory, &self.origin, &*self.publishing.signer);
@@ -248,12 +251,18 @@ impl Worker {
             if (size != head.size || !quiet)
                 && let Err(error) = self.checkpoint(&head)
             {
-                tracing::error!(error = &error as &dyn std::error::Error, "no audit checkpoint was made");
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "cannot make a checkpoint of the audit log; trying again with the next one"
+                );
             }
             if let Some(mirror) = &mut self.mirror
                 && let Err(error) = mirror.update(head.size)
             {
-                tracing::error!(error = &error as &dyn std::error::Error, "the audit mirror is behind");
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "the JSON lines file of the audit log is behind"
+                );
             }
             if closed {
                 return;
@@ -263,13 +272,13 @@ impl Worker {
 
     fn rebuild_index(&mut self) {
         let Some(index) = &mut self.index else { return };
-        tracing::warn!("the stored hashes of the audit log were wrong: they are rebuilt");
+        tracing::warn!("the stored hashes of the audit log were wrong and are rebuilt");
         if let Err(error) = index.rebuild() {
             tracing::error!(error = &error as &dyn std::error::Error, "no audit proofs of some records");
         }
     }
 
-    /// Makes the checkpoint of a head and shows it to everybody.
+    /// Makes the checkpoint of a head and passes it on.
     fn checkpoint(&mut self, head: &Head) -> Result<(), PublishError> {
         if let Some(index) = &mut self.index {
             // Proofs can be late; a checkpoint cannot.

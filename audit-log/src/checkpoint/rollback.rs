@@ -1,8 +1,9 @@
-//! Rollback detection: whether the log still contains the head of every checkpoint that was kept of it.
+//! Rollback detection: whether the log still contains the head of every checkpoint that was kept of
+//! it.
 //!
 //! Checkpoints are kept in the directory of the log and where the owner of this disk cannot reach
-//! (`PublisherSettings::anchors`). If the log lacks one, the service does not start until an operator names that head
-//! and accepts the loss. Not for: who may accept (`service`).
+//! (`PublisherSettings::anchors`). If the log lacks one, the service does not start until an
+//! operator names that head and accepts the loss. Not for: who may accept (`service`).
 
 use std::fmt;
 
@@ -39,7 +40,8 @@ pub struct RollbackDetected {
 pub struct KnownHead {
     /// Number of records.
     pub size: u64,
-    /// The RFC 6962 root over them. For something that is no checkpoint at all: its SHA-256, with size 0.
+    /// The RFC 6962 root over them. For something that is no checkpoint at all: its SHA-256, with
+    /// size 0.
     pub root: Hash,
 }
 
@@ -128,7 +130,8 @@ fn compare(source: &Source, head: &Head, known: KnownHead) -> Result<Option<Corr
     if known.size > head.size {
         return Ok(Some(CorruptionKind::Truncated { expected: known.size }));
     }
-    // A head in a segment that is not here counts as missing: an attacker would leave that segment out.
+    // A head in a segment that is not here counts as missing: an attacker would leave that segment
+    // out.
     Ok(match root_at(source, known.size)? {
         Some(root) => (root != known.root).then_some(CorruptionKind::Forked),
         None => Some(CorruptionKind::Absent),

@@ -1,7 +1,8 @@
-//! Seals: the end of each completed segment, signed, in a file beside it that goes where the segment goes.
+//! Segment checkpoints: the signed head at the end of each completed segment, in a file beside it.
 //!
-//! One that could not be signed is tried again, and one that an earlier run did not get to is made at start, of a head that
-//! the hashes of the tree prove to lie in the past of the log. Not for: the newest checkpoint (`publisher`).
+//! The file is archived with its segment. A checkpoint that could not be signed is tried again. One
+//! that an earlier run did not sign is made at start, of a head that the stored hashes prove to be
+//! in the log. Not for: the newest checkpoint (`publisher`).
 
 use std::path::{Path, PathBuf};
 
@@ -16,17 +17,18 @@ use crate::read::source::Source;
 use crate::storage::atomic_write::write_atomically;
 use crate::storage::directory::names_in;
 
-/// Permission bits of a checkpoint: everybody may read it.
+/// Permission bits of a checkpoint: every user may read it.
 pub(crate) const PUBLIC: u32 = 0o644;
 
-/// The segments that wait for their seal.
+/// The segments that wait for their checkpoint.
 #[derive(Default)]
 pub(crate) struct SegmentCheckpoints {
     waiting: Vec<SealedSegment>,
 }
 
 impl SegmentCheckpoints {
-    /// Those of the completed segments here that have no seal, as far as it can be proven what to sign.
+    /// The completed segments here without a checkpoint, as far as the stored hashes prove what to
+    /// sign.
     pub(crate) fn missing(
         directory: &Path,
         stored: Option<&HashIndexReader>,
@@ -37,7 +39,7 @@ impl SegmentCheckpoints {
         let mut waiting = Vec::new();
         for pair in firsts.windows(2) {
             let &[first, next] = pair else { continue };
-            if seal(directory, first).exists() {
+            if path(directory, first).exists() {
                 continue;
             }
             let size = newest.size();
@@ -47,13 +49,16 @@ impl SegmentCheckpoints {
                     let head = Head { size: next, root: proof.from_root, ..*head };
                     waiting.push(SealedSegment { first, head });
                 }
-                None => tracing::warn!(first, "an older audit segment has no seal and gets none"),
+                None => tracing::warn!(
+                    first,
+                    "an older audit segment has no checkpoint, and its head cannot be proven"
+                ),
             }
         }
         Ok(Self { waiting })
     }
 
-    /// Signs what waits, and what has been completed since.
+    /// Signs for the waiting segments and for those that were completed since.
     pub(crate) fn make(
         &mut self,
         completed: Vec<SealedSegment>,
@@ -66,32 +71,36 @@ impl SegmentCheckpoints {
             let done = SignedCheckpoint::sign(origin, &sealed.head, signer)
                 .map_err(Box::<dyn std::error::Error>::from)
                 .and_then(|note| {
-                    Ok(write_atomically(&seal(directory, sealed.first), note.note().as_bytes(), PUBLIC)?)
+                    Ok(write_atomically(&path(directory, sealed.first), note.note().as_bytes(), PUBLIC)?)
                 });
             if let Err(error) = &done {
                 let error = &**error;
-                tracing::error!(error, first = sealed.first, "an audit segment is not sealed yet");
+                tracing::error!(
+                    error,
+                    first = sealed.first,
+                    "cannot sign the checkpoint of an audit segment; trying again"
+                );
             }
             done.is_err()
         });
     }
 }
 
-/// The files of signed checkpoints in the directory of a log: the newest, and the seals.
+/// The files of signed checkpoints in the directory of a log: the newest, and those of segments.
 ///
 /// # Errors
 /// When the directory cannot be read.
 pub fn checkpoint_files(directory: &Path) -> Result<Vec<PathBuf>, ReadError> {
     let mut names = names_in(directory).map_err(|error| io_error(&directory.to_string_lossy(), error))?;
-    let is_seal = |name: &str| {
+    let is_of_segment = |name: &str| {
         let stem = name.strip_suffix(SEGMENT_CHECKPOINT).and_then(|name| name.strip_suffix('.'));
         stem.is_some_and(|stem| names::any_first_of(&format!("{stem}.log")).is_some())
     };
-    names.retain(|name| name == CHECKPOINT || is_seal(name));
+    names.retain(|name| name == CHECKPOINT || is_of_segment(name));
     names.sort();
     Ok(names.into_iter().map(|name| directory.join(name)).collect())
 }
 
-fn seal(directory: &Path, first: u64) -> PathBuf {
+fn path(directory: &Path, first: u64) -> PathBuf {
     directory.join(names::segment(first)).with_extension(SEGMENT_CHECKPOINT)
 }

@@ -1,7 +1,8 @@
-//! Checkpoints: the head of the log in the C2SP form, signed by a key that never leaves the token.
+//! Signed checkpoints: the head of the log, signed by a key that never leaves the token.
 //!
-//! Text: origin, size, root (c2sp.org/tlog-checkpoint); envelope: c2sp.org/signed-note. Whoever has one checkpoint
-//! and the public key can tell whether a log still has that past. Not for: when they are made (`publisher`).
+//! Text: origin, size, root (c2sp.org/tlog-checkpoint); envelope: c2sp.org/signed-note. With one
+//! checkpoint and the public key a reader can tell whether a log still contains that head. Not for:
+//! when they are made (`publisher`).
 
 use signed_note::{Note, VerifierList};
 use thiserror::Error;
@@ -15,12 +16,12 @@ use crate::format::merkle::Hash;
 const ORIGIN_PREFIX: &str = "avs-kms/";
 
 impl LogId {
-    /// The name of the log in its checkpoints, where nobody gave it another.
+    /// The default name of the log in its checkpoints.
     pub fn origin(&self) -> String {
         format!("{ORIGIN_PREFIX}{self}")
     }
 
-    /// The log of such a name.
+    /// The log of a default name.
     pub(crate) fn of_origin(origin: &str) -> Option<Self> {
         origin.strip_prefix(ORIGIN_PREFIX)?.parse().ok()
     }
@@ -31,14 +32,15 @@ pub trait CheckpointSigner: Send + Sync + 'static {
     /// The public half.
     fn public_key(&self) -> PublicKey;
 
-    /// The signature of `text`: 64 bytes of Ed25519 (RFC 8032), or r ‖ s of ECDSA P-256 over SHA-256(text).
+    /// The signature of `text`: 64 bytes of Ed25519 (RFC 8032), or r ‖ s of ECDSA P-256 over
+    /// SHA-256(text).
     ///
     /// # Errors
     /// When the token does not sign; the checkpoint is then made later.
     fn sign(&self, text: &[u8]) -> Result<Vec<u8>, Box<dyn std::error::Error + Send + Sync>>;
 }
 
-/// A checkpoint whose signature was made or checked here.
+/// A checkpoint whose signature this process made or checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SignedCheckpoint {
     note: String,
@@ -47,7 +49,7 @@ pub struct SignedCheckpoint {
     root: Hash,
 }
 
-/// Why a text is no checkpoint of this log.
+/// Why a text is not a checkpoint of this log.
 #[derive(Debug, Error)]
 pub enum CheckpointError {
     /// Not a signed note, or not a checkpoint in it.
@@ -89,7 +91,7 @@ impl SignedCheckpoint {
         &self.origin
     }
 
-    /// How many records it covers.
+    /// Number of records that it covers.
     pub const fn size(&self) -> u64 {
         self.size
     }
@@ -99,7 +101,7 @@ impl SignedCheckpoint {
         self.root
     }
 
-    /// Has a head signed, and checks the signature before anybody sees it.
+    /// Has a head signed, and checks the signature before it is given out.
     ///
     /// # Errors
     /// When the token does not sign, or wrongly.

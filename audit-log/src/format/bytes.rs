@@ -1,6 +1,6 @@
-//! Reads fixed-size fields one after the other from bytes that may be too short.
+//! Reader of fixed-size big-endian fields; the bytes may be too short.
 
-/// What is still unread.
+/// The unread bytes.
 pub(crate) struct Fields<'a>(pub(crate) &'a [u8]);
 
 impl<'a> Fields<'a> {
@@ -11,7 +11,7 @@ impl<'a> Fields<'a> {
         Some(*field)
     }
 
-    /// The next so many bytes.
+    /// The next `count` bytes.
     pub(crate) fn bytes(&mut self, count: usize) -> Option<&'a [u8]> {
         let (field, rest) = self.0.split_at_checked(count)?;
         self.0 = rest;

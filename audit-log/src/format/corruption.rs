@@ -1,4 +1,4 @@
-//! What can be wrong with a log, and where.
+//! Kinds of corruption of a log, with their place.
 
 use std::fmt;
 use std::io;
@@ -7,7 +7,7 @@ use thiserror::Error;
 
 use crate::format::segment::FORMAT;
 
-/// The first thing that is wrong: which record, and where its bytes are.
+/// The first corruption of a log: the record, and the place of its bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("record {seq} ({segment}, byte {offset}): {kind}")]
 pub struct Corruption {
@@ -15,7 +15,7 @@ pub struct Corruption {
     pub seq: u64,
     /// The file.
     pub segment: String,
-    /// Where in the file the frame that should hold it begins.
+    /// Offset of the frame that should hold it.
     pub offset: u64,
     /// What is wrong.
     pub kind: CorruptionKind,
@@ -29,9 +29,9 @@ pub enum CorruptionKind {
     SegmentHeader,
     /// The file is shorter or longer than its header says.
     SegmentSize,
-    /// The segment claims another head than the records before it have.
+    /// The segment names another head than the records before it have.
     SegmentHead,
-    /// Two segments claim the same records.
+    /// Two segments hold the same records.
     Overlap,
     /// A frame's head.
     FrameHead,
@@ -50,7 +50,7 @@ pub enum CorruptionKind {
     Chain,
     /// The Merkle root does not fit the records.
     Root,
-    /// The frame is from another life of the service.
+    /// The frame is from another run of the service.
     Epoch,
     /// Not a record of this program.
     Form,
@@ -58,7 +58,7 @@ pub enum CorruptionKind {
     Trailing,
     /// The log ends before a record that a checkpoint or receipt names.
     Truncated {
-        /// How many records there must be at least.
+        /// The least number of records.
         expected: u64,
     },
     /// The records are not those that a checkpoint or receipt was made for.
@@ -70,7 +70,7 @@ pub enum CorruptionKind {
 }
 
 impl CorruptionKind {
-    /// Whether a write that is going on looks the same to a reader beside it.
+    /// Whether a write in progress looks the same to a reader.
     pub(crate) const fn may_be_unfinished(self) -> bool {
         matches!(self, Self::Content | Self::Frame | Self::FrameHead | Self::Missing)
     }
@@ -81,13 +81,13 @@ impl fmt::Display for CorruptionKind {
         let words = match self {
             Self::SegmentHeader => "the header of the segment is damaged",
             Self::SegmentSize => "the file does not have the size that its header says",
-            Self::SegmentHead => "the segment goes on from another head than the records before it have",
+            Self::SegmentHead => "the segment does not continue from the head of the records before it",
             Self::Overlap => "two segments hold the same records",
             Self::FrameHead => "the head of its frame is damaged",
             Self::Content => "its bytes are not those that were written",
             Self::Frame => "its frame is damaged around the records",
             Self::Missing => "its frame is missing, although later ones are there",
-            Self::Sequence { found } => return write!(f, "record {found} stands in its place"),
+            Self::Sequence { found } => return write!(f, "record {found} is in its place"),
             Self::Chain => "its frame does not follow the record before it: one of the two was changed",
             Self::Root => "the Merkle root of its frame does not fit the records",
             Self::Epoch => "its frame was written by another run of the service than its place says",
@@ -125,18 +125,19 @@ pub enum ReadError {
     Io {
         /// The file, or the directory.
         segment: String,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
 }
 
 impl ReadError {
-    /// Whether it is this kind.
+    /// Whether it is a corruption of this kind.
     pub(crate) fn is(&self, kind: CorruptionKind) -> bool {
         matches!(self, Self::Corruption(fault) if fault.kind == kind)
     }
 
-    /// What became of a read: bytes that cannot be right are kind, everything else is the disk's affair.
+    /// The error of a failed read: bytes that cannot be right are corruption, everything else is an
+    /// I/O error.
     pub(crate) fn of(segment: &str, seq: u64, offset: u64, source: io::Error) -> Self {
         let segment = segment.to_owned();
         if source.kind() == io::ErrorKind::InvalidData {

@@ -1,7 +1,8 @@
-//! The bytes of a record: one line of JSON whose members always come in the same order, schema version 2.
+//! Encoder of records: one line of JSON whose members always come in the same order, schema version
+//! 2.
 //!
-//! A record is a prefix that only the writer knows (sequence number, time) and a body that the caller made in its own
-//! thread. Not for: framing (`frame`).
+//! A record is a prefix that only the writer knows (sequence number, time) and a body that the
+//! caller made in its own thread. Not for: framing (`frame`).
 
 use std::net::SocketAddr;
 
@@ -10,7 +11,8 @@ use crate::format::record::{Actor, ActorKind, BuildInfo, Event, Input, Intent, K
 use crate::format::time::{self, RecordTime};
 use crate::format::view::START;
 
-/// Starts a stored record: `{"v":2,"seq":…,"time":…,` and then the body follows. Readers get `prev` as well (`view`).
+/// Starts a stored record: `{"v":2,"seq":…,"time":…,` and then the body follows. Readers get `prev`
+/// as well (`view`).
 pub(crate) fn prefix(out: &mut Vec<u8>, seq: u64, time: RecordTime) {
     out.extend_from_slice(START);
     json::digits(out, seq);
@@ -31,8 +33,8 @@ pub(crate) fn intent_body(intent: &Intent) -> Vec<u8> {
     end(out)
 }
 
-/// The body of an outcome; `kind` is `outcome`, or `recovered` for an intent of an earlier run. It repeats nothing of
-/// its intent: who asked for what stands there.
+/// The body of an outcome; `kind` is `outcome`, or `recovered` for an intent of an earlier run. It
+/// repeats nothing of its intent, which has the actor, the operation and the key.
 pub(crate) fn outcome_body(kind: &str, intent: u64, outcome: &Outcome) -> Vec<u8> {
     let mut out = start(kind, 192);
     json::number(&mut out, "intent", intent);
@@ -61,7 +63,7 @@ pub(crate) fn event_body(event: &Event) -> Vec<u8> {
     end(out)
 }
 
-/// The body that stands for `count` refusals of strangers which came too fast to be written one by one.
+/// The body for `count` refusals of unauthenticated clients that came too fast for a record each.
 pub(crate) fn aggregate_body(
     operation: &str,
     code: &str,
@@ -111,7 +113,7 @@ pub(crate) fn stop_body() -> Vec<u8> {
     end(start("stop", 32))
 }
 
-/// The body that follows a failure: signing goes on in a new segment.
+/// The body after a failed write: the log continues in a new segment.
 pub(crate) fn resume_body(cause: &str, abandoned: &str, offset: u64) -> Vec<u8> {
     let mut out = start("resume", 256);
     json::text(&mut out, "cause", shortened(cause));
@@ -120,7 +122,7 @@ pub(crate) fn resume_body(cause: &str, abandoned: &str, offset: u64) -> Vec<u8> 
     end(out)
 }
 
-/// The body that says that the wall clock moved against the monotonic one since the log last compared them.
+/// The body for a step of the wall clock against the monotonic one.
 pub(crate) fn clock_step_body(moved_ms: i64, mono_ns: u64) -> Vec<u8> {
     let mut out = start("clock_step", 96);
     json::signed(&mut out, "moved_ms", moved_ms);
@@ -227,7 +229,7 @@ fn fields(out: &mut Vec<u8>, values: &[(&'static str, Value)]) {
     }
 }
 
-/// At most 512 bytes of a free text, cut at a character: a caller's words must not fill the log.
+/// At most 512 bytes of a free text, cut at a character: a client must not fill the log.
 fn shortened(text: &str) -> &str {
     text.get(..text.floor_char_boundary(512)).unwrap_or(text)
 }

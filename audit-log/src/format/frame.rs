@@ -1,17 +1,18 @@
-//! One batch on disk: a head, records, the Merkle root over all records so far, a checksum, zeros up to a sector.
+//! Frame: one batch on disk. A head, records, the Merkle root over all records so far, a checksum,
+//! zeros up to a sector.
 //!
 //! ```text
 //! "AVKF" | format u8 | flags u8 | 0 u16 | epoch 16 | count u32 | len u32 | first u64 | open_from u64 | prev_hash 32
 //! | crc32c u32 | count × (len u32 | crc32c u32 | record) | root 32 | crc32c u32 | zeros to a multiple of 512        (big-endian)
 //! ```
 //!
-//! A frame begins on a sector of its own, so no sector that holds an acknowledged record is ever written again.
-//! Not for: whether a frame fits its neighbours (`chain`).
+//! A frame begins on a sector of its own, so no sector that holds an acknowledged record is ever
+//! written again. Not for: whether a frame fits its neighbours (`chain`).
 
 use crate::format::bytes::Fields;
 use crate::format::merkle::Hash;
 
-/// Frames begin at multiples of this; a disk writes so many bytes wholly or not at all.
+/// Frames begin at multiples of this; a disk writes a sector wholly or not at all.
 pub(crate) const SECTOR: usize = 512;
 /// The bytes before the records.
 pub(crate) const HEAD_BYTES: usize = 84;
@@ -24,20 +25,20 @@ const FORMAT: u8 = 2;
 /// The first frame that a process wrote after it had opened the log.
 pub(crate) const OPENING: u8 = 1;
 
-/// What stands before the records.
+/// The part before the records.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct FrameHead {
     /// [`OPENING`] or 0.
     pub(crate) flags: u8,
-    /// Random, one for each open: bytes of an earlier life are never taken for a frame of this one.
+    /// Random, one for each open: bytes of an earlier run are never taken for a frame of this one.
     pub(crate) epoch: [u8; 16],
-    /// How many records.
+    /// Number of records.
     pub(crate) count: u32,
-    /// How many bytes of records, their lengths included.
+    /// Bytes of the records, with the head of each.
     pub(crate) len: u32,
     /// The number of the first record.
     pub(crate) first: u64,
-    /// All intents below this one are settled; `u64::MAX` when all are.
+    /// All intents below this one have an outcome; `u64::MAX` when all have.
     pub(crate) open_from: u64,
     /// The hash of the record before the first one.
     pub(crate) prev_hash: Hash,
@@ -92,7 +93,7 @@ impl FrameHead {
     }
 }
 
-/// Builds a frame record by record in one buffer that is used again and again.
+/// Builds frames record by record in one buffer that is reused.
 #[derive(Default)]
 pub(crate) struct FrameBuffer {
     bytes: Vec<u8>,
@@ -100,7 +101,7 @@ pub(crate) struct FrameBuffer {
 }
 
 impl FrameBuffer {
-    /// Forgets the frame before.
+    /// Begins a new frame.
     pub(crate) fn clear(&mut self) {
         self.bytes.clear();
         self.bytes.resize(HEAD_BYTES, 0);
@@ -166,7 +167,8 @@ impl<'a> FrameBody<'a> {
         self.checked_records().map(|record| record.map(|(record, _)| record))
     }
 
-    /// The records, each with the checksum that was written for it; `None` as in [`records`](Self::records).
+    /// The records, each with the checksum that was written for it; `None` as in
+    /// [`records`](Self::records).
     pub(crate) fn checked_records(&self) -> impl Iterator<Item = Option<(&'a [u8], u32)>> + use<'a> {
         let mut fields = Fields(self.records);
         std::iter::from_fn(move || {

@@ -3,7 +3,7 @@
 use crate::format::log_id::LogId;
 use crate::format::merkle::Hash;
 
-/// Where a durable record stands; goes into the answer to the client.
+/// The place of a durable record; part of the response to the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Receipt {
     /// Its number in the log, from 0.
@@ -19,7 +19,7 @@ pub struct Receipt {
 pub struct Head {
     /// The log.
     pub log: LogId,
-    /// How many records it has; the last one's number is one less.
+    /// Number of records; the number of the last one is one less.
     pub size: u64,
     /// The hash of the last record; zeros in an empty log.
     pub record_hash: Hash,

@@ -1,12 +1,13 @@
 //! Writes the few JSON shapes that a record consists of, always the same bytes for the same values.
 //!
-//! Not for: reading JSON, or any document whose member order does not matter (`serde_json` does those).
+//! Not for: reading JSON, or any document whose member order does not matter (`serde_json` does
+//! those).
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-/// Appends `"name":` to an object, with a comma when it is not the first member. A name is a word of this program and
-/// needs no escape.
+/// Appends `"name":` to an object, with a comma when it is not the first member. A name is a word
+/// of this program and needs no escape.
 pub(crate) fn name(out: &mut Vec<u8>, member: &'static str) {
     if !matches!(out.last(), None | Some(b'{')) {
         out.push(b',');
@@ -53,8 +54,8 @@ pub(crate) fn hash(out: &mut Vec<u8>, member: &'static str, value: &[u8; 32]) {
     out.push(b'"');
 }
 
-/// A value of 32 bytes in base64url without padding (RFC 4648, section 5): a third shorter than hex, and each record
-/// has several.
+/// A value of 32 bytes in base64url without padding (RFC 4648, section 5): a third shorter than
+/// hex, and each record has several.
 pub(crate) fn hash_text(value: &[u8; 32]) -> [u8; 43] {
     let mut text = [0; 43];
     // 32 bytes fit 43 characters.
@@ -72,7 +73,8 @@ pub(crate) fn hex_digits(out: &mut Vec<u8>, value: &[u8]) {
     }
 }
 
-/// The two digits of each byte: each record has two hashes and more, and verification reads them all.
+/// The two digits of each byte: each record has two hashes and more, and verification reads them
+/// all.
 const PAIRS: [[u8; 2]; 256] = {
     const DIGITS: [u8; 16] = *b"0123456789abcdef";
     let mut pairs = [[0; 2]; 256];
@@ -102,8 +104,8 @@ pub(crate) fn digits(out: &mut Vec<u8>, mut value: u64) {
     out.extend_from_slice(text.get(first..).unwrap_or_default());
 }
 
-/// Appends a JSON string. Control characters, DEL and the Unicode line ends are escaped, so that a record stays one
-/// line in every tool and cannot draw on a terminal; the rest stays UTF-8.
+/// Appends a JSON string. Control characters, DEL and the Unicode line ends are escaped, so that a
+/// record stays one line in every tool and cannot draw on a terminal; the rest stays UTF-8.
 fn string(out: &mut Vec<u8>, value: &str) {
     out.push(b'"');
     // Without a way out of the loop the compiler looks at many bytes at once.

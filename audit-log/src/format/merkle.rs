@@ -38,8 +38,8 @@ pub(crate) fn node_hash(left: &Hash, right: &Hash) -> Hash {
     Sha256::new().chain_update([1]).chain_update(left).chain_update(right).finalize().into()
 }
 
-/// The roots of the perfect subtrees that a tree of `size` leaves consists of, largest first: all that is needed to
-/// go on appending and to know the root.
+/// The roots of the perfect subtrees that a tree of `size` leaves consists of, largest first: all
+/// that is needed to go on appending and to know the root.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Frontier {
     size: u64,

@@ -1,7 +1,7 @@
-//! What a record says: who did what to which key, and how it ended. Plain values.
+//! Content of records: actor, operation, key, input and outcome. Plain values.
 //!
-//! Not for: bytes on disk (`encode` below, `frame`), and never for a secret: no field takes a token, a PIN, a request
-//! body or a scalar.
+//! Not for: bytes on disk (`encode`, `frame`), and never for a secret: no field takes a token, a
+//! PIN, a request body or a scalar.
 
 use std::net::SocketAddr;
 
@@ -14,10 +14,10 @@ pub(crate) const MAX_RECORD_BYTES: usize = 4096;
 /// The most bytes of a body; with the longest prefix a record stays under 4 KiB.
 pub(crate) const MAX_BODY_BYTES: usize = MAX_RECORD_BYTES - 160;
 
-/// How the one who acts proved who they are.
+/// How the actor was authenticated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ActorKind {
-    /// A bearer token.
+    /// An access token.
     Token,
     /// The signature of an EOA on this very request.
     Operator,
@@ -25,30 +25,30 @@ pub enum ActorKind {
     Local,
     /// The service itself: schedules, recovery.
     Service,
-    /// Nobody yet: refused before or at authentication.
+    /// Not at all: refused before or at authentication.
     Anonymous,
 }
 
-/// Who acts.
+/// The actor of an operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Actor {
-    /// How they proved it.
+    /// How it was authenticated.
     pub kind: ActorKind,
-    /// Their account in EIP-55 form, if it is proven (or claimed, for [`ActorKind::Anonymous`]).
+    /// Its account in EIP-55 form, if it is proven (or claimed, for [`ActorKind::Anonymous`]).
     pub eoa: Option<String>,
-    /// The public id of the bearer token, never the token.
+    /// The public id of the access token, never the token.
     pub token_id: Option<String>,
-    /// Where the connection came from.
+    /// The other end of the connection.
     pub address: Option<SocketAddr>,
 }
 
 impl Actor {
-    /// The bearer of a token.
+    /// A client with an access token.
     pub fn token(eoa: Option<String>, token_id: impl Into<String>, address: Option<SocketAddr>) -> Self {
         Self { kind: ActorKind::Token, eoa, token_id: Some(token_id.into()), address }
     }
 
-    /// The holder of an EOA who signed the request.
+    /// An operator who signed the request.
     pub const fn operator(eoa: String, address: Option<SocketAddr>) -> Self {
         Self { kind: ActorKind::Operator, eoa: Some(eoa), token_id: None, address }
     }
@@ -63,22 +63,22 @@ impl Actor {
         Self { kind: ActorKind::Service, eoa: None, token_id: None, address: None }
     }
 
-    /// Somebody who proved nothing.
+    /// A client without authentication.
     pub const fn anonymous(address: Option<SocketAddr>) -> Self {
         Self { kind: ActorKind::Anonymous, eoa: None, token_id: None, address }
     }
 }
 
-/// Which key an operation concerns; fields that are not known yet stay empty.
+/// The key of an operation; fields that are not known yet stay empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyRef {
     /// The owner, in EIP-55 form.
     pub eoa: String,
     /// Its name among the owner's keys.
     pub name: String,
-    /// The version that is used.
+    /// The number of the version.
     pub version: Option<u32>,
-    /// The enclave's id of it, hex.
+    /// Its id in the enclave, hex.
     pub id: Option<String>,
     /// SHA-256 or operator id of the public key: 32 bytes that name it.
     pub public_key_hash: Option<[u8; 32]>,
@@ -87,7 +87,7 @@ pub struct KeyRef {
 /// One public value in [`Input`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Value {
-    /// Public words.
+    /// Public text.
     Text(String),
     /// A counter or unix seconds.
     Number(u64),
@@ -95,7 +95,7 @@ pub enum Value {
     Bytes(Vec<u8>),
 }
 
-/// What the operation was asked to work on.
+/// The input of an operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Input {
     /// A G1 point to multiply: x ‖ y, big-endian.
@@ -104,11 +104,11 @@ pub enum Input {
     Digest([u8; 32]),
     /// A typed message that the service hashed itself.
     Typed {
-        /// Which type, e.g. `bls_apk_registry`.
+        /// Its type, e.g. `bls_apk_registry`.
         kind: &'static str,
         /// Its digest.
         digest: [u8; 32],
-        /// What it says, in the order to be recorded.
+        /// Its fields, in the order of the record.
         fields: Vec<(&'static str, Value)>,
     },
     /// Parameters of an operation that signs nothing.
@@ -120,68 +120,68 @@ pub enum Input {
 pub struct Intent {
     /// The operation's name in `snake_case`.
     pub operation: &'static str,
-    /// Who asks.
+    /// The actor.
     pub actor: Actor,
     /// The request it belongs to.
     pub request: String,
     /// The key it concerns.
     pub key: Option<KeyRef>,
-    /// What it works on.
+    /// Its input.
     pub input: Option<Input>,
 }
 
 /// How an operation whose intent was recorded ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
-    /// `ok` or a code of api.md.
+    /// `ok` or an error code of the API.
     pub code: &'static str,
     /// SHA-256 of the signature that was made.
     pub signature_hash: Option<[u8; 32]>,
-    /// How long it took, microseconds.
+    /// Its time, microseconds.
     pub micros: u64,
-    /// Public words for the reader of the log.
+    /// Public text for the reader of the log.
     pub detail: Option<String>,
 }
 
 impl Outcome {
-    /// It worked.
+    /// Success.
     pub const fn ok(micros: u64) -> Self {
         Self { code: "ok", signature_hash: None, micros, detail: None }
     }
 
-    /// It failed with a code of api.md.
+    /// Failure with an error code of the API.
     pub const fn failed(code: &'static str, micros: u64) -> Self {
         Self { code, signature_hash: None, micros, detail: None }
     }
 
-    /// For an intent of an earlier run of which nobody knows how it ended.
+    /// For an intent of an earlier run whose end is unknown.
     pub const fn unknown() -> Self {
         Self { code: "outcome_unknown", signature_hash: None, micros: 0, detail: None }
     }
 }
 
-/// Something that happened and has no intent: a refusal, a read, a change of the service's own state.
+/// An event without an intent: a refusal, a read, a change of the service's own state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
     /// The operation's name in `snake_case`.
     pub operation: &'static str,
-    /// Who asked.
+    /// The actor.
     pub actor: Actor,
     /// The request it belongs to, if there was one.
     pub request: Option<String>,
     /// The key it concerns.
     pub key: Option<KeyRef>,
-    /// What it was about.
+    /// Its input.
     pub input: Option<Input>,
-    /// `ok` or a code of api.md.
+    /// `ok` or an error code of the API.
     pub code: &'static str,
 }
 
-/// What the start record says about the program that opened the log.
+/// The program that opens the log, for its start record.
 #[derive(Clone, Debug)]
 pub struct BuildInfo {
     /// The version of the program.
     pub version: String,
-    /// SHA-256 of its effective configuration, secrets left out.
+    /// SHA-256 of its effective configuration without secrets.
     pub config_digest: [u8; 32],
 }

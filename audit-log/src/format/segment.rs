@@ -1,7 +1,8 @@
-//! The first 4 KiB of a segment file: which log it belongs to and on which head it goes on.
+//! Segment header, the first 4 KiB of a segment file: the log, and the head that the segment
+//! continues from.
 //!
-//! A segment stands alone: with the subtree roots in its header it can be extended and checked when all older ones
-//! have been moved away. Big-endian, format 2:
+//! With the subtree roots in its header a segment can be extended and checked when all older ones
+//! were moved away. Big-endian, format 2:
 //!
 //! ```text
 //! "AVSKLOG1" | format u32 | reason u32 | log 16 | epoch 16 | first u64 | open_from u64 | created_ns u64 | bytes u64
@@ -16,7 +17,7 @@ use crate::format::merkle::{Frontier, Hash};
 
 /// The size of the header, and where the first frame begins.
 pub(crate) const HEADER_BYTES: u64 = 4096;
-/// Stands for "none" in a number of the format.
+/// The value for "none" in a number of the format.
 pub(crate) const NONE: u64 = u64::MAX;
 const MAGIC: [u8; 8] = *b"AVSKLOG1";
 pub(crate) const FORMAT: u32 = 2;
@@ -28,7 +29,8 @@ pub(crate) enum Reason {
     First,
     /// The one before was full, or its day was over.
     SegmentRotation,
-    /// The one before failed: what it holds from this segment's first record on was never acknowledged.
+    /// The one before failed: what it holds from this segment's first record on was never
+    /// acknowledged.
     Failure,
 }
 
@@ -48,14 +50,15 @@ pub(crate) struct SegmentHeader {
     pub(crate) log: LogId,
     /// Of the process that made the segment.
     pub(crate) epoch: [u8; 16],
-    /// All intents below this one were settled when the segment was made; [`NONE`] when all were.
+    /// All intents below this one had an outcome when the segment was made; [`NONE`] when all had.
     pub(crate) open_from: u64,
     pub(crate) created_ns: u64,
     /// The size of the file.
     pub(crate) bytes: u64,
     /// The hash of the record before the first one.
     pub(crate) record_hash: Hash,
-    /// The first record of the segment before, or [`NONE`]: tells a segment that is not here from one that was cut.
+    /// The first record of the segment before, or [`NONE`]: tells a segment that is not here from
+    /// one that was cut.
     pub(crate) previous: u64,
     /// The tree before the first record; its size is the first record's number.
     pub(crate) frontier: Frontier,

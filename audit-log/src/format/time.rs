@@ -33,11 +33,13 @@ pub(crate) fn time_text(unix_seconds: u64) -> String {
     String::from_utf8(out).unwrap_or_default()
 }
 
-/// RFC 3339 in UTC with six decimals, by the days-to-civil algorithm of the proleptic Gregorian calendar.
+/// RFC 3339 in UTC with six decimals, by the days-to-civil algorithm of the proleptic Gregorian
+/// calendar.
 pub(crate) fn write(out: &mut Vec<u8>, wall_ns: u64) {
     let (seconds, nanos) = (wall_ns / 1_000_000_000, wall_ns % 1_000_000_000);
     let (days, second) = (seconds / 86_400, seconds % 86_400);
-    // Days since 0000-03-01, split into 400-year eras; the year starts in March so that the leap day comes last.
+    // Days since 0000-03-01, split into 400-year eras; the year starts in March so that the leap
+    // day comes last.
     let shifted = days + 719_468;
     let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
     let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;

@@ -1,9 +1,10 @@
-//! The fixed part of a record, read without parsing JSON, so that verification keeps up with the disk.
+//! The fixed part of a record, read without parsing JSON, so that verification keeps up with the
+//! disk.
 //!
-//! A record is one line of JSON: `{"v":2,"seq":…,"prev":…,"time":…,"kind":…`. On disk the member `prev` is left out:
-//! a reader of the log knows the hash of the record before and puts it back ([`line`]). So the line that a reader
-//! gets, and its hash, name the record before, and the disk does not hold each hash twice. Not for: the members of the
-//! body (`serde_json` reads those).
+//! A record is one line of JSON: `{"v":2,"seq":…,"prev":…,"time":…,"kind":…`. On disk the member
+//! `prev` is left out: a reader of the log knows the hash of the record before and puts it back
+//! ([`line`]). So the line that a reader gets, and its hash, name the record before, and the disk
+//! does not hold each hash twice. Not for: the members of the body (`serde_json` reads those).
 
 use crate::format::json;
 use crate::format::merkle::{Hash, LeafHasher};

@@ -1,6 +1,7 @@
-//! The values that prove a record: [`Recorded`], and the duty to say how it ended, [`OutcomeGuard`].
+//! Proof that an intent is durable, [`Recorded`], and the guard that records its outcome,
+//! [`OutcomeGuard`].
 //!
-//! Not for: making a record durable (the writer does, and mints these).
+//! Not for: making a record durable (`write`).
 
 use std::sync::Arc;
 
@@ -15,34 +16,35 @@ use crate::write::queue::entry::NoteAck;
 
 /// An operation that can be recorded.
 pub trait Recordable {
-    /// What its intent record says.
+    /// The content of its intent record.
     fn intent(&self) -> Intent;
 }
 
-/// Proof that the intent of this operation is durable. Minted by `AuditLog::record` only, never cloned.
-#[must_use = "an operation that was recorded must be carried out or settled"]
+/// Proof that the intent of this operation is durable. Made by `AuditLog::record` only, never
+/// cloned.
+#[must_use = "an operation that was recorded must be carried out, or its outcome recorded"]
 pub struct Recorded<T> {
     subject: T,
     guard: OutcomeGuard,
 }
 
-/// The operation comes back: it was not recorded and must not be carried out.
+/// The operation, returned: it was not recorded and must not be carried out.
 pub struct NotRecorded<T> {
-    /// What was to be recorded.
+    /// The operation.
     pub subject: T,
-    /// Why it was not.
+    /// Why it was not recorded.
     pub error: AuditError,
 }
 
-/// The duty to say how a recorded operation ended. Dropped unused, it records `abandoned`.
-#[must_use = "say how the operation ended"]
+/// Records the outcome of an operation. Dropped without one, it records `abandoned`.
+#[must_use = "record the outcome of the operation"]
 pub struct OutcomeGuard {
     receipt: Receipt,
     queue: Option<Arc<Queue>>,
 }
 
 impl<T> Recorded<T> {
-    /// A guard comes from the writer only, after the sync.
+    /// A guard is made after the sync only.
     pub(super) const fn new(subject: T, guard: OutcomeGuard) -> Self {
         Self { subject, guard }
     }
@@ -52,12 +54,12 @@ impl<T> Recorded<T> {
         &self.subject
     }
 
-    /// Where its intent stands.
+    /// The place of its intent.
     pub const fn receipt(&self) -> Receipt {
         self.guard.receipt
     }
 
-    /// Takes the operation out, to be carried out once, and the duty to say how it ended.
+    /// The operation, to be carried out once, and the guard for its outcome.
     pub fn consume(self) -> (T, OutcomeGuard) {
         (self.subject, self.guard)
     }
@@ -68,7 +70,7 @@ impl OutcomeGuard {
         Self { receipt, queue: Some(queue) }
     }
 
-    /// Where the intent stands.
+    /// The place of the intent.
     pub const fn receipt(&self) -> Receipt {
         self.receipt
     }
@@ -78,7 +80,7 @@ impl OutcomeGuard {
         self.push(&outcome, None);
     }
 
-    /// Records the outcome; answers when it is durable.
+    /// Records the outcome; returns when it is durable.
     ///
     /// # Errors
     /// When the log cannot be written now; the outcome stays queued for when it can.

@@ -1,7 +1,9 @@
-//! Compresses completed segments, beside the running service or on a copy. The bytes come back unchanged.
+//! Compression of completed segments, beside the running service or on a copy. Readers get the same
+//! bytes.
 //!
-//! A crash at any point leaves the segment, or its compressed form, or both, and whatever is begun is begun anew. Not for:
-//! the last segment, a damaged one, and one with an intent that the next start may have to settle.
+//! A crash at any point leaves the segment, its compressed form, or both; the next run starts that
+//! segment again. Not for: the last segment, a damaged one, and one with an intent that the next
+//! start may have to recover.
 
 use std::fs::{File, TryLockError};
 use std::io;
@@ -18,16 +20,17 @@ use crate::read::source::{Segment, Source};
 use crate::storage::compressed::CompressedSegment;
 use crate::storage::disk::DiskFile;
 
-/// What was done.
+/// The result of a compression.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Compressed {
-    /// How many segments.
+    /// Number of segments.
     pub segments: u64,
     /// Their bytes before.
     pub before: u64,
     /// Their bytes now.
     pub after: u64,
-    /// Completed segments that stay as they are, because an intent in them, or after them, has no outcome yet.
+    /// Completed segments that stay as they are, because an intent in them, or after them, has no
+    /// outcome yet.
     pub held: u64,
 }
 
@@ -64,7 +67,7 @@ pub fn compress(directory: &Path, keep: usize) -> Result<Compressed, ReadError> 
     Ok(done)
 }
 
-/// Whether the segment is whole and the next one goes on from it.
+/// Whether the segment is whole and the next one continues from it.
 fn sound(source: &Source, first: u64, next: u64) -> Result<(), ReadError> {
     let Segment { name, file, header } = source.segment(first)?;
     let after = source.segment(next)?.header;
@@ -85,14 +88,15 @@ fn sound(source: &Source, first: u64, next: u64) -> Result<(), ReadError> {
     if chain.size() != next {
         return fault(CorruptionKind::Missing);
     }
-    let goes_on = chain.last == after.record_hash && chain.frontier == after.frontier;
-    match goes_on || after.reason == Reason::First {
+    let continues = chain.last == after.record_hash && chain.frontier == after.frontier;
+    match continues || after.reason == Reason::First {
         true => Ok(()),
         false => fault(CorruptionKind::SegmentHead),
     }
 }
 
-/// The compressed form beside the segment, durable and compared; then the segment goes. The bytes before and after.
+/// Writes the compressed form, makes it durable, compares it and removes the segment. Bytes before
+/// and after.
 fn pack(directory: &Path, first: u64) -> io::Result<(u64, u64)> {
     let name = directory.join(names::segment(first));
     let packed = directory.join(names::compressed(first));
@@ -124,7 +128,7 @@ fn pack(directory: &Path, first: u64) -> io::Result<(u64, u64)> {
     Ok((before, after))
 }
 
-/// Nothing is removed on the word of a library alone.
+/// Compares before the segment is removed: a library may be wrong.
 fn compare(plain: &File, packed: &CompressedSegment, bytes: u64) -> io::Result<()> {
     let (mut left, mut right) = (vec![0; 1 << 20], vec![0; 1 << 20]);
     let mut at = 0;

@@ -1,5 +1,7 @@
-//! What a copy of the log consists of, beside the running service: whole files, and of the newest segment what is
-//! durable now. Not for: where the copy goes (`backup`).
+//! Snapshot for backups, beside the running service: whole files, and the durable part of the
+//! newest segment.
+//!
+//! Not for: where the copy goes (`backup`).
 
 use std::fs::File;
 use std::path::Path;
@@ -18,11 +20,11 @@ use crate::storage::disk::DiskFile;
 pub struct SnapshotFile {
     /// Its name in the log's directory.
     pub name: String,
-    /// The open file: whatever is renamed over it meanwhile, this is what is copied.
+    /// The open file: a rename in the meantime does not change what is copied.
     pub file: File,
-    /// So many bytes of it belong to the copy; what follows is zeros there.
+    /// This many bytes of it are copied; zeros follow up to `bytes`.
     pub written: u64,
-    /// The bytes of the copy.
+    /// Size of the copy.
     pub bytes: u64,
 }
 
@@ -35,7 +37,7 @@ pub struct Snapshot {
     pub records: u64,
 }
 
-/// What a copy of this log consists of. Derived files are left out: they are made anew.
+/// The files of a copy of this log. Derived files are left out: a start rebuilds them.
 ///
 /// # Errors
 /// When the directory cannot be read or the newest segment is damaged.

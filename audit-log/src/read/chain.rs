@@ -1,6 +1,6 @@
-//! Checks that records follow each other: numbers, hash chain, Merkle roots, lives of the service.
+//! Chain check: sequence numbers, hash chain, Merkle roots and runs of the service.
 //!
-//! The same code runs at recovery and at verification. Pure: bytes in, verdict out.
+//! Recovery and verification use the same code. It does no I/O.
 
 use crate::format::corruption::CorruptionKind;
 use crate::format::frame::{FrameBody, FrameHead, OPENING};
@@ -45,7 +45,7 @@ impl Checked<'_> {
 }
 
 impl Chain {
-    /// The head on which a segment goes on, as its header says.
+    /// The head that a segment continues from, by its header.
     pub(crate) fn at(header: &SegmentHeader) -> Self {
         Self {
             frontier: header.frontier.clone(),
@@ -56,14 +56,16 @@ impl Chain {
         }
     }
 
-    /// How many records there are up to here.
+    /// Number of records up to here.
     pub(crate) const fn size(&self) -> u64 {
         self.frontier.size()
     }
 
-    /// Takes the next frame and shows each of its records to `each`, or says which record is wrong.
+    /// Adds the next frame and calls `each` with each of its records, or returns the record that is
+    /// wrong.
     ///
-    /// A frame with a wrong checksum leaves the chain as it was; after another error it is of no use.
+    /// A frame with a wrong checksum leaves the chain unchanged; after another error the chain must
+    /// not be used.
     pub(crate) fn accept(
         &mut self,
         head: &FrameHead,
@@ -117,7 +119,8 @@ impl Chain {
     }
 }
 
-/// Finds the changed record in a frame with a wrong checksum: the first whose own checksum does not hold.
+/// Finds the changed record in a frame with a wrong checksum: the first whose own checksum does not
+/// hold.
 fn locate(head: &FrameHead, body: &FrameBody<'_>) -> (u64, CorruptionKind) {
     for (seq, record) in
         (head.first..).take(usize::try_from(head.count).unwrap_or(usize::MAX)).zip(body.checked_records())

@@ -9,8 +9,8 @@ use crate::format::corruption::ReadError;
 use crate::format::merkle::Hash;
 use crate::format::segment::HEADER_BYTES;
 
-/// Takes a step where the file may be being written: a frame that is only half there is looked at again, if anybody
-/// wrote to the file just now.
+/// Reads the next frame of a file that may be written now: a partial frame is read again if the
+/// file has just changed.
 pub(crate) fn step_with_retry(
     file: &SegmentFile,
     reader: &mut FrameReader<'_, SegmentFile>,
@@ -42,7 +42,7 @@ fn is_fresh(file: &SegmentFile) -> bool {
 pub(crate) struct Cursor {
     source: Source,
     location: Option<Location>,
-    /// The next record to be shown.
+    /// The next record to be passed on.
     next: u64,
 }
 
@@ -52,7 +52,7 @@ struct Location {
     offset: u64,
 }
 
-/// How many records one [`Cursor::advance`] shows at least, if there are so many.
+/// The least number of records of one [`Cursor::advance`], if there are as many.
 const STRETCH: usize = 1024;
 
 impl Cursor {
@@ -61,8 +61,8 @@ impl Cursor {
         Self { source, location: None, next }
     }
 
-    /// Shows some more records; false when there are none at present. Frames that reach beyond `limit` records are
-    /// not looked at.
+    /// Passes on some more records; false when there are none at present. Frames beyond the first
+    /// `limit` records are not read.
     pub(crate) fn advance(
         &mut self,
         limit: u64,
@@ -103,7 +103,8 @@ impl Cursor {
         }
         match following {
             Some(following) if following < limit => {
-                // What was read of a failed write, if anything, was never acknowledged: the next segment says it anew.
+                // Records of a failed write were never acknowledged; the next segment has their
+                // numbers again.
                 self.next = if chain.size() > following { following } else { self.next.max(following) };
                 self.location = None;
                 Ok(true)

@@ -1,4 +1,5 @@
-//! The records that concern one account, one key or one time, with the outcomes that belong to them.
+//! The records that concern one account, one key or one time, with the outcomes that belong to
+//! them.
 //!
 //! Not for: paging for a client (`recent`), proving (`proof`).
 
@@ -24,7 +25,8 @@ pub struct Filter {
     pub until: Option<u64>,
 }
 
-/// The lines that the filter lets through, in order. An outcome comes with its intent, whatever its own fields are.
+/// The lines that the filter lets through, in order. An outcome comes with its intent, whatever its
+/// own fields are.
 ///
 /// # Errors
 /// When the directory cannot be read.

@@ -1,8 +1,9 @@
-//! Goes through the frames of one segment and says how it ends: cleanly, in the middle of a write, or damaged.
+//! Frame reader of one segment, which also tells how it ends: cleanly, with a torn write, or
+//! damaged.
 //!
-//! A crash can only cut the write that was under way, and a disk writes whole sectors. So a last frame of which
-//! some sector is still all zeros was never acknowledged; any other difference is kind, and is never repaired
-//! silently. Not for: more than one segment (`recovery`, `verify`).
+//! A crash can only cut the write that was under way, and a disk writes whole sectors. So a last
+//! frame of which some sector is still all zeros was never acknowledged; any other difference is
+//! kind, and is never repaired silently. Not for: more than one segment (`recovery`, `verify`).
 
 use std::io;
 
@@ -24,11 +25,11 @@ pub(crate) struct FrameReader<'f, F> {
     pub(crate) offset: u64,
     window: Vec<u8>,
     window_at: u64,
-    /// The record that is looked for.
+    /// The next record.
     seq: u64,
 }
 
-/// What stands at the position.
+/// What is at the position.
 pub(crate) enum FrameEvent {
     /// A good frame; the position is behind it now.
     Frame {
@@ -126,7 +127,7 @@ impl<'f, F: DiskFile> FrameReader<'f, F> {
             .map_err(|source| ReadError::of(&self.name, self.seq, offset, source))
     }
 
-    /// Forgets what was read ahead: the file is being written.
+    /// Drops what was read ahead: the file is being written.
     pub(crate) fn reread(&mut self) {
         self.window.clear();
     }
@@ -136,7 +137,8 @@ impl<'f, F: DiskFile> FrameReader<'f, F> {
     }
 }
 
-/// Whether a sector was never written. One comparison of memory, not a loop: most of a young segment is zeros.
+/// Whether a sector was never written. One comparison of memory, not a loop: most of a young
+/// segment is zeros.
 fn is_zero(sector: &[u8]) -> bool {
     const ZEROS: [u8; SECTOR] = [0; SECTOR];
     ZEROS.get(..sector.len()).is_some_and(|zeros| zeros == sector)

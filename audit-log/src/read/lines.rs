@@ -22,8 +22,8 @@ pub struct Line {
 }
 
 impl Line {
-    /// Whether the record may be an intent or event of that operation. False is certain; the JSON is not parsed, so
-    /// that a caller can skip most of a large log cheaply.
+    /// Whether the record may be an intent or event of that operation. False is certain; the JSON
+    /// is not parsed, so that a caller can skip most of a large log cheaply.
     pub fn may_be_of(&self, operation: &str) -> bool {
         self.json.contains(&format!("\"op\":\"{operation}\""))
     }
@@ -37,8 +37,8 @@ pub struct Lines {
     failed: bool,
 }
 
-/// The lines from record `from` on; the first one may be later when older segments are not there. With `follow` the
-/// iterator waits at the end and looks for new records that often.
+/// The lines from record `from` on; the first one may be later when older segments are not there.
+/// With `follow` the iterator waits at the end and looks for new records that often.
 ///
 /// # Errors
 /// When the directory cannot be read.
@@ -64,7 +64,8 @@ pub fn tail(directory: &Path, count: u64, follow: Option<Duration>) -> Result<Li
     lines(directory, size.saturating_sub(count), follow)
 }
 
-/// The lines that were written at or after a time, unix seconds, and some of before: all of its segment.
+/// The lines that were written at or after a time, unix seconds, and some of before: all of its
+/// segment.
 pub(crate) fn lines_since(directory: &Path, since: u64) -> Result<Lines, ReadError> {
     let source = Source::open(directory)?;
     let mut from = 0;

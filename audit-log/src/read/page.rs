@@ -1,8 +1,9 @@
 //! Pages of the records that concern one account.
 //!
-//! Frames before the requested record are skipped by their heads. Every frame of the page has a good checksum; one that
-//! has not, or that is missing, is an error and never a silent gap. An outcome names its intent alone, so it belongs to
-//! the account of that intent. Not for: proving anything (`verify`, `proof`).
+//! Frames before the requested record are skipped by their heads. Every frame of the page has a
+//! good checksum; one that has not, or that is missing, is an error and never a silent gap. An
+//! outcome names its intent alone, so it belongs to the account of that intent. Not for: proving
+//! anything (`verify`, `proof`).
 
 use std::collections::HashSet;
 
@@ -16,7 +17,8 @@ use crate::storage::disk::DiskFile;
 /// Records that one page reads, at most: a page of an account with few records stays cheap.
 const MAX_EXAMINED: u64 = 50_000;
 
-/// Records before the page in which the intents of its outcomes are looked for; older ones are read one by one.
+/// Records before the page in which the intents of its outcomes are looked for; older ones are read
+/// one by one.
 const LOOK_BACK: u64 = 1024;
 
 /// Records in order.
@@ -28,7 +30,8 @@ pub struct Page {
     pub next: u64,
 }
 
-/// At most `limit` records after record `after`, up to a durable head of `size` records, that concern the account.
+/// At most `limit` records after record `after`, up to a durable head of `size` records, that
+/// concern the account.
 pub(crate) fn page(
     source: &Source,
     size: u64,

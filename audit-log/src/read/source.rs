@@ -29,7 +29,8 @@ impl Source {
     pub(crate) fn firsts(&self) -> Result<Vec<u64>, ReadError> {
         let names = self.directory.names().map_err(|error| io_error("the directory", error))?;
         let mut firsts: Vec<_> = names.iter().filter_map(|name| names::any_first_of(name)).collect();
-        // Both forms of one segment are there for a moment, or after a crash, while it is compressed.
+        // Both forms of one segment are there for a moment, or after a crash, while it is
+        // compressed.
         firsts.dedup();
         Ok(firsts)
     }

@@ -1,7 +1,9 @@
-//! Durable replacement of a whole file: a reader, also one after a power cut, sees the old file or the new one.
+//! Durable replacement of a whole file: a reader, also one after a power cut, sees the old file or
+//! the new one.
 //!
-//! The one helper of the program for this. The new file gets a random name beside the old one, so that nothing of the
-//! user is overwritten and two writers do not meet. Not for: segments, which are written in place.
+//! The one helper of the program for this. The new file gets a random name beside the old one, so
+//! that nothing of the user is overwritten and two writers do not meet. Not for: segments, which
+//! are written in place.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -10,8 +12,8 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
 
-/// A new file that takes the place of another when it is complete. Dropped before [`commit`](Self::commit), it is
-/// removed.
+/// A new file that takes the place of another when it is complete. Dropped before
+/// [`commit`](Self::commit), it is removed.
 #[derive(Debug)]
 pub struct AtomicFile {
     file: File,

@@ -1,6 +1,7 @@
-//! A compressed segment (zstd), read as if it were the file that it was: forward in flat memory, backward by beginning anew.
+//! Compressed segment (zstd), read at offsets like the file it was made from: forward in constant
+//! memory, backward by decoding again from the start.
 //!
-//! Whatever is wrong with its bytes is `InvalidData`. Not for: making one (`compress`).
+//! Wrong bytes give `InvalidData`. Not for: making one (`maintenance::compress`).
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
@@ -10,10 +11,10 @@ use zstd::stream::read::Decoder;
 
 use crate::storage::disk::DiskFile;
 
-/// How far back a reader may go without a new beginning: more than a frame and what is read ahead.
+/// How far back a reader may go without decoding again: more than a frame and what is read ahead.
 const KEPT: usize = 4 << 20;
 const CHUNK: usize = 256 << 10;
-/// The largest window that is decoded, 2^n bytes: a file that asks for more memory is none of ours.
+/// The largest window that is decoded, 2^n bytes: a larger window was not written by this program.
 const WINDOW_LOG: u32 = 23;
 /// The longest head of a zstd frame (RFC 8878, 3.1.1.1).
 const HEAD_BYTES: u64 = 18;
@@ -90,7 +91,7 @@ impl DiskFile for CompressedSegment {
             return Err(invalid("the compressed segment ends before that"));
         }
         let mut place = self.stream.lock().unwrap_or_else(PoisonError::into_inner);
-        // Taken out: after an error it is begun anew.
+        // Taken out: after an error the next read decodes from the start.
         let mut stream = match place.take().filter(|stream| stream.has(offset)) {
             Some(stream) => stream,
             None => Stream::begin(&self.file)?,

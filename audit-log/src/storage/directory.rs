@@ -1,5 +1,5 @@
-//! The real disk: a directory held open and locked; files are found relative to it, so a path swap cannot redirect
-//! them and a moved directory is noticed.
+//! The real disk: a directory that is held open and locked. Files are opened relative to it, so
+//! that a swapped path cannot redirect them and a moved directory is noticed.
 
 use std::fs::File;
 use std::io;
@@ -23,7 +23,8 @@ pub(crate) struct Directory {
 }
 
 impl Directory {
-    /// Opens the directory and takes its lock, which lives on the directory itself and ends with the process.
+    /// Opens the directory and takes its lock, which lives on the directory itself and ends with
+    /// the process.
     pub(crate) fn lock(path: &Path) -> Result<Self, OpenError> {
         let handle = File::open(path).map_err(|source| {
             let path = path.to_owned();
@@ -118,7 +119,8 @@ impl Disk for Directory {
         let _ = std::thread::Builder::new().name("audit-prepare".to_owned()).spawn(move || {
             let made = create_zeroed(&directory.handle, name, bytes, |file| {
                 if !maker.hurry.load(Ordering::Relaxed) {
-                    // All at once would be one long sync, and every record behind it would wait for that.
+                    // All at once would be one long sync, and every record behind it would wait for
+                    // that.
                     let begun = Instant::now();
                     file.sync_data()?;
                     std::thread::sleep((begun.elapsed() * 3).min(LONGEST_PAUSE));
@@ -133,13 +135,15 @@ impl Disk for Directory {
     }
 }
 
-/// So much is prepared at a time: while it is synced, a record waits no longer than for a large batch.
+/// Bytes that are prepared at a time: while they are synced, a record waits no longer than for a
+/// large batch.
 const PIECE: u64 = 128 << 10;
 
 /// The longest pause between two pieces that are prepared.
 const LONGEST_PAUSE: Duration = Duration::from_millis(20);
 
-/// A new file of zeros, written in pieces with `between` after each but the last; durable on return.
+/// A new file of zeros, written in pieces with `between` after each but the last; durable on
+/// return.
 fn create_zeroed(
     directory: &File,
     name: &str,
@@ -164,8 +168,9 @@ fn create_zeroed(
 
 /// Which file something is, and its size.
 ///
-/// Never its times: since Linux 6.13 a file whose time was asked for gets a new one with the next write, and without
-/// a journal the next `fdatasync` then writes the inode as well, which costs half a sync more.
+/// Never its times: since Linux 6.13 a file whose time was asked for gets a new one with the next
+/// write, and without a journal the next `fdatasync` then writes the inode as well, which costs
+/// half a sync more.
 struct Identity {
     device: (u32, u32),
     inode: u64,
@@ -189,7 +194,8 @@ impl Identity {
     }
 }
 
-/// A directory that is only read: of a log that another process writes, or of a copy. Takes no lock.
+/// A directory that is only read: of a log that another process writes, or of a copy. Takes no
+/// lock.
 #[derive(Clone)]
 pub(crate) struct ReadOnly(Arc<File>);
 
@@ -236,14 +242,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_prepared_file_is_whole_whether_somebody_hurries_or_not() {
+    fn a_prepared_file_is_whole_whether_the_writer_waits_for_it_or_not() {
         const BYTES: u64 = (3 << 20) + 4096;
         let directory = tempfile::tempdir().unwrap();
         let disk = Directory::lock(directory.path()).unwrap();
         let hurried = disk.prepare("hurried", BYTES).wait().unwrap().unwrap();
         let coming = disk.prepare("patient", BYTES);
         let patient = loop {
-            match coming.look() {
+            match coming.poll() {
                 Some(made) => break made.unwrap(),
                 None => std::thread::sleep(Duration::from_millis(1)),
             }

@@ -1,6 +1,7 @@
-//! What the log needs of a disk, as a trait, and the real one: a directory whose files are opened by descriptor.
+//! Disk trait of the log.
 //!
-//! The trait is here so that a simulated disk can lose, reorder and tear what was not synced. Not for: formats.
+//! It exists so that a simulated disk can lose, reorder and tear what was not synced. Not for:
+//! formats.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -35,12 +36,13 @@ pub(crate) trait Disk: Clone + Send + 'static {
     fn remove(&self, name: &str) -> io::Result<()>;
     /// Makes all names durable.
     fn sync_names(&self) -> io::Result<()>;
-    /// An error unless this very directory still stands under its path.
+    /// An error unless this very directory is still at its path.
     fn is_in_place(&self) -> io::Result<()>;
-    /// An error unless this very file, whole, still stands under its name in this very directory.
+    /// An error unless this very file, whole, still has its name in this very directory.
     fn verify_unchanged(&self, name: &str, file: &Self::File, bytes: u64) -> io::Result<()>;
 
-    /// [`create_zeroed`](Self::create_zeroed) without waiting for it, and without keeping the disk busy.
+    /// [`create_zeroed`](Self::create_zeroed) without waiting for it, and without keeping the disk
+    /// busy.
     fn prepare(&self, name: &'static str, bytes: u64) -> PendingFile<Self::File> {
         let (done, coming) = PendingFile::new();
         let _ = done.answer.send(self.create_zeroed(name, bytes));
@@ -54,7 +56,7 @@ pub(crate) struct PendingFile<F> {
     hurry: Arc<AtomicBool>,
 }
 
-/// Who makes it.
+/// The maker's end.
 pub(crate) struct SegmentFactory<F> {
     pub(crate) answer: mpsc::Sender<io::Result<F>>,
     pub(crate) hurry: Arc<AtomicBool>,
@@ -66,24 +68,26 @@ impl<F> PendingFile<F> {
         (SegmentFactory { answer: sender, hurry: hurry.clone() }, Self { answer, hurry })
     }
 
-    /// The file, if it is there.
-    pub(crate) fn look(&self) -> Option<io::Result<F>> {
+    /// The file, if it is complete.
+    pub(crate) fn poll(&self) -> Option<io::Result<F>> {
         self.answer.try_recv().ok()
     }
 
-    /// Waits for the file; `None` when nobody makes it.
+    /// Waits for the file; `None` when no thread makes it.
     pub(crate) fn wait(self) -> Option<io::Result<F>> {
         self.hurry.store(true, Ordering::Relaxed);
         self.answer.recv().ok()
     }
 }
 
-/// The durable write, the heart of the log: every byte of a batch in one write, then one `fdatasync`.
+/// The durable write, the heart of the log: every byte of a batch in one write, then one
+/// `fdatasync`.
 ///
-/// The file was written with zeros and synced before, so neither its size nor its block map changes: `fdatasync`
-/// has no journal to wait for, and on ext4 an in-place write is immune to the corner where a growing file reports
-/// success for data that an aborted journal never saw. On error the caller must not use the file again: the kernel
-/// may have dropped the dirty pages and would report success next time.
+/// The file was written with zeros and synced before, so neither its size nor its block map
+/// changes: `fdatasync` has no journal to wait for, and on ext4 an in-place write is immune to the
+/// corner where a growing file reports success for data that an aborted journal never saw. On error
+/// the caller must not use the file again: the kernel may have dropped the dirty pages and would
+/// report success next time.
 pub(crate) fn commit<F: DiskFile>(file: &F, bytes: &[u8], offset: u64) -> io::Result<()> {
     file.write_at(bytes, offset)?;
     file.sync_data()

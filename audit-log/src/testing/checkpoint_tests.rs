@@ -1,4 +1,4 @@
-//! Checkpoints beside another implementation of the note format, and against whoever changes them.
+//! Checkpoints compared with another implementation of the note format, and changed checkpoints.
 
 use base64::Engine;
 use p256::ecdsa::signature::Signer as _;
@@ -53,8 +53,8 @@ fn head() -> Head {
     Head { log: LogId([1; 16]), size: 42, record_hash: [2; 32], root: [3; 32] }
 }
 
-/// What Go's `golang.org/x/mod/sumdb/note` v0.20.0 made of the same key and text, and opened again: the key, then the
-/// note.
+/// What Go's `golang.org/x/mod/sumdb/note` v0.20.0 made of the same key and text, and opened again:
+/// the key, then the note.
 const BY_GO: &str = include_str!("../../tests/golden/checkpoint-by-go.txt");
 
 #[test]
@@ -88,7 +88,8 @@ fn p256_does_too_for_tokens_without_eddsa() {
     let key = VerifierKey::new(ORIGIN, signer.public_key()).unwrap();
     let read: VerifierKey = key.to_string().parse().unwrap();
     assert_eq!(read.open(checkpoint.note().as_bytes()).unwrap().size(), 42);
-    // By hand, as c2sp.org/signed-note has it: the text, an empty line, a dash, the name, then key id and signature.
+    // By hand, as c2sp.org/signed-note has it: the text, an empty line, a dash, the name, then key
+    // id and signature.
     let (text, line) = checkpoint.note().split_once("\n\n").unwrap();
     let signed = line.strip_prefix(&format!("\u{2014} {ORIGIN} ")).unwrap().trim_end();
     let bytes = base64::engine::general_purpose::STANDARD.decode(signed).unwrap();
@@ -116,9 +117,9 @@ fn any_changed_byte_and_any_other_key_is_refused() {
 }
 
 #[test]
-fn a_token_that_signs_wrongly_is_noticed_before_anybody_sees_the_checkpoint() {
-    struct Liar(Software);
-    impl CheckpointSigner for Liar {
+fn a_token_that_signs_wrongly_is_noticed_before_the_checkpoint_is_given_out() {
+    struct WrongSigner(Software);
+    impl CheckpointSigner for WrongSigner {
         fn public_key(&self) -> PublicKey {
             Software::new(9).public_key()
         }
@@ -126,6 +127,6 @@ fn a_token_that_signs_wrongly_is_noticed_before_anybody_sees_the_checkpoint() {
             CheckpointSigner::sign(&self.0, text)
         }
     }
-    let signed = SignedCheckpoint::sign(ORIGIN, &head(), &Liar(Software::new(7)));
+    let signed = SignedCheckpoint::sign(ORIGIN, &head(), &WrongSigner(Software::new(7)));
     assert!(matches!(signed, Err(CheckpointError::WrongSignature)));
 }

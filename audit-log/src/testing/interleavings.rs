@@ -1,5 +1,6 @@
-//! The hand-over between requests and writer under random schedules: the very source of `queue`, over shuttle's lock and
-//! condition, which switch threads at every use and never time out. So a wake-up that is lost is a deadlock, and found.
+//! The hand-over between requests and writer under random schedules: the very source of `queue`,
+//! over shuttle's lock and condition, which switch threads at every use and never time out. So a
+//! wake-up that is lost is a deadlock, and found.
 //!
 //! `AVS_KMS_LONG=1`: 100,000 schedules instead of 2,000.
 
@@ -60,7 +61,7 @@ fn writer(queue: &Queue, written: &Written) {
     queue.end();
 }
 
-/// What a request was told of its intent, and the body that goes with it.
+/// The answer to the intent of a request, and the body of the intent.
 enum Told {
     Durable(Vec<u8>),
     NotRecorded(Vec<u8>),
@@ -72,7 +73,7 @@ fn request(queue: &Queue, written: &Written, n: u8) -> Told {
     let (ack, answer) = oneshot::channel();
     let ack = Box::new(move |durable| drop(ack.send(durable)));
     let refused = match queue.push_intent(intent.clone(), ack) {
-        Ok(()) => block_on(answer).expect("whoever waits is answered").err(),
+        Ok(()) => block_on(answer).expect("every waiter is answered").err(),
         Err(error) => Some(error),
     };
     if let Some(error) = refused {
@@ -83,7 +84,7 @@ fn request(queue: &Queue, written: &Written, n: u8) -> Told {
     let (ack, answer) = oneshot::channel();
     queue.push_outcome(outcome, 7, n.is_multiple_of(2).then_some(ack));
     if n.is_multiple_of(2) {
-        let _ = block_on(answer).expect("whoever waits is answered");
+        let _ = block_on(answer).expect("every waiter is answered");
     }
     Told::Durable(intent)
 }
@@ -125,7 +126,7 @@ fn schedules() -> usize {
 }
 
 #[test]
-fn everybody_is_answered_and_everything_is_written_once_under_any_schedule() {
+fn every_waiter_is_answered_and_every_record_is_written_once_under_any_schedule() {
     shuttle::check_random(model, schedules());
     shuttle::check_pct(model, schedules() / 4, 3);
 }

@@ -54,7 +54,7 @@ fn bodies() -> Vec<(&'static str, Vec<u8>)> {
     };
     let fields = Input::Fields(vec![("ttl_seconds", Value::Number(60))]);
     let operator = Actor::operator(EOA.to_owned(), None);
-    let stranger = Actor::anonymous(Some("[2001:db8::1]:9".parse().unwrap()));
+    let anonymous = Actor::anonymous(Some("[2001:db8::1]:9".parse().unwrap()));
     vec![
         ("intent-point", intent_body(&intent(Some(Input::Point([0x44; 64]))))),
         ("intent-digest", intent_body(&intent(Some(Input::Digest([0x55; 32]))))),
@@ -62,7 +62,7 @@ fn bodies() -> Vec<(&'static str, Vec<u8>)> {
         ("outcome", outcome_body("outcome", 41, &outcome)),
         ("recovered", outcome_body("recovered", 41, &Outcome::unknown())),
         ("event-operator", event_body(&event(operator, Some(fields), "forbidden"))),
-        ("event-stranger", event_body(&event(stranger, None, "unauthenticated"))),
+        ("event-anonymous", event_body(&event(anonymous, None, "unauthenticated"))),
         ("event-local", event_body(&event(Actor::local(), None, "ok"))),
         ("event-service", event_body(&event(Actor::service(), None, "ok"))),
         (
@@ -86,7 +86,7 @@ fn bodies() -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
-/// `AVS_KMS_BLESS=1` writes the files anew.
+/// `AVS_KMS_BLESS=1` writes the files again.
 #[test]
 fn each_kind_of_record_has_the_bytes_of_its_golden_example() {
     let directory = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
@@ -118,8 +118,9 @@ fn each_kind_of_record_has_the_bytes_of_its_golden_example() {
     }
 }
 
-/// Every member that a record has is in the schema, and every member that the schema wants is in the record. That the
-/// patterns fit, too, was seen with a full validator; the bytes cannot change without the golden files.
+/// Every member that a record has is in the schema, and every member that the schema wants is in
+/// the record. That the patterns fit, too, was seen with a full validator; the bytes cannot change
+/// without the golden files.
 #[test]
 fn each_golden_example_has_the_members_of_the_schema() {
     type Json = serde_json::Value;

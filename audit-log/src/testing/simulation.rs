@@ -1,6 +1,8 @@
-//! The appender on a disk that loses, reorders and tears what was not synced, fails, and dies at any operation.
+//! The appender on a disk that loses, reorders and tears what was not synced, fails, and dies at
+//! any operation.
 //!
-//! Every schedule comes from a seed. A long run: `AVS_KMS_LONG=1` (100,000 schedules; about a minute optimised).
+//! Every schedule comes from a seed. A long run: `AVS_KMS_LONG=1` (100,000 schedules; about a
+//! minute optimised).
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -25,7 +27,7 @@ use crate::write::segment_rotation::Layout;
 
 const LAYOUT: Layout = Layout { segment_bytes: 16 << 10, daily: false };
 
-/// What clients were told.
+/// What clients received.
 #[derive(Default)]
 struct Told {
     /// The hash of each acknowledged record, by its number.

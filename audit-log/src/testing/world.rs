@@ -1,4 +1,5 @@
-//! The simulated disk: 512-byte sectors, a page cache, names with a journal, and a seed for everything that can happen.
+//! The simulated disk: 512-byte sectors, a page cache, names with a journal, and a seed for
+//! everything that can happen.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -70,7 +71,8 @@ impl World {
         self.0.lock().unwrap()
     }
 
-    /// From now on the disk may fail once and the process may die, at operations that the seed chooses.
+    /// From now on the disk may fail once and the process may die, at operations that the seed
+    /// chooses.
     pub(super) fn trouble(&self, random: &mut Random) {
         let mut state = self.state();
         state.operations = 0;
@@ -89,7 +91,8 @@ impl World {
         self.state().dead
     }
 
-    /// The process is gone: by a kill, which leaves the page cache, or with the machine's power, which does not.
+    /// The process is gone: by a kill, which leaves the page cache, or with the machine's power,
+    /// which does not.
     pub(super) fn end(&self, random: &mut Random) {
         let mut state = self.state();
         if random.below(4) == 0 {
@@ -97,7 +100,8 @@ impl World {
         }
         for file in &mut state.files {
             for (sector, bytes) in std::mem::take(&mut file.pending) {
-                // Each unsynced sector by itself is on the platter or not: lost, torn, in any order.
+                // Each unsynced sector by itself is on the platter or not: lost, torn, in any
+                // order.
                 if random.below(2) == 0 {
                     file.durable[sector * SECTOR..][..SECTOR].copy_from_slice(&bytes);
                 }
@@ -112,7 +116,8 @@ impl World {
         state.names = state.durable.clone();
     }
 
-    /// Counts an operation; the lock, unless the process is dead or this is the operation that fails.
+    /// Counts an operation; the lock, unless the process is dead or this is the operation that
+    /// fails.
     fn operate(&self) -> io::Result<MutexGuard<'_, State>> {
         let mut state = self.state();
         state.operations += 1;
@@ -194,8 +199,8 @@ impl DiskFile for Handle {
                 if state.dead {
                     return Err(error);
                 }
-                // As Linux does it: what could not be written is marked clean and stays in the page cache; a later
-                // sync says all is well.
+                // As Linux does it: what could not be written is marked clean and stays in the page
+                // cache; a later sync says all is well.
                 for (sector, bytes) in std::mem::take(&mut state.files[self.id].pending) {
                     if state.chance() {
                         state.files[self.id].durable[sector * SECTOR..][..SECTOR].copy_from_slice(&bytes);
@@ -230,7 +235,8 @@ impl Disk for World {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
         let id = state.files.len();
-        // Its blocks held something else before; until the sync, that is what may be read after a power cut.
+        // Its blocks held something else before; until the sync, that is what may be read after a
+        // power cut.
         let zeros = vec![0; bytes as usize];
         state.files.push(Content {
             durable: vec![0xa5; bytes as usize],

@@ -1,4 +1,5 @@
-//! The verify command, shared by the service's program and the stand-alone verifier: files in, verdict out.
+//! The verify command, shared by the service's program and the stand-alone verifier: files in,
+//! verdict out.
 
 use std::path::{Path, PathBuf};
 
@@ -52,7 +53,8 @@ impl VerifyError {
 }
 
 impl VerifyOptions {
-    /// Verifies the log, compares it with the checkpoints and, where there is a key, with those beside the log.
+    /// Verifies the log, compares it with the checkpoints and, where there is a key, with those
+    /// beside the log.
     ///
     /// # Errors
     /// When a file cannot be read or is not what it should be. Damage of the log is no error but a verdict.

@@ -1,4 +1,5 @@
-//! The verdict on a log, as text and as JSON: the same words from `avs-kms audit verify` and `avs-kms-audit-verify`.
+//! The verdict on a log, as text and as JSON: the same words from `avs-kms audit verify` and
+//! `avs-kms-audit-verify`.
 
 use std::ops::Range;
 
@@ -30,16 +31,17 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    /// The verdict on a report; `kept` are the checkpoints that the caller brought and wants compared.
+    /// The verdict on a report; `kept` are the checkpoints that the caller brought and wants
+    /// compared.
     pub(super) fn new(report: &Report, kept: &[SignedCheckpoint]) -> Self {
         let refused = |soundness, text: String| Self { soundness, json: json!({"error": text}), text };
         if let Some(fault) = &report.corruption {
             return refused(Soundness::Unsound, format!("the audit log is damaged: {fault}"));
         }
         // The caller wants a checkpoint compared: one that cannot be is no good news.
-        let lies_in =
+        let inside =
             |range: &Range<u64>, one: &SignedCheckpoint| range.start < one.size() && one.size() < range.end;
-        if let Some(one) = kept.iter().find(|one| report.absent.iter().any(|range| lies_in(range, one))) {
+        if let Some(one) = kept.iter().find(|one| report.absent.iter().any(|range| inside(range, one))) {
             let size = one.size();
             let text = format!(
                 "the checkpoint of {size} records cannot be compared: the segment of its last record is not here"
@@ -68,7 +70,7 @@ impl Verdict {
             if absent.is_empty() { String::new() } else { format!("; not here: {}", absent.join(", ")) };
         let past = match report.checkpoints {
             0 => String::new(),
-            count => format!("; it has the past of {count} checkpoint(s)"),
+            count => format!("; it contains the heads of {count} checkpoint(s)"),
         };
         let cut = report.torn_tail.as_ref().map_or_else(String::new, |cut| {
             format!(

@@ -1,4 +1,4 @@
-//! Compares a log, as it goes by, with the checkpoints that somebody kept of it.
+//! Comparison of a log, while it is read, with the checkpoints that were kept of it.
 
 use crate::checkpoint::signed::SignedCheckpoint;
 use crate::format::merkle::{Frontier, Hash};
@@ -26,7 +26,7 @@ impl Targets {
         !self.ahead.is_empty()
     }
 
-    /// Gives up those before the first record that is here.
+    /// Skips those before the first record that is here.
     pub(super) fn skip_before(&mut self, size: u64) -> u64 {
         let mut skipped = 0;
         while self.next().is_some_and(|&(target, _)| target < size) {
@@ -36,7 +36,7 @@ impl Targets {
         skipped
     }
 
-    /// Compares those that lie between a head and the end of the records after it.
+    /// Compares those between a head and the end of the records after it.
     pub(super) fn reach(&mut self, before: &Frontier, hashes: &[Hash]) -> Result<(), u64> {
         let end = before.size() + u64::try_from(hashes.len()).unwrap_or_default();
         let mut frontier = before.clone();

@@ -1,4 +1,5 @@
-//! Checks a whole log: every frame, every record, the chain through all segments. Needs the files only, in flat memory.
+//! Verifier of a whole log: every frame, every record, the chain through all segments. It needs the
+//! files only and constant memory.
 //!
 //! Not for: repairing anything.
 
@@ -19,14 +20,14 @@ use crate::read::cursor::step_with_retry;
 use crate::read::frame_reader::{FrameEvent, FrameReader};
 use crate::read::source::{Segment, Source};
 
-/// What was found.
+/// The result of a verification.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
-    /// The end of the log, as far as it is good; `None` when there is no segment.
+    /// The end of the log, as far as it is sound; `None` when there is no segment.
     pub head: Option<Head>,
-    /// How many records were read and are good.
+    /// Number of records that were read and are sound.
     pub records: u64,
-    /// How many segments were read.
+    /// Number of segments that were read.
     pub segments: u64,
     /// Records whose segments are not here: moved away by the operator, or missing.
     pub absent: Vec<Range<u64>>,
@@ -34,15 +35,15 @@ pub struct Report {
     pub torn_tail: Option<TornTail>,
     /// Intents without an outcome: operations under way, or cut off by a crash.
     pub open_intents: u64,
-    /// How many of the given checkpoints the log fits.
+    /// Number of the given checkpoints whose heads the log contains.
     pub checkpoints: u64,
-    /// How many checkpoints are of records that are not here.
+    /// Number of checkpoints of records that are not here.
     pub unchecked_checkpoints: u64,
     /// The last segment that is here.
     pub last_segment: String,
     /// Where its last frame ends.
     pub last_offset: u64,
-    /// The first thing that is wrong.
+    /// The first corruption.
     pub corruption: Option<Corruption>,
 }
 
@@ -53,7 +54,7 @@ impl Report {
     }
 }
 
-/// A write that did not end.
+/// A partial write at the end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TornTail {
     /// The file.
@@ -64,7 +65,7 @@ pub struct TornTail {
     pub bytes: u64,
 }
 
-/// How far verification is.
+/// The progress of a verification.
 #[derive(Clone, Copy, Debug)]
 pub struct Progress {
     /// Records checked so far.
@@ -78,23 +79,23 @@ pub struct Progress {
 /// Checks the log in a directory.
 ///
 /// # Errors
-/// When the disk cannot be read. Damage is no error: it stands in the report.
+/// When the disk cannot be read. Corruption is not an error: it is in the report.
 pub fn verify(directory: &Path) -> Result<Report, ReadError> {
     verify_with(directory, |_| ())
 }
 
-/// Checks the log in a directory and says how far it is, about once per megabyte.
+/// Checks the log in a directory and reports its progress, about once per megabyte.
 ///
 /// # Errors
-/// When the disk cannot be read. Damage is no error: it stands in the report.
+/// When the disk cannot be read. Corruption is not an error: it is in the report.
 pub fn verify_with(directory: &Path, progress: impl FnMut(Progress)) -> Result<Report, ReadError> {
     verify_against(directory, &[], progress)
 }
 
-/// Checks the log in a directory, and that it has the past that each of these checkpoints says.
+/// Checks the log in a directory, and that it contains the heads of these checkpoints.
 ///
 /// # Errors
-/// When the disk cannot be read. Damage is no error: it stands in the report.
+/// When the disk cannot be read. Corruption is not an error: it is in the report.
 pub fn verify_against(
     directory: &Path,
     checkpoints: &[SignedCheckpoint],
@@ -156,7 +157,8 @@ impl<P: FnMut(Progress)> Verification<P> {
             if let Some(next) = next
                 && chain.size() >= next
             {
-                // Behind a failed write nothing was acknowledged. A completed segment ends with zeros.
+                // Behind a failed write nothing was acknowledged. A completed segment ends with
+                // zeros.
                 let failed = after.as_ref().is_some_and(|after| after.reason == Reason::Failure);
                 if !failed {
                     match reader.step(&mut chain, |_| ()) {
@@ -213,7 +215,7 @@ impl<P: FnMut(Progress)> Verification<P> {
         Ok(())
     }
 
-    /// Whether a segment goes on from the head of the one before it, if that is there.
+    /// Checks that a segment continues from the head of the one before it, if that is here.
     fn enter(
         &mut self,
         log: LogId,

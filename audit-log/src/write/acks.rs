@@ -1,17 +1,18 @@
-//! Tells everybody in a batch that it is durable, at the price of one wake-up.
+//! Acknowledgements of a batch, at the cost of one wake-up.
 //!
-//! A task that is woken from outside its runtime costs system calls, and the writer made two for each of a crowd. So
-//! a crowd is told by a task of the runtime itself. Not for: refusals (`queue`).
+//! Waking a task from outside its runtime takes system calls. So a larger batch is acknowledged by
+//! one task inside the runtime, which wakes the others. Not for: refusals (`queue`).
 
 use tokio::runtime::Handle;
 
 use crate::format::head::Receipt;
 use crate::write::queue::entry::{IntentAck, NoteAck};
 
-/// So many are told one by one: whoever is alone shall not wait for a second task.
-const FEW: usize = 2;
+/// Up to this many are acknowledged one by one: a single waiter must not wait for another task.
+const DIRECT: usize = 2;
 
-/// What a batch owes. Whoever holds it may die: dropping it tells.
+/// The acknowledgements of a batch. Dropping it sends them, also when the task that holds it is
+/// cancelled.
 #[derive(Default)]
 pub(crate) struct Acks {
     intents: Vec<(IntentAck, Receipt)>,
@@ -27,11 +28,11 @@ impl Acks {
         self.notes.push((ack, receipt));
     }
 
-    /// Tells them, from inside that runtime where they are many. A runtime that has ended drops the task, and so
-    /// tells them too.
-    pub(crate) fn tell(self, runtime: Option<&Handle>) {
+    /// Sends them, from inside that runtime if they are many. A runtime that has ended drops the
+    /// task, and so sends them too.
+    pub(crate) fn send(self, runtime: Option<&Handle>) {
         match runtime {
-            Some(runtime) if self.intents.len() + self.notes.len() > FEW => {
+            Some(runtime) if self.intents.len() + self.notes.len() > DIRECT => {
                 drop(runtime.spawn(async move { drop(self) }));
             }
             Some(_) | None => drop(self),
@@ -63,26 +64,26 @@ mod tests {
     use crate::write::queue::runtime_of_here;
 
     fn owed(count: u64) -> (Acks, Vec<oneshot::Receiver<Result<Receipt, AuditError>>>) {
-        let mut answers = Acks::default();
+        let mut acks = Acks::default();
         let waiting = (0..count).map(|seq| {
             let (ack, answer) = oneshot::channel();
-            answers.note(ack, Receipt { seq, log: LogId([0; 16]), record_hash: [0; 32] });
+            acks.note(ack, Receipt { seq, log: LogId([0; 16]), record_hash: [0; 32] });
             answer
         });
         let waiting = waiting.collect();
-        (answers, waiting)
+        (acks, waiting)
     }
 
     #[test]
-    fn a_crowd_is_told_by_the_runtime_by_an_ended_one_and_without_any() {
+    fn a_large_batch_is_acknowledged_by_the_runtime_by_an_ended_one_and_without_any() {
         let alive = Builder::new_multi_thread().worker_threads(1).build().unwrap();
         let ended = Builder::new_multi_thread().worker_threads(1).build().unwrap();
         let of_ended = ended.handle().clone();
         drop(ended);
         for runtime in [Some(alive.handle()), Some(&of_ended), None] {
             for count in [1, 100] {
-                let (answers, waiting) = owed(count);
-                answers.tell(runtime);
+                let (acks, waiting) = owed(count);
+                acks.send(runtime);
                 for (seq, answer) in (0..).zip(waiting) {
                     assert_eq!(answer.blocking_recv().unwrap().unwrap().seq, seq);
                 }

@@ -1,7 +1,9 @@
-//! Gives records their place, chains them, makes them durable: one frame, one write, one `fdatasync` per batch.
+//! Appender: numbers and chains records and makes them durable with one frame, one write and one
+//! `fdatasync` per batch.
 //!
-//! On any error nothing has changed in memory and the segment is not touched again; [`Appender::resume`] goes on in
-//! a new one. Generic over the disk. Not for: threads and waiting (`writer`), what to do about errors (`writer`).
+//! On any error nothing has changed in memory and the segment is not written again;
+//! [`Appender::resume`] continues in a new one. Generic over the disk. Not for: threads and waiting
+//! (`writer`), what to do about errors (`writer`).
 
 use std::collections::BTreeSet;
 use std::io;
@@ -24,11 +26,11 @@ use crate::write::queue::entry::{AckKind, QueuedRecord};
 use crate::write::recovery::{ActiveSegment, OpenIntent, Recovered, recover};
 use crate::write::segment_rotation::{self, Layout, SegmentRotation};
 
-/// Who opens the log.
+/// The run that opens the log.
 #[derive(Clone, Debug)]
 pub(crate) struct RunInfo {
     pub(crate) boot: BuildInfo,
-    /// The kernel's boot id, which tells what `mono_ns` counts from.
+    /// The kernel's boot id: monotonic times of one id can be compared.
     pub(crate) kernel_boot: String,
     /// Random, for this open only.
     pub(crate) epoch: [u8; 16],
@@ -48,9 +50,9 @@ pub(crate) struct Appender<D: Disk> {
     pub(crate) open: BTreeSet<u64>,
     pub(crate) active: ActiveSegment<D::File>,
     rotation: SegmentRotation<D::File>,
-    /// Segments that were completed and that nobody has been told of.
+    /// Completed segments that the publisher has not received yet.
     pub(crate) sealed: Vec<SealedSegment>,
-    /// The segment that failed, and where, until another goes on from it.
+    /// The segment that failed, and the offset, until another continues from it.
     failed: Option<(String, u64)>,
     buffer: FrameBuffer,
 }
@@ -112,7 +114,8 @@ impl<D: Disk> Appender<D> {
         Ok((this, open_intents))
     }
 
-    /// Makes a batch durable. On error none of it is acknowledged and nothing has changed in memory.
+    /// Makes a batch durable. On error none of it is acknowledged and nothing has changed in
+    /// memory.
     pub(crate) fn append(&mut self, batch: &[QueuedRecord]) -> io::Result<Vec<Receipt>> {
         let drafts: Vec<_> = batch
             .iter()
@@ -128,9 +131,10 @@ impl<D: Disk> Appender<D> {
         self.frame(&drafts, 0)
     }
 
-    /// Goes on in a new segment that names the last acknowledged head, and says in its first record why.
+    /// Continues in a new segment that names the last acknowledged head; its first record has the
+    /// cause.
     pub(crate) fn resume(&mut self, cause: &str) -> io::Result<()> {
-        // Where nobody finds the directory, a segment in it would be one more file for nothing.
+        // No reader would find a segment in a directory that was moved away.
         self.disk.is_in_place()?;
         let active = || (self.active.name.clone(), self.active.offset);
         let (abandoned, offset) = self.failed.get_or_insert_with(active).clone();
@@ -213,7 +217,7 @@ impl<D: Disk> Appender<D> {
         Ok(receipts)
     }
 
-    /// Goes on in a new segment whose header names the last acknowledged head.
+    /// Continues in a new segment whose header names the last acknowledged head.
     fn rotate(&mut self, reason: Reason) -> io::Result<()> {
         let first = self.frontier.size();
         let previous = if first == self.active.first { self.active.previous } else { self.active.first };

@@ -1,13 +1,14 @@
-//! Notices when the wall clock was set: wall time minus monotonic time moved, and the log says so.
+//! Detects steps of the wall clock: its difference to the monotonic clock changes.
 //!
-//! Order in the log is by number, never by time; this tells the reader which times to doubt. Not for: correcting any.
+//! The log orders records by number, never by time; a record of the step tells a reader which times
+//! to doubt. Not for: correcting any.
 
 use crate::format::time::RecordTime;
 
-/// A smaller step is the clock's discipline at work.
+/// Smaller changes come from the discipline of the clock (NTP).
 const STEP_NS: u128 = 2_000_000_000;
 
-/// The difference of the clocks as the log last said it, nanoseconds.
+/// The difference of the clocks as last recorded, nanoseconds.
 pub(crate) struct Clock(i128);
 
 impl Clock {
@@ -15,8 +16,8 @@ impl Clock {
         Self(difference(time))
     }
 
-    /// By how many milliseconds the wall clock moved since the last look, if it was set.
-    pub(crate) fn look(&mut self, time: RecordTime) -> Option<i64> {
+    /// Milliseconds that the wall clock moved since the last call, if it was set.
+    pub(crate) fn step(&mut self, time: RecordTime) -> Option<i64> {
         let moved = difference(time) - self.0;
         if moved.unsigned_abs() <= STEP_NS {
             return None;

@@ -1,7 +1,7 @@
-//! The hand-over from requests to the writer thread: one queue, one lock, one condition.
+//! Queue between requests and the writer thread: one lock, one condition.
 //!
-//! Decides what is taken in and what is refused; a stranger cannot fill it. Not for: files (`appender`), what a
-//! record says (`record`).
+//! Decides what is accepted and what is refused; an unauthenticated client cannot fill it. Not for:
+//! files (`appender`), what a record says (`record`).
 
 pub(crate) mod anonymous;
 pub(crate) mod entry;
@@ -26,7 +26,8 @@ use crate::settings::Settings;
 
 const BATCH_BYTES: u64 = 1 << 20;
 
-/// The runtime that this runs in, if it has threads of its own: another kind stands still while nobody drives it.
+/// The runtime that this runs in, if it has threads of its own: another kind makes no progress
+/// while its owner does not poll it.
 pub(crate) fn runtime_of_here() -> Option<Handle> {
     Handle::try_current().ok().filter(|handle| handle.runtime_flavor() == RuntimeFlavor::MultiThread)
 }
@@ -38,9 +39,9 @@ pub(crate) struct Queue {
     refusals_per_second: u32,
     wait: Duration,
     batch_bytes: u64,
-    /// How many operations keep all cores busy.
+    /// Number of operations that keep all cores busy.
     enough: usize,
-    /// Where those who wait run.
+    /// The runtime of the waiters.
     runtime: OnceLock<Handle>,
 }
 
@@ -79,17 +80,18 @@ impl Queue {
         }
     }
 
-    /// Where those who wait run, as far as it is known.
+    /// The runtime of the waiters, if it is known.
     pub(crate) fn runtime(&self) -> Option<&Handle> {
         self.runtime.get()
     }
 
-    /// A panic elsewhere must not silence the log: a poisoned lock is taken all the same, every change is one step.
+    /// A panic elsewhere must not stop the log: a poisoned lock is used nevertheless, since every
+    /// change is one step.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes an intent in, or says why not.
+    /// Accepts an intent, or returns why not.
     pub(crate) fn push_intent(&self, body: Vec<u8>, ack: IntentAck) -> Result<(), AuditError> {
         if body.len() > MAX_BODY_BYTES {
             return Err(AuditError::TooLarge);
@@ -108,8 +110,8 @@ impl Queue {
         Ok(())
     }
 
-    /// Takes an outcome in, always while the writer lives: there are no more of them than there were intents. While
-    /// nothing can be written it is kept for later and whoever waits is told.
+    /// Accepts an outcome, always while the writer runs: there are no more of them than there were
+    /// intents. While nothing can be written it is kept for later and the waiter gets the error.
     pub(crate) fn push_outcome(&self, body: Vec<u8>, of: u64, mut ack: Option<NoteAck>) {
         let mut state = self.state();
         state.open = state.open.saturating_sub(1);
@@ -122,7 +124,7 @@ impl Queue {
         self.admit(&mut state, body, AckKind::Outcome { of, ack });
     }
 
-    /// Takes a note in; without room it is counted as lost.
+    /// Accepts a note; if the queue is full it is counted as dropped.
     pub(crate) fn push_note(&self, body: Vec<u8>, mut ack: Option<NoteAck>) {
         let mut state = self.state();
         if let Some(error) = state.refusal() {
@@ -132,19 +134,20 @@ impl Queue {
             }
         }
         if state.entries.len() >= self.capacity.saturating_mul(2) {
-            state.lost = state.lost.saturating_add(1);
+            state.dropped = state.dropped.saturating_add(1);
             refuse(&mut ack, &AuditError::Full);
             return;
         }
         self.admit(&mut state, body, AckKind::Note { ack });
     }
 
-    /// Takes an event in. A stranger's refusals beyond the rate become a count that is written once a second.
+    /// Accepts an event. Refusals of unauthenticated clients beyond the rate become a count,
+    /// written once a second.
     pub(crate) fn push_event(&self, event: &Event) {
         if event.actor.kind == ActorKind::Anonymous && event.code != "ok" {
             let mut state = self.state();
-            let due = state.strangers.due();
-            if state.strangers.count(event, self.refusals_per_second) {
+            let due = state.anonymous.due();
+            if state.anonymous.count(event, self.refusals_per_second) {
                 // The writer must look at the clock, to write the count when its second is over.
                 if due.is_none() {
                     self.wake.notify_one();
@@ -161,10 +164,12 @@ impl Queue {
 
     fn admit(&self, state: &mut State, body: Vec<u8>, ack: AckKind) {
         let urgent = ack.is_urgent();
-        // Stamped under the lock: times then never run backwards from one sequence number to the next.
+        // Stamped under the lock: times then never run backwards from one sequence number to the
+        // next.
         state.entries.push_back(QueuedRecord { body, time: RecordTime::now(), ack });
         state.urgent += usize::from(urgent);
-        // The writer sleeps when nothing is urgent: woken to write, or to look at the clock from the first note on.
+        // The writer sleeps when nothing is urgent: woken to write, or to look at the clock from
+        // the first note on.
         let awaited = state.urgent == 1 || state.is_complete(self.enough);
         if (urgent && awaited) || state.entries.len() == 1 || state.entries.len() == BATCH_RECORDS {
             self.wake.notify_one();
@@ -190,7 +195,7 @@ impl Queue {
             } else if now >= deadline {
                 return Batch::Idle;
             }
-            if let Some(due) = state.strangers.due() {
+            if let Some(due) = state.anonymous.due() {
                 until = until.min(due);
             }
             let nap = until.saturating_duration_since(now);
@@ -198,13 +203,14 @@ impl Queue {
         }
     }
 
-    /// Nothing can be written: refuses intents from now on, those that wait too, and keeps everything else.
+    /// Nothing can be written: refuses intents from now on, also those in the queue, and keeps all
+    /// other records.
     pub(crate) fn latch(&self, cause: &Arc<str>, failed: Vec<QueuedRecord>) {
         let error = AuditError::Unavailable { cause: cause.clone() };
         let mut state = self.state();
         state.latched = Some(cause.clone());
         let waiting = std::mem::take(&mut state.entries);
-        // Whoever waited is told below.
+        // The waiters are answered below.
         state.urgent = 0;
         state.open = state.open.saturating_sub(intents(&failed));
         for mut entry in failed.into_iter().chain(waiting) {
@@ -226,18 +232,18 @@ impl Queue {
         self.state().latched = None;
     }
 
-    /// Why nothing can be written, if so.
+    /// Why nothing can be written, if that is so.
     pub(crate) fn refusal(&self) -> Option<AuditError> {
         self.state().refusal()
     }
 
-    /// No more records; the writer finishes what waits.
+    /// No more records; the writer finishes the queue.
     pub(crate) fn close(&self) {
         self.state().closed = true;
         self.wake.notify_all();
     }
 
-    /// Nobody writes any more: whoever waits is refused.
+    /// The writer has ended: every waiter is refused.
     pub(crate) fn end(&self) {
         let mut state = self.state();
         state.closed = true;

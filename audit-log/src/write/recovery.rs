@@ -1,6 +1,7 @@
-//! Opens what an earlier run left: checks it, removes a write that was cut, finds the intents without an outcome.
+//! Recovery at open: checks the log, removes a torn write, finds the intents without an outcome.
 //!
-//! Nothing is accepted before what is there is durable. Not for: writing new records (`appender`).
+//! No record is accepted before the log is durable as it was read. Not for: writing new records
+//! (`appender`).
 
 use std::collections::BTreeMap;
 use std::io;
@@ -18,10 +19,10 @@ use crate::read::frame_reader::{FrameEvent, FrameReader};
 use crate::read::source::header_of;
 use crate::storage::disk::{Disk, DiskFile, commit};
 
-/// An intent of an earlier run that has no outcome: finish or undo it, then settle it.
+/// An intent of an earlier run without an outcome: finish or undo the operation, then record that.
 #[derive(Clone, Debug)]
 pub struct OpenIntent {
-    /// Where the intent stands.
+    /// The place of the intent.
     pub receipt: Receipt,
     /// The operation's name.
     pub operation: String,
@@ -48,13 +49,13 @@ pub(crate) struct ActiveSegment<F> {
     pub(crate) offset: u64,
 }
 
-/// The log as it was found.
+/// The log after recovery.
 pub(crate) struct Recovered<F> {
     pub(crate) log: LogId,
     pub(crate) active: ActiveSegment<F>,
     pub(crate) chain: Chain,
     pub(crate) open_intents: Vec<OpenIntent>,
-    /// How many bytes of a write that was cut were removed.
+    /// Bytes of a torn write that were removed.
     pub(crate) removed: u64,
 }
 
@@ -129,15 +130,15 @@ fn list<D: Disk>(disk: &D, path: &Path) -> Result<Vec<Listed>, OpenError> {
     Ok(listed)
 }
 
-/// No write reaches further than this: a batch of 1 MiB, its frame, and room to spare.
+/// No write reaches further than this: a batch of 1 MiB, its frame, and a reserve.
 const REACH: u64 = (1 << 20) + (64 << 10);
 
 /// Removes what a cut write left up to `end`, and writes the last good frame once more.
 ///
-/// Both may stand in the page cache only: when an `fdatasync` failed, the kernel may have marked pages clean that it
-/// had not written. So zeros that are read behind the last frame are not believed either (an earlier removal may
-/// have failed) and are written again, as far as a write can have reached. Everything before the last frame was
-/// followed by another write and is durable.
+/// Both may stand in the page cache only: when an `fdatasync` failed, the kernel may have marked
+/// pages clean that it had not written. So zeros that are read behind the last frame are not
+/// believed either (an earlier removal may have failed) and are written again, as far as a write
+/// can have reached. Everything before the last frame was followed by another write and is durable.
 fn rewrite_tail<F: DiskFile>(
     file: &F,
     offset: u64,
@@ -178,7 +179,7 @@ fn track(open: &mut BTreeMap<u64, Found>, record: &Checked<'_>) {
     }
 }
 
-/// Adds the intents from `open_from` on that older segments hold and no later record settles.
+/// Adds the intents from `open_from` on in older segments that have no outcome.
 fn older_intents<D: Disk>(
     disk: &D,
     listed: &[Listed],
@@ -186,7 +187,7 @@ fn older_intents<D: Disk>(
     open: &mut BTreeMap<u64, Found>,
 ) -> Result<(), ReadError> {
     let start = listed.partition_point(|listed| listed.header.first() <= open_from).saturating_sub(1);
-    // From the beginning once more, so that outcomes in later segments settle what earlier ones opened.
+    // From the beginning again, so that outcomes in later segments end the intents of earlier ones.
     open.clear();
     for (index, Listed { name, header }) in listed.iter().enumerate().skip(start) {
         let end = listed.get(index + 1).map_or(NONE, |next| next.header.first());

@@ -1,7 +1,8 @@
-//! New segments: zeros first, then the header that names the head, then the name; each step durable before the next.
+//! Segment rotation: zeros, then the header that names the head, then the file name; each step
+//! durable before the next.
 //!
-//! The zeros of the next segment are written beforehand by another thread. Not for: what goes into a segment
-//! (`appender`).
+//! The zeros of the next segment are written beforehand by another thread. Not for: what goes into
+//! a segment (`appender`).
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -20,13 +21,15 @@ pub(crate) struct Layout {
     pub(crate) daily: bool,
 }
 
-/// Makes the next segment: prepares its file beforehand, and gives it header and name when its turn comes.
+/// Prepares the file of the next segment beforehand, and gives it header and name when it is
+/// needed.
 pub(crate) struct SegmentRotation<F> {
     layout: Layout,
     coming: Option<PendingFile<F>>,
     ready: Option<F>,
     not_before: Option<Instant>,
-    /// Whether the file under the name of the next segment is an attempt of ours to go on, which failed as well.
+    /// Whether the file under the name of the next segment is an attempt of ours to go on, which
+    /// failed as well.
     attempted: bool,
 }
 
@@ -95,7 +98,7 @@ impl<F> SegmentRotation<F> {
 
     /// Has the next segment prepared, if it is not yet.
     pub(crate) fn prepare(&mut self, disk: &impl Disk<File = F>) {
-        if let Some(answer) = self.coming.as_ref().and_then(PendingFile::look) {
+        if let Some(answer) = self.coming.as_ref().and_then(PendingFile::poll) {
             self.coming = None;
             match answer {
                 Ok(file) => self.ready = Some(file),
@@ -117,8 +120,9 @@ impl<F> SegmentRotation<F> {
     /// Begins the segment of that header, durably.
     pub(crate) fn begin(&mut self, disk: &impl Disk<File = F>, header: &SegmentHeader) -> io::Result<F> {
         let file = self.take(disk)?;
-        // A segment of this name was begun and failed before it held an acknowledged record; its name is needed. The
-        // first is kept, for whoever asks what happened; our own attempts after it would fill the disk.
+        // A segment of this name was begun and failed before it held an acknowledged record; its
+        // name is needed. The first is kept for the investigation; further attempts would fill the
+        // disk.
         let name = names::segment(header.first());
         if self.attempted {
             remove_if_there(disk, &name)?;
@@ -161,7 +165,7 @@ mod tests {
     use crate::storage::directory::Directory;
     use crate::write::appender::{Appender, RunInfo};
 
-    /// A disk on which so many more files are not where they should be.
+    /// A disk that fails the next checks of a file.
     #[derive(Clone)]
     struct FailingDisk(Directory, Arc<AtomicU32>);
 

@@ -1,7 +1,7 @@
-//! The one thread that writes: takes what waits, makes it durable together, answers everybody.
+//! Writer thread: takes a batch from the queue, makes it durable and acknowledges it.
 //!
-//! After any error it refuses until a new segment is durable. Not for: what the bytes look like (`appender`), who
-//! may hand in (`queue`).
+//! After any error it refuses intents until a new segment is durable. Not for: what the bytes look
+//! like (`appender`), who may hand in (`queue`).
 
 use std::fs::File;
 use std::io;
@@ -49,7 +49,7 @@ pub(crate) fn create(settings: &Settings) -> Result<(), OpenError> {
         .map_err(failed("cannot create the audit directory"))?;
     let directory = Directory::lock(path)?;
     let names = directory.names().map_err(failed("cannot read the audit directory"))?;
-    // What is left of a creation that was interrupted is no log yet.
+    // Files of an interrupted creation are not a log yet.
     if names.iter().any(|name| !name.starts_with(names::PREPARED_PREFIX)) {
         return Err(OpenError::Exists { path: path.clone() });
     }
@@ -116,7 +116,7 @@ impl<D: Disk> Writer<D> {
                 }
                 Batch::Idle => {
                     let now = RecordTime::now();
-                    match self.clock.look(now) {
+                    match self.clock.step(now) {
                         Some(moved_ms) => Batch::Records(vec![clock_step(moved_ms, now)]),
                         None => Batch::Idle,
                     }
@@ -141,7 +141,7 @@ impl<D: Disk> Writer<D> {
         self.publish();
     }
 
-    /// Makes a batch durable and answers everybody in it, or refuses everybody and everything from now on.
+    /// Makes a batch durable and acknowledges it, or refuses all intents from now on.
     fn commit(&mut self, batch: Vec<QueuedRecord>) -> Result<(), Arc<str>> {
         self.published.set_busy(true);
         let begun = Instant::now();
@@ -153,17 +153,17 @@ impl<D: Disk> Writer<D> {
         };
         metrics::committed(batch.len(), begun.elapsed());
         self.publish();
-        let mut answers = Acks::default();
+        let mut acks = Acks::default();
         for (entry, receipt) in batch.into_iter().zip(receipts) {
             match entry.ack {
-                AckKind::Intent { ack } => answers.intent(ack, receipt),
+                AckKind::Intent { ack } => acks.intent(ack, receipt),
                 AckKind::Outcome { ack: Some(ack), .. } | AckKind::Note { ack: Some(ack) } => {
-                    answers.note(ack, receipt);
+                    acks.note(ack, receipt);
                 }
                 AckKind::Outcome { ack: None, .. } | AckKind::Note { ack: None } => {}
             }
         }
-        answers.tell(self.queue.runtime());
+        acks.send(self.queue.runtime());
         Ok(())
     }
 
@@ -176,7 +176,8 @@ impl<D: Disk> Writer<D> {
         cause
     }
 
-    /// Tries to go on in a new segment, more and more slowly; false when the log was closed meanwhile.
+    /// Tries to continue in a new segment, with growing pauses; false when the log was closed in
+    /// the meantime.
     fn reopened(&mut self, cause: &Arc<str>) -> bool {
         let mut pause = Duration::from_millis(100);
         loop {
@@ -189,7 +190,7 @@ impl<D: Disk> Writer<D> {
             }
             pause = (pause * 2).min(Duration::from_secs(5));
         }
-        tracing::warn!(segment = %self.appender.active.name, "the audit log goes on in a new segment");
+        tracing::warn!(segment = %self.appender.active.name, "the audit log continues in a new segment");
         self.publish();
         self.queue.unlatch();
         self.published.set_writable(true);
@@ -210,7 +211,7 @@ fn clock_step(moved_ms: i64, time: RecordTime) -> QueuedRecord {
 fn mark_clock_steps(clock: &mut Clock, batch: &mut Vec<QueuedRecord>) {
     let mut at = 0;
     while let Some(time) = batch.get(at).map(|entry| entry.time) {
-        if let Some(moved_ms) = clock.look(time) {
+        if let Some(moved_ms) = clock.step(time) {
             batch.insert(at, clock_step(moved_ms, time));
             at += 1;
         }
@@ -218,7 +219,7 @@ fn mark_clock_steps(clock: &mut Clock, batch: &mut Vec<QueuedRecord>) {
     }
 }
 
-/// However the thread ends, nobody waits for it any longer.
+/// However the thread ends, no task waits for it any longer.
 impl<D: Disk> Drop for Writer<D> {
     fn drop(&mut self) {
         self.appender.finish_rotation();
@@ -255,6 +256,6 @@ mod tests {
         assert_eq!(steps.iter().map(|(at, _)| *at).collect::<Vec<_>>(), [2, 5], "{said:?}");
         assert!(steps[0].1.contains("\"moved_ms\":3598000"), "{said:?}");
         assert!(steps[1].1.contains("\"moved_ms\":-1002000"), "{said:?}");
-        assert!(clock.look(time(3_602, 16)).is_none());
+        assert!(clock.step(time(3_602, 16)).is_none());
     }
 }

@@ -1,4 +1,4 @@
-//! What an outsider can prove with a checkpoint and a public key, and what the owner of the disk cannot hide.
+//! What an auditor can prove with a checkpoint and a public key, and what the owner of the disk cannot hide.
 
 use std::fs;
 use std::time::Duration;
@@ -94,7 +94,7 @@ fn every_record_is_proven_in_the_checkpoint_and_no_other_record_is() {
 }
 
 #[test]
-fn what_the_owner_of_the_disk_cannot_hide_from_who_kept_a_checkpoint() {
+fn what_the_owner_of_the_disk_cannot_hide_from_the_holder_of_a_checkpoint() {
     let log = Log::empty(1 << 18);
     let early = live(&log, 5);
     let before = log.copy();
@@ -117,7 +117,7 @@ fn what_the_owner_of_the_disk_cannot_hide_from_who_kept_a_checkpoint() {
     let mut frames = log.frames(0);
     frames.truncate(frames.len() - 2);
     cut.write_frames(0, &frames);
-    assert_eq!(damage(&cut, &[]), None, "without a checkpoint nobody can tell");
+    assert_eq!(damage(&cut, &[]), None, "without a checkpoint no reader can tell");
     assert!(matches!(damage(&cut, &[&late]), Some((_, CorruptionKind::Truncated { .. }))));
 
     // A whole new history, signed with another key.
@@ -151,7 +151,7 @@ fn the_service_refuses_to_publish_over_a_log_that_was_rolled_back() {
 }
 
 #[test]
-fn completed_segments_are_sealed_and_may_be_moved_away() {
+fn completed_segments_have_a_checkpoint_and_may_be_moved_away() {
     let log = Log::empty(1 << 16);
     live_until(&log, 4);
     let firsts = log.firsts();
@@ -196,7 +196,7 @@ fn completed_segments_are_sealed_and_may_be_moved_away() {
 }
 
 #[test]
-fn a_damaged_index_gives_no_wrong_proof_and_is_made_anew() {
+fn a_damaged_index_gives_no_wrong_proof_and_is_rebuilt() {
     let log = Log::empty(1 << 18);
     live(&log, 20);
     let path = log.directory().join("hashes");
@@ -289,9 +289,12 @@ fn verified(log: &Log, keys: &[u8], checkpoint: Option<&SignedCheckpoint>) -> Re
 fn with_a_public_key_the_checkpoints_beside_the_log_must_be_signed_by_it() {
     let log = Log::empty(1 << 16);
     live_until(&log, 3);
-    assert!(!verified(&log, &[], None).unwrap().contains("past of"));
+    assert!(!verified(&log, &[], None).unwrap().contains("contains the heads of"));
     let said = verified(&log, &[1], None).unwrap();
-    assert!(said.contains("it has the past of 3 checkpoint(s)"), "two seals and the newest: {said}");
+    assert!(
+        said.contains("it contains the heads of 3 checkpoint(s)"),
+        "two of segments and the newest: {said}"
+    );
     verified(&log, &[2, 1], None).unwrap();
     let refused = verified(&log, &[2], None).unwrap_err();
     assert!(refused.contains("not signed by the key"), "{refused}");
@@ -310,7 +313,7 @@ fn a_checkpoint_that_cannot_be_compared_is_no_good_news() {
     let log = Log::empty(1 << 16);
     let early = live(&log, 3);
     live_until(&log, 3);
-    assert!(verified(&log, &[1], Some(&early)).unwrap().contains("past of"));
+    assert!(verified(&log, &[1], Some(&early)).unwrap().contains("contains the heads of"));
     fs::remove_file(log.segment_path(0)).unwrap();
     let (status, said) = verifier(&log, &[1], None);
     assert!(status == 3 && said.contains("not here: 0.."), "{status}: {said}");
@@ -319,7 +322,7 @@ fn a_checkpoint_that_cannot_be_compared_is_no_good_news() {
 }
 
 #[test]
-fn a_tail_that_was_cut_back_to_the_newest_checkpoint_is_seen_by_who_holds_a_receipt() {
+fn a_tail_that_was_cut_back_to_the_newest_checkpoint_is_seen_with_a_receipt() {
     let log = Log::empty(1 << 18);
     live(&log, 5);
     let cut = log.copy();
@@ -327,7 +330,7 @@ fn a_tail_that_was_cut_back_to_the_newest_checkpoint_is_seen_by_who_holds_a_rece
     let (open, _) = AuditLog::open(log.settings(), boot()).unwrap();
     let receipt = runtime().block_on(open.record(Multiply(1))).unwrap().receipt();
     open.close().unwrap();
-    // The files, their checkpoint and its key are content with the older state, and the service goes on from it.
+    // The files, their checkpoint and its key are content with the older state, and the service continues from it.
     verified(&cut, &[1], None).unwrap();
     let (open, _) = AuditLog::open(cut.settings(), boot()).unwrap();
     open.publish(publishing(1)).unwrap();

@@ -15,7 +15,7 @@ fn all(log: &Log) -> Vec<String> {
 }
 
 #[test]
-fn a_compressed_log_says_the_same_and_goes_on() {
+fn a_compressed_log_reads_the_same_and_continues() {
     let log = Log::with_segments(5);
     let (before, firsts) = (all(&log), log.firsts());
     let done = compress(&log.directory(), 1).unwrap();

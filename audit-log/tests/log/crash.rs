@@ -31,7 +31,7 @@ fn with_a_long_last_frame() -> Long {
 }
 
 #[test]
-fn a_last_frame_of_which_any_sectors_are_missing_is_removed_and_the_log_goes_on() {
+fn a_last_frame_of_which_any_sectors_are_missing_is_removed_and_the_log_continues() {
     let Long { log, start, len, first, count } = with_a_long_last_frame();
     let bytes = log.segment(0);
     let sectors = len / SECTOR;
@@ -58,7 +58,7 @@ fn a_last_frame_of_which_any_sectors_are_missing_is_removed_and_the_log_goes_on(
     }
 }
 
-/// A disk writes whole sectors, so a cut inside one is no crash: it is damage, and nobody is to lose an
+/// A disk writes whole sectors, so a cut inside one is not a crash but damage, and no operator must lose an
 /// acknowledged record because of a silent repair.
 #[test]
 fn a_last_frame_cut_at_any_byte_is_removed_or_refused_never_taken_and_never_half_taken() {

@@ -1,4 +1,4 @@
-//! The disk, or somebody at the disk, fails under the running service.
+//! The disk fails, or someone changes its files, under the running service.
 
 use std::fs::{self, File};
 use std::time::Duration;
@@ -25,8 +25,8 @@ async fn until_writable(log: &AuditLog) {
         .expect("the log never became writable again");
 }
 
-/// Breaks the log, expects the next intent to be refused with these words, mends it, expects it to go on.
-fn breaks(damage: impl FnOnce(&Log), mend: impl FnOnce(&Log), words: &str) -> Log {
+/// Breaks the log, expects the next intent to be refused with these words, repairs it, expects it to go on.
+fn breaks(damage: impl FnOnce(&Log), repair: impl FnOnce(&Log), words: &str) -> Log {
     let log = Log::empty(1 << 18);
     runtime().block_on(async {
         let (open, _) = AuditLog::open(log.settings(), boot()).unwrap();
@@ -34,7 +34,7 @@ fn breaks(damage: impl FnOnce(&Log), mend: impl FnOnce(&Log), words: &str) -> Lo
         damage(&log);
         let error = open.record(Multiply(2)).await.unwrap_err().error.to_string();
         assert!(error.contains(words), "{error}");
-        mend(&log);
+        repair(&log);
         until_writable(&open).await;
         one(&open, 3).await.unwrap();
         open.close().unwrap();
@@ -88,7 +88,7 @@ fn a_moved_directory_is_noticed_and_signing_resumes_when_it_is_back() {
     assert!(verify(&log.directory()).unwrap().is_sound());
     let resume = resume_of(&log);
     assert!(resume.contains("\"abandoned\":\"seg-00000000000000000000.log\""), "{resume}");
-    assert_eq!(log.firsts().len(), 2, "where nobody finds the directory no segment is made");
+    assert_eq!(log.firsts().len(), 2, "no segment is made while the directory is moved away");
     let names = fs::read_dir(log.directory()).unwrap().map(|entry| entry.unwrap().file_name());
     assert!(!names.into_iter().any(|name| name.to_string_lossy().starts_with("abandoned-")));
 }
@@ -136,7 +136,7 @@ fn waiting_together_means_one_sync_for_all() {
 }
 
 #[test]
-fn strangers_cannot_fill_the_disk() {
+fn unauthenticated_clients_cannot_fill_the_disk() {
     use audit_log::{Actor, Event};
     let log = Log::empty(1 << 18);
     let (open, _) = AuditLog::open(log.settings(), boot()).unwrap();
@@ -182,7 +182,7 @@ impl Drop for SmallDisk {
 }
 
 #[test]
-fn a_full_disk_stops_signing_at_once_and_room_lets_it_go_on() {
+fn a_full_disk_stops_signing_at_once_and_free_space_lets_it_continue() {
     let root = tempfile::tempdir().unwrap();
     let Some(disk) = SmallDisk::mount(root.path()) else {
         Guarantee::FullDisk.skipped("needs root to mount a small file system");

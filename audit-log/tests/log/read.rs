@@ -157,7 +157,7 @@ fn the_mirror_has_every_line_once_across_restarts_and_a_cut_line() {
 }
 
 #[test]
-fn a_mirror_that_was_rotated_away_goes_on_in_a_new_file_also_after_a_restart() {
+fn a_mirror_that_was_rotated_away_continues_in_a_new_file_also_after_a_restart() {
     let log = Log::empty(1 << 16);
     let mirror = log.directory().with_extension("jsonl");
     let mut found = Vec::new();
@@ -191,7 +191,7 @@ fn a_damaged_or_missing_frame_inside_a_page_is_an_error_and_not_a_gap() {
         log.write_frames(0, &frames);
         let refused = page(0, 100).unwrap_err().to_string();
         assert!(refused.contains(&format!("record {seq} ")), "{damage}: {refused}");
-        // What lies before and behind it is still shown.
+        // The records before it are still shown.
         assert_eq!(page(0, 4).unwrap().records, before.records[..4], "{damage}");
         open.close().unwrap();
     }

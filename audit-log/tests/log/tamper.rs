@@ -1,4 +1,4 @@
-//! What somebody who owns the disk changes, and what verification says about it.
+//! What an owner of the disk changes, and what verification reports.
 
 use std::fs;
 
@@ -12,7 +12,7 @@ fn damaged(report: &Report) -> (u64, CorruptionKind) {
 }
 
 #[test]
-fn a_log_that_nobody_touched_is_good() {
+fn an_unchanged_log_is_sound() {
     let log = Log::with_records(40);
     let report = verify(&log.directory()).unwrap();
     assert!(report.is_sound(), "{report:?}");
@@ -33,7 +33,7 @@ proptest! {
         copy.write_segment(0, &bytes);
         let report = verify(&copy.directory()).unwrap();
         prop_assert!(report.corruption.is_some(), "byte {} bit {}: {:?}", place, bit, report);
-        // Whoever opens the log for writing finds it, too, and does not repair it.
+        // An open for writing finds it, too, and does not repair it.
         let opened = AuditLog::open(copy.settings(), kit::boot());
         prop_assert!(matches!(opened, Err(OpenError::Damaged { .. })), "byte {} bit {}: {:?}", place, bit, opened);
     }
@@ -57,9 +57,9 @@ fn a_changed_byte_is_found_in_the_record_that_it_belongs_to() {
     }
 }
 
-/// An attacker who knows the format and mends every checksum and root, but cannot mend the past.
+/// An attacker with knowledge of the format, who repairs every checksum and root but not the earlier records.
 #[test]
-fn dropped_swapped_duplicated_and_inserted_frames_are_found_even_with_mended_checksums() {
+fn dropped_swapped_duplicated_and_inserted_frames_are_found_even_with_repaired_checksums() {
     let log = Log::with_records(12);
     let frames = log.frames(0);
     let n = frames.len();
@@ -86,7 +86,7 @@ fn dropped_swapped_duplicated_and_inserted_frames_are_found_even_with_mended_che
 }
 
 #[test]
-fn a_rewritten_record_with_mended_checksums_and_root_breaks_the_chain_at_the_next_record() {
+fn a_rewritten_record_with_repaired_checksums_and_root_breaks_the_chain_at_the_next_record() {
     let log = Log::with_records(12);
     let copy = log.copy();
     let mut frames = log.frames(0);
@@ -151,12 +151,12 @@ fn the_end_of_a_completed_segment_zeroed_is_a_missing_frame() {
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
-    /// Whatever lies in the directory, a reader answers; it never panics and never hangs.
+    /// Whatever is in the directory, a reader returns; it never panics and never hangs.
     #[test]
     fn a_reader_survives_any_bytes(
         places in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..40),
         cut in any::<prop::sample::Index>(),
-        mended in any::<bool>(),
+        repaired in any::<bool>(),
     ) {
         static LOG: std::sync::LazyLock<Kept> = std::sync::LazyLock::new(|| Log::with_records(20).keep());
         let copy = LOG.copy();
@@ -165,11 +165,11 @@ proptest! {
             let index = place.index(frames.len());
             let at = place.index(frames[index].len());
             frames[index][at] = byte;
-            if mended {
-                // Lengths that lie, under checksums that do not.
+            if repaired {
+                // Wrong lengths, under right checksums.
                 let len = u32::from_be_bytes(frames[index][28..32].try_into().unwrap()) as usize;
                 if 84 + len + 36 <= frames[index].len() {
-                    kit::mend(&mut frames[index]);
+                    kit::repair(&mut frames[index]);
                 }
             }
         }

@@ -1,6 +1,8 @@
-//! Refusals of people who proved nothing: some per second get a record each, the rest is counted in one per kind.
+//! Aggregation of refusals of unauthenticated clients: some per second get a record each, the
+//! others are counted.
 //!
-//! So nobody can fill the disk from outside, and nothing goes unmentioned. Not for: refusals of callers with a token.
+//! So no client can fill the disk, and every refusal is in the log. Not for: refusals of clients
+//! with a token.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -17,7 +19,7 @@ const PERIOD: Duration = Duration::from_secs(1);
 pub(super) struct AnonymousRefusals {
     since: Option<Instant>,
     written: u32,
-    /// By operation and code; both are words of the program, so there are few.
+    /// By operation and code; the program has few of both.
     counted: HashMap<(&'static str, &'static str), RefusalCount>,
 }
 

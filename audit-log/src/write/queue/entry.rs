@@ -1,4 +1,4 @@
-//! What waits in the queue.
+//! Records in the queue.
 
 use tokio::sync::oneshot;
 
@@ -6,23 +6,23 @@ use crate::error::AuditError;
 use crate::format::head::Receipt;
 use crate::format::time::RecordTime;
 
-/// Answers the one who waits for a durable note.
+/// Answers the waiter for a durable note.
 pub(crate) type NoteAck = oneshot::Sender<Result<Receipt, AuditError>>;
 /// Is called with the receipt of a durable intent, or with the reason why there is none.
 pub(crate) type IntentAck = Box<dyn FnOnce(Result<Receipt, AuditError>) + Send>;
 
-/// What a record is to the log, and who waits for it.
+/// The part of a record in an operation, and how it is acknowledged.
 pub(crate) enum AckKind {
     /// Opens an operation.
     Intent { ack: IntentAck },
     /// Ends the operation of that intent.
     Outcome { of: u64, ack: Option<NoteAck> },
-    /// Stands alone.
+    /// Neither.
     Note { ack: Option<NoteAck> },
 }
 
 impl AckKind {
-    /// Whether somebody waits for it.
+    /// Whether a task waits for it.
     pub(super) const fn is_urgent(&self) -> bool {
         match self {
             Self::Intent { .. } => true,
@@ -31,19 +31,19 @@ impl AckKind {
     }
 }
 
-/// A record that waits for its place.
+/// A record that waits for its number.
 pub(crate) struct QueuedRecord {
     pub(crate) body: Vec<u8>,
     pub(crate) time: RecordTime,
     pub(crate) ack: AckKind,
 }
 
-/// How many of them open an operation.
+/// Number of intents among them.
 pub(super) fn intents(entries: &[QueuedRecord]) -> usize {
     entries.iter().filter(|entry| matches!(entry.ack, AckKind::Intent { .. })).count()
 }
 
-/// What the writer finds.
+/// What the writer takes from the queue.
 pub(crate) enum Batch {
     /// Records to write, in order; never empty.
     Records(Vec<QueuedRecord>),
@@ -53,7 +53,7 @@ pub(crate) enum Batch {
     Closed,
 }
 
-/// Tells whoever waits for a note, if anybody does.
+/// Answers the waiter for a note with an error, if there is one.
 pub(super) fn refuse(ack: &mut Option<NoteAck>, error: &AuditError) {
     if let Some(ack) = ack.take() {
         let _ = ack.send(Err(error.clone()));

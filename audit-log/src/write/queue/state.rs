@@ -1,4 +1,4 @@
-//! What the lock of the queue guards: what waits, and who may add to it.
+//! State under the lock of the queue.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -14,26 +14,26 @@ use crate::write::queue::group_commit::{GroupCommit, Work};
 /// What one batch may hold.
 pub(crate) const BATCH_RECORDS: usize = 1024;
 
-/// How long a record that nobody waits for may wait for company: it rides along with the next one that somebody
-/// waits for, so that outcomes cost no sync of their own.
+/// Longest delay of a record without a waiter: it is written with the next one that has a waiter,
+/// so that outcomes cost no sync of their own.
 const LINGER: Duration = Duration::from_millis(10);
 
 #[derive(Default)]
 pub(super) struct State {
     pub(super) entries: VecDeque<QueuedRecord>,
-    /// How many of them somebody waits for.
+    /// Number of them with a waiter.
     pub(super) urgent: usize,
-    /// How many intents were written, or are being written, that have no outcome.
+    /// Number of intents that were written, or are being written, without an outcome.
     pub(super) open: usize,
     pub(super) gather: GroupCommit,
-    /// Since when the first of them waits for company.
+    /// Start of the delay of the first of them.
     pub(super) lingering: Option<Instant>,
     /// Why nothing can be written now.
     pub(super) latched: Option<Arc<str>>,
     pub(super) closed: bool,
-    /// Events that found no room.
-    pub(super) lost: u64,
-    pub(super) strangers: AnonymousRefusals,
+    /// Events that were dropped.
+    pub(super) dropped: u64,
+    pub(super) anonymous: AnonymousRefusals,
 }
 
 impl State {
@@ -44,7 +44,7 @@ impl State {
         }
     }
 
-    /// What is at work, of what keeps all cores busy.
+    /// Operations in progress, and the number that keeps all cores busy.
     const fn work(&self, enough: usize) -> Work {
         Work { open: self.open, enough }
     }
@@ -54,7 +54,7 @@ impl State {
         self.gather.is_complete(self.urgent, self.work(enough))
     }
 
-    /// Until when the next batch waits for company; `None`: it goes.
+    /// Until when the next batch waits for more; `None`: it is written now.
     pub(super) fn waits_until(&mut self, enough: usize, now: Instant) -> Option<Instant> {
         if self.closed || self.entries.len() >= BATCH_RECORDS {
             return None;
@@ -77,18 +77,18 @@ impl State {
         let waited = batch.iter().filter(|entry| entry.ack.is_urgent()).count();
         self.urgent -= waited;
         self.open += intents(&batch);
-        self.gather.gone(waited);
+        self.gather.written(waited);
         self.lingering = None;
         batch
     }
 
-    /// Queues what was only counted so far.
+    /// Queues the records of what was counted.
     pub(super) fn flush_counted(&mut self) {
-        let lost = match self.lost {
-            1.. if self.latched.is_none() => Some(records_dropped_body(std::mem::take(&mut self.lost))),
+        let dropped = match self.dropped {
+            1.. if self.latched.is_none() => Some(records_dropped_body(std::mem::take(&mut self.dropped))),
             _ => None,
         };
-        for body in self.strangers.flush(self.closed).into_iter().chain(lost) {
+        for body in self.anonymous.flush(self.closed).into_iter().chain(dropped) {
             self.entries.push_back(QueuedRecord {
                 body,
                 time: RecordTime::now(),

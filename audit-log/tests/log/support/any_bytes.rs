@@ -1,6 +1,6 @@
 //! What the readers of the audit log make of any bytes: the body of the fuzz target `audit_reader` and of its short form.
 //!
-//! The first byte says what the rest is: changes of a golden log, with its checksums mended or not; the changed log in
+//! The first byte says what the rest is: changes of a golden log, with its checksums repaired or not; the changed log in
 //! compressed form, or any bytes in that place; or a text that comes from outside.
 
 #![allow(
@@ -85,7 +85,7 @@ fn golden() -> Vec<&'static str> {
 }
 
 /// The golden log with changes of four bytes each: where, how, what.
-fn changed(changes: &[u8], mended: bool) -> Vec<u8> {
+fn changed(changes: &[u8], repaired: bool) -> Vec<u8> {
     let mut bytes = GOLDEN.to_vec();
     let written = HEADER + 32 * 512;
     for change in changes.chunks_exact(4).take(64) {
@@ -98,7 +98,7 @@ fn changed(changes: &[u8], mended: bool) -> Vec<u8> {
             _ => bytes.truncate(bytes.len().saturating_sub(usize::from(change[3]) * 16).max(16)),
         }
     }
-    if mended && bytes.len() >= HEADER {
+    if repaired && bytes.len() >= HEADER {
         seal(&mut bytes[..HEADER], HEADER - 4);
         let mut at = HEADER;
         while at + 84 <= bytes.len() && bytes[at..].starts_with(b"AVKF") {
@@ -115,13 +115,13 @@ fn changed(changes: &[u8], mended: bool) -> Vec<u8> {
     bytes
 }
 
-/// Makes the checksum anew that stands at `at` and covers everything before it.
+/// Computes the checksum at `at`, which covers everything before it.
 fn seal(bytes: &mut [u8], at: usize) {
     let crc = crc32c::crc32c(&bytes[..at]).to_be_bytes();
     bytes[at..at + 4].copy_from_slice(&crc);
 }
 
-/// Checkpoints, proofs, keys and what goes on the command line.
+/// Checkpoints, proofs, keys and arguments of the command line.
 fn text(bytes: &[u8]) {
     let key = VerifierKey::new("example.test/log", PublicKey::Ed25519([0xd7; 32]));
     let words = String::from_utf8_lossy(bytes);
@@ -135,7 +135,7 @@ fn text(bytes: &[u8]) {
         assert_eq!(key.to_string().parse::<VerifierKey>().unwrap().to_string(), key.to_string());
     }
     if let Ok(key) = key {
-        assert!(key.open(bytes).is_err(), "nobody has the secret of this key");
+        assert!(key.open(bytes).is_err(), "no one has the secret of this key");
         let log = "00".repeat(16).parse().unwrap();
         let receipt = Receipt { seq: 0, log, record_hash: [0; 32] };
         assert!(InclusionProof::verify_receipt(&words, &key, &receipt).is_err());

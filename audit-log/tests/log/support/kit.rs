@@ -1,4 +1,4 @@
-//! Logs to test with, and the tools of somebody who owns the disk. A module of the audit tests.
+//! Logs to test with, and the tools of an owner of the disk. A module of the audit tests.
 
 use std::fs::{self, File};
 use std::path::PathBuf;
@@ -177,7 +177,7 @@ impl Log {
         copy
     }
 
-    /// Nobody wrote just now: readers need not be patient.
+    /// Makes the files old, so that readers do not wait for a write in progress.
     pub fn age(&self) {
         for first in self.firsts() {
             let file = File::options().write(true).open(self.segment_path(first)).unwrap();
@@ -249,16 +249,16 @@ pub fn count_of(frame: &[u8]) -> u64 {
     u64::from(u32::from_be_bytes(frame[24..28].try_into().unwrap()))
 }
 
-/// Replaces words of the same length in a frame and mends the frame's checksum.
+/// Replaces words of the same length in a frame and repairs the frame's checksum.
 pub fn rewrite(frame: &mut [u8], from: &[u8], to: &[u8]) {
     assert_eq!(from.len(), to.len());
     let at = frame.windows(from.len()).position(|window| window == from).unwrap();
     frame[at..at + to.len()].copy_from_slice(to);
-    mend(frame);
+    repair(frame);
 }
 
-/// Computes a frame's checksums anew.
-pub fn mend(frame: &mut [u8]) {
+/// Computes a frame's checksums.
+pub fn repair(frame: &mut [u8]) {
     let head = crc32c::crc32c(&frame[..80]).to_be_bytes();
     frame[80..84].copy_from_slice(&head);
     let len = u32::from_be_bytes(frame[28..32].try_into().unwrap()) as usize;
