@@ -40,8 +40,8 @@ mod operations {
     mod checkpoints;
     mod commands;
     mod default_ports;
+    mod documents;
     mod metrics;
-    mod readme;
     mod registry;
     mod telemetry;
     pub(crate) mod webhooks;
