@@ -125,7 +125,7 @@ fn what_should_not_be_signed_or_read_is_not() {
     let by_key = ["--url", &url, "--private-key-file", &key];
     let with = |more: &[&str]| refused(&installation, &[&by_key[..], more].concat());
     let said = with(&["--audience", "https://kms.example"]);
-    assert!(said.contains("not signed") && said.contains("kms.example"), "{said}");
+    assert!(said.contains("nothing was signed") && said.contains("kms.example"), "{said}");
     assert!(with(&["--chain-id", "17000"]).contains("chain 1"));
     assert!(with(&["--eoa", OTHER_EOA]).contains(EOA));
     assert!(with(&["--ttl", "2h"]).contains("3600 seconds"));
