@@ -7,6 +7,7 @@
 mod kinds;
 mod near;
 mod reader;
+mod section_macro;
 mod sections;
 mod setting;
 
@@ -17,6 +18,7 @@ use thiserror::Error;
 use self::reader::Reader;
 use self::sections::tls::TlsSettings;
 
+pub use self::reader::DEFAULT_FILE;
 pub use self::sections::audit::Audit;
 pub use self::sections::auth::{Auth, Chain};
 pub use self::sections::data::Data;
@@ -60,9 +62,6 @@ pub struct Configuration {
 #[derive(Debug, Error)]
 #[error("the configuration has {} error(s):\n  {}", .0.len(), .0.join("\n  "))]
 pub struct ConfigErrors(Vec<String>);
-
-/// The file that is read if it exists and none is named.
-pub const DEFAULT_FILE: &str = "avs-kms.toml";
 
 /// The description of every setting, in the order of the documents.
 #[must_use]

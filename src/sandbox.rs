@@ -7,66 +7,15 @@
 //! Not for: core files and debuggers, which `hsm` forbids for every command that sees a PIN.
 
 mod calls;
+mod error;
 mod files;
 mod privileges;
+mod settings;
 
-use std::path::PathBuf;
-
-pub use files::Landlock;
-pub use privileges::drop_privileges;
-
-/// What a kind of PKCS#11 module needs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Profile {
-    /// Files only.
-    Softhsm,
-    /// Files and sockets: the module of an HSM behind a network, a device or a daemon.
-    Network,
-    /// No sandbox.
-    Off,
-}
-
-impl Profile {
-    /// Its name in the configuration.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Softhsm => "softhsm",
-            Self::Network => "network",
-            Self::Off => "off",
-        }
-    }
-}
-
-/// What stays allowed.
-#[derive(Clone, Debug)]
-pub struct Sandbox {
-    /// By kind of token.
-    pub profile: Profile,
-    /// Files and directory trees that are read.
-    pub read: Vec<PathBuf>,
-    /// Files and directory trees that are read, written, created and removed.
-    pub write: Vec<PathBuf>,
-    /// Whether the service itself opens connections (webhooks, JSON-RPC) and looks up names.
-    pub connect: bool,
-}
-
-/// Why the process could not be confined. The service must not run then.
-#[derive(Debug, thiserror::Error)]
-pub enum SandboxError {
-    /// The kernel refused to drop the privileges.
-    #[error("privileges could not be dropped")]
-    Privileges(#[source] std::io::Error),
-    /// The kernel has Landlock and refused the rules.
-    #[error("the kernel refused the Landlock rules")]
-    Landlock(#[from] landlock::RulesetError),
-    /// The kernel refused the filter.
-    #[error("the kernel refused the system call filter; sandbox.mode = \"off\" runs without it")]
-    Filter(#[source] seccompiler::Error),
-    /// No filter can be made for this processor.
-    #[error("there is no system call filter for this processor; sandbox.mode = \"off\" runs without it")]
-    Processor(#[source] seccompiler::BackendError),
-}
+pub use self::error::SandboxError;
+pub use self::files::Landlock;
+pub use self::privileges::drop_privileges;
+pub use self::settings::{Profile, Sandbox};
 
 /// Proof of the first step; the second step consumes it.
 #[derive(Debug)]

@@ -1,6 +1,7 @@
 //! `avs-kms keys …`: create, list and show keys, and set policies. Their lifecycle is in `lifecycle`,
 //! rotation schedules are in `schedule`.
 
+mod arguments;
 mod lifecycle;
 mod print;
 mod schedule;
@@ -11,6 +12,7 @@ use axum::http::Method;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
+use self::arguments::{Binding, KeyRef, put};
 use super::admin::local_socket::{LocalRequest, send};
 use super::error::CliError;
 use super::output::{Output, list, rows};
@@ -18,7 +20,7 @@ use super::serve::open::Needs;
 use super::values::one_of;
 use crate::auth::{Networks, Signing};
 use crate::config::Configuration;
-use crate::key::{Eoa, KeyName};
+use crate::key::Eoa;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -54,17 +56,6 @@ Example:
     },
 }
 
-/// The name of a key.
-#[derive(Debug, Clone, Args)]
-pub(super) struct KeyRef {
-    /// Owner of the key
-    #[arg(long)]
-    eoa: Eoa,
-    /// Name of the key
-    #[arg(long, default_value = "default")]
-    name: KeyName,
-}
-
 #[derive(Debug, Args)]
 pub(super) struct SetPolicy {
     #[command(flatten)]
@@ -80,7 +71,7 @@ pub(super) struct Create {
     #[command(flatten)]
     policy: Policy,
     #[command(flatten)]
-    binding: lifecycle::Binding,
+    binding: Binding,
 }
 
 /// What a key allows.
@@ -117,13 +108,6 @@ impl Policy {
                 "per_minute": self.per_minute,
             })
         })
-    }
-}
-
-impl KeyRef {
-    /// The members of a request that name the key.
-    fn body(&self) -> Value {
-        json!({"eoa": self.eoa.to_string(), "name": self.name.as_str()})
     }
 }
 
@@ -172,11 +156,4 @@ pub(super) fn run(command: &Command, configuration: &Configuration, output: Outp
         Command::Lifecycle(_) | Command::Schedule(_) => String::new(),
     });
     Ok(())
-}
-
-/// Puts a member into a body, where there is a value.
-fn put(body: &mut Value, name: &str, value: Option<impl Into<Value>>) {
-    if let (Some(members), Some(value)) = (body.as_object_mut(), value) {
-        members.insert(name.to_owned(), value.into());
-    }
 }

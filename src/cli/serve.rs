@@ -8,6 +8,7 @@ mod logging;
 pub(super) mod open;
 mod reload;
 pub(super) mod sandbox;
+mod signals;
 #[cfg(feature = "otlp")]
 mod telemetry;
 mod tls;
@@ -17,7 +18,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -27,6 +27,7 @@ use self::logging::Logging;
 use self::open::{Needs, Opened, open, with_softhsm_environment};
 use self::reload::Reloadable;
 use self::sandbox::sandbox;
+use self::signals::Signals;
 use super::error::CliError;
 use crate::config::{self, ConfigErrors, Configuration, Section};
 use crate::http::{App, Listener, health_router, local_router, public_router, serve};
@@ -127,23 +128,6 @@ struct Opening {
     metrics: Metrics,
     sockets: Sockets,
     confined: Confined,
-}
-
-/// The signals that stop the service or make it read its configuration again.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-    hangup: Signal,
-}
-
-impl Signals {
-    fn listen() -> std::io::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            hangup: signal(SignalKind::hangup())?,
-        })
-    }
 }
 
 async fn until_stopped(

@@ -10,6 +10,9 @@ use sha2::{Digest, Sha256};
 use super::kinds::{Kind, Raw};
 use super::setting::Section;
 
+/// The file that is read if it exists and none is named.
+pub const DEFAULT_FILE: &str = "avs-kms.toml";
+
 pub(super) struct Reader {
     /// What the layers say and no section has taken yet, with its origin.
     left: BTreeMap<String, (Raw, String)>,
@@ -26,7 +29,7 @@ impl Reader {
     pub(super) fn new(file: Option<&Path>, overrides: &[(&str, String)]) -> Result<Self, String> {
         let source = match file {
             Some(path) => File::from(path).format(FileFormat::Toml).required(true),
-            None => File::from(Path::new(super::DEFAULT_FILE)).format(FileFormat::Toml).required(false),
+            None => File::from(Path::new(DEFAULT_FILE)).format(FileFormat::Toml).required(false),
         };
         // `AVS_KMS__SECTION__KEY`; an empty variable is a value, not an absence.
         let environment = Environment::with_prefix("AVS_KMS").prefix_separator("__").separator("__");

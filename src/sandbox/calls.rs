@@ -9,7 +9,8 @@ use seccompiler::{
     SeccompRule, TargetArch,
 };
 
-use super::{Profile, SandboxError};
+use super::error::SandboxError;
+use super::settings::Profile;
 
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 

@@ -10,7 +10,8 @@ use landlock::{
     Scope, path_beneath_rules,
 };
 
-use super::{Profile, Sandbox, SandboxError};
+use super::error::SandboxError;
+use super::settings::{Profile, Sandbox};
 
 /// The newest version of Landlock that this list was written for. Older kernels enforce what they
 /// know.

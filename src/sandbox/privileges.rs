@@ -6,7 +6,7 @@ use rustix::thread::{
     set_capabilities, set_no_new_privs,
 };
 
-use super::SandboxError;
+use super::error::SandboxError;
 
 /// Removes them from this thread and every thread that it will start. Can be repeated.
 ///

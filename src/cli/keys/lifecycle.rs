@@ -2,16 +2,15 @@
 
 use axum::http::Method;
 use clap::{Args, Subcommand};
-use serde_json::{Value, json};
+use serde_json::Value;
 
+use super::arguments::{Binding, KeyRef, Reason, put};
 use super::print::details;
-use super::{KeyRef, put};
 use crate::cli::admin::local_socket::{LocalRequest, send};
 use crate::cli::error::CliError;
 use crate::cli::output::{Output, member};
 use crate::cli::serve::open::Needs;
 use crate::config::Configuration;
-use crate::key::Eoa;
 
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum Command {
@@ -66,61 +65,6 @@ pub(in crate::cli) struct VersionRef {
     version: Option<String>,
     #[command(flatten)]
     reason: Reason,
-}
-
-#[derive(Debug, Args)]
-pub(in crate::cli) struct Reason {
-    /// Reason for the audit log
-    #[arg(long)]
-    reason: Option<String>,
-}
-
-/// The registry in which a version will be registered.
-#[derive(Debug, Args)]
-pub(in crate::cli) struct Binding {
-    /// Bind it to a registry
-    #[arg(
-        long,
-        requires = "chain_id",
-        requires = "verifying_contract",
-        value_parser = ["bls_apk_registry", "key_registrar"],
-    )]
-    registry: Option<String>,
-    /// Id of the registry's chain (EIP-155)
-    #[arg(long, requires = "registry")]
-    chain_id: Option<u64>,
-    /// Address of the registry coordinator or of the KeyRegistrar
-    #[arg(long, requires = "registry", value_name = "ADDRESS")]
-    verifying_contract: Option<Eoa>,
-    /// Operator that registers, if it is not the owner
-    #[arg(long, requires = "registry", value_name = "ADDRESS")]
-    operator: Option<Eoa>,
-    /// AVS, for key_registrar
-    #[arg(long, requires = "registry", value_name = "ADDRESS")]
-    avs: Option<Eoa>,
-    /// Operator set of the AVS, for key_registrar
-    #[arg(long, requires = "registry", value_name = "NUMBER")]
-    operator_set_id: Option<u32>,
-}
-
-impl Binding {
-    pub(in crate::cli) fn put(&self, body: &mut Value) {
-        let Some(registry) = &self.registry else { return };
-        let address = |eoa: &Option<Eoa>| eoa.map(|eoa| eoa.to_string());
-        let mut binding = json!({ "registry": registry });
-        put(&mut binding, "chain_id", self.chain_id);
-        put(&mut binding, "verifying_contract", address(&self.verifying_contract));
-        put(&mut binding, "operator", address(&self.operator));
-        put(&mut binding, "avs", address(&self.avs));
-        put(&mut binding, "operator_set_id", self.operator_set_id);
-        put(body, "binding", Some(binding));
-    }
-}
-
-impl Reason {
-    pub(super) fn put(&self, body: &mut Value) {
-        put(body, "reason", self.reason.clone());
-    }
 }
 
 impl VersionRef {

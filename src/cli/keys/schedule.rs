@@ -4,8 +4,7 @@ use axum::http::Method;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::lifecycle::Reason;
-use super::put;
+use super::arguments::{Reason, put};
 use crate::cli::admin::local_socket::{LocalRequest, send};
 use crate::cli::error::CliError;
 use crate::cli::output::{Output, list, member, rows};

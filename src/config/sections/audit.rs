@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::config::kinds::{Number, Optional, PATH, TIME, URL};
 use crate::config::reader::Reader;
-use crate::config::setting::section;
+use crate::config::section_macro::section;
 
 section! {
     /// The audit log.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::config::kinds::{EOA, LIFETIME, List, Number, Optional, TIME, URL};
 use crate::config::reader::Reader;
-use crate::config::setting::section;
+use crate::config::section_macro::section;
 
 section! {
     /// Logins and signed requests of operators.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::config::kinds::PATH;
-use crate::config::setting::section;
+use crate::config::section_macro::section;
 
 section! {
     /// The data directory.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::config::kinds::{BOOL, Choice, List, Number, PATH, TIME};
-use crate::config::setting::section;
+use crate::config::section_macro::section;
 
 section! {
     /// The worker threads that use the keys.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::config::kinds::{List, Optional, PATH, TIME, URL};
 use crate::config::reader::Reader;
-use crate::config::setting::section;
+use crate::config::section_macro::section;
 
 section! {
     /// The scheduler of rotations and destructions.

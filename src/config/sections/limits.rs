@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::config::kinds::{Number, PER_MINUTE, PER_SECOND, TIME};
-use crate::config::setting::section;
+use crate::config::section_macro::section;
 
 /// Requests that one processor core works on at a time by default.
 const REQUESTS_PER_CORE: usize = 32;

@@ -2,7 +2,7 @@
 
 use crate::config::kinds::{Choice, LOG_FILTER, Optional, RATIO, URL};
 use crate::config::reader::Reader;
-use crate::config::setting::section;
+use crate::config::section_macro::section;
 
 section! {
     /// The log of the service on standard error. No level shows a secret.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::config::kinds::{ANY, Optional, PATH};
 use crate::config::reader::Reader;
-use crate::config::setting::section;
+use crate::config::section_macro::section;
 
 section! {
     /// The PKCS#11 token that wraps the keys.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::config::kinds::{Choice, Optional, PATH};
 use crate::config::reader::Reader;
-use crate::config::setting::section;
+use crate::config::section_macro::section;
 
 section! {
     /// TLS 1.2 and 1.3 of the HTTP interface, with HTTP/1.1 and HTTP/2. SIGHUP reads the files again
