@@ -66,7 +66,7 @@ fn print(examined: &hsm::Diagnostics, output: Output) {
         "pin": examined.pin,
         "sessions": examined.sessions,
         "scheme": examined.scheme,
-        "secret_memory": format!("{:?}", examined.secret_memory),
+        "secret_memory": examined.secret_memory.as_str(),
         "keys": examined.keys,
         "damaged": examined.findings.damaged.len(),
         "incomplete": examined.findings.incomplete,

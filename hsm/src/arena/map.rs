@@ -40,6 +40,17 @@ pub enum SecretMemory {
     LockedPages,
 }
 
+impl SecretMemory {
+    /// Its name in the log and in JSON.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::MemfdSecret => "memfd_secret",
+            Self::LockedPages => "locked_pages",
+        }
+    }
+}
+
 /// Which memory will do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SecretMemoryPolicy {

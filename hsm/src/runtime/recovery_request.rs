@@ -20,3 +20,14 @@ pub(crate) enum RecoveryAction {
     Reinitialise,
     Stop,
 }
+
+impl RecoveryAction {
+    /// Its name in the log.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::LogIn => "log in",
+            Self::Reinitialise => "reinitialise",
+            Self::Stop => "stop",
+        }
+    }
+}

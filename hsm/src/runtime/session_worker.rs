@@ -89,7 +89,7 @@ impl SessionWorker {
             let canary = self.check_canary(connection);
             action = decide(error, canary, number);
         }
-        tracing::info!(%error, attempt = number, ?action, "a call of the token failed");
+        tracing::info!(%error, attempt = number, action = action.as_str(), "a call of the token failed");
         let action = match action {
             NextStep::Retry => return Ok(()),
             NextStep::Refuse | NextStep::CheckCanary => return Err(refused(error)),

@@ -188,8 +188,14 @@ pub(crate) fn open(settings: Settings) -> Result<Running, OpenError> {
         }
     }
     tracing::info!(
-        token = connection.info.label, serial = connection.info.serial, keys = index.count(), ?findings,
-        memory = ?arena.kind(), "the enclave is open"
+        token = connection.info.label,
+        serial = connection.info.serial,
+        keys = index.count(),
+        damaged = findings.damaged.len(),
+        incomplete = findings.incomplete,
+        foreign = findings.foreign,
+        memory = arena.kind().as_str(),
+        "the enclave is open"
     );
 
     let (jobs, job_inbox) = bounded(settings.queue);

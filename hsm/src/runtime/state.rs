@@ -129,7 +129,7 @@ impl Shared {
             // Set here, so that no other thread begins work on a connection that is known to be broken.
             let (last, next_try) = (Arc::clone(connection), Instant::now());
             *status = Status::Recovering { last, cause: error.to_string(), next_try };
-            tracing::warn!(%error, epoch, ?action, "the token failed; recovering");
+            tracing::warn!(%error, epoch, action = action.as_str(), "the token failed; recovering");
             // The inbox is unbounded and this is the only request of the epoch.
             let _ = self.inbox.send(SupervisorEvent::Recover(RecoveryRequest { epoch, action }));
         }

@@ -98,7 +98,7 @@ impl Supervisor {
         match self.reconnect(last, action) {
             Ok(connection) => {
                 let (epoch, took) = (connection.epoch, begun.elapsed());
-                tracing::info!(epoch, ?took, "the token is back");
+                tracing::info!(epoch, seconds = took.as_secs_f64(), "the token is back");
                 *pause = FIRST_PAUSE;
                 self.shared.note_canary(true);
                 self.shared.recoveries.fetch_add(1, Ordering::Relaxed);
@@ -106,7 +106,11 @@ impl Supervisor {
             }
             Err(error) if may_pass(&error) => {
                 let wait = jittered(*pause);
-                tracing::warn!(error = &error as &dyn std::error::Error, ?wait, "the token is not back yet");
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    retry_in_seconds = wait.as_secs_f64(),
+                    "the token is not back yet"
+                );
                 *pause = (*pause * 2).min(LONGEST_PAUSE);
                 self.shared.note_canary(false);
                 self.shared.set_status(recovering(Instant::now() + wait));

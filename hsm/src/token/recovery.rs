@@ -36,6 +36,21 @@ pub(crate) enum NextStep {
     Stop,
 }
 
+impl NextStep {
+    /// Its name in the log.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Retry => "retry",
+            Self::LogIn => "log in",
+            Self::Reinitialise => "reinitialise",
+            Self::CheckCanary => "check the canary",
+            Self::KeyDamaged => "refuse this key",
+            Self::Refuse => "refuse",
+            Self::Stop => "stop",
+        }
+    }
+}
+
 /// The table. `attempt` counts from 1; nothing is tried a third time.
 pub(crate) fn decide(error: TokenError, canary: Canary, attempt: u32) -> NextStep {
     match error.cause {

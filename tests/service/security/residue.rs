@@ -184,7 +184,7 @@ fn no_scalar_and_no_pin_is_left_in_the_memory_of_the_program() {
     scanner.pin(fs::read_to_string(installation.data().join("pin")).unwrap().trim().as_bytes());
 
     let service = installation.serve();
-    if !service.start.contains("MemfdSecret") {
+    if !service.start.contains("memfd_secret") {
         Guarantee::Residue.skipped("needs memfd_secret: on this kernel root can read locked pages");
         return;
     }
