@@ -30,7 +30,6 @@ use crate::store::Store;
 use audit_log::{AuditError, AuditLog, Event, Head, Input, KeyRef, Value, VerifierKey};
 
 pub use audit::checkpoint_publisher::Publish;
-pub(crate) use audit::checkpoint_publisher::body as checkpoint_body;
 pub use audit::events::ReadEvents;
 pub use audit::maintenance::{FileWork, NoteFiles};
 pub use audit::proofs::{Consistency, ReadRecords};

@@ -27,17 +27,22 @@ def before_call(context, case, kwargs):
             case.body["ttl_seconds"] = min(case.body["ttl_seconds"], 3600)
         if isinstance(case.body.get("policy"), dict) and case.body["policy"].get("networks"):
             case.body["policy"]["networks"] = ["127.0.0.0/8"]
-        binding = case.body.get("binding")
-        if isinstance(binding, dict):
-            # What belongs to one registry alone: the document has one form for both.
-            of_sets = binding.get("registry") == "key_registrar"
-            for name, value in (("avs", EXAMPLE), ("operator_set_id", 7)):
-                given = binding.pop(name, None)
-                if of_sets:
-                    binding[name] = given or value
-        if case.path == "/v1/sign/registration" and not case.body.get("registry"):
-            # The keys here are bound to none, which would do instead.
-            case.body.update(registry="bls_apk_registry", chain_id=31337, verifying_contract=EXAMPLE)
+        registration = case.body if case.path == "/v1/sign/registration" else None
+        if registration is not None:
+            # The keys here have no binding, so the registry must be named, with what belongs to it.
+            for name, value in (
+                ("registry", "bls_apk_registry"), ("chain_id", 31337), ("verifying_contract", EXAMPLE)
+            ):
+                if registration.get(name) is None:
+                    registration[name] = value
+        for binding in (case.body.get("binding"), registration):
+            if isinstance(binding, dict):
+                # Members of one registry alone: the document has one schema for both.
+                of_sets = binding.get("registry") == "key_registrar"
+                for name, value in (("avs", EXAMPLE), ("operator_set_id", 7)):
+                    given = binding.pop(name, None)
+                    if of_sets:
+                        binding[name] = value if given is None else given
         period = case.body.get("every_days")
         if period:
             # Both are shorter than the period.

@@ -180,12 +180,12 @@ async fn until_stopped(
     let mut listeners = JoinSet::new();
     if let Some(socket) = sockets.health {
         let (socket, address) = into_tokio(socket)?;
-        let router = health_router(app.clone(), metrics.clone());
+        let router = health_router(&app, metrics.clone());
         let bounds = limits::side_limits(configuration);
         listeners.spawn(serve(Listener::Tcp(socket), router, bounds, stopped.clone()));
         tracing::info!("health endpoint at http://{address}");
     }
-    let local = local_router(app.clone());
+    let local = local_router(&app);
     listeners.spawn(serve(Listener::Unix(unix), local, limits::side_limits(configuration), stopped.clone()));
     let (socket, address) = into_tokio(sockets.clients)?;
     let (clients, scheme) = match &sockets.tls {
@@ -201,7 +201,7 @@ async fn until_stopped(
         service: Arc::clone(&service),
         running: configuration.into(),
     };
-    listeners.spawn(serve(clients, public_router(app), bounds, stopped));
+    listeners.spawn(serve(clients, public_router(&app), bounds, stopped));
     tracing::info!("listening on {scheme}://{address}");
     if !has_keys {
         next_steps(configuration);

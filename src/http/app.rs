@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::auth::Fingerprint;
 use crate::http::limits::admission::{AdmissionControl, AdmissionSettings};
 use crate::http::limits::rate_limit::{RateLimits, RateSettings};
 use crate::service::Service;
+use crate::service::operation::OperationInfo;
 
 /// The largest body that is read, bytes.
 pub const MAX_BODY_BYTES: usize = 64 * 1024;
@@ -51,3 +53,10 @@ impl App {
 /// When the response must be sent, as the operations know it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Deadline(pub(crate) std::time::Instant);
+/// The operation of the route that matched.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RequestedOperation(pub(crate) &'static OperationInfo);
+
+/// A client's certificate, verified.
+#[derive(Clone, Copy)]
+pub(crate) struct ClientCertificate(pub(crate) Fingerprint);

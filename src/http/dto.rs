@@ -1,5 +1,13 @@
-//! Bodies of responses, and the schemas of all bodies. Not for: reading requests (`extract`).
+//! Bodies that several calls share, and the values in all bodies: each type reads or writes itself and is its schema.
+//!
+//! Not for: bodies of one call, which stand beside their handler (`routes`).
 
+pub(crate) mod binding;
+pub(crate) mod invalid_value;
 pub(crate) mod key;
-pub(crate) mod schema;
+pub(crate) mod list;
+pub(crate) mod point;
+pub(crate) mod policy;
 pub(crate) mod signature;
+pub(crate) mod text;
+pub(crate) mod values;

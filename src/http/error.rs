@@ -1,16 +1,17 @@
-//! The one table from codes to status codes, and the one form of an error answer.
+//! Error responses: the one table from codes to status codes, and the one form of a body.
 
 use std::time::Duration;
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::http::response::json;
 use crate::request_id::RequestId;
 use crate::service::{Code, Failure};
 
-/// api.md, Codes.
+/// The status code of an error code.
 pub(crate) const fn status(code: Code) -> StatusCode {
     match code {
         Code::CoordinateOutOfRange
@@ -46,13 +47,18 @@ pub(crate) const fn status(code: Code) -> StatusCode {
     }
 }
 
-#[derive(Serialize)]
-struct ErrorBody<'a> {
+/// An error: a message for a person, a code for a program.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Error)]
+pub(crate) struct ErrorBody<'a> {
     error: &'a str,
     code: &'static str,
+    #[schema(pattern = "^req_[0-9a-f]{32}$")]
     request_id: String,
+    /// The member or parameter that is wrong.
     #[serde(skip_serializing_if = "Option::is_none")]
     field: Option<&'a str>,
+    /// When a repetition may succeed, milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_after_ms: Option<u64>,
 }
@@ -69,8 +75,8 @@ impl<'a> ErrorBody<'a> {
     }
 }
 
-/// The bytes of an answer to what hyper did not take for a request; the connection ends after it.
-pub(crate) fn whole_answer(failure: &Failure, request: RequestId, status: &str) -> Vec<u8> {
+/// The bytes of a response to what hyper refuses as a request; the connection ends after it.
+pub(crate) fn raw_error_response(failure: &Failure, request: RequestId, status: &str) -> Vec<u8> {
     // Our own type with text keys: serialising it cannot fail.
     let body = serde_json::to_string(&ErrorBody::new(failure, request)).unwrap_or_default();
     let length = body.len();
@@ -81,49 +87,50 @@ pub(crate) fn whole_answer(failure: &Failure, request: RequestId, status: &str) 
     .into_bytes()
 }
 
-/// How a failed request was answered, for who counts and who holds back.
+/// The error of a response, for metrics and delays.
 #[derive(Clone, Copy)]
-pub(crate) struct Answered {
+pub(crate) struct LoggedError {
     pub(crate) code: Code,
     pub(crate) retry: Option<Duration>,
 }
 
-/// A failure on its way to [`answer`], which alone knows the request id.
+/// A failure on its way to [`response`], which alone knows the request id.
 #[derive(Clone)]
-struct Carried(std::sync::Arc<std::sync::Mutex<Option<Failure>>>);
+struct FailureExtension(std::sync::Arc<std::sync::Mutex<Option<Failure>>>);
 
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
         let mut response = status(self.code()).into_response();
-        let carried = Carried(std::sync::Arc::new(std::sync::Mutex::new(Some(self))));
-        response.extensions_mut().insert(carried);
+        let extension = FailureExtension(std::sync::Arc::new(std::sync::Mutex::new(Some(self))));
+        response.extensions_mut().insert(extension);
         response
     }
 }
 
 /// Takes the failure out of a response that carries one.
 pub(crate) fn failure_in(mut response: Response) -> Result<Response, Failure> {
-    let carried = response.extensions_mut().remove::<Carried>();
-    let failure = carried.and_then(|Carried(slot)| slot.lock().ok().and_then(|mut failure| failure.take()));
+    let extension = response.extensions_mut().remove::<FailureExtension>();
+    let failure =
+        extension.and_then(|FailureExtension(slot)| slot.lock().ok().and_then(|mut failure| failure.take()));
     failure.map_or(Ok(response), Err)
 }
 
-/// The answer to a failed request; the cause goes to the log, under the same request id.
-pub(crate) fn answer(failure: &Failure, request: RequestId) -> Response {
+/// The response to a failed request; the cause goes to the log, under the same request id.
+pub(crate) fn response(failure: &Failure, request: RequestId) -> Response {
     let status = status(failure.code());
     match failure.cause() {
         Some(cause) if status.is_server_error() => {
             tracing::error!(code = failure.code().slug(), cause, "{}", failure.sentence());
         }
         Some(cause) => tracing::info!(code = failure.code().slug(), cause, "{}", failure.sentence()),
-        // A line for each of a flood would be a second flood.
+        // Under a flood of refusals a line each would be a flood of lines.
         None if matches!(failure.code(), Code::Overloaded | Code::RateLimited) => {
             tracing::debug!(code = failure.code().slug(), "{}", failure.sentence());
         }
         None => tracing::info!(code = failure.code().slug(), "{}", failure.sentence()),
     }
     let mut response = json(status, &ErrorBody::new(failure, request));
-    response.extensions_mut().insert(Answered { code: failure.code(), retry: failure.retry() });
+    response.extensions_mut().insert(LoggedError { code: failure.code(), retry: failure.retry() });
     if status == StatusCode::UNAUTHORIZED {
         response
             .headers_mut()

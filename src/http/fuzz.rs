@@ -1,21 +1,29 @@
-//! The parsers that face the outside, each with what must hold for any bytes. Shared by the fuzz targets in `fuzz/`
-//! and by the short form of them in the test suite.
+//! The parsers of what clients send, each with what must hold for any bytes. The fuzz targets in `fuzz/` and their
+//! short form in the test suite call them.
 #![allow(
     clippy::panic,
     clippy::missing_panics_doc,
     reason = "a property that does not hold must stop a fuzzer"
 )]
 
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::auth::{BearerToken, Credentials, Fingerprint, TokenId, authenticate};
-use crate::http::extract::object::Members;
-use crate::http::extract::{strict_json as json, values};
-use crate::http::routes::policy;
+use crate::http::dto::invalid_value::from_value;
+use crate::http::dto::point::Point;
+use crate::http::dto::values::{VersionChoice, VersionNumber, parse_address, parse_bytes};
+use crate::http::extract::body as json_body;
+use crate::http::extract::strict_json;
+use crate::http::routes::access_tokens::IssueBody;
+use crate::http::routes::auth::{RequestChallengeBody, VerifyChallengeBody};
+use crate::http::routes::keys::{CreateKeyBody, RotateKeyBody};
+use crate::http::routes::schedule::SetScheduleBody;
+use crate::http::routes::signing::{ScalarMulBody, SignDigestBody, SignRegistrationBody};
 use crate::key::{Eoa, KeyName};
-use crate::service::Failure;
+use crate::service::{CreateKey, Failure, RotateKey, Sign};
 
-/// A refusal shows a caller's bytes to nobody in a way that breaks a line or a terminal.
+/// A refusal never repeats a client's bytes in a way that breaks a line or a terminal.
 fn refused<T>(result: Result<T, Failure>) -> Option<T> {
     match result {
         Ok(value) => Some(value),
@@ -28,22 +36,24 @@ fn refused<T>(result: Result<T, Failure>) -> Option<T> {
     }
 }
 
+fn json_or_text(bytes: &[u8]) -> Value {
+    strict_json::parse(bytes).unwrap_or_else(|_| String::from_utf8_lossy(bytes).into_owned().into())
+}
+
 /// A G1 point in any of its forms: refused, or the same point when written and read again.
 pub fn point(bytes: &[u8]) {
-    let value = json::parse(bytes).unwrap_or_else(|_| String::from_utf8_lossy(bytes).into_owned().into());
-    if let Some(point) = refused(values::g1_point(value)) {
-        let text = hex::encode(point.to_bytes());
-        let again = values::g1_point(Value::String(text)).ok();
-        assert_eq!(again, Some(point));
+    if let Some(Point(point)) = refused(from_value(json_or_text(bytes))) {
+        let again = |value| from_value::<Point>(value).ok().map(|Point(again)| again);
+        assert_eq!(again(Value::String(hex::encode(point.to_bytes()))), Some(point));
         let (x, y) = (hex::encode_upper(point.x()), hex::encode(point.y()));
-        assert_eq!(values::g1_point(json!({"X": x, "y": format!("0x{y}")})).ok(), Some(point));
+        assert_eq!(again(json!({"X": x, "y": format!("0x{y}")})), Some(point));
     }
 }
 
 /// An address: refused, or read back from its EIP-55 form; a mixed-case one is that form.
 pub fn address(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
-    if let Some(eoa) = refused(values::address(&text)) {
+    if let Some(eoa) = refused(parse_address(&text).map_err(Failure::from)) {
         assert_eq!(eoa.to_string().parse::<Eoa>(), Ok(eoa));
         let digits = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")).unwrap_or(&text);
         let lower = digits == digits.to_lowercase();
@@ -56,15 +66,15 @@ pub fn address(bytes: &[u8]) {
 
 /// 32 bytes of hex: refused, or the same when written again.
 pub fn hex32(bytes: &[u8]) {
-    let text = String::from_utf8_lossy(bytes).into_owned();
-    if let Some(value) = refused(values::bytes32(Value::String(text.clone()))) {
+    let text = String::from_utf8_lossy(bytes);
+    if let Some(value) = refused(parse_bytes::<32>(&text).map_err(Failure::from)) {
         assert!(text.to_lowercase().ends_with(&hex::encode(value)) && text.len() <= 66);
     }
-    let _ = refused(values::version(json::parse(bytes).unwrap_or(Value::Null)));
-    let _ = refused(values::number::<u32>(json::parse(bytes).unwrap_or(Value::Null)));
+    let _ = refused(from_value::<VersionChoice>(json_or_text(bytes)));
+    let _ = refused(from_value::<VersionNumber>(json_or_text(bytes)));
 }
 
-/// Credentials: whatever stands in the header, without a look-up that succeeds nobody is recognised.
+/// Credentials: whatever the header holds, without a look-up that succeeds no caller is recognised.
 pub fn token(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     assert!(authenticate(Some(&text), None, jiff::Timestamp::UNIX_EPOCH, |_| None).is_err());
@@ -82,20 +92,24 @@ pub fn token(bytes: &[u8]) {
 
 /// A request body: refused, or an object that every JSON reader reads alike.
 pub fn body(bytes: &[u8]) {
-    let Ok(value) = json::parse(bytes) else { return };
-    assert_eq!(serde_json::from_slice::<Value>(bytes).ok().as_ref(), Some(&value));
-    let Some(mut members) = Members::of("", value) else { return };
-    let _ = refused(members.required("eoa", values::eoa));
-    let _ = refused(members.optional("name", values::name));
-    let _ = refused(members.optional("version", values::version));
-    let _ = refused(members.optional("curve", values::curve));
-    let _ = refused(members.optional("policy", policy::policy));
-    let _ = refused(members.optional("scopes", values::scopes));
-    let _ = refused(members.optional("signature", values::hex_bytes));
-    let _ = refused(members.required("hash", values::g1_point));
-    let _ = refused(members.required("digest", values::bytes32));
-    let _ = refused(members.required("chain_id", values::number::<u64>));
-    let _ = refused(members.finish());
+    if let Ok(value) = strict_json::parse(bytes) {
+        assert_eq!(serde_json::from_slice::<Value>(bytes).ok().as_ref(), Some(&value));
+    }
+    read::<CreateKeyBody, _>(bytes, |body| drop(refused(CreateKey::try_from(body))));
+    read::<RotateKeyBody, _>(bytes, |body| drop(refused(RotateKey::try_from(body))));
+    read::<ScalarMulBody, _>(bytes, |body| drop(refused(Sign::try_from(body))));
+    read::<SignDigestBody, _>(bytes, |body| drop(refused(Sign::try_from(body))));
+    read::<SignRegistrationBody, _>(bytes, |body| drop(refused(Sign::try_from(body))));
+    read::<SetScheduleBody, _>(bytes, drop);
+    read::<RequestChallengeBody, _>(bytes, drop);
+    read::<VerifyChallengeBody, _>(bytes, drop);
+    read::<IssueBody, _>(bytes, drop);
+}
+
+fn read<B: DeserializeOwned, F: FnOnce(B)>(bytes: &[u8], then: F) {
+    if let Some(body) = refused(json_body::parse::<B>(bytes)) {
+        then(body);
+    }
 }
 
 #[cfg(test)]

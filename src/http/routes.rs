@@ -1,8 +1,9 @@
-//! The handlers, one file per group of calls.
+//! The endpoints, one file per group of calls: bodies, conversion, handlers, description.
 
 pub(crate) mod access_tokens;
 pub(crate) mod audit;
 pub(crate) mod auth;
+pub(crate) mod docs;
 pub(crate) mod health;
 pub(crate) mod keys;
 pub(crate) mod lifecycle;

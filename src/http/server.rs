@@ -2,10 +2,11 @@
 
 mod connection;
 mod error_rewrite;
+mod limits;
 mod listener;
 mod tls;
 mod write_timeout;
 
-pub(crate) use connection::ClientCertificate;
-pub use listener::{Limits, Listener, serve};
+pub use limits::Limits;
+pub use listener::{Listener, serve};
 pub use tls::{ClientAuth, Tls, TlsError, TlsFiles};

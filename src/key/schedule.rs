@@ -54,6 +54,9 @@ pub struct RotationDates {
 }
 
 impl RetireOn {
+    /// Every rule.
+    pub const ALL: [Self; 2] = [Self::Confirmed, Self::Overlap];
+
     /// Name in the API.
     pub const fn as_str(self) -> &'static str {
         match self {

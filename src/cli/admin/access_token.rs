@@ -86,12 +86,12 @@ pub(in crate::cli) fn run(
             if let Some(members) = body.as_object_mut().filter(|_| !networks.is_empty()) {
                 members.insert("networks".to_owned(), networks.into());
             }
-            (Method::POST, "/local/tokens", Some(body))
+            (Method::POST, "/local/access-tokens", Some(body))
         }
-        Command::List => (Method::GET, "/local/tokens", None),
+        Command::List => (Method::GET, "/local/access-tokens", None),
         Command::Revoke { id, eoa } => {
             let (id, eoa) = (id.as_ref().map(TokenId::as_str), eoa.map(|eoa| eoa.to_string()));
-            (Method::POST, "/local/tokens/revoke", Some(json!({"id": id, "eoa": eoa})))
+            (Method::POST, "/local/access-tokens/revoke", Some(json!({"id": id, "eoa": eoa})))
         }
     };
     let response =

@@ -10,10 +10,8 @@ use std::time::Duration;
 use avs_kms_client::{Client, RetryPolicy};
 use axum::body::Body;
 use axum::http::{Method, Request, header};
-use axum::{Extension, Router};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
-use tower::ServiceExt;
 
 use crate::cli::error::CliError;
 use crate::cli::output::say;
@@ -69,7 +67,7 @@ pub(in crate::cli) fn send(configuration: &Configuration, request: LocalRequest)
 /// message on standard error says so.
 pub(in crate::cli) fn note_files(configuration: &Configuration, work: FileWork, path: &Path, count: u64) {
     let body = json!({"work": work.name(), "path": path.display().to_string(), "count": count});
-    let (method, path) = (Method::POST, "/local/files".to_owned());
+    let (method, path) = (Method::POST, "/local/maintenance".to_owned());
     let note = LocalRequest { method, path, body: Some(body), needs: Needs::StoreAndLog };
     if let Err(error) = send(configuration, note) {
         say(&format!("done, but {} is not in the audit log: {}", work.name(), error.message()));
@@ -107,11 +105,7 @@ async fn in_process(
     let service = Arc::new(service);
     let app =
         App::new(Arc::clone(&service), configuration.server.body_timeout, limits::reloadable(configuration));
-    let router: Router = local_router(app).layer(Extension(Peer::Local));
-    let response = match router.oneshot(http_request(&request)?).await {
-        Ok(response) => response,
-        Err(never) => match never {},
-    };
+    let response = local_router(&app).respond(http_request(&request)?, Peer::Local).await;
     let status = response.status();
     let bytes = response.into_body().collect().await;
     let response = bytes

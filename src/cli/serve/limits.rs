@@ -17,7 +17,7 @@ pub(in crate::cli) const fn reloadable(configuration: &Configuration) -> Reloada
         },
         rates: RateSettings {
             requests_per_address: limits.requests_per_address,
-            requests_per_token: limits.requests_per_access_token,
+            requests_per_access_token: limits.requests_per_access_token,
             auth_failures_per_address: limits.auth_failures_per_address,
             signature_checks_per_address: limits.signature_checks_per_address,
         },

@@ -1,4 +1,4 @@
-//! The extractor that every call with a caller starts with: it authenticates, or the call never begins.
+//! Extractor of every call that has a caller: it authenticates the request, or the call never begins.
 
 use std::net::IpAddr;
 use std::sync::OnceLock;
@@ -8,47 +8,50 @@ use axum::extract::{FromRequestParts, Request};
 use axum::http::header;
 use axum::http::request::Parts;
 use jiff::Timestamp;
+use serde::de::DeserializeOwned;
 use tokio::sync::OwnedSemaphorePermit;
 
+use super::body;
 use crate::auth::{Caller, Unauthenticated, authenticate};
-use crate::http::app::{App, Deadline};
-use crate::http::extract::object::Members;
-use crate::http::extract::operation_name::operation_of;
+use crate::http::app::{App, Deadline, RequestedOperation};
 use crate::http::limits::admission::Permit;
+use crate::service::operation::OperationInfo;
 use crate::service::{Asked, Context, Failure, Peer, Service};
 
-/// A recognised caller and what serves the call.
-pub(crate) struct Call {
+/// An authenticated caller, the operation it asks for, and what serves the call.
+pub(crate) struct AuthenticatedRequest {
     app: App,
+    operation: &'static OperationInfo,
     context: Context,
     deadline: Instant,
-    /// Held from when the request is understood until its answer is made.
+    /// Held from when the request is parsed until its response is made.
     permit: OnceLock<Permit>,
 }
 
-impl FromRequestParts<App> for Call {
+impl FromRequestParts<App> for AuthenticatedRequest {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Failure> {
-        let missing = || Failure::internal("a request came past the middleware");
+        let missing = || Failure::internal("a request bypassed the middleware");
         let context = parts.extensions.get::<Context>().cloned().ok_or_else(missing)?;
         let Deadline(deadline) = *parts.extensions.get::<Deadline>().ok_or_else(missing)?;
+        let RequestedOperation(operation) = *parts.extensions.get().ok_or_else(missing)?;
         let caller = match context.peer() {
             Peer::Local => Caller::local(),
             Peer::Tcp(_) if parts.extensions.get::<Caller>().is_some() => {
-                // Put there by `signed`, which has read the body.
+                // Put there by `request_signature`, which has read the body.
                 parts.extensions.remove::<Caller>().ok_or_else(missing)?
             }
             Peer::Tcp(address) => {
                 let mut headers = parts.headers.get_all(header::AUTHORIZATION).iter();
                 let header = headers.next().map(|value| value.to_str().unwrap_or_default());
-                // Two headers: which one another reader would believe is anybody's guess.
+                // Two headers: readers may differ in which one they use.
                 if headers.next().is_some() {
                     return Err(Unauthenticated::Malformed.into());
                 }
                 let from = Some(address.ip());
                 let mut shown = None;
-                // Pinned to another certificate it is as unknown as a made-up one: a thief learns nothing.
+                // Bound to another certificate it is as unknown as an invented one: a thief learns nothing.
                 let caller = authenticate(header, from, Timestamp::now(), |hash| {
                     let record = app.service.store().token(hash);
                     let record = record.filter(|record| record.works_with(context.certificate()));
@@ -58,7 +61,8 @@ impl FromRequestParts<App> for Call {
                 match (caller, shown) {
                     (Ok(caller), _) => caller,
                     (Err(Unauthenticated::Elsewhere), Some((token, subject))) => {
-                        return Err(stolen(app, context.showing(token, subject), address.ip(), parts));
+                        let context = context.showing(token, subject);
+                        return Err(token_used_from_wrong_network(app, operation, context, address.ip()));
                     }
                     (Err(error), _) => return Err(error.into()),
                 }
@@ -68,21 +72,25 @@ impl FromRequestParts<App> for Call {
         if let Some(token) = caller.token_id() {
             app.rates.token(token).map_err(Failure::unrecorded)?;
         }
-        let permit = OnceLock::new();
-        Ok(Self { app: app.clone(), context: context.recognised(caller), deadline, permit })
+        let context = context.recognised(caller);
+        Ok(Self { app: app.clone(), operation, context, deadline, permit: OnceLock::new() })
     }
 }
 
-/// A token that turns up where it does not work may be in a thief's hands: the record names it, and it counts as
-/// credentials that were refused.
-fn stolen(app: &App, context: Context, from: IpAddr, parts: &Parts) -> Failure {
+/// An access token that is used from another network may be stolen: the record names it, and it counts as a refused
+/// credential.
+fn token_used_from_wrong_network(
+    app: &App,
+    operation: &'static OperationInfo,
+    context: Context,
+    from: IpAddr,
+) -> Failure {
     let failure = Failure::from(Unauthenticated::Elsewhere);
-    let operation = operation_of(&parts.method, parts.extensions.get()).unwrap_or("other");
-    let failure = app.service.refuse(operation, &context, Asked::default(), failure);
+    let failure = app.service.refuse(operation.name, &context, Asked::default(), failure);
     app.rates.record_auth_failure(from).err().map_or(failure, Failure::unrecorded)
 }
 
-impl Call {
+impl AuthenticatedRequest {
     pub(crate) fn service(&self) -> &Service {
         &self.app.service
     }
@@ -95,63 +103,59 @@ impl Call {
         &self.context
     }
 
-    /// Reads and parses the body, then waits for its turn to be worked on; a refusal is recorded under the caller's name.
-    pub(crate) async fn parse<T>(
+    /// Reads and parses the body, then waits for a permit; a refusal is recorded under the caller's name.
+    pub(crate) async fn parse<B: DeserializeOwned, T>(
         &self,
-        operation: &'static str,
         request: Request,
-        parse: impl FnOnce(&mut Members) -> Result<T, Failure>,
+        convert: impl FnOnce(B) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
-        self.parse_then(operation, request, parse, self.app.admission.acquire()).await
+        let parsed = self.read(request, convert).await?;
+        self.hold(self.app.admission.acquire()).await?;
+        Ok(parsed)
     }
 
     /// The same for a change of keys, which waits for other changes.
-    pub(crate) async fn parse_change<T>(
+    pub(crate) async fn parse_key_change<B: DeserializeOwned, T>(
         &self,
-        operation: &'static str,
         request: Request,
-        parse: impl FnOnce(&mut Members) -> Result<T, Failure>,
+        convert: impl FnOnce(B) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
-        self.parse_then(operation, request, parse, self.app.admission.acquire_for_key_change()).await
+        let parsed = self.read(request, convert).await?;
+        self.hold(self.app.admission.acquire_for_key_change()).await?;
+        Ok(parsed)
     }
 
-    /// The turn to search the log; kept until the search is over.
-    pub(crate) async fn search(&self) -> Result<Option<OwnedSemaphorePermit>, Failure> {
+    /// The right to search the audit log; to be kept until the search ends.
+    pub(crate) async fn acquire_for_search(&self) -> Result<Option<OwnedSemaphorePermit>, Failure> {
         match self.context.peer() {
             Peer::Local => Ok(None),
             Peer::Tcp(_) => {
-                Ok(Some(self.app.admission.acquire_for_search().await.map_err(Failure::unrecorded)?))
+                let permit = self.app.admission.acquire_for_search().await;
+                Ok(Some(permit.map_err(Failure::unrecorded)?))
             }
         }
     }
 
-    async fn parse_then<T>(
+    async fn read<B: DeserializeOwned, T>(
         &self,
-        operation: &'static str,
         request: Request,
-        parse: impl FnOnce(&mut Members) -> Result<T, Failure>,
-        turn: impl Future<Output = Result<Permit, Failure>>,
+        convert: impl FnOnce(B) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
-        let parsed = async {
-            let mut members = Members::read(request, self.app.body_timeout).await?;
-            let parsed = parse(&mut members)?;
-            members.finish()?;
-            Ok(parsed)
-        };
-        let parsed = self.checked(operation, parsed.await)?;
+        self.checked(body::read(request, self.app.body_timeout).await.and_then(convert))
+    }
+
+    async fn hold(&self, permit: impl Future<Output = Result<Permit, Failure>>) -> Result<(), Failure> {
         if self.context.peer() != Peer::Local {
-            // Only a second body would find it taken, and calls have one.
-            let _ = self.permit.set(turn.await.map_err(Failure::unrecorded)?);
+            // Only a second body would find it set, and calls have one.
+            let _ = self.permit.set(permit.await.map_err(Failure::unrecorded)?);
         }
-        Ok(parsed)
+        Ok(())
     }
 
     /// Records a refusal under the caller's name.
-    pub(crate) fn checked<T>(
-        &self,
-        operation: &'static str,
-        result: Result<T, Failure>,
-    ) -> Result<T, Failure> {
-        result.map_err(|failure| self.service().refuse(operation, &self.context, Asked::default(), failure))
+    pub(crate) fn checked<T>(&self, result: Result<T, Failure>) -> Result<T, Failure> {
+        let refuse =
+            |failure| self.service().refuse(self.operation.name, &self.context, Asked::default(), failure);
+        result.map_err(refuse)
     }
 }

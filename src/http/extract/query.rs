@@ -1,12 +1,24 @@
-//! The parameters of a path, percent-decoded, each once; what is left over is refused by name.
+//! Query parameters, percent-decoded; a repeated or unknown one is refused by name.
 
 use std::collections::BTreeMap;
 
 use axum::extract::Request;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 
-use crate::http::extract::object::invalid;
-use crate::http::extract::strict_json::shown;
+use crate::http::dto::invalid_value::{from_value, invalid, printable};
+use crate::http::dto::text::request_number;
 use crate::service::Failure;
+
+/// The most items of one page.
+const MAX_PAGE: u64 = 1_000;
+
+request_number! {
+    /// The number of a record or an event, up to 2^63 - 1, which every client's JSON can hold.
+    Seq(u64) = 0, i64::MAX.unsigned_abs();
+    /// The most items of a page.
+    PageLimit(u64) = 1, MAX_PAGE;
+}
 
 pub(crate) struct Query(BTreeMap<String, String>);
 
@@ -15,31 +27,45 @@ impl Query {
         let mut parameters = BTreeMap::new();
         let query = request.uri().query().unwrap_or_default();
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-            let name = shown(&name);
+            let name = printable(&name);
             if parameters.insert(name.clone(), value.into_owned()).is_some() {
-                return Err(invalid("this parameter stands twice").at(name));
+                return Err(invalid("duplicate query parameter").at(name));
             }
         }
         Ok(Self(parameters))
     }
 
-    pub(crate) fn text(&mut self, name: &'static str) -> Option<String> {
-        self.0.remove(name)
+    /// A parameter whose value is a string.
+    pub(crate) fn text<T: DeserializeOwned>(&mut self, name: &'static str) -> Result<Option<T>, Failure> {
+        self.value(name, Value::String)
     }
 
-    /// A whole number up to 2^63 - 1, which every client's JSON can hold.
-    pub(crate) fn number(&mut self, name: &'static str) -> Result<Option<u64>, Failure> {
-        let number = |text: String| {
-            let number = text.parse().ok().filter(|number| *number <= i64::MAX.unsigned_abs());
-            number.ok_or_else(|| invalid("a whole number is expected here").at(name))
-        };
-        self.text(name).map(number).transpose()
+    /// A parameter whose value is a number.
+    pub(crate) fn number<T: DeserializeOwned>(&mut self, name: &'static str) -> Result<Option<T>, Failure> {
+        self.value(name, |text| text.parse::<u64>().map_or(Value::String(text), Value::from))
+    }
+
+    fn value<T: DeserializeOwned>(
+        &mut self,
+        name: &'static str,
+        value: impl FnOnce(String) -> Value,
+    ) -> Result<Option<T>, Failure> {
+        let read = |text| from_value(value(text)).map_err(|failure| failure.at(name));
+        self.0.remove(name).map(read).transpose()
+    }
+
+    /// The parameters of a page: `after`, 0 if absent, and `limit`, 100 if absent.
+    pub(crate) fn page(mut self) -> Result<(u64, usize), Failure> {
+        let after = self.number("after")?.map_or(0, |Seq(seq)| seq);
+        let limit = self.number("limit")?.map_or(100, |PageLimit(limit)| limit);
+        self.finish()?;
+        Ok((after, usize::try_from(limit).unwrap_or(usize::MAX)))
     }
 
     pub(crate) fn finish(self) -> Result<(), Failure> {
         match self.0.into_keys().next() {
             None => Ok(()),
-            Some(name) => Err(invalid(format!("there is no parameter `{name}` here")).at(name)),
+            Some(name) => Err(invalid(format!("unknown query parameter `{name}`")).at(name)),
         }
     }
 }

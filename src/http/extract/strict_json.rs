@@ -1,4 +1,4 @@
-//! JSON objects, read strictly: a member that stands twice is refused, at any depth.
+//! Strict JSON reader: a duplicate member is refused, at any depth.
 //!
 //! `serde_json` keeps the last of two members with one name; two readers that keep different ones are a way
 //! to get something else signed than what was checked.
@@ -8,7 +8,9 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-/// A value in which no object has a member twice.
+use crate::http::dto::invalid_value::printable;
+
+/// A value in which no object has a duplicate member.
 struct Strict(Value);
 
 /// Parses a whole text.
@@ -67,7 +69,7 @@ impl<'de> Visitor<'de> for StrictVisitor {
         let mut members = Map::new();
         while let Some((name, Strict(value))) = access.next_entry::<String, Strict>()? {
             if members.contains_key(&name) {
-                return Err(A::Error::custom(format_args!("the member `{}` stands twice", shown(&name))));
+                return Err(A::Error::custom(format_args!("duplicate member `{}`", printable(&name))));
             }
             members.insert(name, value);
         }
@@ -75,24 +77,22 @@ impl<'de> Visitor<'de> for StrictVisitor {
     }
 }
 
-/// A name from outside, cut and cleaned to stand in a sentence.
-pub(crate) fn shown(name: &str) -> String {
-    name.chars().take(64).map(|c| if c.is_ascii_graphic() && c != '`' { c } else { '?' }).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_member_that_stands_twice_is_refused_at_any_depth() {
+    fn a_duplicate_member_is_refused_at_any_depth() {
         for text in [r#"{"a":1,"a":1}"#, r#"{"p":{"x":1,"x":2}}"#, r#"[{"a":1,"b":2,"a":3}]"#] {
-            assert!(parse(text.as_bytes()).is_err_and(|error| error.to_string().contains("twice")), "{text}");
+            assert!(
+                parse(text.as_bytes()).is_err_and(|error| error.to_string().contains("duplicate")),
+                "{text}"
+            );
         }
     }
 
     #[test]
-    fn anything_else_is_what_serde_json_reads() {
+    fn everything_else_is_what_serde_json_reads() {
         for text in [r#"{"a":{"b":[1,-2,0.5,null,true,"\u00e4"]},"c":""}"#, "[]", "18446744073709551615"] {
             assert_eq!(parse(text.as_bytes()).ok(), serde_json::from_str(text).ok(), "{text}");
         }

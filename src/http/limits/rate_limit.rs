@@ -27,7 +27,7 @@ pub struct RateSettings {
     /// Requests of one client network per second.
     pub requests_per_address: u32,
     /// Requests with one access token per second.
-    pub requests_per_token: u32,
+    pub requests_per_access_token: u32,
     /// Refused credentials of one client network per minute.
     pub auth_failures_per_address: u32,
     /// Signatures of one client network that are checked per second: logins and signed requests.
@@ -114,7 +114,7 @@ impl Limiters {
         Self {
             settings,
             requests: KeyedLimiter::new(settings.requests_per_address, Quota::per_second),
-            tokens: KeyedLimiter::new(settings.requests_per_token, Quota::per_second),
+            tokens: KeyedLimiter::new(settings.requests_per_access_token, Quota::per_second),
             auth_failures: KeyedLimiter::new(settings.auth_failures_per_address, Quota::per_minute),
             locked_out: Mutex::default(),
             signature_checks: KeyedLimiter::new(settings.signature_checks_per_address, Quota::per_second),
@@ -127,7 +127,7 @@ impl Limiters {
 
     fn lock_out(&self, from: ClientNetwork, until: Instant) {
         let mut locked_out = self.locked_out();
-        make_room(&mut locked_out, MAX_KEYS, &from);
+        evict_if_full(&mut locked_out, MAX_KEYS, &from);
         locked_out.insert(from, until);
     }
 }
@@ -173,15 +173,15 @@ impl<K: Clone + Eq + Hash> StateStore for BoundedStore<K> {
     {
         let mut states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
         let (verdict, state) = measure(states.get(key).copied())?;
-        make_room(&mut states, self.max_keys, key);
+        evict_if_full(&mut states, self.max_keys, key);
         states.insert(key.clone(), state);
         Ok(verdict)
     }
 }
 
-/// Makes room for a key in a full map: forgets the half of the keys whose limit ends first. An attacker with many
+/// Frees space for a key in a full map: forgets the half of the keys whose limit ends first. An attacker with many
 /// addresses displaces those that have done least, never the counts of a network that is about to be limited.
-fn make_room<K: Eq + Hash, V: Copy + Ord>(map: &mut HashMap<K, V>, max_keys: usize, key: &K) {
+fn evict_if_full<K: Eq + Hash, V: Copy + Ord>(map: &mut HashMap<K, V>, max_keys: usize, key: &K) {
     if map.len() < max_keys || map.contains_key(key) {
         return;
     }
@@ -254,11 +254,11 @@ mod tests {
     }
 
     #[test]
-    fn keys_with_equal_ends_leave_room_too() {
+    fn keys_with_equal_ends_are_evicted_too() {
         let mut map: HashMap<u32, u32> = (0..10).map(|key| (key, 7)).collect();
-        make_room(&mut map, 10, &3);
+        evict_if_full(&mut map, 10, &3);
         assert_eq!(map.len(), 10, "the key has its place already");
-        make_room(&mut map, 10, &10);
+        evict_if_full(&mut map, 10, &10);
         assert!(map.len() < 10);
     }
 }

@@ -5,15 +5,15 @@
 
 use std::time::Duration;
 
-use crate::http::error::Answered;
+use crate::http::error::LoggedError;
 use crate::service::{Code, Peer};
 
 const MAX_DELAY: Duration = Duration::from_secs(1);
 
 /// The delay of a response; none for the local operator.
-pub(crate) fn delay(peer: Option<Peer>, answered: Option<Answered>) -> Option<Duration> {
-    match (peer, answered) {
-        (Some(Peer::Tcp(_)), Some(Answered { code: Code::RateLimited, retry })) => {
+pub(crate) fn delay(peer: Option<Peer>, error: Option<LoggedError>) -> Option<Duration> {
+    match (peer, error) {
+        (Some(Peer::Tcp(_)), Some(LoggedError { code: Code::RateLimited, retry })) => {
             retry.map(|retry| (retry / 2).min(MAX_DELAY))
         }
         _ => None,
@@ -27,15 +27,15 @@ mod tests {
     #[test]
     fn only_a_rate_limited_client_is_delayed() {
         let client = Some(Peer::Tcp(([127, 0, 0, 1], 1).into()));
-        let answered = |code, retry: u64| Some(Answered { code, retry: Some(Duration::from_millis(retry)) });
-        let delayed = |code, retry| delay(client, answered(code, retry)).map(|delay| delay.as_millis());
+        let error = |code, retry: u64| Some(LoggedError { code, retry: Some(Duration::from_millis(retry)) });
+        let delayed = |code, retry| delay(client, error(code, retry)).map(|delay| delay.as_millis());
         assert_eq!(delayed(Code::RateLimited, 100), Some(50));
         assert_eq!(delayed(Code::RateLimited, 60_000), Some(1_000));
         assert_eq!(delayed(Code::Overloaded, 100), None);
         assert_eq!(delayed(Code::AuditUnavailable, 100), None);
         assert_eq!(delayed(Code::ShuttingDown, 100), None);
-        assert_eq!(delay(Some(Peer::Local), answered(Code::RateLimited, 100)), None);
-        assert_eq!(delay(client, Some(Answered { code: Code::RateLimited, retry: None })), None);
+        assert_eq!(delay(Some(Peer::Local), error(Code::RateLimited, 100)), None);
+        assert_eq!(delay(client, Some(LoggedError { code: Code::RateLimited, retry: None })), None);
         assert_eq!(delay(client, None), None);
     }
 }

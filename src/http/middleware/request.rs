@@ -1,4 +1,4 @@
-//! What every request passes: an id, rates and admission, its own task, a deadline, and the record of a refusal.
+//! What every request passes: id, rate limits, admission, its own task, a deadline, metrics, the record of a refusal.
 
 use axum::extract::{Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
@@ -7,67 +7,72 @@ use axum::response::Response;
 use tokio::time::{Instant, timeout_at};
 use tracing::{Instrument, Span};
 
-use crate::http::app::{App, Deadline};
+use super::reject_delay;
+use crate::http::app::{App, ClientCertificate, Deadline, RequestedOperation};
 use crate::http::error;
-use crate::http::extract::operation_name::operation_in;
-use crate::http::middleware::reject_delay;
-use crate::http::server::ClientCertificate;
 use crate::metrics;
 use crate::request_id::RequestId;
+use crate::service::operation::OperationInfo;
 use crate::service::{Asked, Code, Context, Failure, Peer};
 
-/// Gives each request its id, which every answer carries in a header, and bounds how often an address may ask.
-pub(crate) async fn each_request(State(app): State<App>, mut request: Request, next: Next) -> Response {
-    // An id of zeros is still an answer with an id, on a machine without randomness.
+/// The header that names the request in every response, beside `request_id` in the body of errors.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The operation that a route is for; none where no route matches.
+type Operation = Option<&'static OperationInfo>;
+
+/// Gives each request its id, which every response carries in a header, and applies the limits.
+pub(crate) async fn process(
+    State((app, operation)): State<(App, Operation)>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    // An id of zeros still identifies a response, on a machine without randomness.
     let id = RequestId::random().unwrap_or(RequestId::new([0; 16]));
-    let (begun, operation) = (std::time::Instant::now(), operation_in(&request).unwrap_or("other"));
-    // Who is turned away at the door costs no span.
+    let begun = std::time::Instant::now();
+    // Routes are for GET and POST; other methods ask for no operation.
+    let operation = operation.filter(|_| is_method_known(request.method()));
+    let name = operation.map_or("other", |operation| operation.name);
+    // A request that the limits refuse costs no span.
     let mut span = Span::none();
     let peer = request.extensions().get::<Peer>().copied();
     let mut response = match peer {
-        None => error::answer(&Failure::internal("a request without a peer"), id),
+        None => error::response(&Failure::internal("a request without a peer"), id),
         Some(peer) => {
             let certificate = request.extensions_mut().remove::<ClientCertificate>();
             let certificate = certificate.map(|ClientCertificate(fingerprint)| fingerprint);
             let context = Context::anonymous(id, peer).certified(certificate);
-            match admitted(&app, peer, &request) {
+            match check_limits(&app, operation, peer, &request) {
                 Ok(()) => {
-                    // The empty field is filled in when the answer is known.
+                    // The empty field is filled in when the result is known.
                     span = tracing::info_span!(
-                        "request", %id, method = %request.method(), path = request.uri().path(), operation,
-                        code = tracing::field::Empty
+                        "request", %id, method = %request.method(), path = request.uri().path(),
+                        operation = name, code = tracing::field::Empty
                     );
-                    answered(&app, context, request, next, &span).await
+                    run_request(&app, operation, context, request, next, &span).await
                 }
-                Err(failure) => error::answer(&failure, id),
+                Err(failure) => error::response(&failure, id),
             }
         }
     };
-    let answered = response.extensions().get::<error::Answered>().copied();
-    let code = answered.map_or("ok", |answered| answered.code.slug());
-    metrics::answered(operation, code, begun);
+    let error = response.extensions().get::<error::LoggedError>().copied();
+    let code = error.map_or("ok", |error| error.code.slug());
+    metrics::answered(name, code, begun);
     span.record("code", code);
     if let Ok(value) = id.to_string().parse() {
         response.headers_mut().insert(REQUEST_ID, value);
     }
-    if let Some(delay) = reject_delay::delay(peer, answered) {
+    if let Some(delay) = reject_delay::delay(peer, error) {
         tokio::time::sleep(delay).await;
     }
     response
 }
 
-/// The header that names the request in every answer, beside `request_id` in the body of errors.
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-
-/// What is refused here was not looked at, so it leaves no record.
-fn admitted(app: &App, peer: Peer, request: &Request) -> Result<(), Failure> {
+/// Applies the limits that need nothing of the request but its head. A refusal here leaves no audit record.
+fn check_limits(app: &App, operation: Operation, peer: Peer, request: &Request) -> Result<(), Failure> {
     let Peer::Tcp(address) = peer else { return Ok(()) };
     app.rates.request(address.ip())?;
-    if needs_signature_check(
-        request.method(),
-        request.uri().path(),
-        request.headers().get(header::AUTHORIZATION),
-    ) {
+    if needs_signature_check(operation, request.headers().get(header::AUTHORIZATION)) {
         app.rates.check_not_locked_out(address.ip())?;
         app.rates.signature_check(address.ip())
     } else if request.method() == Method::POST {
@@ -78,49 +83,63 @@ fn admitted(app: &App, peer: Peer, request: &Request) -> Result<(), Failure> {
 }
 
 /// Whether a signature must be checked for this request: logins, and any credentials but an access token.
-fn needs_signature_check(method: &Method, path: &str, credentials: Option<&HeaderValue>) -> bool {
+fn needs_signature_check(operation: Operation, credentials: Option<&HeaderValue>) -> bool {
     let bearer = |credentials: &[u8]| {
         credentials.get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"bearer "))
     };
-    let login = matches!((method, path), (&Method::POST, "/v1/auth/challenge" | "/v1/auth/verify"));
-    login || credentials.is_some_and(|it| !bearer(it.as_bytes()))
+    operation.is_some_and(|operation| operation.checks_signature)
+        || credentials.is_some_and(|it| !bearer(it.as_bytes()))
+}
+
+fn is_method_known(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::POST)
 }
 
 /// Runs each request to its end in a task of its own: a client that hangs up or a deadline that passes
-/// cannot suppress its record, and a panic becomes an answer.
-async fn answered(app: &App, context: Context, mut request: Request, next: Next, span: &Span) -> Response {
+/// cannot suppress its record, and a panic becomes a response.
+async fn run_request(
+    app: &App,
+    operation: Operation,
+    context: Context,
+    mut request: Request,
+    next: Next,
+    span: &Span,
+) -> Response {
     let deadline = Instant::now() + app.service.deadline();
     let id = context.request();
-    let operation = operation_in(&request);
-    let method_known = matches!(*request.method(), Method::GET | Method::POST);
-    request.extensions_mut().insert(context.clone());
-    request.extensions_mut().insert(Deadline(deadline.into_std()));
-
-    let response = if method_known {
+    let extensions = request.extensions_mut();
+    extensions.insert(context.clone());
+    extensions.insert(Deadline(deadline.into_std()));
+    if let Some(operation) = operation {
+        extensions.insert(RequestedOperation(operation));
+    }
+    let response = if is_method_known(request.method()) {
         let task = tokio::spawn(next.run(request).instrument(span.clone()));
         match timeout_at(deadline, task).await {
             Ok(Ok(response)) => Ok(response),
             Ok(Err(panic)) => Err(Failure::internal(panic)),
-            // The operation goes on and leaves its own record.
-            Err(_) => return error::answer(&Failure::too_late(), id),
+            // The operation continues and leaves its own record.
+            Err(_) => return error::response(&Failure::too_late(), id),
         }
     } else {
-        Err(wrong_method())
+        Err(method_not_allowed())
     };
     span.in_scope(|| match response.map(error::failure_in) {
         Ok(Ok(response)) => response,
         Ok(Err(failure)) | Err(failure) => {
             let failure = match operation {
-                Some(operation) => app.service.refuse(operation, &context, Asked::default(), failure),
-                None => failure,
+                Some(operation) if operation.records_refusals => {
+                    app.service.refuse(operation.name, &context, Asked::default(), failure)
+                }
+                Some(_) | None => failure,
             };
-            error::answer(&unless_too_often(app, context.peer(), failure), id)
+            error::response(&record_auth_failure(app, context.peer(), failure), id)
         }
     })
 }
 
-/// Credentials that were refused count against their address; the refusal itself is on record already.
-fn unless_too_often(app: &App, peer: Peer, failure: Failure) -> Failure {
+/// Counts refused credentials against their address; the refusal itself is on record already.
+fn record_auth_failure(app: &App, peer: Peer, failure: Failure) -> Failure {
     match peer {
         Peer::Tcp(address) if error::status(failure.code()) == StatusCode::UNAUTHORIZED => {
             app.rates.record_auth_failure(address.ip()).err().unwrap_or(failure)
@@ -129,26 +148,26 @@ fn unless_too_often(app: &App, peer: Peer, failure: Failure) -> Failure {
     }
 }
 
-pub(crate) fn wrong_method() -> Failure {
-    Failure::new(Code::MethodNotAllowed, "this path does not take this method")
+pub(crate) fn method_not_allowed() -> Failure {
+    Failure::new(Code::MethodNotAllowed, "this path does not support this method")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::service::operation::{AUTH_CHALLENGE, AUTH_REVOKE, AUTH_TYPED_DATA, AUTH_VERIFY, KEYS_LIST};
 
     #[test]
     fn only_requests_whose_signature_is_checked_count_as_signature_checks() {
-        let counts = |method, path, credentials: Option<&'static str>| {
-            let credentials = credentials.map(HeaderValue::from_static);
-            needs_signature_check(&method, path, credentials.as_ref())
+        let counts = |operation, credentials: Option<&'static str>| {
+            needs_signature_check(Some(operation), credentials.map(HeaderValue::from_static).as_ref())
         };
         let (bearer, signed) = (Some("bearer kms_0"), Some("EIP712 operator=0x0"));
-        assert!(counts(Method::POST, "/v1/auth/challenge", None));
-        assert!(counts(Method::POST, "/v1/auth/verify", None));
-        assert!(counts(Method::GET, "/v1/keys/0x0", signed));
-        assert!(!counts(Method::GET, "/v1/keys/0x0", bearer));
-        assert!(!counts(Method::POST, "/v1/auth/revoke", bearer));
-        assert!(!counts(Method::GET, "/v1/auth/typed-data", None), "it only describes what to sign");
+        assert!(counts(&AUTH_CHALLENGE, None));
+        assert!(counts(&AUTH_VERIFY, None));
+        assert!(counts(&KEYS_LIST, signed));
+        assert!(!counts(&KEYS_LIST, bearer));
+        assert!(!counts(&AUTH_REVOKE, bearer));
+        assert!(!counts(&AUTH_TYPED_DATA, None), "it only describes what to sign");
     }
 }

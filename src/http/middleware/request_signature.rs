@@ -1,7 +1,7 @@
-//! Requests with a signature of their own: the body is read, bounded, before the signature over it can be checked.
+//! Signed requests: reads the body, within its limits, and checks the signature over the whole request.
 //!
-//! Whatever can be refused without the body is refused without it. Not for: bearer tokens, which are recognised
-//! before a byte of the body is read (`call`).
+//! What can be refused without the body is refused without it. Not for: access tokens, which are checked before a
+//! byte of the body is read (`extract::authenticated`).
 
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 
 use crate::auth::{Credentials, Unauthenticated};
 use crate::http::app::App;
-use crate::http::extract::object;
+use crate::http::extract::body;
 use crate::service::{Context, Failure, Peer};
 
 const SCHEME: &str = "EIP712 ";
@@ -19,11 +19,11 @@ const SCHEME: &str = "EIP712 ";
 /// Recognises the caller of a signed request and passes the request on with its body whole.
 pub(crate) async fn recognise(State(app): State<App>, request: Request, next: Next) -> Response {
     let Some(context) = request.extensions().get::<Context>().cloned() else {
-        return Failure::internal("a request came past the middleware").into_response();
+        return Failure::internal("a request bypassed the middleware").into_response();
     };
     let credentials = match credentials(request.headers()) {
         Ok(Some(text)) if context.peer() != Peer::Local => Credentials::parse(text),
-        // The machine's own operator needs no signature, and two headers are refused further on.
+        // The local socket needs no signature, and two headers are refused later.
         _ => return next.run(request).await,
     };
     let credentials = credentials.map_err(|error| Failure::from(Unauthenticated::from(error)));
@@ -46,7 +46,7 @@ async fn recognised(
         return Err(Unauthenticated::SignedTimes.into());
     }
     let (mut parts, stream) = request.into_parts();
-    let bytes = object::bytes(&parts.headers, stream, app.body_timeout).await?;
+    let bytes = body::bytes(&parts.headers, stream, app.body_timeout).await?;
     let path = parts.uri.path_and_query().map_or("", |path| path.as_str());
     let method = parts.method.as_str();
     let caller = app.service.recognise_signed(context, &credentials, method, path, &bytes).await?;

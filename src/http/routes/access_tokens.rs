@@ -1,64 +1,110 @@
-//! `/local/tokens…`: on the socket in the data directory only, for `avs-kms token`.
+//! `/local/access-tokens`: on the local socket only, for `avs-kms access-token`.
 
 use std::time::Duration;
 
 use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::response::Response;
-use serde::Serialize;
-use serde_json::Value;
+use serde::{Deserialize, Serialize};
 
-use crate::auth::{Fingerprint, FingerprintError, Scope, Subject, TokenRecord};
-use crate::http::extract::authenticated::Call;
-use crate::http::extract::object::invalid;
-use crate::http::extract::values;
+use crate::auth::TokenRecord;
+use crate::http::dto::invalid_value::invalid;
+use crate::http::dto::list::{List, NetworkList};
+use crate::http::dto::values::{
+    AccessTokenId, AddressOrAll, CertificateFingerprint, Name, ScopeName, Seconds, Time,
+};
+use crate::http::endpoint::Endpoint;
+use crate::http::extract::authenticated::AuthenticatedRequest;
 use crate::http::response::json;
-use crate::service::{Code, Failure, IssueToken, RevokeToken};
+use crate::service::operation::{ACCESS_TOKENS_ISSUE, ACCESS_TOKENS_LIST, ACCESS_TOKENS_REVOKE};
+use crate::service::{Failure, IssueToken, RevokeToken};
+
+pub(crate) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        Endpoint::get(&ACCESS_TOKENS_LIST, "/local/access-tokens", list),
+        Endpoint::post(&ACCESS_TOKENS_ISSUE, "/local/access-tokens", issue),
+        Endpoint::post(&ACCESS_TOKENS_REVOKE, "/local/access-tokens/revoke", revoke),
+    ]
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a JSON object")]
+pub(crate) struct IssueBody {
+    eoa: AddressOrAll,
+    scopes: List<ScopeName>,
+    ttl_seconds: Seconds,
+    networks: Option<NetworkList>,
+    keys: Option<List<Name>>,
+    client_certificate: Option<CertificateFingerprint>,
+}
+
+impl From<IssueBody> for IssueToken {
+    fn from(body: IssueBody) -> Self {
+        let IssueBody {
+            eoa: AddressOrAll(subject), scopes: List(scopes), ttl_seconds: Seconds(life), ..
+        } = body;
+        let List(keys) = body.keys.unwrap_or(List(Vec::new()));
+        Self {
+            subject,
+            scopes: scopes.into_iter().map(|ScopeName(scope)| scope).collect(),
+            life: Duration::from_secs(life),
+            networks: body.networks.map(|NetworkList(networks)| networks),
+            keys: keys.into_iter().map(|Name(name)| name).collect(),
+            client_certificate: body.client_certificate.map(|CertificateFingerprint(it)| it),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a JSON object")]
+pub(crate) struct RevokeBody {
+    id: Option<AccessTokenId>,
+    eoa: Option<AddressOrAll>,
+}
+
+impl TryFrom<RevokeBody> for RevokeToken {
+    type Error = Failure;
+
+    fn try_from(body: RevokeBody) -> Result<Self, Failure> {
+        match (body.id, body.eoa) {
+            (Some(AccessTokenId(id)), None) => Ok(Self::One(id)),
+            (None, Some(AddressOrAll(subject))) => Ok(Self::AllOf(subject)),
+            _ => Err(invalid("name one access token by its id, or all access tokens of an EOA")),
+        }
+    }
+}
 
 #[derive(Serialize)]
-struct TokenBody {
+struct AccessTokenRecord {
     id: String,
     eoa: String,
-    scopes: Vec<&'static str>,
-    created_at: String,
-    expires_at: String,
+    scopes: Vec<ScopeName>,
+    created_at: Time,
+    expires_at: Time,
     expires_at_unix: i64,
     #[serde(skip_serializing_if = "Option::is_none")]
-    revoked_at: Option<String>,
+    revoked_at: Option<Time>,
     origin: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    last_used_at: Option<String>,
+    last_used_at: Option<Time>,
     networks: Vec<String>,
     keys: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     client_certificate: Option<String>,
 }
 
-#[derive(Serialize)]
-struct IssuedBody<'a> {
-    token: &'a str,
-    token_type: &'static str,
-    #[serde(flatten)]
-    record: TokenBody,
-}
-
-#[derive(Serialize)]
-struct ListBody {
-    tokens: Vec<TokenBody>,
-}
-
-impl From<&TokenRecord> for TokenBody {
+impl From<&TokenRecord> for AccessTokenRecord {
     fn from(record: &TokenRecord) -> Self {
         Self {
             id: record.id.to_string(),
             eoa: record.subject.to_string(),
-            scopes: record.scopes.iter().map(Scope::as_str).collect(),
-            created_at: record.created_at.to_string(),
-            expires_at: record.expires_at.to_string(),
+            scopes: record.scopes.iter().map(ScopeName).collect(),
+            created_at: Time(record.created_at),
+            expires_at: Time(record.expires_at),
             expires_at_unix: record.expires_at.as_second(),
-            revoked_at: record.revoked_at.map(|time| time.to_string()),
+            revoked_at: record.revoked_at.map(Time),
             origin: if record.login { "login" } else { "command line" },
-            last_used_at: record.last_used_at.map(|time| time.to_string()),
+            last_used_at: record.last_used_at.map(Time),
             networks: record.networks.iter().map(ToString::to_string).collect(),
             keys: record.keys.iter().map(ToString::to_string).collect(),
             client_certificate: record.client_certificate.map(|certificate| certificate.to_string()),
@@ -66,61 +112,40 @@ impl From<&TokenRecord> for TokenBody {
     }
 }
 
-/// `POST /local/tokens`
-pub(crate) async fn issue(call: Call, request: Request) -> Result<Response, Failure> {
-    let wish = call
-        .parse("token.issue", request, |members| {
-            Ok(IssueToken {
-                subject: members.required("eoa", subject)?,
-                scopes: members.required("scopes", values::scopes)?,
-                life: members.required("ttl_seconds", seconds)?,
-                networks: members.optional("networks", values::networks)?,
-                keys: members
-                    .optional("keys", |value| values::texts(value, values::key_name))?
-                    .unwrap_or_default(),
-                client_certificate: members.optional("client_certificate", fingerprint)?,
-            })
-        })
-        .await?;
-    let issued = call.service().issue_token(call.context().clone(), wish).await?;
-    let record = TokenBody::from(&issued.record);
-    Ok(json(StatusCode::CREATED, &IssuedBody { token: issued.token.expose(), token_type: "Bearer", record }))
+#[derive(Serialize)]
+struct IssuedAccessToken<'a> {
+    token: &'a str,
+    token_type: &'static str,
+    #[serde(flatten)]
+    record: AccessTokenRecord,
 }
 
-/// `GET /local/tokens`
-pub(crate) async fn list(call: Call) -> Result<Response, Failure> {
+#[derive(Serialize)]
+struct AccessTokenList {
+    tokens: Vec<AccessTokenRecord>,
+}
+
+impl From<&[TokenRecord]> for AccessTokenList {
+    fn from(records: &[TokenRecord]) -> Self {
+        Self { tokens: records.iter().map(AccessTokenRecord::from).collect() }
+    }
+}
+
+async fn issue(call: AuthenticatedRequest, request: Request) -> Result<Response, Failure> {
+    let issue = call.parse(request, |body: IssueBody| Ok(IssueToken::from(body))).await?;
+    let issued = call.service().issue_token(call.context().clone(), issue).await?;
+    let record = AccessTokenRecord::from(&issued.record);
+    let body = IssuedAccessToken { token: issued.token.expose(), token_type: "Bearer", record };
+    Ok(json(StatusCode::CREATED, &body))
+}
+
+async fn list(call: AuthenticatedRequest) -> Result<Response, Failure> {
     let records = call.service().list_tokens(call.context())?;
-    Ok(json(StatusCode::OK, &ListBody { tokens: records.iter().map(TokenBody::from).collect() }))
+    Ok(json(StatusCode::OK, &AccessTokenList::from(&records[..])))
 }
 
-/// `POST /local/tokens/revoke`
-pub(crate) async fn revoke(call: Call, request: Request) -> Result<Response, Failure> {
-    let wish = call
-        .parse("token.revoke", request, |members| {
-            let id = |value| values::text(value)?.parse().map_err(|error: &str| invalid(error));
-            match (members.optional("id", id)?, members.optional("eoa", subject)?) {
-                (Some(id), None) => Ok(RevokeToken::One(id)),
-                (None, Some(subject)) => Ok(RevokeToken::AllOf(subject)),
-                _ => Err(invalid("name the token by its id, or all tokens of an EOA")),
-            }
-        })
-        .await?;
-    let records = call.service().revoke_token(call.context().clone(), wish).await?;
-    Ok(json(StatusCode::OK, &ListBody { tokens: records.iter().map(TokenBody::from).collect() }))
-}
-
-fn subject(value: Value) -> Result<Subject, Failure> {
-    let error = |error: crate::key::AddressError| Failure::new(Code::InvalidAddress, error.to_string());
-    values::text(value)?.parse().map_err(error)
-}
-
-fn fingerprint(value: Value) -> Result<Fingerprint, Failure> {
-    values::text(value)?.parse().map_err(|error: FingerprintError| invalid(error.to_string()))
-}
-
-fn seconds(value: Value) -> Result<Duration, Failure> {
-    value
-        .as_u64()
-        .map(Duration::from_secs)
-        .ok_or_else(|| invalid("a whole number of seconds is expected here"))
+async fn revoke(call: AuthenticatedRequest, request: Request) -> Result<Response, Failure> {
+    let revoke = call.parse(request, |body: RevokeBody| RevokeToken::try_from(body)).await?;
+    let records = call.service().revoke_token(call.context().clone(), revoke).await?;
+    Ok(json(StatusCode::OK, &AccessTokenList::from(&records[..])))
 }

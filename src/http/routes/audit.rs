@@ -1,113 +1,145 @@
-//! `/v1/audit…`: records to whom they concern; checkpoints and proofs, which hold hashes only, to everybody.
+//! `/v1/audit…`: records for the callers they concern; checkpoints and proofs, which hold hashes only, for everyone.
 
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
-use serde_json::json as object;
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
 use crate::http::app::App;
-use crate::http::dto::key::hex0x;
-use crate::http::dto::schema;
-use crate::http::extract::authenticated::Call;
-use crate::http::extract::object::invalid;
-use crate::http::extract::query::Query;
+use crate::http::dto::invalid_value::invalid;
+use crate::http::dto::values::Bytes32;
+use crate::http::endpoint::Endpoint;
+use crate::http::extract::authenticated::AuthenticatedRequest;
+use crate::http::extract::query::{PageLimit, Query, Seq};
+use crate::http::openapi::description::{Description, Tag};
 use crate::http::response::json;
-use crate::service::{Consistency, Failure, ReadRecords, checkpoint_body};
+use crate::service::operation::{AUDIT_CHECKPOINT, AUDIT_PROOF, AUDIT_READ};
+use crate::service::{Consistency, Failure, ReadRecords};
 
-/// The most records of one page.
-const PAGE: u64 = 1_000;
+pub(crate) fn endpoints() -> Vec<Endpoint> {
+    let described = |summary| Description::new(Tag::Audit, summary);
+    vec![
+        Endpoint::get(&AUDIT_READ, "/v1/audit", records).describe(
+            described("List audit records that concern the caller's EOA")
+                .optional_query::<Seq>("after", "Only records with a higher number.")
+                .optional_query::<PageLimit>("limit", "The most records of the page; 100 if absent.")
+                .returns::<RecordPage>(200, "A page; `next` is the `after` of the next one."),
+        ),
+        Endpoint::get(&AUDIT_CHECKPOINT, "/v1/audit/checkpoint", checkpoint).describe(
+            described("Show the newest signed checkpoint").returns::<Checkpoint>(200, "The checkpoint."),
+        ),
+        Endpoint::get(&AUDIT_PROOF, "/v1/audit/proof", proof).describe(
+            described("Prove the inclusion of a record (seq) or the consistency of two sizes (from, to)")
+                .optional_query::<Seq>("seq", "The record.")
+                .optional_query::<Seq>("from", "The older size.")
+                .optional_query::<Seq>("to", "The newer size.")
+                .returns::<Proof>(200, "The proof.")
+                .refuses(&[404]),
+        ),
+    ]
+}
 
-#[derive(Serialize, utoipa::ToSchema)]
-#[schema(as = RecordPage)]
-pub(crate) struct RecordsBody {
+#[derive(Serialize, ToSchema)]
+struct RecordPage {
     /// As they were written, byte for byte: their hashes must come out.
     #[schema(value_type = Vec<Object>)]
     records: Vec<Box<RawValue>>,
     next: u64,
 }
 
-/// `GET /v1/audit?after=SEQ&limit=N`
-#[utoipa::path(
-    get, path = "/v1/audit", operation_id = "read_audit", tag = "Audit",
-    summary = "Records that concern the caller's EOA",
-    params(
-        ("after" = Option<u64>, Query, minimum = 0, maximum = 9223372036854775807_usize, description = "Records after this one"),
-        ("limit" = Option<u64>, Query, minimum = 1, maximum = 1000, description = "At most so many, 100 if not said"),
-    ),
-    responses((status = 200, description = "A page; `next` is the `after` of the next one", body = RecordsBody)),
-    security(("token" = ["audit:read"])),
-)]
-pub(crate) async fn records(call: Call, request: Request) -> Result<Response, Failure> {
-    let wish = Query::of(&request).and_then(|mut query| {
-        let after = query.number("after")?.unwrap_or(0);
-        let limit = query.number("limit")?.unwrap_or(100);
-        query.finish()?;
-        if !(1..=PAGE).contains(&limit) {
-            return Err(invalid(format!("a page has 1 to {PAGE} records")).at("limit"));
-        }
-        Ok(ReadRecords { after, limit: usize::try_from(limit).unwrap_or(usize::MAX) })
-    });
-    let wish = call.checked("audit.read", wish)?;
-    let _turn = call.search().await?;
-    let page = call.service().read_records(call.context(), wish).await?;
+#[derive(Serialize, ToSchema)]
+struct Checkpoint {
+    /// A signed note in C2SP form.
+    checkpoint: String,
+    /// The number of records it covers.
+    size: u64,
+    root: Bytes32,
+    origin: String,
+    public_key: String,
+}
+
+/// A record's inclusion in the newest checkpoint (`seq`), or the consistency of two sizes (`from`, `to`).
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+enum Proof {
+    Inclusion(InclusionProof),
+    Consistency(ConsistencyProof),
+}
+
+#[derive(Serialize, ToSchema)]
+struct InclusionProof {
+    seq: u64,
+    record_hash: Bytes32,
+    hashes: Vec<Bytes32>,
+    size: u64,
+    root: Bytes32,
+    checkpoint: String,
+    /// The same as a C2SP tlog-proof.
+    proof: String,
+}
+
+#[derive(Serialize, ToSchema)]
+struct ConsistencyProof {
+    from: u64,
+    from_root: Bytes32,
+    to: u64,
+    to_root: Bytes32,
+    hashes: Vec<Bytes32>,
+}
+
+async fn records(call: AuthenticatedRequest, request: Request) -> Result<Response, Failure> {
+    let page = Query::of(&request).and_then(Query::page);
+    let read = call.checked(page.map(|(after, limit)| ReadRecords { after, limit }))?;
+    let _permit = call.acquire_for_search().await?;
+    let page = call.service().read_records(call.context(), read).await?;
     let records = page.records.into_iter().map(RawValue::from_string).collect::<Result<_, _>>();
     let records = records.map_err(Failure::internal)?;
-    Ok(json(StatusCode::OK, &RecordsBody { records, next: page.next }))
+    Ok(json(StatusCode::OK, &RecordPage { records, next: page.next }))
 }
 
-/// `GET /v1/audit/checkpoint`
-#[utoipa::path(
-    get, path = "/v1/audit/checkpoint", operation_id = "checkpoint", tag = "Audit",
-    summary = "The newest signed checkpoint",
-    responses((status = 200, description = "The checkpoint", body = schema::Checkpoint)),
-)]
-pub(crate) async fn checkpoint(State(app): State<App>) -> Result<Response, Failure> {
+async fn checkpoint(State(app): State<App>) -> Result<Response, Failure> {
     let (checkpoint, key) = app.service.checkpoint()?;
-    Ok(json(StatusCode::OK, &checkpoint_body(&checkpoint, &key.to_string())))
+    let body = Checkpoint {
+        checkpoint: checkpoint.note().to_owned(),
+        size: checkpoint.size(),
+        root: Bytes32(checkpoint.root()),
+        origin: checkpoint.origin().to_owned(),
+        public_key: key.to_string(),
+    };
+    Ok(json(StatusCode::OK, &body))
 }
 
-/// `GET /v1/audit/proof?seq=N` or `?from=A&to=B`
-#[utoipa::path(
-    get, path = "/v1/audit/proof", operation_id = "prove", tag = "Audit",
-    summary = "Inclusion of a record (seq), or consistency of two sizes (from, to)",
-    params(
-        ("seq" = Option<u64>, Query, minimum = 0, maximum = 9223372036854775807_usize),
-        ("from" = Option<u64>, Query, minimum = 0, maximum = 9223372036854775807_usize),
-        ("to" = Option<u64>, Query, minimum = 0, maximum = 9223372036854775807_usize),
-    ),
-    responses((status = 200, description = "The proof", body = schema::ProofShape), (status = 404)),
-)]
-pub(crate) async fn proof(State(app): State<App>, request: Request) -> Result<Response, Failure> {
+async fn proof(State(app): State<App>, request: Request) -> Result<Response, Failure> {
     let mut query = Query::of(&request)?;
-    let (seq, from, to) = (query.number("seq")?, query.number("from")?, query.number("to")?);
+    let (seq, from, to): (Option<Seq>, Option<Seq>, Option<Seq>) =
+        (query.number("seq")?, query.number("from")?, query.number("to")?);
     query.finish()?;
-    let hashes = |hashes: &[[u8; 32]]| -> Vec<_> { hashes.iter().map(|hash| hex0x(hash)).collect() };
     let body = match (seq, from, to) {
-        (Some(seq), None, None) => {
+        (Some(Seq(seq)), None, None) => {
             let proof = app.service.prove_inclusion(seq).await?;
-            object!({
-                "seq": proof.seq,
-                "record_hash": hex0x(&proof.record_hash),
-                "hashes": hashes(&proof.hashes),
-                "size": proof.checkpoint.size(),
-                "root": hex0x(&proof.checkpoint.root()),
-                "checkpoint": proof.checkpoint.note(),
-                "proof": proof.to_string(),
+            Proof::Inclusion(InclusionProof {
+                seq: proof.seq,
+                record_hash: Bytes32(proof.record_hash),
+                hashes: proof.hashes.iter().copied().map(Bytes32).collect(),
+                size: proof.checkpoint.size(),
+                root: Bytes32(proof.checkpoint.root()),
+                checkpoint: proof.checkpoint.note().to_owned(),
+                proof: proof.to_string(),
             })
         }
-        (None, Some(from), Some(to)) => {
+        (None, Some(Seq(from)), Some(Seq(to))) => {
             let proof = app.service.prove_consistency(Consistency { from, to }).await?;
-            object!({
-                "from": proof.from,
-                "from_root": hex0x(&proof.from_root),
-                "to": proof.to,
-                "to_root": hex0x(&proof.to_root),
-                "hashes": hashes(&proof.hashes),
+            Proof::Consistency(ConsistencyProof {
+                from: proof.from,
+                from_root: Bytes32(proof.from_root),
+                to: proof.to,
+                to_root: Bytes32(proof.to_root),
+                hashes: proof.hashes.iter().copied().map(Bytes32).collect(),
             })
         }
-        _ => return Err(invalid("ask for ?seq=N or for ?from=A&to=B")),
+        _ => return Err(invalid("expected the parameter seq, or the parameters from and to")),
     };
     Ok(json(StatusCode::OK, &body))
 }

@@ -1,42 +1,80 @@
-//! `/healthz`, `/readyz`, `/version`: open to everybody.
+//! `/healthz`, `/readyz`, `/version`, open to every client; `/metrics` on the health listener.
 
 use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde_json::json as object;
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::http::app::App;
-use crate::http::dto::schema;
+use crate::http::endpoint::Endpoint;
+use crate::http::openapi::description::{Description, Tag};
 use crate::http::response::json;
 use crate::metrics::Metrics;
 use crate::rotation;
+use crate::service::operation::{HEALTH, METRICS, READY, VERSION};
 use crate::service::{Code, Failure};
 
-/// The process answers.
-#[utoipa::path(
-    get, path = "/healthz", operation_id = "healthz", tag = "Service",
-    summary = "Whether the process answers",
-    responses((status = 200, description = "It does", body = schema::Health)),
-)]
-pub(crate) async fn healthz() -> Response {
-    json(StatusCode::OK, &object!({"status": "ok"}))
+pub(crate) fn endpoints() -> Vec<Endpoint> {
+    let described = |summary| Description::new(Tag::Service, summary);
+    vec![
+        Endpoint::get(&HEALTH, "/healthz", healthz).describe(
+            described("Check whether the process responds").returns::<Health>(200, "The process responds."),
+        ),
+        Endpoint::get(&READY, "/readyz", readyz).describe(
+            described("Check whether the service can sign: HSM, canary, audit log")
+                .returns::<Ready>(200, "The service can sign."),
+        ),
+        Endpoint::get(&VERSION, "/version", version)
+            .describe(described("Show the program and its version").returns::<Version>(200, "The version.")),
+    ]
 }
 
-/// The program and its version.
-#[utoipa::path(
-    get, path = "/version", operation_id = "version", tag = "Service",
-    summary = "The program and its version",
-    responses((status = 200, description = "What it is", body = schema::Version)),
-)]
-pub(crate) async fn version() -> Response {
-    json(StatusCode::OK, &object!({"name": "avs-kms", "version": env!("CARGO_PKG_VERSION"), "api": "v1"}))
+/// The metrics in Prometheus' text form: the one response that is not JSON.
+pub(crate) fn metrics_endpoint(metrics: Metrics) -> Endpoint {
+    let scrape = async move |State(app): State<App>| render(app, metrics.clone()).await;
+    Endpoint::get(&METRICS, "/metrics", scrape)
 }
 
-/// What was counted and timed, in Prometheus' text form: the one answer that is not JSON.
-pub(crate) async fn metrics(app: App, metrics: Metrics) -> Result<Response, Failure> {
-    // It asks the store once for each key.
+#[derive(Serialize, ToSchema)]
+struct Health {
+    status: &'static str,
+}
+
+#[derive(Serialize, ToSchema)]
+struct Ready {
+    status: &'static str,
+    workers: usize,
+    queue_depth: usize,
+    audit: AuditHead,
+}
+
+#[derive(Serialize, ToSchema)]
+struct AuditHead {
+    log: String,
+    size: u64,
+}
+
+#[derive(Serialize, ToSchema)]
+struct Version {
+    name: &'static str,
+    version: &'static str,
+    api: &'static str,
+}
+
+async fn healthz() -> Response {
+    json(StatusCode::OK, &Health { status: "ok" })
+}
+
+async fn version() -> Response {
+    let version = env!("CARGO_PKG_VERSION");
+    json(StatusCode::OK, &Version { name: "avs-kms", version, api: "v1" })
+}
+
+async fn render(app: App, metrics: Metrics) -> Result<Response, Failure> {
+    // It queries the store once for each key.
     let text = tokio::task::spawn_blocking(move || {
         app.service.show_figures();
         let keys = rotation::show_numbers(&app.service).unwrap_or_else(|failure| {
@@ -50,13 +88,8 @@ pub(crate) async fn metrics(app: App, metrics: Metrics) -> Result<Response, Fail
     Ok(([(header::CONTENT_TYPE, form)], text).into_response())
 }
 
-/// Token logged in, canary multiplied with recently, audit log writable.
-#[utoipa::path(
-    get, path = "/readyz", operation_id = "readyz", tag = "Service",
-    summary = "Whether it can sign: token, canary, audit log",
-    responses((status = 200, description = "It can", body = schema::Ready)),
-)]
-pub(crate) async fn readyz(State(app): State<App>) -> Result<Response, Failure> {
+/// The HSM is logged in, the canary was multiplied recently, the audit log is writable.
+async fn readyz(State(app): State<App>) -> Result<Response, Failure> {
     let soon = Duration::from_secs(1);
     if !app.service.audit().is_writable() {
         let failure = Failure::new(Code::AuditUnavailable, "the audit log cannot be written");
@@ -68,13 +101,11 @@ pub(crate) async fn readyz(State(app): State<App>) -> Result<Response, Failure> 
         return Err(Failure::new(Code::TokenUnavailable, "the token cannot be used").retry_after(soon));
     };
     let head = app.service.audit().head();
-    Ok(json(
-        StatusCode::OK,
-        &object!({
-            "status": "ready",
-            "workers": health.workers,
-            "queue_depth": health.queue_depth,
-            "audit": {"log": head.log.to_string(), "size": head.size},
-        }),
-    ))
+    let body = Ready {
+        status: "ready",
+        workers: health.workers,
+        queue_depth: health.queue_depth,
+        audit: AuditHead { log: head.log.to_string(), size: head.size },
+    };
+    Ok(json(StatusCode::OK, &body))
 }

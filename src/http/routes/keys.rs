@@ -1,33 +1,119 @@
-//! `/v1/keys…`: create, list, show.
+//! `/v1/keys`: create, rotate, list, show.
 
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request};
 use axum::http::StatusCode;
 use axum::response::Response;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::auth::Scope;
+use crate::http::dto::binding::BindingBody;
+use crate::http::dto::invalid_value::{InvalidValue, invalid};
 use crate::http::dto::key::KeyRecord;
-use crate::http::dto::schema;
+use crate::http::dto::policy::{PolicyBody, PolicyRecord};
 use crate::http::dto::signature::SignResult;
-use crate::http::extract::authenticated::Call;
-use crate::http::extract::object::invalid;
-use crate::http::extract::values;
+use crate::http::dto::values::{
+    Address, ChecksumAddress, Curve, Name, Reason, VersionNumber, parse_address, parse_name,
+};
+use crate::http::endpoint::Endpoint;
+use crate::http::extract::authenticated::AuthenticatedRequest;
+use crate::http::openapi::description::{Description, Tag};
 use crate::http::response::json;
-use crate::http::routes::policy::{self, PolicyBody};
-use crate::key::KeyVersion;
-use crate::key::LifecycleState;
+use crate::key::{KeyVersion, KeyVersionNumber, LifecycleState};
+use crate::service::operation::{KEYS_CREATE, KEYS_LIST, KEYS_LIST_ALL, KEYS_ROTATE, KEYS_SHOW};
 use crate::service::{CreateKey, Created, Failure, ListKeys, RotateKey, ShowKey};
 
+pub(crate) fn endpoints() -> Vec<Endpoint> {
+    let keys = |summary| Description::new(Tag::Keys, summary);
+    vec![
+        Endpoint::post(&KEYS_CREATE, "/v1/keys", create).describe(
+            keys("Create the key of an EOA, or return it if it exists")
+                .body::<CreateKeyBody>()
+                .returns::<CreatedKey>(201, "The key was created.")
+                .returns::<CreatedKey>(200, "The key existed.")
+                .refuses(&[409]),
+        ),
+        Endpoint::post(&KEYS_ROTATE, "/v1/keys/rotate", rotate).describe(
+            keys("Create the next version of a key, or return the pending one")
+                .body::<RotateKeyBody>()
+                .returns::<CreatedKey>(201, "The version was created.")
+                .returns::<CreatedKey>(200, "A pending version existed.")
+                .refuses(&[404, 409]),
+        ),
+        Endpoint::get(&KEYS_LIST, "/v1/keys/{eoa}", list).describe(
+            keys("List the keys of an EOA, newest version first")
+                .path::<Address>("eoa")
+                .returns::<KeyList>(200, "The keys."),
+        ),
+        Endpoint::get(&KEYS_SHOW, "/v1/keys/{eoa}/{name}", show).describe(
+            keys("Show the current version of a key, and all its versions")
+                .path::<Address>("eoa")
+                .path::<Name>("name")
+                .returns::<KeyWithVersions>(200, "The key.")
+                .refuses(&[404]),
+        ),
+        Endpoint::get(&KEYS_LIST_ALL, "/local/keys", list_all),
+    ]
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, expecting = "a JSON object")]
+pub(crate) struct CreateKeyBody {
+    eoa: Address,
+    name: Option<Name>,
+    curve: Option<Curve>,
+    /// Of a new key.
+    policy: Option<PolicyBody>,
+    /// Of a new key.
+    binding: Option<BindingBody>,
+}
+
+impl TryFrom<CreateKeyBody> for CreateKey {
+    type Error = Failure;
+
+    fn try_from(body: CreateKeyBody) -> Result<Self, Failure> {
+        let CreateKeyBody { eoa: Address(eoa), name, curve: None | Some(Curve::Bn254), policy, binding } =
+            body;
+        let binding = binding.map(|binding| binding.into_binding(eoa, "binding.")).transpose()?;
+        Ok(Self { eoa, name: name_or_default(name), policy: policy.map(Into::into), binding })
+    }
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, expecting = "a JSON object")]
+pub(crate) struct RotateKeyBody {
+    eoa: Address,
+    name: Option<Name>,
+    /// The number that the next version is to have.
+    version: Option<VersionNumber>,
+    /// The binding of the current version if absent.
+    binding: Option<BindingBody>,
+    reason: Option<Reason>,
+}
+
+impl TryFrom<RotateKeyBody> for RotateKey {
+    type Error = Failure;
+
+    fn try_from(body: RotateKeyBody) -> Result<Self, Failure> {
+        let RotateKeyBody { eoa: Address(eoa), name, version, binding, reason } = body;
+        Ok(Self {
+            eoa,
+            name: name_or_default(name),
+            version: version.and_then(|VersionNumber(number)| KeyVersionNumber::new(number)),
+            binding: binding.map(|binding| binding.into_binding(eoa, "binding.")).transpose()?,
+            reason: reason.map(|Reason(reason)| reason),
+        })
+    }
+}
+
 #[derive(Serialize, ToSchema)]
-#[schema(as = CreatedKey)]
-pub(crate) struct CreatedBody {
+struct CreatedKey {
     #[serde(flatten)]
     record: KeyRecord,
-    policy: PolicyBody,
+    policy: PolicyRecord,
     created: bool,
-    /// The proof with which it is registered, where its place is known.
+    /// The registration proof, if the key has a binding.
     #[serde(skip_serializing_if = "Option::is_none")]
     registration: Option<SignResult>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -35,70 +121,49 @@ pub(crate) struct CreatedBody {
 }
 
 #[derive(Serialize, ToSchema)]
-#[schema(as = KeyList)]
-pub(crate) struct ListBody {
-    #[schema(value_type = schema::Address)]
-    eoa: String,
+struct KeyList {
+    eoa: ChecksumAddress,
+    keys: Vec<KeyRecord>,
+}
+
+#[derive(Serialize)]
+struct AllKeys {
     keys: Vec<KeyRecord>,
 }
 
 #[derive(Serialize, ToSchema)]
-#[schema(as = KeyWithVersions)]
-pub(crate) struct ShowBody {
+struct KeyWithVersions {
     #[serde(flatten)]
     record: KeyRecord,
-    policy: PolicyBody,
+    policy: PolicyRecord,
     versions: Vec<KeyRecord>,
 }
 
-/// `POST /v1/keys`
-#[utoipa::path(
-    post, path = "/v1/keys", operation_id = "create_key", tag = "Keys",
-    summary = "Make the key of an EOA, or get it if there is one",
-    request_body = schema::CreateKeyBody,
-    responses((status = 201, description = "Made", body = CreatedBody), (status = 200, description = "There already", body = CreatedBody), (status = 409)),
-    security(("token" = ["keys:create"])),
-)]
-pub(crate) async fn create(call: Call, request: Request) -> Result<Response, Failure> {
-    let wish = call
-        .parse_change(CreateKey::NAME, request, |members| {
-            members.optional("curve", values::curve)?;
-            let eoa = members.required("eoa", values::eoa)?;
-            let name = members.optional("name", values::name)?.unwrap_or_default();
-            let policy = members.optional("policy", policy::policy)?;
-            Ok(CreateKey { eoa, name, policy, binding: values::binding(members, eoa)? })
-        })
-        .await?;
-    let created = call.service().create_key(call.context().clone(), wish, call.deadline()).await?;
-    made(&call, created, Scope::KeysCreate).await
+/// The name of a key; `default` where a request says none.
+pub(crate) fn name_or_default(name: Option<Name>) -> crate::key::KeyName {
+    name.map(|Name(name)| name).unwrap_or_default()
 }
 
-/// `POST /v1/keys/rotate`
-#[utoipa::path(
-    post, path = "/v1/keys/rotate", operation_id = "rotate_key", tag = "Keys",
-    summary = "Make the next version of a key, pending, or get the pending one",
-    request_body = schema::RotateBody,
-    responses((status = 201, description = "Made", body = CreatedBody), (status = 200, description = "There already", body = CreatedBody), (status = 404), (status = 409)),
-    security(("token" = ["keys:rotate"])),
-)]
-pub(crate) async fn rotate(call: Call, request: Request) -> Result<Response, Failure> {
-    let wish = call
-        .parse_change(RotateKey::NAME, request, |members| {
-            let eoa = members.required("eoa", values::eoa)?;
-            let name = members.optional("name", values::name)?.unwrap_or_default();
-            let version = members.optional("version", values::version_number)?;
-            let binding = values::binding(members, eoa)?;
-            Ok(RotateKey { eoa, name, version, binding, reason: members.optional("reason", values::reason)? })
-        })
-        .await?;
-    let created = call.service().rotate_key(call.context().clone(), wish, call.deadline()).await?;
-    made(&call, created, Scope::KeysRotate).await
+async fn create(call: AuthenticatedRequest, request: Request) -> Result<Response, Failure> {
+    let key = call.parse_key_change(request, |body: CreateKeyBody| CreateKey::try_from(body)).await?;
+    let created = call.service().create_key(call.context().clone(), key, call.deadline()).await?;
+    created_response(&call, created, Scope::KeysCreate).await
 }
 
-/// The version and, where its place is known, the proof for it: the caller's right to make it covers that.
-async fn made(call: &Call, created: Created, right: Scope) -> Result<Response, Failure> {
+async fn rotate(call: AuthenticatedRequest, request: Request) -> Result<Response, Failure> {
+    let rotation = call.parse_key_change(request, |body: RotateKeyBody| RotateKey::try_from(body)).await?;
+    let created = call.service().rotate_key(call.context().clone(), rotation, call.deadline()).await?;
+    created_response(&call, created, Scope::KeysRotate).await
+}
+
+/// The version and, if it has a binding, the registration proof: the right to create the version covers it.
+async fn created_response(
+    call: &AuthenticatedRequest,
+    created: Created,
+    right: Scope,
+) -> Result<Response, Failure> {
     let version = &created.version;
-    // The version is made whatever becomes of its proof, which can be had again with /v1/sign/registration.
+    // The version exists whatever becomes of its proof, which /v1/sign/registration gives again.
     let (registration, warning) = if version.binding.is_some() && version.status.may_sign().is_ok() {
         let context = call.context().clone();
         match call.service().prove(context, version, right, call.deadline()).await {
@@ -111,64 +176,53 @@ async fn made(call: &Call, created: Created, right: Scope) -> Result<Response, F
     let status = if created.created { StatusCode::CREATED } else { StatusCode::OK };
     let record = KeyRecord::from(&*created.version);
     let policy = policy_of(call, &created.version);
-    Ok(json(status, &CreatedBody { record, policy, created: created.created, registration, warning }))
+    Ok(json(status, &CreatedKey { record, policy, created: created.created, registration, warning }))
 }
 
-/// `GET /v1/keys/{eoa}`
-#[utoipa::path(
-    get, path = "/v1/keys/{eoa}", operation_id = "list_keys", tag = "Keys",
-    summary = "Every key of an EOA, newest version first",
-    params(("eoa" = schema::AddressText, Path)),
-    responses((status = 200, description = "Its keys", body = ListBody)),
-    security(("token" = ["keys:read"])),
-)]
-pub(crate) async fn list(call: Call, path: Result<Path<String>, PathRejection>) -> Result<Response, Failure> {
-    let wish = path.map_err(bad_path).and_then(|Path(eoa)| {
-        Ok(ListKeys { eoa: values::address(&eoa).map_err(|failure| failure.at("eoa"))? })
-    });
-    let wish = call.checked(ListKeys::NAME, wish)?;
-    let eoa = wish.eoa.to_string();
-    let versions = call.service().list_keys(call.context().clone(), wish)?;
-    let keys = versions.iter().map(|version| KeyRecord::from(&**version)).collect();
-    Ok(json(StatusCode::OK, &ListBody { eoa, keys }))
+async fn list(
+    call: AuthenticatedRequest,
+    path: Result<Path<String>, PathRejection>,
+) -> Result<Response, Failure> {
+    let list = call.checked(path.map_err(bad_path).and_then(|Path(eoa)| {
+        Ok(ListKeys { eoa: parse_address(&eoa).map_err(|error| in_path(error, "eoa"))? })
+    }))?;
+    let eoa = ChecksumAddress(list.eoa);
+    let keys = records(&call.service().list_keys(call.context().clone(), list)?);
+    Ok(json(StatusCode::OK, &KeyList { eoa, keys }))
 }
 
-/// `GET /local/keys`: every EOA's, for the machine's own operator.
-pub(crate) async fn list_all(call: Call) -> Result<Response, Failure> {
-    let versions = call.service().list_all_keys(call.context())?;
-    let keys: Vec<_> = versions.iter().map(|version| KeyRecord::from(&**version)).collect();
-    Ok(json(StatusCode::OK, &serde_json::json!({ "keys": keys })))
+/// `GET /local/keys`: the keys of all EOAs, for the administrator of this host.
+async fn list_all(call: AuthenticatedRequest) -> Result<Response, Failure> {
+    let keys = records(&call.service().list_all_keys(call.context())?);
+    Ok(json(StatusCode::OK, &AllKeys { keys }))
 }
 
-/// `GET /v1/keys/{eoa}/{name}`
-#[utoipa::path(
-    get, path = "/v1/keys/{eoa}/{name}", operation_id = "show_key", tag = "Keys",
-    summary = "The current version of a key, and all its versions",
-    params(("eoa" = schema::AddressText, Path), ("name" = schema::NameText, Path)),
-    responses((status = 200, description = "The key", body = ShowBody), (status = 404)),
-    security(("token" = ["keys:read"])),
-)]
-pub(crate) async fn show(
-    call: Call,
+async fn show(
+    call: AuthenticatedRequest,
     path: Result<Path<(String, String)>, PathRejection>,
 ) -> Result<Response, Failure> {
-    let wish = path.map_err(bad_path).and_then(|Path((eoa, name))| {
-        let eoa = values::address(&eoa).map_err(|failure| failure.at("eoa"))?;
-        let name = values::name(name.into()).map_err(|failure| failure.at("name"))?;
-        Ok(ShowKey { eoa, name })
-    });
-    let wish = call.checked(ShowKey::NAME, wish)?;
-    let versions = call.service().show_key(call.context().clone(), wish)?;
+    let show = call.checked(path.map_err(bad_path).and_then(|Path((eoa, name))| {
+        let eoa = parse_address(&eoa).map_err(|error| in_path(error, "eoa"))?;
+        Ok(ShowKey { eoa, name: parse_name(&name).map_err(|error| in_path(error, "name"))? })
+    }))?;
+    let versions = call.service().show_key(call.context().clone(), show)?;
     let active = versions.iter().find(|version| version.status.lifecycle == LifecycleState::Active);
-    let current =
-        active.or_else(|| versions.first()).ok_or_else(|| Failure::internal("a key without versions"))?;
-    let record = KeyRecord::from(&**current);
-    let versions = versions.iter().map(|version| KeyRecord::from(&**version)).collect();
-    Ok(json(StatusCode::OK, &ShowBody { record, policy: policy_of(&call, current), versions }))
+    let current = active.or_else(|| versions.first());
+    let current = current.ok_or_else(|| Failure::internal("a key without versions"))?;
+    let (record, policy) = (KeyRecord::from(&**current), policy_of(&call, current));
+    Ok(json(StatusCode::OK, &KeyWithVersions { record, policy, versions: records(&versions) }))
 }
 
-fn policy_of(call: &Call, version: &KeyVersion) -> PolicyBody {
-    PolicyBody::from(&*call.service().policy(&version.eoa, &version.name))
+fn records(versions: &[std::sync::Arc<KeyVersion>]) -> Vec<KeyRecord> {
+    versions.iter().map(|version| KeyRecord::from(&**version)).collect()
+}
+
+fn policy_of(call: &AuthenticatedRequest, version: &KeyVersion) -> PolicyRecord {
+    PolicyRecord::from(&*call.service().policy(&version.eoa, &version.name))
+}
+
+fn in_path(error: InvalidValue, parameter: &'static str) -> Failure {
+    Failure::from(error).at(parameter)
 }
 
 fn bad_path(rejection: PathRejection) -> Failure {

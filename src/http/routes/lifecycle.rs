@@ -1,22 +1,94 @@
-//! `/v1/keys/activate|retire|disable|enable|destroy|restore`: one body, one way for all.
+//! `/v1/keys/activate`, `retire`, `disable`, `enable`, `destroy`, `restore`: changes of the state of a version.
 
 use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::response::Response;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::http::dto::key::KeyRecord;
-use crate::http::dto::schema;
-use crate::http::extract::authenticated::Call;
-use crate::http::extract::values;
+use crate::http::dto::values::{Address, GraceDays, Name, Reason, VersionChoice};
+use crate::http::endpoint::Endpoint;
+use crate::http::extract::authenticated::AuthenticatedRequest;
+use crate::http::openapi::description::{Description, Tag};
 use crate::http::response::json;
+use crate::http::routes::keys::name_or_default;
 use crate::key::LifecycleAction;
+use crate::service::operation::{
+    KEYS_ACTIVATE, KEYS_DESTROY, KEYS_DISABLE, KEYS_ENABLE, KEYS_RESTORE, KEYS_RETIRE,
+};
 use crate::service::{ChangeKey, Failure, GRACE_DAYS};
 
+pub(crate) fn endpoints() -> Vec<Endpoint> {
+    let described = |summary| {
+        Description::new(Tag::Keys, summary)
+            .returns::<ChangedKey>(200, "The version is in this state.")
+            .refuses(&[404, 409])
+    };
+    let change = |summary| described(summary).body::<ChangeKeyBody>();
+    vec![
+        Endpoint::post(&KEYS_ACTIVATE, "/v1/keys/activate", activate)
+            .describe(change("Make a pending version the current one")),
+        Endpoint::post(&KEYS_RETIRE, "/v1/keys/retire", retire)
+            .describe(change("Retire a version that is no longer current: it will no longer sign")),
+        Endpoint::post(&KEYS_DISABLE, "/v1/keys/disable", disable)
+            .describe(change("Disable a version until it is enabled again")),
+        Endpoint::post(&KEYS_ENABLE, "/v1/keys/enable", enable)
+            .describe(change("Enable a disabled version again")),
+        Endpoint::post(&KEYS_DESTROY, "/v1/keys/destroy", destroy).describe(
+            described("Schedule the destruction of a version; requires a signed request")
+                .body::<DestroyKeyBody>(),
+        ),
+        Endpoint::post(&KEYS_RESTORE, "/v1/keys/restore", restore)
+            .describe(change("Cancel the destruction of a version; requires a signed request")),
+    ]
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, expecting = "a JSON object")]
+pub(crate) struct ChangeKeyBody {
+    eoa: Address,
+    name: Option<Name>,
+    version: Option<VersionChoice>,
+    reason: Option<Reason>,
+}
+
+impl ChangeKeyBody {
+    fn into_change(self, change: LifecycleAction) -> ChangeKey {
+        let Self { eoa: Address(eoa), name, version, reason } = self;
+        ChangeKey {
+            eoa,
+            name: name_or_default(name),
+            version: version.map(|VersionChoice(version)| version),
+            change,
+            after_days: 0,
+            reason: reason.map(|Reason(reason)| reason),
+        }
+    }
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, expecting = "a JSON object")]
+pub(crate) struct DestroyKeyBody {
+    eoa: Address,
+    name: Option<Name>,
+    version: VersionChoice,
+    /// Days until the destruction; 30 if absent.
+    after_days: Option<GraceDays>,
+    reason: Option<Reason>,
+}
+
+impl From<DestroyKeyBody> for ChangeKey {
+    fn from(body: DestroyKeyBody) -> Self {
+        let DestroyKeyBody { eoa, name, version, after_days, reason } = body;
+        let after_days = after_days.map_or(GRACE_DAYS, |GraceDays(days)| days);
+        let body = ChangeKeyBody { eoa, name, version: Some(version), reason };
+        Self { after_days, ..body.into_change(LifecycleAction::ScheduleDestroy) }
+    }
+}
+
 #[derive(Serialize, ToSchema)]
-#[schema(as = ChangedKey)]
-pub(crate) struct ChangedBody {
+struct ChangedKey {
     #[serde(flatten)]
     record: KeyRecord,
     changed: bool,
@@ -26,101 +98,38 @@ pub(crate) struct ChangedBody {
     warning: Option<String>,
 }
 
-/// `POST /v1/keys/activate`
-#[utoipa::path(
-    post, path = "/v1/keys/activate", operation_id = "activate_version", tag = "Keys",
-    summary = "Make a pending version the current one",
-    request_body = schema::ChangeBody,
-    responses((status = 200, description = "So it is", body = ChangedBody), (status = 404), (status = 409)),
-    security(("token" = ["keys:rotate"])),
-)]
-pub(crate) async fn activate(call: Call, request: Request) -> Result<Response, Failure> {
-    change(call, request, LifecycleAction::Activate).await
+async fn activate(call: AuthenticatedRequest, request: Request) -> Result<Response, Failure> {
+    change(call, request, |body: ChangeKeyBody| body.into_change(LifecycleAction::Activate)).await
 }
 
-/// `POST /v1/keys/retire`
-#[utoipa::path(
-    post, path = "/v1/keys/retire", operation_id = "retire_version", tag = "Keys",
-    summary = "Let a version that is no longer current refuse",
-    request_body = schema::ChangeBody,
-    responses((status = 200, description = "So it is", body = ChangedBody), (status = 404), (status = 409)),
-    security(("token" = ["keys:rotate"])),
-)]
-pub(crate) async fn retire(call: Call, request: Request) -> Result<Response, Failure> {
-    change(call, request, LifecycleAction::Retire).await
+async fn retire(call: AuthenticatedRequest, request: Request) -> Result<Response, Failure> {
+    change(call, request, |body: ChangeKeyBody| body.into_change(LifecycleAction::Retire)).await
 }
 
-/// `POST /v1/keys/disable`
-#[utoipa::path(
-    post, path = "/v1/keys/disable", operation_id = "disable_version", tag = "Keys",
-    summary = "Freeze a version",
-    request_body = schema::ChangeBody,
-    responses((status = 200, description = "So it is", body = ChangedBody), (status = 404), (status = 409)),
-    security(("token" = ["keys:rotate"])),
-)]
-pub(crate) async fn disable(call: Call, request: Request) -> Result<Response, Failure> {
-    change(call, request, LifecycleAction::Disable).await
+async fn disable(call: AuthenticatedRequest, request: Request) -> Result<Response, Failure> {
+    change(call, request, |body: ChangeKeyBody| body.into_change(LifecycleAction::Disable)).await
 }
 
-/// `POST /v1/keys/enable`
-#[utoipa::path(
-    post, path = "/v1/keys/enable", operation_id = "enable_version", tag = "Keys",
-    summary = "Thaw a version",
-    request_body = schema::ChangeBody,
-    responses((status = 200, description = "So it is", body = ChangedBody), (status = 404), (status = 409)),
-    security(("token" = ["keys:rotate"])),
-)]
-pub(crate) async fn enable(call: Call, request: Request) -> Result<Response, Failure> {
-    change(call, request, LifecycleAction::Enable).await
+async fn enable(call: AuthenticatedRequest, request: Request) -> Result<Response, Failure> {
+    change(call, request, |body: ChangeKeyBody| body.into_change(LifecycleAction::Enable)).await
 }
 
-/// `POST /v1/keys/destroy`
-#[utoipa::path(
-    post, path = "/v1/keys/destroy", operation_id = "destroy_version", tag = "Keys",
-    summary = "Schedule the destruction of a version; takes a signed request",
-    request_body = schema::DestroyBody,
-    responses((status = 200, description = "So it is", body = ChangedBody), (status = 404), (status = 409)),
-    security(("signature" = [])),
-)]
-pub(crate) async fn destroy(call: Call, request: Request) -> Result<Response, Failure> {
-    change(call, request, LifecycleAction::ScheduleDestroy).await
+async fn destroy(call: AuthenticatedRequest, request: Request) -> Result<Response, Failure> {
+    change(call, request, |body: DestroyKeyBody| ChangeKey::from(body)).await
 }
 
-/// `POST /v1/keys/restore`
-#[utoipa::path(
-    post, path = "/v1/keys/restore", operation_id = "restore_version", tag = "Keys",
-    summary = "Cancel the destruction of a version; takes a signed request",
-    request_body = schema::ChangeBody,
-    responses((status = 200, description = "So it is", body = ChangedBody), (status = 404), (status = 409)),
-    security(("signature" = [])),
-)]
-pub(crate) async fn restore(call: Call, request: Request) -> Result<Response, Failure> {
-    change(call, request, LifecycleAction::Restore).await
+async fn restore(call: AuthenticatedRequest, request: Request) -> Result<Response, Failure> {
+    change(call, request, |body: ChangeKeyBody| body.into_change(LifecycleAction::Restore)).await
 }
 
-async fn change(call: Call, request: Request, change: LifecycleAction) -> Result<Response, Failure> {
-    let wish = call
-        .parse_change(ChangeKey::operation(change), request, |members| {
-            let eoa = members.required("eoa", values::eoa)?;
-            let name = members.optional("name", values::name)?.unwrap_or_default();
-            let version = members.optional("version", values::version)?;
-            let after_days = match change {
-                LifecycleAction::ScheduleDestroy => {
-                    members.optional("after_days", values::number)?.unwrap_or(GRACE_DAYS)
-                }
-                LifecycleAction::Activate
-                | LifecycleAction::Destroy
-                | LifecycleAction::Disable
-                | LifecycleAction::Enable
-                | LifecycleAction::Restore
-                | LifecycleAction::Retire => 0,
-            };
-            let reason = members.optional("reason", values::reason)?;
-            Ok(ChangeKey { eoa, name, version, change, after_days, reason })
-        })
-        .await?;
-    let changed = call.service().change_key(call.context().clone(), wish, call.deadline()).await?;
-    let body = ChangedBody {
+async fn change<B: serde::de::DeserializeOwned>(
+    call: AuthenticatedRequest,
+    request: Request,
+    convert: fn(B) -> ChangeKey,
+) -> Result<Response, Failure> {
+    let change = call.parse_key_change(request, |body| Ok(convert(body))).await?;
+    let changed = call.service().change_key(call.context().clone(), change, call.deadline()).await?;
+    let body = ChangedKey {
         record: KeyRecord::from(&*changed.version),
         changed: changed.changed,
         previous: changed.previous.as_deref().map(KeyRecord::from),

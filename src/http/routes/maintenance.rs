@@ -1,31 +1,47 @@
-//! `/local/files`: on the socket in the data directory only, for what `avs-kms` did to the files itself.
+//! `/local/maintenance`: on the local socket only, records what the command line did to the files itself.
 
 use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::response::Response;
+use serde::{Deserialize, Serialize};
 
-use crate::http::extract::authenticated::Call;
-use crate::http::extract::object::invalid;
-use crate::http::extract::values;
+use crate::http::dto::invalid_value::invalid;
+use crate::http::dto::values::Count;
+use crate::http::endpoint::Endpoint;
+use crate::http::extract::authenticated::AuthenticatedRequest;
 use crate::http::response::json;
+use crate::service::operation::MAINTENANCE_NOTE;
 use crate::service::{Failure, FileWork, NoteFiles};
 
-/// `POST /local/files`: `{"work": "backup", "path": "kms.tar.zst", "count": 3}`
-pub(crate) async fn note(call: Call, request: Request) -> Result<Response, Failure> {
-    let work = |value| {
-        let word = values::text(value)?;
-        let known = FileWork::ALL.into_iter().find(|work| work.name() == word);
-        known.ok_or_else(|| invalid("this is nothing that is done to files"))
-    };
-    let wish = call
-        .parse("files.note", request, |members| {
-            Ok(NoteFiles {
-                work: members.required("work", work)?,
-                path: members.required("path", values::text)?,
-                count: members.required("count", values::number::<u64>)?,
-            })
-        })
-        .await?;
-    call.service().note_files(call.context(), wish).await?;
-    Ok(json(StatusCode::OK, &serde_json::json!({})))
+pub(crate) fn endpoints() -> Vec<Endpoint> {
+    vec![Endpoint::post(&MAINTENANCE_NOTE, "/local/maintenance", note)]
+}
+
+/// `{"work": "backup", "path": "kms.tar.zst", "count": 3}`
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a JSON object")]
+pub(crate) struct NoteBody {
+    work: String,
+    path: String,
+    count: Count,
+}
+
+impl TryFrom<NoteBody> for NoteFiles {
+    type Error = Failure;
+
+    fn try_from(body: NoteBody) -> Result<Self, Failure> {
+        let NoteBody { work, path, count: Count(count) } = body;
+        let work = FileWork::ALL.into_iter().find(|known| known.name() == work);
+        let work = work.ok_or_else(|| invalid("unknown maintenance operation").at("work"))?;
+        Ok(Self { work, path, count })
+    }
+}
+
+#[derive(Serialize)]
+struct Noted {}
+
+async fn note(call: AuthenticatedRequest, request: Request) -> Result<Response, Failure> {
+    let note = call.parse(request, |body: NoteBody| NoteFiles::try_from(body)).await?;
+    call.service().note_files(call.context(), note).await?;
+    Ok(json(StatusCode::OK, &Noted {}))
 }

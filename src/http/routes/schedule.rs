@@ -1,4 +1,4 @@
-//! `/v1/keys/schedule` and `/v1/events`: what will happen to keys, and what has.
+//! `/v1/keys/schedule` and `/v1/events`: when keys are rotated, and what happened to them.
 
 use std::sync::Arc;
 
@@ -6,158 +6,254 @@ use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::response::Response;
 use jiff::Timestamp;
-use serde_json::{Map, Value, json as object};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::ToSchema;
 
-use crate::http::dto::schema;
-use crate::http::extract::authenticated::Call;
-use crate::http::extract::object::invalid;
-use crate::http::extract::query::Query;
-use crate::http::extract::values;
+use crate::http::dto::invalid_value::invalid;
+use crate::http::dto::values::{
+    Address, AnnounceDays, Bytes32, ChecksumAddress, Days, JitterHours, NameOrAll, Reason, RetireOnName,
+    StateName, Time,
+};
+use crate::http::endpoint::Endpoint;
+use crate::http::extract::authenticated::AuthenticatedRequest;
+use crate::http::extract::query::{PageLimit, Query, Seq};
+use crate::http::openapi::description::{Description, Tag};
 use crate::http::response::json;
-use crate::key::KeyVersion;
-use crate::key::{OVERLAP_DAYS, RetireOn, Schedule};
+use crate::key::{KeyVersion, OVERLAP_DAYS, RetireOn, RotationDates, Schedule};
+use crate::service::operation::{EVENTS_READ, KEYS_SCHEDULE_GET, KEYS_SCHEDULE_SET};
 use crate::service::{Failure, Planned, ReadEvents, ReadSchedule, SetSchedule};
 use crate::store::ScheduleScope;
 
-/// The most events of one page.
-const PAGE: u64 = 1_000;
-
-/// `POST /v1/keys/schedule`
-#[utoipa::path(
-    post, path = "/v1/keys/schedule", operation_id = "set_schedule", tag = "Keys",
-    summary = "Set when a key, or every key of an EOA, is rotated",
-    request_body = schema::ScheduleBody,
-    responses((status = 200, description = "So it is", body = schema::ScheduleSet), (status = 404)),
-    security(("token" = ["keys:rotate"])),
-)]
-pub(crate) async fn set(call: Call, request: Request) -> Result<Response, Failure> {
-    let wish = call
-        .parse_change(SetSchedule::NAME, request, |members| {
-            let eoa = members.required("eoa", values::eoa)?;
-            let scope = members.optional("name", scope)?.unwrap_or(ScheduleScope::One(Default::default()));
-            let every_days: u32 = members.required("every_days", values::number)?;
-            let schedule = Schedule {
-                every_days,
-                announce_days: members
-                    .optional("announce_days", values::number)?
-                    .unwrap_or(7.min(every_days.saturating_sub(1))),
-                overlap_days: members.optional("overlap_days", values::number)?.unwrap_or(OVERLAP_DAYS),
-                activate: members.optional("activate", values::flag)?.unwrap_or(false),
-                retire_on: members.optional("retire_on", retire_on)?.unwrap_or(RetireOn::Confirmed),
-                jitter_hours: members.optional("jitter_hours", values::number)?.unwrap_or(0),
-            };
-            let reason = members.optional("reason", values::reason)?;
-            // Zero ends a schedule.
-            Ok(SetSchedule { eoa, scope, schedule: (every_days > 0).then_some(schedule), reason })
-        })
-        .await?;
-    let eoa = wish.eoa;
-    let (scope, schedule) = (wish.scope.to_string(), wish.schedule);
-    let warning = call.service().set_schedule(call.context().clone(), wish, call.deadline()).await?;
-    let mut body = object!({"eoa": eoa.to_string(), "name": scope, "scheduled": schedule.is_some()});
-    if let Some(members) = body.as_object_mut() {
-        members.extend(schedule.map(|schedule| rules(&schedule)).unwrap_or_default());
-        members.extend(warning.map(|warning| ("warning".to_owned(), warning.into())));
-    }
-    Ok(json(StatusCode::OK, &body))
+pub(crate) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        Endpoint::post(&KEYS_SCHEDULE_SET, "/v1/keys/schedule", set).describe(
+            Description::new(Tag::Keys, "Set when a key, or every key of an EOA, is rotated")
+                .body::<SetScheduleBody>()
+                .returns::<ScheduleRecord>(200, "The schedule in force.")
+                .refuses(&[404]),
+        ),
+        Endpoint::get(&KEYS_SCHEDULE_GET, "/v1/keys/schedule", show).describe(
+            Description::new(Tag::Keys, "Show when the keys of an EOA are rotated")
+                .query::<Address>("eoa", "The owner of the keys.")
+                .returns::<SchedulePage>(200, "Each key and its next dates."),
+        ),
+        Endpoint::get(&EVENTS_READ, "/v1/events", events).describe(
+            Description::new(Tag::Keys, "List what happened to the caller's keys")
+                .optional_query::<Seq>("after", "Only events with a higher number.")
+                .optional_query::<PageLimit>("limit", "The most events of the page; 100 if absent.")
+                .returns::<EventPage>(200, "A page, oldest first; `next` is the `after` of the next one."),
+        ),
+    ]
 }
 
-/// `GET /v1/keys/schedule?eoa=0x…`
-#[utoipa::path(
-    get, path = "/v1/keys/schedule", operation_id = "read_schedule", tag = "Keys",
-    summary = "When the keys of an EOA are rotated",
-    params(("eoa" = schema::AddressText, Query)),
-    responses((status = 200, description = "Each key and its next dates", body = schema::SchedulePage)),
-    security(("token" = ["keys:read"])),
-)]
-pub(crate) async fn show(call: Call, request: Request) -> Result<Response, Failure> {
-    let wish = Query::of(&request).and_then(|mut query| {
-        let eoa = query.text("eoa").ok_or_else(|| invalid("ask for ?eoa=0x…").at("eoa"))?;
-        query.finish()?;
-        Ok(ReadSchedule { eoa: values::address(&eoa).map_err(|failure| failure.at("eoa"))? })
-    });
-    let wish = call.checked(ReadSchedule::NAME, wish)?;
-    let eoa = wish.eoa.to_string();
-    let keys = call.service().read_schedule(call.context().clone(), wish)?;
-    let keys: Vec<_> = keys.iter().map(key).collect();
-    Ok(json(StatusCode::OK, &object!({"eoa": eoa, "keys": keys})))
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, expecting = "a JSON object")]
+pub(crate) struct SetScheduleBody {
+    eoa: Address,
+    /// `default` if absent.
+    name: Option<NameOrAll>,
+    /// 0 ends the schedule.
+    every_days: Days,
+    /// 7 if absent, but less than `every_days`.
+    announce_days: Option<AnnounceDays>,
+    /// 21 if absent.
+    overlap_days: Option<Days>,
+    activate: Option<bool>,
+    retire_on: Option<RetireOnName>,
+    jitter_hours: Option<JitterHours>,
+    reason: Option<Reason>,
 }
 
-/// `GET /v1/events?after=SEQ&limit=N`
-#[utoipa::path(
-    get, path = "/v1/events", operation_id = "read_events", tag = "Keys",
-    summary = "What happened to one's own keys",
-    params(
-        ("after" = Option<u64>, Query, minimum = 0, maximum = 9223372036854775807_usize, description = "Only what has a higher number"),
-        ("limit" = Option<u64>, Query, minimum = 1, maximum = 1000),
-    ),
-    responses((status = 200, description = "A page, oldest first", body = schema::EventPage)),
-    security(("token" = ["keys:read"])),
-)]
-pub(crate) async fn events(call: Call, request: Request) -> Result<Response, Failure> {
-    let wish = Query::of(&request).and_then(|mut query| {
-        let after = query.number("after")?.unwrap_or(0);
-        let limit = query.number("limit")?.unwrap_or(100);
-        query.finish()?;
-        if !(1..=PAGE).contains(&limit) {
-            return Err(invalid(format!("a page has 1 to {PAGE} events")).at("limit"));
+impl From<SetScheduleBody> for SetSchedule {
+    fn from(body: SetScheduleBody) -> Self {
+        let SetScheduleBody { eoa: Address(eoa), every_days: Days(every_days), .. } = body;
+        let announce_default = 7.min(every_days.saturating_sub(1));
+        let schedule = Schedule {
+            every_days,
+            announce_days: body.announce_days.map_or(announce_default, |AnnounceDays(days)| days),
+            overlap_days: body.overlap_days.map_or(OVERLAP_DAYS, |Days(days)| days),
+            activate: body.activate.unwrap_or(false),
+            retire_on: body.retire_on.map_or(RetireOn::Confirmed, |RetireOnName(retire_on)| retire_on),
+            jitter_hours: body.jitter_hours.map_or(0, |JitterHours(hours)| hours),
+        };
+        let scope = body.name.map(|NameOrAll(scope)| scope);
+        Self {
+            eoa,
+            scope: scope.unwrap_or(ScheduleScope::One(Default::default())),
+            schedule: (every_days > 0).then_some(schedule),
+            reason: body.reason.map(|Reason(reason)| reason),
         }
-        Ok(ReadEvents { after, limit: usize::try_from(limit).unwrap_or(usize::MAX) })
-    });
-    let wish = call.checked(ReadEvents::NAME, wish)?;
-    let after = wish.after;
-    let events = call.service().read_events(call.context(), wish).await?;
-    let next = events.last().map_or(after, |event| event.seq);
-    let events: Vec<_> = events.iter().map(|event| event.to_json()).collect();
-    Ok(json(StatusCode::OK, &object!({"events": events, "next": next})))
-}
-
-fn rules(schedule: &Schedule) -> Map<String, Value> {
-    let Schedule { every_days, announce_days, overlap_days, activate, retire_on, jitter_hours } = *schedule;
-    let rules = object!({
-        "every_days": every_days,
-        "announce_days": announce_days,
-        "overlap_days": overlap_days,
-        "activate": activate,
-        "retire_on": retire_on.as_str(),
-        "jitter_hours": jitter_hours,
-    });
-    rules.as_object().cloned().unwrap_or_default()
-}
-
-fn key(planned: &Planned) -> Value {
-    let mut members = Map::new();
-    members.insert("name".to_owned(), planned.current.name.as_str().into());
-    members.insert("current".to_owned(), planned.current.version.number().into());
-    members.insert("scheduled".to_owned(), planned.schedule.is_some().into());
-    members.extend(planned.schedule.as_ref().map(rules).unwrap_or_default());
-    let mut date = |name: &str, time: Timestamp| {
-        members.insert(name.to_owned(), time.to_string().into());
-        members.insert(format!("{name}_unix"), time.as_second().into());
-    };
-    if let Some(dates) = &planned.dates {
-        date("announce_at", dates.announce_at);
-        date("due_at", dates.due_at);
     }
-    let ends: Vec<_> = planned.ends.iter().map(end).collect();
-    members.insert("ends".to_owned(), ends.into());
-    Value::Object(members)
 }
 
-fn end((version, time): &(Arc<KeyVersion>, Timestamp)) -> Value {
-    object!({
-        "version": version.version.number(),
-        "state": version.state().as_str(),
-        "at": time.to_string(),
-        "at_unix": time.as_second(),
-    })
+/// The rules of a schedule; absent if there is none.
+#[derive(Default, Serialize, ToSchema)]
+struct ScheduleRules {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    every_days: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    announce_days: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    overlap_days: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    activate: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retire_on: Option<RetireOnName>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    jitter_hours: Option<u32>,
 }
 
-fn scope(value: Value) -> Result<ScheduleScope, Failure> {
-    let error = |_| invalid("a key's name, or \"*\" for all keys of the EOA, is expected here");
-    values::text(value)?.parse().map_err(error)
+impl From<&Schedule> for ScheduleRules {
+    fn from(schedule: &Schedule) -> Self {
+        Self {
+            every_days: Some(schedule.every_days),
+            announce_days: Some(schedule.announce_days),
+            overlap_days: Some(schedule.overlap_days),
+            activate: Some(schedule.activate),
+            retire_on: Some(RetireOnName(schedule.retire_on)),
+            jitter_hours: Some(schedule.jitter_hours),
+        }
+    }
 }
 
-fn retire_on(value: Value) -> Result<RetireOn, Failure> {
-    values::text(value)?.parse().map_err(|error: &str| invalid(error))
+/// A schedule in force.
+#[derive(Serialize, ToSchema)]
+struct ScheduleRecord {
+    eoa: ChecksumAddress,
+    name: String,
+    scheduled: bool,
+    #[serde(flatten)]
+    rules: ScheduleRules,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    warning: Option<String>,
+}
+
+#[derive(Serialize, ToSchema)]
+struct SchedulePage {
+    eoa: ChecksumAddress,
+    keys: Vec<ScheduledKey>,
+}
+
+/// A key and what comes next for it.
+#[derive(Serialize, ToSchema)]
+struct ScheduledKey {
+    name: String,
+    current: u32,
+    scheduled: bool,
+    #[serde(flatten)]
+    rules: ScheduleRules,
+    #[serde(flatten)]
+    dates: ScheduleDates,
+    ends: Vec<VersionEnd>,
+}
+
+/// The next dates of a key; absent if it has no schedule.
+#[derive(Default, Serialize, ToSchema)]
+struct ScheduleDates {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    announce_at: Option<Time>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    announce_at_unix: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    due_at: Option<Time>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    due_at_unix: Option<i64>,
+}
+
+impl From<&RotationDates> for ScheduleDates {
+    fn from(dates: &RotationDates) -> Self {
+        Self {
+            announce_at: Some(Time(dates.announce_at)),
+            announce_at_unix: Some(dates.announce_at.as_second()),
+            due_at: Some(Time(dates.due_at)),
+            due_at_unix: Some(dates.due_at.as_second()),
+        }
+    }
+}
+
+/// When a version is retired by the schedule at the earliest, or destroyed.
+#[derive(Serialize, ToSchema)]
+struct VersionEnd {
+    version: u32,
+    state: StateName,
+    at: Time,
+    at_unix: i64,
+}
+
+impl From<&Planned> for ScheduledKey {
+    fn from(planned: &Planned) -> Self {
+        Self {
+            name: planned.current.name.to_string(),
+            current: planned.current.version.number(),
+            scheduled: planned.schedule.is_some(),
+            rules: planned.schedule.as_ref().map(ScheduleRules::from).unwrap_or_default(),
+            dates: planned.dates.as_ref().map(ScheduleDates::from).unwrap_or_default(),
+            ends: planned.ends.iter().map(VersionEnd::from).collect(),
+        }
+    }
+}
+
+impl From<&(Arc<KeyVersion>, Timestamp)> for VersionEnd {
+    fn from((version, at): &(Arc<KeyVersion>, Timestamp)) -> Self {
+        let state = StateName(version.state());
+        Self { version: version.version.number(), state, at: Time(*at), at_unix: at.as_second() }
+    }
+}
+
+#[derive(Serialize, ToSchema)]
+struct EventPage {
+    #[schema(value_type = Vec<KeyEvent>)]
+    events: Vec<Value>,
+    next: u64,
+}
+
+/// What happened to a version; a webhook delivers the same. Its form is the store's, which writes it once for both.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "the schema of `store::KeyEvent::to_json`")]
+struct KeyEvent {
+    seq: u64,
+    #[schema(rename = "type")]
+    kind: String,
+    eoa: ChecksumAddress,
+    name: String,
+    version: u32,
+    at: Time,
+    at_unix: i64,
+    operator_id: Bytes32,
+    state: StateName,
+    due_at: Option<Time>,
+    destroy_at: Option<Time>,
+    reason: Option<String>,
+}
+
+async fn set(call: AuthenticatedRequest, request: Request) -> Result<Response, Failure> {
+    let set = call.parse_key_change(request, |body: SetScheduleBody| Ok(SetSchedule::from(body))).await?;
+    let (eoa, name, schedule) = (ChecksumAddress(set.eoa), set.scope.to_string(), set.schedule);
+    let warning = call.service().set_schedule(call.context().clone(), set, call.deadline()).await?;
+    let rules = schedule.as_ref().map(ScheduleRules::from).unwrap_or_default();
+    let record = ScheduleRecord { eoa, name, scheduled: schedule.is_some(), rules, warning };
+    Ok(json(StatusCode::OK, &record))
+}
+
+async fn show(call: AuthenticatedRequest, request: Request) -> Result<Response, Failure> {
+    let read = call.checked(Query::of(&request).and_then(|mut query| {
+        let eoa = query.text("eoa")?;
+        query.finish()?;
+        let Address(eoa) = eoa.ok_or_else(|| invalid("missing query parameter `eoa`").at("eoa"))?;
+        Ok(ReadSchedule { eoa })
+    }))?;
+    let eoa = ChecksumAddress(read.eoa);
+    let keys = call.service().read_schedule(call.context().clone(), read)?;
+    Ok(json(StatusCode::OK, &SchedulePage { eoa, keys: keys.iter().map(ScheduledKey::from).collect() }))
+}
+
+async fn events(call: AuthenticatedRequest, request: Request) -> Result<Response, Failure> {
+    let page = Query::of(&request).and_then(Query::page);
+    let read = call.checked(page.map(|(after, limit)| ReadEvents { after, limit }))?;
+    let after = read.after;
+    let events = call.service().read_events(call.context(), read).await?;
+    let next = events.last().map_or(after, |event| event.seq);
+    let events = events.iter().map(|event| event.to_json()).collect();
+    Ok(json(StatusCode::OK, &EventPage { events, next }))
 }

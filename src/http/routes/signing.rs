@@ -3,114 +3,202 @@
 use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::response::Response;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use utoipa::ToSchema;
 
-use crate::http::dto::schema;
+use crate::http::dto::binding::{BindingBody, RegistryName};
+use crate::http::dto::invalid_value::invalid;
+use crate::http::dto::point::Point;
 use crate::http::dto::signature::SignResult;
-use crate::http::extract::authenticated::Call;
-use crate::http::extract::object::{Members, invalid};
-use crate::http::extract::values;
+use crate::http::dto::values::{Address, ChainId, Hex32, Name, OperatorSetId, UnixSeconds, VersionChoice};
+use crate::http::endpoint::Endpoint;
+use crate::http::extract::authenticated::AuthenticatedRequest;
+use crate::http::openapi::description::{Description, Tag};
 use crate::http::response::json;
-use crate::key::{Eoa, VersionSelector};
+use crate::http::routes::keys::name_or_default;
+use crate::key::VersionSelector;
+use crate::service::operation::{SCALAR_MUL, SIGN_CERTIFICATE, SIGN_DIGEST, SIGN_REGISTRATION};
 use crate::service::{Failure, Message, Sign};
 
-/// `POST /v1/scalar_mul`
-#[utoipa::path(
-    post, path = "/v1/scalar_mul", operation_id = "scalar_mul", tag = "Signing",
-    summary = "Multiply a point by the key",
-    request_body = schema::ScalarMulBody,
-    responses((status = 200, description = "Signed, and on record", body = SignResult), (status = 404), (status = 409)),
-    security(("token" = ["sign:point"])),
-)]
-pub(crate) async fn scalar_mul(call: Call, request: Request) -> Result<Response, Failure> {
-    sign(call, request, "scalar_mul", |members, _| {
-        Ok(Message::Point(members.required("hash", values::g1_point)?))
-    })
-    .await
+pub(crate) fn endpoints() -> Vec<Endpoint> {
+    let signing = |summary| {
+        Description::new(Tag::Signing, summary)
+            .returns::<SignResult>(200, "The signature, which the audit log records.")
+            .refuses(&[404, 409])
+    };
+    vec![
+        Endpoint::post(&SCALAR_MUL, "/v1/scalar_mul", scalar_mul)
+            .describe(signing("Multiply a point by the key").body::<ScalarMulBody>()),
+        Endpoint::post(&SIGN_DIGEST, "/v1/sign/digest", digest).describe(
+            signing("Sign a 32-byte digest: multiply hashToG1 of it by the key").body::<SignDigestBody>(),
+        ),
+        Endpoint::post(&SIGN_REGISTRATION, "/v1/sign/registration", registration).describe(
+            signing("Sign the registration of the key with a registry of EigenLayer")
+                .body::<SignRegistrationBody>(),
+        ),
+        Endpoint::post(&SIGN_CERTIFICATE, "/v1/sign/certificate", certificate)
+            .describe(signing("Sign an EigenLayer BN254 certificate").body::<SignCertificateBody>()),
+    ]
 }
 
-/// `POST /v1/sign/digest`
-#[utoipa::path(
-    post, path = "/v1/sign/digest", operation_id = "sign_digest", tag = "Signing",
-    summary = "Sign a 32-byte digest: hashToG1 of it, multiplied",
-    request_body = schema::SignDigestBody,
-    responses((status = 200, description = "Signed, and on record", body = SignResult), (status = 404), (status = 409)),
-    security(("token" = ["sign:digest"])),
-)]
-pub(crate) async fn digest(call: Call, request: Request) -> Result<Response, Failure> {
-    sign(call, request, "sign.digest", |members, _| {
-        Ok(Message::Digest(members.required("digest", values::bytes32)?))
-    })
-    .await
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, expecting = "a JSON object")]
+pub(crate) struct ScalarMulBody {
+    eoa: Address,
+    name: Option<Name>,
+    version: Option<VersionChoice>,
+    hash: Point,
+    /// Instead of `version`: the version that was current at this time, unix seconds.
+    reference_timestamp: Option<UnixSeconds>,
 }
 
-/// `POST /v1/sign/registration`
-#[utoipa::path(
-    post, path = "/v1/sign/registration", operation_id = "sign_registration", tag = "Signing",
-    summary = "Sign what registers the key with a registry of EigenLayer",
-    request_body = schema::SignRegistrationBody,
-    responses((status = 200, description = "Signed, and on record", body = SignResult), (status = 404), (status = 409)),
-    security(("token" = ["sign:typed"])),
-)]
-pub(crate) async fn registration(call: Call, request: Request) -> Result<Response, Failure> {
-    sign(call, request, "sign.registration", |members, eoa| {
-        let message = values::binding_members(members, eoa)?;
-        Ok(message.as_ref().map_or(Message::RegisterAsBound, Message::from))
-    })
-    .await
+impl TryFrom<ScalarMulBody> for Sign {
+    type Error = Failure;
+
+    fn try_from(body: ScalarMulBody) -> Result<Self, Failure> {
+        let ScalarMulBody { eoa: Address(eoa), name, version, hash: Point(point), reference_timestamp } =
+            body;
+        let version = version_at(version, reference_timestamp)?;
+        Ok(Self::new(eoa, name_or_default(name), version, Message::Point(point)))
+    }
 }
 
-/// `POST /v1/sign/certificate`
-#[utoipa::path(
-    post, path = "/v1/sign/certificate", operation_id = "sign_certificate", tag = "Signing",
-    summary = "Sign an EigenLayer BN254 certificate",
-    request_body = schema::SignCertificateBody,
-    responses((status = 200, description = "Signed, and on record", body = SignResult), (status = 404), (status = 409)),
-    security(("token" = ["sign:typed"])),
-)]
-pub(crate) async fn certificate(call: Call, request: Request) -> Result<Response, Failure> {
-    sign(call, request, "sign.certificate", |members, _| {
-        Ok(Message::Certificate {
-            reference_timestamp: members.required("reference_timestamp", values::number)?,
-            message_hash: members.required("message_hash", values::bytes32)?,
-        })
-    })
-    .await
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, expecting = "a JSON object")]
+pub(crate) struct SignDigestBody {
+    eoa: Address,
+    name: Option<Name>,
+    version: Option<VersionChoice>,
+    digest: Hex32,
+    /// Instead of `version`: the version that was current at this time, unix seconds.
+    reference_timestamp: Option<UnixSeconds>,
 }
 
-async fn sign(
-    call: Call,
-    request: Request,
-    operation: &'static str,
-    message: impl FnOnce(&mut Members, Eoa) -> Result<Message, Failure>,
-) -> Result<Response, Failure> {
-    let wish = call
-        .parse(operation, request, |members| {
-            let eoa = members.required("eoa", values::eoa)?;
-            let name = members.optional("name", values::name)?.unwrap_or_default();
-            let version = members.optional("version", values::version)?;
-            let message = message(members, eoa)?;
-            let time = match &message {
-                // The table's time chooses the key that the table names, unless the caller knows better.
-                Message::Certificate { reference_timestamp, .. } => Some(i64::from(*reference_timestamp)),
-                Message::RegisterAsBound
-                | Message::RegisterWithApkRegistry { .. }
-                | Message::RegisterWithKeyRegistrar { .. } => None,
-                Message::Digest(_) | Message::Point(_) => {
-                    members.optional("reference_timestamp", values::number::<u32>)?.map(i64::from)
-                }
-            };
-            let version = match (version, time, &message) {
-                (Some(_), Some(_), Message::Digest(_) | Message::Point(_)) => {
-                    let sentence = "version and reference_timestamp both choose a version: say one";
-                    return Err(invalid(sentence).at("reference_timestamp"));
-                }
-                (Some(version), ..) => version,
-                (None, Some(time), _) => VersionSelector::ActiveAt(time),
-                (None, None, _) => VersionSelector::Current,
-            };
-            Ok(Sign::new(eoa, name, version, message))
-        })
-        .await?;
-    let signed = call.service().sign(call.context().clone(), wish, call.deadline()).await?;
+impl TryFrom<SignDigestBody> for Sign {
+    type Error = Failure;
+
+    fn try_from(body: SignDigestBody) -> Result<Self, Failure> {
+        let SignDigestBody { eoa: Address(eoa), name, version, digest: Hex32(digest), reference_timestamp } =
+            body;
+        let version = version_at(version, reference_timestamp)?;
+        Ok(Self::new(eoa, name_or_default(name), version, Message::Digest(digest)))
+    }
+}
+
+/// What registers the key with a registry: one that the members name, or the one that the version is bound to.
+///
+/// `chain_id` and `verifying_contract` belong to `registry`; `avs` and `operator_set_id` to `key_registrar` alone.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, expecting = "a JSON object")]
+pub(crate) struct SignRegistrationBody {
+    eoa: Address,
+    name: Option<Name>,
+    version: Option<VersionChoice>,
+    registry: Option<RegistryName>,
+    chain_id: Option<ChainId>,
+    verifying_contract: Option<Address>,
+    avs: Option<Address>,
+    operator_set_id: Option<OperatorSetId>,
+    /// The EOA if absent.
+    operator: Option<Address>,
+}
+
+impl TryFrom<SignRegistrationBody> for Sign {
+    type Error = Failure;
+
+    fn try_from(body: SignRegistrationBody) -> Result<Self, Failure> {
+        let Address(eoa) = body.eoa;
+        let missing = |name: &'static str| invalid(format!("missing member `{name}`")).at(name);
+        let message = match body.registry {
+            Some(registry) => {
+                let binding = BindingBody {
+                    registry,
+                    chain_id: body.chain_id.ok_or_else(|| missing("chain_id"))?,
+                    verifying_contract: body
+                        .verifying_contract
+                        .ok_or_else(|| missing("verifying_contract"))?,
+                    avs: body.avs,
+                    operator_set_id: body.operator_set_id,
+                    operator: body.operator,
+                };
+                Message::from(&binding.into_binding(eoa, "")?)
+            }
+            None if body.chain_id.is_some()
+                || body.verifying_contract.is_some()
+                || body.avs.is_some()
+                || body.operator_set_id.is_some()
+                || body.operator.is_some() =>
+            {
+                return Err(missing("registry"));
+            }
+            None => Message::RegisterAsBound,
+        };
+        let version = body.version.map_or(VersionSelector::Current, |VersionChoice(version)| version);
+        Ok(Self::new(eoa, name_or_default(body.name), version, message))
+    }
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, expecting = "a JSON object")]
+pub(crate) struct SignCertificateBody {
+    eoa: Address,
+    name: Option<Name>,
+    /// The version that was current at the reference timestamp if absent.
+    version: Option<VersionChoice>,
+    reference_timestamp: UnixSeconds,
+    message_hash: Hex32,
+}
+
+impl TryFrom<SignCertificateBody> for Sign {
+    type Error = Failure;
+
+    fn try_from(body: SignCertificateBody) -> Result<Self, Failure> {
+        let SignCertificateBody { eoa: Address(eoa), name, version, .. } = body;
+        let (UnixSeconds(reference_timestamp), Hex32(message_hash)) =
+            (body.reference_timestamp, body.message_hash);
+        // The operator table's time chooses the key that the table names, unless the client chooses another.
+        let at_reference = VersionSelector::ActiveAt(reference_timestamp.into());
+        let version = version.map_or(at_reference, |VersionChoice(version)| version);
+        let message = Message::Certificate { reference_timestamp, message_hash };
+        Ok(Self::new(eoa, name_or_default(name), version, message))
+    }
+}
+
+fn version_at(version: Option<VersionChoice>, at: Option<UnixSeconds>) -> Result<VersionSelector, Failure> {
+    match (version, at) {
+        (Some(_), Some(_)) => {
+            let message = "version and reference_timestamp both choose a version: send one of them";
+            Err(invalid(message).at("reference_timestamp"))
+        }
+        (Some(VersionChoice(version)), None) => Ok(version),
+        (None, Some(UnixSeconds(at))) => Ok(VersionSelector::ActiveAt(at.into())),
+        (None, None) => Ok(VersionSelector::Current),
+    }
+}
+
+async fn scalar_mul(call: AuthenticatedRequest, request: Request) -> Result<Response, Failure> {
+    sign::<ScalarMulBody>(call, request).await
+}
+
+async fn digest(call: AuthenticatedRequest, request: Request) -> Result<Response, Failure> {
+    sign::<SignDigestBody>(call, request).await
+}
+
+async fn registration(call: AuthenticatedRequest, request: Request) -> Result<Response, Failure> {
+    sign::<SignRegistrationBody>(call, request).await
+}
+
+async fn certificate(call: AuthenticatedRequest, request: Request) -> Result<Response, Failure> {
+    sign::<SignCertificateBody>(call, request).await
+}
+
+async fn sign<B>(call: AuthenticatedRequest, request: Request) -> Result<Response, Failure>
+where
+    B: DeserializeOwned,
+    Sign: TryFrom<B, Error = Failure>,
+{
+    let sign = call.parse(request, |body: B| Sign::try_from(body)).await?;
+    let signed = call.service().sign(call.context().clone(), sign, call.deadline()).await?;
     Ok(json(StatusCode::OK, &SignResult::new(&signed, call.context().request())))
 }

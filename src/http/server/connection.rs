@@ -1,7 +1,7 @@
 //! One connection from its first byte to its last: TLS where the listener has it, then HTTP/1.1 or HTTP/2.
 //!
-//! Every state that a client can leave a connection in has an end: handshake, header, idling, and an answer that
-//! nobody reads. (Bodies and the work itself have their own, in `body` and `each_request`.)
+//! Every state in which a client can leave a connection has a timeout: handshake, header, idle, and a response that
+//! the client does not read. (`extract::body` and `middleware::request` have those of bodies and of the work itself.)
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderValue, Version, header};
 use axum::response::Response;
@@ -22,13 +21,14 @@ use hyper_util::server::graceful::GracefulConnection;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use tokio::time::timeout;
-use tower::ServiceExt;
 
 use crate::auth::Fingerprint;
-use crate::http::server::error_rewrite::Spoken;
-use crate::http::server::listener::Limits;
+use crate::http::app::ClientCertificate;
+use crate::http::endpoint::ApiRouter;
+use crate::http::server::error_rewrite::ErrorRewrite;
+use crate::http::server::limits::Limits;
 use crate::http::server::tls::Tls;
-use crate::http::server::write_timeout::Patient;
+use crate::http::server::write_timeout::WriteTimeout;
 use crate::service::Peer;
 
 /// The longest header that is read, bytes, and the most fields.
@@ -38,67 +38,78 @@ const MAX_HEADER_FIELDS: usize = 64;
 /// Requests at a time on one HTTP/2 connection.
 const MAX_STREAMS: u32 = 32;
 
-/// What the connections of a listener have in common.
-pub(crate) struct Common {
-    pub(crate) router: Router,
+/// What the connections of a listener have in context.
+pub(crate) struct ConnectionContext {
+    pub(crate) router: ApiRouter,
     pub(crate) limits: Limits,
     pub(crate) tls: Option<Arc<Tls>>,
-    /// Whether somebody may wait for a place that a connection takes.
+    /// Whether the listener has no slot left, so that another client may wait for one.
     pub(crate) full: watch::Sender<bool>,
 }
 
-/// A client's certificate, verified.
-#[derive(Clone, Copy)]
-pub(crate) struct ClientCertificate(pub(crate) Fingerprint);
-
-type Ended = Result<(), Box<dyn Error + Send + Sync>>;
+type ConnectionEnd = Result<(), Box<dyn Error + Send + Sync>>;
 
 /// Serves a connection to its end.
-pub(crate) async fn serve<S>(stream: S, peer: Peer, common: Arc<Common>, stop: watch::Receiver<bool>) -> Ended
+pub(crate) async fn serve<S>(
+    stream: S,
+    peer: Peer,
+    context: Arc<ConnectionContext>,
+    stop: watch::Receiver<bool>,
+) -> ConnectionEnd
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let stream = Patient::new(stream, common.limits.write);
-    let Some(tls) = common.tls.clone() else {
-        return http1(Spoken::new(stream), Client { peer, certificate: None }, common, stop).await;
+    let stream = WriteTimeout::new(stream, context.limits.write);
+    let Some(tls) = context.tls.clone() else {
+        return http1(ErrorRewrite::new(stream), Client { peer, certificate: None }, context, stop).await;
     };
-    let stream = timeout(common.limits.header, tls.acceptor().accept(stream)).await??;
+    let stream = timeout(context.limits.header, tls.acceptor().accept(stream)).await??;
     let (_, session) = stream.get_ref();
     let certificate = session.peer_certificates().and_then(<[_]>::first);
     let certificate = certificate.map(|certificate| ClientCertificate(Fingerprint::of(certificate)));
     let client = Client { peer, certificate };
     if session.alpn_protocol() == Some(b"h2") {
-        http2(stream, client, common, stop).await
+        http2(stream, client, context, stop).await
     } else {
-        http1(Spoken::new(stream), client, common, stop).await
+        http1(ErrorRewrite::new(stream), client, context, stop).await
     }
 }
 
-async fn http1<S>(stream: S, client: Client, common: Arc<Common>, stop: watch::Receiver<bool>) -> Ended
+async fn http1<S>(
+    stream: S,
+    client: Client,
+    context: Arc<ConnectionContext>,
+    stop: watch::Receiver<bool>,
+) -> ConnectionEnd
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(common.limits.header)
+        .header_read_timeout(context.limits.header)
         .max_buf_size(MAX_HEADER_BYTES)
         .max_headers(MAX_HEADER_FIELDS)
-        // One buffer, not many: `Spoken` sees whole heads.
+        // One buffer, not many: `ErrorRewrite` sees whole heads.
         .writev(false)
-        // A client that sent its request and left is still served: what it asked for is in the books.
+        // A client that closes after its request is still served: the audit log records what it asked for.
         .half_close(true)
         .serve_connection(
             TokioIo::new(stream),
-            service_fn(|request| client.answer(request, Arc::clone(&common))),
+            service_fn(|request| client.respond(request, Arc::clone(&context))),
         );
     until_stopped(connection, stop, std::future::pending()).await
 }
 
-async fn http2<S>(stream: S, client: Client, common: Arc<Common>, stop: watch::Receiver<bool>) -> Ended
+async fn http2<S>(
+    stream: S,
+    client: Client,
+    context: Arc<ConnectionContext>,
+    stop: watch::Receiver<bool>,
+) -> ConnectionEnd
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let limits = common.limits.clone();
+    let limits = context.limits.clone();
     let activity = Arc::new(Activity::default());
     let connection = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
@@ -107,42 +118,42 @@ where
         .serve_connection(
             TokioIo::new(stream),
             service_fn(|request| {
-                let (activity, answer) = (activity.begin(), client.answer(request, Arc::clone(&common)));
+                let (activity, response) = (activity.begin(), client.respond(request, Arc::clone(&context)));
                 async move {
-                    let answer = answer.await;
+                    let response = response.await;
                     drop(activity);
-                    answer
+                    response
                 }
             }),
         );
     // hyper ends an idle HTTP/1 connection itself, but no HTTP/2 one; and not one whose peer reads nothing.
     let idle = async {
         activity.idle(limits.header).await;
-        // Who has sent no whole header until now has no answer to read.
+        // A client that has sent no complete header has no response to read.
         if activity.has_begun() { limits.write } else { Duration::ZERO }
     };
-    // Others wait for a place: whoever has had one for a while queues up again, with answers under way finished.
+    // Other clients wait for a slot: a connection that has had one for a while ends, with its responses finished.
     let had_its_turn = async {
         tokio::time::sleep(limits.header).await;
         // The sender outlives every connection.
-        let _ = common.full.subscribe().wait_for(|full| *full).await;
+        let _ = context.full.subscribe().wait_for(|full| *full).await;
         limits.grace
     };
-    let asked_to_go = async {
+    let time_to_end = async {
         tokio::select! {
             patience = idle => patience,
             patience = had_its_turn => patience,
         }
     };
-    until_stopped(connection, stop, asked_to_go).await
+    until_stopped(connection, stop, time_to_end).await
 }
 
-/// Runs a connection; it is asked to end when the service stops or it is time to go, and then has so long for that.
+/// Runs a connection. When the service stops or the time has come, it ends gracefully within a timeout.
 async fn until_stopped<C>(
     connection: C,
     mut stop: watch::Receiver<bool>,
-    time_to_go: impl Future<Output = Duration>,
-) -> Ended
+    time_to_end: impl Future<Output = Duration>,
+) -> ConnectionEnd
 where
     C: GracefulConnection<Error = hyper::Error> + Future<Output = Result<(), hyper::Error>>,
 {
@@ -151,7 +162,7 @@ where
         ended = connection.as_mut() => return Ok(ended?),
         // The listener's grace bounds the wait then.
         _ = stop.wait_for(|stop| *stop) => None,
-        patience = time_to_go => Some(patience),
+        patience = time_to_end => Some(patience),
     };
     GracefulConnection::graceful_shutdown(connection.as_mut());
     match patience {
@@ -160,7 +171,7 @@ where
     }
 }
 
-/// Who is at the other end.
+/// The other end of the connection.
 #[derive(Clone, Copy)]
 struct Client {
     peer: Peer,
@@ -168,21 +179,20 @@ struct Client {
 }
 
 impl Client {
-    fn answer(
+    fn respond(
         self,
         request: hyper::Request<Incoming>,
-        common: Arc<Common>,
+        context: Arc<ConnectionContext>,
     ) -> impl Future<Output = Result<Response, Infallible>> + use<> {
         let mut request = request.map(Body::new);
-        request.extensions_mut().insert(self.peer);
         if let Some(certificate) = self.certificate {
             request.extensions_mut().insert(certificate);
         }
         let old = request.version() < Version::HTTP_2;
         async move {
-            let mut response = common.router.clone().oneshot(request).await?;
-            // Others wait for a place: whoever wants more queues up again.
-            if old && *common.full.borrow() {
+            let mut response = context.router.clone().respond(request, self.peer).await;
+            // Other clients wait for a slot: this one reconnects for its next request.
+            if old && *context.full.borrow() {
                 response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
             }
             Ok(response)
@@ -193,17 +203,17 @@ impl Client {
 /// The requests under way on a connection.
 #[derive(Default)]
 struct Activity {
-    under_way: AtomicUsize,
+    in_flight: AtomicUsize,
     begun: AtomicUsize,
 }
 
-struct UnderWay(Arc<Activity>);
+struct InFlight(Arc<Activity>);
 
 impl Activity {
-    fn begin(self: &Arc<Self>) -> UnderWay {
-        self.under_way.fetch_add(1, Ordering::Relaxed);
+    fn begin(self: &Arc<Self>) -> InFlight {
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
         self.begun.fetch_add(1, Ordering::Relaxed);
-        UnderWay(Arc::clone(self))
+        InFlight(Arc::clone(self))
     }
 
     fn has_begun(&self) -> bool {
@@ -215,15 +225,15 @@ impl Activity {
         loop {
             let begun = self.begun.load(Ordering::Relaxed);
             tokio::time::sleep(long).await;
-            if self.under_way.load(Ordering::Relaxed) == 0 && self.begun.load(Ordering::Relaxed) == begun {
+            if self.in_flight.load(Ordering::Relaxed) == 0 && self.begun.load(Ordering::Relaxed) == begun {
                 return;
             }
         }
     }
 }
 
-impl Drop for UnderWay {
+impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0.under_way.fetch_sub(1, Ordering::Relaxed);
+        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -10,23 +10,23 @@ use crate::http::error;
 use crate::request_id::RequestId;
 use crate::service::{Code, Failure};
 
-/// A stream on which hyper's own answers to malformed heads, a status and nothing else, become answers of api.md.
+/// A stream on which hyper's own responses to malformed heads, a status and nothing else, get the JSON body of every error.
 ///
-/// They are told apart by `content-length: 0`: no handler answers with an empty body, and no JSON has a bare line
-/// end, so no answer of ours can hold such a head.
-pub(crate) struct Spoken<S> {
+/// `content-length: 0` marks them: no handler responds with an empty body, and no JSON has a bare line end, so no
+/// response of ours can hold such a head.
+pub(crate) struct ErrorRewrite<S> {
     stream: S,
-    /// What stands for the bytes that hyper gave, and how much of it is written.
+    /// The bytes to write in place of those that hyper gave, and how many of them are written.
     instead: Option<(Vec<u8>, usize)>,
 }
 
-impl<S> Spoken<S> {
+impl<S> ErrorRewrite<S> {
     pub(crate) const fn new(stream: S) -> Self {
         Self { stream, instead: None }
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Spoken<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for ErrorRewrite<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -36,11 +36,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Spoken<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Spoken<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for ErrorRewrite<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = &mut *self;
         if this.instead.is_none() {
-            this.instead = spelled_out(bytes).map(|whole| (whole, 0));
+            this.instead = with_body(bytes).map(|whole| (whole, 0));
         }
         let Some((whole, done)) = &mut this.instead else {
             return Pin::new(&mut this.stream).poll_write(cx, bytes);
@@ -65,8 +65,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Spoken<S> {
     }
 }
 
-/// The bytes with the empty answer at their end, if there is one, spelled out.
-fn spelled_out(bytes: &[u8]) -> Option<Vec<u8>> {
+/// The bytes with a body for the empty response at their end, if there is one.
+fn with_body(bytes: &[u8]) -> Option<Vec<u8>> {
     /// hyper's own head has some 100 bytes.
     const LONGEST: usize = 256;
     if !bytes.ends_with(b"\r\n\r\n") {
@@ -86,7 +86,7 @@ fn spelled_out(bytes: &[u8]) -> Option<Vec<u8>> {
     };
     let id = RequestId::random().unwrap_or(RequestId::new([0; 16]));
     let mut whole = bytes.get(..from + begin)?.to_vec();
-    whole.extend_from_slice(&error::whole_answer(&failure, id, head.get(9..)?.lines().next()?));
+    whole.extend_from_slice(&error::raw_error_response(&failure, id, head.get(9..)?.lines().next()?));
     Some(whole)
 }
 
@@ -97,10 +97,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_empty_answer_is_spelled_out_and_what_stands_before_it_stays() {
+    fn an_empty_response_gets_a_body_and_what_precedes_it_stays() {
         let before = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}";
         let empty = "HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
-        let whole = spelled_out(format!("{before}{empty}").as_bytes()).unwrap();
+        let whole = with_body(format!("{before}{empty}").as_bytes()).unwrap();
         let whole = String::from_utf8(whole).unwrap();
         let rest = whole.strip_prefix(before).unwrap();
         let (head, body) = rest.split_once("\r\n\r\n").unwrap();
@@ -110,14 +110,14 @@ mod tests {
     }
 
     #[test]
-    fn other_answers_pass_as_they_are() {
-        for answer in [
+    fn other_responses_pass_unchanged() {
+        for response in [
             "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}",
             "HTTP/1.1 400 Bad Request\r\ncontent-length: 10\r\n\r\n",
             "HTTP/1.1 100 Continue\r\n\r\n",
             "",
         ] {
-            assert!(spelled_out(answer.as_bytes()).is_none(), "{answer}");
+            assert!(with_body(response.as_bytes()).is_none(), "{response}");
         }
     }
 
@@ -140,7 +140,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_stream_that_takes_nothing_is_an_error_and_no_endless_loop() {
-        let mut stream = Spoken::new(Full);
+        let mut stream = ErrorRewrite::new(Full);
         let head = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n";
         let error = tokio::io::AsyncWriteExt::write_all(&mut stream, head).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::WriteZero);

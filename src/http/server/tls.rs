@@ -1,4 +1,4 @@
-//! TLS by rustls: certificate and key by path, read again on demand, clients' certificates where a CA is given.
+//! TLS by rustls: certificate and key files, reloaded on demand; client certificates where a CA is configured.
 //!
 //! TLS 1.2 and 1.3, HTTP/1.1 and HTTP/2. A reload touches new connections only; one that fails changes nothing.
 
@@ -18,20 +18,20 @@ use tokio_rustls::TlsAcceptor;
 /// Whether clients show a certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClientAuth {
-    /// Nobody without one of the CA's gets in.
+    /// Every client must present a certificate of the CA.
     Required,
-    /// Who shows one must show one of the CA's; tokens that are pinned to one need it.
+    /// A client may present a certificate of the CA; an access token that is bound to one needs it.
     Optional,
 }
 
-/// Where the TLS material lies, all PEM.
+/// The TLS files, all PEM.
 #[derive(Clone, Debug)]
 pub struct TlsFiles {
-    /// The certificate and what leads to its root.
+    /// The certificate chain.
     pub certificate: PathBuf,
     /// Its private key, 0640 or stricter.
     pub key: PathBuf,
-    /// The CA of clients' certificates, if they show any.
+    /// The CA of client certificates, if the listener accepts any.
     pub client: Option<(PathBuf, ClientAuth)>,
 }
 
@@ -41,7 +41,7 @@ pub enum TlsError {
     /// A file cannot be read as what it should be.
     #[error("cannot use {0}")]
     File(PathBuf, #[source] Box<dyn std::error::Error + Send + Sync>),
-    /// Certificate and key do not go together, or rustls takes one of them for unfit.
+    /// Certificate and key do not belong together, or rustls refuses one of them.
     #[error("the certificate and key do not make a TLS server")]
     Unfit(#[source] rustls::Error),
 }
@@ -63,7 +63,7 @@ impl Tls {
         Ok(Self { files, current })
     }
 
-    /// Reads the files again; connections that stand keep what they began with.
+    /// Reads the files again; open connections keep what they began with.
     ///
     /// # Errors
     /// As [`Tls::load`]; then everything stays as it was.

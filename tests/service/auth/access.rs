@@ -103,10 +103,10 @@ fn tokens_cannot_be_managed_over_tcp() {
     let token =
         installation.token_with("*", &["keys:read", "keys:create", "keys:destroy", "audit:read"], "1h");
     let service = installation.serve();
-    assert_eq!(service.get("/local/tokens", Some(&token)).code(), (404, "not_found"));
+    assert_eq!(service.get("/local/access-tokens", Some(&token)).code(), (404, "not_found"));
     assert_eq!(service.get("/local/keys", Some(&token)).code(), (404, "not_found"));
     let body = json!({"eoa": "*", "scopes": ["sign:point"], "ttl_seconds": 60});
-    assert_eq!(service.post("/local/tokens", Some(&token), &body).code(), (404, "not_found"));
+    assert_eq!(service.post("/local/access-tokens", Some(&token), &body).code(), (404, "not_found"));
 }
 
 #[test]

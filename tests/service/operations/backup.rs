@@ -176,5 +176,5 @@ fn what_the_command_line_does_to_the_files_is_in_the_audit_log_with_and_without_
     // Only the local socket can write such a record.
     let service = other.serve();
     let body = json!({"work": "backup", "path": "x", "count": 1});
-    assert_eq!(service.post("/local/files", Some(&token), &body).status, 404);
+    assert_eq!(service.post("/local/maintenance", Some(&token), &body).status, 404);
 }

@@ -1,0 +1,149 @@
+#![allow(clippy::unwrap_used, reason = "a failing test should panic")]
+
+use std::sync::Mutex;
+
+use super::*;
+
+/// Longer than any test takes.
+const LONG: Duration = Duration::from_secs(60);
+const SHORT: Duration = Duration::from_millis(5);
+
+fn admission(max_concurrent: usize, max_queued: usize, queue_timeout: Duration) -> AdmissionControl {
+    AdmissionControl::new(AdmissionSettings { max_concurrent, max_queued, queue_timeout })
+}
+
+async fn until_queued(admission: &AdmissionControl, queued: usize) {
+    while admission.capacity.load().queued.load(Ordering::Relaxed) != queued {
+        tokio::task::yield_now().await;
+    }
+}
+
+fn assert_overloaded<T>(result: Result<T, Failure>) {
+    let failure = result.err().unwrap();
+    assert_eq!(failure.code(), Code::Overloaded);
+    assert!(failure.retry().is_some());
+}
+
+#[tokio::test]
+async fn requests_are_served_in_the_order_in_which_they_came() {
+    let admission = Arc::new(admission(1, 100, LONG));
+    let first = admission.acquire().await.unwrap();
+    let served = Arc::new(Mutex::new(Vec::new()));
+    let mut waiting = Vec::new();
+    for n in 0..50 {
+        let (admission, served) = (Arc::clone(&admission), Arc::clone(&served));
+        waiting.push(tokio::spawn({
+            let admission = Arc::clone(&admission);
+            async move {
+                let _permit = admission.acquire().await.unwrap();
+                served.lock().unwrap().push(n);
+            }
+        }));
+        until_queued(&admission, n + 1).await;
+    }
+    drop(first);
+    for task in waiting {
+        task.await.unwrap();
+    }
+    assert_eq!(*served.lock().unwrap(), (0..50).collect::<Vec<_>>());
+    until_queued(&admission, 0).await;
+}
+
+#[tokio::test]
+async fn a_full_queue_refuses_at_once_and_empties_again() {
+    let admission = Arc::new(admission(1, 3, LONG));
+    let first = admission.acquire().await.unwrap();
+    let mut waiting = Vec::new();
+    for n in 0..3 {
+        assert!(admission.check_capacity().is_ok());
+        let admission_of_task = Arc::clone(&admission);
+        waiting.push(tokio::spawn(async move { admission_of_task.acquire().await.map(drop) }));
+        until_queued(&admission, n + 1).await;
+    }
+    assert_overloaded(admission.check_capacity());
+    assert_overloaded(admission.acquire().await);
+    drop(first);
+    for task in waiting {
+        assert!(task.await.unwrap().is_ok());
+    }
+    assert!(admission.check_capacity().is_ok());
+    assert!(admission.acquire().await.is_ok());
+}
+
+#[tokio::test]
+async fn without_a_queue_only_the_permits_count() {
+    let admission = admission(1, 0, LONG);
+    assert!(admission.check_capacity().is_ok());
+    let _first = admission.acquire().await.unwrap();
+    assert_overloaded(admission.check_capacity());
+    assert_overloaded(admission.acquire().await);
+}
+
+#[tokio::test]
+async fn waiting_ends_at_the_timeout_and_leaves_the_queue() {
+    let admission = admission(1, 10, SHORT);
+    let _first = admission.acquire().await.unwrap();
+    assert_overloaded(admission.acquire().await);
+    until_queued(&admission, 0).await;
+}
+
+#[tokio::test]
+async fn a_request_that_is_cancelled_leaves_the_queue() {
+    let admission = Arc::new(admission(1, 1, LONG));
+    let first = admission.acquire().await.unwrap();
+    let waiting = tokio::spawn({
+        let admission = Arc::clone(&admission);
+        async move { admission.acquire().await.map(drop) }
+    });
+    until_queued(&admission, 1).await;
+    waiting.abort();
+    assert!(waiting.await.is_err());
+    until_queued(&admission, 0).await;
+    drop(first);
+    assert!(admission.acquire().await.is_ok());
+}
+
+#[tokio::test]
+async fn key_changes_that_wait_for_each_other_hold_no_permits() {
+    let admission = admission(4, 100, SHORT);
+    let changes = [
+        admission.acquire_for_key_change().await.unwrap(),
+        admission.acquire_for_key_change().await.unwrap(),
+    ];
+    for _ in 0..4 {
+        assert_overloaded(admission.acquire_for_key_change().await);
+    }
+    let others = [admission.acquire().await.unwrap(), admission.acquire().await.unwrap()];
+    assert_overloaded(admission.acquire().await);
+    drop((changes, others));
+    assert!(admission.acquire_for_key_change().await.is_ok());
+}
+
+#[tokio::test]
+async fn few_searches_run_at_a_time_and_hold_no_permits() {
+    let admission = admission(1, 100, SHORT);
+    let searches =
+        [admission.acquire_for_search().await.unwrap(), admission.acquire_for_search().await.unwrap()];
+    assert_overloaded(admission.acquire_for_search().await);
+    assert!(admission.acquire().await.is_ok() && admission.acquire_for_key_change().await.is_ok());
+    drop(searches);
+    assert!(admission.acquire_for_search().await.is_ok());
+}
+
+#[tokio::test]
+async fn the_limit_can_be_raised_and_lowered_while_requests_are_served() {
+    let settings =
+        |max_concurrent| AdmissionSettings { max_concurrent, max_queued: 10, queue_timeout: SHORT };
+    let admission = AdmissionControl::new(settings(1));
+    let first = admission.acquire().await.unwrap();
+    assert_overloaded(admission.acquire().await);
+    admission.resize(settings(1));
+    assert_overloaded(admission.acquire().await);
+    admission.resize(settings(2));
+    let permits = [admission.acquire().await.unwrap(), admission.acquire().await.unwrap()];
+    assert_overloaded(admission.acquire().await);
+    drop((first, permits));
+    admission.resize(settings(1));
+    let _only = admission.acquire().await.unwrap();
+    assert_overloaded(admission.acquire().await);
+}
