@@ -24,7 +24,7 @@ pub use restore::restore;
 
 /// Paths of what is saved or restored.
 #[derive(Clone, Debug)]
-pub struct Places {
+pub struct BackupPaths {
     /// The database of the store.
     pub store: PathBuf,
     /// The directory of the audit log.
@@ -107,21 +107,21 @@ impl BackupError {
 ///
 /// # Errors
 /// When something cannot be read or written, or the file exists.
-pub fn write(places: &Places, to: &Path, created_at: String) -> Result<Manifest, BackupError> {
+pub fn write(paths: &BackupPaths, to: &Path, created_at: String) -> Result<Manifest, BackupError> {
     if to.exists() {
         return Err(BackupError::Exists(to.to_owned()));
     }
     let mut archive = Archive::create(to)?;
     let snapshot = archive.beside("store");
     let _remove = RemoveOnDrop(snapshot.clone());
-    let key_versions = Store::snapshot(&places.store, &snapshot)?;
+    let key_versions = Store::snapshot(&paths.store, &snapshot)?;
     archive.file("store.sqlite", &snapshot)?;
-    if let Some(token) = &places.token {
+    if let Some(token) = &paths.token {
         for name in ["tokens", "backup"] {
             archive.directory(&format!("token/{name}"), &token.join(name))?;
         }
     }
-    let audit_log::Snapshot { files, records } = audit_log::snapshot(&places.audit)?;
+    let audit_log::Snapshot { files, records } = audit_log::snapshot(&paths.audit)?;
     for part in files {
         archive.snapshot_file(&format!("audit/{}", part.name), part)?;
     }
@@ -131,7 +131,7 @@ pub fn write(places: &Places, to: &Path, created_at: String) -> Result<Manifest,
         created_at,
         key_versions,
         audit_records: records,
-        token: places.token.is_some(),
+        token: paths.token.is_some(),
         files: Vec::new(),
     })
 }

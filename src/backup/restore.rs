@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use tar::EntryType;
 
 use super::archive::{Hashed, MANIFEST};
-use super::{BackupError, Entry, Manifest, Places};
+use super::{BackupError, BackupPaths, Entry, Manifest};
 
 /// The largest manifest that is read, bytes.
 const MAX_MANIFEST_BYTES: u64 = 64 << 20;
@@ -22,23 +22,23 @@ const MAX_MANIFEST_BYTES: u64 = 64 << 20;
 ///
 /// # Errors
 /// When a target exists, the archive is damaged, or the disk refuses; then nothing is in place.
-pub fn restore(archive: &Path, data: &Path, places: &Places) -> Result<Manifest, BackupError> {
-    let targets = [Some(&places.store), Some(&places.audit), places.token.as_ref()];
+pub fn restore(archive: &Path, data: &Path, paths: &BackupPaths) -> Result<Manifest, BackupError> {
+    let targets = [Some(&paths.store), Some(&paths.audit), paths.token.as_ref()];
     if let Some(there) = targets.into_iter().flatten().find(|path| path.exists()) {
         return Err(BackupError::Exists(there.clone()));
     }
-    let mut aside = data.as_os_str().to_owned();
-    aside.push(".restoring");
-    let aside = PathBuf::from(aside);
-    if aside.exists() {
-        return Err(BackupError::Exists(aside));
+    let mut staging = data.as_os_str().to_owned();
+    staging.push(".restoring");
+    let staging = PathBuf::from(staging);
+    if staging.exists() {
+        return Err(BackupError::Exists(staging));
     }
-    make_directory(&aside)?;
-    let manifest = unpack(archive, &aside).inspect_err(|_| {
+    make_directory(&staging)?;
+    let manifest = unpack(archive, &staging).inspect_err(|_| {
         // Nothing was moved into place yet.
-        let _ = fs::remove_dir_all(&aside);
+        let _ = fs::remove_dir_all(&staging);
     })?;
-    match (manifest.token, places.token.is_some()) {
+    match (manifest.token, paths.token.is_some()) {
         (true, false) => {
             return Err(BackupError::OtherModule(
                 "the archive holds a SoftHSM token; pkcs11.module names another module",
@@ -52,16 +52,16 @@ pub fn restore(archive: &Path, data: &Path, places: &Places) -> Result<Manifest,
         (true, true) | (false, false) => {}
     }
     make_directory(data)?;
-    if let Some(token) = &places.token {
-        put(&aside.join("token"), token)?;
+    if let Some(token) = &paths.token {
+        move_into_place(&staging.join("token"), token)?;
     }
-    put(&aside.join("audit"), &places.audit)?;
-    put(&aside.join("store.sqlite"), &places.store)?;
-    fs::remove_dir_all(&aside).map_err(BackupError::io(&aside))?;
+    move_into_place(&staging.join("audit"), &paths.audit)?;
+    move_into_place(&staging.join("store.sqlite"), &paths.store)?;
+    fs::remove_dir_all(&staging).map_err(BackupError::io(&staging))?;
     Ok(manifest)
 }
 
-fn unpack(archive: &Path, aside: &Path) -> Result<Manifest, BackupError> {
+fn unpack(archive: &Path, staging: &Path) -> Result<Manifest, BackupError> {
     let failed = || BackupError::io(archive);
     let file = File::open(archive).map_err(failed())?;
     let decoder = zstd::Decoder::new(file).map_err(failed())?;
@@ -74,7 +74,7 @@ fn unpack(archive: &Path, aside: &Path) -> Result<Manifest, BackupError> {
         }
         let path = entry.path().map_err(failed())?.into_owned();
         let name = path.to_string_lossy().into_owned();
-        if entry.header().entry_type() != EntryType::Regular || !is_ours(&path) {
+        if entry.header().entry_type() != EntryType::Regular || !is_expected(&path) {
             return Err(BackupError::Damaged(format!("unexpected entry {name}")));
         }
         if name == MANIFEST {
@@ -84,8 +84,8 @@ fn unpack(archive: &Path, aside: &Path) -> Result<Manifest, BackupError> {
             manifest = Some(parsed.map_err(|error| BackupError::Damaged(format!("the manifest: {error}")))?);
             continue;
         }
-        let target = aside.join(&path);
-        make_directory(target.parent().unwrap_or(aside))?;
+        let target = staging.join(&path);
+        make_directory(target.parent().unwrap_or(staging))?;
         let mut hashed = Hashed { inner: &mut entry, hash: Sha256::new() };
         let bytes = (|| {
             let mut file = File::options().write(true).create_new(true).mode(0o600).open(&target)?;
@@ -111,7 +111,7 @@ fn unpack(archive: &Path, aside: &Path) -> Result<Manifest, BackupError> {
 }
 
 /// Plain names below the known top-level names; no `..`, no root.
-fn is_ours(path: &Path) -> bool {
+fn is_expected(path: &Path) -> bool {
     let mut components = path.components();
     let first = components.next();
     let plain = components.all(|component| matches!(component, Component::Normal(_)));
@@ -124,7 +124,7 @@ fn make_directory(path: &Path) -> Result<(), BackupError> {
 }
 
 /// Renames, and syncs the directory above.
-fn put(from: &Path, to: &Path) -> Result<(), BackupError> {
+fn move_into_place(from: &Path, to: &Path) -> Result<(), BackupError> {
     let parent = to.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     make_directory(parent)?;
     fs::rename(from, to).and_then(|()| File::open(parent)?.sync_all()).map_err(BackupError::io(to))

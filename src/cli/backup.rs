@@ -10,7 +10,7 @@ use super::error::CliError;
 use super::output::Output;
 use super::serve::data_lock::DataLock;
 use super::serve::open::softhsm_token;
-use crate::backup::{self, Manifest, Places};
+use crate::backup::{self, BackupPaths, Manifest};
 use crate::config::Configuration;
 use crate::service::FileWork;
 
@@ -90,15 +90,15 @@ fn contents(manifest: &Manifest) -> String {
     )
 }
 
-fn places(configuration: &Configuration) -> Result<Places, CliError> {
-    Ok(Places {
+fn places(configuration: &Configuration) -> Result<BackupPaths, CliError> {
+    Ok(BackupPaths {
         store: configuration.data.store(),
         audit: configuration.audit.directory.clone(),
         token: softhsm_token(configuration)?.map(|plan| plan.directory),
     })
 }
 
-fn refuse_damaged_token(places: &Places) -> Result<(), CliError> {
+fn refuse_damaged_token(places: &BackupPaths) -> Result<(), CliError> {
     let Some(directory) = &places.token else { return Ok(()) };
     let objects = hsm::softhsm_token_objects(directory)
         .map_err(|error| CliError::context("cannot read SoftHSM's files", &error))?;

@@ -15,7 +15,7 @@ use crate::metrics;
 use crate::service::auth::authorise::Operation;
 use crate::service::{Allowed, Asked, Context, Failure, Message, Service, version_ref};
 use crate::store::NoSuchVersion;
-use audit_log::{Intent, Outcome, Receipt, Recordable};
+use audit_log::{Intent, KeyRef, Outcome, Receipt, Recordable};
 
 /// What the caller asks for.
 #[derive(Debug)]
@@ -88,7 +88,8 @@ impl Recordable for Ready {
             operation: self.allowed.operation().name(),
             actor: context.actor(),
             request: context.request().to_string(),
-            key: Some(version_ref(&self.version)),
+            // The hash of the public key names the version; its id in the enclave is in the record of its creation.
+            key: Some(KeyRef { id: None, ..version_ref(&self.version) }),
             input: Some(self.message.input(self.digest)),
         }
     }
