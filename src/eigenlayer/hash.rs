@@ -12,8 +12,8 @@ use hsm::G1Point;
 /// hashed again, and there is no domain tag.
 ///
 /// Half of all `x` have a point, so the mean is two steps, and `n` steps have a probability of 2⁻ⁿ.
-/// An attacker who wants a digest with `n` steps computes 2ⁿ hashes. The loop ends for every
-/// digest: it visits every `x`, and (1, 2) is a point.
+/// To find a digest with `n` steps, an attacker computes 2ⁿ hashes. The loop ends for every digest:
+/// it visits every `x`, and (1, 2) is a point.
 pub fn hash_to_g1(digest: &[u8; 32]) -> G1Point {
     let mut x = Fq::from_be_bytes_mod_order(digest);
     loop {

@@ -1,25 +1,25 @@
-//! What clients are told about the life of a key.
+//! Events in the lifecycle of a key that clients receive.
 //!
-//! Not for: the audit log, which has records of its own for more than this.
+//! Not for: the audit log, which has its own records of more than these.
 
 use super::lifecycle::{LifecycleState, Transition};
 
-/// Something that happened to a key.
+/// Kind of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EventKind {
     /// A version will be destroyed at a date.
     DestroyScheduled,
-    /// A version is destroyed in the token.
+    /// A version was destroyed in the token.
     Destroyed,
-    /// The next version is to become current at a date.
+    /// The next version will become current at a date.
     RotationDue,
-    /// The schedule could not do what was due.
+    /// A due rotation step failed.
     RotationFailed,
     /// A version became the current one.
     VersionActivated,
-    /// A version was made.
+    /// A version was created.
     VersionCreated,
-    /// A version refuses from now on.
+    /// A version no longer signs.
     VersionRetired,
     /// A version is no longer current.
     VersionRetiring,
@@ -42,7 +42,8 @@ impl EventKind {
 }
 
 impl Transition {
-    /// What clients are told of it. A destruction is told when the token has done it, not here.
+    /// The event that clients receive. The event of a destruction follows only after the token
+    /// confirmed it.
     pub fn event(&self) -> Option<EventKind> {
         match (self.from.lifecycle, self.to.lifecycle) {
             (from, to) if from == to => (!self.from.destruction_scheduled && self.to.destruction_scheduled)

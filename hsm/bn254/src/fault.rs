@@ -23,7 +23,7 @@ pub enum FaultCheck {
     /// A second multiplication by a masked point proves the product against the public key: catches
     /// a fault in the scalar and in the computation. About twice the cost.
     Linear,
-    /// The product lies on the curve.
+    /// The product is on the curve.
     Curve,
 }
 
