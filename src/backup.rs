@@ -7,19 +7,18 @@
 //! brings the PIN file to a restore. Not for: schedules, upload, tokens of other modules.
 
 mod archive;
+mod error;
+mod manifest;
 mod restore;
 
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
-use thiserror::Error;
-
-use crate::store::{Store, StoreError};
+use crate::store::Store;
 use archive::Archive;
-use audit_log::ReadError;
 
+pub use error::BackupError;
+pub use manifest::{Entry, Manifest};
 pub use restore::restore;
 
 /// Paths of what is saved or restored.
@@ -32,75 +31,6 @@ pub struct BackupPaths {
     /// SoftHSM's directory with `tokens/` and `backup/`; none for another module, whose vendor
     /// saves its own.
     pub token: Option<PathBuf>,
-}
-
-/// The manifest of an archive.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Manifest {
-    /// Format of the archive: 1.
-    pub format: u32,
-    /// Version of the program that wrote it.
-    pub version: String,
-    /// Time of the backup, RFC 3339.
-    pub created_at: String,
-    /// Number of key versions in the store.
-    pub key_versions: usize,
-    /// Number of records in the audit log.
-    pub audit_records: u64,
-    /// Whether SoftHSM's token is in it.
-    pub token: bool,
-    /// Every file but this one, in order.
-    pub files: Vec<Entry>,
-}
-
-/// One file of an archive.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Entry {
-    /// Its path in the archive.
-    pub path: String,
-    /// Its bytes.
-    pub bytes: u64,
-    /// Its SHA-256, hex.
-    pub sha256: String,
-}
-
-/// Why no archive was written, or nothing was restored.
-#[derive(Debug, Error)]
-pub enum BackupError {
-    /// The log cannot be read.
-    #[error("the audit log cannot be copied")]
-    Audit(#[from] ReadError),
-    /// The content is not what the manifest lists.
-    #[error("the archive is damaged: {0}")]
-    Damaged(String),
-    /// A target exists.
-    #[error("{} exists; nothing is restored over it", .0.display())]
-    Exists(PathBuf),
-    /// The archive has another format.
-    #[error("the archive has format {0}; this program reads format 1")]
-    Form(u32),
-    /// A file or directory cannot be read or written.
-    #[error("{}", path.display())]
-    Io {
-        /// Its path.
-        path: PathBuf,
-        /// The error of the system.
-        #[source]
-        source: io::Error,
-    },
-    /// The archive holds a SoftHSM token and the configuration names another module, or the other
-    /// way round.
-    #[error("{0}")]
-    OtherModule(&'static str),
-    /// The store cannot be copied.
-    #[error("the store cannot be copied")]
-    Store(#[from] StoreError),
-}
-
-impl BackupError {
-    fn io(path: &Path) -> impl FnOnce(io::Error) -> Self {
-        move |source| Self::Io { path: path.to_owned(), source }
-    }
 }
 
 /// Writes an archive: complete and durable, or not at all. The service may run.

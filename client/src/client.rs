@@ -8,9 +8,12 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::ClientError;
+use crate::hex::Bytes;
+use crate::point::G1Point;
+use crate::request::{KeyRef, Registration};
 use crate::response::KeyList;
+use crate::response::{Checkpoint, Created, Key, KeyRecord, SignResult};
 use crate::transport::{RetryPolicy, Transport};
-use crate::{Bytes, Checkpoint, Created, G1Point, Key, KeyRecord, KeyRef, Registration, SignResult};
 
 /// A connection to one service with one access token. Cheap to clone; `Debug` does not show the
 /// token.

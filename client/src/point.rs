@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Bytes;
+use crate::hex::Bytes;
 
 /// A point of G1, affine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -2,7 +2,8 @@
 
 use serde::Deserialize;
 
-use crate::{Bytes, G1Point, G2Point};
+use crate::hex::Bytes;
+use crate::point::{G1Point, G2Point};
 
 /// A version of a key.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]

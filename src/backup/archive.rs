@@ -9,7 +9,8 @@ use sha2::{Digest, Sha256};
 use tar::{Builder, EntryType, Header};
 use zstd::Encoder;
 
-use super::{BackupError, Entry, Manifest};
+use super::error::BackupError;
+use super::manifest::{Entry, Manifest};
 use audit_log::{AtomicFile, SnapshotFile};
 
 /// The last entry.

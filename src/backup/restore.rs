@@ -12,8 +12,10 @@ use std::path::{Component, Path, PathBuf};
 use sha2::{Digest, Sha256};
 use tar::EntryType;
 
+use super::BackupPaths;
 use super::archive::{Hashed, MANIFEST};
-use super::{BackupError, BackupPaths, Entry, Manifest};
+use super::error::BackupError;
+use super::manifest::{Entry, Manifest};
 
 /// The largest manifest that is read, bytes.
 const MAX_MANIFEST_BYTES: u64 = 64 << 20;

@@ -1,0 +1,48 @@
+//! Errors of a backup and of a restore.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use audit_log::ReadError;
+use thiserror::Error;
+
+use crate::store::StoreError;
+
+/// Why no archive was written, or nothing was restored.
+#[derive(Debug, Error)]
+pub enum BackupError {
+    /// The log cannot be read.
+    #[error("the audit log cannot be copied")]
+    Audit(#[from] ReadError),
+    /// The content is not what the manifest lists.
+    #[error("the archive is damaged: {0}")]
+    Damaged(String),
+    /// A target exists.
+    #[error("{} exists; nothing is restored over it", .0.display())]
+    Exists(PathBuf),
+    /// The archive has another format.
+    #[error("the archive has format {0}; this program reads format 1")]
+    Form(u32),
+    /// A file or directory cannot be read or written.
+    #[error("{}", path.display())]
+    Io {
+        /// Its path.
+        path: PathBuf,
+        /// The error of the system.
+        #[source]
+        source: io::Error,
+    },
+    /// The archive holds a SoftHSM token and the configuration names another module, or the other
+    /// way round.
+    #[error("{0}")]
+    OtherModule(&'static str),
+    /// The store cannot be copied.
+    #[error("the store cannot be copied")]
+    Store(#[from] StoreError),
+}
+
+impl BackupError {
+    pub(super) fn io(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::Io { path: path.to_owned(), source }
+    }
+}
