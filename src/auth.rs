@@ -10,18 +10,18 @@ mod policy;
 mod principal;
 mod scope;
 
-pub use authorization::{Ask, Denied, Found, decide, decide_own};
-pub use credentials::audience::{Audience, NoAudience};
-pub use credentials::certificate::{Fingerprint, FingerprintError};
+pub use authorization::{AccessRequest, AccessTarget, Denied, decide, decide_own};
+pub use credentials::audience::{Audience, ParseAudienceError};
+pub use credentials::certificate::{CertificateFingerprint, ParseFingerprintError};
 pub use credentials::challenge::{CHALLENGE_LIFE, Challenge, ChallengeKey, SCOPE_URN};
-pub use credentials::eip4361::{NoSignIn, SignIn, fuzz_sign_in};
+pub use credentials::eip4361::{ParseSignInError, SignIn, fuzz_sign_in};
 pub use credentials::signature::{EoaSignature, SignatureError, address, personal_digest};
 pub use credentials::signed_request::{
     CLOCK_SKEW, Credentials, CredentialsError, LONGEST_LIFE, MAX_PATH_BYTES, RequestToSign, body_hash,
     fuzz_credentials,
 };
-pub use credentials::token::{BearerToken, Subject, TokenHash, TokenId, TokenRecord};
-pub use network::{Networks, NoNetwork};
-pub use policy::{Policy, Signing, SigningKinds, UnknownSigning};
+pub use credentials::token::{AccessToken, AccessTokenHash, AccessTokenId, AccessTokenRecord, Subject};
+pub use network::{Networks, ParseNetworkError};
+pub use policy::{ParseSignatureKindError, Policy, SignatureKind, SignatureKinds};
 pub use principal::{Caller, Forbidden, Unauthenticated, authenticate, authenticate_signed};
-pub use scope::{Scope, Scopes, UnknownScope};
+pub use scope::{ParseScopeError, Scope, Scopes};

@@ -11,14 +11,14 @@ use crate::outbound::{Endpoint, Outbound, OutboundError};
 
 /// A node.
 #[derive(Clone, Debug)]
-pub struct Chain {
+pub struct RpcClient {
     endpoint: Endpoint,
     outbound: Outbound,
 }
 
 /// Why a node did not say what it was asked for.
 #[derive(Debug, Error)]
-pub enum ChainError {
+pub enum RpcClientError {
     /// There is no whole answer.
     #[error(transparent)]
     Outbound(#[from] OutboundError),
@@ -35,7 +35,7 @@ pub enum ChainError {
     Malformed(Endpoint, u16),
 }
 
-impl ChainError {
+impl RpcClientError {
     /// Whether the contract itself said no; otherwise the node is the one that does not take the call.
     pub fn is_revert(&self) -> bool {
         // 3 is geth's code for a revert with data, -32015 Parity's and Nethermind's for any.
@@ -45,18 +45,18 @@ impl ChainError {
 }
 
 #[derive(Deserialize)]
-struct Answer {
+struct RpcResult {
     result: Option<String>,
-    error: Option<Refusal>,
+    error: Option<RpcError>,
 }
 
 #[derive(Deserialize)]
-struct Refusal {
+struct RpcError {
     code: i64,
     message: String,
 }
 
-impl Chain {
+impl RpcClient {
     /// The node at an endpoint.
     pub const fn new(endpoint: Endpoint, outbound: Outbound) -> Self {
         Self { endpoint, outbound }
@@ -66,36 +66,36 @@ impl Chain {
     ///
     /// # Errors
     /// When the node cannot be asked or makes no sense.
-    pub async fn id(&self) -> Result<u64, ChainError> {
+    pub async fn id(&self) -> Result<u64, RpcClientError> {
         let (result, status) = self.ask("eth_chainId", &json!([])).await?;
         let id = result.strip_prefix("0x").and_then(|digits| u64::from_str_radix(digits, 16).ok());
-        id.ok_or_else(|| ChainError::Malformed(self.endpoint.clone(), status))
+        id.ok_or_else(|| RpcClientError::Malformed(self.endpoint.clone(), status))
     }
 
     /// What a contract's function returns at the newest block (`eth_call`). Empty where there is no contract.
     ///
     /// # Errors
     /// When the call reverts, or the node cannot be asked or makes no sense.
-    pub async fn call(&self, contract: Address, data: &[u8]) -> Result<Vec<u8>, ChainError> {
+    pub async fn call(&self, contract: Address, data: &[u8]) -> Result<Vec<u8>, RpcClientError> {
         let data = format!("0x{}", hex::encode(data));
         let call = json!([{"to": contract.to_checksum(None), "data": data}, "latest"]);
         let (result, status) = self.ask("eth_call", &call).await?;
         let bytes = result.strip_prefix("0x").and_then(|digits| hex::decode(digits).ok());
-        bytes.ok_or_else(|| ChainError::Malformed(self.endpoint.clone(), status))
+        bytes.ok_or_else(|| RpcClientError::Malformed(self.endpoint.clone(), status))
     }
 
-    async fn ask(&self, method: &str, params: &serde_json::Value) -> Result<(String, u16), ChainError> {
+    async fn ask(&self, method: &str, params: &serde_json::Value) -> Result<(String, u16), RpcClientError> {
         let request = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
         let reply = self.outbound.post_json(&self.endpoint, &[], request.to_string().into_bytes()).await?;
-        let malformed = || ChainError::Malformed(self.endpoint.clone(), reply.status);
-        let answer: Answer = serde_json::from_slice(&reply.body).map_err(|_| malformed())?;
+        let malformed = || RpcClientError::Malformed(self.endpoint.clone(), reply.status);
+        let answer: RpcResult = serde_json::from_slice(&reply.body).map_err(|_| malformed())?;
         match answer {
-            Answer { error: Some(Refusal { code, message }), .. } => Err(ChainError::Refused {
+            RpcResult { error: Some(RpcError { code, message }), .. } => Err(RpcClientError::Refused {
                 code,
                 message: message.chars().filter(|c| !c.is_control()).take(200).collect(),
             }),
-            Answer { result: Some(result), .. } => Ok((result, reply.status)),
-            Answer { result: None, error: None } => Err(malformed()),
+            RpcResult { result: Some(result), .. } => Ok((result, reply.status)),
+            RpcResult { result: None, error: None } => Err(malformed()),
         }
     }
 }

@@ -21,15 +21,15 @@ pub struct Endpoint(Url);
 /// The text is not the address of a service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("not a URL such as https://host/path")]
-pub struct NoEndpoint;
+pub struct ParseEndpointError;
 
 impl std::str::FromStr for Endpoint {
-    type Err = NoEndpoint;
+    type Err = ParseEndpointError;
 
-    fn from_str(text: &str) -> Result<Self, NoEndpoint> {
-        let url: Url = text.parse().map_err(|_| NoEndpoint)?;
+    fn from_str(text: &str) -> Result<Self, ParseEndpointError> {
+        let url: Url = text.parse().map_err(|_| ParseEndpointError)?;
         let usable = matches!(url.scheme(), "http" | "https") && url.has_host() && url.fragment().is_none();
-        if usable { Ok(Self(url)) } else { Err(NoEndpoint) }
+        if usable { Ok(Self(url)) } else { Err(ParseEndpointError) }
     }
 }
 

@@ -18,16 +18,16 @@ use hsm::KeyId;
 use jiff::Timestamp;
 use tokio::sync::watch;
 
-pub use clock_guard::{SETTLING, Steadiness};
-pub use metrics::{KeyNumbers, Numbers, numbers, show_numbers};
-pub use plan::{Action, Due, Word, due};
-pub use registry_watcher::Follower;
-pub use webhook::{Hook, Secret, SecretError, Webhooks};
+pub use clock_guard::{ClockGuard, SETTLING};
+pub use metrics::{KeyStats, RotationStats, show_stats, stats};
+pub use plan::{Action, DueAction, RegistryStatus, due};
+pub use registry_watcher::RegistryWatcher;
+pub use webhook::{Secret, SecretError, WebhookTarget, Webhooks};
 
 use crate::key::KeyVersion;
 use crate::key::LifecycleAction;
 use crate::request_id::RequestId;
-use crate::service::{ChangeKey, Context, Failure, RotateKey, Service};
+use crate::service::{ChangeKey, Context, RotateKey, Service, ServiceError};
 
 /// How long one deed may take.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -36,15 +36,15 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub struct Scheduler {
     service: Arc<Service>,
-    follower: Option<Follower>,
-    steadiness: Mutex<Steadiness>,
+    follower: Option<RegistryWatcher>,
+    steadiness: Mutex<ClockGuard>,
     /// What failed last, so that clients are told once and not at every look.
     failed: Mutex<HashMap<(KeyId, Action), &'static str>>,
 }
 
 /// What one look did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Looked {
+pub struct TickReport {
     /// Deeds that were done.
     pub done: usize,
     /// Deeds that failed; they are tried again.
@@ -55,7 +55,7 @@ pub struct Looked {
 
 impl Scheduler {
     /// A scheduler over a service; with a follower it asks the chain, too.
-    pub fn new(service: Arc<Service>, follower: Option<Follower>) -> Self {
+    pub fn new(service: Arc<Service>, follower: Option<RegistryWatcher>) -> Self {
         Self { service, follower, steadiness: Mutex::default(), failed: Mutex::default() }
     }
 
@@ -71,14 +71,14 @@ impl Scheduler {
     }
 
     /// Looks once and does what is due.
-    pub async fn look(&self) -> Looked {
+    pub async fn look(&self) -> TickReport {
         let moment = self.service.clock().moment();
         let steady = self.steadiness.lock().unwrap_or_else(PoisonError::into_inner).trusts(moment);
         if !steady || !self.service.can_change() {
-            return Looked { idle: true, ..Looked::default() };
+            return TickReport { idle: true, ..TickReport::default() };
         }
-        let mut looked = Looked::default();
-        self.follower.iter().for_each(Follower::begin);
+        let mut looked = TickReport::default();
+        self.follower.iter().for_each(RegistryWatcher::begin);
         for versions in self.keys() {
             let mut words = HashMap::new();
             if let Some(follower) = &self.follower {
@@ -86,7 +86,8 @@ impl Scheduler {
                     words.insert(version.id, follower.word(&self.service, version, moment.wall).await);
                 }
             }
-            let word = |version: &KeyVersion| words.get(&version.id).copied().unwrap_or(Word::Unwatched);
+            let word =
+                |version: &KeyVersion| words.get(&version.id).copied().unwrap_or(RegistryStatus::NotTracked);
             let Some(newest) = versions.first() else { continue };
             let schedule = match self.service.store().schedule_of(&newest.eoa, &newest.name) {
                 Ok(schedule) => schedule,
@@ -124,20 +125,20 @@ impl Scheduler {
     }
 
     /// Does one thing; says whether it was done.
-    async fn does(&self, due: &Due, now: Timestamp) -> bool {
+    async fn does(&self, due: &DueAction, now: Timestamp) -> bool {
         let result = self.attempt(due, now).await;
         let what = (due.version.id, due.action);
         let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
         let failure = match result {
             Ok(()) => {
                 failed.remove(&what);
-                let Due { version, action, reason } = due;
+                let DueAction { version, action, reason } = due;
                 tracing::info!(eoa = %version.eoa, name = %version.name, version = %version.version, ?action, reason, "scheduled");
                 return true;
             }
             Err(failure) => failure,
         };
-        let code = failure.code().slug();
+        let code = failure.code().as_str();
         tracing::error!(action = ?due.action, code, cause = failure.cause(), "a scheduled change failed: {failure}");
         if failed.insert(what, code) != Some(code) {
             let why = format!("{:?}: {failure}", due.action);
@@ -148,14 +149,14 @@ impl Scheduler {
         false
     }
 
-    async fn attempt(&self, due: &Due, now: Timestamp) -> Result<(), Failure> {
-        let context = Context::service(RequestId::random().map_err(Failure::internal)?);
+    async fn attempt(&self, due: &DueAction, now: Timestamp) -> Result<(), ServiceError> {
+        let context = Context::service(RequestId::random().map_err(ServiceError::internal)?);
         let deadline = Instant::now() + PATIENCE;
         let (eoa, name) = (due.version.eoa, due.version.name.clone());
         let reason = Some(due.reason.clone());
         let change = match due.action {
             Action::Announce { due_at } => {
-                self.service.store().announce(&due.version, due_at, now).map_err(Failure::internal)?;
+                self.service.store().announce(&due.version, due_at, now).map_err(ServiceError::internal)?;
                 return Ok(());
             }
             Action::Rotate => {

@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 use hsm::KeyId;
 use jiff::Timestamp;
 
-use crate::chain::Chain;
+use crate::chain::RpcClient;
 use crate::clock::Clock;
 use crate::key::KeyVersion;
 use crate::key::{Eoa, KeyName};
@@ -31,14 +31,14 @@ use audit_log::{AuditError, AuditLog, Event, Head, Input, KeyRef, Value, Verifie
 
 pub use audit::checkpoint_publisher::Publish;
 pub use audit::events::ReadEvents;
-pub use audit::maintenance::{FileWork, NoteFiles};
+pub use audit::maintenance::{Maintenance, NoteMaintenance};
 pub use audit::proofs::{Consistency, ReadRecords};
-pub use auth::access_tokens::{IssueToken, Issued, RevokeToken};
+pub use auth::access_tokens::{IssueAccessToken, Issued, RevokeAccessTokens};
 pub use auth::authorise::Allowed;
-pub use auth::login::{Answer, AskChallenge, Challenged, LoginRules};
+pub use auth::login::{IssuedChallenge, LoginResponse, LoginRules, RequestChallenge};
 pub use context::{Context, Peer};
 pub use custody::Custody;
-pub use error::{Code, Failure};
+pub use error::{ErrorCode, ServiceError};
 pub use keys::create::{CreateKey, Created};
 pub use keys::policy::SetPolicy;
 pub use keys::read::{ListKeys, ShowKey};
@@ -47,7 +47,7 @@ pub use keys::schedule::{Planned, ReadSchedule, SetSchedule};
 pub use keys::transition::{ChangeKey, Changed, GRACE_DAYS, SHORTEST_GRACE_DAYS};
 pub use recovery::Recovered;
 pub use signing::message::Message;
-pub use signing::sign::{Ready, Sign, Signed};
+pub use signing::sign::{PreparedSignature, Sign, Signed};
 
 /// What the operations work with. One per process, shared by all requests.
 #[derive(Debug)]
@@ -66,13 +66,13 @@ pub struct Service {
     /// Checks the checkpoints that are published, once they are.
     checkpoint_key: OnceLock<VerifierKey>,
     /// What a registration is compared with, if a node is configured.
-    chain: Option<Chain>,
+    chain: Option<RpcClient>,
     /// How long an operation may take before its client is told that it took too long.
     deadline: Duration,
     /// Who may log in; none where only the machine's own operator calls.
     login: Option<auth::login::Login>,
     nonces: auth::replay_window::Nonces,
-    caps: signing::key_rate_limit::Caps,
+    caps: signing::key_rate_limit::KeyRateLimits,
 }
 
 impl Service {
@@ -91,7 +91,7 @@ impl Service {
             deadline,
             login: None,
             nonces: auth::replay_window::Nonces::default(),
-            caps: signing::key_rate_limit::Caps::default(),
+            caps: signing::key_rate_limit::KeyRateLimits::default(),
         }
     }
 
@@ -117,13 +117,16 @@ impl Service {
 
     /// Waits for the turn to change keys. Behind a token that hangs, changes give up at their deadlines instead of
     /// piling up.
-    async fn one_at_a_time(&self, deadline: Instant) -> Result<tokio::sync::MutexGuard<'_, ()>, Failure> {
+    async fn one_at_a_time(
+        &self,
+        deadline: Instant,
+    ) -> Result<tokio::sync::MutexGuard<'_, ()>, ServiceError> {
         let turn = tokio::time::timeout_at(deadline.into(), self.changing.lock()).await;
-        turn.map_err(|_| Failure::too_late())
+        turn.map_err(|_| ServiceError::too_late())
     }
 
     /// The same, with a node to ask what the chain says.
-    pub fn with_chain(mut self, chain: Option<Chain>) -> Self {
+    pub fn with_chain(mut self, chain: Option<RpcClient>) -> Self {
         self.chain = chain;
         self
     }
@@ -170,19 +173,19 @@ impl Service {
         &self,
         operation: &'static str,
         context: &Context,
-        asked: Asked,
-        failure: Failure,
-    ) -> Failure {
+        asked: AuditSubject,
+        failure: ServiceError,
+    ) -> ServiceError {
         if failure.is_recorded() {
             return failure;
         }
-        self.note(operation, context, asked, failure.code().slug());
+        self.note(operation, context, asked, failure.code().as_str());
         failure.recorded()
     }
 
     /// Records an operation that needs no durable intent: a read, a refusal.
-    fn note(&self, operation: &'static str, context: &Context, asked: Asked, code: &'static str) {
-        let Asked { key, input } = asked;
+    fn note(&self, operation: &'static str, context: &Context, asked: AuditSubject, code: &'static str) {
+        let AuditSubject { key, input } = asked;
         self.audit.note(Event {
             operation,
             actor: context.actor(),
@@ -197,24 +200,24 @@ impl Service {
     async fn in_store<T: Send + 'static>(
         &self,
         write: impl FnOnce(&Store) -> Result<T, crate::store::StoreError> + Send + 'static,
-    ) -> Result<T, Failure> {
+    ) -> Result<T, ServiceError> {
         let store = Arc::clone(&self.store);
         match tokio::task::spawn_blocking(move || write(&store)).await {
             Ok(Ok(value)) => Ok(value),
-            Ok(Err(error)) => Err(Failure::internal(error)),
-            Err(error) => Err(Failure::internal(error)),
+            Ok(Err(error)) => Err(ServiceError::internal(error)),
+            Err(error) => Err(ServiceError::internal(error)),
         }
     }
 }
 
 /// What a request asks for, as the audit log says it when nothing was looked up.
 #[derive(Clone, Debug, Default)]
-pub struct Asked {
+pub struct AuditSubject {
     key: Option<KeyRef>,
     input: Option<Input>,
 }
 
-impl Asked {
+impl AuditSubject {
     fn key(eoa: Eoa, name: &KeyName) -> Self {
         let (eoa, name) = (eoa.to_string(), name.to_string());
         let key = KeyRef { eoa, name, version: None, id: None, public_key_hash: None };

@@ -24,7 +24,7 @@ use thiserror::Error;
 use crate::auth::ChallengeKey;
 
 pub use events::{Delivery, KeyEvent, NewEvent};
-pub use keys::NoSuchVersion;
+pub use keys::VersionNotFound;
 pub use life::LifecycleUpdate;
 pub use logins::LoggedIn;
 pub use schedules::Scope as ScheduleScope;

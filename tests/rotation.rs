@@ -22,7 +22,7 @@ use avs_kms::key::{
     Eoa, KeyName, KeyVersionNumber, LifecycleAction, LifecycleState, RetireOn, Schedule, VersionSelector,
 };
 use avs_kms::request_id::RequestId;
-use avs_kms::rotation::{SETTLING, Scheduler, numbers};
+use avs_kms::rotation::{SETTLING, Scheduler, stats};
 use avs_kms::service::{ChangeKey, Context, CreateKey, Custody, Message, Peer, Service, SetSchedule, Sign};
 use avs_kms::store::{ScheduleScope, Store};
 use hsm::Enclave;
@@ -181,7 +181,7 @@ fn two_years_of_monthly_rotations_with_restarts_and_a_long_absence() {
             let stages = stages(&service);
             assert_eq!(stages.iter().filter(|(_, stage)| *stage == LifecycleState::Active).count(), 1);
             assert!(stages.iter().filter(|(_, stage)| *stage == LifecycleState::Pending).count() <= 1);
-            assert!(!numbers(&service).unwrap().keys[0].is_overdue() || world.day() >= 500);
+            assert!(!stats(&service).unwrap().keys[0].is_overdue() || world.day() >= 500);
         }
         let versions = service.store().versions_of_key(&OWNER, &KeyName::default());
         // 13 periods of 30 days up to day 390, then one at day 507 (made on day 500, announced for 7 days), then monthly.
@@ -202,7 +202,7 @@ fn two_years_of_monthly_rotations_with_restarts_and_a_long_absence() {
         let rotations = kinds(&service).iter().filter(|kind| *kind == "version.activated").count() - 1;
         println!("{looks} looks over 24 months in {:?}: {rotations} rotations, {retired} retired, {restarts} restarts",
             begun.elapsed());
-        let due = kinds(&service).iter().filter(|kind| *kind == "rotation.due").count();
+        let due = kinds(&service).iter().filter(|kind| *kind == "version.rotation_due").count();
         assert!(due == rotations || due == rotations + 1, "{due} announcements for {rotations} rotations");
         service.audit().clone().close().unwrap();
     });
@@ -245,7 +245,7 @@ fn a_destruction_comes_at_its_date_and_not_by_a_clock_that_jumps() {
         assert_eq!(scheduler.look().await.done, 1);
         assert_eq!(stages(&service)[0], (1, LifecycleState::Destroyed));
         assert!(service.custody().public_key(destroying.id).is_none(), "the token still has the record");
-        assert_eq!(kinds(&service).last().unwrap(), "destroyed");
+        assert_eq!(kinds(&service).last().unwrap(), "version.destroyed");
 
         // A clock that stays ahead is believed in the end.
         world.clock.jump_to(world.clock.moment().wall.saturating_add(90 * DAY).unwrap());
@@ -273,7 +273,7 @@ fn a_rotation_that_is_not_finished_is_overdue_and_an_old_version_that_still_sign
                 world.clock.pass(DAY);
                 scheduler.look().await;
             }
-            numbers(&service).unwrap()
+            stats(&service).unwrap()
         };
         let before = pass_to(29).await;
         assert_eq!(before.keys[0].seconds_to_rotation, Some(86_400));
@@ -284,21 +284,21 @@ fn a_rotation_that_is_not_finished_is_overdue_and_an_old_version_that_still_sign
         assert_eq!(stages(&service), [(1, LifecycleState::Active), (2, LifecycleState::Pending)]);
 
         change(&service, VersionSelector::Next, LifecycleAction::Activate).await;
-        assert!(!numbers(&service).unwrap().keys[0].is_overdue());
+        assert!(!stats(&service).unwrap().keys[0].is_overdue());
         let sign_with_the_old = async || {
             let wish = Sign::new(OWNER, KeyName::default(), FIRST, Message::Digest([7; 32]));
             service.sign(operator(), wish, soon()).await.unwrap();
-            numbers(&service).unwrap().signing_after_their_end
+            stats(&service).unwrap().signing_after_their_end
         };
         pass_to(31 + 20).await;
         assert_eq!(sign_with_the_old().await, 0, "the overlap of 21 days is not over");
         pass_to(31 + 22).await;
         assert_eq!(sign_with_the_old().await, 1);
-        let shown = numbers(&service).unwrap().last_signatures;
+        let shown = stats(&service).unwrap().last_signatures;
         assert_eq!(shown.len(), 1, "{shown:?}");
         assert_eq!(shown[0].1, world.clock.moment().wall);
         change(&service, FIRST, LifecycleAction::Retire).await;
-        assert_eq!(numbers(&service).unwrap().signing_after_their_end, 0, "what is retired signs nothing");
+        assert_eq!(stats(&service).unwrap().signing_after_their_end, 0, "what is retired signs nothing");
         service.audit().clone().close().unwrap();
     });
 }

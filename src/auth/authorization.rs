@@ -7,14 +7,14 @@ use std::net::IpAddr;
 
 use thiserror::Error;
 
-use super::policy::{Policy, Signing};
+use super::policy::{Policy, SignatureKind};
 use super::principal::{Caller, Forbidden};
 use super::scope::Scope;
 use crate::key::{Eoa, KeyName, KeyState, SigningRefusal};
 
 /// All of a request that the decision depends on.
 #[derive(Clone, Copy, Debug)]
-pub struct Ask<'a> {
+pub struct AccessRequest<'a> {
     /// The scope that it takes.
     pub scope: Scope,
     /// Whether it cannot be undone.
@@ -31,7 +31,7 @@ pub struct Ask<'a> {
 
 /// What was found of the key.
 #[derive(Clone, Copy, Debug)]
-pub struct Found<'a> {
+pub struct AccessTarget<'a> {
     /// The state of the version that is meant.
     pub state: KeyState,
     /// What the key allows.
@@ -53,7 +53,11 @@ pub enum Denied {
 ///
 /// # Errors
 /// The first reason: of the caller, then of the key's policy, then of its state.
-pub fn decide(caller: &Caller, ask: &Ask<'_>, found: Option<Found<'_>>) -> Result<(), Denied> {
+pub fn decide(
+    caller: &Caller,
+    ask: &AccessRequest<'_>,
+    found: Option<AccessTarget<'_>>,
+) -> Result<(), Denied> {
     if ask.irrevocable {
         caller.may_irrevocably(ask.scope, &ask.owner)?;
     } else {
@@ -61,10 +65,10 @@ pub fn decide(caller: &Caller, ask: &Ask<'_>, found: Option<Found<'_>>) -> Resul
     }
     caller.may_touch(ask.name)?;
     // Reads and moves of a version are not signing: what states allow them is for the state machine to say.
-    let kind = Signing::of(ask.scope).filter(|_| !ask.proves);
+    let kind = SignatureKind::of(ask.scope).filter(|_| !ask.proves);
     let Some(found) = found.filter(|_| ask.proves || kind.is_some()) else { return Ok(()) };
     if let Some(kind) = kind.filter(|kind| !found.policy.signing.contains(*kind)) {
-        return Err(Forbidden::Signing(kind).into());
+        return Err(Forbidden::SignatureKind(kind).into());
     }
     if ask.from.is_some_and(|from| !found.policy.networks.contain(from)) {
         return Err(Forbidden::KeyNetwork.into());

@@ -16,7 +16,7 @@ pub struct Networks(Vec<IpNet>);
 #[error(
     "a network is an address and a prefix such as 10.1.0.0/16 or fd00::/8, without bits behind the prefix; at most 16"
 )]
-pub struct NoNetwork;
+pub struct ParseNetworkError;
 
 const MOST: usize = 16;
 
@@ -57,16 +57,16 @@ impl fmt::Display for Networks {
 }
 
 impl FromStr for Networks {
-    type Err = NoNetwork;
+    type Err = ParseNetworkError;
 
-    fn from_str(text: &str) -> Result<Self, NoNetwork> {
+    fn from_str(text: &str) -> Result<Self, ParseNetworkError> {
         let network = |word: &str| {
             let network: IpNet = word.parse().ok()?;
             (network.trunc() == network).then_some(network)
         };
         let networks: Vec<_> =
-            text.split_ascii_whitespace().map(network).collect::<Option<_>>().ok_or(NoNetwork)?;
-        if networks.len() > MOST { Err(NoNetwork) } else { Ok(Self(networks)) }
+            text.split_ascii_whitespace().map(network).collect::<Option<_>>().ok_or(ParseNetworkError)?;
+        if networks.len() > MOST { Err(ParseNetworkError) } else { Ok(Self(networks)) }
     }
 }
 
@@ -100,7 +100,7 @@ mod tests {
     #[test]
     fn what_is_no_network_is_refused() {
         for text in ["10.1.0.0", "10.1.0.1/16", "10.1.0.0/33", "x", "fd00::/129", &"10.0.0.0/8 ".repeat(17)] {
-            assert_eq!(text.parse::<Networks>(), Err(NoNetwork), "{text}");
+            assert_eq!(text.parse::<Networks>(), Err(ParseNetworkError), "{text}");
         }
     }
 }

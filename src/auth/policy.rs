@@ -11,7 +11,7 @@ use super::scope::Scope;
 
 /// A kind of signing. Through a raw point or digest any AVS signature can be had, so each is a right of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Signing {
+pub enum SignatureKind {
     /// A raw 32-byte digest.
     Digest,
     /// A raw point.
@@ -20,7 +20,7 @@ pub enum Signing {
     Typed,
 }
 
-impl Signing {
+impl SignatureKind {
     /// Every kind.
     pub const ALL: [Self; 3] = [Self::Digest, Self::Point, Self::Typed];
 
@@ -48,7 +48,7 @@ impl Signing {
     }
 }
 
-impl fmt::Display for Signing {
+impl fmt::Display for SignatureKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
@@ -57,59 +57,59 @@ impl fmt::Display for Signing {
 /// The text is no kind of signing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("a kind of signing is point, digest or typed")]
-pub struct UnknownSigning;
+pub struct ParseSignatureKindError;
 
-impl FromStr for Signing {
-    type Err = UnknownSigning;
+impl FromStr for SignatureKind {
+    type Err = ParseSignatureKindError;
 
-    fn from_str(text: &str) -> Result<Self, UnknownSigning> {
-        Self::ALL.into_iter().find(|kind| kind.as_str() == text).ok_or(UnknownSigning)
+    fn from_str(text: &str) -> Result<Self, ParseSignatureKindError> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == text).ok_or(ParseSignatureKindError)
     }
 }
 
 /// A set of kinds.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct SigningKinds(u8);
+pub struct SignatureKinds(u8);
 
-impl SigningKinds {
+impl SignatureKinds {
     /// All of them.
     pub const ALL: Self = Self(0b111);
 
     /// Whether this kind is in the set.
-    pub const fn contains(self, kind: Signing) -> bool {
+    pub const fn contains(self, kind: SignatureKind) -> bool {
         self.0 & (1 << kind as u8) != 0
     }
 
     /// The kinds.
-    pub fn iter(self) -> impl Iterator<Item = Signing> {
-        Signing::ALL.into_iter().filter(move |kind| self.contains(*kind))
+    pub fn iter(self) -> impl Iterator<Item = SignatureKind> {
+        SignatureKind::ALL.into_iter().filter(move |kind| self.contains(*kind))
     }
 }
 
-impl FromIterator<Signing> for SigningKinds {
-    fn from_iter<I: IntoIterator<Item = Signing>>(kinds: I) -> Self {
+impl FromIterator<SignatureKind> for SignatureKinds {
+    fn from_iter<I: IntoIterator<Item = SignatureKind>>(kinds: I) -> Self {
         Self(kinds.into_iter().fold(0, |bits, kind| bits | 1 << kind as u8))
     }
 }
 
 /// Words with a space between: the form that is stored.
-impl fmt::Display for SigningKinds {
+impl fmt::Display for SignatureKinds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let words: Vec<_> = self.iter().map(Signing::as_str).collect();
+        let words: Vec<_> = self.iter().map(SignatureKind::as_str).collect();
         f.write_str(&words.join(" "))
     }
 }
 
-impl fmt::Debug for SigningKinds {
+impl fmt::Debug for SignatureKinds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
 }
 
-impl FromStr for SigningKinds {
-    type Err = UnknownSigning;
+impl FromStr for SignatureKinds {
+    type Err = ParseSignatureKindError;
 
-    fn from_str(text: &str) -> Result<Self, UnknownSigning> {
+    fn from_str(text: &str) -> Result<Self, ParseSignatureKindError> {
         text.split_ascii_whitespace().map(str::parse).collect()
     }
 }
@@ -118,7 +118,7 @@ impl FromStr for SigningKinds {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
     /// The kinds of signing.
-    pub signing: SigningKinds,
+    pub signing: SignatureKinds,
     /// From where it may be used.
     pub networks: Networks,
     /// How many signatures a minute, at most.
@@ -128,6 +128,6 @@ pub struct Policy {
 /// What holds for a key of which nothing was said: everything its owner's tokens allow.
 impl Default for Policy {
     fn default() -> Self {
-        Self { signing: SigningKinds::ALL, networks: Networks::default(), per_minute: None }
+        Self { signing: SignatureKinds::ALL, networks: Networks::default(), per_minute: None }
     }
 }

@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use thiserror::Error;
 
 use super::credentials::signed_request::{Credentials, CredentialsError, RequestToSign};
-use super::credentials::token::{BearerToken, Subject, TokenHash, TokenId, TokenRecord};
-use super::policy::Signing;
+use super::credentials::token::{AccessToken, AccessTokenHash, AccessTokenId, AccessTokenRecord, Subject};
+use super::policy::SignatureKind;
 use super::scope::{Scope, Scopes};
 use crate::key::{Eoa, KeyName};
 
@@ -26,7 +26,7 @@ enum Identity {
     /// The EOA signed this very request.
     Signed(Eoa),
     Token {
-        id: TokenId,
+        id: AccessTokenId,
         subject: Subject,
         keys: Vec<KeyName>,
     },
@@ -40,7 +40,7 @@ pub enum Unauthenticated {
     Expired,
     /// A token that was presented from a network where it does not work.
     #[error("the token does not work from this address")]
-    Elsewhere,
+    WrongNetwork,
     /// Something else than `Bearer kms_…`.
     #[error("the Authorization header must be: Bearer kms_…")]
     Malformed,
@@ -87,7 +87,7 @@ pub enum Forbidden {
     OtherKey,
     /// The key does not allow this kind of signing.
     #[error("this key does not allow {0} signing")]
-    Signing(Signing),
+    SignatureKind(SignatureKind),
     /// The token lacks the scope.
     #[error("the token lacks the scope {0}")]
     Scope(Scope),
@@ -101,14 +101,14 @@ pub fn authenticate(
     header: Option<&str>,
     from: Option<IpAddr>,
     now: Timestamp,
-    look_up: impl FnOnce(&TokenHash) -> Option<TokenRecord>,
+    look_up: impl FnOnce(&AccessTokenHash) -> Option<AccessTokenRecord>,
 ) -> Result<Caller, Unauthenticated> {
     let header = header.ok_or(Unauthenticated::Missing)?;
     let (scheme, credentials) = header.split_once(' ').ok_or(Unauthenticated::Malformed)?;
     if !scheme.eq_ignore_ascii_case("bearer") {
         return Err(Unauthenticated::Malformed);
     }
-    let token = BearerToken::parse(credentials.trim()).ok_or(Unauthenticated::Malformed)?;
+    let token = AccessToken::parse(credentials.trim()).ok_or(Unauthenticated::Malformed)?;
     let record = look_up(&token.hash()).ok_or(Unauthenticated::Unknown)?;
     if record.revoked_at.is_some() {
         return Err(Unauthenticated::Unknown);
@@ -117,9 +117,9 @@ pub fn authenticate(
         return Err(Unauthenticated::Expired);
     }
     if from.is_some_and(|from| !record.networks.contain(from)) {
-        return Err(Unauthenticated::Elsewhere);
+        return Err(Unauthenticated::WrongNetwork);
     }
-    let TokenRecord { id, subject, keys, scopes, .. } = record;
+    let AccessTokenRecord { id, subject, keys, scopes, .. } = record;
     Ok(Caller { identity: Identity::Token { id, subject, keys }, scopes })
 }
 
@@ -177,7 +177,7 @@ impl Caller {
     }
 
     /// The id of the caller's token, if there is one.
-    pub const fn token_id(&self) -> Option<&TokenId> {
+    pub const fn token_id(&self) -> Option<&AccessTokenId> {
         match &self.identity {
             Identity::Token { id, .. } => Some(id),
             Identity::Local | Identity::Service | Identity::Signed(_) => None,

@@ -70,13 +70,13 @@ impl fmt::Display for Scope {
     "this is not a scope; the scopes are keys:read keys:create keys:rotate keys:destroy \
      sign:point sign:digest sign:typed audit:read"
 )]
-pub struct UnknownScope;
+pub struct ParseScopeError;
 
 impl FromStr for Scope {
-    type Err = UnknownScope;
+    type Err = ParseScopeError;
 
-    fn from_str(text: &str) -> Result<Self, UnknownScope> {
-        Self::ALL.into_iter().find(|scope| scope.as_str() == text).ok_or(UnknownScope)
+    fn from_str(text: &str) -> Result<Self, ParseScopeError> {
+        Self::ALL.into_iter().find(|scope| scope.as_str() == text).ok_or(ParseScopeError)
     }
 }
 
@@ -150,9 +150,9 @@ impl fmt::Debug for Scopes {
 }
 
 impl FromStr for Scopes {
-    type Err = UnknownScope;
+    type Err = ParseScopeError;
 
-    fn from_str(text: &str) -> Result<Self, UnknownScope> {
+    fn from_str(text: &str) -> Result<Self, ParseScopeError> {
         text.split_ascii_whitespace().map(str::parse).collect()
     }
 }

@@ -7,10 +7,10 @@ use super::*;
 use crate::outbound::tests::answering;
 
 /// A node that takes one call and answers it so.
-fn node(answer: &str) -> (Chain, JoinHandle<String>) {
+fn node(answer: &str) -> (RpcClient, JoinHandle<String>) {
     let head = format!("HTTP/1.1 200 x\r\ncontent-length: {}\r\n\r\n", answer.len());
     let (endpoint, server) = answering([head.as_bytes(), answer.as_bytes()].concat());
-    (Chain::new(endpoint, Outbound::new(Duration::from_secs(2)).unwrap()), server)
+    (RpcClient::new(endpoint, Outbound::new(Duration::from_secs(2)).unwrap()), server)
 }
 
 fn asked(server: JoinHandle<String>) -> serde_json::Value {
@@ -26,7 +26,7 @@ async fn the_chain_id_is_read_and_nonsense_is_not_taken_for_one() {
     let long = r#"{"result":"0x10000000000000000"}"#;
     for answer in ["", "[]", "{}", r#"{"result":"17000"}"#, r#"{"result":"0x"}"#, long, r#"{"result":7}"#] {
         let (chain, _server) = node(answer);
-        assert!(matches!(chain.id().await, Err(ChainError::Malformed(_, 200))), "{answer}");
+        assert!(matches!(chain.id().await, Err(RpcClientError::Malformed(_, 200))), "{answer}");
     }
 }
 

@@ -17,7 +17,7 @@ use super::error::CliError;
 use super::output::Output;
 use crate::config::Configuration;
 use crate::key::{Eoa, KeyName};
-use crate::service::FileWork;
+use crate::service::Maintenance;
 use audit_log::{Compressed, Filter, InclusionProof, Line, ReadError, Receipt, VerifierKey};
 
 #[derive(Debug, Subcommand)]
@@ -159,7 +159,7 @@ pub(super) fn run(command: &Command, configuration: &Configuration, output: Outp
             let Compressed { segments, before, after, held } = done;
             // A copy elsewhere is not the log of this service.
             if segments > 0 && location.log.is_none() {
-                note_files(configuration, FileWork::Compress, directory, segments);
+                note_files(configuration, Maintenance::Compress, directory, segments);
             }
             let fields = json!({"segments": segments, "before": before, "after": after, "held": held});
             output.print(&fields, || {

@@ -12,7 +12,7 @@ use super::serve::data_lock::DataLock;
 use super::serve::open::softhsm_token;
 use crate::backup::{self, BackupPaths, Manifest};
 use crate::config::Configuration;
-use crate::service::FileWork;
+use crate::service::Maintenance;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -36,7 +36,7 @@ pub(super) fn run(
     refuse_damaged_token(&places).inspect_err(|_| {
         let _ = std::fs::remove_file(&arguments.archive);
     })?;
-    note_files(configuration, FileWork::Backup, &arguments.archive, versions(&manifest));
+    note_files(configuration, Maintenance::Backup, &arguments.archive, versions(&manifest));
     output.print(&json!(manifest), || {
         format!(
             "{}: {}. It does not hold the PIN: keep a copy of {} elsewhere",
@@ -64,7 +64,7 @@ pub(super) fn restore(
             .map_err(|error| CliError::context("cannot write SoftHSM's configuration", &error))?;
     }
     drop(lock);
-    note_files(configuration, FileWork::Restore, &arguments.archive, versions(&manifest));
+    note_files(configuration, Maintenance::Restore, &arguments.archive, versions(&manifest));
     output.print(&json!(manifest), || {
         format!(
             "{}: {}. Next, put the PIN file to {}, mode 0600, and run `avs-kms doctor`",

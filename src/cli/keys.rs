@@ -18,7 +18,7 @@ use super::error::CliError;
 use super::output::{Output, list, rows};
 use super::serve::open::Needs;
 use super::values::one_of;
-use crate::auth::{Networks, Signing};
+use crate::auth::{Networks, SignatureKind};
 use crate::config::Configuration;
 use crate::key::Eoa;
 
@@ -82,9 +82,9 @@ struct Policy {
         long = "allow",
         value_name = "KIND",
         value_delimiter = ',',
-        value_parser = one_of::<Signing>(Signing::ALL.map(Signing::as_str)),
+        value_parser = one_of::<SignatureKind>(SignatureKind::ALL.map(Signing::as_str)),
     )]
-    signing: Vec<Signing>,
+    signing: Vec<SignatureKind>,
     /// Network from which it may be used, such as 10.1.0.0/16; separate several by commas
     /// [default: all]
     #[arg(long = "network", value_name = "CIDR", value_delimiter = ',')]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::auth::Fingerprint;
+use crate::auth::CertificateFingerprint;
 use crate::http::limits::admission::{AdmissionControl, AdmissionSettings};
 use crate::http::limits::rate_limit::{RateLimits, RateSettings};
 use crate::service::Service;
@@ -59,4 +59,4 @@ pub(crate) struct RequestedOperation(pub(crate) &'static OperationInfo);
 
 /// A client's certificate, verified.
 #[derive(Clone, Copy)]
-pub(crate) struct ClientCertificate(pub(crate) Fingerprint);
+pub(crate) struct ClientCertificate(pub(crate) CertificateFingerprint);

@@ -17,7 +17,7 @@ use crate::http::app::App;
 use crate::http::middleware::{request, request_signature};
 use crate::http::openapi::description::Description;
 use crate::service::operation::{Access, OperationInfo};
-use crate::service::{Code, Failure, Peer};
+use crate::service::{ErrorCode, ServiceError, Peer};
 
 /// A method and a path, the operation that they ask for, and its handler.
 pub(crate) struct Endpoint {
@@ -96,7 +96,7 @@ impl ApiRouter {
             router = router.route(path, handler.layer(process));
         }
         let process = from_fn_with_state((app.clone(), None), request::process);
-        let not_found = async || Failure::new(Code::NotFound, "there is no such path");
+        let not_found = async || ServiceError::new(ErrorCode::NotFound, "there is no such path");
         let router = router.fallback(Handler::<_, App>::layer(not_found, process.clone()));
         let router = router.method_not_allowed_fallback(Handler::<_, App>::layer(
             async || request::method_not_allowed(),

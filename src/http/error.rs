@@ -9,41 +9,41 @@ use utoipa::ToSchema;
 
 use crate::http::response::json;
 use crate::request_id::RequestId;
-use crate::service::{Code, Failure};
+use crate::service::{ErrorCode, ServiceError};
 
 /// The status code of an error code.
-pub(crate) const fn status(code: Code) -> StatusCode {
+pub(crate) const fn status(code: ErrorCode) -> StatusCode {
     match code {
-        Code::CoordinateOutOfRange
-        | Code::EmptyContractRead
-        | Code::InvalidAddress
-        | Code::InvalidHex
-        | Code::InvalidRequest
-        | Code::PointAtInfinity
-        | Code::PointNotOnCurve => StatusCode::BAD_REQUEST,
-        Code::ChallengeExpired
-        | Code::ChallengeUnknown
-        | Code::SignatureMismatch
-        | Code::TokenExpired
-        | Code::Unauthenticated => StatusCode::UNAUTHORIZED,
-        Code::Forbidden => StatusCode::FORBIDDEN,
-        Code::NotFound | Code::UnknownKey | Code::UnknownVersion => StatusCode::NOT_FOUND,
-        Code::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-        Code::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-        Code::RateLimited => StatusCode::TOO_MANY_REQUESTS,
-        Code::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-        Code::ChainMismatch
-        | Code::KeyDestroyed
-        | Code::KeyDisabled
-        | Code::KeyRetired
-        | Code::WrongState => StatusCode::CONFLICT,
-        Code::AuditUnavailable
-        | Code::ChainUnavailable
-        | Code::Overloaded
-        | Code::ShuttingDown
-        | Code::TokenUnavailable => StatusCode::SERVICE_UNAVAILABLE,
-        Code::DeadlineExceeded => StatusCode::GATEWAY_TIMEOUT,
-        Code::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        ErrorCode::CoordinateOutOfRange
+        | ErrorCode::RegistryNotFound
+        | ErrorCode::InvalidAddress
+        | ErrorCode::InvalidHex
+        | ErrorCode::InvalidRequest
+        | ErrorCode::PointAtInfinity
+        | ErrorCode::PointNotOnCurve => StatusCode::BAD_REQUEST,
+        ErrorCode::ChallengeExpired
+        | ErrorCode::ChallengeUnknown
+        | ErrorCode::SignatureMismatch
+        | ErrorCode::TokenExpired
+        | ErrorCode::Unauthenticated => StatusCode::UNAUTHORIZED,
+        ErrorCode::Forbidden => StatusCode::FORBIDDEN,
+        ErrorCode::NotFound | ErrorCode::KeyNotFound | ErrorCode::VersionNotFound => StatusCode::NOT_FOUND,
+        ErrorCode::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+        ErrorCode::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        ErrorCode::RateLimited => StatusCode::TOO_MANY_REQUESTS,
+        ErrorCode::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        ErrorCode::RegistryMismatch
+        | ErrorCode::KeyDestroyed
+        | ErrorCode::KeyDisabled
+        | ErrorCode::KeyRetired
+        | ErrorCode::InvalidKeyState => StatusCode::CONFLICT,
+        ErrorCode::AuditUnavailable
+        | ErrorCode::RpcUnavailable
+        | ErrorCode::Overloaded
+        | ErrorCode::ShuttingDown
+        | ErrorCode::HsmUnavailable => StatusCode::SERVICE_UNAVAILABLE,
+        ErrorCode::DeadlineExceeded => StatusCode::GATEWAY_TIMEOUT,
+        ErrorCode::Internal => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
 
@@ -64,19 +64,19 @@ pub(crate) struct ErrorBody<'a> {
 }
 
 impl<'a> ErrorBody<'a> {
-    fn new(failure: &'a Failure, request: RequestId) -> Self {
+    fn new(failure: &'a ServiceError, request: RequestId) -> Self {
         Self {
-            error: failure.sentence(),
-            code: failure.code().slug(),
+            error: failure.message(),
+            code: failure.code().as_str(),
             request_id: request.to_string(),
-            field: failure.field(),
+            field: failure.field_name(),
             retry_after_ms: failure.retry().map(|wait| wait.as_millis().try_into().unwrap_or(u64::MAX)),
         }
     }
 }
 
 /// The bytes of a response to what hyper refuses as a request; the connection ends after it.
-pub(crate) fn raw_error_response(failure: &Failure, request: RequestId, status: &str) -> Vec<u8> {
+pub(crate) fn raw_error_response(failure: &ServiceError, request: RequestId, status: &str) -> Vec<u8> {
     // Our own type with text keys: serialising it cannot fail.
     let body = serde_json::to_string(&ErrorBody::new(failure, request)).unwrap_or_default();
     let length = body.len();
@@ -90,15 +90,15 @@ pub(crate) fn raw_error_response(failure: &Failure, request: RequestId, status: 
 /// The error of a response, for metrics and delays.
 #[derive(Clone, Copy)]
 pub(crate) struct LoggedError {
-    pub(crate) code: Code,
+    pub(crate) code: ErrorCode,
     pub(crate) retry: Option<Duration>,
 }
 
 /// A failure on its way to [`response`], which alone knows the request id.
 #[derive(Clone)]
-struct FailureExtension(std::sync::Arc<std::sync::Mutex<Option<Failure>>>);
+struct FailureExtension(std::sync::Arc<std::sync::Mutex<Option<ServiceError>>>);
 
-impl IntoResponse for Failure {
+impl IntoResponse for ServiceError {
     fn into_response(self) -> Response {
         let mut response = status(self.code()).into_response();
         let extension = FailureExtension(std::sync::Arc::new(std::sync::Mutex::new(Some(self))));
@@ -108,7 +108,7 @@ impl IntoResponse for Failure {
 }
 
 /// Takes the failure out of a response that carries one.
-pub(crate) fn failure_in(mut response: Response) -> Result<Response, Failure> {
+pub(crate) fn failure_in(mut response: Response) -> Result<Response, ServiceError> {
     let extension = response.extensions_mut().remove::<FailureExtension>();
     let failure =
         extension.and_then(|FailureExtension(slot)| slot.lock().ok().and_then(|mut failure| failure.take()));
@@ -116,18 +116,18 @@ pub(crate) fn failure_in(mut response: Response) -> Result<Response, Failure> {
 }
 
 /// The response to a failed request; the cause goes to the log, under the same request id.
-pub(crate) fn response(failure: &Failure, request: RequestId) -> Response {
+pub(crate) fn response(failure: &ServiceError, request: RequestId) -> Response {
     let status = status(failure.code());
     match failure.cause() {
         Some(cause) if status.is_server_error() => {
-            tracing::error!(code = failure.code().slug(), cause, "{}", failure.sentence());
+            tracing::error!(code = failure.code().as_str(), cause, "{}", failure.message());
         }
-        Some(cause) => tracing::info!(code = failure.code().slug(), cause, "{}", failure.sentence()),
+        Some(cause) => tracing::info!(code = failure.code().as_str(), cause, "{}", failure.message()),
         // Under a flood of refusals a line each would be a flood of lines.
-        None if matches!(failure.code(), Code::Overloaded | Code::RateLimited) => {
-            tracing::debug!(code = failure.code().slug(), "{}", failure.sentence());
+        None if matches!(failure.code(), ErrorCode::Overloaded | ErrorCode::RateLimited) => {
+            tracing::debug!(code = failure.code().as_str(), "{}", failure.message());
         }
-        None => tracing::info!(code = failure.code().slug(), "{}", failure.sentence()),
+        None => tracing::info!(code = failure.code().as_str(), "{}", failure.message()),
     }
     let mut response = json(status, &ErrorBody::new(failure, request));
     response.extensions_mut().insert(LoggedError { code: failure.code(), retry: failure.retry() });

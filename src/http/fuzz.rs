@@ -9,7 +9,7 @@
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::auth::{BearerToken, Credentials, Fingerprint, TokenId, authenticate};
+use crate::auth::{AccessToken, Credentials, CertificateFingerprint, AccessTokenId, authenticate};
 use crate::http::dto::invalid_value::from_value;
 use crate::http::dto::point::Point;
 use crate::http::dto::values::{VersionChoice, VersionNumber, parse_address, parse_bytes};
@@ -21,16 +21,16 @@ use crate::http::routes::keys::{CreateKeyBody, RotateKeyBody};
 use crate::http::routes::schedule::SetScheduleBody;
 use crate::http::routes::signing::{ScalarMulBody, SignDigestBody, SignRegistrationBody};
 use crate::key::{Eoa, KeyName};
-use crate::service::{CreateKey, Failure, RotateKey, Sign};
+use crate::service::{CreateKey, ServiceError, RotateKey, Sign};
 
 /// A refusal never repeats a client's bytes in a way that breaks a line or a terminal.
-fn refused<T>(result: Result<T, Failure>) -> Option<T> {
+fn refused<T>(result: Result<T, ServiceError>) -> Option<T> {
     match result {
         Ok(value) => Some(value),
         Err(failure) => {
-            let field = failure.field().unwrap_or_default();
+            let field = failure.field_name().unwrap_or_default();
             assert!(field.bytes().all(|byte| byte.is_ascii_graphic()), "{field:?}");
-            assert!(!failure.sentence().chars().any(char::is_control), "{:?}", failure.sentence());
+            assert!(!failure.message().chars().any(char::is_control), "{:?}", failure.message());
             None
         }
     }
@@ -53,7 +53,7 @@ pub fn point(bytes: &[u8]) {
 /// An address: refused, or read back from its EIP-55 form; a mixed-case one is that form.
 pub fn address(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
-    if let Some(eoa) = refused(parse_address(&text).map_err(Failure::from)) {
+    if let Some(eoa) = refused(parse_address(&text).map_err(ServiceError::from)) {
         assert_eq!(eoa.to_string().parse::<Eoa>(), Ok(eoa));
         let digits = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")).unwrap_or(&text);
         let lower = digits == digits.to_lowercase();
@@ -67,7 +67,7 @@ pub fn address(bytes: &[u8]) {
 /// 32 bytes of hex: refused, or the same when written again.
 pub fn hex32(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
-    if let Some(value) = refused(parse_bytes::<32>(&text).map_err(Failure::from)) {
+    if let Some(value) = refused(parse_bytes::<32>(&text).map_err(ServiceError::from)) {
         assert!(text.to_lowercase().ends_with(&hex::encode(value)) && text.len() <= 66);
     }
     let _ = refused(from_value::<VersionChoice>(json_or_text(bytes)));
@@ -79,13 +79,13 @@ pub fn token(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     assert!(authenticate(Some(&text), None, jiff::Timestamp::UNIX_EPOCH, |_| None).is_err());
     let _ = Credentials::parse(&text);
-    if let Some(token) = BearerToken::parse(&text) {
+    if let Some(token) = AccessToken::parse(&text) {
         assert!(token.expose() == text && text.len() == 68);
     }
-    if let Ok(id) = text.parse::<TokenId>() {
+    if let Ok(id) = text.parse::<AccessTokenId>() {
         assert_eq!(id.as_str(), text);
     }
-    if let Ok(fingerprint) = text.parse::<Fingerprint>() {
+    if let Ok(fingerprint) = text.parse::<CertificateFingerprint>() {
         assert_eq!(fingerprint.to_string().parse(), Ok(fingerprint));
     }
 }

@@ -17,7 +17,7 @@ use utoipa::{PartialSchema, ToSchema};
 
 use crate::http::endpoint::{Endpoint, needs_caller};
 use crate::http::error::{ErrorBody, status};
-use crate::service::Code;
+use crate::service::ErrorCode;
 use crate::service::operation::{Access, OperationInfo};
 
 use description::Tag;
@@ -60,7 +60,7 @@ pub(crate) fn document(endpoints: impl Iterator<Item = Endpoint>) -> Value {
         components.insert("securitySchemes".to_owned(), security_schemes());
     }
     if let Some(code) = document.pointer_mut("/components/schemas/Error/properties/code") {
-        let codes: Vec<_> = Code::ALL.iter().map(|code| code.slug()).collect();
+        let codes: Vec<_> = ErrorCode::ALL.iter().map(|code| code.as_str()).collect();
         *code = json!({"type": "string", "enum": codes});
     }
     for (path, method, operation, refusals) in calls {
@@ -142,7 +142,7 @@ fn json_content(value: &mut Value) -> Option<&mut Map<String, Value>> {
 
 /// All codes of a status, each with an example.
 fn refusal(of: u16, examples: &Value) -> Value {
-    let codes = Code::ALL.iter().filter(|code| status(**code).as_u16() == of).map(|code| code.slug());
+    let codes = ErrorCode::ALL.iter().filter(|code| status(**code).as_u16() == of).map(|code| code.as_str());
     let retry = [StatusCode::TOO_MANY_REQUESTS, StatusCode::SERVICE_UNAVAILABLE, StatusCode::GATEWAY_TIMEOUT];
     let mut shown = Map::new();
     for code in codes.clone() {

@@ -29,10 +29,10 @@ impl EventKind {
     /// Its word in events and webhooks.
     pub const fn as_str(self) -> &'static str {
         match self {
-            Self::DestroyScheduled => "destroy.scheduled",
-            Self::Destroyed => "destroyed",
-            Self::RotationDue => "rotation.due",
-            Self::RotationFailed => "rotation.failed",
+            Self::DestroyScheduled => "version.destroy_scheduled",
+            Self::Destroyed => "version.destroyed",
+            Self::RotationDue => "version.rotation_due",
+            Self::RotationFailed => "version.rotation_failed",
             Self::VersionActivated => "version.activated",
             Self::VersionCreated => "version.created",
             Self::VersionRetired => "version.retired",

@@ -15,13 +15,13 @@ const TOLERANCE_SECONDS: i128 = 60;
 
 /// What was seen of the clocks.
 #[derive(Debug, Default)]
-pub struct Steadiness {
+pub struct ClockGuard {
     last: Option<Moment>,
     /// On the steady clock.
     settled_at: Option<Duration>,
 }
 
-impl Steadiness {
+impl ClockGuard {
     /// Whether what is due by this moment is due indeed. The first moment after a start is believed.
     pub fn trusts(&mut self, now: Moment) -> bool {
         if let Some(last) = self.last.replace(now) {
@@ -57,7 +57,7 @@ mod tests {
     #[test]
     fn a_clock_that_jumps_ahead_is_believed_after_an_hour_and_one_that_comes_back_at_once() {
         const YEAR: i64 = 365 * 86_400;
-        let mut steadiness = Steadiness::default();
+        let mut steadiness = ClockGuard::default();
         assert!(steadiness.trusts(moment(0, 0)));
         assert!(steadiness.trusts(moment(3_000, 3_000)), "a late look is no jump");
         assert!(!steadiness.trusts(moment(YEAR, 3_060)));

@@ -8,13 +8,13 @@ use crate::eigenlayer;
 use crate::key::KeyVersion;
 use crate::key::LifecycleState;
 use crate::metrics::{self, RotationReading, series};
-use crate::service::{Failure, Service};
+use crate::service::{Service, ServiceError};
 
 /// What stands where, now.
 #[derive(Clone, Debug, Default)]
-pub struct Numbers {
+pub struct RotationStats {
     /// Each key that has a current version.
-    pub keys: Vec<KeyNumbers>,
+    pub keys: Vec<KeyStats>,
     /// The last signature of each version that signed since the start.
     pub last_signatures: Vec<(Arc<KeyVersion>, Timestamp)>,
     /// Retiring versions that signed after their overlap was over.
@@ -27,7 +27,7 @@ pub struct Numbers {
 
 /// One key.
 #[derive(Clone, Debug)]
-pub struct KeyNumbers {
+pub struct KeyStats {
     /// Its current version.
     pub current: Arc<KeyVersion>,
     /// For how long that has been current, seconds.
@@ -36,7 +36,7 @@ pub struct KeyNumbers {
     pub seconds_to_rotation: Option<i64>,
 }
 
-impl KeyNumbers {
+impl KeyStats {
     /// Whether the next version should be current by now.
     pub fn is_overdue(&self) -> bool {
         self.seconds_to_rotation.is_some_and(|seconds| seconds < 0)
@@ -47,10 +47,10 @@ impl KeyNumbers {
 ///
 /// # Errors
 /// When the store cannot be read.
-pub fn numbers(service: &Service) -> Result<Numbers, Failure> {
+pub fn stats(service: &Service) -> Result<RotationStats, ServiceError> {
     let now = service.clock().moment().wall;
-    let (undelivered, failed_deliveries) = service.store().undelivered().map_err(Failure::internal)?;
-    let mut numbers = Numbers { undelivered, failed_deliveries, ..Numbers::default() };
+    let (undelivered, failed_deliveries) = service.store().undelivered().map_err(ServiceError::internal)?;
+    let mut numbers = RotationStats { undelivered, failed_deliveries, ..RotationStats::default() };
     for version in service.store().all_versions() {
         if let Some(signed) = service.last_signature(&version) {
             numbers.last_signatures.push((Arc::clone(&version), signed));
@@ -60,7 +60,7 @@ pub fn numbers(service: &Service) -> Result<Numbers, Failure> {
         }
         let planned = service.planned(&version)?;
         let activated = version.times.activated.unwrap_or(version.times.created);
-        numbers.keys.push(KeyNumbers {
+        numbers.keys.push(KeyStats {
             current: version,
             age_seconds: now.as_second() - activated.as_second(),
             seconds_to_rotation: planned.dates.map(|dates| dates.due_at.as_second() - now.as_second()),
@@ -78,8 +78,8 @@ pub fn numbers(service: &Service) -> Result<Numbers, Failure> {
 ///
 /// # Errors
 /// When the store cannot be read.
-pub fn show_numbers(service: &Service) -> Result<String, Failure> {
-    let numbers = numbers(service)?;
+pub fn show_stats(service: &Service) -> Result<String, ServiceError> {
+    let numbers = stats(service)?;
     metrics::show_rotation(RotationReading {
         overdue: numbers.keys.iter().filter(|key| key.is_overdue()).count(),
         oldest_seconds: numbers.keys.iter().map(|key| key.age_seconds).max(),

@@ -9,15 +9,15 @@ use crate::key::{LifecycleState, OVERLAP_DAYS, RetireOn, Schedule, days, later};
 
 /// What the registry says of a version that is bound to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Word {
+pub enum RegistryStatus {
     /// Nobody asks: the version is not bound, or its chain is not the one that is followed. The clock decides.
-    Unwatched,
+    NotTracked,
     /// The registry is followed and has not answered: nothing is decided without it.
-    Silent,
+    Unreachable,
     /// It holds this very key.
-    Held,
+    Registered,
     /// It does not.
-    NotHeld,
+    NotRegistered,
 }
 
 /// A deed.
@@ -40,7 +40,7 @@ pub enum Action {
 
 /// What is to be done with which version, and why.
 #[derive(Clone, Debug)]
-pub struct Due {
+pub struct DueAction {
     /// The version; for a rotation the current one.
     pub version: Arc<KeyVersion>,
     /// The deed.
@@ -54,12 +54,12 @@ pub struct Due {
 pub fn due(
     versions: &[Arc<KeyVersion>],
     schedule: Option<&Schedule>,
-    word: impl Fn(&KeyVersion) -> Word,
+    word: impl Fn(&KeyVersion) -> RegistryStatus,
     now: Timestamp,
-) -> Vec<Due> {
+) -> Vec<DueAction> {
     let mut all = Vec::new();
     let mut add = |version: &Arc<KeyVersion>, action, reason: String| {
-        all.push(Due { version: Arc::clone(version), action, reason });
+        all.push(DueAction { version: Arc::clone(version), action, reason });
     };
     for version in versions {
         let begun =
@@ -96,10 +96,10 @@ pub fn due(
     }
     if let Some(pending) = pending.filter(|pending| !pending.status.disabled) {
         match (word(pending), schedule, &dates) {
-            (Word::Held, ..) => {
+            (RegistryStatus::Registered, ..) => {
                 add(pending, Action::Activate, "chain: the registry holds this version".to_owned());
             }
-            (Word::Unwatched, Some(schedule), Some(dates)) if schedule.activate => {
+            (RegistryStatus::NotTracked, Some(schedule), Some(dates)) if schedule.activate => {
                 // A version that was made late still gets the time that was promised between its announcement and this.
                 let promised = later(pending.times.created, days(schedule.announce_days));
                 if now >= dates.due_at.max(promised) {
@@ -119,15 +119,20 @@ pub fn due(
         }
         match word(version) {
             // The registry must have the new key and no longer the old one: then tables stop to name it.
-            Word::NotHeld if word(current) == Word::Held => {
+            RegistryStatus::NotRegistered if word(current) == RegistryStatus::Registered => {
                 let reason =
                     format!("chain: the registry holds version {}; overlap over at {end}", current.version);
                 add(version, Action::Retire, reason);
             }
-            Word::Unwatched if schedule.is_some_and(|schedule| schedule.retire_on == RetireOn::Overlap) => {
+            RegistryStatus::NotTracked
+                if schedule.is_some_and(|schedule| schedule.retire_on == RetireOn::Overlap) =>
+            {
                 add(version, Action::Retire, format!("schedule: overlap over at {end}"));
             }
-            Word::Held | Word::NotHeld | Word::Silent | Word::Unwatched => {}
+            RegistryStatus::Registered
+            | RegistryStatus::NotRegistered
+            | RegistryStatus::Unreachable
+            | RegistryStatus::NotTracked => {}
         }
     }
     all

@@ -7,8 +7,8 @@ use std::sync::{Mutex, PoisonError};
 
 use jiff::Timestamp;
 
-use super::plan::Word;
-use crate::chain::{Chain, ChainError};
+use super::plan::RegistryStatus;
+use crate::chain::{RpcClient, RpcClientError};
 use crate::eigenlayer;
 use crate::key::KeyVersion;
 use crate::key::{Binding, LifecycleState, Registry};
@@ -16,17 +16,17 @@ use crate::service::Service;
 
 /// Follows registrations on one chain.
 #[derive(Debug)]
-pub struct Follower {
-    chain: Chain,
+pub struct RegistryWatcher {
+    chain: RpcClient,
     /// The node's chain, once it was asked. It is asked again after each failure: nodes are moved.
     id: Mutex<Option<u64>>,
     /// Whether the node did not answer in this look: nobody waits for it twice.
     away: AtomicBool,
 }
 
-impl Follower {
+impl RegistryWatcher {
     /// A follower that asks this node.
-    pub const fn new(chain: Chain) -> Self {
+    pub const fn new(chain: RpcClient) -> Self {
         Self { chain, id: Mutex::new(None), away: AtomicBool::new(false) }
     }
 
@@ -36,36 +36,43 @@ impl Follower {
     }
 
     /// What the registry says of a version; a change of it is kept in the store.
-    pub(super) async fn word(&self, service: &Service, version: &KeyVersion, now: Timestamp) -> Word {
+    pub(super) async fn word(
+        &self,
+        service: &Service,
+        version: &KeyVersion,
+        now: Timestamp,
+    ) -> RegistryStatus {
         let lives = matches!(
             version.status.lifecycle,
             LifecycleState::Pending | LifecycleState::Active | LifecycleState::Retiring
         );
-        let Some(binding) = version.binding.as_ref().filter(|_| lives) else { return Word::Unwatched };
+        let Some(binding) = version.binding.as_ref().filter(|_| lives) else {
+            return RegistryStatus::NotTracked;
+        };
         if self.away.load(Ordering::Relaxed) {
-            return Word::Silent;
+            return RegistryStatus::Unreachable;
         }
         match self.holds(binding, version).await {
-            Ok(None) => Word::Unwatched,
+            Ok(None) => RegistryStatus::NotTracked,
             Ok(Some(held)) => {
                 let known = version.registration.is_some_and(|registration| registration.held == held);
                 if !known && let Err(error) = service.store().observe(version, held, now) {
                     tracing::error!(%error, "what the registry says could not be kept");
-                    return Word::Silent;
+                    return RegistryStatus::Unreachable;
                 }
-                if held { Word::Held } else { Word::NotHeld }
+                if held { RegistryStatus::Registered } else { RegistryStatus::NotRegistered }
             }
             Err(error) => {
-                self.away.store(!matches!(error, ChainError::Refused { .. }), Ordering::Relaxed);
+                self.away.store(!matches!(error, RpcClientError::Refused { .. }), Ordering::Relaxed);
                 *self.id.lock().unwrap_or_else(PoisonError::into_inner) = None;
                 tracing::warn!(error = &error as &dyn std::error::Error, %binding, "the registry was not asked");
-                Word::Silent
+                RegistryStatus::Unreachable
             }
         }
     }
 
     /// Whether the registry holds this very key for the binding; none where the binding is on another chain.
-    async fn holds(&self, binding: &Binding, version: &KeyVersion) -> Result<Option<bool>, ChainError> {
+    async fn holds(&self, binding: &Binding, version: &KeyVersion) -> Result<Option<bool>, RpcClientError> {
         if self.id().await? != binding.chain_id {
             return Ok(None);
         }
@@ -88,14 +95,14 @@ impl Follower {
             }
         };
         // Nothing, or something else than a word, is no answer of a registry.
-        let hash: [u8; 32] = hash.try_into().map_err(|_| ChainError::Refused {
+        let hash: [u8; 32] = hash.try_into().map_err(|_| RpcClientError::Refused {
             code: 0,
             message: format!("{} has no such function", binding.verifying_contract),
         })?;
         Ok(Some(hash == eigenlayer::operator_id(&version.public_key.g1)))
     }
 
-    async fn id(&self) -> Result<u64, ChainError> {
+    async fn id(&self) -> Result<u64, RpcClientError> {
         let known = *self.id.lock().unwrap_or_else(PoisonError::into_inner);
         match known {
             Some(id) => Ok(id),

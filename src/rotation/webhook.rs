@@ -56,18 +56,18 @@ impl std::fmt::Debug for Secret {
 
 /// A receiver.
 #[derive(Clone, Debug)]
-pub struct Hook {
+pub struct WebhookTarget {
     /// What the store calls it: a hash, because the URL may hold a key.
     id: String,
     endpoint: Endpoint,
 }
 
-impl Hook {
+impl WebhookTarget {
     /// The hook with this URL.
     ///
     /// # Errors
     /// When it is no URL.
-    pub fn new(url: &str) -> Result<Self, crate::outbound::NoEndpoint> {
+    pub fn new(url: &str) -> Result<Self, crate::outbound::ParseEndpointError> {
         Ok(Self { id: hex::encode(Sha256::digest(url)), endpoint: url.parse()? })
     }
 }
@@ -76,7 +76,7 @@ impl Hook {
 #[derive(Debug)]
 pub struct Webhooks {
     service: Arc<Service>,
-    hooks: Vec<Hook>,
+    hooks: Vec<WebhookTarget>,
     secret: Secret,
     outbound: Outbound,
 }
@@ -88,7 +88,7 @@ impl Webhooks {
     /// When the store cannot be written.
     pub fn new(
         service: Arc<Service>,
-        hooks: Vec<Hook>,
+        hooks: Vec<WebhookTarget>,
         secret: Secret,
         outbound: Outbound,
     ) -> Result<Self, StoreError> {
@@ -134,7 +134,7 @@ impl Webhooks {
         went
     }
 
-    async fn send(&self, hook: &Hook, delivery: &Delivery) -> bool {
+    async fn send(&self, hook: &WebhookTarget, delivery: &Delivery) -> bool {
         let body = delivery.event.to_json().to_string().into_bytes();
         let seconds = self.service.clock().moment().wall.as_second();
         let signature = self.secret.signature(seconds, &body);

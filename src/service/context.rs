@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use crate::auth::{Caller, Fingerprint, Subject, TokenId};
+use crate::auth::{AccessTokenId, Caller, CertificateFingerprint, Subject};
 use crate::request_id::RequestId;
 use audit_log::{Actor, ActorKind};
 
@@ -21,11 +21,11 @@ pub struct Context {
     request: RequestId,
     peer: Peer,
     /// The client's certificate, verified, where it showed one.
-    certificate: Option<Fingerprint>,
+    certificate: Option<CertificateFingerprint>,
     /// `None` as long as nobody was recognised.
     caller: Option<Caller>,
     /// The token that was shown where it does not work.
-    shown: Option<(TokenId, Subject)>,
+    shown: Option<(AccessTokenId, Subject)>,
 }
 
 impl Context {
@@ -35,7 +35,7 @@ impl Context {
     }
 
     /// The same request over a connection whose client showed this certificate.
-    pub fn certified(self, certificate: Option<Fingerprint>) -> Self {
+    pub fn certified(self, certificate: Option<CertificateFingerprint>) -> Self {
         Self { certificate, ..self }
     }
 
@@ -50,7 +50,7 @@ impl Context {
     }
 
     /// The same request, refused, with the token that it showed: its owner wants to know where it turned up.
-    pub fn showing(self, token: TokenId, subject: Subject) -> Self {
+    pub fn showing(self, token: AccessTokenId, subject: Subject) -> Self {
         Self { shown: Some((token, subject)), ..self }
     }
 
@@ -65,7 +65,7 @@ impl Context {
     }
 
     /// The client's certificate, if it showed one.
-    pub const fn certificate(&self) -> Option<Fingerprint> {
+    pub const fn certificate(&self) -> Option<CertificateFingerprint> {
         self.certificate
     }
 

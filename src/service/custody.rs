@@ -10,7 +10,7 @@ use hsm::{CheckpointKey, Enclave, EnclaveError, G1Point, Health, KeyId, NewKey, 
 use crate::key::KeyVersion;
 use crate::metrics::EnclaveReading;
 use crate::service::keys::destroy::Destruction;
-use crate::service::signing::sign::Ready;
+use crate::service::signing::sign::PreparedSignature;
 use audit_log::{CheckpointSigner, OutcomeGuard, Recordable, Recorded};
 
 /// Signs the audit log's checkpoints with the token's key for that.
@@ -80,9 +80,9 @@ impl Custody {
     /// Multiplies the recorded point with the recorded key, once: the record is consumed.
     pub async fn multiply(
         &self,
-        recorded: Recorded<Ready>,
+        recorded: Recorded<PreparedSignature>,
         deadline: Instant,
-    ) -> (Result<G1Point, EnclaveError>, Ready, OutcomeGuard) {
+    ) -> (Result<G1Point, EnclaveError>, PreparedSignature, OutcomeGuard) {
         let (ready, guard) = recorded.consume();
         let result = match self.confirmed(ready.version()) {
             Ok(enclave) => enclave.scalar_mul(ready.version().id, ready.point(), deadline).await,

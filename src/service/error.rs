@@ -1,4 +1,4 @@
-//! How an operation ends when it does not succeed: a code of api.md, a sentence, and the cause for the log.
+//! How an operation ends when it does not succeed: a code of api.md, a message, and the cause for the log.
 
 use std::borrow::Cow;
 use std::error::Error;
@@ -9,22 +9,22 @@ use hsm::EnclaveError;
 
 use crate::auth::{Denied, Forbidden, Unauthenticated};
 use crate::key::SigningRefusal;
-use crate::store::NoSuchVersion;
+use crate::store::VersionNotFound;
 use audit_log::AuditError;
 
 /// The codes of api.md that this program answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "api.md, Codes, is their documentation")]
-pub enum Code {
+pub enum ErrorCode {
     AuditUnavailable,
     BodyTooLarge,
-    ChainMismatch,
-    ChainUnavailable,
+    RegistryMismatch,
+    RpcUnavailable,
     ChallengeExpired,
     ChallengeUnknown,
     CoordinateOutOfRange,
     DeadlineExceeded,
-    EmptyContractRead,
+    RegistryNotFound,
     Forbidden,
     Internal,
     InvalidAddress,
@@ -42,26 +42,26 @@ pub enum Code {
     ShuttingDown,
     SignatureMismatch,
     TokenExpired,
-    TokenUnavailable,
+    HsmUnavailable,
     Unauthenticated,
-    UnknownKey,
-    UnknownVersion,
+    KeyNotFound,
+    VersionNotFound,
     UnsupportedMediaType,
-    WrongState,
+    InvalidKeyState,
 }
 
-impl Code {
+impl ErrorCode {
     /// All of them.
     pub const ALL: &[Self] = &[
         Self::AuditUnavailable,
         Self::BodyTooLarge,
-        Self::ChainMismatch,
-        Self::ChainUnavailable,
+        Self::RegistryMismatch,
+        Self::RpcUnavailable,
         Self::ChallengeExpired,
         Self::ChallengeUnknown,
         Self::CoordinateOutOfRange,
         Self::DeadlineExceeded,
-        Self::EmptyContractRead,
+        Self::RegistryNotFound,
         Self::Forbidden,
         Self::Internal,
         Self::InvalidAddress,
@@ -79,26 +79,26 @@ impl Code {
         Self::ShuttingDown,
         Self::SignatureMismatch,
         Self::TokenExpired,
-        Self::TokenUnavailable,
+        Self::HsmUnavailable,
         Self::Unauthenticated,
-        Self::UnknownKey,
-        Self::UnknownVersion,
+        Self::KeyNotFound,
+        Self::VersionNotFound,
         Self::UnsupportedMediaType,
-        Self::WrongState,
+        Self::InvalidKeyState,
     ];
 
     /// The word that stands in answers and records.
-    pub const fn slug(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::AuditUnavailable => "audit_unavailable",
             Self::BodyTooLarge => "body_too_large",
-            Self::ChainMismatch => "chain_mismatch",
-            Self::ChainUnavailable => "chain_unavailable",
+            Self::RegistryMismatch => "registry_mismatch",
+            Self::RpcUnavailable => "rpc_unavailable",
             Self::ChallengeExpired => "challenge_expired",
             Self::ChallengeUnknown => "challenge_unknown",
             Self::CoordinateOutOfRange => "coordinate_out_of_range",
             Self::DeadlineExceeded => "deadline_exceeded",
-            Self::EmptyContractRead => "empty_contract_read",
+            Self::RegistryNotFound => "registry_not_found",
             Self::Forbidden => "forbidden",
             Self::Internal => "internal",
             Self::InvalidAddress => "invalid_address",
@@ -116,41 +116,41 @@ impl Code {
             Self::ShuttingDown => "shutting_down",
             Self::SignatureMismatch => "signature_mismatch",
             Self::TokenExpired => "token_expired",
-            Self::TokenUnavailable => "token_unavailable",
+            Self::HsmUnavailable => "hsm_unavailable",
             Self::Unauthenticated => "unauthenticated",
-            Self::UnknownKey => "unknown_key",
-            Self::UnknownVersion => "unknown_version",
+            Self::KeyNotFound => "key_not_found",
+            Self::VersionNotFound => "version_not_found",
             Self::UnsupportedMediaType => "unsupported_media_type",
-            Self::WrongState => "wrong_state",
+            Self::InvalidKeyState => "invalid_key_state",
         }
     }
 }
 
-/// An operation that did not succeed. The sentence is for the caller, the cause for the log alone.
+/// An operation that did not succeed. The message is for the caller, the cause for the log alone.
 #[derive(Debug)]
-pub struct Failure {
-    code: Code,
-    sentence: Cow<'static, str>,
+pub struct ServiceError {
+    code: ErrorCode,
+    message: Cow<'static, str>,
     field: Option<Cow<'static, str>>,
     retry_after: Option<Duration>,
     cause: Option<Box<dyn Error + Send + Sync>>,
     recorded: bool,
 }
 
-impl Failure {
-    /// A failure with a sentence for the caller.
-    pub fn new(code: Code, sentence: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, sentence: sentence.into(), field: None, retry_after: None, cause: None, recorded: false }
+impl ServiceError {
+    /// A failure with a message for the caller.
+    pub fn new(code: ErrorCode, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { code, message: message.into(), field: None, retry_after: None, cause: None, recorded: false }
     }
 
     /// A defect: the caller learns nothing but the request id.
     pub fn internal(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        let sentence = "an internal error; the service's log has the cause under this request id";
-        Self::new(Code::Internal, sentence).because(cause)
+        let message = "an internal error; the service's log has the cause under this request id";
+        Self::new(ErrorCode::Internal, message).source(cause)
     }
 
     /// Names the member of the request that is at fault.
-    pub fn at(mut self, field: impl Into<Cow<'static, str>>) -> Self {
+    pub fn field(mut self, field: impl Into<Cow<'static, str>>) -> Self {
         self.field = Some(field.into());
         self
     }
@@ -162,23 +162,23 @@ impl Failure {
     }
 
     /// Attaches the cause.
-    pub fn because(mut self, cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+    pub fn source(mut self, cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         self.cause = Some(cause.into());
         self
     }
 
     /// The code.
-    pub const fn code(&self) -> Code {
+    pub const fn code(&self) -> ErrorCode {
         self.code
     }
 
-    /// The sentence for the caller.
-    pub fn sentence(&self) -> &str {
-        &self.sentence
+    /// The message for the caller.
+    pub fn message(&self) -> &str {
+        &self.message
     }
 
     /// The member at fault, if one is.
-    pub fn field(&self) -> Option<&str> {
+    pub fn field_name(&self) -> Option<&str> {
         self.field.as_deref()
     }
 
@@ -213,36 +213,36 @@ impl Failure {
     }
 }
 
-impl fmt::Display for Failure {
+impl fmt::Display for ServiceError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({})", self.sentence, self.code.slug())
+        write!(f, "{} ({})", self.message, self.code.as_str())
     }
 }
 
-impl From<Unauthenticated> for Failure {
+impl From<Unauthenticated> for ServiceError {
     fn from(error: Unauthenticated) -> Self {
         let code = match error {
-            Unauthenticated::Expired => Code::TokenExpired,
-            Unauthenticated::Elsewhere => Code::Forbidden,
-            Unauthenticated::Signature => Code::SignatureMismatch,
+            Unauthenticated::Expired => ErrorCode::TokenExpired,
+            Unauthenticated::WrongNetwork => ErrorCode::Forbidden,
+            Unauthenticated::Signature => ErrorCode::SignatureMismatch,
             Unauthenticated::Malformed
             | Unauthenticated::Missing
             | Unauthenticated::Replayed
             | Unauthenticated::SignedForm(_)
             | Unauthenticated::SignedTimes
-            | Unauthenticated::Unknown => Code::Unauthenticated,
+            | Unauthenticated::Unknown => ErrorCode::Unauthenticated,
         };
         Self::new(code, error.to_string())
     }
 }
 
-impl From<Forbidden> for Failure {
+impl From<Forbidden> for ServiceError {
     fn from(error: Forbidden) -> Self {
-        Self::new(Code::Forbidden, error.to_string())
+        Self::new(ErrorCode::Forbidden, error.to_string())
     }
 }
 
-impl From<Denied> for Failure {
+impl From<Denied> for ServiceError {
     fn from(error: Denied) -> Self {
         match error {
             Denied::Forbidden(error) => error.into(),
@@ -251,55 +251,58 @@ impl From<Denied> for Failure {
     }
 }
 
-impl From<NoSuchVersion> for Failure {
-    fn from(error: NoSuchVersion) -> Self {
+impl From<VersionNotFound> for ServiceError {
+    fn from(error: VersionNotFound) -> Self {
         let code = match error {
-            NoSuchVersion::Key => Code::UnknownKey,
-            NoSuchVersion::Version => Code::UnknownVersion,
+            VersionNotFound::Key => ErrorCode::KeyNotFound,
+            VersionNotFound::Version => ErrorCode::VersionNotFound,
         };
         Self::new(code, error.to_string())
     }
 }
 
-impl From<SigningRefusal> for Failure {
+impl From<SigningRefusal> for ServiceError {
     fn from(error: SigningRefusal) -> Self {
         let code = match error {
-            SigningRefusal::Destroyed => Code::KeyDestroyed,
-            SigningRefusal::Disabled => Code::KeyDisabled,
-            SigningRefusal::Retired => Code::KeyRetired,
+            SigningRefusal::Destroyed => ErrorCode::KeyDestroyed,
+            SigningRefusal::Disabled => ErrorCode::KeyDisabled,
+            SigningRefusal::Retired => ErrorCode::KeyRetired,
         };
         Self::new(code, error.to_string())
     }
 }
 
-impl From<AuditError> for Failure {
+impl From<AuditError> for ServiceError {
     fn from(error: AuditError) -> Self {
         match error {
             AuditError::Closed => Self::shutting_down(),
             AuditError::Full => {
-                Self::new(Code::Overloaded, "too many requests are waiting for the audit log")
+                Self::new(ErrorCode::Overloaded, "too many requests are waiting for the audit log")
                     .retry_after(Duration::from_millis(100))
             }
             AuditError::TooLarge => Self::internal(error),
             AuditError::Unavailable { .. } => {
-                let sentence = "the audit log cannot be written, so nothing is signed; repeat the call to see whether a change was made";
-                Self::new(Code::AuditUnavailable, sentence).retry_after(Duration::from_secs(1)).because(error)
+                let message = "the audit log cannot be written, so nothing is signed; repeat the call to see whether a change was made";
+                Self::new(ErrorCode::AuditUnavailable, message)
+                    .retry_after(Duration::from_secs(1))
+                    .source(error)
             }
         }
     }
 }
 
-impl From<EnclaveError> for Failure {
+impl From<EnclaveError> for ServiceError {
     fn from(error: EnclaveError) -> Self {
         let soon = Duration::from_millis(100);
         match &error {
             EnclaveError::Overloaded => {
-                Self::new(Code::Overloaded, "too many requests are waiting for the token").retry_after(soon)
+                Self::new(ErrorCode::Overloaded, "too many requests are waiting for the token")
+                    .retry_after(soon)
             }
             EnclaveError::DeadlineExceeded => Self::too_late(),
             EnclaveError::TokenUnavailable { retry_after, .. } => {
-                let sentence = "the token cannot be used right now";
-                Self::new(Code::TokenUnavailable, sentence).retry_after(*retry_after).because(error)
+                let message = "the token cannot be used right now";
+                Self::new(ErrorCode::HsmUnavailable, message).retry_after(*retry_after).source(error)
             }
             EnclaveError::ShuttingDown => Self::shutting_down(),
             EnclaveError::FaultDetected
@@ -311,15 +314,15 @@ impl From<EnclaveError> for Failure {
     }
 }
 
-impl Failure {
+impl ServiceError {
     /// The deadline of the request passed.
     pub fn too_late() -> Self {
-        Self::new(Code::DeadlineExceeded, "the request took too long; no signature left the service")
+        Self::new(ErrorCode::DeadlineExceeded, "the request took too long; no signature left the service")
             .retry_after(Duration::from_millis(100))
     }
 
     /// The service is about to end.
     pub fn shutting_down() -> Self {
-        Self::new(Code::ShuttingDown, "the service is shutting down").retry_after(Duration::from_secs(5))
+        Self::new(ErrorCode::ShuttingDown, "the service is shutting down").retry_after(Duration::from_secs(5))
     }
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crate::key::Reservation;
 use crate::key::{LifecycleAction, LifecycleState};
 use crate::request_id::RequestId;
-use crate::service::{ChangeKey, Context, CreateKey, Failure, RotateKey, Service, SetSchedule};
+use crate::service::{ChangeKey, Context, CreateKey, RotateKey, Service, ServiceError, SetSchedule};
 use crate::store::Store;
 use audit_log::{OpenIntent, Outcome};
 
@@ -42,12 +42,12 @@ impl Service {
     ///
     /// # Errors
     /// When the store or the log cannot be written.
-    pub async fn recover(&self, open_intents: Vec<OpenIntent>) -> Result<Recovered, Failure> {
+    pub async fn recover(&self, open_intents: Vec<OpenIntent>) -> Result<Recovered, ServiceError> {
         let mut recovered = Recovered::default();
         // A key that is whole was finished, whichever process finished it.
         let mut ends: Vec<_> =
             self.store.all_versions().iter().map(|version| (version.id.to_string(), End::Finished)).collect();
-        for reservation in self.store.reservations().map_err(Failure::internal)? {
+        for reservation in self.store.reservations().map_err(ServiceError::internal)? {
             let id = reservation.id.to_string();
             let end = self.reconcile(reservation).await?;
             match end {
@@ -57,7 +57,7 @@ impl Service {
             ends.push((id, end));
         }
         for version in self.store.half_destroyed() {
-            let request = RequestId::random().map_err(Failure::internal)?;
+            let request = RequestId::random().map_err(ServiceError::internal)?;
             // What the token refuses now is tried again by the scheduler: the service starts without it.
             match self.destroy_version(Context::service(request), &version, Instant::now() + PATIENCE).await {
                 Ok(_) => recovered.finished += 1,
@@ -91,7 +91,7 @@ impl Service {
     }
 
     /// How the operation of an intent ended; none for one that leaves no trace here, such as a signature.
-    fn end_of(&self, intent: &OpenIntent, ends: &[(String, End)]) -> Result<Option<End>, Failure> {
+    fn end_of(&self, intent: &OpenIntent, ends: &[(String, End)]) -> Result<Option<End>, ServiceError> {
         let id = intent.text("/key/id");
         let operation = intent.operation.as_str();
         if [CreateKey::NAME, RotateKey::NAME].contains(&operation) {
@@ -121,11 +121,11 @@ impl Service {
         if !known {
             return Ok(None);
         }
-        let made = self.store.was_made(intent.receipt.seq).map_err(Failure::internal)?;
+        let made = self.store.was_made(intent.receipt.seq).map_err(ServiceError::internal)?;
         Ok(Some(if made { End::Finished } else { End::Undone }))
     }
 
-    async fn reconcile(&self, reservation: Reservation) -> Result<End, Failure> {
+    async fn reconcile(&self, reservation: Reservation) -> Result<End, ServiceError> {
         match self.custody.public_key(reservation.id) {
             Some(public_key) => {
                 let now = self.now();

@@ -21,7 +21,7 @@ use rows::{insert_binding, reservation_from, version_from};
 
 /// What was asked for does not exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-pub enum NoSuchVersion {
+pub enum VersionNotFound {
     /// The EOA has no key of this name.
     #[error("this EOA has no key of this name; create it with POST /v1/keys")]
     Key,
@@ -185,9 +185,9 @@ impl Store {
         eoa: &Eoa,
         name: &KeyName,
         selector: VersionSelector,
-    ) -> Result<Arc<KeyVersion>, NoSuchVersion> {
+    ) -> Result<Arc<KeyVersion>, VersionNotFound> {
         let index = self.keys.read().unwrap_or_else(PoisonError::into_inner);
-        let versions = index.0.get(eoa).and_then(|names| names.get(name)).ok_or(NoSuchVersion::Key)?;
+        let versions = index.0.get(eoa).and_then(|names| names.get(name)).ok_or(VersionNotFound::Key)?;
         let in_state = |lifecycle| versions.iter().rfind(|version| version.status.lifecycle == lifecycle);
         let found = match selector {
             VersionSelector::Current => in_state(LifecycleState::Active),
@@ -199,7 +199,7 @@ impl Store {
             }
             VersionSelector::Number(number) => versions.iter().find(|version| version.version == number),
         };
-        found.map(Arc::clone).ok_or(NoSuchVersion::Version)
+        found.map(Arc::clone).ok_or(VersionNotFound::Version)
     }
 
     /// Every version of one key, newest first; empty if there is no such key.

@@ -7,7 +7,7 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
 use zeroize::Zeroizing;
 
 use super::{Store, StoreError, tokens};
-use crate::auth::{Challenge, ChallengeKey, TokenHash, TokenRecord};
+use crate::auth::{AccessTokenHash, AccessTokenRecord, Challenge, ChallengeKey};
 
 /// How many tokens of logins an EOA has at a time; one more takes the place of the oldest.
 const MOST_PER_EOA: u32 = 32;
@@ -72,7 +72,7 @@ impl Store {
     }
 
     /// Chosen in memory: a search of the table would keep every writer waiting.
-    fn forget(&self, most: usize, is_gone: impl Fn(&TokenRecord) -> bool) -> Result<usize, StoreError> {
+    fn forget(&self, most: usize, is_gone: impl Fn(&AccessTokenRecord) -> bool) -> Result<usize, StoreError> {
         let mut connection = self.connection();
         let gone = {
             let index = self.tokens.read().unwrap_or_else(PoisonError::into_inner);
@@ -104,8 +104,8 @@ impl Store {
     pub fn log_in(
         &self,
         challenge: &Challenge,
-        hash: TokenHash,
-        record: TokenRecord,
+        hash: AccessTokenHash,
+        record: AccessTokenRecord,
         now: Timestamp,
     ) -> Result<LoggedIn, StoreError> {
         let now = now.as_second();
@@ -135,7 +135,7 @@ impl Store {
         transaction.commit()?;
         let mut index = self.tokens.write().unwrap_or_else(PoisonError::into_inner);
         for hash in gone {
-            index.remove(&TokenHash::new(hash));
+            index.remove(&AccessTokenHash::new(hash));
         }
         index.insert(hash, record);
         Ok(LoggedIn::Now)

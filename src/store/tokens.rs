@@ -7,13 +7,13 @@ use jiff::Timestamp;
 use rusqlite::{Connection, Row, params};
 
 use super::{Store, StoreError};
-use crate::auth::{Subject, TokenHash, TokenId, TokenRecord};
+use crate::auth::{AccessTokenHash, AccessTokenId, AccessTokenRecord, Subject};
 use crate::key::KeyName;
 
 #[derive(Debug, Default)]
 pub(super) struct Index {
-    by_hash: HashMap<TokenHash, TokenRecord>,
-    by_id: HashMap<TokenId, TokenHash>,
+    by_hash: HashMap<AccessTokenHash, AccessTokenRecord>,
+    by_id: HashMap<AccessTokenId, AccessTokenHash>,
 }
 
 impl Index {
@@ -22,25 +22,29 @@ impl Index {
         let mut statement = connection.prepare("SELECT * FROM token")?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
-            index.insert(TokenHash::new(row.get("hash")?), record_from(row)?);
+            index.insert(AccessTokenHash::new(row.get("hash")?), record_from(row)?);
         }
         Ok(index)
     }
 }
 
 impl Index {
-    pub(super) fn insert(&mut self, hash: TokenHash, record: TokenRecord) {
+    pub(super) fn insert(&mut self, hash: AccessTokenHash, record: AccessTokenRecord) {
         self.by_id.insert(record.id.clone(), hash);
         self.by_hash.insert(hash, record);
     }
 
     /// At most so many tokens of which this is true.
-    pub(super) fn hashes_of(&self, most: usize, is_wanted: impl Fn(&TokenRecord) -> bool) -> Vec<TokenHash> {
+    pub(super) fn hashes_of(
+        &self,
+        most: usize,
+        is_wanted: impl Fn(&AccessTokenRecord) -> bool,
+    ) -> Vec<AccessTokenHash> {
         let wanted = self.by_hash.iter().filter(|(_, record)| is_wanted(record));
         wanted.map(|(hash, _)| *hash).take(most).collect()
     }
 
-    pub(super) fn remove(&mut self, hash: &TokenHash) {
+    pub(super) fn remove(&mut self, hash: &AccessTokenHash) {
         if let Some(record) = self.by_hash.remove(hash) {
             self.by_id.remove(&record.id);
         }
@@ -49,8 +53,8 @@ impl Index {
 
 pub(super) fn insert(
     connection: &Connection,
-    hash: &TokenHash,
-    record: &TokenRecord,
+    hash: &AccessTokenHash,
+    record: &AccessTokenRecord,
 ) -> Result<(), StoreError> {
     let keys: Vec<_> = record.keys.iter().map(KeyName::as_str).collect();
     connection.execute(
@@ -78,7 +82,7 @@ impl Store {
     ///
     /// # Errors
     /// When SQLite fails.
-    pub fn insert_token(&self, hash: TokenHash, record: TokenRecord) -> Result<(), StoreError> {
+    pub fn insert_token(&self, hash: AccessTokenHash, record: AccessTokenRecord) -> Result<(), StoreError> {
         let connection = self.connection();
         insert(&connection, &hash, &record)?;
         self.tokens.write().unwrap_or_else(PoisonError::into_inner).insert(hash, record);
@@ -89,7 +93,11 @@ impl Store {
     ///
     /// # Errors
     /// When SQLite fails.
-    pub fn revoke_token(&self, id: &TokenId, now: Timestamp) -> Result<Option<TokenRecord>, StoreError> {
+    pub fn revoke_token(
+        &self,
+        id: &AccessTokenId,
+        now: Timestamp,
+    ) -> Result<Option<AccessTokenRecord>, StoreError> {
         let connection = self.connection();
         let sql = "UPDATE token SET revoked_at = coalesce(revoked_at, ?2) WHERE id = ?1";
         if connection.execute(sql, params![id.as_str(), now.as_second()])? == 0 {
@@ -108,7 +116,11 @@ impl Store {
     ///
     /// # Errors
     /// When SQLite fails.
-    pub fn revoke_tokens_of(&self, subject: Subject, now: Timestamp) -> Result<Vec<TokenRecord>, StoreError> {
+    pub fn revoke_tokens_of(
+        &self,
+        subject: Subject,
+        now: Timestamp,
+    ) -> Result<Vec<AccessTokenRecord>, StoreError> {
         let connection = self.connection();
         let sql = "UPDATE token SET revoked_at = ?2 WHERE subject = ?1 AND revoked_at IS NULL";
         connection.execute(sql, params![subject.to_string(), now.as_second()])?;
@@ -125,8 +137,8 @@ impl Store {
 
     /// Notes in memory that a token is used; whether that is to be written down, once a minute, with
     /// [`write_last_use`](Self::write_last_use).
-    pub fn used(&self, id: &TokenId, now: Timestamp) -> bool {
-        let stale = |record: &TokenRecord| {
+    pub fn used(&self, id: &AccessTokenId, now: Timestamp) -> bool {
+        let stale = |record: &AccessTokenRecord| {
             record.last_used_at.is_none_or(|last| now.as_second() - last.as_second() >= 60)
         };
         let known = {
@@ -147,7 +159,7 @@ impl Store {
     ///
     /// # Errors
     /// When SQLite fails.
-    pub fn write_last_use(&self, id: &TokenId, now: Timestamp) -> Result<(), StoreError> {
+    pub fn write_last_use(&self, id: &AccessTokenId, now: Timestamp) -> Result<(), StoreError> {
         let sql = "UPDATE token SET last_used_at = ?2 WHERE id = ?1";
         self.connection().execute(sql, params![id.as_str(), now.as_second()])?;
         Ok(())
@@ -159,19 +171,19 @@ impl Store {
     }
 
     /// What is known of the token with this hash.
-    pub fn token(&self, hash: &TokenHash) -> Option<TokenRecord> {
+    pub fn token(&self, hash: &AccessTokenHash) -> Option<AccessTokenRecord> {
         self.tokens.read().unwrap_or_else(PoisonError::into_inner).by_hash.get(hash).cloned()
     }
 
     /// Whether a token that was recognised a while ago would still be.
-    pub fn is_live(&self, id: &TokenId, now: Timestamp) -> bool {
+    pub fn is_live(&self, id: &AccessTokenId, now: Timestamp) -> bool {
         let index = self.tokens.read().unwrap_or_else(PoisonError::into_inner);
         let record = index.by_id.get(id).and_then(|hash| index.by_hash.get(hash));
         record.is_some_and(|record| record.revoked_at.is_none() && now < record.expires_at)
     }
 
     /// Every token, oldest first.
-    pub fn all_tokens(&self) -> Vec<TokenRecord> {
+    pub fn all_tokens(&self) -> Vec<AccessTokenRecord> {
         let index = self.tokens.read().unwrap_or_else(PoisonError::into_inner);
         let mut records: Vec<_> = index.by_hash.values().cloned().collect();
         records.sort_by(|a, b| (a.created_at, &a.id).cmp(&(b.created_at, &b.id)));
@@ -179,7 +191,7 @@ impl Store {
     }
 }
 
-fn record_from(row: &Row<'_>) -> Result<TokenRecord, StoreError> {
+fn record_from(row: &Row<'_>) -> Result<AccessTokenRecord, StoreError> {
     let text = |column: &str| row.get::<_, String>(column);
     let senseless = |column: &'static str| move |_| StoreError::Corrupt(format!("token column {column}"));
     let time = |column: &str| {
@@ -189,7 +201,7 @@ fn record_from(row: &Row<'_>) -> Result<TokenRecord, StoreError> {
     let keys = text("keys")?.split_ascii_whitespace().map(str::parse).collect::<Result<_, _>>();
     let certificate: Option<String> = row.get("client_certificate")?;
     let certificate = certificate.map(|text| text.parse()).transpose();
-    Ok(TokenRecord {
+    Ok(AccessTokenRecord {
         id: text("id")?.parse().map_err(|_| StoreError::Corrupt("token column id".into()))?,
         subject: text("subject")?.parse().map_err(senseless("subject"))?,
         scopes: text("scopes")?.parse().map_err(|_| StoreError::Corrupt("token column scopes".into()))?,

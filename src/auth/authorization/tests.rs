@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::auth::principal::tests::{bearer, signed};
-use crate::auth::{Networks, Scopes, SigningKinds, Subject};
+use crate::auth::{Networks, Scopes, SignatureKinds, Subject};
 
 const OWN: Eoa = Eoa::new([1; 20]);
 const OTHER: Eoa = Eoa::new([2; 20]);
@@ -60,11 +60,11 @@ fn everybody() -> Vec<Who> {
 }
 
 /// The rules of the issue, said once more and otherwise: the reasons in their order, each with whether it holds.
-fn expected(who: &Who, ask: &Ask<'_>, found: Option<Found<'_>>) -> Result<(), Denied> {
+fn expected(who: &Who, ask: &AccessRequest<'_>, found: Option<AccessTarget<'_>>) -> Result<(), Denied> {
     let kind = match ask.scope {
-        Scope::SignDigest => Some(Signing::Digest),
-        Scope::SignPoint => Some(Signing::Point),
-        Scope::SignTyped => Some(Signing::Typed),
+        Scope::SignDigest => Some(SignatureKind::Digest),
+        Scope::SignPoint => Some(SignatureKind::Point),
+        Scope::SignTyped => Some(SignatureKind::Typed),
         Scope::AuditRead | Scope::KeysCreate | Scope::KeysDestroy | Scope::KeysRead | Scope::KeysRotate => {
             None
         }
@@ -87,7 +87,7 @@ fn expected(who: &Who, ask: &Ask<'_>, found: Option<Found<'_>>) -> Result<(), De
             KeyState::Destroyed | KeyState::DestroyScheduled => Some(SigningRefusal::Destroyed),
         };
         let of_kind = kind.filter(|kind| !ask.proves && !found.policy.signing.contains(*kind));
-        reasons.extend(of_kind.map(|kind| (true, Forbidden::Signing(kind).into())));
+        reasons.extend(of_kind.map(|kind| (true, Forbidden::SignatureKind(kind).into())));
         reasons.push((far, Forbidden::KeyNetwork.into()));
         reasons.extend(state.map(|state| (true, state.into())));
     }
@@ -97,12 +97,12 @@ fn expected(who: &Who, ask: &Ask<'_>, found: Option<Found<'_>>) -> Result<(), De
 fn policies() -> Vec<Policy> {
     let mut policies: Vec<_> = (0..8_u8)
         .map(|bits| {
-            let kinds = Signing::ALL.into_iter().enumerate().filter(|(at, _)| bits & (1 << at) != 0);
+            let kinds = SignatureKind::ALL.into_iter().enumerate().filter(|(at, _)| bits & (1 << at) != 0);
             Policy { signing: kinds.map(|(_, kind)| kind).collect(), ..Policy::default() }
         })
         .collect();
     let networks: Networks = "10.0.0.0/8".parse().unwrap();
-    policies.push(Policy { networks, signing: SigningKinds::ALL, per_minute: None });
+    policies.push(Policy { networks, signing: SignatureKinds::ALL, per_minute: None });
     policies
 }
 
@@ -116,13 +116,13 @@ fn the_whole_table_is_decided_as_specified_and_a_refused_caller_cannot_tell_what
                 for owner in [OWN, OTHER] {
                     for name in [None, Some(&one)] {
                         for from in [None, Some([127, 0, 0, 1].into()), Some([10, 0, 0, 1].into())] {
-                            let ask = Ask { scope, irrevocable, proves, owner, name, from };
+                            let ask = AccessRequest { scope, irrevocable, proves, owner, name, from };
                             let before = decide(&who.caller, &ask, None);
                             assert_eq!(before, expected(&who, &ask, None), "{ask:?}");
                             cells += 1;
                             allowed += usize::from(before.is_ok());
                             for (policy, state) in policies.iter().flat_map(|p| STATES.map(|s| (p, s))) {
-                                let found = Some(Found { state, policy });
+                                let found = Some(AccessTarget { state, policy });
                                 let after = decide(&who.caller, &ask, found);
                                 assert_eq!(after, expected(&who, &ask, found), "{ask:?} {found:?}");
                                 assert!(
@@ -160,7 +160,7 @@ fn what_concerns_a_whole_eoa_is_read_by_who_may_have_all_of_it() {
 fn no_bearer_token_does_what_cannot_be_undone() {
     for who in everybody().iter().filter(|who| who.caller.token_id().is_some()) {
         for owner in [OWN, OTHER] {
-            let ask = Ask {
+            let ask = AccessRequest {
                 scope: Scope::KeysDestroy,
                 irrevocable: true,
                 proves: false,

@@ -19,15 +19,15 @@ pub struct Audience {
 #[error(
     "the URL of a service is http://host, https://host:port or https://host/path, in lower case and without user, query and fragment"
 )]
-pub struct NoAudience;
+pub struct ParseAudienceError;
 
 impl Audience {
     /// The service at a URL, for operators on this chain (EIP-155).
     ///
     /// # Errors
     /// When the URL is more or less than scheme, host, port and path.
-    pub fn new(url: &str, chain_id: u64) -> Result<Self, NoAudience> {
-        let (scheme, rest) = url.split_once("://").ok_or(NoAudience)?;
+    pub fn new(url: &str, chain_id: u64) -> Result<Self, ParseAudienceError> {
+        let (scheme, rest) = url.split_once("://").ok_or(ParseAudienceError)?;
         let rest = rest.trim_end_matches('/');
         let domain = rest.split('/').next().unwrap_or_default();
         let of_a_host = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-._:[]".contains(&b);
@@ -39,7 +39,7 @@ impl Audience {
             && domain.bytes().all(of_a_host)
             && path.bytes().all(of_a_path);
         if !good {
-            return Err(NoAudience);
+            return Err(ParseAudienceError);
         }
         Ok(Self { uri: format!("{scheme}://{rest}"), domain: domain.to_owned(), chain_id })
     }
@@ -103,7 +103,7 @@ mod tests {
             "https://a/b?c",
             "https://a\u{202e}b",
         ] {
-            assert_eq!(Audience::new(url, 1), Err(NoAudience), "{url}");
+            assert_eq!(Audience::new(url, 1), Err(ParseAudienceError), "{url}");
         }
     }
 }

@@ -10,9 +10,9 @@ use thiserror::Error;
 
 /// SHA-256 of a certificate's DER, as `openssl x509 -fingerprint -sha256` shows it.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Fingerprint([u8; 32]);
+pub struct CertificateFingerprint([u8; 32]);
 
-impl Fingerprint {
+impl CertificateFingerprint {
     /// The fingerprint of a certificate in DER.
     pub fn of(certificate: &[u8]) -> Self {
         Self(Sha256::digest(certificate).into())
@@ -22,34 +22,34 @@ impl Fingerprint {
 /// A text that is no fingerprint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("a certificate's fingerprint is its SHA-256: 64 hex digits, with or without colons")]
-pub struct FingerprintError;
+pub struct ParseFingerprintError;
 
-impl FromStr for Fingerprint {
-    type Err = FingerprintError;
+impl FromStr for CertificateFingerprint {
+    type Err = ParseFingerprintError;
 
-    fn from_str(text: &str) -> Result<Self, FingerprintError> {
+    fn from_str(text: &str) -> Result<Self, ParseFingerprintError> {
         let digits: String = if text.contains(':') {
             let pairs: Vec<_> = text.split(':').collect();
             if pairs.iter().any(|pair| pair.len() != 2) {
-                return Err(FingerprintError);
+                return Err(ParseFingerprintError);
             }
             pairs.concat()
         } else {
             text.to_owned()
         };
         let mut bytes = [0; 32];
-        hex::decode_to_slice(digits, &mut bytes).map_err(|_| FingerprintError)?;
+        hex::decode_to_slice(digits, &mut bytes).map_err(|_| ParseFingerprintError)?;
         Ok(Self(bytes))
     }
 }
 
-impl fmt::Display for Fingerprint {
+impl fmt::Display for CertificateFingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&hex::encode(self.0))
     }
 }
 
-impl fmt::Debug for Fingerprint {
+impl fmt::Debug for CertificateFingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
@@ -61,14 +61,14 @@ mod tests {
 
     #[test]
     fn a_fingerprint_is_read_as_openssl_writes_it_and_as_we_write_it() {
-        let fingerprint = Fingerprint::of(b"der");
+        let fingerprint = CertificateFingerprint::of(b"der");
         let plain = fingerprint.to_string();
         let pairs: Vec<_> =
             plain.as_bytes().chunks(2).map(|pair| String::from_utf8_lossy(pair).to_uppercase()).collect();
         assert_eq!(plain.parse(), Ok(fingerprint));
         assert_eq!(pairs.join(":").parse(), Ok(fingerprint));
         for wrong in ["", "00", &plain[1..], &format!("{plain}00"), &format!(":{plain}"), &"g".repeat(64)] {
-            assert_eq!(wrong.parse::<Fingerprint>(), Err(FingerprintError), "{wrong}");
+            assert_eq!(wrong.parse::<CertificateFingerprint>(), Err(ParseFingerprintError), "{wrong}");
         }
     }
 }

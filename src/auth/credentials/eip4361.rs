@@ -37,7 +37,7 @@ pub struct SignIn {
 /// The text is no such message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("this is not an EIP-4361 message of an avs-kms service")]
-pub struct NoSignIn;
+pub struct ParseSignInError;
 
 const WANTS: &str = " wants you to sign in with your Ethereum account:";
 
@@ -54,9 +54,9 @@ impl fmt::Display for SignIn {
 }
 
 impl FromStr for SignIn {
-    type Err = NoSignIn;
+    type Err = ParseSignInError;
 
-    fn from_str(text: &str) -> Result<Self, NoSignIn> {
+    fn from_str(text: &str) -> Result<Self, ParseSignInError> {
         let read = || {
             let mut lines = text.split('\n');
             let domain = lines.next()?.strip_suffix(WANTS)?.to_owned();
@@ -88,7 +88,7 @@ impl FromStr for SignIn {
             let printable = text.bytes().all(|b| b == b'\n' || b == b' ' || b.is_ascii_graphic());
             (printable && sign_in.to_string() == text).then_some(sign_in)
         };
-        read().ok_or(NoSignIn)
+        read().ok_or(ParseSignInError)
     }
 }
 
@@ -143,7 +143,7 @@ mod tests {
         ] {
             let text = TEXT.replacen(from, to, 1);
             assert_ne!(text, TEXT);
-            assert_eq!(text.parse::<SignIn>(), Err(NoSignIn), "{text}");
+            assert_eq!(text.parse::<SignIn>(), Err(ParseSignInError), "{text}");
         }
     }
 

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
-use super::certificate::Fingerprint;
+use super::certificate::CertificateFingerprint;
 use crate::auth::network::Networks;
 use crate::auth::scope::Scopes;
 use crate::key::{Eoa, KeyName};
@@ -16,9 +16,9 @@ const PREFIX: &str = "kms_";
 const SECRET_LEN: usize = 32;
 
 /// A token as its holder has it: `kms_` and 256 random bits in hex. Wiped when dropped, never shown.
-pub struct BearerToken(SecretString);
+pub struct AccessToken(SecretString);
 
-impl BearerToken {
+impl AccessToken {
     /// A fresh token.
     ///
     /// # Errors
@@ -37,8 +37,8 @@ impl BearerToken {
     }
 
     /// What the service keeps: SHA-256 of the text. A fast hash suffices for 256 random bits.
-    pub fn hash(&self) -> TokenHash {
-        TokenHash(Sha256::digest(self.0.expose_secret()).into())
+    pub fn hash(&self) -> AccessTokenHash {
+        AccessTokenHash(Sha256::digest(self.0.expose_secret()).into())
     }
 
     /// The text, for the one answer that gives it to its holder.
@@ -47,17 +47,17 @@ impl BearerToken {
     }
 }
 
-impl fmt::Debug for BearerToken {
+impl fmt::Debug for AccessToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("BearerToken(..)")
+        f.write_str("AccessToken(..)")
     }
 }
 
 /// SHA-256 of a token's text. Looking it up leaks at most bits of a hash, never of the token.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct TokenHash([u8; 32]);
+pub struct AccessTokenHash([u8; 32]);
 
-impl TokenHash {
+impl AccessTokenHash {
     /// The hash with these bytes.
     pub const fn new(bytes: [u8; 32]) -> Self {
         Self(bytes)
@@ -69,17 +69,17 @@ impl TokenHash {
     }
 }
 
-impl fmt::Debug for TokenHash {
+impl fmt::Debug for AccessTokenHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("TokenHash(..)")
+        f.write_str("AccessTokenHash(..)")
     }
 }
 
 /// The public name of a token: `tok_` and 12 hex digits. It stands in records and listings.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct TokenId(String);
+pub struct AccessTokenId(String);
 
-impl TokenId {
+impl AccessTokenId {
     /// A fresh id.
     ///
     /// # Errors
@@ -96,7 +96,7 @@ impl TokenId {
     }
 }
 
-impl FromStr for TokenId {
+impl FromStr for AccessTokenId {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, &'static str> {
@@ -110,13 +110,13 @@ impl FromStr for TokenId {
     }
 }
 
-impl fmt::Display for TokenId {
+impl fmt::Display for AccessTokenId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
 }
 
-impl fmt::Debug for TokenId {
+impl fmt::Debug for AccessTokenId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
@@ -150,9 +150,9 @@ impl FromStr for Subject {
 
 /// Everything the service keeps of a token.
 #[derive(Clone, Debug)]
-pub struct TokenRecord {
+pub struct AccessTokenRecord {
     /// Its public name.
-    pub id: TokenId,
+    pub id: AccessTokenId,
     /// Whose keys it is good for.
     pub subject: Subject,
     /// What it allows.
@@ -172,12 +172,12 @@ pub struct TokenRecord {
     /// When it was last used, to the minute.
     pub last_used_at: Option<Timestamp>,
     /// The client certificate that it is pinned to, if to one.
-    pub client_certificate: Option<Fingerprint>,
+    pub client_certificate: Option<CertificateFingerprint>,
 }
 
-impl TokenRecord {
+impl AccessTokenRecord {
     /// Whether the token works on a connection whose client showed this certificate, or none.
-    pub fn works_with(&self, shown: Option<Fingerprint>) -> bool {
+    pub fn works_with(&self, shown: Option<CertificateFingerprint>) -> bool {
         self.client_certificate.is_none() || self.client_certificate == shown
     }
 }
@@ -190,22 +190,22 @@ mod tests {
 
     #[test]
     fn a_token_survives_its_text_and_two_are_never_alike() {
-        let token = BearerToken::random().unwrap();
-        let again = BearerToken::parse(token.expose()).unwrap();
+        let token = AccessToken::random().unwrap();
+        let again = AccessToken::parse(token.expose()).unwrap();
         assert!(token.hash() == again.hash());
-        assert!(token.hash() != BearerToken::random().unwrap().hash());
+        assert!(token.hash() != AccessToken::random().unwrap().hash());
     }
 
     #[test]
     fn a_token_is_never_printed() {
-        let token = BearerToken::random().unwrap();
-        assert_eq!(format!("{token:?}"), "BearerToken(..)");
+        let token = AccessToken::random().unwrap();
+        assert_eq!(format!("{token:?}"), "AccessToken(..)");
     }
 
     #[test]
     fn what_has_not_the_form_of_a_token_is_none() {
         for text in ["", "kms_", "kms_00", &format!("kms_{}", "g".repeat(64)), &"0".repeat(68)] {
-            assert!(BearerToken::parse(text).is_none(), "{text}");
+            assert!(AccessToken::parse(text).is_none(), "{text}");
         }
     }
 }

@@ -6,9 +6,9 @@ use crate::auth::Networks;
 const OWN: Eoa = Eoa::new([1; 20]);
 const OTHER: Eoa = Eoa::new([2; 20]);
 
-fn record(subject: Subject, scopes: Scopes) -> TokenRecord {
-    TokenRecord {
-        id: TokenId::random().unwrap(),
+fn record(subject: Subject, scopes: Scopes) -> AccessTokenRecord {
+    AccessTokenRecord {
+        id: AccessTokenId::random().unwrap(),
         subject,
         scopes,
         created_at: Timestamp::from_second(1_000).unwrap(),
@@ -25,7 +25,7 @@ fn record(subject: Subject, scopes: Scopes) -> TokenRecord {
 /// The bearer of a token for this subject, or for one key of it.
 pub(in crate::auth) fn bearer(subject: Subject, scopes: Scopes, key: Option<&str>) -> Caller {
     let keys = key.into_iter().map(|name| name.parse().unwrap()).collect();
-    present(Some(TokenRecord { keys, ..record(subject, scopes) }), 1_500).unwrap()
+    present(Some(AccessTokenRecord { keys, ..record(subject, scopes) }), 1_500).unwrap()
 }
 
 /// Somebody who signed the request itself.
@@ -33,12 +33,12 @@ pub(in crate::auth) fn signed(eoa: Eoa) -> Caller {
     Caller { identity: Identity::Signed(eoa), scopes: Scopes::all() }
 }
 
-fn present(record: Option<TokenRecord>, now: i64) -> Result<Caller, Unauthenticated> {
+fn present(record: Option<AccessTokenRecord>, now: i64) -> Result<Caller, Unauthenticated> {
     present_from(record, "127.0.0.1", now)
 }
 
-fn present_from(record: Option<TokenRecord>, from: &str, now: i64) -> Result<Caller, Unauthenticated> {
-    let token = BearerToken::random().unwrap();
+fn present_from(record: Option<AccessTokenRecord>, from: &str, now: i64) -> Result<Caller, Unauthenticated> {
+    let token = AccessToken::random().unwrap();
     let header = format!("Bearer {}", token.expose());
     let from = Some(from.parse().unwrap());
     authenticate(Some(&header), from, Timestamp::from_second(now).unwrap(), |hash| {
@@ -66,16 +66,16 @@ fn a_revoked_token_is_as_unknown_as_a_made_up_one() {
 fn a_token_works_from_its_networks_alone() {
     let home = || Some(record(Subject::Eoa(OWN), Scopes::all()));
     assert!(present_from(home(), "::1", 1_500).is_ok());
-    assert_eq!(present_from(home(), "10.0.0.1", 1_500).unwrap_err(), Unauthenticated::Elsewhere);
+    assert_eq!(present_from(home(), "10.0.0.1", 1_500).unwrap_err(), Unauthenticated::WrongNetwork);
     let mut far = record(Subject::Eoa(OWN), Scopes::all());
     far.networks = "10.0.0.0/8".parse().unwrap();
     assert!(present_from(Some(far.clone()), "10.0.0.1", 1_500).is_ok());
-    assert_eq!(present_from(Some(far), "127.0.0.1", 1_500).unwrap_err(), Unauthenticated::Elsewhere);
+    assert_eq!(present_from(Some(far), "127.0.0.1", 1_500).unwrap_err(), Unauthenticated::WrongNetwork);
 }
 
 #[test]
 fn headers_of_another_form_are_refused_before_any_look_up() {
-    let never = |_: &TokenHash| panic!("looked up");
+    let never = |_: &AccessTokenHash| panic!("looked up");
     let now = Timestamp::UNIX_EPOCH;
     assert_eq!(authenticate(None, None, now, never).unwrap_err(), Unauthenticated::Missing);
     for header in ["", "Bearer", "Bearer ", "Bearer kms_12", "Basic a2V5", "kms_", "EIP712 operator=0x"] {

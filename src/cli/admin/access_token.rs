@@ -7,7 +7,7 @@ use clap::Subcommand;
 use serde_json::{Value, json};
 
 use super::local_socket::{LocalRequest, send};
-use crate::auth::{Fingerprint, Networks, Scope, Subject, TokenId};
+use crate::auth::{CertificateFingerprint, Networks, Scope, Subject, AccessTokenId};
 use crate::cli::error::CliError;
 use crate::cli::output::{Output, list, member, rows};
 use crate::cli::serve::open::Needs;
@@ -46,7 +46,7 @@ Example:
         keys: Vec<KeyName>,
         /// Client certificate that it needs: its SHA-256 fingerprint, as openssl prints it
         #[arg(long, value_name = "FINGERPRINT")]
-        client_certificate: Option<Fingerprint>,
+        client_certificate: Option<CertificateFingerprint>,
     },
     /// List access tokens; the tokens themselves are not stored
     #[command(after_help = "Example:\n  avs-kms access-token list --json")]
@@ -59,7 +59,7 @@ Examples:
     Revoke {
         /// Its id, tok_…
         #[arg(required_unless_present = "eoa", conflicts_with = "eoa")]
-        id: Option<TokenId>,
+        id: Option<AccessTokenId>,
         /// Revoke every access token of this EOA, or of `*`
         #[arg(long)]
         eoa: Option<Subject>,
@@ -90,7 +90,7 @@ pub(in crate::cli) fn run(
         }
         Command::List => (Method::GET, "/local/access-tokens", None),
         Command::Revoke { id, eoa } => {
-            let (id, eoa) = (id.as_ref().map(TokenId::as_str), eoa.map(|eoa| eoa.to_string()));
+            let (id, eoa) = (id.as_ref().map(AccessTokenId::as_str), eoa.map(|eoa| eoa.to_string()));
             (Method::POST, "/local/access-tokens/revoke", Some(json!({"id": id, "eoa": eoa})))
         }
     };

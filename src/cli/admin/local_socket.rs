@@ -20,7 +20,7 @@ use crate::cli::serve::limits;
 use crate::cli::serve::open::{Needs, Opened, open, with_softhsm_environment};
 use crate::config::Configuration;
 use crate::http::{App, local_router};
-use crate::service::{FileWork, Peer};
+use crate::service::{Maintenance, Peer};
 
 /// A request of a command.
 pub(in crate::cli) struct LocalRequest {
@@ -65,7 +65,7 @@ pub(in crate::cli) fn send(configuration: &Configuration, request: LocalRequest)
 
 /// Records work on the files themselves. The work is done already: where it cannot be recorded, a
 /// message on standard error says so.
-pub(in crate::cli) fn note_files(configuration: &Configuration, work: FileWork, path: &Path, count: u64) {
+pub(in crate::cli) fn note_files(configuration: &Configuration, work: Maintenance, path: &Path, count: u64) {
     let body = json!({"work": work.name(), "path": path.display().to_string(), "count": count});
     let (method, path) = (Method::POST, "/local/maintenance".to_owned());
     let note = LocalRequest { method, path, body: Some(body), needs: Needs::StoreAndLog };

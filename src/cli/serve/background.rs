@@ -9,11 +9,11 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::chain::Chain;
+use crate::chain::RpcClient;
 use crate::cli::error::CliError;
 use crate::config::Configuration;
 use crate::outbound::Outbound;
-use crate::rotation::{Follower, Hook, Scheduler, Secret, Webhooks};
+use crate::rotation::{RegistryWatcher, Scheduler, Secret, WebhookTarget, Webhooks};
 use crate::service::Service;
 
 /// Starts the tasks. Each ends when `stop` becomes true.
@@ -30,13 +30,13 @@ pub(in crate::cli) fn start(
         None => None,
         Some(url) => {
             let endpoint = url.parse().map_err(|_| CliError::usage("chain.rpc_url is not a URL"))?;
-            Some(Follower::new(Chain::new(endpoint, client(chain.timeout)?)))
+            Some(RegistryWatcher::new(RpcClient::new(endpoint, client(chain.timeout)?)))
         }
     };
     let scheduler = Scheduler::new(Arc::clone(service), follower);
     let mut tasks = vec![tokio::spawn(scheduler.run(configuration.rotation.check_interval, stop.clone()))];
 
-    let hooks = events.webhook_urls.iter().map(|url| Hook::new(url)).collect::<Result<Vec<_>, _>>();
+    let hooks = events.webhook_urls.iter().map(|url| WebhookTarget::new(url)).collect::<Result<Vec<_>, _>>();
     let hooks = hooks.map_err(|_| CliError::usage("events.webhook_urls: an element is not a URL"))?;
     match &events.webhook_secret_file {
         Some(file) if !hooks.is_empty() => {

@@ -1,7 +1,7 @@
 //! Opening of the service from the configuration: store, audit log, token.
 
 use crate::auth::Audience;
-use crate::chain::Chain;
+use crate::chain::RpcClient;
 use crate::config::{Configuration, FaultCheck, TokenSelector};
 use crate::outbound::Outbound;
 use crate::service::{Custody, LoginRules, Service};
@@ -59,17 +59,17 @@ pub(in crate::cli) fn open(configuration: &Configuration, needs: Needs) -> Resul
 }
 
 /// The node of `[chain]`, if one is configured.
-fn chain(configuration: &Configuration) -> Result<Option<Chain>, CliError> {
+fn chain(configuration: &Configuration) -> Result<Option<RpcClient>, CliError> {
     let settings = &configuration.chain;
     let Some(url) = &settings.rpc_url else { return Ok(None) };
     let endpoint = url.parse().map_err(|error| CliError::usage(format!("chain.rpc_url: {error}")))?;
     let outbound = Outbound::new(settings.timeout)
         .map_err(|error| CliError::context("cannot call the node of chain.rpc_url", &error))?;
-    Ok(Some(Chain::new(endpoint, outbound)))
+    Ok(Some(RpcClient::new(endpoint, outbound)))
 }
 
 /// The rules of logins. `serve` has filled in the URL where none is configured.
-fn login_rules(configuration: &Configuration, chain: Option<Chain>) -> Result<LoginRules, CliError> {
+fn login_rules(configuration: &Configuration, chain: Option<RpcClient>) -> Result<LoginRules, CliError> {
     let auth = &configuration.auth;
     let listening = format!("http://{}", configuration.server.listen);
     let url = auth.public_url.as_ref().unwrap_or(&listening);

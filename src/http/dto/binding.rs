@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 use super::invalid_value::invalid;
 use super::values::{Address, ChainId, ChecksumAddress, OperatorSetId, Time};
 use crate::key::{Binding, Eoa, Registration, Registry};
-use crate::service::Failure;
+use crate::service::ServiceError;
 
 /// One of EigenLayer's registries of BLS keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
@@ -33,7 +33,7 @@ pub(crate) struct BindingBody {
 
 impl BindingBody {
     /// The binding of a key of this EOA; `path` is what precedes the members' names in an error.
-    pub(crate) fn into_binding(self, eoa: Eoa, path: &str) -> Result<Binding, Failure> {
+    pub(crate) fn into_binding(self, eoa: Eoa, path: &str) -> Result<Binding, ServiceError> {
         let of_key_registrar =
             [("avs", self.avs.is_some()), ("operator_set_id", self.operator_set_id.is_some())];
         let registry = match (self.registry, self.avs, self.operator_set_id) {
@@ -47,7 +47,7 @@ impl BindingBody {
                     of_key_registrar.into_iter().find(|(_, given)| *given != wanted).unwrap_or_default();
                 let name = format!("{path}{name}");
                 let what = if wanted { "missing" } else { "unknown" };
-                return Err(invalid(format!("{what} member `{name}`")).at(name));
+                return Err(invalid(format!("{what} member `{name}`")).field(name));
             }
         };
         let operator = self.operator.map_or(eoa, |Address(operator)| operator);

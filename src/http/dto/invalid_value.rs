@@ -9,7 +9,7 @@ use std::fmt;
 use serde_json::Value;
 use serde_path_to_error::{Path, Segment};
 
-use crate::service::{Code, Failure};
+use crate::service::{ErrorCode, ServiceError};
 
 /// Begins a message that carries a code. No message of serde begins with it.
 const MARK: char = '\u{1f}';
@@ -17,23 +17,23 @@ const MARK: char = '\u{1f}';
 /// Why a value is refused.
 #[derive(Debug)]
 pub(crate) struct InvalidValue {
-    code: Code,
+    code: ErrorCode,
     message: Cow<'static, str>,
 }
 
 impl InvalidValue {
-    pub(crate) fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
+    pub(crate) fn new(code: ErrorCode, message: impl Into<Cow<'static, str>>) -> Self {
         Self { code, message: message.into() }
     }
 
     /// A value that is well-formed and makes no sense.
     pub(crate) fn request(message: impl Into<Cow<'static, str>>) -> Self {
-        Self::new(Code::InvalidRequest, message)
+        Self::new(ErrorCode::InvalidRequest, message)
     }
 
     fn parse(text: &str) -> Option<Self> {
         let (code, message) = text.strip_prefix(MARK)?.split_once(MARK)?;
-        let code = Code::ALL.iter().find(|known| known.slug() == code)?;
+        let code = ErrorCode::ALL.iter().find(|known| known.as_str() == code)?;
         Some(Self::new(*code, message.to_owned()))
     }
 }
@@ -41,27 +41,27 @@ impl InvalidValue {
 /// The form in which it passes through serde.
 impl fmt::Display for InvalidValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{MARK}{}{MARK}{}", self.code.slug(), self.message)
+        write!(f, "{MARK}{}{MARK}{}", self.code.as_str(), self.message)
     }
 }
 
-impl From<InvalidValue> for Failure {
+impl From<InvalidValue> for ServiceError {
     fn from(error: InvalidValue) -> Self {
         Self::new(error.code, error.message)
     }
 }
 
 /// A request that is refused with `invalid_request`.
-pub(crate) fn invalid(message: impl Into<Cow<'static, str>>) -> Failure {
-    Failure::new(Code::InvalidRequest, message)
+pub(crate) fn invalid(message: impl Into<Cow<'static, str>>) -> ServiceError {
+    ServiceError::new(ErrorCode::InvalidRequest, message)
 }
 
 /// Reads a body's type from its JSON value.
-pub(crate) fn from_value<T: serde::de::DeserializeOwned>(value: Value) -> Result<T, Failure> {
+pub(crate) fn from_value<T: serde::de::DeserializeOwned>(value: Value) -> Result<T, ServiceError> {
     serde_path_to_error::deserialize(value).map_err(|error| refusal(error.path(), &error.inner().to_string()))
 }
 
-fn refusal(path: &Path, text: &str) -> Failure {
+fn refusal(path: &Path, text: &str) -> ServiceError {
     let field = field(path);
     if let Some(error) = InvalidValue::parse(text) {
         return at(error.into(), field);
@@ -80,8 +80,8 @@ fn refusal(path: &Path, text: &str) -> Failure {
     at(invalid(message), field)
 }
 
-fn at(error: Failure, field: String) -> Failure {
-    if field.is_empty() { error } else { error.at(field) }
+fn at(error: ServiceError, field: String) -> ServiceError {
+    if field.is_empty() { error } else { error.field(field) }
 }
 
 /// `binding.chain_id`; an item of a list has the name of its list.

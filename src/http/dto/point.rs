@@ -11,7 +11,7 @@ use utoipa::openapi::{ObjectBuilder, OneOfBuilder};
 use super::invalid_value::InvalidValue;
 use super::text::{self, has_schema, request_text};
 use super::values::{Bytes32, EXAMPLE_BYTES32, Hex32, parse_bytes};
-use crate::service::Code;
+use crate::service::ErrorCode;
 
 /// A point of G1 in a request: its coordinates in either letter case, or 64 bytes `x` then `y`, as `eth_call` returns.
 #[derive(Clone, Debug)]
@@ -121,9 +121,9 @@ impl From<&G2Point> for G2 {
 
 fn invalid_point(error: &PointError) -> InvalidValue {
     let code = match error {
-        PointError::CoordinateOutOfRange => Code::CoordinateOutOfRange,
-        PointError::Infinity => Code::PointAtInfinity,
-        PointError::NotInSubgroup | PointError::NotOnCurve => Code::PointNotOnCurve,
+        PointError::CoordinateOutOfRange => ErrorCode::CoordinateOutOfRange,
+        PointError::Infinity => ErrorCode::PointAtInfinity,
+        PointError::NotInSubgroup | PointError::NotOnCurve => ErrorCode::PointNotOnCurve,
     };
     InvalidValue::new(code, error.to_string())
 }

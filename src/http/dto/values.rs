@@ -13,9 +13,9 @@ use utoipa::openapi::OneOfBuilder;
 
 use super::invalid_value::InvalidValue;
 use super::text::{choice, has_schema, request_number, request_text, response_text};
-use crate::auth::{Fingerprint, MAX_PATH_BYTES, Scope, Signing, Subject, TokenId};
+use crate::auth::{CertificateFingerprint, MAX_PATH_BYTES, Scope, SignatureKind, Subject, AccessTokenId};
 use crate::key::{Eoa, KeyName, KeyState, KeyVersionNumber, MOST_DAYS, RetireOn, VersionSelector};
-use crate::service::{Code, SHORTEST_GRACE_DAYS};
+use crate::service::{ErrorCode, SHORTEST_GRACE_DAYS};
 use crate::store::ScheduleScope;
 
 const EXAMPLE_ADDRESS: Option<&str> = Some("0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266");
@@ -53,13 +53,13 @@ request_text! {
     };
 
     /// The id of an access token.
-    AccessTokenId(TokenId) = "^tok_[0-9a-f]{12}$", None, |text| {
+    AccessTokenId(AccessTokenId) = "^tok_[0-9a-f]{12}$", None, |text| {
         text.parse().map_err(|error: &'static str| InvalidValue::request(error))
     };
 
     /// The SHA-256 fingerprint of a client certificate.
-    CertificateFingerprint(Fingerprint) = "^([0-9a-fA-F]{2}:?){32}$", None, |text| {
-        text.parse().map_err(|error: crate::auth::FingerprintError| InvalidValue::request(error.to_string()))
+    CertificateFingerprint(CertificateFingerprint) = "^([0-9a-fA-F]{2}:?){32}$", None, |text| {
+        text.parse().map_err(|error: crate::auth::ParseFingerprintError| InvalidValue::request(error.to_string()))
     };
 }
 
@@ -198,7 +198,7 @@ has_schema!(VersionChoice, {
 });
 
 fn invalid_address(error: &crate::key::AddressError) -> InvalidValue {
-    InvalidValue::new(Code::InvalidAddress, error.to_string())
+    InvalidValue::new(ErrorCode::InvalidAddress, error.to_string())
 }
 
 /// An address of a path, a query or a body.
@@ -217,12 +217,12 @@ pub(crate) fn parse_bytes<const N: usize>(text: &str) -> Result<[u8; N], Invalid
     if digits.is_empty() || digits.eq_ignore_ascii_case("0x") {
         let message = "the value is empty: the contract call it comes from returned nothing \
                        (wrong address, wrong chain or no such function)";
-        return Err(InvalidValue::new(Code::EmptyContractRead, message));
+        return Err(InvalidValue::new(ErrorCode::RegistryNotFound, message));
     }
     let mut bytes = [0; N];
     hex::decode_to_slice(digits, &mut bytes).map_err(|_| {
         let message = format!("expected {} hex digits, with or without 0x", 2 * N);
-        InvalidValue::new(Code::InvalidHex, message)
+        InvalidValue::new(ErrorCode::InvalidHex, message)
     })?;
     Ok(bytes)
 }
@@ -230,7 +230,7 @@ pub(crate) fn parse_bytes<const N: usize>(text: &str) -> Result<[u8; N], Invalid
 fn parse_hex(text: &str) -> Result<Vec<u8>, InvalidValue> {
     hex::decode(without_prefix(text)).map_err(|_| {
         let message = "expected an even number of hex digits, with or without 0x";
-        InvalidValue::new(Code::InvalidHex, message)
+        InvalidValue::new(ErrorCode::InvalidHex, message)
     })
 }
 

@@ -16,7 +16,7 @@ use crate::auth::{Caller, Unauthenticated, authenticate};
 use crate::http::app::{App, Deadline, RequestedOperation};
 use crate::http::limits::admission::Permit;
 use crate::service::operation::OperationInfo;
-use crate::service::{Asked, Context, Failure, Peer, Service};
+use crate::service::{AuditSubject, Context, ServiceError, Peer, Service};
 
 /// An authenticated caller, the operation it asks for, and what serves the call.
 pub(crate) struct AuthenticatedRequest {
@@ -29,10 +29,10 @@ pub(crate) struct AuthenticatedRequest {
 }
 
 impl FromRequestParts<App> for AuthenticatedRequest {
-    type Rejection = Failure;
+    type Rejection = ServiceError;
 
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Failure> {
-        let missing = || Failure::internal("a request bypassed the middleware");
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ServiceError> {
+        let missing = || ServiceError::internal("a request bypassed the middleware");
         let context = parts.extensions.get::<Context>().cloned().ok_or_else(missing)?;
         let Deadline(deadline) = *parts.extensions.get::<Deadline>().ok_or_else(missing)?;
         let RequestedOperation(operation) = *parts.extensions.get().ok_or_else(missing)?;
@@ -60,7 +60,7 @@ impl FromRequestParts<App> for AuthenticatedRequest {
                 });
                 match (caller, shown) {
                     (Ok(caller), _) => caller,
-                    (Err(Unauthenticated::Elsewhere), Some((token, subject))) => {
+                    (Err(Unauthenticated::WrongNetwork), Some((token, subject))) => {
                         let context = context.showing(token, subject);
                         return Err(token_used_from_wrong_network(app, operation, context, address.ip()));
                     }
@@ -70,7 +70,7 @@ impl FromRequestParts<App> for AuthenticatedRequest {
         };
         app.service.used(&caller);
         if let Some(token) = caller.token_id() {
-            app.rates.token(token).map_err(Failure::unrecorded)?;
+            app.rates.token(token).map_err(ServiceError::unrecorded)?;
         }
         let context = context.recognised(caller);
         Ok(Self { app: app.clone(), operation, context, deadline, permit: OnceLock::new() })
@@ -84,10 +84,10 @@ fn token_used_from_wrong_network(
     operation: &'static OperationInfo,
     context: Context,
     from: IpAddr,
-) -> Failure {
-    let failure = Failure::from(Unauthenticated::Elsewhere);
-    let failure = app.service.refuse(operation.name, &context, Asked::default(), failure);
-    app.rates.record_auth_failure(from).err().map_or(failure, Failure::unrecorded)
+) -> ServiceError {
+    let failure = ServiceError::from(Unauthenticated::WrongNetwork);
+    let failure = app.service.refuse(operation.name, &context, AuditSubject::default(), failure);
+    app.rates.record_auth_failure(from).err().map_or(failure, ServiceError::unrecorded)
 }
 
 impl AuthenticatedRequest {
@@ -107,8 +107,8 @@ impl AuthenticatedRequest {
     pub(crate) async fn parse<B: DeserializeOwned, T>(
         &self,
         request: Request,
-        convert: impl FnOnce(B) -> Result<T, Failure>,
-    ) -> Result<T, Failure> {
+        convert: impl FnOnce(B) -> Result<T, ServiceError>,
+    ) -> Result<T, ServiceError> {
         let parsed = self.read(request, convert).await?;
         self.hold(self.app.admission.acquire()).await?;
         Ok(parsed)
@@ -118,20 +118,20 @@ impl AuthenticatedRequest {
     pub(crate) async fn parse_key_change<B: DeserializeOwned, T>(
         &self,
         request: Request,
-        convert: impl FnOnce(B) -> Result<T, Failure>,
-    ) -> Result<T, Failure> {
+        convert: impl FnOnce(B) -> Result<T, ServiceError>,
+    ) -> Result<T, ServiceError> {
         let parsed = self.read(request, convert).await?;
         self.hold(self.app.admission.acquire_for_key_change()).await?;
         Ok(parsed)
     }
 
     /// The right to search the audit log; to be kept until the search ends.
-    pub(crate) async fn acquire_for_search(&self) -> Result<Option<OwnedSemaphorePermit>, Failure> {
+    pub(crate) async fn acquire_for_search(&self) -> Result<Option<OwnedSemaphorePermit>, ServiceError> {
         match self.context.peer() {
             Peer::Local => Ok(None),
             Peer::Tcp(_) => {
                 let permit = self.app.admission.acquire_for_search().await;
-                Ok(Some(permit.map_err(Failure::unrecorded)?))
+                Ok(Some(permit.map_err(ServiceError::unrecorded)?))
             }
         }
     }
@@ -139,23 +139,23 @@ impl AuthenticatedRequest {
     async fn read<B: DeserializeOwned, T>(
         &self,
         request: Request,
-        convert: impl FnOnce(B) -> Result<T, Failure>,
-    ) -> Result<T, Failure> {
+        convert: impl FnOnce(B) -> Result<T, ServiceError>,
+    ) -> Result<T, ServiceError> {
         self.checked(body::read(request, self.app.body_timeout).await.and_then(convert))
     }
 
-    async fn hold(&self, permit: impl Future<Output = Result<Permit, Failure>>) -> Result<(), Failure> {
+    async fn hold(&self, permit: impl Future<Output = Result<Permit, ServiceError>>) -> Result<(), ServiceError> {
         if self.context.peer() != Peer::Local {
             // Only a second body would find it set, and calls have one.
-            let _ = self.permit.set(permit.await.map_err(Failure::unrecorded)?);
+            let _ = self.permit.set(permit.await.map_err(ServiceError::unrecorded)?);
         }
         Ok(())
     }
 
     /// Records a refusal under the caller's name.
-    pub(crate) fn checked<T>(&self, result: Result<T, Failure>) -> Result<T, Failure> {
+    pub(crate) fn checked<T>(&self, result: Result<T, ServiceError>) -> Result<T, ServiceError> {
         let refuse =
-            |failure| self.service().refuse(self.operation.name, &self.context, Asked::default(), failure);
+            |failure| self.service().refuse(self.operation.name, &self.context, AuditSubject::default(), failure);
         result.map_err(refuse)
     }
 }

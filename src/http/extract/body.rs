@@ -12,20 +12,20 @@ use serde_json::Value;
 use super::strict_json;
 use crate::http::app::MAX_BODY_BYTES;
 use crate::http::dto::invalid_value::{from_value, invalid};
-use crate::service::{Code, Failure};
+use crate::service::{ErrorCode, ServiceError};
 
 /// Reads the body of a request as one of its types.
-pub(crate) async fn read<T: DeserializeOwned>(request: Request, timeout: Duration) -> Result<T, Failure> {
+pub(crate) async fn read<T: DeserializeOwned>(request: Request, timeout: Duration) -> Result<T, ServiceError> {
     let (parts, body) = request.into_parts();
     if !is_json(&parts.headers) {
         let message = "the body must be JSON: send the header Content-Type: application/json";
-        return Err(Failure::new(Code::UnsupportedMediaType, message));
+        return Err(ServiceError::new(ErrorCode::UnsupportedMediaType, message));
     }
     parse(&bytes(&parts.headers, body, timeout).await?)
 }
 
 /// Parses the bytes of a body.
-pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Failure> {
+pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ServiceError> {
     // The position helps the client; the text around it is the client's own.
     let value =
         strict_json::parse(bytes).map_err(|error| invalid(format!("the body is not valid JSON: {error}")))?;
@@ -38,7 +38,7 @@ pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Failure> {
 }
 
 /// Reads the bytes of a body, within the size and the time.
-pub(crate) async fn bytes(headers: &HeaderMap, body: Body, timeout: Duration) -> Result<Vec<u8>, Failure> {
+pub(crate) async fn bytes(headers: &HeaderMap, body: Body, timeout: Duration) -> Result<Vec<u8>, ServiceError> {
     let declared = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
     let declared: Option<u64> = declared.and_then(|text| text.parse().ok());
     if declared.is_some_and(|length| length > MAX_BODY_BYTES as u64) {
@@ -49,16 +49,16 @@ pub(crate) async fn bytes(headers: &HeaderMap, body: Body, timeout: Duration) ->
         .map_err(|_| invalid("the body did not arrive in time"))?
 }
 
-async fn collect(body: Body) -> Result<Vec<u8>, Failure> {
+async fn collect(body: Body) -> Result<Vec<u8>, ServiceError> {
     match Limited::new(body, MAX_BODY_BYTES).collect().await {
         Ok(collected) => Ok(collected.to_bytes().into()),
         Err(error) if error.is::<LengthLimitError>() => Err(too_large()),
-        Err(error) => Err(invalid("the body did not arrive completely").because(error)),
+        Err(error) => Err(invalid("the body did not arrive completely").source(error)),
     }
 }
 
-fn too_large() -> Failure {
-    Failure::new(Code::BodyTooLarge, "the body is larger than 64 KiB")
+fn too_large() -> ServiceError {
+    ServiceError::new(ErrorCode::BodyTooLarge, "the body is larger than 64 KiB")
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
@@ -102,11 +102,11 @@ mod tests {
 
     const EOA: &str = r#""eoa":"0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266""#;
 
-    /// Code, field and message of the refusal of a body.
+    /// ErrorCode, field and message of the refusal of a body.
     fn refused(body: &str) -> (&'static str, String, String) {
         let failure = parse::<Example>(body.as_bytes()).err().unwrap();
-        let field = failure.field().unwrap_or_default().to_owned();
-        (failure.code().slug(), field, failure.sentence().to_owned())
+        let field = failure.field_name().unwrap_or_default().to_owned();
+        (failure.code().as_str(), field, failure.message().to_owned())
     }
 
     #[test]
@@ -130,7 +130,7 @@ mod tests {
             (r#""number":-1"#, "invalid_request", "number", "expected a whole number from 1 to 4294967295"),
             (r#""number":1.0"#, "invalid_request", "number", "expected a whole number from 1 to 4294967295"),
             (r#""digest":"0x12""#, "invalid_hex", "digest", "expected 64 hex digits"),
-            (r#""digest":"0x""#, "empty_contract_read", "digest", "the value is empty"),
+            (r#""digest":"0x""#, "registry_not_found", "digest", "the value is empty"),
             (r#""hash":{"x":"0x01"}"#, "invalid_hex", "hash.x", "expected 64 hex digits"),
             (r#""hash":{}"#, "invalid_request", "hash.x", "missing member `hash.x`"),
             (r#""hash":{"z":1}"#, "invalid_request", "hash.z", "unknown member `hash.z`"),

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::http::dto::invalid_value::{from_value, invalid, printable};
 use crate::http::dto::text::request_number;
-use crate::service::Failure;
+use crate::service::ServiceError;
 
 /// The most items of one page.
 const MAX_PAGE: u64 = 1_000;
@@ -23,25 +23,25 @@ request_number! {
 pub(crate) struct Query(BTreeMap<String, String>);
 
 impl Query {
-    pub(crate) fn of(request: &Request) -> Result<Self, Failure> {
+    pub(crate) fn of(request: &Request) -> Result<Self, ServiceError> {
         let mut parameters = BTreeMap::new();
         let query = request.uri().query().unwrap_or_default();
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             let name = printable(&name);
             if parameters.insert(name.clone(), value.into_owned()).is_some() {
-                return Err(invalid("duplicate query parameter").at(name));
+                return Err(invalid("duplicate query parameter").field(name));
             }
         }
         Ok(Self(parameters))
     }
 
     /// A parameter whose value is a string.
-    pub(crate) fn text<T: DeserializeOwned>(&mut self, name: &'static str) -> Result<Option<T>, Failure> {
+    pub(crate) fn text<T: DeserializeOwned>(&mut self, name: &'static str) -> Result<Option<T>, ServiceError> {
         self.value(name, Value::String)
     }
 
     /// A parameter whose value is a number.
-    pub(crate) fn number<T: DeserializeOwned>(&mut self, name: &'static str) -> Result<Option<T>, Failure> {
+    pub(crate) fn number<T: DeserializeOwned>(&mut self, name: &'static str) -> Result<Option<T>, ServiceError> {
         self.value(name, |text| text.parse::<u64>().map_or(Value::String(text), Value::from))
     }
 
@@ -49,23 +49,23 @@ impl Query {
         &mut self,
         name: &'static str,
         value: impl FnOnce(String) -> Value,
-    ) -> Result<Option<T>, Failure> {
-        let read = |text| from_value(value(text)).map_err(|failure| failure.at(name));
+    ) -> Result<Option<T>, ServiceError> {
+        let read = |text| from_value(value(text)).map_err(|failure| failure.field(name));
         self.0.remove(name).map(read).transpose()
     }
 
     /// The parameters of a page: `after`, 0 if absent, and `limit`, 100 if absent.
-    pub(crate) fn page(mut self) -> Result<(u64, usize), Failure> {
+    pub(crate) fn page(mut self) -> Result<(u64, usize), ServiceError> {
         let after = self.number("after")?.map_or(0, |Seq(seq)| seq);
         let limit = self.number("limit")?.map_or(100, |PageLimit(limit)| limit);
         self.finish()?;
         Ok((after, usize::try_from(limit).unwrap_or(usize::MAX)))
     }
 
-    pub(crate) fn finish(self) -> Result<(), Failure> {
+    pub(crate) fn finish(self) -> Result<(), ServiceError> {
         match self.0.into_keys().next() {
             None => Ok(()),
-            Some(name) => Err(invalid(format!("unknown query parameter `{name}`")).at(name)),
+            Some(name) => Err(invalid(format!("unknown query parameter `{name}`")).field(name)),
         }
     }
 }

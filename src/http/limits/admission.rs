@@ -13,7 +13,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 
-use crate::service::{Code, Failure};
+use crate::service::{ErrorCode, ServiceError};
 
 /// Searches of the audit log at a time: they take threads from the requests that write to it.
 const MAX_SEARCHES: usize = 2;
@@ -73,7 +73,7 @@ impl AdmissionControl {
     }
 
     /// Refuses while the queue is full: costs nothing, so it comes before the request is read.
-    pub(crate) fn check_capacity(&self) -> Result<(), Failure> {
+    pub(crate) fn check_capacity(&self) -> Result<(), ServiceError> {
         let capacity = self.capacity.load();
         if capacity.permits.available_permits() == 0 && capacity.is_queue_full() {
             return Err(capacity.overloaded());
@@ -82,14 +82,14 @@ impl AdmissionControl {
     }
 
     /// A permit for a request.
-    pub(crate) async fn acquire(&self) -> Result<Permit, Failure> {
+    pub(crate) async fn acquire(&self) -> Result<Permit, ServiceError> {
         let capacity = self.capacity.load_full();
         let request = capacity.acquire(&capacity.permits, capacity.give_up_at()).await?;
         Ok(Permit { _request: request, _key_change: None })
     }
 
     /// A permit for a change of keys, once it is among the next two of those.
-    pub(crate) async fn acquire_for_key_change(&self) -> Result<Permit, Failure> {
+    pub(crate) async fn acquire_for_key_change(&self) -> Result<Permit, ServiceError> {
         let capacity = self.capacity.load_full();
         let give_up_at = capacity.give_up_at();
         let key_change = capacity.acquire(&self.key_changes, give_up_at).await?;
@@ -98,7 +98,7 @@ impl AdmissionControl {
     }
 
     /// The right to search the audit log, which takes no permit from other requests.
-    pub(crate) async fn acquire_for_search(&self) -> Result<OwnedSemaphorePermit, Failure> {
+    pub(crate) async fn acquire_for_search(&self) -> Result<OwnedSemaphorePermit, ServiceError> {
         let capacity = self.capacity.load_full();
         capacity.acquire(&self.searches, capacity.give_up_at()).await
     }
@@ -122,7 +122,7 @@ impl Capacity {
         &self,
         permits: &Arc<Semaphore>,
         give_up_at: Instant,
-    ) -> Result<OwnedSemaphorePermit, Failure> {
+    ) -> Result<OwnedSemaphorePermit, ServiceError> {
         if let Ok(permit) = Arc::clone(permits).try_acquire_owned() {
             return Ok(permit);
         }
@@ -133,9 +133,9 @@ impl Capacity {
         }
     }
 
-    fn overloaded(&self) -> Failure {
+    fn overloaded(&self) -> ServiceError {
         let message = "the service is overloaded; nothing was signed";
-        Failure::new(Code::Overloaded, message)
+        ServiceError::new(ErrorCode::Overloaded, message)
             .retry_after(self.settings.queue_timeout.max(Duration::from_millis(1)))
     }
 }

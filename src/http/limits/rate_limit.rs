@@ -17,9 +17,9 @@ use governor::nanos::Nanos;
 use governor::state::StateStore;
 use governor::{Quota, RateLimiter};
 
-use crate::auth::TokenId;
+use crate::auth::AccessTokenId;
 use crate::http::limits::connection_limit::ClientNetwork;
-use crate::service::{Code, Failure};
+use crate::service::{ErrorCode, ServiceError};
 
 /// The rates of the client listeners; 0 is no limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,7 +42,7 @@ pub(crate) struct RateLimits(ArcSwap<Limiters>);
 struct Limiters {
     settings: RateSettings,
     requests: Option<KeyedLimiter<ClientNetwork>>,
-    tokens: Option<KeyedLimiter<TokenId>>,
+    tokens: Option<KeyedLimiter<AccessTokenId>>,
     auth_failures: Option<KeyedLimiter<ClientNetwork>>,
     /// Until when a network has too many auth failures.
     locked_out: Mutex<HashMap<ClientNetwork, Instant>>,
@@ -62,40 +62,40 @@ impl RateLimits {
     }
 
     /// Counts a request of an address.
-    pub(crate) fn request(&self, from: IpAddr) -> Result<(), Failure> {
+    pub(crate) fn request(&self, from: IpAddr) -> Result<(), ServiceError> {
         count(self.0.load().requests.as_ref(), &from.into(), "too many requests from this address")
     }
 
     /// Counts a request with an access token.
-    pub(crate) fn token(&self, token: &TokenId) -> Result<(), Failure> {
+    pub(crate) fn token(&self, token: &AccessTokenId) -> Result<(), ServiceError> {
         count(self.0.load().tokens.as_ref(), token, "too many requests with this access token")
     }
 
     /// Counts credentials that were refused.
-    pub(crate) fn record_auth_failure(&self, from: IpAddr) -> Result<(), Failure> {
+    pub(crate) fn record_auth_failure(&self, from: IpAddr) -> Result<(), ServiceError> {
         let (limiters, from) = (self.0.load(), from.into());
         let counted = count(limiters.auth_failures.as_ref(), &from, TOO_MANY_AUTH_FAILURES);
-        if let Some(wait) = counted.as_ref().err().and_then(Failure::retry) {
+        if let Some(wait) = counted.as_ref().err().and_then(ServiceError::retry) {
             limiters.lock_out(from, Instant::now() + wait);
         }
         counted
     }
 
     /// Refuses an address with too many auth failures, before anything of its request is checked.
-    pub(crate) fn check_not_locked_out(&self, from: IpAddr) -> Result<(), Failure> {
+    pub(crate) fn check_not_locked_out(&self, from: IpAddr) -> Result<(), ServiceError> {
         let limiters = self.0.load();
         let until = limiters.locked_out().get(&from.into()).copied();
         match until.and_then(|until| until.checked_duration_since(Instant::now())) {
             Some(wait) if !wait.is_zero() => {
                 let wait = wait.max(SHORTEST_WAIT);
-                Err(Failure::new(Code::RateLimited, TOO_MANY_AUTH_FAILURES).retry_after(wait))
+                Err(ServiceError::new(ErrorCode::RateLimited, TOO_MANY_AUTH_FAILURES).retry_after(wait))
             }
             Some(_) | None => Ok(()),
         }
     }
 
     /// Counts a signature before it is checked.
-    pub(crate) fn signature_check(&self, from: IpAddr) -> Result<(), Failure> {
+    pub(crate) fn signature_check(&self, from: IpAddr) -> Result<(), ServiceError> {
         let message = "too many signatures to check from this address";
         count(self.0.load().signature_checks.as_ref(), &from.into(), message)
     }
@@ -136,9 +136,9 @@ fn count<K: Clone + Eq + Hash>(
     limiter: Option<&KeyedLimiter<K>>,
     key: &K,
     message: &'static str,
-) -> Result<(), Failure> {
+) -> Result<(), ServiceError> {
     let wait = limiter.map_or(Ok(()), |limiter| limiter.count(key));
-    wait.map_err(|wait| Failure::new(Code::RateLimited, message).retry_after(wait))
+    wait.map_err(|wait| ServiceError::new(ErrorCode::RateLimited, message).retry_after(wait))
 }
 
 #[derive(Debug)]
@@ -204,7 +204,7 @@ mod tests {
         let (one, other) = (Ipv4Addr::new(192, 0, 2, 1).into(), Ipv4Addr::new(192, 0, 2, 2).into());
         assert!((0..3).all(|_| rates.record_auth_failure(one).is_ok()));
         let failure = rates.record_auth_failure(one).unwrap_err();
-        assert_eq!(failure.code(), Code::RateLimited);
+        assert_eq!(failure.code(), ErrorCode::RateLimited);
         let wait = failure.retry().unwrap();
         assert!(wait > Duration::from_secs(15) && wait <= Duration::from_secs(20), "{wait:?}");
         assert!(rates.record_auth_failure(other).is_ok());
@@ -221,7 +221,7 @@ mod tests {
         assert!(rates.check_not_locked_out(one).is_ok(), "three are not too many");
         let counted = rates.record_auth_failure(one).unwrap_err();
         let failure = rates.check_not_locked_out(one).unwrap_err();
-        assert_eq!(failure.code(), Code::RateLimited);
+        assert_eq!(failure.code(), ErrorCode::RateLimited);
         assert!(failure.retry() <= counted.retry() && failure.retry() > Some(Duration::from_secs(10)));
         assert!(rates.check_not_locked_out(other).is_ok());
     }

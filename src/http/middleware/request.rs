@@ -13,7 +13,7 @@ use crate::http::error;
 use crate::metrics;
 use crate::request_id::RequestId;
 use crate::service::operation::OperationInfo;
-use crate::service::{Asked, Code, Context, Failure, Peer};
+use crate::service::{AuditSubject, ErrorCode, Context, ServiceError, Peer};
 
 /// The header that names the request in every response, beside `request_id` in the body of errors.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -37,7 +37,7 @@ pub(crate) async fn process(
     let mut span = Span::none();
     let peer = request.extensions().get::<Peer>().copied();
     let mut response = match peer {
-        None => error::response(&Failure::internal("a request without a peer"), id),
+        None => error::response(&ServiceError::internal("a request without a peer"), id),
         Some(peer) => {
             let certificate = request.extensions_mut().remove::<ClientCertificate>();
             let certificate = certificate.map(|ClientCertificate(fingerprint)| fingerprint);
@@ -56,7 +56,7 @@ pub(crate) async fn process(
         }
     };
     let error = response.extensions().get::<error::LoggedError>().copied();
-    let code = error.map_or("ok", |error| error.code.slug());
+    let code = error.map_or("ok", |error| error.code.as_str());
     metrics::answered(name, code, begun);
     span.record("code", code);
     if let Ok(value) = id.to_string().parse() {
@@ -69,7 +69,7 @@ pub(crate) async fn process(
 }
 
 /// Applies the limits that need nothing of the request but its head. A refusal here leaves no audit record.
-fn check_limits(app: &App, operation: Operation, peer: Peer, request: &Request) -> Result<(), Failure> {
+fn check_limits(app: &App, operation: Operation, peer: Peer, request: &Request) -> Result<(), ServiceError> {
     let Peer::Tcp(address) = peer else { return Ok(()) };
     app.rates.request(address.ip())?;
     if needs_signature_check(operation, request.headers().get(header::AUTHORIZATION)) {
@@ -117,9 +117,9 @@ async fn run_request(
         let task = tokio::spawn(next.run(request).instrument(span.clone()));
         match timeout_at(deadline, task).await {
             Ok(Ok(response)) => Ok(response),
-            Ok(Err(panic)) => Err(Failure::internal(panic)),
+            Ok(Err(panic)) => Err(ServiceError::internal(panic)),
             // The operation continues and leaves its own record.
-            Err(_) => return error::response(&Failure::too_late(), id),
+            Err(_) => return error::response(&ServiceError::too_late(), id),
         }
     } else {
         Err(method_not_allowed())
@@ -129,7 +129,7 @@ async fn run_request(
         Ok(Err(failure)) | Err(failure) => {
             let failure = match operation {
                 Some(operation) if operation.records_refusals => {
-                    app.service.refuse(operation.name, &context, Asked::default(), failure)
+                    app.service.refuse(operation.name, &context, AuditSubject::default(), failure)
                 }
                 Some(_) | None => failure,
             };
@@ -139,7 +139,7 @@ async fn run_request(
 }
 
 /// Counts refused credentials against their address; the refusal itself is on record already.
-fn record_auth_failure(app: &App, peer: Peer, failure: Failure) -> Failure {
+fn record_auth_failure(app: &App, peer: Peer, failure: ServiceError) -> ServiceError {
     match peer {
         Peer::Tcp(address) if error::status(failure.code()) == StatusCode::UNAUTHORIZED => {
             app.rates.record_auth_failure(address.ip()).err().unwrap_or(failure)
@@ -148,8 +148,8 @@ fn record_auth_failure(app: &App, peer: Peer, failure: Failure) -> Failure {
     }
 }
 
-pub(crate) fn method_not_allowed() -> Failure {
-    Failure::new(Code::MethodNotAllowed, "this path does not support this method")
+pub(crate) fn method_not_allowed() -> ServiceError {
+    ServiceError::new(ErrorCode::MethodNotAllowed, "this path does not support this method")
 }
 
 #[cfg(test)]

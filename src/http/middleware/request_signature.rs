@@ -12,21 +12,21 @@ use axum::response::{IntoResponse, Response};
 use crate::auth::{Credentials, Unauthenticated};
 use crate::http::app::App;
 use crate::http::extract::body;
-use crate::service::{Context, Failure, Peer};
+use crate::service::{Context, ServiceError, Peer};
 
 const SCHEME: &str = "EIP712 ";
 
 /// Recognises the caller of a signed request and passes the request on with its body whole.
 pub(crate) async fn recognise(State(app): State<App>, request: Request, next: Next) -> Response {
     let Some(context) = request.extensions().get::<Context>().cloned() else {
-        return Failure::internal("a request bypassed the middleware").into_response();
+        return ServiceError::internal("a request bypassed the middleware").into_response();
     };
     let credentials = match credentials(request.headers()) {
         Ok(Some(text)) if context.peer() != Peer::Local => Credentials::parse(text),
         // The local socket needs no signature, and two headers are refused later.
         _ => return next.run(request).await,
     };
-    let credentials = credentials.map_err(|error| Failure::from(Unauthenticated::from(error)));
+    let credentials = credentials.map_err(|error| ServiceError::from(Unauthenticated::from(error)));
     let operator = credentials.as_ref().ok().map(|credentials| credentials.operator);
     match recognised(&app, &context, credentials, request).await {
         Ok(request) => next.run(request).await,
@@ -37,9 +37,9 @@ pub(crate) async fn recognise(State(app): State<App>, request: Request, next: Ne
 async fn recognised(
     app: &App,
     context: &Context,
-    credentials: Result<Credentials, Failure>,
+    credentials: Result<Credentials, ServiceError>,
     request: Request,
-) -> Result<Request, Failure> {
+) -> Result<Request, ServiceError> {
     let credentials = credentials?;
     let now = u64::try_from(jiff::Timestamp::now().as_second()).unwrap_or_default();
     if !credentials.in_time(now) {

@@ -116,14 +116,14 @@ fn what_cannot_be_undone_takes_a_signature_and_nothing_that_is_signed_for_takes_
 fn the_codes_are_those_of_the_contract_each_with_its_status_and_a_sentence() {
     let examples: Value = serde_json::from_str(EXAMPLES).unwrap();
     let source = include_str!("../../service/error.rs");
-    assert_eq!(Code::ALL.len(), source.matches(" => \"").count(), "Code::ALL lacks a code");
+    assert_eq!(ErrorCode::ALL.len(), source.matches(" => \"").count(), "ErrorCode::ALL lacks a code");
     let (_, table) = CONTRACT.split_once("| status | code | when |").unwrap();
     let mut promised = BTreeSet::new();
     for row in table.lines().filter(|row| row.starts_with("| ")) {
         let cells: Vec<_> = row.split('|').map(str::trim).collect();
         for code in quoted(cells[2]) {
             promised.insert(code.to_owned());
-            if let Some(known) = Code::ALL.iter().find(|known| known.slug() == code) {
+            if let Some(known) = ErrorCode::ALL.iter().find(|known| known.as_str() == code) {
                 assert!(
                     cells[1].split(' ').any(|it| it == status(*known).as_str()),
                     "{code} is not {}",
@@ -132,12 +132,12 @@ fn the_codes_are_those_of_the_contract_each_with_its_status_and_a_sentence() {
             }
         }
     }
-    let mut answered: BTreeSet<_> = Code::ALL.iter().map(|code| code.slug().to_owned()).collect();
-    for code in Code::ALL {
+    let mut answered: BTreeSet<_> = ErrorCode::ALL.iter().map(|code| code.as_str().to_owned()).collect();
+    for code in ErrorCode::ALL {
         assert!(
-            examples["codes"][code.slug()].is_string(),
+            examples["codes"][code.as_str()].is_string(),
             "{} has no sentence in examples.json",
-            code.slug()
+            code.as_str()
         );
     }
     for code in CODES_TO_COME {

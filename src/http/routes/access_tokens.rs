@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 
-use crate::auth::TokenRecord;
+use crate::auth::AccessTokenRecord;
 use crate::http::dto::invalid_value::invalid;
 use crate::http::dto::list::{List, NetworkList};
 use crate::http::dto::values::{
@@ -17,7 +17,7 @@ use crate::http::endpoint::Endpoint;
 use crate::http::extract::authenticated::AuthenticatedRequest;
 use crate::http::response::json;
 use crate::service::operation::{ACCESS_TOKENS_ISSUE, ACCESS_TOKENS_LIST, ACCESS_TOKENS_REVOKE};
-use crate::service::{Failure, IssueToken, RevokeToken};
+use crate::service::{ServiceError, IssueAccessToken, RevokeAccessTokens};
 
 pub(crate) fn endpoints() -> Vec<Endpoint> {
     vec![
@@ -38,7 +38,7 @@ pub(crate) struct IssueBody {
     client_certificate: Option<CertificateFingerprint>,
 }
 
-impl From<IssueBody> for IssueToken {
+impl From<IssueBody> for IssueAccessToken {
     fn from(body: IssueBody) -> Self {
         let IssueBody {
             eoa: AddressOrAll(subject), scopes: List(scopes), ttl_seconds: Seconds(life), ..
@@ -62,10 +62,10 @@ pub(crate) struct RevokeBody {
     eoa: Option<AddressOrAll>,
 }
 
-impl TryFrom<RevokeBody> for RevokeToken {
-    type Error = Failure;
+impl TryFrom<RevokeBody> for RevokeAccessTokens {
+    type Error = ServiceError;
 
-    fn try_from(body: RevokeBody) -> Result<Self, Failure> {
+    fn try_from(body: RevokeBody) -> Result<Self, ServiceError> {
         match (body.id, body.eoa) {
             (Some(AccessTokenId(id)), None) => Ok(Self::One(id)),
             (None, Some(AddressOrAll(subject))) => Ok(Self::AllOf(subject)),
@@ -93,8 +93,8 @@ struct AccessTokenRecord {
     client_certificate: Option<String>,
 }
 
-impl From<&TokenRecord> for AccessTokenRecord {
-    fn from(record: &TokenRecord) -> Self {
+impl From<&AccessTokenRecord> for AccessTokenRecord {
+    fn from(record: &AccessTokenRecord) -> Self {
         Self {
             id: record.id.to_string(),
             eoa: record.subject.to_string(),
@@ -125,27 +125,27 @@ struct AccessTokenList {
     tokens: Vec<AccessTokenRecord>,
 }
 
-impl From<&[TokenRecord]> for AccessTokenList {
-    fn from(records: &[TokenRecord]) -> Self {
+impl From<&[AccessTokenRecord]> for AccessTokenList {
+    fn from(records: &[AccessTokenRecord]) -> Self {
         Self { tokens: records.iter().map(AccessTokenRecord::from).collect() }
     }
 }
 
-async fn issue(call: AuthenticatedRequest, request: Request) -> Result<Response, Failure> {
-    let issue = call.parse(request, |body: IssueBody| Ok(IssueToken::from(body))).await?;
+async fn issue(call: AuthenticatedRequest, request: Request) -> Result<Response, ServiceError> {
+    let issue = call.parse(request, |body: IssueBody| Ok(IssueAccessToken::from(body))).await?;
     let issued = call.service().issue_token(call.context().clone(), issue).await?;
     let record = AccessTokenRecord::from(&issued.record);
     let body = IssuedAccessToken { token: issued.token.expose(), token_type: "Bearer", record };
     Ok(json(StatusCode::CREATED, &body))
 }
 
-async fn list(call: AuthenticatedRequest) -> Result<Response, Failure> {
+async fn list(call: AuthenticatedRequest) -> Result<Response, ServiceError> {
     let records = call.service().list_tokens(call.context())?;
     Ok(json(StatusCode::OK, &AccessTokenList::from(&records[..])))
 }
 
-async fn revoke(call: AuthenticatedRequest, request: Request) -> Result<Response, Failure> {
-    let revoke = call.parse(request, |body: RevokeBody| RevokeToken::try_from(body)).await?;
+async fn revoke(call: AuthenticatedRequest, request: Request) -> Result<Response, ServiceError> {
+    let revoke = call.parse(request, |body: RevokeBody| RevokeAccessTokens::try_from(body)).await?;
     let records = call.service().revoke_token(call.context().clone(), revoke).await?;
     Ok(json(StatusCode::OK, &AccessTokenList::from(&records[..])))
 }

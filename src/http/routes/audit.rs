@@ -16,7 +16,7 @@ use crate::http::extract::query::{PageLimit, Query, Seq};
 use crate::http::openapi::description::{Description, Tag};
 use crate::http::response::json;
 use crate::service::operation::{AUDIT_CHECKPOINT, AUDIT_PROOF, AUDIT_READ};
-use crate::service::{Consistency, Failure, ReadRecords};
+use crate::service::{Consistency, ServiceError, ReadRecords};
 
 pub(crate) fn endpoints() -> Vec<Endpoint> {
     let described = |summary| Description::new(Tag::Audit, summary);
@@ -89,17 +89,17 @@ struct ConsistencyProof {
     hashes: Vec<Bytes32>,
 }
 
-async fn records(call: AuthenticatedRequest, request: Request) -> Result<Response, Failure> {
+async fn records(call: AuthenticatedRequest, request: Request) -> Result<Response, ServiceError> {
     let page = Query::of(&request).and_then(Query::page);
     let read = call.checked(page.map(|(after, limit)| ReadRecords { after, limit }))?;
     let _permit = call.acquire_for_search().await?;
     let page = call.service().read_records(call.context(), read).await?;
     let records = page.records.into_iter().map(RawValue::from_string).collect::<Result<_, _>>();
-    let records = records.map_err(Failure::internal)?;
+    let records = records.map_err(ServiceError::internal)?;
     Ok(json(StatusCode::OK, &RecordPage { records, next: page.next }))
 }
 
-async fn checkpoint(State(app): State<App>) -> Result<Response, Failure> {
+async fn checkpoint(State(app): State<App>) -> Result<Response, ServiceError> {
     let (checkpoint, key) = app.service.checkpoint()?;
     let body = Checkpoint {
         checkpoint: checkpoint.note().to_owned(),
@@ -111,7 +111,7 @@ async fn checkpoint(State(app): State<App>) -> Result<Response, Failure> {
     Ok(json(StatusCode::OK, &body))
 }
 
-async fn proof(State(app): State<App>, request: Request) -> Result<Response, Failure> {
+async fn proof(State(app): State<App>, request: Request) -> Result<Response, ServiceError> {
     let mut query = Query::of(&request)?;
     let (seq, from, to): (Option<Seq>, Option<Seq>, Option<Seq>) =
         (query.number("seq")?, query.number("from")?, query.number("to")?);

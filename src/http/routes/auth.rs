@@ -22,7 +22,7 @@ use crate::http::extract::query::Query;
 use crate::http::openapi::description::{Description, Tag};
 use crate::http::response::json;
 use crate::service::operation::{AUTH_CHALLENGE, AUTH_REVOKE, AUTH_TYPED_DATA, AUTH_VERIFY};
-use crate::service::{Answer, AskChallenge, Context, Failure};
+use crate::service::{LoginResponse, RequestChallenge, Context, ServiceError};
 
 pub(crate) fn endpoints() -> Vec<Endpoint> {
     let described = |summary| Description::new(Tag::Authentication, summary);
@@ -65,7 +65,7 @@ pub(crate) struct RequestChallengeBody {
     ttl_seconds: Option<TtlSeconds>,
 }
 
-impl From<RequestChallengeBody> for AskChallenge {
+impl From<RequestChallengeBody> for RequestChallenge {
     fn from(body: RequestChallengeBody) -> Self {
         let RequestChallengeBody { eoa: Address(eoa), scopes, ttl_seconds } = body;
         let scopes = scopes.map(|List(scopes)| scopes.into_iter().map(|ScopeName(scope)| scope).collect());
@@ -133,7 +133,7 @@ async fn challenge(
     Extension(context): Extension<Context>,
     caller: Option<Extension<Caller>>,
     request: Request,
-) -> Result<Response, Failure> {
+) -> Result<Response, ServiceError> {
     let context = match caller {
         Some(Extension(caller)) => context.recognised(caller),
         None => context,
@@ -158,10 +158,10 @@ async fn verify(
     State(app): State<App>,
     Extension(context): Extension<Context>,
     request: Request,
-) -> Result<Response, Failure> {
+) -> Result<Response, ServiceError> {
     let VerifyChallengeBody { challenge_id, signature: SignatureBytes(signature) } =
         body::read(request, app.body_timeout).await?;
-    let issued = app.service.log_in(context, Answer { challenge_id, signature }).await?;
+    let issued = app.service.log_in(context, LoginResponse { challenge_id, signature }).await?;
     let body = AccessToken {
         token: issued.token.expose(),
         token_type: "Bearer",
@@ -173,21 +173,21 @@ async fn verify(
     Ok(json(StatusCode::OK, &body))
 }
 
-async fn revoke(call: AuthenticatedRequest, request: Request) -> Result<Response, Failure> {
+async fn revoke(call: AuthenticatedRequest, request: Request) -> Result<Response, ServiceError> {
     call.parse(request, |Empty {}| Ok(())).await?;
     call.service().revoke_own_token(call.context().clone()).await?;
     Ok(json(StatusCode::OK, &Revoked { revoked: true }))
 }
 
-async fn typed_data(State(app): State<App>, request: Request) -> Result<Response, Failure> {
+async fn typed_data(State(app): State<App>, request: Request) -> Result<Response, ServiceError> {
     let mut query = Query::of(&request)?;
     let method = query.text("method")?.unwrap_or(MethodName::Post);
     let (path, hash) = (query.text("path")?, query.text("body_hash")?);
     query.finish()?;
-    let RequestPath(path) = path.ok_or_else(|| invalid("missing query parameter `path`").at("path"))?;
+    let RequestPath(path) = path.ok_or_else(|| invalid("missing query parameter `path`").field("path"))?;
     let body_hash = hash.map_or_else(|| body_hash(b""), |Hex32(hash)| hash);
     let mut nonce = [0; 32];
-    getrandom::fill(&mut nonce).map_err(Failure::internal)?;
+    getrandom::fill(&mut nonce).map_err(ServiceError::internal)?;
     let issued = u64::try_from(jiff::Timestamp::now().as_second()).unwrap_or_default();
     let expires = issued.saturating_add(LONGEST_LIFE);
     let audience = app.service.audience()?;

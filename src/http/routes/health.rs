@@ -15,7 +15,7 @@ use crate::http::response::json;
 use crate::metrics::Metrics;
 use crate::rotation;
 use crate::service::operation::{HEALTH, METRICS, READY, VERSION};
-use crate::service::{Code, Failure};
+use crate::service::{ErrorCode, ServiceError};
 
 pub(crate) fn endpoints() -> Vec<Endpoint> {
     let described = |summary| Description::new(Tag::Service, summary);
@@ -73,32 +73,32 @@ async fn version() -> Response {
     json(StatusCode::OK, &Version { name: "avs-kms", version, api: "v1" })
 }
 
-async fn render(app: App, metrics: Metrics) -> Result<Response, Failure> {
+async fn render(app: App, metrics: Metrics) -> Result<Response, ServiceError> {
     // It queries the store once for each key.
     let text = tokio::task::spawn_blocking(move || {
         app.service.show_figures();
-        let keys = rotation::show_numbers(&app.service).unwrap_or_else(|failure| {
+        let keys = rotation::show_stats(&app.service).unwrap_or_else(|failure| {
             tracing::error!(cause = failure.cause(), "the metrics of rotation cannot be read: {failure}");
             String::new()
         });
         metrics.render() + &keys
     });
-    let text = text.await.map_err(Failure::internal)?;
+    let text = text.await.map_err(ServiceError::internal)?;
     let form = HeaderValue::from_static("text/plain; version=0.0.4");
     Ok(([(header::CONTENT_TYPE, form)], text).into_response())
 }
 
 /// The HSM is logged in, the canary was multiplied recently, the audit log is writable.
-async fn readyz(State(app): State<App>) -> Result<Response, Failure> {
+async fn readyz(State(app): State<App>) -> Result<Response, ServiceError> {
     let soon = Duration::from_secs(1);
     if !app.service.audit().is_writable() {
-        let failure = Failure::new(Code::AuditUnavailable, "the audit log cannot be written");
+        let failure = ServiceError::new(ErrorCode::AuditUnavailable, "the audit log cannot be written");
         return Err(failure.retry_after(soon));
     }
     let health = app.service.custody().health();
     let ready = health.filter(|health| app.service.custody().is_ready(health));
     let Some(health) = ready else {
-        return Err(Failure::new(Code::TokenUnavailable, "the token cannot be used").retry_after(soon));
+        return Err(ServiceError::new(ErrorCode::HsmUnavailable, "the token cannot be used").retry_after(soon));
     };
     let head = app.service.audit().head();
     let body = Ready {

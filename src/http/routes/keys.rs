@@ -22,7 +22,7 @@ use crate::http::openapi::description::{Description, Tag};
 use crate::http::response::json;
 use crate::key::{KeyVersion, KeyVersionNumber, LifecycleState};
 use crate::service::operation::{KEYS_CREATE, KEYS_LIST, KEYS_LIST_ALL, KEYS_ROTATE, KEYS_SHOW};
-use crate::service::{CreateKey, Created, Failure, ListKeys, RotateKey, ShowKey};
+use crate::service::{CreateKey, Created, ServiceError, ListKeys, RotateKey, ShowKey};
 
 pub(crate) fn endpoints() -> Vec<Endpoint> {
     let keys = |summary| Description::new(Tag::Keys, summary);
@@ -70,9 +70,9 @@ pub(crate) struct CreateKeyBody {
 }
 
 impl TryFrom<CreateKeyBody> for CreateKey {
-    type Error = Failure;
+    type Error = ServiceError;
 
-    fn try_from(body: CreateKeyBody) -> Result<Self, Failure> {
+    fn try_from(body: CreateKeyBody) -> Result<Self, ServiceError> {
         let CreateKeyBody { eoa: Address(eoa), name, curve: None | Some(Curve::Bn254), policy, binding } =
             body;
         let binding = binding.map(|binding| binding.into_binding(eoa, "binding.")).transpose()?;
@@ -93,9 +93,9 @@ pub(crate) struct RotateKeyBody {
 }
 
 impl TryFrom<RotateKeyBody> for RotateKey {
-    type Error = Failure;
+    type Error = ServiceError;
 
-    fn try_from(body: RotateKeyBody) -> Result<Self, Failure> {
+    fn try_from(body: RotateKeyBody) -> Result<Self, ServiceError> {
         let RotateKeyBody { eoa: Address(eoa), name, version, binding, reason } = body;
         Ok(Self {
             eoa,
@@ -144,13 +144,13 @@ pub(crate) fn name_or_default(name: Option<Name>) -> crate::key::KeyName {
     name.map(|Name(name)| name).unwrap_or_default()
 }
 
-async fn create(call: AuthenticatedRequest, request: Request) -> Result<Response, Failure> {
+async fn create(call: AuthenticatedRequest, request: Request) -> Result<Response, ServiceError> {
     let key = call.parse_key_change(request, |body: CreateKeyBody| CreateKey::try_from(body)).await?;
     let created = call.service().create_key(call.context().clone(), key, call.deadline()).await?;
     created_response(&call, created, Scope::KeysCreate).await
 }
 
-async fn rotate(call: AuthenticatedRequest, request: Request) -> Result<Response, Failure> {
+async fn rotate(call: AuthenticatedRequest, request: Request) -> Result<Response, ServiceError> {
     let rotation = call.parse_key_change(request, |body: RotateKeyBody| RotateKey::try_from(body)).await?;
     let created = call.service().rotate_key(call.context().clone(), rotation, call.deadline()).await?;
     created_response(&call, created, Scope::KeysRotate).await
@@ -161,7 +161,7 @@ async fn created_response(
     call: &AuthenticatedRequest,
     created: Created,
     right: Scope,
-) -> Result<Response, Failure> {
+) -> Result<Response, ServiceError> {
     let version = &created.version;
     // The version exists whatever becomes of its proof, which /v1/sign/registration gives again.
     let (registration, warning) = if version.binding.is_some() && version.status.may_sign().is_ok() {
@@ -182,7 +182,7 @@ async fn created_response(
 async fn list(
     call: AuthenticatedRequest,
     path: Result<Path<String>, PathRejection>,
-) -> Result<Response, Failure> {
+) -> Result<Response, ServiceError> {
     let list = call.checked(path.map_err(bad_path).and_then(|Path(eoa)| {
         Ok(ListKeys { eoa: parse_address(&eoa).map_err(|error| in_path(error, "eoa"))? })
     }))?;
@@ -192,7 +192,7 @@ async fn list(
 }
 
 /// `GET /local/keys`: the keys of all EOAs, for the administrator of this host.
-async fn list_all(call: AuthenticatedRequest) -> Result<Response, Failure> {
+async fn list_all(call: AuthenticatedRequest) -> Result<Response, ServiceError> {
     let keys = records(&call.service().list_all_keys(call.context())?);
     Ok(json(StatusCode::OK, &AllKeys { keys }))
 }
@@ -200,7 +200,7 @@ async fn list_all(call: AuthenticatedRequest) -> Result<Response, Failure> {
 async fn show(
     call: AuthenticatedRequest,
     path: Result<Path<(String, String)>, PathRejection>,
-) -> Result<Response, Failure> {
+) -> Result<Response, ServiceError> {
     let show = call.checked(path.map_err(bad_path).and_then(|Path((eoa, name))| {
         let eoa = parse_address(&eoa).map_err(|error| in_path(error, "eoa"))?;
         Ok(ShowKey { eoa, name: parse_name(&name).map_err(|error| in_path(error, "name"))? })
@@ -208,7 +208,7 @@ async fn show(
     let versions = call.service().show_key(call.context().clone(), show)?;
     let active = versions.iter().find(|version| version.status.lifecycle == LifecycleState::Active);
     let current = active.or_else(|| versions.first());
-    let current = current.ok_or_else(|| Failure::internal("a key without versions"))?;
+    let current = current.ok_or_else(|| ServiceError::internal("a key without versions"))?;
     let (record, policy) = (KeyRecord::from(&**current), policy_of(&call, current));
     Ok(json(StatusCode::OK, &KeyWithVersions { record, policy, versions: records(&versions) }))
 }
@@ -221,10 +221,10 @@ fn policy_of(call: &AuthenticatedRequest, version: &KeyVersion) -> PolicyRecord 
     PolicyRecord::from(&*call.service().policy(&version.eoa, &version.name))
 }
 
-fn in_path(error: InvalidValue, parameter: &'static str) -> Failure {
-    Failure::from(error).at(parameter)
+fn in_path(error: InvalidValue, parameter: &'static str) -> ServiceError {
+    ServiceError::from(error).at(parameter)
 }
 
-fn bad_path(rejection: PathRejection) -> Failure {
-    invalid("the path is not valid UTF-8 after percent-decoding").because(rejection)
+fn bad_path(rejection: PathRejection) -> ServiceError {
+    invalid("the path is not valid UTF-8 after percent-decoding").source(rejection)
 }

@@ -17,7 +17,7 @@ use crate::key::LifecycleAction;
 use crate::service::operation::{
     KEYS_ACTIVATE, KEYS_DESTROY, KEYS_DISABLE, KEYS_ENABLE, KEYS_RESTORE, KEYS_RETIRE,
 };
-use crate::service::{ChangeKey, Failure, GRACE_DAYS};
+use crate::service::{ChangeKey, ServiceError, GRACE_DAYS};
 
 pub(crate) fn endpoints() -> Vec<Endpoint> {
     let described = |summary| {
@@ -98,27 +98,27 @@ struct ChangedKey {
     warning: Option<String>,
 }
 
-async fn activate(call: AuthenticatedRequest, request: Request) -> Result<Response, Failure> {
+async fn activate(call: AuthenticatedRequest, request: Request) -> Result<Response, ServiceError> {
     change(call, request, |body: ChangeKeyBody| body.into_change(LifecycleAction::Activate)).await
 }
 
-async fn retire(call: AuthenticatedRequest, request: Request) -> Result<Response, Failure> {
+async fn retire(call: AuthenticatedRequest, request: Request) -> Result<Response, ServiceError> {
     change(call, request, |body: ChangeKeyBody| body.into_change(LifecycleAction::Retire)).await
 }
 
-async fn disable(call: AuthenticatedRequest, request: Request) -> Result<Response, Failure> {
+async fn disable(call: AuthenticatedRequest, request: Request) -> Result<Response, ServiceError> {
     change(call, request, |body: ChangeKeyBody| body.into_change(LifecycleAction::Disable)).await
 }
 
-async fn enable(call: AuthenticatedRequest, request: Request) -> Result<Response, Failure> {
+async fn enable(call: AuthenticatedRequest, request: Request) -> Result<Response, ServiceError> {
     change(call, request, |body: ChangeKeyBody| body.into_change(LifecycleAction::Enable)).await
 }
 
-async fn destroy(call: AuthenticatedRequest, request: Request) -> Result<Response, Failure> {
+async fn destroy(call: AuthenticatedRequest, request: Request) -> Result<Response, ServiceError> {
     change(call, request, |body: DestroyKeyBody| ChangeKey::from(body)).await
 }
 
-async fn restore(call: AuthenticatedRequest, request: Request) -> Result<Response, Failure> {
+async fn restore(call: AuthenticatedRequest, request: Request) -> Result<Response, ServiceError> {
     change(call, request, |body: ChangeKeyBody| body.into_change(LifecycleAction::Restore)).await
 }
 
@@ -126,7 +126,7 @@ async fn change<B: serde::de::DeserializeOwned>(
     call: AuthenticatedRequest,
     request: Request,
     convert: fn(B) -> ChangeKey,
-) -> Result<Response, Failure> {
+) -> Result<Response, ServiceError> {
     let change = call.parse_key_change(request, |body| Ok(convert(body))).await?;
     let changed = call.service().change_key(call.context().clone(), change, call.deadline()).await?;
     let body = ChangedKey {

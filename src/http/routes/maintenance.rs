@@ -11,7 +11,7 @@ use crate::http::endpoint::Endpoint;
 use crate::http::extract::authenticated::AuthenticatedRequest;
 use crate::http::response::json;
 use crate::service::operation::MAINTENANCE_NOTE;
-use crate::service::{Failure, FileWork, NoteFiles};
+use crate::service::{ServiceError, Maintenance, NoteMaintenance};
 
 pub(crate) fn endpoints() -> Vec<Endpoint> {
     vec![Endpoint::post(&MAINTENANCE_NOTE, "/local/maintenance", note)]
@@ -26,13 +26,13 @@ pub(crate) struct NoteBody {
     count: Count,
 }
 
-impl TryFrom<NoteBody> for NoteFiles {
-    type Error = Failure;
+impl TryFrom<NoteBody> for NoteMaintenance {
+    type Error = ServiceError;
 
-    fn try_from(body: NoteBody) -> Result<Self, Failure> {
+    fn try_from(body: NoteBody) -> Result<Self, ServiceError> {
         let NoteBody { work, path, count: Count(count) } = body;
-        let work = FileWork::ALL.into_iter().find(|known| known.name() == work);
-        let work = work.ok_or_else(|| invalid("unknown maintenance operation").at("work"))?;
+        let work = Maintenance::ALL.into_iter().find(|known| known.name() == work);
+        let work = work.ok_or_else(|| invalid("unknown maintenance operation").field("work"))?;
         Ok(Self { work, path, count })
     }
 }
@@ -40,8 +40,8 @@ impl TryFrom<NoteBody> for NoteFiles {
 #[derive(Serialize)]
 struct Noted {}
 
-async fn note(call: AuthenticatedRequest, request: Request) -> Result<Response, Failure> {
-    let note = call.parse(request, |body: NoteBody| NoteFiles::try_from(body)).await?;
+async fn note(call: AuthenticatedRequest, request: Request) -> Result<Response, ServiceError> {
+    let note = call.parse(request, |body: NoteBody| NoteMaintenance::try_from(body)).await?;
     call.service().note_files(call.context(), note).await?;
     Ok(json(StatusCode::OK, &Noted {}))
 }

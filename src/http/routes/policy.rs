@@ -12,7 +12,7 @@ use crate::http::extract::authenticated::AuthenticatedRequest;
 use crate::http::response::json;
 use crate::http::routes::keys::name_or_default;
 use crate::service::operation::KEYS_SET_POLICY;
-use crate::service::{Failure, SetPolicy};
+use crate::service::{ServiceError, SetPolicy};
 
 pub(crate) fn endpoints() -> Vec<Endpoint> {
     vec![Endpoint::post(&KEYS_SET_POLICY, "/local/keys/policy", set)]
@@ -38,7 +38,7 @@ struct PolicySet {
     policy: PolicyRecord,
 }
 
-async fn set(call: AuthenticatedRequest, request: Request) -> Result<Response, Failure> {
+async fn set(call: AuthenticatedRequest, request: Request) -> Result<Response, ServiceError> {
     let set = call.parse(request, |body: SetPolicyBody| Ok(SetPolicy::from(body))).await?;
     let policy = PolicyRecord::from(&set.policy);
     call.service().set_policy(call.context().clone(), set).await?;

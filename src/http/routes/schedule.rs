@@ -22,7 +22,7 @@ use crate::http::openapi::description::{Description, Tag};
 use crate::http::response::json;
 use crate::key::{KeyVersion, OVERLAP_DAYS, RetireOn, RotationDates, Schedule};
 use crate::service::operation::{EVENTS_READ, KEYS_SCHEDULE_GET, KEYS_SCHEDULE_SET};
-use crate::service::{Failure, Planned, ReadEvents, ReadSchedule, SetSchedule};
+use crate::service::{ServiceError, Planned, ReadEvents, ReadSchedule, SetSchedule};
 use crate::store::ScheduleScope;
 
 pub(crate) fn endpoints() -> Vec<Endpoint> {
@@ -227,7 +227,7 @@ struct KeyEvent {
     reason: Option<String>,
 }
 
-async fn set(call: AuthenticatedRequest, request: Request) -> Result<Response, Failure> {
+async fn set(call: AuthenticatedRequest, request: Request) -> Result<Response, ServiceError> {
     let set = call.parse_key_change(request, |body: SetScheduleBody| Ok(SetSchedule::from(body))).await?;
     let (eoa, name, schedule) = (ChecksumAddress(set.eoa), set.scope.to_string(), set.schedule);
     let warning = call.service().set_schedule(call.context().clone(), set, call.deadline()).await?;
@@ -236,11 +236,11 @@ async fn set(call: AuthenticatedRequest, request: Request) -> Result<Response, F
     Ok(json(StatusCode::OK, &record))
 }
 
-async fn show(call: AuthenticatedRequest, request: Request) -> Result<Response, Failure> {
+async fn show(call: AuthenticatedRequest, request: Request) -> Result<Response, ServiceError> {
     let read = call.checked(Query::of(&request).and_then(|mut query| {
         let eoa = query.text("eoa")?;
         query.finish()?;
-        let Address(eoa) = eoa.ok_or_else(|| invalid("missing query parameter `eoa`").at("eoa"))?;
+        let Address(eoa) = eoa.ok_or_else(|| invalid("missing query parameter `eoa`").field("eoa"))?;
         Ok(ReadSchedule { eoa })
     }))?;
     let eoa = ChecksumAddress(read.eoa);
@@ -248,7 +248,7 @@ async fn show(call: AuthenticatedRequest, request: Request) -> Result<Response, 
     Ok(json(StatusCode::OK, &SchedulePage { eoa, keys: keys.iter().map(ScheduledKey::from).collect() }))
 }
 
-async fn events(call: AuthenticatedRequest, request: Request) -> Result<Response, Failure> {
+async fn events(call: AuthenticatedRequest, request: Request) -> Result<Response, ServiceError> {
     let page = Query::of(&request).and_then(Query::page);
     let read = call.checked(page.map(|(after, limit)| ReadEvents { after, limit }))?;
     let after = read.after;

@@ -19,7 +19,7 @@ use crate::http::response::json;
 use crate::http::routes::keys::name_or_default;
 use crate::key::VersionSelector;
 use crate::service::operation::{SCALAR_MUL, SIGN_CERTIFICATE, SIGN_DIGEST, SIGN_REGISTRATION};
-use crate::service::{Failure, Message, Sign};
+use crate::service::{ServiceError, Message, Sign};
 
 pub(crate) fn endpoints() -> Vec<Endpoint> {
     let signing = |summary| {
@@ -54,9 +54,9 @@ pub(crate) struct ScalarMulBody {
 }
 
 impl TryFrom<ScalarMulBody> for Sign {
-    type Error = Failure;
+    type Error = ServiceError;
 
-    fn try_from(body: ScalarMulBody) -> Result<Self, Failure> {
+    fn try_from(body: ScalarMulBody) -> Result<Self, ServiceError> {
         let ScalarMulBody { eoa: Address(eoa), name, version, hash: Point(point), reference_timestamp } =
             body;
         let version = version_at(version, reference_timestamp)?;
@@ -76,9 +76,9 @@ pub(crate) struct SignDigestBody {
 }
 
 impl TryFrom<SignDigestBody> for Sign {
-    type Error = Failure;
+    type Error = ServiceError;
 
-    fn try_from(body: SignDigestBody) -> Result<Self, Failure> {
+    fn try_from(body: SignDigestBody) -> Result<Self, ServiceError> {
         let SignDigestBody { eoa: Address(eoa), name, version, digest: Hex32(digest), reference_timestamp } =
             body;
         let version = version_at(version, reference_timestamp)?;
@@ -105,11 +105,11 @@ pub(crate) struct SignRegistrationBody {
 }
 
 impl TryFrom<SignRegistrationBody> for Sign {
-    type Error = Failure;
+    type Error = ServiceError;
 
-    fn try_from(body: SignRegistrationBody) -> Result<Self, Failure> {
+    fn try_from(body: SignRegistrationBody) -> Result<Self, ServiceError> {
         let Address(eoa) = body.eoa;
-        let missing = |name: &'static str| invalid(format!("missing member `{name}`")).at(name);
+        let missing = |name: &'static str| invalid(format!("missing member `{name}`")).field(name);
         let message = match body.registry {
             Some(registry) => {
                 let binding = BindingBody {
@@ -132,7 +132,7 @@ impl TryFrom<SignRegistrationBody> for Sign {
             {
                 return Err(missing("registry"));
             }
-            None => Message::RegisterAsBound,
+            None => Message::BoundRegistration,
         };
         let version = body.version.map_or(VersionSelector::Current, |VersionChoice(version)| version);
         Ok(Self::new(eoa, name_or_default(body.name), version, message))
@@ -151,9 +151,9 @@ pub(crate) struct SignCertificateBody {
 }
 
 impl TryFrom<SignCertificateBody> for Sign {
-    type Error = Failure;
+    type Error = ServiceError;
 
-    fn try_from(body: SignCertificateBody) -> Result<Self, Failure> {
+    fn try_from(body: SignCertificateBody) -> Result<Self, ServiceError> {
         let SignCertificateBody { eoa: Address(eoa), name, version, .. } = body;
         let (UnixSeconds(reference_timestamp), Hex32(message_hash)) =
             (body.reference_timestamp, body.message_hash);
@@ -165,11 +165,11 @@ impl TryFrom<SignCertificateBody> for Sign {
     }
 }
 
-fn version_at(version: Option<VersionChoice>, at: Option<UnixSeconds>) -> Result<VersionSelector, Failure> {
+fn version_at(version: Option<VersionChoice>, at: Option<UnixSeconds>) -> Result<VersionSelector, ServiceError> {
     match (version, at) {
         (Some(_), Some(_)) => {
             let message = "version and reference_timestamp both choose a version: send one of them";
-            Err(invalid(message).at("reference_timestamp"))
+            Err(invalid(message).field("reference_timestamp"))
         }
         (Some(VersionChoice(version)), None) => Ok(version),
         (None, Some(UnixSeconds(at))) => Ok(VersionSelector::ActiveAt(at.into())),
@@ -177,26 +177,26 @@ fn version_at(version: Option<VersionChoice>, at: Option<UnixSeconds>) -> Result
     }
 }
 
-async fn scalar_mul(call: AuthenticatedRequest, request: Request) -> Result<Response, Failure> {
+async fn scalar_mul(call: AuthenticatedRequest, request: Request) -> Result<Response, ServiceError> {
     sign::<ScalarMulBody>(call, request).await
 }
 
-async fn digest(call: AuthenticatedRequest, request: Request) -> Result<Response, Failure> {
+async fn digest(call: AuthenticatedRequest, request: Request) -> Result<Response, ServiceError> {
     sign::<SignDigestBody>(call, request).await
 }
 
-async fn registration(call: AuthenticatedRequest, request: Request) -> Result<Response, Failure> {
+async fn registration(call: AuthenticatedRequest, request: Request) -> Result<Response, ServiceError> {
     sign::<SignRegistrationBody>(call, request).await
 }
 
-async fn certificate(call: AuthenticatedRequest, request: Request) -> Result<Response, Failure> {
+async fn certificate(call: AuthenticatedRequest, request: Request) -> Result<Response, ServiceError> {
     sign::<SignCertificateBody>(call, request).await
 }
 
-async fn sign<B>(call: AuthenticatedRequest, request: Request) -> Result<Response, Failure>
+async fn sign<B>(call: AuthenticatedRequest, request: Request) -> Result<Response, ServiceError>
 where
     B: DeserializeOwned,
-    Sign: TryFrom<B, Error = Failure>,
+    Sign: TryFrom<B, Error = ServiceError>,
 {
     let sign = call.parse(request, |body: B| Sign::try_from(body)).await?;
     let signed = call.service().sign(call.context().clone(), sign, call.deadline()).await?;

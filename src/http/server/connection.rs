@@ -22,7 +22,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use crate::auth::Fingerprint;
+use crate::auth::CertificateFingerprint;
 use crate::http::app::ClientCertificate;
 use crate::http::endpoint::ApiRouter;
 use crate::http::server::error_rewrite::ErrorRewrite;
@@ -66,7 +66,7 @@ where
     let stream = timeout(context.limits.header, tls.acceptor().accept(stream)).await??;
     let (_, session) = stream.get_ref();
     let certificate = session.peer_certificates().and_then(<[_]>::first);
-    let certificate = certificate.map(|certificate| ClientCertificate(Fingerprint::of(certificate)));
+    let certificate = certificate.map(|certificate| ClientCertificate(CertificateFingerprint::of(certificate)));
     let client = Client { peer, certificate };
     if session.alpn_protocol() == Some(b"h2") {
         http2(stream, client, context, stop).await

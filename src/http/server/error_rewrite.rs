@@ -8,7 +8,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::http::error;
 use crate::request_id::RequestId;
-use crate::service::{Code, Failure};
+use crate::service::{ErrorCode, ServiceError};
 
 /// A stream on which hyper's own responses to malformed heads, a status and nothing else, get the JSON body of every error.
 ///
@@ -80,8 +80,8 @@ fn with_body(bytes: &[u8]) -> Option<Vec<u8>> {
         return None;
     }
     let failure = match head.get(9..12)? {
-        "400" => Failure::new(Code::InvalidRequest, "the head of the request is not HTTP"),
-        "414" | "431" => Failure::new(Code::InvalidRequest, "the head of the request is too long"),
+        "400" => ServiceError::new(ErrorCode::InvalidRequest, "the head of the request is not HTTP"),
+        "414" | "431" => ServiceError::new(ErrorCode::InvalidRequest, "the head of the request is too long"),
         _ => return None,
     };
     let id = RequestId::random().unwrap_or(RequestId::new([0; 16]));

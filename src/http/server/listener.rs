@@ -17,7 +17,7 @@ use crate::http::server::connection::{self, ConnectionContext};
 use crate::http::server::limits::Limits;
 use crate::http::server::tls::Tls;
 use crate::request_id::RequestId;
-use crate::service::{Code, Failure, Peer};
+use crate::service::{ErrorCode, Peer, ServiceError};
 
 /// Where connections come from.
 #[derive(Debug)]
@@ -110,7 +110,7 @@ impl Stream {
     /// Sends a refusal without waiting and closes: a network at its quota gets no more time.
     fn reject(self, tls: bool) {
         if let (Self::Tcp(stream), false) = (self, tls) {
-            let failure = Failure::new(Code::RateLimited, "too many connections from this address");
+            let failure = ServiceError::new(ErrorCode::RateLimited, "too many connections from this address");
             let failure = failure.retry_after(Duration::from_secs(1));
             let id = RequestId::random().unwrap_or(RequestId::new([0; 16]));
             let _ = stream.try_write(&error::raw_error_response(&failure, id, "429 Too Many Requests"));

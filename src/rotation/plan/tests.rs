@@ -62,20 +62,20 @@ fn active(number: u32, since: i64) -> KeyVersion {
 
 fn at(
     versions: &[KeyVersion],
-    word: impl Fn(&KeyVersion) -> Word,
+    word: impl Fn(&KeyVersion) -> RegistryStatus,
     schedule: Option<&Schedule>,
     now: i64,
 ) -> Vec<String> {
     let versions: Vec<_> = versions.iter().cloned().map(Arc::new).collect();
-    let name = |due: Due| {
+    let name = |due: DueAction| {
         let action = format!("{:?}", due.action);
         format!("{} {}", action.split(' ').next().unwrap(), due.version.version)
     };
     due(&versions, schedule, word, day(now)).into_iter().map(name).collect()
 }
 
-fn unwatched(_: &KeyVersion) -> Word {
-    Word::Unwatched
+fn unwatched(_: &KeyVersion) -> RegistryStatus {
+    RegistryStatus::NotTracked
 }
 
 #[test]
@@ -117,16 +117,23 @@ fn after_a_long_absence_the_new_version_still_has_its_time_before_it_is_current(
 fn the_chain_decides_where_it_is_followed() {
     let pending = version(2, LifecycleState::Pending);
     let both = [active(1, 0), pending];
-    let new =
-        |word| move |version: &KeyVersion| if version.version.number() == 2 { word } else { Word::NotHeld };
-    assert_eq!(at(&both, new(Word::Held), None, 1), ["Activate 2"], "a schedule is not needed");
-    for word in [Word::NotHeld, Word::Silent] {
+    let new = |word| {
+        move |version: &KeyVersion| {
+            if version.version.number() == 2 { word } else { RegistryStatus::NotRegistered }
+        }
+    };
+    assert_eq!(
+        at(&both, new(RegistryStatus::Registered), None, 1),
+        ["Activate 2"],
+        "a schedule is not needed"
+    );
+    for word in [RegistryStatus::NotRegistered, RegistryStatus::Unreachable] {
         let due = at(&both, new(word), Some(&SCHEDULE), 400);
         assert!(!due.contains(&"Activate 2".to_owned()), "{word:?}: {due:?}");
     }
     let mut disabled = both;
     disabled[1].status.disabled = true;
-    assert!(at(&disabled, new(Word::Held), None, 1).is_empty());
+    assert!(at(&disabled, new(RegistryStatus::Registered), None, 1).is_empty());
 }
 
 #[test]
@@ -140,14 +147,20 @@ fn an_old_version_goes_after_its_overlap_and_never_against_the_chain() {
     assert!(at(&both, unwatched, Some(&confirmed), 150).is_empty(), "nobody confirmed");
     let says = |old, new| move |version: &KeyVersion| if version.version.number() == 1 { old } else { new };
     for schedule in [None, Some(&SCHEDULE), Some(&confirmed)] {
-        assert_eq!(at(&both, says(Word::NotHeld, Word::Held), schedule, 121), ["Retire 1"]);
+        assert_eq!(
+            at(&both, says(RegistryStatus::NotRegistered, RegistryStatus::Registered), schedule, 121),
+            ["Retire 1"]
+        );
         assert!(
-            at(&both, says(Word::NotHeld, Word::Held), schedule, 120).is_empty(),
+            at(&both, says(RegistryStatus::NotRegistered, RegistryStatus::Registered), schedule, 120)
+                .is_empty(),
             "the overlap is not over"
         );
-        for (old, new) in
-            [(Word::Held, Word::NotHeld), (Word::Silent, Word::Held), (Word::NotHeld, Word::NotHeld)]
-        {
+        for (old, new) in [
+            (RegistryStatus::Registered, RegistryStatus::NotRegistered),
+            (RegistryStatus::Unreachable, RegistryStatus::Registered),
+            (RegistryStatus::NotRegistered, RegistryStatus::NotRegistered),
+        ] {
             assert!(at(&both, says(old, new), schedule, 150).is_empty(), "{old:?} {new:?}");
         }
     }

@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use crate::metrics;
 use crate::outbound::Outbound;
 use crate::service::custody::TokenAnchor;
-use crate::service::{Failure, Service, now};
+use crate::service::{Service, ServiceError, now};
 use audit_log::{
     Actor, Event, Input, KnownHead, PublisherSettings, RollbackDetected, SignedCheckpoint, Value, VerifierKey,
 };
@@ -54,12 +54,12 @@ impl Service {
     ///
     /// # Errors
     /// When the log lacks the past that an earlier checkpoint says, or the token does not sign.
-    pub async fn publish_checkpoints(&self, publish: Publish) -> Result<(), Failure> {
+    pub async fn publish_checkpoints(&self, publish: Publish) -> Result<(), ServiceError> {
         let Publish { files, mirror, webhook, anchor_every, accepted } = publish;
         let signer = self.custody.checkpoint_signer()?;
         let head = self.audit.head();
         let origin = head.log.origin();
-        let key = VerifierKey::new(&origin, signer.public_key()).map_err(Failure::internal)?;
+        let key = VerifierKey::new(&origin, signer.public_key()).map_err(ServiceError::internal)?;
         let anchor = self.custody.anchor()?;
         let anchors: Vec<_> = anchor.read()?.into_iter().map(note_in).collect();
         // The first start of all has nothing to look back to.
@@ -77,9 +77,9 @@ impl Service {
             accepted,
             ..PublisherSettings::new(signer)
         };
-        for lost in self.audit.detect_rollback(&publishing).map_err(Failure::internal)? {
+        for lost in self.audit.detect_rollback(&publishing).map_err(ServiceError::internal)? {
             if !publishing.accepted.contains(&lost.known) {
-                return Err(Failure::internal(NotAccepted(lost)));
+                return Err(ServiceError::internal(NotAccepted(lost)));
             }
             tracing::warn!("{lost}; accepted on the command line");
             self.audit.note_durable(acceptance(&lost, head.size)).await?;
@@ -92,10 +92,10 @@ impl Service {
             on_checkpoint(checkpoint);
             newest.send_replace(body(checkpoint, &public_key).to_string());
         }));
-        self.audit.publish(publishing).map_err(Failure::internal)?;
+        self.audit.publish(publishing).map_err(ServiceError::internal)?;
         if !webhook.is_empty() {
-            let endpoint = webhook.parse().map_err(Failure::internal)?;
-            let outbound = Outbound::new(checkpoint_webhook::PATIENCE).map_err(Failure::internal)?;
+            let endpoint = webhook.parse().map_err(ServiceError::internal)?;
+            let outbound = Outbound::new(checkpoint_webhook::PATIENCE).map_err(ServiceError::internal)?;
             let webhook = Webhook { endpoint, outbound, every: WEBHOOK_EVERY, newest: receiver };
             let (done, ended) = std::sync::mpsc::channel();
             tokio::spawn(async move {

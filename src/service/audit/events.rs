@@ -1,7 +1,7 @@
 //! `GET /v1/events`: what happened to the caller's own keys, for those who poll.
 
 use crate::auth::Scope;
-use crate::service::{Asked, Context, Failure, Service};
+use crate::service::{AuditSubject, Context, Service, ServiceError};
 use crate::store::KeyEvent;
 use audit_log::{Input, Value};
 
@@ -28,9 +28,10 @@ impl Service {
         &self,
         context: &Context,
         request: ReadEvents,
-    ) -> Result<Vec<KeyEvent>, Failure> {
+    ) -> Result<Vec<KeyEvent>, ServiceError> {
         let ReadEvents { after, limit } = request;
-        let asked = Asked { key: None, input: Some(Input::Fields(vec![("after", Value::Number(after))])) };
+        let asked =
+            AuditSubject { key: None, input: Some(Input::Fields(vec![("after", Value::Number(after))])) };
         let eoa = self.authorise_own(ReadEvents::NAME, context, &asked, Scope::KeysRead)?;
         self.note(ReadEvents::NAME, context, asked, "ok");
         self.in_store(move |store| store.events(eoa.as_ref(), after, limit)).await

@@ -3,12 +3,12 @@
 //! Who reads the files in another way leaves no record; that is what the rights of the files are for. Not for: doing
 //! any of it (`backup`, `audit`).
 
-use crate::service::{Context, Failure, Service};
+use crate::service::{Context, Service, ServiceError};
 use audit_log::{Event, Input, Value};
 
 /// What was done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FileWork {
+pub enum Maintenance {
     /// Keys, log and token were copied into an archive.
     Backup,
     /// They came back from one.
@@ -17,7 +17,7 @@ pub enum FileWork {
     Compress,
 }
 
-impl FileWork {
+impl Maintenance {
     /// All of them.
     pub const ALL: [Self; 3] = [Self::Backup, Self::Restore, Self::Compress];
 
@@ -33,9 +33,9 @@ impl FileWork {
 
 /// What the record is to say.
 #[derive(Debug)]
-pub struct NoteFiles {
+pub struct NoteMaintenance {
     /// What was done.
-    pub work: FileWork,
+    pub work: Maintenance,
     /// The archive or directory.
     pub path: String,
     /// How many key versions or segments it was about.
@@ -47,7 +47,7 @@ impl Service {
     ///
     /// # Errors
     /// When anybody but the machine's own operator says so, or the log cannot be written.
-    pub async fn note_files(&self, context: &Context, wish: NoteFiles) -> Result<(), Failure> {
+    pub async fn note_files(&self, context: &Context, wish: NoteMaintenance) -> Result<(), ServiceError> {
         self.local_only(wish.work.name(), context, "what was done to the files is recorded by who did it")?;
         let fields = vec![("path", Value::Text(wish.path)), ("count", Value::Number(wish.count))];
         let event = Event {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::auth::Scope;
-use crate::service::{Asked, Code, Context, Failure, Service};
+use crate::service::{AuditSubject, Context, ErrorCode, Service, ServiceError};
 use audit_log::{ConsistencyProof, InclusionProof, Page, ProofError, SignedCheckpoint, VerifierKey};
 
 /// The sizes between which consistency is asked for.
@@ -29,16 +29,18 @@ impl Service {
     ///
     /// # Errors
     /// When none is published.
-    pub fn checkpoint(&self) -> Result<(Arc<SignedCheckpoint>, &VerifierKey), Failure> {
+    pub fn checkpoint(&self) -> Result<(Arc<SignedCheckpoint>, &VerifierKey), ServiceError> {
         let both = self.audit.checkpoint().zip(self.checkpoint_key.get());
-        both.ok_or_else(|| Failure::new(Code::NotFound, "there is no checkpoint of the audit log yet"))
+        both.ok_or_else(|| {
+            ServiceError::new(ErrorCode::NotFound, "there is no checkpoint of the audit log yet")
+        })
     }
 
     /// That a record is in the log of the newest checkpoint.
     ///
     /// # Errors
     /// When no checkpoint covers it yet.
-    pub async fn prove_inclusion(&self, seq: u64) -> Result<InclusionProof, Failure> {
+    pub async fn prove_inclusion(&self, seq: u64) -> Result<InclusionProof, ServiceError> {
         let audit = self.audit.clone();
         proven(tokio::task::spawn_blocking(move || audit.prove_inclusion(seq)).await)
     }
@@ -47,7 +49,7 @@ impl Service {
     ///
     /// # Errors
     /// When no checkpoint covers them yet.
-    pub async fn prove_consistency(&self, sizes: Consistency) -> Result<ConsistencyProof, Failure> {
+    pub async fn prove_consistency(&self, sizes: Consistency) -> Result<ConsistencyProof, ServiceError> {
         let audit = self.audit.clone();
         proven(tokio::task::spawn_blocking(move || audit.prove_consistency(sizes.from, sizes.to)).await)
     }
@@ -56,22 +58,24 @@ impl Service {
     ///
     /// # Errors
     /// When the caller may not, or the log cannot be read.
-    pub async fn read_records(&self, context: &Context, wish: ReadRecords) -> Result<Page, Failure> {
-        let eoa = self.authorise_own("audit.read", context, &Asked::default(), Scope::AuditRead)?;
+    pub async fn read_records(&self, context: &Context, wish: ReadRecords) -> Result<Page, ServiceError> {
+        let eoa = self.authorise_own("audit.read", context, &AuditSubject::default(), Scope::AuditRead)?;
         // No record of its own: it would be the news of the next page, for ever.
         let page = self.audit.page(eoa.map(|eoa| eoa.to_string()), wish.after, wish.limit).await;
-        page.map_err(Failure::internal)
+        page.map_err(ServiceError::internal)
     }
 }
 
-fn proven<T>(proof: Result<Result<T, ProofError>, tokio::task::JoinError>) -> Result<T, Failure> {
+fn proven<T>(proof: Result<Result<T, ProofError>, tokio::task::JoinError>) -> Result<T, ServiceError> {
     match proof {
         Ok(Ok(proof)) => Ok(proof),
         Ok(Err(error @ (ProofError::NotYet { .. } | ProofError::Off))) => {
-            Err(Failure::new(Code::NotFound, error.to_string()))
+            Err(ServiceError::new(ErrorCode::NotFound, error.to_string()))
         }
-        Ok(Err(error @ ProofError::Order)) => Err(Failure::new(Code::InvalidRequest, error.to_string())),
-        Ok(Err(error)) => Err(Failure::internal(error)),
-        Err(error) => Err(Failure::internal(error)),
+        Ok(Err(error @ ProofError::Order)) => {
+            Err(ServiceError::new(ErrorCode::InvalidRequest, error.to_string()))
+        }
+        Ok(Err(error)) => Err(ServiceError::internal(error)),
+        Err(error) => Err(ServiceError::internal(error)),
     }
 }

@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::auth::{BearerToken, Caller, Fingerprint, Networks, Scopes, Subject, TokenId, TokenRecord};
+use crate::auth::{
+    AccessToken, AccessTokenId, AccessTokenRecord, Caller, CertificateFingerprint, Networks, Scopes, Subject,
+};
 use crate::key::KeyName;
-use crate::service::{Asked, Code, Context, Failure, Service, now};
+use crate::service::{AuditSubject, Context, ErrorCode, Service, ServiceError, now};
 use audit_log::{Actor, Input, Intent, Outcome, Recordable, Value};
 
 /// The longest life of a token, 90 days: a runbook host's token is renewed each quarter.
@@ -15,7 +17,7 @@ const LONGEST_LIFE: Duration = Duration::from_secs(90 * 86_400);
 
 /// A token to be made.
 #[derive(Debug)]
-pub struct IssueToken {
+pub struct IssueAccessToken {
     /// Whose keys it is good for.
     pub subject: Subject,
     /// What it allows.
@@ -27,25 +29,25 @@ pub struct IssueToken {
     /// Which keys of the subject; none for all.
     pub keys: Vec<KeyName>,
     /// The client certificate without which it does not work.
-    pub client_certificate: Option<Fingerprint>,
+    pub client_certificate: Option<CertificateFingerprint>,
 }
 
 /// What is to be revoked.
 #[derive(Debug)]
-pub enum RevokeToken {
+pub enum RevokeAccessTokens {
     /// Every token of this subject.
     AllOf(Subject),
     /// The token of this name.
-    One(TokenId),
+    One(AccessTokenId),
 }
 
 /// A new token: the only time that its text leaves the service.
 #[derive(Debug)]
 pub struct Issued {
     /// The token.
-    pub token: BearerToken,
+    pub token: AccessToken,
     /// What is kept of it.
-    pub record: TokenRecord,
+    pub record: AccessTokenRecord,
 }
 
 const HERE_ONLY: &str = "tokens are managed on the service's own machine";
@@ -75,7 +77,7 @@ impl Recordable for Change {
 }
 
 /// What the audit log says of a new token.
-pub(in crate::service) fn facts_of(record: &TokenRecord) -> Vec<(&'static str, Value)> {
+pub(in crate::service) fn facts_of(record: &AccessTokenRecord) -> Vec<(&'static str, Value)> {
     vec![
         ("token_id", Value::Text(record.id.to_string())),
         ("subject", Value::Text(record.subject.to_string())),
@@ -102,7 +104,11 @@ impl Service {
     /// # Errors
     /// When the caller is not the machine's own operator, the wish is out of bounds, or nothing can be
     /// written.
-    pub async fn issue_token(&self, context: Context, wish: IssueToken) -> Result<Issued, Failure> {
+    pub async fn issue_token(
+        &self,
+        context: Context,
+        wish: IssueAccessToken,
+    ) -> Result<Issued, ServiceError> {
         self.local_only(ISSUE, &context, HERE_ONLY)?;
         let wrong = if wish.scopes.is_empty() {
             Some(("scopes", "a token needs at least one scope"))
@@ -112,14 +118,14 @@ impl Service {
             None
         };
         if let Some((field, sentence)) = wrong {
-            let failure = Failure::new(Code::InvalidRequest, sentence).at(field);
-            return Err(self.refuse(ISSUE, &context, Asked::default(), failure));
+            let failure = ServiceError::new(ErrorCode::InvalidRequest, sentence).field(field);
+            return Err(self.refuse(ISSUE, &context, AuditSubject::default(), failure));
         }
-        let created_at = Timestamp::from_second(now().as_second()).map_err(Failure::internal)?;
-        let expires_at = created_at.saturating_add(wish.life).map_err(Failure::internal)?;
-        let id = TokenId::random().map_err(Failure::internal)?;
-        let token = BearerToken::random().map_err(Failure::internal)?;
-        let record = TokenRecord {
+        let created_at = Timestamp::from_second(now().as_second()).map_err(ServiceError::internal)?;
+        let expires_at = created_at.saturating_add(wish.life).map_err(ServiceError::internal)?;
+        let id = AccessTokenId::random().map_err(ServiceError::internal)?;
+        let token = AccessToken::random().map_err(ServiceError::internal)?;
+        let record = AccessTokenRecord {
             id,
             subject: wish.subject,
             scopes: wish.scopes,
@@ -150,9 +156,9 @@ impl Service {
     ///
     /// # Errors
     /// When the caller is not the machine's own operator.
-    pub fn list_tokens(&self, context: &Context) -> Result<Vec<TokenRecord>, Failure> {
+    pub fn list_tokens(&self, context: &Context) -> Result<Vec<AccessTokenRecord>, ServiceError> {
         self.local_only(LIST, context, HERE_ONLY)?;
-        self.note(LIST, context, Asked::default(), "ok");
+        self.note(LIST, context, AuditSubject::default(), "ok");
         Ok(self.store.all_tokens())
     }
 
@@ -163,17 +169,17 @@ impl Service {
     pub async fn revoke_token(
         &self,
         context: Context,
-        wish: RevokeToken,
-    ) -> Result<Vec<TokenRecord>, Failure> {
+        wish: RevokeAccessTokens,
+    ) -> Result<Vec<AccessTokenRecord>, ServiceError> {
         self.local_only(REVOKE, &context, HERE_ONLY)?;
         match wish {
-            RevokeToken::AllOf(subject) => {
+            RevokeAccessTokens::AllOf(subject) => {
                 let facts = vec![("subject", Value::Text(subject.to_string()))];
                 self.change(context, REVOKE, facts, move |store| store.revoke_tokens_of(subject, now())).await
             }
-            RevokeToken::One(id) => {
+            RevokeAccessTokens::One(id) => {
                 let revoked = self.revoke_by_id(context, REVOKE, id).await?;
-                let unknown = || Failure::new(Code::NotFound, "there is no such token").recorded();
+                let unknown = || ServiceError::new(ErrorCode::NotFound, "there is no such token").recorded();
                 Ok(vec![revoked.ok_or_else(unknown)?])
             }
         }
@@ -183,11 +189,11 @@ impl Service {
     ///
     /// # Errors
     /// When the request came with none, or nothing can be written.
-    pub async fn revoke_own_token(&self, context: Context) -> Result<(), Failure> {
+    pub async fn revoke_own_token(&self, context: Context) -> Result<(), ServiceError> {
         let Some(id) = context.caller().and_then(Caller::token_id).cloned() else {
             let sentence = "this call revokes the bearer token that it is made with";
-            let failure = Failure::new(Code::InvalidRequest, sentence);
-            return Err(self.refuse(REVOKE_OWN, &context, Asked::default(), failure));
+            let failure = ServiceError::new(ErrorCode::InvalidRequest, sentence);
+            return Err(self.refuse(REVOKE_OWN, &context, AuditSubject::default(), failure));
         };
         self.revoke_by_id(context, REVOKE_OWN, id).await.map(|_| ())
     }
@@ -196,8 +202,8 @@ impl Service {
         &self,
         context: Context,
         operation: &'static str,
-        id: TokenId,
-    ) -> Result<Option<TokenRecord>, Failure> {
+        id: AccessTokenId,
+    ) -> Result<Option<AccessTokenRecord>, ServiceError> {
         let facts = vec![("token_id", Value::Text(id.to_string()))];
         self.change(context, operation, facts, move |store| store.revoke_token(&id, now())).await
     }
@@ -209,7 +215,7 @@ impl Service {
         operation: &'static str,
         facts: Vec<(&'static str, Value)>,
         write: impl FnOnce(&crate::store::Store) -> Result<T, crate::store::StoreError> + Send + 'static,
-    ) -> Result<T, Failure> {
+    ) -> Result<T, ServiceError> {
         let actor = context.actor();
         self.change_as(context, actor, operation, facts, write).await
     }
@@ -222,14 +228,17 @@ impl Service {
         operation: &'static str,
         facts: Vec<(&'static str, Value)>,
         write: impl FnOnce(&crate::store::Store) -> Result<T, crate::store::StoreError> + Send + 'static,
-    ) -> Result<T, Failure> {
+    ) -> Result<T, ServiceError> {
         let change = Change { context, actor, operation, facts };
-        let recorded =
-            self.audit.record(change).await.map_err(|refused| Failure::from(refused.error).recorded())?;
+        let recorded = self
+            .audit
+            .record(change)
+            .await
+            .map_err(|refused| ServiceError::from(refused.error).recorded())?;
         let (_, guard) = recorded.consume();
         let result = self.in_store(write).await;
-        let code = result.as_ref().map_or_else(|failure| failure.code().slug(), |_| "ok");
+        let code = result.as_ref().map_or_else(|failure| failure.code().as_str(), |_| "ok");
         guard.record_outcome_durable(Outcome { code, signature_hash: None, micros: 0, detail: None }).await?;
-        result.map_err(Failure::recorded)
+        result.map_err(ServiceError::recorded)
     }
 }

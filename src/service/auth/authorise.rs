@@ -1,9 +1,9 @@
 //! From an operation somebody asks for to one that somebody may do.
 
-use crate::auth::{Ask, Caller, Found, Scope, Unauthenticated, decide, decide_own};
+use crate::auth::{AccessRequest, AccessTarget, Caller, Scope, Unauthenticated, decide, decide_own};
 use crate::key::KeyVersion;
 use crate::key::{Eoa, KeyName};
-use crate::service::{Asked, Code, Context, Failure, Service};
+use crate::service::{AuditSubject, Context, ErrorCode, Service, ServiceError};
 
 /// An operation on the keys of an EOA, and what it takes.
 pub(in crate::service) trait Operation {
@@ -53,11 +53,16 @@ impl Service {
         operation: &'static str,
         context: &Context,
         sentence: &'static str,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), ServiceError> {
         if context.caller().is_some_and(Caller::is_local) {
             return Ok(());
         }
-        Err(self.refuse(operation, context, Asked::default(), Failure::new(Code::Forbidden, sentence)))
+        Err(self.refuse(
+            operation,
+            context,
+            AuditSubject::default(),
+            ServiceError::new(ErrorCode::Forbidden, sentence),
+        ))
     }
 
     /// Whose records the caller may read with this scope; none for everybody's. A refusal is recorded.
@@ -65,18 +70,18 @@ impl Service {
         &self,
         operation: &'static str,
         context: &Context,
-        asked: &Asked,
+        asked: &AuditSubject,
         scope: Scope,
-    ) -> Result<Option<Eoa>, Failure> {
+    ) -> Result<Option<Eoa>, ServiceError> {
         let verdict = match context.caller() {
-            None => Err(Failure::from(Unauthenticated::Missing)),
-            Some(caller) => decide_own(caller, scope).map_err(Failure::from),
+            None => Err(ServiceError::from(Unauthenticated::Missing)),
+            Some(caller) => decide_own(caller, scope).map_err(ServiceError::from),
         };
         verdict.map_err(|failure| self.refuse(operation, context, asked.clone(), failure))
     }
 
     /// Asks once more, after the wait for the record: a token that was revoked meanwhile uses no key.
-    pub(in crate::service) fn still_recognised(&self, context: &Context) -> Result<(), Failure> {
+    pub(in crate::service) fn still_recognised(&self, context: &Context) -> Result<(), ServiceError> {
         match context.caller().and_then(Caller::token_id) {
             Some(id) if !self.store.is_live(id, crate::service::now()) => {
                 Err(Unauthenticated::Unknown.into())
@@ -90,9 +95,9 @@ impl Service {
         &self,
         allowed: &Allowed<Op>,
         version: &KeyVersion,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), ServiceError> {
         let policy = self.store.policy(&version.eoa, &version.name);
-        let found = Found { state: version.state(), policy: &policy };
+        let found = AccessTarget { state: version.state(), policy: &policy };
         verdict(allowed.context(), allowed.operation(), Some(found))
     }
 
@@ -102,23 +107,27 @@ impl Service {
         &self,
         context: Context,
         operation: Op,
-    ) -> Result<Allowed<Op>, Failure> {
+    ) -> Result<Allowed<Op>, ServiceError> {
         match verdict(&context, &operation, None) {
             Ok(()) => Ok(Allowed { context, operation }),
             Err(failure) => {
                 let owner = operation.owner();
                 let asked = operation
                     .key_name()
-                    .map_or_else(|| Asked::keys_of(owner), |name| Asked::key(owner, name));
+                    .map_or_else(|| AuditSubject::keys_of(owner), |name| AuditSubject::key(owner, name));
                 Err(self.refuse(operation.name(), &context, asked, failure))
             }
         }
     }
 }
 
-fn verdict(context: &Context, operation: &impl Operation, found: Option<Found<'_>>) -> Result<(), Failure> {
+fn verdict(
+    context: &Context,
+    operation: &impl Operation,
+    found: Option<AccessTarget<'_>>,
+) -> Result<(), ServiceError> {
     let caller = context.caller().ok_or(Unauthenticated::Missing)?;
-    let ask = Ask {
+    let ask = AccessRequest {
         scope: operation.scope(),
         irrevocable: operation.is_irrevocable(),
         proves: operation.is_proof(),

@@ -9,13 +9,13 @@ use jiff::Timestamp;
 use tokio::sync::Semaphore;
 
 use crate::auth::{
-    Audience, BearerToken, Challenge, EoaSignature, Forbidden, Networks, Scope, Scopes, Subject, TokenId,
-    TokenRecord,
+    AccessToken, AccessTokenId, AccessTokenRecord, Audience, Challenge, EoaSignature, Forbidden, Networks,
+    Scope, Scopes, Subject,
 };
-use crate::chain::Chain;
+use crate::chain::RpcClient;
 use crate::key::Eoa;
 use crate::service::auth::access_tokens::{Issued, facts_of};
-use crate::service::{Asked, Code, Context, Failure, Service, now};
+use crate::service::{AuditSubject, Context, ErrorCode, Service, ServiceError, now};
 use crate::store::{LoggedIn, StoreError};
 use audit_log::{Actor, Value};
 
@@ -39,7 +39,7 @@ pub struct LoginRules {
     /// Who may log in and sign requests; empty for everybody.
     pub operators: Vec<Eoa>,
     /// The node that knows contract wallets (ERC-1271), if one is configured.
-    pub chain: Option<Chain>,
+    pub chain: Option<RpcClient>,
 }
 
 /// The rules and what their upholding needs to remember.
@@ -58,18 +58,18 @@ impl Login {
     }
 
     /// Whether the service has anything to do with this EOA.
-    pub(in crate::service) fn admits(&self, eoa: &Eoa) -> Result<(), Failure> {
+    pub(in crate::service) fn admits(&self, eoa: &Eoa) -> Result<(), ServiceError> {
         let operators = &self.rules.operators;
         if operators.is_empty() || operators.contains(eoa) {
             return Ok(());
         }
-        Err(Failure::new(Code::Forbidden, "this EOA is not among the operators of this service"))
+        Err(ServiceError::new(ErrorCode::Forbidden, "this EOA is not among the operators of this service"))
     }
 }
 
 /// A login to begin.
 #[derive(Debug)]
-pub struct AskChallenge {
+pub struct RequestChallenge {
     /// Who says to log in.
     pub eoa: Eoa,
     /// What the token shall allow; none given means the usual.
@@ -80,7 +80,7 @@ pub struct AskChallenge {
 
 /// A challenge with its id.
 #[derive(Debug)]
-pub struct Challenged {
+pub struct IssuedChallenge {
     /// What `verify` wants back.
     pub id: String,
     /// The challenge.
@@ -93,7 +93,7 @@ pub struct Challenged {
 
 /// A login to finish.
 #[derive(Debug)]
-pub struct Answer {
+pub struct LoginResponse {
     /// From the challenge.
     pub challenge_id: String,
     /// Over the text or the object.
@@ -109,29 +109,36 @@ impl Service {
     ///
     /// # Errors
     /// When the wish is out of bounds.
-    pub fn challenge(&self, context: &Context, wish: AskChallenge) -> Result<Challenged, Failure> {
+    pub fn challenge(
+        &self,
+        context: &Context,
+        wish: RequestChallenge,
+    ) -> Result<IssuedChallenge, ServiceError> {
         let rules = &self.login()?.rules;
         let scopes = wish.scopes.unwrap_or_else(|| USUAL.into_iter().collect());
         let life = wish.life.map_or(rules.usual_life, |seconds| Duration::from_secs(seconds.into()));
         let signed_by = context.caller().filter(|caller| caller.is_signed()).and_then(|caller| caller.eoa());
         let wrong = if scopes.is_empty() {
-            Some(Failure::new(Code::InvalidRequest, "a token needs at least one scope").at("scopes"))
+            Some(
+                ServiceError::new(ErrorCode::InvalidRequest, "a token needs at least one scope")
+                    .field("scopes"),
+            )
         } else if life.is_zero() || life > rules.longest_life {
             let most = rules.longest_life.as_secs();
             let sentence = format!("a token lives between 1 and {most} seconds");
-            Some(Failure::new(Code::InvalidRequest, sentence).at("ttl_seconds"))
+            Some(ServiceError::new(ErrorCode::InvalidRequest, sentence).field("ttl_seconds"))
         } else if scopes.contains(Scope::KeysDestroy) && signed_by != Some(wish.eoa) {
-            Some(Failure::from(Forbidden::NeedsSignature).at("scopes"))
+            Some(ServiceError::from(Forbidden::NeedsSignature).field("scopes"))
         } else {
             None
         };
         if let Some(failure) = wrong {
-            return Err(self.refuse("auth.challenge", context, Asked::default(), failure));
+            return Err(self.refuse("auth.challenge", context, AuditSubject::default(), failure));
         }
         let life = u32::try_from(life.as_secs()).unwrap_or(u32::MAX);
-        let challenge = Challenge::random(wish.eoa, scopes, life, now()).map_err(Failure::internal)?;
+        let challenge = Challenge::random(wish.eoa, scopes, life, now()).map_err(ServiceError::internal)?;
         let audience = &rules.audience;
-        Ok(Challenged {
+        Ok(IssuedChallenge {
             id: self.store.challenge_key().seal(&challenge, audience),
             message: challenge.message(audience),
             typed_data: challenge.typed_data(audience),
@@ -144,24 +151,24 @@ impl Service {
     /// # Errors
     /// When the challenge is not one of this service's, expired or used, the signature is not the EOA's, or nothing
     /// can be written. Recorded.
-    pub async fn log_in(&self, context: Context, answer: Answer) -> Result<Issued, Failure> {
+    pub async fn log_in(&self, context: Context, answer: LoginResponse) -> Result<Issued, ServiceError> {
         const NAME: &str = "auth.verify";
         let (challenge, how) = match self.proven(&answer).await {
             Ok(proven) => proven,
             Err(failure) => return Err(self.refuse(NAME, &context, self.claimed(&answer), failure)),
         };
         if let Err(failure) = self.room_for_a_token_of(&challenge.eoa).await {
-            return Err(self.refuse(NAME, &context, Asked::default(), failure));
+            return Err(self.refuse(NAME, &context, AuditSubject::default(), failure));
         }
-        let at = Timestamp::from_second(now().as_second()).map_err(Failure::internal)?;
+        let at = Timestamp::from_second(now().as_second()).map_err(ServiceError::internal)?;
         let life = Duration::from_secs(challenge.life.into());
-        let token = BearerToken::random().map_err(Failure::internal)?;
-        let record = TokenRecord {
-            id: TokenId::random().map_err(Failure::internal)?,
+        let token = AccessToken::random().map_err(ServiceError::internal)?;
+        let record = AccessTokenRecord {
+            id: AccessTokenId::random().map_err(ServiceError::internal)?,
             subject: Subject::Eoa(challenge.eoa),
             scopes: challenge.scopes,
             created_at: at,
-            expires_at: at.saturating_add(life).map_err(Failure::internal)?,
+            expires_at: at.saturating_add(life).map_err(ServiceError::internal)?,
             revoked_at: None,
             login: true,
             networks: Networks::default(),
@@ -182,7 +189,7 @@ impl Service {
     }
 
     /// Whether one more token can be kept, without those that work no more where it comes to that.
-    async fn room_for_a_token_of(&self, eoa: &Eoa) -> Result<(), Failure> {
+    async fn room_for_a_token_of(&self, eoa: &Eoa) -> Result<(), ServiceError> {
         let most = if self.is_known(eoa)? { MOST_TOKENS } else { MOST_FOR_STRANGERS };
         if self.store.token_count() < most {
             return Ok(());
@@ -193,7 +200,7 @@ impl Service {
         if forgotten > 0 && self.store.token_count() < MOST_TOKENS {
             return Ok(());
         }
-        Err(Failure::new(Code::Overloaded, "too many tokens are in use").retry_after(ONE_MINUTE))
+        Err(ServiceError::new(ErrorCode::Overloaded, "too many tokens are in use").retry_after(ONE_MINUTE))
     }
 
     /// Forgets tokens of logins that are long expired. Runs once, before the first request. Blocks.
@@ -205,20 +212,23 @@ impl Service {
     }
 
     /// Who says to log in, for the record of a refusal.
-    fn claimed(&self, answer: &Answer) -> Asked {
+    fn claimed(&self, answer: &LoginResponse) -> AuditSubject {
         let audience = self.audience().ok();
         let challenge = audience.and_then(|it| self.store.challenge_key().open(&answer.challenge_id, it));
-        challenge.map(|challenge| Asked::keys_of(challenge.eoa)).unwrap_or_default()
+        challenge.map(|challenge| AuditSubject::keys_of(challenge.eoa)).unwrap_or_default()
     }
 
     /// The challenge that was answered and how; every reason why not is the caller's affair.
-    async fn proven(&self, answer: &Answer) -> Result<(Challenge, &'static str), Failure> {
+    async fn proven(&self, answer: &LoginResponse) -> Result<(Challenge, &'static str), ServiceError> {
         let login = self.login()?;
         let audience = &login.rules.audience;
         let challenge =
             self.store.challenge_key().open(&answer.challenge_id, audience).ok_or_else(unknown)?;
         if now() >= challenge.expires_at() {
-            return Err(Failure::new(Code::ChallengeExpired, "the challenge has expired; ask for a new one"));
+            return Err(ServiceError::new(
+                ErrorCode::ChallengeExpired,
+                "the challenge has expired; ask for a new one",
+            ));
         }
         let nonce = challenge.nonce;
         if self.in_store(move |store| store.is_spent(&nonce)).await? {
@@ -242,37 +252,40 @@ impl Service {
                 "the signature is not this EOA's over the challenge{form}; the signature of a contract wallet \
                  (ERC-1271) cannot be checked: no node is configured (chain.rpc_url)"
             );
-            return Err(Failure::new(Code::SignatureMismatch, sentence).at("signature"));
+            return Err(ServiceError::new(ErrorCode::SignatureMismatch, sentence).field("signature"));
         };
         login.admits(&challenge.eoa)?;
         let hashes = digests.map(|(_, digest)| digest);
         if !login.is_valid(chain, &challenge.eoa, hashes, &answer.signature).await? {
             let sentence =
                 "the signature is neither this EOA's over the challenge nor one that its contract takes";
-            return Err(Failure::new(Code::SignatureMismatch, sentence).at("signature"));
+            return Err(ServiceError::new(ErrorCode::SignatureMismatch, sentence).field("signature"));
         }
         Ok((challenge, "erc1271"))
     }
 
     /// Whether an EOA has something here: it is among the operators who are named, or has a key.
-    pub(in crate::service) fn is_known(&self, eoa: &Eoa) -> Result<bool, Failure> {
+    pub(in crate::service) fn is_known(&self, eoa: &Eoa) -> Result<bool, ServiceError> {
         Ok(self.login()?.rules.operators.contains(eoa) || !self.store.versions_of_eoa(eoa).is_empty())
     }
 
     /// The rules of logins.
-    pub(in crate::service) fn login(&self) -> Result<&Login, Failure> {
-        self.login.as_ref().ok_or_else(|| Failure::new(Code::NotFound, "nobody logs in here"))
+    pub(in crate::service) fn login(&self) -> Result<&Login, ServiceError> {
+        self.login.as_ref().ok_or_else(|| ServiceError::new(ErrorCode::NotFound, "nobody logs in here"))
     }
 
     /// This service, as signatures name it.
     ///
     /// # Errors
     /// Where nobody logs in.
-    pub fn audience(&self) -> Result<&Audience, Failure> {
+    pub fn audience(&self) -> Result<&Audience, ServiceError> {
         Ok(&self.login()?.rules.audience)
     }
 }
 
-fn unknown() -> Failure {
-    Failure::new(Code::ChallengeUnknown, "there is no such challenge, or it was used; ask for a new one")
+fn unknown() -> ServiceError {
+    ServiceError::new(
+        ErrorCode::ChallengeUnknown,
+        "there is no such challenge, or it was used; ask for a new one",
+    )
 }

@@ -12,7 +12,7 @@ use crate::auth::{
     authenticate_signed, body_hash,
 };
 use crate::key::Eoa;
-use crate::service::{Asked, Code, Context, Failure, Service, now};
+use crate::service::{AuditSubject, Context, ErrorCode, Service, ServiceError, now};
 use audit_log::{Actor, Event, Input, ReadError, Value};
 
 /// How many signatures of one operator are remembered at a time; they live five minutes.
@@ -40,7 +40,7 @@ struct Remembered {
 
 impl Nonces {
     /// Uses a nonce up.
-    fn take(&self, credentials: &Credentials, now: u64, is_known: bool) -> Result<(), Failure> {
+    fn take(&self, credentials: &Credentials, now: u64, is_known: bool) -> Result<(), ServiceError> {
         let Credentials { operator, expires, nonce, .. } = *credentials;
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         all.forget_until(now);
@@ -56,11 +56,11 @@ impl Nonces {
         if own.is_some_and(|own| own.len() >= MOST_PER_OPERATOR) {
             let sentence =
                 "too many signed requests of this operator in the last minutes; a token is for many calls";
-            return Err(Failure::new(Code::RateLimited, sentence).retry_after(wait));
+            return Err(ServiceError::new(ErrorCode::RateLimited, sentence).retry_after(wait));
         }
         if count >= if is_known { MOST } else { MOST_FOR_STRANGERS } {
             let sentence = "too many signed requests in the last minutes";
-            return Err(Failure::new(Code::Overloaded, sentence).retry_after(wait));
+            return Err(ServiceError::new(ErrorCode::Overloaded, sentence).retry_after(wait));
         }
         all.remember(operator, nonce, expires);
         Ok(())
@@ -101,11 +101,11 @@ impl Service {
         method: &str,
         path: &str,
         body: &[u8],
-    ) -> Result<Caller, Failure> {
+    ) -> Result<Caller, ServiceError> {
         let login = self.login()?;
         if path.len() > MAX_PATH_BYTES {
             let sentence = format!("the path of a signed request has at most {MAX_PATH_BYTES} bytes");
-            return Err(Failure::new(Code::InvalidRequest, sentence));
+            return Err(ServiceError::new(ErrorCode::InvalidRequest, sentence));
         }
         let Credentials { operator, issued, expires, nonce, signature_bytes, .. } = *credentials;
         let audience = &login.rules.audience;
@@ -138,8 +138,13 @@ impl Service {
     }
 
     /// Records that a signed request was refused before it was known what it asks for, and who says to have signed.
-    pub fn refuse_signed(&self, context: &Context, operator: Option<Eoa>, failure: Failure) -> Failure {
-        self.refuse(NAME, context, operator.map(Asked::keys_of).unwrap_or_default(), failure)
+    pub fn refuse_signed(
+        &self,
+        context: &Context,
+        operator: Option<Eoa>,
+        failure: ServiceError,
+    ) -> ServiceError {
+        self.refuse(NAME, context, operator.map(AuditSubject::keys_of).unwrap_or_default(), failure)
     }
 
     /// Reads again which signatures were used in the last minutes. Runs once, before the first request. Blocks.

@@ -8,7 +8,7 @@ use crate::key::KeyVersion;
 use crate::key::{Binding, Eoa, KeyName, KeyVersionNumber, LifecycleState};
 use crate::service::auth::authorise::Operation;
 use crate::service::keys::new_version::Planned;
-use crate::service::{Asked, Code, Context, Failure, Service};
+use crate::service::{AuditSubject, Context, ErrorCode, Service, ServiceError};
 
 /// What the caller asks for.
 #[derive(Debug)]
@@ -65,10 +65,11 @@ impl Service {
         context: Context,
         request: CreateKey,
         deadline: Instant,
-    ) -> Result<Created, Failure> {
+    ) -> Result<Created, ServiceError> {
         let (context, CreateKey { eoa, name, binding, policy }) =
             self.authorise(context, request)?.into_parts();
-        let refused = |failure| self.refuse(CreateKey::NAME, &context, Asked::key(eoa, &name), failure);
+        let refused =
+            |failure| self.refuse(CreateKey::NAME, &context, AuditSubject::key(eoa, &name), failure);
         let _one_at_a_time = self.one_at_a_time(deadline).await.map_err(refused)?;
         if let Some(version) = self.existing(&eoa, &name) {
             if binding.is_some() && binding != version.binding {
@@ -77,9 +78,9 @@ impl Service {
             if policy.is_some_and(|policy| policy != *self.store.policy(&eoa, &name)) {
                 let sentence = "the key is there with another policy, which is changed on the service's own \
                                 machine: avs-kms keys policy";
-                return Err(refused(Failure::new(Code::WrongState, sentence).at("policy")));
+                return Err(refused(ServiceError::new(ErrorCode::InvalidKeyState, sentence).field("policy")));
             }
-            self.note(CreateKey::NAME, &context, Asked::version(&version), "ok");
+            self.note(CreateKey::NAME, &context, AuditSubject::version(&version), "ok");
             return Ok(Created { version, created: false });
         }
         let reservation = self.plan(eoa, &name, KeyVersionNumber::FIRST, binding).map_err(refused)?;
@@ -98,7 +99,7 @@ impl Service {
 }
 
 /// A version is bound once, for ever: so does the chain.
-pub(in crate::service) fn bound_elsewhere(version: &KeyVersion) -> Failure {
+pub(in crate::service) fn bound_elsewhere(version: &KeyVersion) -> ServiceError {
     let sentence = match &version.binding {
         Some(binding) => format!(
             "this version is bound to {binding}, and a chain takes a key once; make the next version for another place with POST /v1/keys/rotate"
@@ -106,5 +107,5 @@ pub(in crate::service) fn bound_elsewhere(version: &KeyVersion) -> Failure {
         None => "this version was made without a binding; the next one can have one: POST /v1/keys/rotate"
             .to_owned(),
     };
-    Failure::new(Code::WrongState, sentence).at("binding")
+    ServiceError::new(ErrorCode::InvalidKeyState, sentence).field("binding")
 }

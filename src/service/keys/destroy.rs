@@ -12,7 +12,7 @@ use hsm::KeyId;
 use crate::key::KeyVersion;
 use crate::key::{KeyState, LifecycleAction};
 use crate::service::keys::new_version::fail_intent;
-use crate::service::{ChangeKey, Context, Failure, Service, version_ref};
+use crate::service::{ChangeKey, Context, Service, ServiceError, version_ref};
 use crate::store::LifecycleUpdate;
 use audit_log::{Input, Intent, Outcome, Recordable, Value};
 
@@ -56,25 +56,25 @@ impl Service {
         context: Context,
         version: &KeyVersion,
         deadline: Instant,
-    ) -> Result<Arc<KeyVersion>, Failure> {
+    ) -> Result<Arc<KeyVersion>, ServiceError> {
         let _one_at_a_time = self.one_at_a_time(deadline).await?;
         let (eoa, name) = (version.eoa, version.name.clone());
         // As it is now: it may have been restored since the plan was made.
         let Some(version) = self.store.by_id(version.id) else {
-            return Err(Failure::internal("no such version"));
+            return Err(ServiceError::internal("no such version"));
         };
         let transitions =
             self.store.lifecycle(&eoa, &name).transitions(version.version, LifecycleAction::Destroy)?;
         let now = self.now();
         let date = version.times.destroy;
         if !transitions.is_empty() && date.is_none_or(|date| now < date) {
-            return Err(Failure::internal("the date of this destruction has not come"));
+            return Err(ServiceError::internal("the date of this destruction has not come"));
         }
         let date = date.map(|date| date.to_string()).unwrap_or_default();
         let reason = format!("scheduled for {date}");
         let destruction = Destruction { context, version: Arc::clone(&version), reason: reason.clone() };
         let recorded = self.audit.record(destruction).await;
-        let recorded = recorded.map_err(|refused| Failure::from(refused.error).recorded())?;
+        let recorded = recorded.map_err(|refused| ServiceError::from(refused.error).recorded())?;
         if !transitions.is_empty() {
             let intent = recorded.receipt().seq;
             let transition = LifecycleUpdate {
@@ -105,7 +105,7 @@ impl Service {
                 guard
                     .record_outcome_durable(outcome)
                     .await
-                    .map_err(|error| Failure::from(error).recorded())?;
+                    .map_err(|error| ServiceError::from(error).recorded())?;
                 Ok(version)
             }
             Err(failure) => Err(fail_intent(guard, failure).await),

@@ -13,7 +13,7 @@ use crate::auth::Policy;
 use crate::key::{Binding, Eoa, KeyName, KeyVersionNumber};
 use crate::key::{KeyVersion, Reservation};
 use crate::service::custody::Creation;
-use crate::service::{Context, Failure, Service};
+use crate::service::{Context, Service, ServiceError};
 use audit_log::{Input, Intent, KeyRef, Outcome, OutcomeGuard, Recordable, Value};
 
 /// A version with its id chosen: ready to be recorded.
@@ -69,9 +69,9 @@ impl Service {
         &self,
         planned: Planned,
         deadline: Instant,
-    ) -> Result<Arc<KeyVersion>, Failure> {
+    ) -> Result<Arc<KeyVersion>, ServiceError> {
         let recorded = self.audit.record(planned).await;
-        let recorded = recorded.map_err(|refused| Failure::from(refused.error).recorded())?;
+        let recorded = recorded.map_err(|refused| ServiceError::from(refused.error).recorded())?;
         if let Err(failure) = self.still_recognised(&recorded.subject().context) {
             let (_, guard) = recorded.consume();
             return Err(fail_intent(guard, failure).await);
@@ -101,7 +101,7 @@ impl Service {
                         guard
                             .record_outcome_durable(Outcome::ok(micros))
                             .await
-                            .map_err(|error| Failure::from(error).recorded())?;
+                            .map_err(|error| ServiceError::from(error).recorded())?;
                         Ok(version)
                     }
                     Err(failure) => Err(fail_intent(guard, failure).await),
@@ -120,20 +120,20 @@ impl Service {
         name: &KeyName,
         version: KeyVersionNumber,
         binding: Option<Binding>,
-    ) -> Result<Reservation, Failure> {
-        let left = self.store.reservations().map_err(Failure::internal)?;
+    ) -> Result<Reservation, ServiceError> {
+        let left = self.store.reservations().map_err(ServiceError::internal)?;
         let left = left.into_iter().find(|left| left.eoa == eoa && left.name == *name);
         let id = match left {
             Some(left) => left.id,
-            None => KeyId::random().map_err(Failure::internal)?,
+            None => KeyId::random().map_err(ServiceError::internal)?,
         };
         Ok(Reservation { id, eoa, name: name.clone(), version, binding })
     }
 }
 
 /// Settles an intent with the failure that ended it.
-pub(in crate::service) async fn fail_intent(guard: OutcomeGuard, failure: Failure) -> Failure {
-    let code = failure.code().slug();
+pub(in crate::service) async fn fail_intent(guard: OutcomeGuard, failure: ServiceError) -> ServiceError {
+    let code = failure.code().as_str();
     let outcome = Outcome { code, signature_hash: None, micros: 0, detail: None };
     if let Err(error) = guard.record_outcome_durable(outcome).await {
         tracing::error!(%error, "the outcome of a failed operation could not be recorded");

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::auth::Policy;
 use crate::key::{Eoa, KeyName};
-use crate::service::{Asked, Code, Context, Failure, Service};
+use crate::service::{AuditSubject, Context, ErrorCode, Service, ServiceError};
 use audit_log::Value;
 
 /// A policy to be set.
@@ -40,12 +40,12 @@ impl Service {
     ///
     /// # Errors
     /// When the caller is not the machine's own operator, there is no such key, or nothing can be written.
-    pub async fn set_policy(&self, context: Context, wish: SetPolicy) -> Result<(), Failure> {
+    pub async fn set_policy(&self, context: Context, wish: SetPolicy) -> Result<(), ServiceError> {
         let SetPolicy { eoa, name, policy } = wish;
         self.local_only(SET, &context, "policies are set on the service's own machine")?;
         if self.store.versions_of_key(&eoa, &name).is_empty() {
-            let failure = Failure::new(Code::UnknownKey, "this EOA has no key of this name");
-            return Err(self.refuse(SET, &context, Asked::key(eoa, &name), failure));
+            let failure = ServiceError::new(ErrorCode::KeyNotFound, "this EOA has no key of this name");
+            return Err(self.refuse(SET, &context, AuditSubject::key(eoa, &name), failure));
         }
         let mut facts = vec![("eoa", Value::Text(eoa.to_string())), ("name", Value::Text(name.to_string()))];
         facts.extend(facts_of(&policy));

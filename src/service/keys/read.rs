@@ -6,8 +6,8 @@ use crate::auth::Scope;
 use crate::key::KeyVersion;
 use crate::key::{Eoa, KeyName};
 use crate::service::auth::authorise::Operation;
-use crate::service::{Asked, Context, Failure, Service};
-use crate::store::NoSuchVersion;
+use crate::service::{AuditSubject, Context, Service, ServiceError};
+use crate::store::VersionNotFound;
 
 /// Every key of an EOA.
 #[derive(Debug)]
@@ -76,10 +76,14 @@ impl Service {
     ///
     /// # Errors
     /// When the caller may not.
-    pub fn list_keys(&self, context: Context, request: ListKeys) -> Result<Vec<Arc<KeyVersion>>, Failure> {
+    pub fn list_keys(
+        &self,
+        context: Context,
+        request: ListKeys,
+    ) -> Result<Vec<Arc<KeyVersion>>, ServiceError> {
         let allowed = self.authorise(context, request)?;
         let eoa = allowed.operation().eoa;
-        self.note(ListKeys::NAME, allowed.context(), Asked::keys_of(eoa), "ok");
+        self.note(ListKeys::NAME, allowed.context(), AuditSubject::keys_of(eoa), "ok");
         Ok(self.store.versions_of_eoa(&eoa))
     }
 
@@ -87,9 +91,9 @@ impl Service {
     ///
     /// # Errors
     /// When the caller is somebody else.
-    pub fn list_all_keys(&self, context: &Context) -> Result<Vec<Arc<KeyVersion>>, Failure> {
+    pub fn list_all_keys(&self, context: &Context) -> Result<Vec<Arc<KeyVersion>>, ServiceError> {
         self.local_only("keys.list_all", context, "all keys are listed on the service's own machine")?;
-        self.note("keys.list_all", context, Asked::default(), "ok");
+        self.note("keys.list_all", context, AuditSubject::default(), "ok");
         let mut versions = self.store.all_versions();
         versions.sort_by(|a, b| (a.eoa, &a.name, b.version).cmp(&(b.eoa, &b.name, a.version)));
         Ok(versions)
@@ -99,14 +103,14 @@ impl Service {
     ///
     /// # Errors
     /// When the caller may not, or there is no such key.
-    pub fn show_key(&self, context: Context, request: ShowKey) -> Result<Vec<Arc<KeyVersion>>, Failure> {
+    pub fn show_key(&self, context: Context, request: ShowKey) -> Result<Vec<Arc<KeyVersion>>, ServiceError> {
         let (context, ShowKey { eoa, name }) = self.authorise(context, request)?.into_parts();
         let versions = self.store.versions_of_key(&eoa, &name);
         match versions.first() {
-            Some(newest) => self.note(ShowKey::NAME, &context, Asked::version(newest), "ok"),
+            Some(newest) => self.note(ShowKey::NAME, &context, AuditSubject::version(newest), "ok"),
             None => {
-                let asked = Asked::key(eoa, &name);
-                return Err(self.refuse(ShowKey::NAME, &context, asked, NoSuchVersion::Key.into()));
+                let asked = AuditSubject::key(eoa, &name);
+                return Err(self.refuse(ShowKey::NAME, &context, asked, VersionNotFound::Key.into()));
             }
         }
         Ok(versions)

@@ -8,8 +8,8 @@ use crate::key::{Binding, Eoa, KeyName, KeyVersionNumber, VersionSelector};
 use crate::service::auth::authorise::Operation;
 use crate::service::keys::create::bound_elsewhere;
 use crate::service::keys::new_version::Planned;
-use crate::service::{Asked, Code, Context, Created, Failure, Service};
-use crate::store::NoSuchVersion;
+use crate::service::{AuditSubject, Context, Created, ErrorCode, Service, ServiceError};
+use crate::store::VersionNotFound;
 
 /// What the caller asks for.
 #[derive(Debug)]
@@ -59,10 +59,11 @@ impl Service {
         context: Context,
         request: RotateKey,
         deadline: Instant,
-    ) -> Result<Created, Failure> {
+    ) -> Result<Created, ServiceError> {
         let (context, wish) = self.authorise(context, request)?.into_parts();
         let RotateKey { eoa, name, version, binding, reason } = wish;
-        let refused = |failure| self.refuse(RotateKey::NAME, &context, Asked::key(eoa, &name), failure);
+        let refused =
+            |failure| self.refuse(RotateKey::NAME, &context, AuditSubject::key(eoa, &name), failure);
         let _one_at_a_time = self.one_at_a_time(deadline).await.map_err(refused)?;
         let current = self.store.version(&eoa, &name, VersionSelector::Current);
         let current = current.map_err(|missing| refused(missing.into()))?;
@@ -74,20 +75,23 @@ impl Service {
             if binding.is_some() && binding != version.binding {
                 return Err(refused(bound_elsewhere(&version)));
             }
-            self.note(RotateKey::NAME, &context, Asked::version(&version), "ok");
+            self.note(RotateKey::NAME, &context, AuditSubject::version(&version), "ok");
             return Ok(Created { version, created: false });
         }
         let (next, _) = self.store.lifecycle(&eoa, &name).next().ok_or_else(|| {
-            refused(Failure::new(Code::WrongState, "the key has as many versions as there are numbers"))
+            refused(ServiceError::new(
+                ErrorCode::InvalidKeyState,
+                "the key has as many versions as there are numbers",
+            ))
         })?;
         if version.is_some_and(|wanted| wanted != next) {
             let sentence = format!("the next version of this key is {next}");
-            return Err(refused(Failure::new(Code::UnknownVersion, sentence).at("version")));
+            return Err(refused(ServiceError::new(ErrorCode::VersionNotFound, sentence).field("version")));
         }
         if let Ok(pending) = self.store.version(&eoa, &name, VersionSelector::Next) {
             let sentence =
                 format!("version {} is still pending: activate or destroy it first", pending.version);
-            return Err(refused(Failure::new(Code::WrongState, sentence).at("version")));
+            return Err(refused(ServiceError::new(ErrorCode::InvalidKeyState, sentence).field("version")));
         }
         let binding = binding.or(current.binding);
         let reservation = self.plan(eoa, &name, next, binding).map_err(refused)?;
@@ -97,19 +101,19 @@ impl Service {
     }
 }
 
-impl From<crate::key::TransitionError> for Failure {
+impl From<crate::key::TransitionError> for ServiceError {
     fn from(refusal: crate::key::TransitionError) -> Self {
         use crate::key::TransitionError;
         let code = match refusal {
-            TransitionError::Destroyed => Code::KeyDestroyed,
-            TransitionError::Disabled => Code::KeyDisabled,
-            TransitionError::Retired => Code::KeyRetired,
-            TransitionError::Unknown => return NoSuchVersion::Version.into(),
+            TransitionError::Destroyed => ErrorCode::KeyDestroyed,
+            TransitionError::Disabled => ErrorCode::KeyDisabled,
+            TransitionError::Retired => ErrorCode::KeyRetired,
+            TransitionError::Unknown => return VersionNotFound::Version.into(),
             TransitionError::Current
             | TransitionError::Superseded
             | TransitionError::Pending
             | TransitionError::Scheduled
-            | TransitionError::Unscheduled => Code::WrongState,
+            | TransitionError::Unscheduled => ErrorCode::InvalidKeyState,
         };
         Self::new(code, refusal.to_string())
     }

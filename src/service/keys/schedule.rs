@@ -10,8 +10,8 @@ use crate::key::KeyVersion;
 use crate::key::{Eoa, KeyName, LifecycleState, MOST_DAYS, RotationDates, SHORT_OVERLAP_DAYS, Schedule};
 use crate::service::auth::authorise::Operation;
 use crate::service::keys::new_version::fail_intent;
-use crate::service::{Asked, Code, Context, Failure, Service};
-use crate::store::{NoSuchVersion, ScheduleScope};
+use crate::service::{AuditSubject, Context, ErrorCode, Service, ServiceError};
+use crate::store::{ScheduleScope, VersionNotFound};
 use audit_log::{Input, Intent, KeyRef, Outcome, Recordable, Value};
 
 /// A schedule to be set, or ended.
@@ -148,21 +148,22 @@ impl Service {
         context: Context,
         request: SetSchedule,
         deadline: Instant,
-    ) -> Result<Option<String>, Failure> {
+    ) -> Result<Option<String>, ServiceError> {
         let (context, wish) = self.authorise(context, request)?.into_parts();
-        let asked =
-            wish.key_name().map_or_else(|| Asked::keys_of(wish.eoa), |name| Asked::key(wish.eoa, name));
+        let asked = wish
+            .key_name()
+            .map_or_else(|| AuditSubject::keys_of(wish.eoa), |name| AuditSubject::key(wish.eoa, name));
         let refused = |failure| self.refuse(SetSchedule::NAME, &context, asked.clone(), failure);
         let _one_at_a_time = self.one_at_a_time(deadline).await.map_err(refused)?;
         let missing =
             wish.key_name().is_some_and(|name| self.store.versions_of_key(&wish.eoa, name).is_empty());
         if missing {
-            return Err(refused(NoSuchVersion::Key.into()));
+            return Err(refused(VersionNotFound::Key.into()));
         }
         if let Some((field, sentence)) = wish.schedule.as_ref().and_then(mistake) {
-            return Err(refused(Failure::new(Code::InvalidRequest, sentence).at(field)));
+            return Err(refused(ServiceError::new(ErrorCode::InvalidRequest, sentence).field(field)));
         }
-        let holds = self.store.schedule(&wish.eoa, &wish.scope).map_err(Failure::internal)?;
+        let holds = self.store.schedule(&wish.eoa, &wish.scope).map_err(ServiceError::internal)?;
         let warning = wish.schedule.filter(|schedule| schedule.overlap_days < SHORT_OVERLAP_DAYS).map(|_| {
             format!("an overlap under {SHORT_OVERLAP_DAYS} days is shorter than leaving an operator set takes on mainnet")
         });
@@ -172,7 +173,7 @@ impl Service {
         }
         let (eoa, scope, schedule) = (wish.eoa, wish.scope.clone(), wish.schedule);
         let recorded = self.audit.record(Allowed { context, wish }).await;
-        let recorded = recorded.map_err(|refused| Failure::from(refused.error).recorded())?;
+        let recorded = recorded.map_err(|refused| ServiceError::from(refused.error).recorded())?;
         let intent = recorded.receipt().seq;
         let (allowed, guard) = recorded.consume();
         if let Err(failure) = self.still_recognised(&allowed.context) {
@@ -184,7 +185,7 @@ impl Service {
                 guard
                     .record_outcome_durable(Outcome::ok(0))
                     .await
-                    .map_err(|error| Failure::from(error).recorded())?;
+                    .map_err(|error| ServiceError::from(error).recorded())?;
                 Ok(warning)
             }
             Err(failure) => Err(fail_intent(guard, failure).await),
@@ -195,9 +196,13 @@ impl Service {
     ///
     /// # Errors
     /// When the caller may not, or the store cannot be read.
-    pub fn read_schedule(&self, context: Context, request: ReadSchedule) -> Result<Vec<Planned>, Failure> {
+    pub fn read_schedule(
+        &self,
+        context: Context,
+        request: ReadSchedule,
+    ) -> Result<Vec<Planned>, ServiceError> {
         let (context, ReadSchedule { eoa }) = self.authorise(context, request)?.into_parts();
-        self.note(ReadSchedule::NAME, &context, Asked::keys_of(eoa), "ok");
+        self.note(ReadSchedule::NAME, &context, AuditSubject::keys_of(eoa), "ok");
         let versions = self.store.versions_of_eoa(&eoa);
         let current = versions.iter().filter(|version| version.status.lifecycle == LifecycleState::Active);
         current.map(|current| self.planned(current)).collect()
@@ -207,9 +212,9 @@ impl Service {
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub fn planned(&self, current: &Arc<KeyVersion>) -> Result<Planned, Failure> {
+    pub fn planned(&self, current: &Arc<KeyVersion>) -> Result<Planned, ServiceError> {
         let (eoa, name) = (&current.eoa, &current.name);
-        let schedule = self.store.schedule_of(eoa, name).map_err(Failure::internal)?;
+        let schedule = self.store.schedule_of(eoa, name).map_err(ServiceError::internal)?;
         let activated = current.times.activated.unwrap_or(current.times.created);
         let dates = schedule.map(|schedule| schedule.dates(eoa, name, current.version, activated));
         let versions = self.store.versions_of_key(eoa, name);

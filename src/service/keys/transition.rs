@@ -16,8 +16,8 @@ use crate::key::{
 };
 use crate::service::auth::authorise::Operation;
 use crate::service::keys::new_version::fail_intent;
-use crate::service::{Asked, Code, Context, Failure, Service, version_ref};
-use crate::store::{LifecycleUpdate, NoSuchVersion};
+use crate::service::{AuditSubject, Context, ErrorCode, Service, ServiceError, version_ref};
+use crate::store::{LifecycleUpdate, VersionNotFound};
 use audit_log::{Input, Intent, Outcome, Recordable, Value};
 
 /// A destruction comes after at least so many days.
@@ -101,7 +101,7 @@ pub struct Changed {
 }
 
 /// A change that was decided: ready to be recorded.
-struct Decided {
+struct PlannedTransition {
     context: Context,
     operation: &'static str,
     version: Arc<KeyVersion>,
@@ -110,7 +110,7 @@ struct Decided {
     reason: Option<String>,
 }
 
-impl Recordable for Decided {
+impl Recordable for PlannedTransition {
     fn intent(&self) -> Intent {
         let mut fields = Vec::new();
         for transition in &self.transitions {
@@ -143,10 +143,10 @@ impl Service {
         context: Context,
         request: ChangeKey,
         deadline: Instant,
-    ) -> Result<Changed, Failure> {
+    ) -> Result<Changed, ServiceError> {
         let (context, wish) = self.authorise(context, request)?.into_parts();
         let operation = wish.name();
-        let asked = Asked::key(wish.eoa, &wish.name);
+        let asked = AuditSubject::key(wish.eoa, &wish.name);
         let _one_at_a_time = match self.one_at_a_time(deadline).await {
             Ok(guard) => guard,
             Err(failure) => return Err(self.refuse(operation, &context, asked, failure)),
@@ -162,7 +162,7 @@ impl Service {
             Err(failure) => return Err(self.refuse(operation, &context, asked, failure)),
         };
         if transitions.is_empty() {
-            self.note(operation, &context, Asked::version(&version), "ok");
+            self.note(operation, &context, AuditSubject::version(&version), "ok");
             return Ok(Changed { version, previous: None, changed: false, warning: None });
         }
         let warning = self.warning(&wish, &version);
@@ -170,9 +170,9 @@ impl Service {
         let destroy_at =
             (wish.change == LifecycleAction::ScheduleDestroy).then(|| later(now, days(wish.after_days)));
         let reason = wish.reason.clone();
-        let decided = Decided { context, operation, version, transitions, destroy_at, reason };
+        let decided = PlannedTransition { context, operation, version, transitions, destroy_at, reason };
         let recorded = self.audit.record(decided).await;
-        let recorded = recorded.map_err(|refused| Failure::from(refused.error).recorded())?;
+        let recorded = recorded.map_err(|refused| ServiceError::from(refused.error).recorded())?;
         let intent = recorded.receipt().seq;
         let (decided, guard) = recorded.consume();
         if let Err(failure) = self.still_recognised(&decided.context) {
@@ -193,7 +193,7 @@ impl Service {
                 guard
                     .record_outcome_durable(outcome)
                     .await
-                    .map_err(|error| Failure::from(error).recorded())?;
+                    .map_err(|error| ServiceError::from(error).recorded())?;
                 let is_target = |known: &&Arc<KeyVersion>| known.id == decided.version.id;
                 let version = changed.iter().find(is_target).map_or(decided.version.clone(), Arc::clone);
                 let previous = changed.iter().find(|known| !is_target(known)).map(Arc::clone);
@@ -204,13 +204,14 @@ impl Service {
     }
 
     /// The version that is meant, where the request leaves it open.
-    fn target(&self, wish: &ChangeKey) -> Result<Arc<KeyVersion>, Failure> {
+    fn target(&self, wish: &ChangeKey) -> Result<Arc<KeyVersion>, ServiceError> {
         let versions = self.store.versions_of_key(&wish.eoa, &wish.name);
         if versions.is_empty() {
-            return Err(NoSuchVersion::Key.into());
+            return Err(VersionNotFound::Key.into());
         }
-        let current =
-            || self.store.version(&wish.eoa, &wish.name, VersionSelector::Current).map_err(Failure::from);
+        let current = || {
+            self.store.version(&wish.eoa, &wish.name, VersionSelector::Current).map_err(ServiceError::from)
+        };
         let in_state =
             |state| versions.iter().find(|version| version.status.lifecycle == state).map(Arc::clone);
         match (wish.version, wish.change) {
@@ -227,17 +228,17 @@ impl Service {
                     .count();
                 if retiring > 1 {
                     let sentence = "more than one version is retiring: name the one to retire";
-                    return Err(Failure::new(Code::InvalidRequest, sentence).at("version"));
+                    return Err(ServiceError::new(ErrorCode::InvalidRequest, sentence).field("version"));
                 }
                 let found = in_state(LifecycleState::Retiring).or_else(|| in_state(LifecycleState::Retired));
-                found.ok_or_else(|| NoSuchVersion::Version.into())
+                found.ok_or_else(|| VersionNotFound::Version.into())
             }
             (
                 None,
                 LifecycleAction::Destroy | LifecycleAction::Restore | LifecycleAction::ScheduleDestroy,
             ) => {
                 let sentence = "the member `version` is missing: name the version by its number";
-                Err(Failure::new(Code::InvalidRequest, sentence).at("version"))
+                Err(ServiceError::new(ErrorCode::InvalidRequest, sentence).field("version"))
             }
         }
     }
@@ -248,20 +249,19 @@ impl Service {
         wish: &ChangeKey,
         version: &KeyVersion,
         transitions: &[Transition],
-    ) -> Result<(), Failure> {
+    ) -> Result<(), ServiceError> {
         if wish.change == LifecycleAction::ScheduleDestroy
             && !(SHORTEST_GRACE_DAYS..=crate::key::MOST_DAYS).contains(&wish.after_days)
         {
             let sentence = format!("a destruction comes after {SHORTEST_GRACE_DAYS} days or more");
-            return Err(Failure::new(Code::InvalidRequest, sentence).at("after_days"));
+            return Err(ServiceError::new(ErrorCode::InvalidRequest, sentence).field("after_days"));
         }
         // The current version must be one that signs.
         if wish.change == LifecycleAction::Activate && !transitions.is_empty() && !self.custody.holds(version)
         {
             let sentence = "the token does not hold this version, so it cannot become the current one";
-            return Err(
-                Failure::new(Code::TokenUnavailable, sentence).retry_after(std::time::Duration::from_secs(5))
-            );
+            return Err(ServiceError::new(ErrorCode::HsmUnavailable, sentence)
+                .retry_after(std::time::Duration::from_secs(5)));
         }
         Ok(())
     }

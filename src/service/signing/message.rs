@@ -8,7 +8,7 @@ use hsm::{G1Point, PublicKey};
 use crate::auth::Scope;
 use crate::eigenlayer::{self, Certificate, KEY_REGISTRAR_VERSION, KeyRegistration, PubkeyRegistration};
 use crate::key::{Binding, Eoa, Registry};
-use crate::service::{Code, Failure};
+use crate::service::{ErrorCode, ServiceError};
 use audit_log::{Input, Value};
 
 /// A message in its parts.
@@ -26,7 +26,7 @@ pub enum Message {
     /// A point to multiply as it is.
     Point(G1Point),
     /// A registration at the place that the version is bound to.
-    RegisterAsBound,
+    BoundRegistration,
     /// A registration with an AVS's own `BLSApkRegistry`.
     RegisterWithApkRegistry {
         /// EIP-155.
@@ -76,7 +76,7 @@ impl Message {
             Self::Certificate { .. } => "sign.certificate",
             Self::Digest(_) => "sign.digest",
             Self::Point(_) => "scalar_mul",
-            Self::RegisterAsBound
+            Self::BoundRegistration
             | Self::RegisterWithApkRegistry { .. }
             | Self::RegisterWithKeyRegistrar { .. } => "sign.registration",
         }
@@ -88,7 +88,7 @@ impl Message {
             Self::Point(_) => Scope::SignPoint,
             Self::Digest(_) => Scope::SignDigest,
             Self::Certificate { .. }
-            | Self::RegisterAsBound
+            | Self::BoundRegistration
             | Self::RegisterWithApkRegistry { .. }
             | Self::RegisterWithKeyRegistrar { .. } => Scope::SignTyped,
         }
@@ -97,7 +97,7 @@ impl Message {
     /// The digest that the contract computes, for this key; none for a raw point.
     pub fn digest(&self, key: &PublicKey) -> Option<[u8; 32]> {
         match self {
-            Self::Point(_) | Self::RegisterAsBound => None,
+            Self::Point(_) | Self::BoundRegistration => None,
             Self::Digest(digest) => Some(*digest),
             Self::Certificate { reference_timestamp, message_hash } => {
                 let (reference_timestamp, message_hash) = (*reference_timestamp, *message_hash);
@@ -137,21 +137,21 @@ impl Message {
     ///
     /// # Errors
     /// When the version is bound to another place, or the place is not known.
-    pub(in crate::service) fn for_binding(&self, binding: Option<&Binding>) -> Result<Self, Failure> {
+    pub(in crate::service) fn for_binding(&self, binding: Option<&Binding>) -> Result<Self, ServiceError> {
         let registers = matches!(self.operation(), "sign.registration");
         match (self, binding) {
-            (Self::RegisterAsBound, None) => {
+            (Self::BoundRegistration, None) => {
                 let sentence =
                     "this version is not bound to a registry: say chain_id, registry, verifying_contract";
-                Err(Failure::new(Code::InvalidRequest, sentence).at("registry"))
+                Err(ServiceError::new(ErrorCode::InvalidRequest, sentence).field("registry"))
             }
             (_, Some(binding)) if registers => {
                 let bound = Self::from(binding);
-                if matches!(self, Self::RegisterAsBound) || *self == bound {
+                if matches!(self, Self::BoundRegistration) || *self == bound {
                     return Ok(bound);
                 }
                 let sentence = format!("this version is bound to {binding} and is registered nowhere else");
-                Err(Failure::new(Code::WrongState, sentence).at("registry"))
+                Err(ServiceError::new(ErrorCode::InvalidKeyState, sentence).field("registry"))
             }
             _ => Ok(self.clone()),
         }
@@ -162,7 +162,7 @@ impl Message {
         let text = |eoa: &Eoa| Value::Text(eoa.to_string());
         let (kind, fields) = match self {
             Self::Point(point) => return Input::Point(point.to_bytes()),
-            Self::RegisterAsBound => ("as_bound", Vec::new()),
+            Self::BoundRegistration => ("as_bound", Vec::new()),
             Self::Digest(digest) => return Input::Digest(*digest),
             Self::Certificate { reference_timestamp, message_hash } => (
                 "bn254_certificate",

@@ -4,9 +4,9 @@
 
 use std::time::{Duration, Instant};
 
-use crate::chain::{Chain, ChainError};
+use crate::chain::{RpcClient, RpcClientError};
 use crate::eigenlayer;
-use crate::service::{Code, Failure, Message, Service};
+use crate::service::{ErrorCode, Message, Service, ServiceError};
 use hsm::{G1Point, PublicKey};
 
 impl Service {
@@ -18,17 +18,22 @@ impl Service {
         key: &PublicKey,
         point: &G1Point,
         deadline: Instant,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), ServiceError> {
         let Some(chain) = &self.chain else { return Ok(()) };
         tokio::time::timeout_at(deadline.into(), agrees(chain, message, key, point))
             .await
-            .unwrap_or_else(|_| Err(Failure::too_late()))
+            .unwrap_or_else(|_| Err(ServiceError::too_late()))
     }
 }
 
-async fn agrees(chain: &Chain, message: &Message, key: &PublicKey, point: &G1Point) -> Result<(), Failure> {
+async fn agrees(
+    chain: &RpcClient,
+    message: &Message,
+    key: &PublicKey,
+    point: &G1Point,
+) -> Result<(), ServiceError> {
     let (chain_id, contract, call) = match message {
-        Message::Certificate { .. } | Message::Digest(_) | Message::Point(_) | Message::RegisterAsBound => {
+        Message::Certificate { .. } | Message::Digest(_) | Message::Point(_) | Message::BoundRegistration => {
             return Ok(());
         }
         Message::RegisterWithApkRegistry { chain_id, verifying_contract, operator } => {
@@ -52,11 +57,13 @@ async fn agrees(chain: &Chain, message: &Message, key: &PublicKey, point: &G1Poi
     if id != chain_id {
         let sentence =
             format!("the service's node is on chain {id}; nothing was signed for chain {chain_id}");
-        return Err(Failure::new(Code::ChainMismatch, sentence).at("chain_id"));
+        return Err(ServiceError::new(ErrorCode::RegistryMismatch, sentence).field("chain_id"));
     }
     let said = chain.call(contract.as_bytes().into(), &call).await.map_err(|error| match error {
-        ChainError::Refused { .. } if error.is_revert() => silent().because(error),
-        ChainError::Malformed(..) | ChainError::Outbound(_) | ChainError::Refused { .. } => away(error),
+        RpcClientError::Refused { .. } if error.is_revert() => silent().source(error),
+        RpcClientError::Malformed(..) | RpcClientError::Outbound(_) | RpcClientError::Refused { .. } => {
+            away(error)
+        }
     })?;
     // A coordinator answers the point itself, the KeyRegistrar the digest that hashes to it.
     let theirs = match (message, said.as_slice().try_into()) {
@@ -71,18 +78,18 @@ async fn agrees(chain: &Chain, message: &Message, key: &PublicKey, point: &G1Poi
     }
     let sentence =
         "the registry's own registration digest differs from the one built here, so nothing was signed";
-    Err(Failure::new(Code::ChainMismatch, sentence).at("verifying_contract"))
+    Err(ServiceError::new(ErrorCode::RegistryMismatch, sentence).field("verifying_contract"))
 }
 
 /// There is no such registry at the address.
-fn silent() -> Failure {
+fn silent() -> ServiceError {
     let sentence =
         "the contract does not say what it would check, so it is no such registry, and nothing was signed";
-    Failure::new(Code::ChainMismatch, sentence).at("verifying_contract")
+    ServiceError::new(ErrorCode::RegistryMismatch, sentence).field("verifying_contract")
 }
 
 /// The node does not answer as a node does.
-fn away(error: ChainError) -> Failure {
+fn away(error: RpcClientError) -> ServiceError {
     let sentence = "the chain's node cannot be asked right now, so no registration is signed";
-    Failure::new(Code::ChainUnavailable, sentence).retry_after(Duration::from_secs(1)).because(error)
+    ServiceError::new(ErrorCode::RpcUnavailable, sentence).retry_after(Duration::from_secs(1)).source(error)
 }

@@ -13,9 +13,9 @@ use crate::key::KeyVersion;
 use crate::key::{Eoa, KeyName, KeyVersionNumber, VersionSelector};
 use crate::metrics;
 use crate::service::auth::authorise::Operation;
-use crate::service::{Allowed, Asked, Context, Failure, Message, Service, version_ref};
-use crate::store::NoSuchVersion;
-use audit_log::{Intent, KeyRef, Outcome, Receipt, Recordable};
+use crate::service::{Allowed, AuditSubject, Context, Message, Service, ServiceError, version_ref};
+use crate::store::VersionNotFound;
+use audit_log::{Intent, Outcome, Receipt, Recordable};
 
 /// What the caller asks for.
 #[derive(Debug)]
@@ -63,7 +63,7 @@ impl Operation for Sign {
 
 /// An allowed multiplication with a key that exists and may sign: ready to be recorded.
 #[derive(Debug)]
-pub struct Ready {
+pub struct PreparedSignature {
     allowed: Allowed<Sign>,
     version: Arc<KeyVersion>,
     message: Message,
@@ -71,7 +71,7 @@ pub struct Ready {
     point: G1Point,
 }
 
-impl Ready {
+impl PreparedSignature {
     pub(in crate::service) fn version(&self) -> &KeyVersion {
         &self.version
     }
@@ -81,15 +81,14 @@ impl Ready {
     }
 }
 
-impl Recordable for Ready {
+impl Recordable for PreparedSignature {
     fn intent(&self) -> Intent {
         let context = self.allowed.context();
         Intent {
             operation: self.allowed.operation().name(),
             actor: context.actor(),
             request: context.request().to_string(),
-            // The hash of the public key names the version; its id in the enclave is in the record of its creation.
-            key: Some(KeyRef { id: None, ..version_ref(&self.version) }),
+            key: Some(version_ref(&self.version)),
             input: Some(self.message.input(self.digest)),
         }
     }
@@ -116,15 +115,20 @@ impl Service {
     ///
     /// # Errors
     /// Every refusal and failure, recorded.
-    pub async fn sign(&self, context: Context, request: Sign, deadline: Instant) -> Result<Signed, Failure> {
+    pub async fn sign(
+        &self,
+        context: Context,
+        request: Sign,
+        deadline: Instant,
+    ) -> Result<Signed, ServiceError> {
         let allowed = self.authorise(context, request)?;
         let ready = self.ready(allowed)?;
         self.agreed_with_registry(&ready, deadline).await?;
         let recorded =
-            self.audit.record(ready).await.map_err(|refused| Failure::from(refused.error).recorded())?;
+            self.audit.record(ready).await.map_err(|refused| ServiceError::from(refused.error).recorded())?;
         if let Err(failure) = self.still_usable(recorded.subject()) {
             let (_, guard) = recorded.consume();
-            guard.record_outcome(Outcome::failed(failure.code().slug(), 0));
+            guard.record_outcome(Outcome::failed(failure.code().as_str(), 0));
             return Err(failure.recorded());
         }
         let receipt = recorded.receipt();
@@ -135,7 +139,7 @@ impl Service {
             Ok(signature) => {
                 // The token may have taken seconds: what was revoked or frozen meanwhile gives nothing away.
                 if let Err(failure) = self.still_usable(&ready) {
-                    guard.record_outcome(Outcome::failed(failure.code().slug(), micros));
+                    guard.record_outcome(Outcome::failed(failure.code().as_str(), micros));
                     return Err(failure.recorded());
                 }
                 metrics::signed();
@@ -156,27 +160,31 @@ impl Service {
                 })
             }
             Err(error) => {
-                let failure = Failure::from(error);
-                let code = failure.code().slug();
+                let failure = ServiceError::from(error);
+                let code = failure.code().as_str();
                 guard.record_outcome(Outcome { code, signature_hash: None, micros, detail: None });
                 Err(failure.recorded())
             }
         }
     }
 
-    async fn agreed_with_registry(&self, ready: &Ready, deadline: Instant) -> Result<(), Failure> {
+    async fn agreed_with_registry(
+        &self,
+        ready: &PreparedSignature,
+        deadline: Instant,
+    ) -> Result<(), ServiceError> {
         let operation = ready.allowed.operation();
         let key = &ready.version.public_key;
         let agreed = self.registry_agrees(&ready.message, key, &ready.point, deadline).await;
         agreed.map_err(|failure| {
-            let mut asked = Asked::version(&ready.version);
+            let mut asked = AuditSubject::version(&ready.version);
             asked.input = Some(ready.message.input(ready.digest));
             self.refuse(operation.name(), ready.allowed.context(), asked, failure)
         })
     }
 
     /// What was true before the wait for the record, or for the token, must be true after it.
-    fn still_usable(&self, ready: &Ready) -> Result<(), Failure> {
+    fn still_usable(&self, ready: &PreparedSignature) -> Result<(), ServiceError> {
         self.still_recognised(ready.allowed.context())?;
         let Sign { eoa, name, .. } = ready.allowed.operation();
         let number = VersionSelector::Number(ready.version.version);
@@ -194,15 +202,15 @@ impl Service {
         version: &KeyVersion,
         right: Scope,
         deadline: Instant,
-    ) -> Result<Signed, Failure> {
+    ) -> Result<Signed, ServiceError> {
         let (eoa, name) = (version.eoa, version.name.clone());
         let number = VersionSelector::Number(version.version);
-        let message = Message::RegisterAsBound;
+        let message = Message::BoundRegistration;
         self.sign(context, Sign { eoa, name, version: number, message, right: Some(right) }, deadline).await
     }
 
     /// Finds the version, asks whether it signs, and builds the point.
-    fn ready(&self, allowed: Allowed<Sign>) -> Result<Ready, Failure> {
+    fn ready(&self, allowed: Allowed<Sign>) -> Result<PreparedSignature, ServiceError> {
         let Sign { eoa, name, .. } = allowed.operation();
         match self.found(&allowed) {
             Ok((version, message)) => {
@@ -211,21 +219,21 @@ impl Service {
                     (Message::Point(point), _) => *point,
                     (_, digest) => eigenlayer::hash_to_g1(&digest.unwrap_or_default()),
                 };
-                Ok(Ready { allowed, version, message, digest, point })
+                Ok(PreparedSignature { allowed, version, message, digest, point })
             }
             Err(failure) => {
-                let asked = Asked::key(*eoa, name);
+                let asked = AuditSubject::key(*eoa, name);
                 Err(self.refuse(allowed.operation().name(), allowed.context(), asked, failure))
             }
         }
     }
 
     /// The version that signs, and the message as it signs it.
-    fn found(&self, allowed: &Allowed<Sign>) -> Result<(Arc<KeyVersion>, Message), Failure> {
+    fn found(&self, allowed: &Allowed<Sign>) -> Result<(Arc<KeyVersion>, Message), ServiceError> {
         let Sign { eoa, name, version: selector, message, .. } = allowed.operation();
         let mut found = self.store.version(eoa, name, *selector);
         // Before its first day as current a key had no other version that a table could name.
-        if let (Message::Certificate { .. }, VersionSelector::ActiveAt(_), Err(NoSuchVersion::Version)) =
+        if let (Message::Certificate { .. }, VersionSelector::ActiveAt(_), Err(VersionNotFound::Version)) =
             (message, selector, &found)
         {
             found = self.store.version(eoa, name, VersionSelector::Number(KeyVersionNumber::FIRST));

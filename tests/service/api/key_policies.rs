@@ -37,7 +37,7 @@ fn a_key_signs_what_its_policy_allows_from_its_creation_on_and_over_restarts() {
     assert_eq!(try_all(&service, &token, "typed"), [403, 403, 200]);
     // Asking again changes nothing: the same policy is the same key, another one is refused.
     assert_eq!(create(&service, &token, "typed", &json!({"signing": ["typed"]})).status, 200);
-    assert_eq!(create(&service, &token, "typed", &json!({})).code(), (409, "wrong_state"));
+    assert_eq!(create(&service, &token, "typed", &json!({})).code(), (409, "invalid_key_state"));
     service.create(&token, EOA, "typed");
     assert_eq!(try_all(&service, &token, "typed"), [403, 403, 200]);
     service.kill();

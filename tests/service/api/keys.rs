@@ -91,7 +91,7 @@ fn lists_hold_every_key_of_the_eoa_and_no_other() {
     assert_eq!(shown.status, 200);
     assert_eq!(shown.body["versions"][0]["version"], 1);
     assert_eq!(shown.body["operator_id"], shown.body["versions"][0]["operator_id"]);
-    assert_eq!(service.get(&format!("/v1/keys/{EOA}/none"), Some(&token)).code(), (404, "unknown_key"));
+    assert_eq!(service.get(&format!("/v1/keys/{EOA}/none"), Some(&token)).code(), (404, "key_not_found"));
 }
 
 #[test]

@@ -121,9 +121,9 @@ fn missing_versions_and_missing_names_have_codes_of_their_own() {
         let body = json!({"eoa": EOA, "name": name, "version": version, "hash": hash});
         service.post("/v1/scalar_mul", Some(&token), &body)
     };
-    assert_eq!(sign("none", json!(1)).code(), (404, "unknown_key"));
-    assert_eq!(sign("default", json!(2)).code(), (404, "unknown_version"));
-    assert_eq!(sign("default", json!("next")).code(), (404, "unknown_version"));
+    assert_eq!(sign("none", json!(1)).code(), (404, "key_not_found"));
+    assert_eq!(sign("default", json!(2)).code(), (404, "version_not_found"));
+    assert_eq!(sign("default", json!("next")).code(), (404, "version_not_found"));
     for version in
         [json!(0), json!(-1), json!(1.5), json!("1"), json!("latest"), json!([1]), json!(4_294_967_296_u64)]
     {

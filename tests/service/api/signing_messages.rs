@@ -165,7 +165,7 @@ fn parts_that_do_not_fit_are_refused_by_name() {
     let answer = service.post("/v1/sign/registration", Some(&token), &foreign);
     assert_eq!(answer.code(), (400, "invalid_request"), "members of the other registry were taken");
     for (digest, code) in
-        [(json!("0x"), "empty_contract_read"), (json!("0x12"), "invalid_hex"), (json!(1), "invalid_request")]
+        [(json!("0x"), "registry_not_found"), (json!("0x12"), "invalid_hex"), (json!(1), "invalid_request")]
     {
         let answer = service.post("/v1/sign/digest", Some(&token), &json!({"eoa": EOA, "digest": digest}));
         assert_eq!((answer.code(), &answer.body["field"]), ((400, code), &json!("digest")));

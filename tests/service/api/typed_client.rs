@@ -54,7 +54,7 @@ async fn the_typed_client_speaks_every_call() {
     assert!(client.checkpoint().await.unwrap().checkpoint.contains("avs-kms"));
 
     let refused = client.sign_digest(&key.clone().version(Version::Next), [1; 32]).await.unwrap_err();
-    assert_eq!(refused.api_error().unwrap().code, "unknown_version");
+    assert_eq!(refused.api_error().unwrap().code, "version_not_found");
     let other = Client::anonymous(&format!("http://{}", service.address)).unwrap();
     assert_eq!(other.keys(EOA).await.unwrap_err().api_error().unwrap().status, 401);
     let local = Client::local(&installation.data().join("admin.sock")).unwrap();

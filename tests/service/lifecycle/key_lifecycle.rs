@@ -58,19 +58,19 @@ fn a_rotation_keeps_both_versions_usable_until_the_old_one_is_retired() {
     );
     assert_eq!(sign(&service, &token, json!("current")), (200, "ok".into(), json!(2)));
     assert_eq!(sign(&service, &token, json!(1)), (200, "ok".into(), json!(1)));
-    assert_eq!(sign(&service, &token, json!("next")), (404, "unknown_version".into(), Value::Null));
+    assert_eq!(sign(&service, &token, json!("next")), (404, "version_not_found".into(), Value::Null));
     // A rotation that names its version is repeated without harm after the activation.
     let repeated = call(&service, &token, "rotate", &json!({"version": 2}));
     assert_eq!((repeated.status, &repeated.body["state"]), (200, &json!("active")));
-    assert_eq!(call(&service, &token, "rotate", &json!({"version": 4})).code(), (404, "unknown_version"));
+    assert_eq!(call(&service, &token, "rotate", &json!({"version": 4})).code(), (404, "version_not_found"));
 
     let retired = call(&service, &token, "retire", &json!({}));
     assert_eq!((&retired.body["version"], &retired.body["state"]), (&json!(1), &json!("retired")));
     assert!(retired.body["warning"].as_str().unwrap().contains("21 days"), "{retired:?}");
     assert_eq!(call(&service, &token, "retire", &json!({})).body["changed"], false);
     assert_eq!(sign(&service, &token, json!(1)), (409, "key_retired".into(), Value::Null));
-    assert_eq!(call(&service, &token, "activate", &json!({"version": 1})).code(), (409, "wrong_state"));
-    assert_eq!(call(&service, &token, "retire", &json!({"version": 2})).code(), (409, "wrong_state"));
+    assert_eq!(call(&service, &token, "activate", &json!({"version": 1})).code(), (409, "invalid_key_state"));
+    assert_eq!(call(&service, &token, "retire", &json!({"version": 2})).code(), (409, "invalid_key_state"));
 
     // It all survives a kill, and the log says who and why.
     service.kill();
@@ -134,7 +134,10 @@ fn only_the_machines_own_operator_or_a_signed_request_destroys() {
     let refused = |arguments: &[&str]| crate::support::text(&run(arguments).stderr);
     assert!(refused(&["destroy", "--version", "2", "--after-days", "6"]).contains("7 days or more"));
     assert!(refused(&["destroy"]).contains("version"));
-    assert!(refused(&["destroy", "--version", "1"]).contains("wrong_state"), "the current version was taken");
+    assert!(
+        refused(&["destroy", "--version", "1"]).contains("invalid_key_state"),
+        "the current version was taken"
+    );
     let destroying = said(&["destroy", "--version", "2", "--reason", "not needed"]);
     assert_eq!(destroying["state"], "destroy_scheduled");
     let days = (destroying["destroy_at_unix"].as_i64().unwrap()
@@ -227,11 +230,14 @@ fn a_bound_version_brings_its_proof_and_is_bound_once() {
     let mut other = body;
     other["binding"]["operator_set_id"] = json!(4);
     let refused = service.post("/v1/keys", Some(&token), &other);
-    assert_eq!((refused.code(), &refused.body["field"]), ((409, "wrong_state"), &json!("binding")));
+    assert_eq!((refused.code(), &refused.body["field"]), ((409, "invalid_key_state"), &json!("binding")));
     // Nor is it proven to another registry.
     let elsewhere = json!({"eoa": EOA, "name": "set3", "chain_id": 1, "registry": "bls_apk_registry",
         "verifying_contract": OTHER_EOA});
-    assert_eq!(service.post("/v1/sign/registration", Some(&typed), &elsewhere).code(), (409, "wrong_state"));
+    assert_eq!(
+        service.post("/v1/sign/registration", Some(&typed), &elsewhere).code(),
+        (409, "invalid_key_state")
+    );
     let here = service.post("/v1/sign/registration", Some(&typed), &json!({"eoa": EOA, "name": "set3"}));
     assert_eq!(here.body["signature"], made.body["registration"]["signature"]);
     // The next version inherits the place, with a proof of its own.

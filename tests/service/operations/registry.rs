@@ -190,7 +190,7 @@ fn a_registry_that_says_otherwise_gets_no_signature_and_the_refusal_is_recorded(
     ] {
         node.says(said.clone());
         let answer = sign(&body);
-        assert_eq!(answer.code(), (409, "chain_mismatch"), "{said}");
+        assert_eq!(answer.code(), (409, "registry_mismatch"), "{said}");
         assert_eq!(answer.body["field"], "verifying_contract", "{said}");
         refused += 1;
     }
@@ -198,7 +198,7 @@ fn a_registry_that_says_otherwise_gets_no_signature_and_the_refusal_is_recorded(
     node.says(hex0x(&coordinator_point(EOA)));
     node.script.lock().unwrap().chain_id = json!({"result": "0x1"});
     let answer = sign(&coordinator_body());
-    assert_eq!((answer.code(), &answer.body["field"]), ((409, "chain_mismatch"), &json!("chain_id")));
+    assert_eq!((answer.code(), &answer.body["field"]), ((409, "registry_mismatch"), &json!("chain_id")));
     assert!(answer.body["error"].as_str().unwrap().contains("on chain 1;"), "{answer:?}");
     refused += 1;
 
@@ -208,7 +208,7 @@ fn a_registry_that_says_otherwise_gets_no_signature_and_the_refusal_is_recorded(
     for record in records {
         assert_eq!(
             (&record["kind"], &record["code"]),
-            (&json!("event"), &json!("chain_mismatch")),
+            (&json!("event"), &json!("registry_mismatch")),
             "{record}"
         );
         assert!(record.to_string().contains(CONTRACT), "{record}");
@@ -226,7 +226,7 @@ fn a_node_that_is_away_or_talks_nonsense_stops_registrations_alone_and_keeps_its
     for said in [limit, json!("<html>"), json!({}), json!({"result": "0xzz"}), json!({"result": 1})] {
         node.says(said.clone());
         let answer = service.post("/v1/sign/registration", Some(&token), &coordinator_body());
-        assert_eq!(answer.code(), (503, "chain_unavailable"), "{said}");
+        assert_eq!(answer.code(), (503, "rpc_unavailable"), "{said}");
         assert!(!answer.raw.contains("api-key") && !answer.raw.contains("rate limit"), "{answer:?}");
     }
     assert!(!service.log().contains("api-key"));
@@ -237,7 +237,7 @@ fn a_node_that_is_away_or_talks_nonsense_stops_registrations_alone_and_keeps_its
     let service = serve(&installation, &format!("http://{}", silent.local_addr().unwrap()));
     let begun = Instant::now();
     let answer = service.post("/v1/sign/registration", Some(&token), &coordinator_body());
-    assert_eq!(answer.code(), (503, "chain_unavailable"));
+    assert_eq!(answer.code(), (503, "rpc_unavailable"));
     assert!(begun.elapsed() < Duration::from_secs(9), "{:?}", begun.elapsed());
     let digest = json!({"eoa": EOA, "digest": "01".repeat(32)});
     assert_eq!(service.post("/v1/sign/digest", Some(&token), &digest).status, 200);

@@ -17,7 +17,7 @@ use crate::support::{EOA, Installation, Running, g1, point};
 use rows::Outcome;
 
 /// What a client may meet while the token fails, beside right answers. A damaged record is `internal` to its owner.
-const CLEAR: [&str; 4] = ["503 token_unavailable", "503 overloaded", "504 deadline_exceeded", "500 internal"];
+const CLEAR: [&str; 4] = ["503 hsm_unavailable", "503 overloaded", "504 deadline_exceeded", "500 internal"];
 const DEADLINE: Duration = Duration::from_secs(2);
 
 type Tally = BTreeMap<String, usize>;
@@ -233,7 +233,7 @@ fn calls_that_hang_are_answered_and_replaced() {
         let begun = Instant::now();
         let answer = bench.sign("two");
         *refusals.entry(answer.clone()).or_default() += 1;
-        if answer == "503 token_unavailable" && begun.elapsed() < Duration::from_secs(1) {
+        if answer == "503 hsm_unavailable" && begun.elapsed() < Duration::from_secs(1) {
             break;
         }
         assert!(Instant::now() < end, "the circuit did not open: {refusals:?}");

@@ -46,7 +46,7 @@ impl Identity {
     }
 
     fn fingerprint(&self) -> String {
-        avs_kms::auth::Fingerprint::of(self.certificate.der()).to_string()
+        avs_kms::auth::CertificateFingerprint::of(self.certificate.der()).to_string()
     }
 }
 

@@ -18,9 +18,9 @@ async fn until_queued(admission: &AdmissionControl, queued: usize) {
     }
 }
 
-fn assert_overloaded<T>(result: Result<T, Failure>) {
+fn assert_overloaded<T>(result: Result<T, ServiceError>) {
     let failure = result.err().unwrap();
-    assert_eq!(failure.code(), Code::Overloaded);
+    assert_eq!(failure.code(), ErrorCode::Overloaded);
     assert!(failure.retry().is_some());
 }
 

@@ -22,7 +22,10 @@ fn credentials(operator: u8, nonce: u16, expires: u64) -> Credentials {
 fn a_nonce_works_once_for_one_operator_until_it_expires() {
     let nonces = Nonces::default();
     assert!(nonces.take(&credentials(1, 1, 1_000), 900, false).is_ok());
-    assert_eq!(nonces.take(&credentials(1, 1, 1_000), 999, false).unwrap_err().code(), Code::Unauthenticated);
+    assert_eq!(
+        nonces.take(&credentials(1, 1, 1_000), 999, false).unwrap_err().code(),
+        ErrorCode::Unauthenticated
+    );
     assert!(nonces.take(&credentials(2, 1, 1_000), 999, false).is_ok(), "another operator's nonce");
     // A second signature with the same nonce and a later end is the same nonce.
     assert!(nonces.take(&credentials(1, 1, 1_100), 999, false).is_err());
@@ -46,7 +49,7 @@ fn what_is_remembered_is_bounded_for_each_operator() {
         nonces.take(&credentials(1, u16::try_from(nonce).unwrap(), 1_000), 900, false).unwrap();
     }
     let full = nonces.take(&credentials(1, u16::MAX, 1_000), 900, false).unwrap_err();
-    assert_eq!((full.code(), full.retry().is_some()), (Code::RateLimited, true));
+    assert_eq!((full.code(), full.retry().is_some()), (ErrorCode::RateLimited, true));
     assert!(nonces.take(&credentials(2, 0, 1_000), 900, false).is_ok());
     assert!(nonces.take(&credentials(1, u16::MAX, 1_300), 1_000, false).is_ok(), "room again");
 }
@@ -61,7 +64,7 @@ fn strangers_leave_places_to_who_has_keys_here() {
         }
     }
     let refused = nonces.take(&credentials(u8::MAX, 0, 1_000), 900, false).unwrap_err();
-    assert_eq!((refused.code(), refused.retry().is_some()), (Code::Overloaded, true));
+    assert_eq!((refused.code(), refused.retry().is_some()), (ErrorCode::Overloaded, true));
     nonces.take(&credentials(u8::MAX, 0, 1_000), 900, true).unwrap();
     nonces.take(&credentials(u8::MAX, 1, 1_300), 1_000, false).unwrap();
 }

@@ -149,7 +149,7 @@ async fn the_service_refuses_what_the_real_contract_would_not_check() {
             Err(ClientError::Api(refusal)) => (refusal.code, refusal.field.unwrap_or_default()),
             other => panic!("{other:?}"),
         };
-    let mismatch = |field: &str| ("chain_mismatch".to_owned(), field.to_owned());
+    let mismatch = |field: &str| ("registry_mismatch".to_owned(), field.to_owned());
     let wrong_chain = Registration::bls_apk_registry(1, contract.clone());
     assert_eq!(code(wrong_chain).await, mismatch("chain_id"));
     // A coordinator is no KeyRegistrar; an account is no contract.
