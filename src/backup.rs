@@ -14,7 +14,7 @@ mod restore;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::store::Store;
+use crate::store;
 use archive::Archive;
 
 pub use error::BackupError;
@@ -44,7 +44,7 @@ pub fn write(paths: &BackupPaths, to: &Path, created_at: String) -> Result<Manif
     let mut archive = Archive::create(to)?;
     let snapshot = archive.beside("store");
     let _remove = RemoveOnDrop(snapshot.clone());
-    let key_versions = Store::snapshot(&paths.store, &snapshot)?;
+    let key_versions = store::snapshot(&paths.store, &snapshot)?;
     archive.file("store.sqlite", &snapshot)?;
     if let Some(token) = &paths.token {
         for name in ["tokens", "backup"] {

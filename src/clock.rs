@@ -1,4 +1,4 @@
-//! What time it is, injected: months pass in milliseconds where a test says so. A leaf.
+//! Clock, injected where time decides, so that a test can let months pass in milliseconds. A leaf.
 //!
 //! Not for: deadlines and timeouts of requests (`std::time::Instant`).
 
@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-/// A moment on two clocks, so that a jump of one is seen by the other.
+/// A moment on two clocks, so that a jump of the wall clock is detected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Moment {
-    /// The calendar.
+    /// The wall clock.
     pub wall: Timestamp,
     /// Time since some start; never jumps.
-    pub steady: Duration,
+    pub monotonic: Duration,
 }
 
 /// Tells the time.
@@ -23,44 +23,58 @@ pub struct Clock(Source);
 #[derive(Clone, Debug)]
 enum Source {
     System(Instant),
-    Set(Arc<Mutex<Moment>>),
+    Fixed(Arc<Mutex<Moment>>),
 }
 
 impl Clock {
-    /// This machine's clocks.
+    /// The clocks of this machine.
     pub fn system() -> Self {
         Self(Source::System(Instant::now()))
     }
 
-    /// A clock that stands until it is set.
-    pub fn standing_at(wall: Timestamp) -> Self {
-        Self(Source::Set(Arc::new(Mutex::new(Moment { wall, steady: Duration::ZERO }))))
+    /// A clock that moves only when it is told to; all clones move together.
+    pub fn fixed(wall: Timestamp) -> Self {
+        Self(Source::Fixed(Arc::new(Mutex::new(Moment { wall, monotonic: Duration::ZERO }))))
     }
 
-    /// The moment.
+    /// The time on both clocks.
     pub fn moment(&self) -> Moment {
         match &self.0 {
-            Source::System(start) => Moment { wall: Timestamp::now(), steady: start.elapsed() },
-            Source::Set(moment) => *moment.lock().unwrap_or_else(PoisonError::into_inner),
+            Source::System(start) => Moment { wall: Timestamp::now(), monotonic: start.elapsed() },
+            Source::Fixed(moment) => *moment.lock().unwrap_or_else(PoisonError::into_inner),
         }
     }
 
-    /// Lets time pass on both clocks of a standing one.
-    pub fn pass(&self, time: Duration) {
+    /// The time on the wall clock.
+    pub fn now(&self) -> Timestamp {
+        self.moment().wall
+    }
+
+    /// Lets time pass on both clocks of a fixed one.
+    pub fn advance(&self, time: Duration) {
         self.set(|moment| {
             moment.wall = moment.wall.saturating_add(time).unwrap_or(moment.wall);
-            moment.steady += time;
+            moment.monotonic += time;
         });
     }
 
-    /// Sets the calendar of a standing clock alone: a jump.
-    pub fn jump_to(&self, wall: Timestamp) {
+    /// Sets the wall clock of a fixed one alone: a jump.
+    pub fn set_wall(&self, wall: Timestamp) {
         self.set(|moment| moment.wall = wall);
     }
 
     fn set(&self, change: impl FnOnce(&mut Moment)) {
-        if let Source::Set(moment) = &self.0 {
+        if let Source::Fixed(moment) = &self.0 {
             change(&mut moment.lock().unwrap_or_else(PoisonError::into_inner));
         }
+    }
+}
+
+/// Rate limits count on the monotonic clock.
+impl governor::clock::Clock for Clock {
+    type Instant = Duration;
+
+    fn now(&self) -> Duration {
+        self.moment().monotonic
     }
 }

@@ -1,8 +1,8 @@
-//! The straight line from a parsed request to an answer; one file per operation.
+//! Use cases: what clients, the administrator and the scheduler ask of the service; each operation has one file.
 //!
-//! `Context` (who asks) → [`Allowed`] (authorised) → `audit_log::Recorded` (the intent is durable) → [`Custody`]
-//! (the one owner of the enclave) → settled outcome → reply. Each step mints a value that the next one
-//! consumes and that nothing else can make. Not for: HTTP, JSON, status codes.
+//! `Context` (the caller) → [`Allowed`] (authorised) → `audit_log::Recorded` (the intent is durable) → [`Custody`]
+//! (the only owner of the enclave) → recorded outcome → response. Each step makes a value that the next one consumes
+//! and that nothing else can make. Not for: HTTP, JSON, status codes.
 
 mod audit;
 mod auth;
@@ -12,238 +12,201 @@ mod error;
 mod keys;
 mod metrics;
 pub mod operation;
+mod recorder;
 mod recovery;
 mod signing;
+mod subject;
 
-use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use hsm::KeyId;
-use jiff::Timestamp;
+use audit_log::{AuditError, AuditLog, Head, OpenIntent};
+use tokio::task::spawn_blocking;
 
 use crate::chain::RpcClient;
 use crate::clock::Clock;
-use crate::key::KeyVersion;
-use crate::key::{Eoa, KeyName};
 use crate::store::Store;
-use audit_log::{AuditError, AuditLog, Event, Head, Input, KeyRef, Value, VerifierKey};
+use auth::authorise::Authorizer;
+use keys::change_lock::ChangeLock;
+use operation::OperationInfo;
+use recorder::Recorder;
+use recovery::Recovery;
+use signing::registry_check::RegistryCheck;
 
-pub use audit::checkpoint_publisher::Publish;
-pub use audit::events::ReadEvents;
-pub use audit::maintenance::{Maintenance, NoteMaintenance};
-pub use audit::proofs::{Consistency, ReadRecords};
-pub use auth::access_tokens::{IssueAccessToken, Issued, RevokeAccessTokens};
+pub use audit::checkpoint_publisher::{Checkpoints, Publish};
+pub use audit::maintenance::{Maintenance, MaintenanceRecords, NoteMaintenance};
+pub use audit::reads::{AuditReads, Consistency, ReadEvents, ReadRecords};
+pub use auth::access_tokens::{AccessTokens, IssueAccessToken, Issued, Rejected, RevokeAccessTokens};
 pub use auth::authorise::Allowed;
-pub use auth::login::{IssuedChallenge, LoginResponse, LoginRules, RequestChallenge};
+pub use auth::login::{IssuedChallenge, LoginResponse, Logins, RequestChallenge};
+pub use auth::login_rules::LoginRules;
+pub use auth::signed_requests::SignedRequests;
 pub use context::{Context, Peer};
 pub use custody::Custody;
 pub use error::{ErrorCode, ServiceError};
+pub use keys::admin::KeyAdmin;
 pub use keys::create::{CreateKey, Created};
-pub use keys::policy::SetPolicy;
-pub use keys::read::{ListKeys, ShowKey};
+pub use keys::policy::{Policies, SetPolicy};
+pub use keys::read::{KeyReads, ListKeys, ShowKey};
 pub use keys::rotate::RotateKey;
-pub use keys::schedule::{Planned, ReadSchedule, SetSchedule};
+pub use keys::schedule::{GetSchedule, ScheduledRotation, Schedules, SetSchedule};
 pub use keys::transition::{ChangeKey, Changed, GRACE_DAYS, SHORTEST_GRACE_DAYS};
 pub use recovery::Recovered;
 pub use signing::message::Message;
-pub use signing::sign::{PreparedSignature, Sign, Signed};
+pub use signing::sign::{PreparedSignature, Sign, Signed, Signing};
+pub use subject::AuditSubject;
 
-/// What the operations work with. One per process, shared by all requests.
+/// The use cases of one process, shared by all requests.
 #[derive(Debug)]
-pub struct Service {
-    store: Arc<Store>,
-    audit: AuditLog,
-    custody: Custody,
-    /// Changes of keys are rare and slow: one at a time keeps what was decided true until it is done.
-    changing: tokio::sync::Mutex<()>,
-    /// What time it is.
+pub struct Services {
+    /// Signatures.
+    pub signing: Signing,
+    /// Changes of keys.
+    pub keys: KeyAdmin,
+    /// Reads of keys.
+    pub key_reads: KeyReads,
+    /// Policies of keys.
+    pub policies: Policies,
+    /// Rotation schedules.
+    pub schedules: Schedules,
+    /// Logins.
+    pub logins: Logins,
+    /// Signed requests.
+    pub signed_requests: SignedRequests,
+    /// Access tokens.
+    pub access_tokens: AccessTokens,
+    /// Reads of the audit log.
+    pub audit: AuditReads,
+    /// Publication of checkpoints.
+    pub checkpoints: Checkpoints,
+    /// Records of maintenance.
+    pub maintenance: MaintenanceRecords,
+    recorder: Recorder,
+    store: Store,
+    log: AuditLog,
+    custody: Arc<Custody>,
     clock: Clock,
-    /// When each version signed last, since the start: for watching.
-    signed: std::sync::RwLock<HashMap<KeyId, Timestamp>>,
-    /// Carries checkpoints away, if one is configured.
-    webhook: std::sync::Mutex<Option<std::sync::mpsc::Receiver<()>>>,
-    /// Checks the checkpoints that are published, once they are.
-    checkpoint_key: OnceLock<VerifierKey>,
-    /// What a registration is compared with, if a node is configured.
-    chain: Option<RpcClient>,
-    /// How long an operation may take before its client is told that it took too long.
-    deadline: Duration,
-    /// Who may log in; none where only the machine's own operator calls.
-    login: Option<auth::login::Login>,
-    nonces: auth::replay_window::Nonces,
-    caps: signing::key_rate_limit::KeyRateLimits,
+    request_deadline: Duration,
 }
 
-impl Service {
-    /// A service over an open store, log and enclave.
-    pub fn new(store: Store, audit: AuditLog, custody: Custody, deadline: Duration) -> Self {
+/// What the use cases are built of.
+#[derive(Debug)]
+pub struct ServiceParts {
+    /// The open store.
+    pub store: Store,
+    /// The open audit log.
+    pub log: AuditLog,
+    /// The owner of the enclave.
+    pub custody: Custody,
+    /// Tells the time.
+    pub clock: Clock,
+    /// How long an operation may take.
+    pub request_deadline: Duration,
+    /// The node that registrations are compared with, if one is configured.
+    pub node: Option<RpcClient>,
+    /// Rules of logins, where login is enabled.
+    pub login: Option<LoginRules>,
+}
+
+impl Services {
+    /// The use cases over these parts.
+    pub fn new(parts: ServiceParts) -> Self {
+        let ServiceParts { store, log, custody, clock, request_deadline, node, login } = parts;
+        let (custody, login) = (Arc::new(custody), login.map(Arc::new));
+        let (changes, checkpoint_key) = (ChangeLock::default(), Arc::new(OnceLock::new()));
+        let recorder = Recorder::new(log.clone());
+        let authorizer = Authorizer::new(store.clone(), recorder.clone(), clock.clone());
+        let common = || (authorizer.clone(), recorder.clone());
+        let token = || Arc::clone(&custody);
         Self {
-            store: Arc::new(store),
-            audit,
+            signing: Signing::new(common(), token(), store.clone(), RegistryCheck::new(node), clock.clone()),
+            keys: KeyAdmin::new(common(), token(), store.clone(), changes.clone(), clock.clone()),
+            key_reads: KeyReads::new(common(), store.clone()),
+            policies: Policies::new(common(), store.clone()),
+            schedules: Schedules::new(common(), store.clone(), changes),
+            logins: Logins::new(recorder.clone(), store.clone(), login.clone(), clock.clone()),
+            signed_requests: SignedRequests::new(
+                (recorder.clone(), log.clone()),
+                store.clone(),
+                login,
+                clock.clone(),
+            ),
+            access_tokens: AccessTokens::new(common(), store.clone(), clock.clone()),
+            audit: AuditReads::new(common(), log.clone(), store.clone(), Arc::clone(&checkpoint_key)),
+            checkpoints: Checkpoints::new(log.clone(), token(), checkpoint_key, clock.clone()),
+            maintenance: MaintenanceRecords::new(common()),
+            recorder,
+            store,
+            log,
             custody,
-            changing: tokio::sync::Mutex::new(()),
-            clock: Clock::system(),
-            signed: std::sync::RwLock::default(),
-            webhook: std::sync::Mutex::new(None),
-            checkpoint_key: OnceLock::new(),
-            chain: None,
-            deadline,
-            login: None,
-            nonces: auth::replay_window::Nonces::default(),
-            caps: signing::key_rate_limit::KeyRateLimits::default(),
+            clock,
+            request_deadline,
         }
     }
 
-    /// The same service by another clock.
-    pub fn with_clock(self, clock: Clock) -> Self {
-        Self { clock, ..self }
+    /// Finishes or undoes what an earlier process left open. Runs once, before the first request.
+    ///
+    /// # Errors
+    /// When the store or the log cannot be written.
+    pub async fn recover(&self, open_intents: Vec<OpenIntent>) -> Result<Recovered, ServiceError> {
+        let Self { keys, store, log, custody, clock, .. } = self;
+        Recovery { keys, store, log, custody, clock }.run(open_intents).await
     }
 
-    /// Whether a change could be recorded and carried out now: the log takes records and the token serves.
+    /// Records that a request was refused or failed before anything was done, and returns the error.
+    pub fn refuse(
+        &self,
+        operation: &OperationInfo,
+        context: &Context,
+        subject: AuditSubject,
+        error: ServiceError,
+    ) -> ServiceError {
+        self.recorder.refuse(operation, context, subject, error)
+    }
+
+    /// Whether a change could be recorded and carried out now: the log is writable and the token serves.
     pub fn can_change(&self) -> bool {
         let health = self.custody.health();
-        self.audit.is_writable() && health.is_some_and(|health| self.custody.is_ready(&health))
+        self.log.is_writable() && health.is_some_and(|health| self.custody.is_ready(&health))
     }
 
-    /// What tells the time here.
+    /// What tells the time.
     pub const fn clock(&self) -> &Clock {
         &self.clock
     }
 
-    fn now(&self) -> Timestamp {
-        self.clock.moment().wall
+    /// How long an operation may take.
+    pub const fn request_deadline(&self) -> Duration {
+        self.request_deadline
     }
 
-    /// Waits for the turn to change keys. Behind a token that hangs, changes give up at their deadlines instead of
-    /// piling up.
-    async fn one_at_a_time(
-        &self,
-        deadline: Instant,
-    ) -> Result<tokio::sync::MutexGuard<'_, ()>, ServiceError> {
-        let turn = tokio::time::timeout_at(deadline.into(), self.changing.lock()).await;
-        turn.map_err(|_| ServiceError::too_late())
-    }
-
-    /// The same, with a node to ask what the chain says.
-    pub fn with_chain(mut self, chain: Option<RpcClient>) -> Self {
-        self.chain = chain;
-        self
-    }
-
-    /// Lets operators log in and sign requests.
-    pub fn with_login(mut self, rules: LoginRules) -> Self {
-        self.login = Some(auth::login::Login::new(rules));
-        self
-    }
-
-    /// How long a request may take.
-    pub const fn deadline(&self) -> Duration {
-        self.deadline
-    }
-
-    /// The store, for authentication.
-    pub fn store(&self) -> &Store {
+    /// The store.
+    pub const fn store(&self) -> &Store {
         &self.store
     }
 
-    /// The log, for readiness and shutdown.
-    pub const fn audit(&self) -> &AuditLog {
-        &self.audit
+    /// The audit log.
+    pub const fn log(&self) -> &AuditLog {
+        &self.log
     }
 
-    /// The owner of the enclave, for readiness and shutdown.
-    pub const fn custody(&self) -> &Custody {
+    /// The owner of the enclave.
+    pub fn custody(&self) -> &Custody {
         &self.custody
     }
 
-    /// Ends the log, then the token, which signs the log's last checkpoint. Blocks the thread.
+    /// Closes the log, publishes its last checkpoint, then closes the token.
     ///
     /// # Errors
     /// When the last records could not be made durable.
-    pub fn close(&self) -> Result<Head, AuditError> {
-        let head = self.audit.clone().close();
-        self.publish_last();
-        self.custody.close();
+    pub async fn close(&self) -> Result<Head, AuditError> {
+        let log = self.log.clone();
+        let head = spawn_blocking(move || log.close()).await.unwrap_or(Err(AuditError::Closed));
+        self.checkpoints.publish_last().await;
+        let custody = Arc::clone(&self.custody);
+        if let Err(error) = spawn_blocking(move || custody.close()).await {
+            tracing::error!(%error, "the token was not closed");
+        }
         head
     }
-
-    /// Records that `operation` was refused or failed before anything was done, and passes the failure on.
-    pub fn refuse(
-        &self,
-        operation: &'static str,
-        context: &Context,
-        asked: AuditSubject,
-        failure: ServiceError,
-    ) -> ServiceError {
-        if failure.is_recorded() {
-            return failure;
-        }
-        self.note(operation, context, asked, failure.code().as_str());
-        failure.recorded()
-    }
-
-    /// Records an operation that needs no durable intent: a read, a refusal.
-    fn note(&self, operation: &'static str, context: &Context, asked: AuditSubject, code: &'static str) {
-        let AuditSubject { key, input } = asked;
-        self.audit.note(Event {
-            operation,
-            actor: context.actor(),
-            request: Some(context.request().to_string()),
-            key,
-            input,
-            code,
-        });
-    }
-
-    /// Runs a store write off the async threads.
-    async fn in_store<T: Send + 'static>(
-        &self,
-        write: impl FnOnce(&Store) -> Result<T, crate::store::StoreError> + Send + 'static,
-    ) -> Result<T, ServiceError> {
-        let store = Arc::clone(&self.store);
-        match tokio::task::spawn_blocking(move || write(&store)).await {
-            Ok(Ok(value)) => Ok(value),
-            Ok(Err(error)) => Err(ServiceError::internal(error)),
-            Err(error) => Err(ServiceError::internal(error)),
-        }
-    }
-}
-
-/// What a request asks for, as the audit log says it when nothing was looked up.
-#[derive(Clone, Debug, Default)]
-pub struct AuditSubject {
-    key: Option<KeyRef>,
-    input: Option<Input>,
-}
-
-impl AuditSubject {
-    fn key(eoa: Eoa, name: &KeyName) -> Self {
-        let (eoa, name) = (eoa.to_string(), name.to_string());
-        let key = KeyRef { eoa, name, version: None, id: None, public_key_hash: None };
-        Self { key: Some(key), input: None }
-    }
-
-    fn keys_of(eoa: Eoa) -> Self {
-        Self { key: None, input: Some(Input::Fields(vec![("eoa", Value::Text(eoa.to_string()))])) }
-    }
-
-    fn version(version: &KeyVersion) -> Self {
-        Self { key: Some(version_ref(version)), input: None }
-    }
-}
-
-/// How the audit log names a version.
-fn version_ref(version: &KeyVersion) -> KeyRef {
-    KeyRef {
-        eoa: version.eoa.to_string(),
-        name: version.name.to_string(),
-        version: Some(version.version.number()),
-        id: Some(version.id.to_string()),
-        public_key_hash: Some(crate::eigenlayer::operator_id(&version.public_key.g1)),
-    }
-}
-
-fn now() -> Timestamp {
-    Timestamp::now()
 }

@@ -23,7 +23,9 @@ use avs_kms::key::{
 };
 use avs_kms::request_id::RequestId;
 use avs_kms::rotation::{SETTLING, Scheduler, stats};
-use avs_kms::service::{ChangeKey, Context, CreateKey, Custody, Message, Peer, Service, SetSchedule, Sign};
+use avs_kms::service::{
+    ChangeKey, Context, CreateKey, Custody, Message, Peer, ServiceParts, Services, SetSchedule, Sign,
+};
 use avs_kms::store::{ScheduleScope, Store};
 use hsm::Enclave;
 use jiff::Timestamp;
@@ -80,21 +82,28 @@ impl World {
             stall_timeout: Duration::from_secs(60),
         });
         let start: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
-        Self { data: data.to_owned(), enclave: enclave.unwrap(), clock: Clock::standing_at(start) }
+        Self { data: data.to_owned(), enclave: enclave.unwrap(), clock: Clock::fixed(start) }
     }
 
     /// The service as a start makes it.
-    async fn start(&self) -> (Arc<Service>, Scheduler) {
-        let store = Store::open(&self.data.join("store.sqlite")).unwrap();
+    async fn start(&self) -> (Arc<Services>, Scheduler) {
+        let store = Store::open(&self.data.join("store.sqlite")).await.unwrap();
         let settings = Settings { segment_bytes: 1 << 20, ..Settings::new(self.data.join("audit")) };
         let boot = BuildInfo { version: "test".into(), config_digest: DIGEST_OF_NOTHING };
         let (audit, open_intents) = AuditLog::open(settings, boot).unwrap();
         let custody = Custody::new(self.enclave.clone(), Duration::from_secs(600));
-        let service =
-            Service::new(store, audit, custody, Duration::from_secs(30)).with_clock(self.clock.clone());
-        service.recover(open_intents).await.unwrap();
-        let service = Arc::new(service);
-        (Arc::clone(&service), Scheduler::new(service, None))
+        let services = Services::new(ServiceParts {
+            store,
+            log: audit,
+            custody,
+            clock: self.clock.clone(),
+            request_deadline: Duration::from_secs(30),
+            node: None,
+            login: None,
+        });
+        services.recover(open_intents).await.unwrap();
+        let services = Arc::new(services);
+        (Arc::clone(&services), Scheduler::new(services, None))
     }
 
     fn day(&self) -> i64 {
@@ -111,29 +120,29 @@ fn soon() -> Instant {
     Instant::now() + Duration::from_secs(30)
 }
 
-async fn key(service: &Service, schedule: Schedule) {
+async fn key(service: &Services, schedule: Schedule) {
     let wish = CreateKey { eoa: OWNER, name: KeyName::default(), binding: None, policy: None };
-    service.create_key(operator(), wish, soon()).await.unwrap();
+    service.keys.create(operator(), wish, soon()).await.unwrap();
     let wish = SetSchedule { eoa: OWNER, scope: ScheduleScope::All, schedule: Some(schedule), reason: None };
-    service.set_schedule(operator(), wish, soon()).await.unwrap();
+    service.schedules.set(operator(), wish, soon()).await.unwrap();
 }
 
 const FIRST: VersionSelector = VersionSelector::Number(KeyVersionNumber::FIRST);
 
-async fn change(service: &Service, version: VersionSelector, change: LifecycleAction) {
+async fn change(service: &Services, version: VersionSelector, change: LifecycleAction) {
     let (name, version) = (KeyName::default(), Some(version));
     let wish = ChangeKey { eoa: OWNER, name, version, change, after_days: 30, reason: None };
-    service.change_key(operator(), wish, soon()).await.unwrap();
+    service.keys.change(operator(), wish, soon()).await.unwrap();
 }
 
-fn stages(service: &Service) -> Vec<(u32, LifecycleState)> {
+fn stages(service: &Services) -> Vec<(u32, LifecycleState)> {
     let mut life = service.store().lifecycle(&OWNER, &KeyName::default()).0;
     life.sort_by_key(|(version, _)| *version);
     life.iter().map(|(version, status)| (version.number(), status.lifecycle)).collect()
 }
 
-fn kinds(service: &Service) -> Vec<String> {
-    service.store().events(None, 0, 10_000).unwrap().into_iter().map(|event| event.kind).collect()
+async fn kinds(service: &Services) -> Vec<String> {
+    service.store().events(None, 0, 10_000).await.unwrap().into_iter().map(|event| event.kind).collect()
 }
 
 const MONTHLY: Schedule = Schedule {
@@ -163,15 +172,15 @@ fn two_years_of_monthly_rotations_with_restarts_and_a_long_absence() {
             let step = if world.day() == 400 && !absent { 100 * DAY } else { DAY / 4 };
             absent |= step > DAY;
             if world.day() % 90 == 89 || step > DAY {
-                service.audit().clone().close().unwrap();
+                service.log().clone().close().unwrap();
                 drop((service, scheduler));
-                world.clock.pass(step);
+                world.clock.advance(step);
                 (service, scheduler) = world.start().await;
                 restarts += 1;
             } else {
-                world.clock.pass(step);
+                world.clock.advance(step);
             }
-            let looked = scheduler.look().await;
+            let looked = scheduler.tick().await;
             assert!(!looked.idle && looked.failed == 0, "day {}: {looked:?}", world.day());
             if step > DAY {
                 // The version before is also retired: its overlap is over.
@@ -181,7 +190,7 @@ fn two_years_of_monthly_rotations_with_restarts_and_a_long_absence() {
             let stages = stages(&service);
             assert_eq!(stages.iter().filter(|(_, stage)| *stage == LifecycleState::Active).count(), 1);
             assert!(stages.iter().filter(|(_, stage)| *stage == LifecycleState::Pending).count() <= 1);
-            assert!(!stats(&service).unwrap().keys[0].is_overdue() || world.day() >= 500);
+            assert!(!stats(&service).await.unwrap().keys[0].is_overdue() || world.day() >= 500);
         }
         let versions = service.store().versions_of_key(&OWNER, &KeyName::default());
         // 13 periods of 30 days up to day 390, then one at day 507 (made on day 500, announced for 7 days), then monthly.
@@ -199,12 +208,12 @@ fn two_years_of_monthly_rotations_with_restarts_and_a_long_absence() {
             }
         }
         let retired = versions.iter().filter(|version| version.status.lifecycle == LifecycleState::Retired).count();
-        let rotations = kinds(&service).iter().filter(|kind| *kind == "version.activated").count() - 1;
+        let rotations = kinds(&service).await.iter().filter(|kind| *kind == "version.activated").count() - 1;
         println!("{looks} looks over 24 months in {:?}: {rotations} rotations, {retired} retired, {restarts} restarts",
             begun.elapsed());
-        let due = kinds(&service).iter().filter(|kind| *kind == "version.rotation_due").count();
+        let due = kinds(&service).await.iter().filter(|kind| *kind == "version.rotation_due").count();
         assert!(due == rotations || due == rotations + 1, "{due} announcements for {rotations} rotations");
-        service.audit().clone().close().unwrap();
+        service.log().clone().close().unwrap();
     });
 }
 
@@ -220,40 +229,40 @@ fn a_destruction_comes_at_its_date_and_not_by_a_clock_that_jumps() {
         let (service, scheduler) = world.start().await;
         key(&service, Schedule { every_days: 10, announce_days: 1, ..MONTHLY }).await;
         while stages(&service).first() != Some(&(1, LifecycleState::Retired)) {
-            world.clock.pass(DAY);
-            scheduler.look().await;
+            world.clock.advance(DAY);
+            scheduler.tick().await;
         }
         let destroying =
-            service.store().numbered(&OWNER, &KeyName::default(), KeyVersionNumber::FIRST).unwrap();
+            service.store().version_by_number(&OWNER, &KeyName::default(), KeyVersionNumber::FIRST).unwrap();
         change(&service, FIRST, LifecycleAction::ScheduleDestroy).await;
         // The scheduled rotations would continue; this test is not about them.
         let wish = SetSchedule { eoa: OWNER, scope: ScheduleScope::All, schedule: None, reason: None };
-        service.set_schedule(operator(), wish, soon()).await.unwrap();
+        service.schedules.set(operator(), wish, soon()).await.unwrap();
 
         let right = world.clock.moment().wall;
-        world.clock.jump_to(right.saturating_add(Duration::from_secs(365 * 86_400)).unwrap());
-        assert!(scheduler.look().await.idle);
-        world.clock.jump_to(right);
-        let looked = scheduler.look().await;
+        world.clock.set_wall(right.saturating_add(Duration::from_secs(365 * 86_400)).unwrap());
+        assert!(scheduler.tick().await.idle);
+        world.clock.set_wall(right);
+        let looked = scheduler.tick().await;
         assert_eq!((looked.idle, looked.done), (false, 0));
         assert!(service.custody().holds(&destroying), "a jump destroyed a key");
 
         // Not while the log is away either.
-        world.clock.pass(29 * DAY);
-        assert_eq!(scheduler.look().await.done, 0);
-        world.clock.pass(DAY);
-        assert_eq!(scheduler.look().await.done, 1);
+        world.clock.advance(29 * DAY);
+        assert_eq!(scheduler.tick().await.done, 0);
+        world.clock.advance(DAY);
+        assert_eq!(scheduler.tick().await.done, 1);
         assert_eq!(stages(&service)[0], (1, LifecycleState::Destroyed));
         assert!(service.custody().public_key(destroying.id).is_none(), "the token still has the record");
-        assert_eq!(kinds(&service).last().unwrap(), "version.destroyed");
+        assert_eq!(kinds(&service).await.last().unwrap(), "version.destroyed");
 
         // A clock that stays ahead is believed in the end.
-        world.clock.jump_to(world.clock.moment().wall.saturating_add(90 * DAY).unwrap());
-        assert!(scheduler.look().await.idle);
-        world.clock.pass(SETTLING);
-        assert!(!scheduler.look().await.idle);
-        service.audit().clone().close().unwrap();
-        assert!(scheduler.look().await.idle, "something is done without a log");
+        world.clock.set_wall(world.clock.moment().wall.saturating_add(90 * DAY).unwrap());
+        assert!(scheduler.tick().await.idle);
+        world.clock.advance(SETTLING);
+        assert!(!scheduler.tick().await.idle);
+        service.log().clone().close().unwrap();
+        assert!(scheduler.tick().await.idle, "something is done without a log");
     });
 }
 
@@ -270,10 +279,10 @@ fn a_rotation_that_is_not_finished_is_overdue_and_an_old_version_that_still_sign
         key(&service, Schedule { activate: false, retire_on: RetireOn::Confirmed, ..MONTHLY }).await;
         let pass_to = async |day: i64| {
             while world.day() < day {
-                world.clock.pass(DAY);
-                scheduler.look().await;
+                world.clock.advance(DAY);
+                scheduler.tick().await;
             }
-            stats(&service).unwrap()
+            stats(&service).await.unwrap()
         };
         let before = pass_to(29).await;
         assert_eq!(before.keys[0].seconds_to_rotation, Some(86_400));
@@ -284,21 +293,25 @@ fn a_rotation_that_is_not_finished_is_overdue_and_an_old_version_that_still_sign
         assert_eq!(stages(&service), [(1, LifecycleState::Active), (2, LifecycleState::Pending)]);
 
         change(&service, VersionSelector::Next, LifecycleAction::Activate).await;
-        assert!(!stats(&service).unwrap().keys[0].is_overdue());
+        assert!(!stats(&service).await.unwrap().keys[0].is_overdue());
         let sign_with_the_old = async || {
             let wish = Sign::new(OWNER, KeyName::default(), FIRST, Message::Digest([7; 32]));
-            service.sign(operator(), wish, soon()).await.unwrap();
-            stats(&service).unwrap().signing_after_their_end
+            service.signing.sign(operator(), wish, soon()).await.unwrap();
+            stats(&service).await.unwrap().signing_after_their_end
         };
         pass_to(31 + 20).await;
         assert_eq!(sign_with_the_old().await, 0, "the overlap of 21 days is not over");
         pass_to(31 + 22).await;
         assert_eq!(sign_with_the_old().await, 1);
-        let shown = stats(&service).unwrap().last_signatures;
+        let shown = stats(&service).await.unwrap().last_signatures;
         assert_eq!(shown.len(), 1, "{shown:?}");
         assert_eq!(shown[0].1, world.clock.moment().wall);
         change(&service, FIRST, LifecycleAction::Retire).await;
-        assert_eq!(stats(&service).unwrap().signing_after_their_end, 0, "what is retired signs nothing");
-        service.audit().clone().close().unwrap();
+        assert_eq!(
+            stats(&service).await.unwrap().signing_after_their_end,
+            0,
+            "what is retired signs nothing"
+        );
+        service.log().clone().close().unwrap();
     });
 }

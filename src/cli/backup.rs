@@ -11,6 +11,7 @@ use super::output::Output;
 use super::serve::data_lock::DataLock;
 use super::serve::open::softhsm_token;
 use crate::backup::{self, BackupPaths, Manifest};
+use crate::clock::Clock;
 use crate::config::Configuration;
 use crate::service::Maintenance;
 
@@ -29,7 +30,7 @@ pub(super) fn run(
 ) -> Result<(), CliError> {
     let places = places(configuration)?;
     refuse_damaged_token(&places)?;
-    let created_at = jiff::Timestamp::now().to_string();
+    let created_at = Clock::system().now().to_string();
     let manifest = backup::write(&places, &arguments.archive, created_at)
         .map_err(|error| CliError::context("no backup was written", &error))?;
     // A login during the copy may have rewritten the file, so that the archive has part of it.

@@ -14,7 +14,7 @@ use super::serve::data_lock::DataLock;
 use super::serve::open::{audit_settings, enclave_settings, softhsm_token, with_softhsm_environment};
 use super::serve::sandbox::drop_privileges;
 use crate::config::Configuration;
-use crate::store::Store;
+use crate::store::SqliteBackend;
 use audit_log::AuditLog;
 
 #[derive(Debug, Args)]
@@ -61,7 +61,7 @@ pub(super) fn run(
     })?;
     AuditLog::create(&audit_settings(configuration))
         .map_err(|error| CliError::context("cannot create the audit log", &error))?;
-    Store::create(&configuration.data.store())
+    SqliteBackend::create(&configuration.data.store())
         .map_err(|error| CliError::context("cannot create the store", &error))?;
     let fields = json!({
         "data": directory,

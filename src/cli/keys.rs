@@ -82,7 +82,7 @@ struct Policy {
         long = "allow",
         value_name = "KIND",
         value_delimiter = ',',
-        value_parser = one_of::<SignatureKind>(SignatureKind::ALL.map(Signing::as_str)),
+        value_parser = one_of::<SignatureKind>(SignatureKind::ALL.map(SignatureKind::as_str)),
     )]
     signing: Vec<SignatureKind>,
     /// Network from which it may be used, such as 10.1.0.0/16; separate several by commas

@@ -33,7 +33,7 @@ use crate::config::{self, ConfigErrors, Configuration, Section};
 use crate::http::{App, Listener, health_router, local_router, public_router, serve};
 use crate::metrics::Metrics;
 use crate::sandbox::Confined;
-use crate::service::{Publish, Recovered};
+use crate::service::{Publish, Recovered, Services};
 use audit_log::KnownHead;
 
 #[derive(Debug, Args)]
@@ -109,7 +109,7 @@ pub(super) fn run(
     let metrics =
         Metrics::start().map_err(|error| CliError::context("cannot start the metrics recorder", &error))?;
     hsm::describe_metrics();
-    let opened = open(&configuration, Needs::Token)?;
+    let opened = open(&configuration, Needs::Token, &runtime)?;
     let opening = Opening { opened, accepted_rollbacks, metrics, sockets, confined };
     let ended = runtime.block_on(until_stopped(&configuration, reloader, opening, (signals, &logging)));
     // Before the runtime ends: it sends the last spans.
@@ -137,7 +137,7 @@ async fn until_stopped(
     (mut signals, logging): (Signals, &Logging),
 ) -> Result<(), CliError> {
     let Opening { opened, accepted_rollbacks, metrics, sockets, confined } = opening;
-    let Opened { service, open_intents } = opened;
+    let Opened { services, open_intents } = opened;
     // First: nothing is completed or rolled back over a log that was rolled back itself.
     let audit = &configuration.audit;
     let publish = Publish {
@@ -147,29 +147,30 @@ async fn until_stopped(
         anchor_every: audit.anchor_interval,
         accepted: accepted_rollbacks,
     };
-    service
-        .publish_checkpoints(publish)
+    services
+        .checkpoints
+        .publish(publish)
         .await
         .map_err(|failure| CliError::new(failure.cause().unwrap_or_else(|| failure.to_string())))?;
 
-    let recovered = service.recover(open_intents).await;
+    let recovered = services.recover(open_intents).await;
     let recovered = recovered
         .map_err(|failure| CliError::new(format!("cannot recover operations of the last run: {failure}")))?;
     report(&recovered);
-    let remembered = service.remember_signed();
-    remembered.map_err(|error| CliError::context("cannot read which signed requests were used", &error))?;
-    let forgotten = service.forget_expired_tokens();
-    forgotten.map_err(|error| CliError::context("cannot delete expired access tokens", &error))?;
-    let has_keys = !service.store().all_versions().is_empty();
+    let restored = services.signed_requests.restore();
+    restored.map_err(|error| CliError::context("cannot read which signed requests were used", &error))?;
+    let deleted = services.logins.delete_expired_tokens().await;
+    deleted.map_err(|error| CliError::new(format!("cannot delete expired access tokens: {error}")))?;
+    let has_keys = !services.store().all_versions().is_empty();
     let unix = local_socket(configuration)?;
 
-    let service = Arc::new(service);
+    let services = Arc::new(services);
     let app =
-        App::new(Arc::clone(&service), configuration.server.body_timeout, limits::reloadable(configuration));
+        App::new(Arc::clone(&services), configuration.server.body_timeout, limits::reloadable(configuration));
     // Everything is open and bound: no socket is created after this line.
     confined.filter().map_err(|error| CliError::context("cannot close the sandbox", &error))?;
     let (stop, stopped) = watch::channel(false);
-    let background = background::start(configuration, &service, &stopped)?;
+    let background = background::start(configuration, &services, &stopped).await?;
     let upkeep = metrics.clone();
     tokio::spawn(async move {
         loop {
@@ -198,7 +199,7 @@ async fn until_stopped(
         app: app.clone(),
         share: bounds.connections_per_address.clone(),
         tls: sockets.tls,
-        service: Arc::clone(&service),
+        services: Arc::clone(&services),
         running: configuration.into(),
     };
     listeners.spawn(serve(clients, public_router(&app), bounds, stopped));
@@ -232,7 +233,7 @@ async fn until_stopped(
         }
     }
     let _ = std::fs::remove_file(configuration.data.socket());
-    close(service, configuration.server.shutdown_grace).await
+    close(services, configuration.server.shutdown_grace).await
 }
 
 /// What to do with a service that has no keys yet.
@@ -247,20 +248,18 @@ fn next_steps(configuration: &Configuration) {
 
 /// Closes the log before the token, which signs its last checkpoint, and both after the last
 /// operation.
-async fn close(service: Arc<crate::service::Service>, grace: Duration) -> Result<(), CliError> {
+async fn close(services: Arc<Services>, grace: Duration) -> Result<(), CliError> {
     // A running operation holds the service, also one whose client has gone.
     let end = Instant::now() + grace;
-    while Arc::strong_count(&service) > 1 && Instant::now() < end {
+    while Arc::strong_count(&services) > 1 && Instant::now() < end {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    let closed = tokio::task::spawn_blocking(move || service.close());
-    match closed.await {
-        Ok(Ok(head)) => {
+    match services.close().await {
+        Ok(head) => {
             tracing::info!(records = head.size, "stopped; the audit log is complete");
             Ok(())
         }
-        Ok(Err(error)) => Err(CliError::context("cannot close the audit log", &error)),
-        Err(error) => Err(CliError::context("cannot close the service", &error)),
+        Err(error) => Err(CliError::context("cannot close the audit log", &error)),
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::auth::CertificateFingerprint;
 use crate::http::limits::admission::{AdmissionControl, AdmissionSettings};
 use crate::http::limits::rate_limit::{RateLimits, RateSettings};
-use crate::service::Service;
+use crate::service::Services;
 use crate::service::operation::OperationInfo;
 
 /// The largest body that is read, bytes.
@@ -15,13 +15,13 @@ pub const MAX_BODY_BYTES: usize = 64 * 1024;
 /// What every handler gets.
 #[derive(Clone, Debug)]
 pub struct App {
-    pub(crate) service: Arc<Service>,
+    pub(crate) services: Arc<Services>,
     pub(crate) body_timeout: Duration,
     pub(crate) admission: Arc<AdmissionControl>,
     pub(crate) rates: Arc<RateLimits>,
 }
 
-/// The limits that can change while the service runs.
+/// The limits that can change while the services runs.
 #[derive(Clone, Copy, Debug)]
 pub struct ReloadableLimits {
     /// Requests that are served and that wait at the same time.
@@ -31,11 +31,11 @@ pub struct ReloadableLimits {
 }
 
 impl App {
-    /// The application over a service; a request's body must arrive within `body_timeout`.
-    pub fn new(service: Arc<Service>, body_timeout: Duration, limits: ReloadableLimits) -> Self {
+    /// The application over a services; a request's body must arrive within `body_timeout`.
+    pub fn new(services: Arc<Services>, body_timeout: Duration, limits: ReloadableLimits) -> Self {
         let ReloadableLimits { admission, rates } = limits;
         Self {
-            service,
+            services,
             body_timeout,
             admission: Arc::new(AdmissionControl::new(admission)),
             rates: Arc::new(RateLimits::new(rates)),

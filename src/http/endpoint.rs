@@ -17,7 +17,7 @@ use crate::http::app::App;
 use crate::http::middleware::{request, request_signature};
 use crate::http::openapi::description::Description;
 use crate::service::operation::{Access, OperationInfo};
-use crate::service::{ErrorCode, ServiceError, Peer};
+use crate::service::{ErrorCode, Peer, ServiceError};
 
 /// A method and a path, the operation that they ask for, and its handler.
 pub(crate) struct Endpoint {

@@ -9,7 +9,7 @@
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::auth::{AccessToken, Credentials, CertificateFingerprint, AccessTokenId, authenticate};
+use crate::auth::{AccessToken, AccessTokenId, CertificateFingerprint, Credentials, authenticate};
 use crate::http::dto::invalid_value::from_value;
 use crate::http::dto::point::Point;
 use crate::http::dto::values::{VersionChoice, VersionNumber, parse_address, parse_bytes};
@@ -21,7 +21,7 @@ use crate::http::routes::keys::{CreateKeyBody, RotateKeyBody};
 use crate::http::routes::schedule::SetScheduleBody;
 use crate::http::routes::signing::{ScalarMulBody, SignDigestBody, SignRegistrationBody};
 use crate::key::{Eoa, KeyName};
-use crate::service::{CreateKey, ServiceError, RotateKey, Sign};
+use crate::service::{CreateKey, RotateKey, ServiceError, Sign};
 
 /// A refusal never repeats a client's bytes in a way that breaks a line or a terminal.
 fn refused<T>(result: Result<T, ServiceError>) -> Option<T> {

@@ -1,41 +1,41 @@
-//! Whether the calendar can be believed: one that jumps ahead of the other clock is not, for a while.
+//! Detection of jumps of the wall clock: after a jump ahead of the monotonic clock nothing is done for a while.
 //!
-//! A wrong time server that moves a host a year ahead must not destroy and retire what was to stay for a year. Back is
-//! harmless: what was due is undone for nobody, and nothing is due twice.
+//! A wrong time server that moves a host a year ahead must not retire and destroy keys a year early. Moving the clock
+//! back is harmless: nothing already done is undone or repeated.
 
 use std::time::Duration;
 
 use crate::clock::Moment;
 
-/// For so long nothing is done after the calendar jumped ahead: time to put a mistake right.
+/// How long nothing is done after a jump ahead: time for an operator to correct the clock.
 pub const SETTLING: Duration = Duration::from_secs(3_600);
 
-/// What two looks may differ by on the two clocks, seconds.
+/// How much two ticks may differ on the two clocks, seconds.
 const TOLERANCE_SECONDS: i128 = 60;
 
-/// What was seen of the clocks.
+/// Compares the two clocks from tick to tick.
 #[derive(Debug, Default)]
 pub struct ClockGuard {
     last: Option<Moment>,
-    /// On the steady clock.
+    /// On the monotonic clock.
     settled_at: Option<Duration>,
 }
 
 impl ClockGuard {
-    /// Whether what is due by this moment is due indeed. The first moment after a start is believed.
-    pub fn trusts(&mut self, now: Moment) -> bool {
+    /// Whether the wall clock can be believed. The first moment after a start is.
+    pub fn is_plausible(&mut self, now: Moment) -> bool {
         if let Some(last) = self.last.replace(now) {
-            let steady = i128::from(now.steady.saturating_sub(last.steady).as_secs());
+            let steady = i128::from(now.monotonic.saturating_sub(last.monotonic).as_secs());
             let ahead = i128::from(now.wall.as_second() - last.wall.as_second()) - steady;
             if ahead > TOLERANCE_SECONDS {
                 tracing::warn!(seconds = %ahead, "the clock jumped ahead: schedules wait until it has settled");
-                self.settled_at = Some(now.steady + SETTLING);
+                self.settled_at = Some(now.monotonic + SETTLING);
             } else if ahead < -TOLERANCE_SECONDS {
                 tracing::warn!(seconds = %-ahead, "the clock jumped back");
                 self.settled_at = None;
             }
         }
-        if self.settled_at.is_some_and(|settled| now.steady < settled) {
+        if self.settled_at.is_some_and(|settled| now.monotonic < settled) {
             return false;
         }
         self.settled_at = None;
@@ -51,20 +51,20 @@ mod tests {
 
     fn moment(wall: i64, steady: u64) -> Moment {
         let wall = Timestamp::from_second(1_767_225_600 + wall).unwrap_or_default();
-        Moment { wall, steady: Duration::from_secs(steady) }
+        Moment { wall, monotonic: Duration::from_secs(steady) }
     }
 
     #[test]
     fn a_clock_that_jumps_ahead_is_believed_after_an_hour_and_one_that_comes_back_at_once() {
         const YEAR: i64 = 365 * 86_400;
-        let mut steadiness = ClockGuard::default();
-        assert!(steadiness.trusts(moment(0, 0)));
-        assert!(steadiness.trusts(moment(3_000, 3_000)), "a late look is no jump");
-        assert!(!steadiness.trusts(moment(YEAR, 3_060)));
-        assert!(!steadiness.trusts(moment(YEAR + 3_000, 6_060)));
-        assert!(steadiness.trusts(moment(YEAR + 3_600, 6_660)));
+        let mut guard = ClockGuard::default();
+        assert!(guard.is_plausible(moment(0, 0)));
+        assert!(guard.is_plausible(moment(3_000, 3_000)), "a late tick is no jump");
+        assert!(!guard.is_plausible(moment(YEAR, 3_060)));
+        assert!(!guard.is_plausible(moment(YEAR + 3_000, 6_060)));
+        assert!(guard.is_plausible(moment(YEAR + 3_600, 6_660)));
 
-        assert!(!steadiness.trusts(moment(3 * YEAR, 6_720)));
-        assert!(steadiness.trusts(moment(YEAR + 3_720, 6_780)));
+        assert!(!guard.is_plausible(moment(3 * YEAR, 6_720)));
+        assert!(guard.is_plausible(moment(YEAR + 3_720, 6_780)));
     }
 }

@@ -1,4 +1,4 @@
-//! What is due for one key: pure, from its versions, its schedule, the chain's word and the time.
+//! What is due for one key: pure, from its versions, its schedule, the registry's answer and the clock.
 
 use std::sync::Arc;
 
@@ -7,23 +7,23 @@ use jiff::Timestamp;
 use crate::key::KeyVersion;
 use crate::key::{LifecycleState, OVERLAP_DAYS, RetireOn, Schedule, days, later};
 
-/// What the registry says of a version that is bound to it.
+/// Status of a version in the registry that it is bound to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RegistryStatus {
-    /// Nobody asks: the version is not bound, or its chain is not the one that is followed. The clock decides.
+    /// The version is not bound, or bound on another chain than the watched one. The clock decides.
     NotTracked,
-    /// The registry is followed and has not answered: nothing is decided without it.
+    /// The registry did not answer: nothing is decided without it.
     Unreachable,
-    /// It holds this very key.
+    /// The registry holds this very key.
     Registered,
-    /// It does not.
+    /// The registry holds another key or none.
     NotRegistered,
 }
 
-/// A deed.
+/// A scheduled action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Action {
-    /// Tell clients that the current version's time ends at this date.
+    /// Announce to clients that the current version is superseded at this date.
     Announce {
         /// The date.
         due_at: Timestamp,
@@ -32,29 +32,42 @@ pub enum Action {
     Rotate,
     /// Make it the current one.
     Activate,
-    /// Let an old one refuse.
+    /// Retire an old one.
     Retire,
     /// Destroy one whose date has come.
     Destroy,
 }
 
-/// What is to be done with which version, and why.
+impl Action {
+    /// Its name in logs and events.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Announce { .. } => "announce",
+            Self::Rotate => "rotate",
+            Self::Activate => "activate",
+            Self::Retire => "retire",
+            Self::Destroy => "destroy",
+        }
+    }
+}
+
+/// A version, the action that is due for it, and why.
 #[derive(Clone, Debug)]
 pub struct DueAction {
     /// The version; for a rotation the current one.
     pub version: Arc<KeyVersion>,
-    /// The deed.
+    /// The action.
     pub action: Action,
     /// The reason, for the audit log.
     pub reason: String,
 }
 
 /// What is due now for the key with these versions, in the order to be done. One thing at a time happens to a version:
-/// however long nobody looked, the key is rotated once.
+/// after a long absence the key is rotated once.
 pub fn due(
     versions: &[Arc<KeyVersion>],
     schedule: Option<&Schedule>,
-    word: impl Fn(&KeyVersion) -> RegistryStatus,
+    status: impl Fn(&KeyVersion) -> RegistryStatus,
     now: Timestamp,
 ) -> Vec<DueAction> {
     let mut all = Vec::new();
@@ -95,7 +108,7 @@ pub fn due(
         }
     }
     if let Some(pending) = pending.filter(|pending| !pending.status.disabled) {
-        match (word(pending), schedule, &dates) {
+        match (status(pending), schedule, &dates) {
             (RegistryStatus::Registered, ..) => {
                 add(pending, Action::Activate, "chain: the registry holds this version".to_owned());
             }
@@ -117,9 +130,9 @@ pub fn due(
         if now < end {
             continue;
         }
-        match word(version) {
+        match status(version) {
             // The registry must have the new key and no longer the old one: then tables stop to name it.
-            RegistryStatus::NotRegistered if word(current) == RegistryStatus::Registered => {
+            RegistryStatus::NotRegistered if status(current) == RegistryStatus::Registered => {
                 let reason =
                     format!("chain: the registry holds version {}; overlap over at {end}", current.version);
                 add(version, Action::Retire, reason);

@@ -1,4 +1,4 @@
-//! What the registries say of bound versions, asked at each look.
+//! Status of bound versions in their registry contracts, asked at each tick.
 //!
 //! Not for: what follows from it (`plan`).
 
@@ -10,38 +10,32 @@ use jiff::Timestamp;
 use super::plan::RegistryStatus;
 use crate::chain::{RpcClient, RpcClientError};
 use crate::eigenlayer;
-use crate::key::KeyVersion;
-use crate::key::{Binding, LifecycleState, Registry};
-use crate::service::Service;
+use crate::key::{Binding, KeyVersion, LifecycleState, Registry};
+use crate::store::Store;
 
-/// Follows registrations on one chain.
+/// Asks the registries of one chain.
 #[derive(Debug)]
 pub struct RegistryWatcher {
-    chain: RpcClient,
-    /// The node's chain, once it was asked. It is asked again after each failure: nodes are moved.
-    id: Mutex<Option<u64>>,
-    /// Whether the node did not answer in this look: nobody waits for it twice.
-    away: AtomicBool,
+    node: RpcClient,
+    /// The node's chain id. Asked again after each failure: an operator may have moved the node.
+    chain_id: Mutex<Option<u64>>,
+    /// Whether the node did not answer in this tick: it is not asked again before the next one.
+    unreachable: AtomicBool,
 }
 
 impl RegistryWatcher {
-    /// A follower that asks this node.
-    pub const fn new(chain: RpcClient) -> Self {
-        Self { chain, id: Mutex::new(None), away: AtomicBool::new(false) }
+    /// A watcher that asks this node.
+    pub const fn new(node: RpcClient) -> Self {
+        Self { node, chain_id: Mutex::new(None), unreachable: AtomicBool::new(false) }
     }
 
-    /// A new look begins.
+    /// A new tick begins.
     pub(super) fn begin(&self) {
-        self.away.store(false, Ordering::Relaxed);
+        self.unreachable.store(false, Ordering::Relaxed);
     }
 
-    /// What the registry says of a version; a change of it is kept in the store.
-    pub(super) async fn word(
-        &self,
-        service: &Service,
-        version: &KeyVersion,
-        now: Timestamp,
-    ) -> RegistryStatus {
+    /// The status of a version in its registry; the store keeps a change of it.
+    pub(super) async fn status(&self, store: &Store, version: &KeyVersion, now: Timestamp) -> RegistryStatus {
         let lives = matches!(
             version.status.lifecycle,
             LifecycleState::Pending | LifecycleState::Active | LifecycleState::Retiring
@@ -49,31 +43,37 @@ impl RegistryWatcher {
         let Some(binding) = version.binding.as_ref().filter(|_| lives) else {
             return RegistryStatus::NotTracked;
         };
-        if self.away.load(Ordering::Relaxed) {
+        if self.unreachable.load(Ordering::Relaxed) {
             return RegistryStatus::Unreachable;
         }
-        match self.holds(binding, version).await {
+        match self.is_registered(binding, version).await {
             Ok(None) => RegistryStatus::NotTracked,
             Ok(Some(held)) => {
                 let known = version.registration.is_some_and(|registration| registration.held == held);
-                if !known && let Err(error) = service.store().observe(version, held, now) {
-                    tracing::error!(%error, "what the registry says could not be kept");
+                if !known && let Err(error) = store.set_registration(version, held, now).await {
+                    tracing::error!(%error, "the status in the registry was not stored");
                     return RegistryStatus::Unreachable;
                 }
                 if held { RegistryStatus::Registered } else { RegistryStatus::NotRegistered }
             }
             Err(error) => {
-                self.away.store(!matches!(error, RpcClientError::Refused { .. }), Ordering::Relaxed);
-                *self.id.lock().unwrap_or_else(PoisonError::into_inner) = None;
-                tracing::warn!(error = &error as &dyn std::error::Error, %binding, "the registry was not asked");
+                let refused = matches!(error, RpcClientError::Refused { .. });
+                self.unreachable.store(!refused, Ordering::Relaxed);
+                *self.chain_id.lock().unwrap_or_else(PoisonError::into_inner) = None;
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(error, %binding, "the registry did not answer");
                 RegistryStatus::Unreachable
             }
         }
     }
 
-    /// Whether the registry holds this very key for the binding; none where the binding is on another chain.
-    async fn holds(&self, binding: &Binding, version: &KeyVersion) -> Result<Option<bool>, RpcClientError> {
-        if self.id().await? != binding.chain_id {
+    /// Whether the registry holds this very key for the binding; `None` where the binding is on another chain.
+    async fn is_registered(
+        &self,
+        binding: &Binding,
+        version: &KeyVersion,
+    ) -> Result<Option<bool>, RpcClientError> {
+        if self.chain_id().await? != binding.chain_id {
             return Ok(None);
         }
         let contract = binding.verifying_contract.as_bytes().into();
@@ -81,20 +81,20 @@ impl RegistryWatcher {
         let hash = match &binding.registry {
             Registry::KeyRegistrar { avs, operator_set_id } => {
                 let call = eigenlayer::key_hash_call(avs.as_bytes(), *operator_set_id, operator);
-                self.chain.call(contract, &call).await?
+                self.node.call(contract, &call).await?
             }
             Registry::BlsApkRegistry => {
-                let registry = self.chain.call(contract, &eigenlayer::apk_registry_call()).await?;
+                let registry = self.node.call(contract, &eigenlayer::apk_registry_call()).await?;
                 match eigenlayer::address_in(&registry) {
                     Some(registry) => {
                         let call = eigenlayer::pubkey_hash_call(operator);
-                        self.chain.call(registry.into(), &call).await?
+                        self.node.call(registry.into(), &call).await?
                     }
                     None => Vec::new(),
                 }
             }
         };
-        // Nothing, or something else than a word, is no answer of a registry.
+        // A registry answers one word.
         let hash: [u8; 32] = hash.try_into().map_err(|_| RpcClientError::Refused {
             code: 0,
             message: format!("{} has no such function", binding.verifying_contract),
@@ -102,15 +102,13 @@ impl RegistryWatcher {
         Ok(Some(hash == eigenlayer::operator_id(&version.public_key.g1)))
     }
 
-    async fn id(&self) -> Result<u64, RpcClientError> {
-        let known = *self.id.lock().unwrap_or_else(PoisonError::into_inner);
-        match known {
-            Some(id) => Ok(id),
-            None => {
-                let id = self.chain.id().await?;
-                *self.id.lock().unwrap_or_else(PoisonError::into_inner) = Some(id);
-                Ok(id)
-            }
+    async fn chain_id(&self) -> Result<u64, RpcClientError> {
+        let known = *self.chain_id.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(id) = known {
+            return Ok(id);
         }
+        let id = self.node.id().await?;
+        *self.chain_id.lock().unwrap_or_else(PoisonError::into_inner) = Some(id);
+        Ok(id)
     }
 }

@@ -1,7 +1,7 @@
-//! Tells configured hooks what happened to keys: signed, in order per key, again and again until they have it.
+//! Delivery of key events to webhooks: signed, in order per key, repeated until the receiver acknowledges.
 //!
 //! Header `X-AVS-KMS-Signature: t=<unix seconds>,v1=<hex HMAC-SHA256(secret, "<t>.<body>")>`: a receiver checks the
-//! signature over the bytes as they came, refuses an old `t`, and knows a repetition by the `seq` in the body.
+//! signature over the bytes of the body, refuses an old `t`, and detects a repetition by the `seq` in the body.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,15 +11,16 @@ use secrecy::{ExposeSecret, SecretSlice};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
-use crate::outbound::{Endpoint, Outbound};
-use crate::service::Service;
-use crate::store::{Delivery, StoreError};
+use crate::clock::Clock;
+use crate::outbound::{Endpoint, Outbound, ParseEndpointError};
+use crate::store::{Delivery, Store, StoreError};
 
-/// How often the outbox is looked at.
-const LOOK: Duration = Duration::from_millis(500);
+/// How often the outbox is read.
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
-/// What signs deliveries; shared with the receiver.
+/// Key that signs deliveries; the receiver has it, too.
 pub struct Secret(SecretSlice<u8>);
 
 /// The secret is too short.
@@ -31,7 +32,7 @@ impl Secret {
     /// The secret with these bytes.
     ///
     /// # Errors
-    /// When it can be guessed.
+    /// When it is shorter than 32 bytes.
     pub fn new(bytes: Vec<u8>) -> Result<Self, SecretError> {
         if bytes.len() < 32 { Err(SecretError) } else { Ok(Self(bytes.into())) }
     }
@@ -57,17 +58,17 @@ impl std::fmt::Debug for Secret {
 /// A receiver.
 #[derive(Clone, Debug)]
 pub struct WebhookTarget {
-    /// What the store calls it: a hash, because the URL may hold a key.
+    /// Its id in the store: a hash, because the URL may contain a key.
     id: String,
     endpoint: Endpoint,
 }
 
 impl WebhookTarget {
-    /// The hook with this URL.
+    /// The receiver with this URL.
     ///
     /// # Errors
     /// When it is no URL.
-    pub fn new(url: &str) -> Result<Self, crate::outbound::ParseEndpointError> {
+    pub fn new(url: &str) -> Result<Self, ParseEndpointError> {
         Ok(Self { id: hex::encode(Sha256::digest(url)), endpoint: url.parse()? })
     }
 }
@@ -75,80 +76,94 @@ impl WebhookTarget {
 /// Delivers events.
 #[derive(Debug)]
 pub struct Webhooks {
-    service: Arc<Service>,
-    hooks: Vec<WebhookTarget>,
+    targets: Vec<WebhookTarget>,
+    sender: Arc<Sender>,
+}
+
+#[derive(Debug)]
+struct Sender {
+    store: Store,
+    clock: Clock,
     secret: Secret,
     outbound: Outbound,
 }
 
 impl Webhooks {
-    /// Delivery to these hooks; events of before a hook was first configured are not sent to it.
+    /// Delivery to these receivers. A receiver gets the events since it was first configured.
     ///
     /// # Errors
     /// When the store cannot be written.
-    pub fn new(
-        service: Arc<Service>,
-        hooks: Vec<WebhookTarget>,
+    pub async fn new(
+        (store, clock): (Store, Clock),
+        targets: Vec<WebhookTarget>,
         secret: Secret,
         outbound: Outbound,
     ) -> Result<Self, StoreError> {
-        let ids: Vec<_> = hooks.iter().map(|hook| hook.id.clone()).collect();
-        service.store().set_hooks(&ids)?;
-        Ok(Self { service, hooks, secret, outbound })
+        store.set_webhooks(targets.iter().map(|target| target.id.clone()).collect()).await?;
+        Ok(Self { targets, sender: Arc::new(Sender { store, clock, secret, outbound }) })
     }
 
-    /// Delivers until it is told to stop.
-    pub async fn run(self, mut stop: watch::Receiver<bool>) {
+    /// Delivers until `stop` is set. Each receiver has a task of its own: a slow one delays no other. A delivery that
+    /// the stop cuts off is repeated after the next start.
+    pub async fn run(self, stop: watch::Receiver<bool>) {
+        let mut tasks = JoinSet::new();
+        for target in self.targets {
+            let (sender, mut stop) = (Arc::clone(&self.sender), stop.clone());
+            tasks.spawn(async move {
+                tokio::select! {
+                    _ = stop.wait_for(|stop| *stop) => {}
+                    () = sender.deliver_to(&target) => {}
+                }
+            });
+        }
+        tasks.join_all().await;
+    }
+}
+
+impl Sender {
+    async fn deliver_to(&self, target: &WebhookTarget) {
         loop {
-            let more = self.deliver().await;
-            let wait = if more { Duration::ZERO } else { LOOK };
-            tokio::select! {
-                () = tokio::time::sleep(wait) => {}
-                _ = stop.wait_for(|stop| *stop) => return,
+            match self.deliver_due(target).await {
+                Ok(true) => {}
+                Ok(false) => tokio::time::sleep(POLL_INTERVAL).await,
+                Err(error) => {
+                    tracing::error!(%error, "the outbox cannot be read or written");
+                    tokio::time::sleep(POLL_INTERVAL).await;
+                }
             }
         }
     }
 
-    /// Tries what is due once; says whether something went out, so that there may be more at once.
-    pub async fn deliver(&self) -> bool {
-        let now = self.service.clock().moment().wall;
-        let due = match self.service.store().due_deliveries(now) {
-            Ok(due) => due,
-            Err(error) => {
-                tracing::error!(%error, "the outbox cannot be read");
-                return false;
+    /// Tries what is due once; returns whether an event was acknowledged, so that the next one may be due.
+    async fn deliver_due(&self, target: &WebhookTarget) -> Result<bool, StoreError> {
+        let mut acknowledged = false;
+        for delivery in self.store.due_deliveries(&target.id, self.clock.now()).await? {
+            if self.send(target, &delivery).await {
+                self.store.delivered(delivery).await?;
+                acknowledged = true;
+            } else {
+                // The wait counts from the end of the attempt: a timeout is longer than the first waits.
+                self.store.not_delivered(delivery, self.clock.now()).await?;
             }
-        };
-        let mut went = false;
-        for delivery in &due {
-            let Some(hook) = self.hooks.iter().find(|hook| hook.id == delivery.hook) else { continue };
-            let taken = self.send(hook, delivery).await;
-            let store = self.service.store();
-            let kept = if taken { store.delivered(delivery) } else { store.not_delivered(delivery, now) };
-            if let Err(error) = kept {
-                tracing::error!(%error, "the outbox cannot be written");
-                return false;
-            }
-            went |= taken;
         }
-        went
+        Ok(acknowledged)
     }
 
-    async fn send(&self, hook: &WebhookTarget, delivery: &Delivery) -> bool {
+    async fn send(&self, target: &WebhookTarget, delivery: &Delivery) -> bool {
         let body = delivery.event.to_json().to_string().into_bytes();
-        let seconds = self.service.clock().moment().wall.as_second();
-        let signature = self.secret.signature(seconds, &body);
+        let signature = self.secret.signature(self.clock.now().as_second(), &body);
         let headers =
             [("x-avs-kms-signature", signature.as_str()), ("x-avs-kms-event", &delivery.event.kind)];
-        let (endpoint, seq) = (&hook.endpoint, delivery.event.seq);
+        let (endpoint, seq) = (&target.endpoint, delivery.event.seq);
         match self.outbound.post_json(endpoint, &headers, body).await {
             Ok(reply) if reply.is_success() => true,
             Ok(reply) => {
-                tracing::warn!(%endpoint, seq, status = reply.status, "a webhook did not take an event");
+                tracing::warn!(%endpoint, seq, status = reply.status, "a webhook did not accept an event");
                 false
             }
             Err(error) => {
-                tracing::warn!(%endpoint, seq, error = &error as &dyn std::error::Error, "a webhook was not reached");
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(%endpoint, seq, error, "a webhook was not reached");
                 false
             }
         }
@@ -156,18 +171,4 @@ impl Webhooks {
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)] // a failed unwrap is a failed test
-
-    use super::*;
-
-    #[test]
-    fn the_signature_is_hmac_sha256_over_time_and_body() {
-        let secret = Secret::new(vec![b'k'; 32]).unwrap();
-        // printf '1700000000.{"seq":1}' | openssl dgst -sha256 -hmac kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk
-        let expected = "t=1700000000,v1=5e71a8c43c4d0dc5ff6919a6f20eb24a1ad4dc3775c8aa78fd66acc38c476a5f";
-        assert_eq!(secret.signature(1_700_000_000, br#"{"seq":1}"#), expected);
-        assert_eq!(format!("{secret:?}"), "Secret(..)");
-        assert!(Secret::new(vec![b'k'; 31]).is_err());
-    }
-}
+mod tests;

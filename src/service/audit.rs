@@ -1,7 +1,6 @@
-//! What the audit log shows: events, checkpoints, proofs, recorded maintenance.
+//! The audit log for clients and administrators: reads, publication of checkpoints, records of maintenance.
 
-pub(in crate::service) mod checkpoint_publisher;
-pub(in crate::service) mod checkpoint_webhook;
-pub(in crate::service) mod events;
-pub(in crate::service) mod maintenance;
-pub(in crate::service) mod proofs;
+pub(super) mod checkpoint_publisher;
+mod checkpoint_webhook;
+pub(super) mod maintenance;
+pub(super) mod reads;

@@ -1,7 +1,9 @@
 //! Authentication and authorisation: logins, access tokens, signed requests, permissions.
 
-pub(in crate::service) mod access_tokens;
-pub(in crate::service) mod authorise;
-pub(in crate::service) mod contract_wallet;
-pub(in crate::service) mod login;
-pub(in crate::service) mod replay_window;
+pub(super) mod access_tokens;
+pub(super) mod authorise;
+mod contract_wallet;
+pub(super) mod login;
+pub(super) mod login_rules;
+mod replay_window;
+pub(super) mod signed_requests;

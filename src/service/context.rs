@@ -1,4 +1,4 @@
-//! Who asks, under which request id, from where.
+//! Context of a request: its caller, its id, and where it came from.
 
 use std::net::SocketAddr;
 
@@ -9,47 +9,47 @@ use audit_log::{Actor, ActorKind};
 /// The other end of the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Peer {
-    /// The machine's own operator, on the socket in the data directory or in this very process.
+    /// The administrator of this host, on the socket in the data directory or in this process.
     Local,
     /// A client over TCP.
     Tcp(SocketAddr),
 }
 
-/// The facts about one request that every operation needs.
+/// What every operation needs to know of its request.
 #[derive(Clone, Debug)]
 pub struct Context {
     request: RequestId,
     peer: Peer,
-    /// The client's certificate, verified, where it showed one.
+    /// The client's verified certificate, if it presented one.
     certificate: Option<CertificateFingerprint>,
-    /// `None` as long as nobody was recognised.
+    /// `None` before authentication.
     caller: Option<Caller>,
-    /// The token that was shown where it does not work.
+    /// An access token that was presented from the wrong network.
     shown: Option<(AccessTokenId, Subject)>,
 }
 
 impl Context {
-    /// The context of a request whose caller is not known (yet).
+    /// The context of a request before authentication.
     pub const fn anonymous(request: RequestId, peer: Peer) -> Self {
         Self { request, peer, certificate: None, caller: None, shown: None }
     }
 
-    /// The same request over a connection whose client showed this certificate.
+    /// The same request over a connection with this client certificate.
     pub fn certified(self, certificate: Option<CertificateFingerprint>) -> Self {
         Self { certificate, ..self }
     }
 
-    /// The context of something that the service does by itself: schedules, recovery.
+    /// The context of an operation of the service itself: schedules, recovery.
     pub fn service(request: RequestId) -> Self {
         Self::anonymous(request, Peer::Local).recognised(Caller::service())
     }
 
-    /// The same request, with its caller recognised.
+    /// The same request after authentication.
     pub fn recognised(self, caller: Caller) -> Self {
         Self { caller: Some(caller), ..self }
     }
 
-    /// The same request, refused, with the token that it showed: its owner wants to know where it turned up.
+    /// The same request, refused, with the access token that it presented: the audit record names it.
     pub fn showing(self, token: AccessTokenId, subject: Subject) -> Self {
         Self { shown: Some((token, subject)), ..self }
     }
@@ -64,17 +64,17 @@ impl Context {
         self.peer
     }
 
-    /// The client's certificate, if it showed one.
+    /// The client's certificate, if it presented one.
     pub const fn certificate(&self) -> Option<CertificateFingerprint> {
         self.certificate
     }
 
-    /// The caller, if recognised.
+    /// The caller, after authentication.
     pub const fn caller(&self) -> Option<&Caller> {
         self.caller.as_ref()
     }
 
-    /// The words of the audit log for all this.
+    /// The actor of audit records.
     pub(in crate::service) fn actor(&self) -> Actor {
         let (kind, eoa, token) = match (&self.caller, &self.shown) {
             (None, None) => (ActorKind::Anonymous, None, None),
@@ -97,7 +97,7 @@ impl Context {
         Actor { kind, eoa, token_id: token.map(ToString::to_string), address: self.address() }
     }
 
-    /// From where the request came; none for the machine's own operator.
+    /// The client's address; `None` for the administrator of this host.
     pub const fn address(&self) -> Option<SocketAddr> {
         match self.peer {
             Peer::Local => None,

@@ -1,6 +1,6 @@
-//! The one owner of the enclave. Whoever wants a key made or used brings a durable audit record of it.
+//! Owner of the enclave: a key is created, used or destroyed only with a durable audit record of it.
 //!
-//! Not for: deciding who may; nothing else in the service may name `hsm::Enclave` (`tests/architecture/layers.rs`).
+//! Not for: authorisation. Nothing else in the service may name `hsm::Enclave` (`tests/architecture/layers.rs`).
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -19,8 +19,8 @@ struct TokenSigner {
     key: audit_log::PublicKey,
 }
 
-/// How long a checkpoint may take; a later one will do as well.
-const CHECKPOINT_PATIENCE: Duration = Duration::from_secs(5);
+/// How long the token may take for one checkpoint; a later one replaces it.
+const CHECKPOINT_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl CheckpointSigner for TokenSigner {
     fn public_key(&self) -> audit_log::PublicKey {
@@ -28,32 +28,32 @@ impl CheckpointSigner for TokenSigner {
     }
 
     fn sign(&self, text: &[u8]) -> Result<Vec<u8>, Box<dyn std::error::Error + Send + Sync>> {
-        Ok(self.enclave.sign_checkpoint(text, Instant::now() + CHECKPOINT_PATIENCE)?)
+        Ok(self.enclave.sign_checkpoint(text, Instant::now() + CHECKPOINT_TIMEOUT)?)
     }
 }
 
-/// The head of the audit log, kept by the token.
+/// The newest checkpoint of the audit log, stored in the token.
 pub(in crate::service) struct TokenAnchor {
     enclave: Enclave,
 }
 
 impl TokenAnchor {
-    /// What is kept. Blocks.
+    /// What is stored. Blocks.
     pub(in crate::service) fn read(&self) -> Result<Vec<Vec<u8>>, EnclaveError> {
-        self.enclave.audit_anchors(Instant::now() + CHECKPOINT_PATIENCE)
+        self.enclave.audit_anchors(Instant::now() + CHECKPOINT_TIMEOUT)
     }
 
-    /// Keeps this in place of what was kept. Blocks.
+    /// Replaces what is stored. Blocks.
     pub(in crate::service) fn replace(&self, anchor: Vec<u8>) -> Result<(), EnclaveError> {
-        self.enclave.replace_audit_anchor(anchor, Instant::now() + CHECKPOINT_PATIENCE)
+        self.enclave.replace_audit_anchor(anchor, Instant::now() + CHECKPOINT_TIMEOUT)
     }
 }
 
-/// The enclave behind its door.
+/// The enclave.
 #[derive(Debug)]
 pub struct Custody {
     enclave: Option<Enclave>,
-    /// A canary that was right longer ago says nothing about now.
+    /// Age beyond which a canary says nothing about the token's health.
     canary_good_for: Duration,
 }
 
@@ -63,7 +63,7 @@ pub(in crate::service) trait Creation: Recordable {
 }
 
 impl Custody {
-    /// Takes the enclave; from here on it is reached through records only.
+    /// Takes the enclave: from here on only recorded operations reach it.
     pub const fn new(enclave: Enclave, canary_interval: Duration) -> Self {
         Self { enclave: Some(enclave), canary_good_for: canary_interval.saturating_mul(3) }
     }
@@ -91,7 +91,7 @@ impl Custody {
         (result, ready, guard)
     }
 
-    /// Makes the recorded key.
+    /// Creates the recorded key.
     pub(in crate::service) async fn create<C: Creation>(
         &self,
         recorded: Recorded<C>,
@@ -123,8 +123,8 @@ impl Custody {
         }
     }
 
-    /// The enclave, if the token's own authenticated record says the same of this version as the store:
-    /// a store that was tampered with cannot lend one owner's key to another.
+    /// The enclave, if the token's authenticated record names the same owner and public key as the store: an edited store
+    /// cannot lend one owner's key to another.
     fn confirmed(&self, version: &KeyVersion) -> Result<&Enclave, EnclaveError> {
         let enclave = self.enclave()?;
         if self.holds(version) { Ok(enclave) } else { Err(EnclaveError::UnknownKey) }
@@ -138,7 +138,7 @@ impl Custody {
         })
     }
 
-    /// What the token's record of an id says, if there is one.
+    /// The public key of a record in the token, if there is one.
     pub fn public_key(&self, id: KeyId) -> Option<PublicKey> {
         self.enclave.as_ref().and_then(|enclave| enclave.public_key(id))
     }
@@ -165,7 +165,7 @@ impl Custody {
         self.enclave.as_ref().map(Enclave::health)
     }
 
-    /// The state of the enclave in figures.
+    /// The state of the enclave for the gauges.
     pub(in crate::service) fn reading(&self) -> Option<EnclaveReading> {
         let health = self.health()?;
         Some(EnclaveReading {
@@ -193,7 +193,7 @@ impl Custody {
         Ok(Arc::new(TokenSigner { enclave, key }))
     }
 
-    /// Where the token keeps the head of the audit log.
+    /// Where the token stores the newest checkpoint.
     ///
     /// # Errors
     /// When there is no enclave.

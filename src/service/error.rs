@@ -1,4 +1,4 @@
-//! How an operation ends when it does not succeed: a code of api.md, a message, and the cause for the log.
+//! Errors of operations: a code for programs, a message for the caller, and the cause for the log.
 
 use std::borrow::Cow;
 use std::error::Error;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use hsm::EnclaveError;
 
 use crate::auth::{Denied, Forbidden, Unauthenticated};
-use crate::key::SigningRefusal;
+use crate::key::{SigningRefusal, TransitionError};
 use crate::store::VersionNotFound;
 use audit_log::AuditError;
 
@@ -87,7 +87,7 @@ impl ErrorCode {
         Self::InvalidKeyState,
     ];
 
-    /// The word that stands in answers and records.
+    /// The code in responses and audit records.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::AuditUnavailable => "audit_unavailable",
@@ -126,7 +126,7 @@ impl ErrorCode {
     }
 }
 
-/// An operation that did not succeed. The message is for the caller, the cause for the log alone.
+/// Why an operation did not succeed. The message is for the caller, the cause for the log alone.
 #[derive(Debug)]
 pub struct ServiceError {
     code: ErrorCode,
@@ -138,30 +138,30 @@ pub struct ServiceError {
 }
 
 impl ServiceError {
-    /// A failure with a message for the caller.
+    /// An error with a message for the caller.
     pub fn new(code: ErrorCode, message: impl Into<Cow<'static, str>>) -> Self {
         Self { code, message: message.into(), field: None, retry_after: None, cause: None, recorded: false }
     }
 
-    /// A defect: the caller learns nothing but the request id.
+    /// A defect: the caller gets the request id and no cause.
     pub fn internal(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        let message = "an internal error; the service's log has the cause under this request id";
+        let message = "internal error; the service's log has the cause under this request id";
         Self::new(ErrorCode::Internal, message).source(cause)
     }
 
-    /// Names the member of the request that is at fault.
+    /// Names the member of the request that is wrong.
     pub fn field(mut self, field: impl Into<Cow<'static, str>>) -> Self {
         self.field = Some(field.into());
         self
     }
 
-    /// Says when a repetition may help.
+    /// Says after which time a repetition may succeed.
     pub const fn retry_after(mut self, wait: Duration) -> Self {
         self.retry_after = Some(wait);
         self
     }
 
-    /// Attaches the cause.
+    /// Adds the cause.
     pub fn source(mut self, cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         self.cause = Some(cause.into());
         self
@@ -177,12 +177,12 @@ impl ServiceError {
         &self.message
     }
 
-    /// The member at fault, if one is.
+    /// The member of the request that is wrong, if one is.
     pub fn field_name(&self) -> Option<&str> {
         self.field.as_deref()
     }
 
-    /// When a repetition may help, if it may.
+    /// After which time a repetition may succeed, if it may.
     pub const fn retry(&self) -> Option<Duration> {
         self.retry_after
     }
@@ -198,7 +198,7 @@ impl ServiceError {
         (!chain.is_empty()).then(|| chain.join(": "))
     }
 
-    /// A failure that leaves no record: a flood of them would be a flood of records, and nothing was asked of a key.
+    /// An error without an audit record: many of them would be many records, and no key was involved.
     pub const fn unrecorded(self) -> Self {
         self.recorded()
     }
@@ -272,17 +272,35 @@ impl From<SigningRefusal> for ServiceError {
     }
 }
 
+impl From<TransitionError> for ServiceError {
+    fn from(refusal: TransitionError) -> Self {
+        let code = match refusal {
+            TransitionError::Destroyed => ErrorCode::KeyDestroyed,
+            TransitionError::Disabled => ErrorCode::KeyDisabled,
+            TransitionError::Retired => ErrorCode::KeyRetired,
+            TransitionError::Unknown => return VersionNotFound::Version.into(),
+            TransitionError::Current
+            | TransitionError::Superseded
+            | TransitionError::Pending
+            | TransitionError::Scheduled
+            | TransitionError::Unscheduled => ErrorCode::InvalidKeyState,
+        };
+        Self::new(code, refusal.to_string())
+    }
+}
+
 impl From<AuditError> for ServiceError {
     fn from(error: AuditError) -> Self {
         match error {
             AuditError::Closed => Self::shutting_down(),
-            AuditError::Full => {
-                Self::new(ErrorCode::Overloaded, "too many requests are waiting for the audit log")
-                    .retry_after(Duration::from_millis(100))
-            }
+            AuditError::Full => Self::new(
+                ErrorCode::Overloaded,
+                "too many requests wait for the audit log; nothing was signed",
+            )
+            .retry_after(Duration::from_millis(100)),
             AuditError::TooLarge => Self::internal(error),
             AuditError::Unavailable { .. } => {
-                let message = "the audit log cannot be written, so nothing is signed; repeat the call to see whether a change was made";
+                let message = "the audit log cannot be written; nothing was signed; repeat the call to see whether a change was made";
                 Self::new(ErrorCode::AuditUnavailable, message)
                     .retry_after(Duration::from_secs(1))
                     .source(error)
@@ -296,12 +314,12 @@ impl From<EnclaveError> for ServiceError {
         let soon = Duration::from_millis(100);
         match &error {
             EnclaveError::Overloaded => {
-                Self::new(ErrorCode::Overloaded, "too many requests are waiting for the token")
+                Self::new(ErrorCode::Overloaded, "too many requests wait for the HSM; nothing was signed")
                     .retry_after(soon)
             }
             EnclaveError::DeadlineExceeded => Self::too_late(),
             EnclaveError::TokenUnavailable { retry_after, .. } => {
-                let message = "the token cannot be used right now";
+                let message = "the HSM is unavailable; nothing was signed";
                 Self::new(ErrorCode::HsmUnavailable, message).retry_after(*retry_after).source(error)
             }
             EnclaveError::ShuttingDown => Self::shutting_down(),

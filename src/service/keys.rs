@@ -1,10 +1,12 @@
-//! Key administration: creation, rotation, state transitions, schedules, policies, destruction.
+//! Key administration: creation, rotation, transitions, destruction, schedules, policies, reads.
 
-pub(in crate::service) mod create;
-pub(in crate::service) mod destroy;
-pub(in crate::service) mod new_version;
-pub(in crate::service) mod policy;
-pub(in crate::service) mod read;
-pub(in crate::service) mod rotate;
-pub(in crate::service) mod schedule;
-pub(in crate::service) mod transition;
+pub(super) mod admin;
+pub(super) mod change_lock;
+pub(super) mod create;
+pub(super) mod destroy;
+pub(super) mod new_version;
+pub(super) mod policy;
+pub(super) mod read;
+pub(super) mod rotate;
+pub(super) mod schedule;
+pub(super) mod transition;

@@ -1,12 +1,12 @@
-//! The state of the service in figures, read off when somebody looks. Not for: what is counted as it happens.
+//! Gauges of the use cases, read when they are scraped. Not for: what is counted as it happens.
 
+use super::Services;
 use crate::metrics;
-use crate::service::Service;
 
-impl Service {
-    /// Brings the gauges up to date.
-    pub fn show_figures(&self) {
-        metrics::show_audit(self.audit.is_writable(), self.audit.head().size);
+impl Services {
+    /// Sets the gauges of log, keys and enclave.
+    pub fn show_metrics(&self) {
+        metrics::show_audit(self.log.is_writable(), self.log.head().size);
         metrics::show_keys(self.store.all_versions().iter().map(|version| version.state()));
         if let Some(reading) = self.custody.reading() {
             metrics::show_enclave(reading);

@@ -3,6 +3,7 @@
 //! Router, metrics, OpenAPI, authorisation and audit records read it. Not for: paths and methods (`http`).
 
 use crate::auth::Scope;
+use crate::key::{Eoa, KeyName};
 
 /// One operation of the service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -189,6 +190,60 @@ operations! {
     /// The browser page of the API.
     DOCS_PAGE = OperationInfo::open("docs.page");
 }
+
+/// A request for an operation on the keys of an EOA.
+pub(in crate::service) trait Operation {
+    /// The operation.
+    fn info(&self) -> &'static OperationInfo;
+    /// The owner of the keys.
+    fn owner(&self) -> Eoa;
+    /// The name of the key, if it is about one.
+    fn key_name(&self) -> Option<&KeyName>;
+    /// The operation whose permission covers this one: the proof of a new key belongs to its creation.
+    fn granted_by(&self) -> Option<&'static OperationInfo> {
+        None
+    }
+}
+
+/// Implements [`Operation`] for a request with the fields `eoa` and `name`.
+macro_rules! on_key {
+    ($request:ty, $info:ident) => {
+        impl crate::service::operation::Operation for $request {
+            fn info(&self) -> &'static crate::service::operation::OperationInfo {
+                &crate::service::operation::$info
+            }
+
+            fn owner(&self) -> crate::key::Eoa {
+                self.eoa
+            }
+
+            fn key_name(&self) -> Option<&crate::key::KeyName> {
+                Some(&self.name)
+            }
+        }
+    };
+}
+
+/// Implements [`Operation`] for a request with the field `eoa`.
+macro_rules! on_owner {
+    ($request:ty, $info:ident) => {
+        impl crate::service::operation::Operation for $request {
+            fn info(&self) -> &'static crate::service::operation::OperationInfo {
+                &crate::service::operation::$info
+            }
+
+            fn owner(&self) -> crate::key::Eoa {
+                self.eoa
+            }
+
+            fn key_name(&self) -> Option<&crate::key::KeyName> {
+                None
+            }
+        }
+    };
+}
+
+pub(in crate::service) use {on_key, on_owner};
 
 #[cfg(test)]
 mod tests {

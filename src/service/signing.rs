@@ -1,6 +1,7 @@
-//! Signing operations: what is signed, the registry's check of it, each key's rate limit.
+//! Signatures: messages, the registry's check of a registration, each key's rate limit.
 
-pub(in crate::service) mod key_rate_limit;
-pub(in crate::service) mod message;
-pub(in crate::service) mod registry_check;
-pub(in crate::service) mod sign;
+pub(super) mod key_rate_limit;
+pub(super) mod last_signatures;
+pub(super) mod message;
+pub(super) mod registry_check;
+pub(super) mod sign;

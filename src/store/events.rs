@@ -1,56 +1,62 @@
-//! What clients are told of keys: an outbox that is written with the change itself, and what is left to deliver.
+//! Events of keys for clients: an outbox written with the change itself, and the deliveries to webhooks.
 //!
 //! Not for: sending (`rotation::webhook`), or history that must not be changed (the audit log).
 
+use std::time::Duration;
+
 use jiff::Timestamp;
-use rusqlite::{Connection, Row, params};
 use serde_json::{Map, Value};
 
-use super::{Store, StoreError};
+use super::backend::PendingDeliveries;
+use super::cache::Store;
+use super::error::StoreError;
 use crate::key::{Eoa, EventKind, KeyName, KeyVersion, KeyVersionNumber};
 
-/// An event as it was stored.
+/// The longest wait between two attempts of a delivery.
+pub(super) const LONGEST_RETRY_WAIT: Duration = Duration::from_secs(3_600);
+
+/// A stored event.
 #[derive(Clone, Debug)]
 pub struct KeyEvent {
     /// Its number, from 1, in the order of the changes.
     pub seq: u64,
-    /// The word of its kind.
+    /// The name of its kind.
     pub kind: String,
-    /// Whose key.
+    /// Owner of the key.
     pub eoa: Eoa,
-    /// Which key.
+    /// Name of the key.
     pub name: KeyName,
-    /// Which version.
+    /// Number of the version.
     pub version: KeyVersionNumber,
-    /// When.
+    /// When it happened.
     pub at: Timestamp,
-    /// What else there is to say.
+    /// Further members.
     pub facts: Map<String, Value>,
 }
 
 /// An event to be stored.
 #[derive(Clone, Debug)]
 pub struct NewEvent {
-    kind: EventKind,
-    eoa: Eoa,
-    name: KeyName,
-    version: KeyVersionNumber,
-    facts: Map<String, Value>,
+    pub(super) kind: EventKind,
+    pub(super) eoa: Eoa,
+    pub(super) name: KeyName,
+    pub(super) version: KeyVersionNumber,
+    pub(super) facts: Map<String, Value>,
 }
 
-/// An event that a hook has not acknowledged.
+/// An event that a webhook has not acknowledged.
 #[derive(Clone, Debug)]
 pub struct Delivery {
-    /// Which hook.
-    pub hook: String,
+    /// Id of the webhook.
+    pub webhook: String,
     /// What to deliver.
     pub event: KeyEvent,
-    /// How often that was tried.
+    /// Failed attempts.
     pub attempts: u32,
 }
 
 impl NewEvent {
-    /// An event that concerns a version as it is now.
+    /// An event of a version as it is now.
     pub fn of(kind: EventKind, version: &KeyVersion) -> Self {
         let mut facts = Map::new();
         let operator_id = crate::eigenlayer::operator_id(&version.public_key.g1);
@@ -62,14 +68,14 @@ impl NewEvent {
         Self { kind, eoa: version.eoa, name: version.name.clone(), version: version.version, facts }
     }
 
-    /// With one more fact.
+    /// With one more member.
     pub fn with(mut self, name: &'static str, value: impl Into<Value>) -> Self {
         self.facts.insert(name.to_owned(), value.into());
         self
     }
 
-    /// With the reason that was given, if one was.
-    pub fn because(self, reason: Option<&str>) -> Self {
+    /// With the caller's reason, if there is one.
+    pub fn with_reason(self, reason: Option<&str>) -> Self {
         match reason {
             Some(reason) => self.with("reason", reason),
             None => self,
@@ -96,137 +102,60 @@ impl KeyEvent {
     }
 }
 
-/// Stores an event and what is to be delivered of it; the caller's transaction makes both durable.
-pub(super) fn insert_event(
-    connection: &Connection,
-    event: &NewEvent,
-    at: Timestamp,
-) -> Result<(), StoreError> {
-    connection.execute(
-        "INSERT INTO event (kind, eoa, name, version, at, facts) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-        params![
-            event.kind.as_str(),
-            event.eoa.as_bytes(),
-            event.name.as_str(),
-            event.version.number(),
-            at.as_second(),
-            Value::Object(event.facts.clone()).to_string(),
-        ],
-    )?;
-    let seq = connection.last_insert_rowid();
-    let sql = "INSERT INTO delivery (hook, seq, due_at) SELECT id, ?1, ?2 FROM hook";
-    connection.execute(sql, params![seq, at.as_second()])?;
-    Ok(())
-}
-
 impl Store {
-    /// From now on events are kept for exactly these hooks; what waited for others is dropped with them.
-    ///
-    /// # Errors
-    /// When SQLite fails.
-    pub fn set_hooks(&self, hooks: &[String]) -> Result<(), StoreError> {
-        let mut connection = self.connection();
-        let transaction = connection.transaction()?;
-        let known: Vec<String> = {
-            let mut statement = transaction.prepare("SELECT id FROM hook")?;
-            let ids = statement.query_map([], |row| row.get(0))?;
-            ids.collect::<Result<_, _>>()?
-        };
-        for gone in known.iter().filter(|id| !hooks.contains(id)) {
-            transaction.execute("DELETE FROM delivery WHERE hook = ?1", params![gone])?;
-            transaction.execute("DELETE FROM hook WHERE id = ?1", params![gone])?;
-        }
-        for hook in hooks {
-            transaction.execute("INSERT OR IGNORE INTO hook (id) VALUES (?1)", params![hook])?;
-        }
-        Ok(transaction.commit()?)
-    }
-
     /// At most `limit` events after number `after`, of one EOA or of all, oldest first.
     ///
     /// # Errors
-    /// When SQLite fails or a row makes no sense.
-    pub fn events(&self, eoa: Option<&Eoa>, after: u64, limit: usize) -> Result<Vec<KeyEvent>, StoreError> {
-        let connection = self.connection();
-        let mut statement = connection.prepare(
-            "SELECT * FROM event WHERE seq > ?1 AND (?2 IS NULL OR eoa = ?2) ORDER BY seq LIMIT ?3",
-        )?;
-        let after = i64::try_from(after).unwrap_or(i64::MAX);
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let mut rows = statement.query(params![after, eoa.map(Eoa::as_bytes), limit])?;
-        let mut events = Vec::new();
-        while let Some(row) = rows.next()? {
-            events.push(event_from(row)?);
-        }
-        Ok(events)
+    /// When the database fails or holds an invalid row.
+    pub async fn events(
+        &self,
+        owner: Option<Eoa>,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<KeyEvent>, StoreError> {
+        self.shared().backend.events(owner, after, limit).await
     }
 
-    /// What is to be sent now: of each hook and key the oldest event alone, so that each key's events arrive in order.
+    /// Sets the webhooks that later events are kept for; deliveries to all others are deleted.
     ///
     /// # Errors
-    /// When SQLite fails or a row makes no sense.
-    pub fn due_deliveries(&self, now: Timestamp) -> Result<Vec<Delivery>, StoreError> {
-        let connection = self.connection();
-        // A date that lies further ahead than any wait is from before the clock was set back.
-        let mut statement = connection.prepare(
-            "SELECT hook, attempts, due_at, event.*, min(event.seq) FROM delivery JOIN event USING (seq)
-             GROUP BY hook, eoa, name HAVING due_at <= ?1 OR due_at > ?1 + ?2 ORDER BY event.seq",
-        )?;
-        let mut rows = statement.query(params![now.as_second(), LONGEST_WAIT_SECONDS])?;
-        let mut deliveries = Vec::new();
-        while let Some(row) = rows.next()? {
-            let (hook, attempts) = (row.get("hook")?, row.get("attempts")?);
-            deliveries.push(Delivery { hook, event: event_from(row)?, attempts });
-        }
-        Ok(deliveries)
+    /// When the database fails.
+    pub async fn set_webhooks(&self, webhooks: Vec<String>) -> Result<(), StoreError> {
+        self.write(|shared| async move { shared.backend.set_webhooks(webhooks).await }).await
     }
 
-    /// A hook acknowledged an event. Durable when it returns.
+    /// What is due for one webhook: the oldest event of each key.
     ///
     /// # Errors
-    /// When SQLite fails.
-    pub fn delivered(&self, delivery: &Delivery) -> Result<(), StoreError> {
-        let sql = "DELETE FROM delivery WHERE hook = ?1 AND seq = ?2";
-        self.connection().execute(sql, params![delivery.hook, delivery.event.seq])?;
-        Ok(())
+    /// When the database fails or holds an invalid row.
+    pub async fn due_deliveries(&self, webhook: &str, now: Timestamp) -> Result<Vec<Delivery>, StoreError> {
+        self.shared().backend.due_deliveries(webhook.to_owned(), now).await
     }
 
-    /// A hook did not take an event; it is tried again after a wait that doubles up to an hour.
+    /// The webhook acknowledged an event.
     ///
     /// # Errors
-    /// When SQLite fails.
-    pub fn not_delivered(&self, delivery: &Delivery, now: Timestamp) -> Result<(), StoreError> {
-        let wait = 1_i64.checked_shl(delivery.attempts).unwrap_or(i64::MAX).clamp(1, LONGEST_WAIT_SECONDS);
-        self.connection().execute(
-            "UPDATE delivery SET attempts = attempts + 1, due_at = ?3 WHERE hook = ?1 AND seq = ?2",
-            params![delivery.hook, delivery.event.seq, now.as_second().saturating_add(wait)],
-        )?;
-        Ok(())
+    /// When the database fails.
+    pub async fn delivered(&self, delivery: Delivery) -> Result<(), StoreError> {
+        self.write(|shared| async move { shared.backend.delivered(delivery).await }).await
     }
 
-    /// How many deliveries wait, and how many of these failed at least once.
+    /// The webhook did not take an event; the next attempt waits twice as long as the last, at most an hour.
     ///
     /// # Errors
-    /// When SQLite fails.
-    pub fn undelivered(&self) -> Result<(u64, u64), StoreError> {
-        let sql = "SELECT count(*), count(*) FILTER (WHERE attempts > 0) FROM delivery";
-        Ok(self.connection().query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?)))?)
+    /// When the database fails.
+    pub async fn not_delivered(&self, delivery: Delivery, now: Timestamp) -> Result<(), StoreError> {
+        let seconds = 1_u64.checked_shl(delivery.attempts).unwrap_or(u64::MAX);
+        let wait = Duration::from_secs(seconds).clamp(Duration::from_secs(1), LONGEST_RETRY_WAIT);
+        let due_at = now.saturating_add(wait).unwrap_or(now);
+        self.write(|shared| async move { shared.backend.retry_delivery(delivery, due_at).await }).await
     }
-}
 
-/// The longest wait between two attempts.
-const LONGEST_WAIT_SECONDS: i64 = 3_600;
-
-fn event_from(row: &Row<'_>) -> Result<KeyEvent, StoreError> {
-    let corrupt = |column: &str| StoreError::Corrupt(format!("event column {column}"));
-    let (name, facts): (String, String) = (row.get("name")?, row.get("facts")?);
-    Ok(KeyEvent {
-        seq: row.get("seq")?,
-        kind: row.get("kind")?,
-        eoa: Eoa::new(row.get("eoa")?),
-        name: name.parse().map_err(|_| corrupt("name"))?,
-        version: KeyVersionNumber::new(row.get("version")?).ok_or_else(|| corrupt("version"))?,
-        at: super::tokens::timestamp(row, "at")?,
-        facts: serde_json::from_str(&facts).map_err(|_| corrupt("facts"))?,
-    })
+    /// Deliveries that are not acknowledged.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn pending_deliveries(&self) -> Result<PendingDeliveries, StoreError> {
+        self.shared().backend.pending_deliveries().await
+    }
 }

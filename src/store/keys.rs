@@ -1,194 +1,117 @@
-//! Key versions: reserved before the token makes the key, completed after.
-
-mod rows;
+//! Key versions: reserved before the token creates the key, completed after.
 
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use hsm::{KeyId, PublicKey};
 use jiff::Timestamp;
-use rusqlite::{Connection, params};
-use thiserror::Error;
 
-use super::events::{NewEvent, insert_event};
-use super::{Store, StoreError};
+use super::cache::Store;
+use super::error::{StoreError, VersionNotFound};
+use super::events::NewEvent;
 use crate::key::{
-    Eoa, EventKind, KeyLifecycle, KeyName, KeyVersion, LifecycleState, Reservation, VersionSelector,
-    VersionStatus, VersionTimestamps,
+    Eoa, EventKind, KeyLifecycle, KeyName, KeyVersion, KeyVersionNumber, LifecycleState, Reservation,
+    VersionSelector, VersionStatus, VersionTimestamps,
 };
-pub(super) use rows::whole;
-use rows::{insert_binding, reservation_from, version_from};
-
-/// What was asked for does not exist.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-pub enum VersionNotFound {
-    /// The EOA has no key of this name.
-    #[error("this EOA has no key of this name; create it with POST /v1/keys")]
-    Key,
-    /// The key has no such version.
-    #[error("the key has no such version")]
-    Version,
-}
 
 /// Versions of each key, oldest first.
 #[derive(Debug, Default)]
-pub(super) struct Index(HashMap<Eoa, HashMap<KeyName, Vec<Arc<KeyVersion>>>>);
+pub(super) struct KeyIndex(HashMap<Eoa, HashMap<KeyName, Vec<Arc<KeyVersion>>>>);
 
-impl Index {
-    pub(super) fn load(connection: &Connection) -> Result<Self, StoreError> {
+impl FromIterator<KeyVersion> for KeyIndex {
+    fn from_iter<I: IntoIterator<Item = KeyVersion>>(versions: I) -> Self {
         let mut index = Self::default();
-        let mut statement = connection.prepare(
-            "SELECT * FROM key_version LEFT JOIN binding USING (id) WHERE g1 IS NOT NULL ORDER BY version",
-        )?;
-        let mut rows = statement.query([])?;
-        while let Some(row) = rows.next()? {
-            index.insert(Arc::new(version_from(row)?));
-        }
-        Ok(index)
+        versions.into_iter().for_each(|version| index.insert(Arc::new(version)));
+        index
     }
+}
 
+impl KeyIndex {
     fn insert(&mut self, version: Arc<KeyVersion>) {
         let names = self.0.entry(version.eoa).or_default();
         names.entry(version.name.clone()).or_default().push(version);
     }
 
-    /// The versions of a key, to be replaced.
-    pub(super) fn versions_mut(&mut self, eoa: &Eoa, name: &KeyName) -> Option<&mut Vec<Arc<KeyVersion>>> {
-        self.0.get_mut(eoa)?.get_mut(name)
+    pub(super) fn versions(&self, owner: &Eoa, name: &KeyName) -> Option<&[Arc<KeyVersion>]> {
+        Some(self.0.get(owner)?.get(name)?)
+    }
+
+    /// Replaces the version of the same id.
+    pub(super) fn replace(&mut self, version: Arc<KeyVersion>) {
+        let versions = self.0.get_mut(&version.eoa).and_then(|names| names.get_mut(&version.name));
+        let known = versions.and_then(|versions| versions.iter_mut().find(|known| known.id == version.id));
+        if let Some(known) = known {
+            *known = version;
+        }
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Arc<KeyVersion>> {
+        self.0.values().flat_map(HashMap::values).flatten()
     }
 }
 
 impl Store {
-    /// Reserves a version of a key before the token makes it. Durable when it returns.
+    /// Reserves a version of a key before the token creates it.
     ///
     /// # Errors
-    /// When this version is there already, or SQLite fails.
-    pub fn reserve(&self, reservation: &Reservation, now: Timestamp) -> Result<(), StoreError> {
-        let mut connection = self.connection();
-        let transaction = connection.transaction()?;
-        // What an earlier attempt reserved under this id is reserved anew: a repetition may name another place.
-        transaction.execute(
-            "DELETE FROM binding WHERE id IN (SELECT id FROM key_version WHERE id = ?1 AND g1 IS NULL)",
-            params![reservation.id.to_bytes()],
-        )?;
-        transaction.execute(
-            "DELETE FROM key_version WHERE id = ?1 AND g1 IS NULL",
-            params![reservation.id.to_bytes()],
-        )?;
-        transaction.execute(
-            "INSERT INTO key_version (id, eoa, name, version, state, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-            params![
-                reservation.id.to_bytes(),
-                reservation.eoa.as_bytes(),
-                reservation.name.as_str(),
-                reservation.version.number(),
-                LifecycleState::Pending.as_str(),
-                now.as_second(),
-            ],
-        )?;
-        if let Some(binding) = &reservation.binding {
-            insert_binding(&transaction, reservation.id, binding)?;
-        }
-        Ok(transaction.commit()?)
+    /// When this version exists, or the database fails.
+    pub async fn reserve(&self, reservation: Reservation, at: Timestamp) -> Result<(), StoreError> {
+        self.write(|shared| async move { shared.backend.reserve(reservation, at).await }).await
     }
 
-    /// Completes a reserved version: from here on it exists. The first one of a key is current at once, every other is
-    /// pending. Durable when it returns, with its events.
+    /// Completes a reserved version: from here on it exists. The first version of a key is current at once, every
+    /// other one is pending.
     ///
     /// # Errors
-    /// When there is no such reservation, or SQLite fails.
-    pub fn complete(
+    /// When there is no such reservation, or the database fails.
+    pub async fn complete(
         &self,
         reservation: Reservation,
         public_key: PublicKey,
-        now: Timestamp,
+        at: Timestamp,
     ) -> Result<Arc<KeyVersion>, StoreError> {
-        let Reservation { id, eoa, name, version, binding } = reservation;
-        let now = whole(now);
-        let first = self.versions_of_key(&eoa, &name).is_empty();
-        let lifecycle = if first { LifecycleState::Active } else { LifecycleState::Pending };
-        let mut connection = self.connection();
-        let transaction = connection.transaction()?;
-        let changed = transaction.execute(
-            "UPDATE key_version SET state = ?2, g1 = ?3, g2 = ?4, created_at = ?5, activated_at = ?6
-             WHERE id = ?1 AND g1 IS NULL",
-            params![
-                id.to_bytes(),
-                lifecycle.as_str(),
-                public_key.g1.to_bytes(),
-                public_key.g2.to_bytes(),
-                now.as_second(),
-                first.then_some(now.as_second()),
-            ],
-        )?;
-        if changed != 1 {
-            return Err(StoreError::Corrupt(format!("no reservation for key record {id}")));
-        }
-        let times = VersionTimestamps {
-            created: now,
-            activated: first.then_some(now),
-            superseded: None,
-            retired: None,
-            destroy: None,
-            destroyed: None,
-            announced: None,
-        };
-        let status = VersionStatus::new(lifecycle);
-        let version =
-            KeyVersion { id, eoa, name, version, status, public_key, binding, registration: None, times };
-        insert_event(&transaction, &NewEvent::of(EventKind::VersionCreated, &version), now)?;
-        if first {
-            insert_event(&transaction, &NewEvent::of(EventKind::VersionActivated, &version), now)?;
-        }
-        transaction.commit()?;
-        let version = Arc::new(version);
-        self.keys.write().unwrap_or_else(PoisonError::into_inner).insert(Arc::clone(&version));
-        Ok(version)
+        self.write(|shared| async move {
+            let first = shared.keys().versions(&reservation.eoa, &reservation.name).is_none();
+            let version = created(reservation, public_key, truncate_to_second(at), first);
+            let mut events = vec![NewEvent::of(EventKind::VersionCreated, &version)];
+            events.extend(first.then(|| NewEvent::of(EventKind::VersionActivated, &version)));
+            let version = Arc::new(version);
+            shared.backend.complete(Arc::clone(&version), events).await?;
+            shared.keys_mut().insert(Arc::clone(&version));
+            Ok(version)
+        })
+        .await
     }
 
-    /// Gives a reservation up: nothing was made for it.
+    /// Gives a reservation up: no key was created for it.
     ///
     /// # Errors
-    /// When SQLite fails.
-    pub fn abandon(&self, id: KeyId) -> Result<(), StoreError> {
-        let mut connection = self.connection();
-        let transaction = connection.transaction()?;
-        let sql = "DELETE FROM key_version WHERE id = ?1 AND g1 IS NULL";
-        if transaction.execute(sql, params![id.to_bytes()])? > 0 {
-            transaction.execute("DELETE FROM binding WHERE id = ?1", params![id.to_bytes()])?;
-        }
-        Ok(transaction.commit()?)
+    /// When the database fails.
+    pub async fn abandon(&self, id: KeyId) -> Result<(), StoreError> {
+        self.write(|shared| async move { shared.backend.abandon(id).await }).await
     }
 
-    /// Reservations that an earlier process left.
+    /// Reservations that are not complete.
     ///
     /// # Errors
-    /// When SQLite fails or a row makes no sense.
-    pub fn reservations(&self) -> Result<Vec<Reservation>, StoreError> {
-        let connection = self.connection();
-        let mut statement =
-            connection.prepare("SELECT * FROM key_version LEFT JOIN binding USING (id) WHERE g1 IS NULL")?;
-        let mut rows = statement.query([])?;
-        let mut reservations = Vec::new();
-        while let Some(row) = rows.next()? {
-            reservations.push(reservation_from(row)?);
-        }
-        Ok(reservations)
+    /// When the database fails or holds an invalid row.
+    pub async fn reservations(&self) -> Result<Vec<Reservation>, StoreError> {
+        self.shared().backend.reservations().await
     }
 
-    /// The version that a request means.
+    /// The version that a request names.
     ///
     /// # Errors
     /// Whether the key or only the version is missing.
     pub fn version(
         &self,
-        eoa: &Eoa,
+        owner: &Eoa,
         name: &KeyName,
         selector: VersionSelector,
     ) -> Result<Arc<KeyVersion>, VersionNotFound> {
-        let index = self.keys.read().unwrap_or_else(PoisonError::into_inner);
-        let versions = index.0.get(eoa).and_then(|names| names.get(name)).ok_or(VersionNotFound::Key)?;
-        let in_state = |lifecycle| versions.iter().rfind(|version| version.status.lifecycle == lifecycle);
+        let index = self.shared().keys();
+        let versions = index.versions(owner, name).ok_or(VersionNotFound::Key)?;
+        let in_state = |state| versions.iter().rfind(|version| version.status.lifecycle == state);
         let found = match selector {
             VersionSelector::Current => in_state(LifecycleState::Active),
             VersionSelector::Next => versions.iter().rfind(|version| {
@@ -203,30 +126,77 @@ impl Store {
     }
 
     /// Every version of one key, newest first; empty if there is no such key.
-    pub fn versions_of_key(&self, eoa: &Eoa, name: &KeyName) -> Vec<Arc<KeyVersion>> {
-        let index = self.keys.read().unwrap_or_else(PoisonError::into_inner);
-        let versions = index.0.get(eoa).and_then(|names| names.get(name));
-        versions.into_iter().flatten().rev().cloned().collect()
+    pub fn versions_of_key(&self, owner: &Eoa, name: &KeyName) -> Vec<Arc<KeyVersion>> {
+        let index = self.shared().keys();
+        index.versions(owner, name).unwrap_or_default().iter().rev().cloned().collect()
     }
 
-    /// Where every version of a key stands; empty if there is no such key.
-    pub fn lifecycle(&self, eoa: &Eoa, name: &KeyName) -> KeyLifecycle {
-        let versions = self.versions_of_key(eoa, name);
-        KeyLifecycle(versions.iter().map(|version| (version.version, version.status)).collect())
+    /// The lifecycle of a key; empty if there is no such key.
+    pub fn lifecycle(&self, owner: &Eoa, name: &KeyName) -> KeyLifecycle {
+        let index = self.shared().keys();
+        let versions = index.versions(owner, name).unwrap_or_default().iter().rev();
+        KeyLifecycle(versions.map(|version| (version.version, version.status)).collect())
     }
 
     /// Every version of every key of an EOA: by name, newest version first.
-    pub fn versions_of_eoa(&self, eoa: &Eoa) -> Vec<Arc<KeyVersion>> {
-        let index = self.keys.read().unwrap_or_else(PoisonError::into_inner);
-        let mut versions: Vec<_> =
-            index.0.get(eoa).into_iter().flat_map(HashMap::values).flatten().cloned().collect();
+    pub fn versions_of_eoa(&self, owner: &Eoa) -> Vec<Arc<KeyVersion>> {
+        let index = self.shared().keys();
+        let names = index.0.get(owner);
+        let mut versions: Vec<_> = names.into_iter().flat_map(HashMap::values).flatten().cloned().collect();
         versions.sort_by(|a, b| (&a.name, b.version).cmp(&(&b.name, a.version)));
         versions
     }
 
+    /// Whether an EOA owns a key.
+    pub fn has_keys(&self, owner: &Eoa) -> bool {
+        self.shared().keys().0.contains_key(owner)
+    }
+
     /// Every version of every key, in no order.
     pub fn all_versions(&self) -> Vec<Arc<KeyVersion>> {
-        let index = self.keys.read().unwrap_or_else(PoisonError::into_inner);
-        index.0.values().flat_map(HashMap::values).flatten().cloned().collect()
+        self.shared().keys().all().cloned().collect()
     }
+
+    /// Versions that are destroyed in the store and not yet confirmed by the token.
+    pub fn destruction_pending(&self) -> Vec<Arc<KeyVersion>> {
+        let is_pending = |version: &&Arc<KeyVersion>| {
+            version.status.lifecycle == LifecycleState::Destroyed && version.times.destroyed.is_none()
+        };
+        self.shared().keys().all().filter(is_pending).cloned().collect()
+    }
+
+    /// A version by its record in the token.
+    pub fn version_by_id(&self, id: KeyId) -> Option<Arc<KeyVersion>> {
+        self.shared().keys().all().find(|version| version.id == id).cloned()
+    }
+
+    /// A version of a key by its number.
+    pub fn version_by_number(
+        &self,
+        owner: &Eoa,
+        name: &KeyName,
+        number: KeyVersionNumber,
+    ) -> Option<Arc<KeyVersion>> {
+        self.version(owner, name, VersionSelector::Number(number)).ok()
+    }
+}
+
+fn created(reservation: Reservation, public_key: PublicKey, at: Timestamp, first: bool) -> KeyVersion {
+    let Reservation { id, eoa, name, version, binding } = reservation;
+    let times = VersionTimestamps {
+        created: at,
+        activated: first.then_some(at),
+        superseded: None,
+        retired: None,
+        destroy: None,
+        destroyed: None,
+        announced: None,
+    };
+    let status = VersionStatus::new(if first { LifecycleState::Active } else { LifecycleState::Pending });
+    KeyVersion { id, eoa, name, version, status, public_key, binding, registration: None, times }
+}
+
+/// The store keeps whole seconds.
+pub(super) fn truncate_to_second(time: Timestamp) -> Timestamp {
+    Timestamp::from_second(time.as_second()).unwrap_or(time)
 }

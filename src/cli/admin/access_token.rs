@@ -7,7 +7,7 @@ use clap::Subcommand;
 use serde_json::{Value, json};
 
 use super::local_socket::{LocalRequest, send};
-use crate::auth::{CertificateFingerprint, Networks, Scope, Subject, AccessTokenId};
+use crate::auth::{AccessTokenId, CertificateFingerprint, Networks, Scope, Subject};
 use crate::cli::error::CliError;
 use crate::cli::output::{Output, list, member, rows};
 use crate::cli::serve::open::Needs;

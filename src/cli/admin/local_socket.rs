@@ -20,7 +20,7 @@ use crate::cli::serve::limits;
 use crate::cli::serve::open::{Needs, Opened, open, with_softhsm_environment};
 use crate::config::Configuration;
 use crate::http::{App, local_router};
-use crate::service::{Maintenance, Peer};
+use crate::service::{Maintenance, Peer, Services};
 
 /// A request of a command.
 pub(in crate::cli) struct LocalRequest {
@@ -49,8 +49,8 @@ pub(in crate::cli) fn send(configuration: &Configuration, request: LocalRequest)
         .map_err(|error| CliError::context("cannot start threads", &error))?;
     match lock {
         Ok(_lock) => {
-            let Opened { service, open_intents } = open(configuration, request.needs)?;
-            runtime.block_on(in_process(configuration, service, open_intents, request))
+            let Opened { services, open_intents } = open(configuration, request.needs, &runtime)?;
+            runtime.block_on(in_process(configuration, services, open_intents, request))
         }
         Err(held) => runtime.block_on(over_socket(configuration, &request)).map_err(|reply| match reply {
             Reply::Error(error) => error,
@@ -94,29 +94,26 @@ pub(in crate::cli) fn send_to_running(
 
 async fn in_process(
     configuration: &Configuration,
-    service: crate::service::Service,
+    services: Services,
     open_intents: Vec<audit_log::OpenIntent>,
     request: LocalRequest,
 ) -> Result<Value, CliError> {
     // How an interrupted creation ended is known only from the token.
     if request.needs == Needs::Token {
-        service.recover(open_intents).await.map_err(|failure| CliError::new(failure.to_string()))?;
+        services.recover(open_intents).await.map_err(|failure| CliError::new(failure.to_string()))?;
     }
-    let service = Arc::new(service);
+    let services = Arc::new(services);
     let app =
-        App::new(Arc::clone(&service), configuration.server.body_timeout, limits::reloadable(configuration));
+        App::new(Arc::clone(&services), configuration.server.body_timeout, limits::reloadable(configuration));
     let response = local_router(&app).respond(http_request(&request)?, Peer::Local).await;
     let status = response.status();
     let bytes = response.into_body().collect().await;
     let response = bytes
         .map_err(|error| CliError::context("cannot read the response", &error))
         .and_then(|body| parse_response(status.is_success(), &body.to_bytes()));
-    let closing = Arc::clone(&service);
-    let closed = tokio::task::spawn_blocking(move || closing.close());
-    match closed.await {
-        Ok(Ok(_)) => response,
-        Ok(Err(error)) => Err(CliError::context("cannot close the audit log", &error)),
-        Err(error) => Err(CliError::context("cannot close the service", &error)),
+    match services.close().await {
+        Ok(_) => response,
+        Err(error) => Err(CliError::context("cannot close the audit log", &error)),
     }
 }
 

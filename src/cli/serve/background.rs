@@ -14,26 +14,26 @@ use crate::cli::error::CliError;
 use crate::config::Configuration;
 use crate::outbound::Outbound;
 use crate::rotation::{RegistryWatcher, Scheduler, Secret, WebhookTarget, Webhooks};
-use crate::service::Service;
+use crate::service::Services;
 
 /// Starts the tasks. Each ends when `stop` becomes true.
-pub(in crate::cli) fn start(
+pub(in crate::cli) async fn start(
     configuration: &Configuration,
-    service: &Arc<Service>,
+    services: &Arc<Services>,
     stop: &watch::Receiver<bool>,
 ) -> Result<Vec<JoinHandle<()>>, CliError> {
     let client = |timeout| {
         Outbound::new(timeout).map_err(|error| CliError::context("cannot make outgoing calls", &error))
     };
     let (chain, events) = (&configuration.chain, &configuration.events);
-    let follower = match &chain.rpc_url {
+    let watcher = match &chain.rpc_url {
         None => None,
         Some(url) => {
             let endpoint = url.parse().map_err(|_| CliError::usage("chain.rpc_url is not a URL"))?;
             Some(RegistryWatcher::new(RpcClient::new(endpoint, client(chain.timeout)?)))
         }
     };
-    let scheduler = Scheduler::new(Arc::clone(service), follower);
+    let scheduler = Scheduler::new(Arc::clone(services), watcher);
     let mut tasks = vec![tokio::spawn(scheduler.run(configuration.rotation.check_interval, stop.clone()))];
 
     let hooks = events.webhook_urls.iter().map(|url| WebhookTarget::new(url)).collect::<Result<Vec<_>, _>>();
@@ -41,13 +41,16 @@ pub(in crate::cli) fn start(
     match &events.webhook_secret_file {
         Some(file) if !hooks.is_empty() => {
             let (secret, client) = (secret_in(file)?, client(events.webhook_timeout)?);
-            let webhooks = Webhooks::new(Arc::clone(service), hooks, secret, client)
-                .map_err(|error| CliError::context("cannot store the webhooks", &error))?;
+            let webhooks =
+                Webhooks::new((services.store().clone(), services.clock().clone()), hooks, secret, client)
+                    .await
+                    .map_err(|error| CliError::context("cannot store the webhooks", &error))?;
             tasks.push(tokio::spawn(webhooks.run(stop.clone())));
         }
-        _ => service
+        _ => services
             .store()
-            .set_hooks(&[])
+            .set_webhooks(Vec::new())
+            .await
             .map_err(|error| CliError::context("cannot delete the webhooks", &error))?,
     }
     Ok(tasks)

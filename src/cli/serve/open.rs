@@ -2,11 +2,13 @@
 
 use crate::auth::Audience;
 use crate::chain::RpcClient;
+use crate::clock::Clock;
 use crate::config::{Configuration, FaultCheck, TokenSelector};
 use crate::outbound::Outbound;
-use crate::service::{Custody, LoginRules, Service};
+use crate::service::{Custody, LoginRules, ServiceParts, Services};
 use crate::store::Store;
 use audit_log::{AuditLog, BuildInfo, OpenIntent};
+use tokio::runtime::Runtime;
 
 use super::sandbox::drop_privileges;
 use crate::cli::error::CliError;
@@ -22,14 +24,18 @@ pub(in crate::cli) enum Needs {
 
 /// An open service, and the intents that the last run left open.
 pub(in crate::cli) struct Opened {
-    pub(in crate::cli) service: Service,
+    pub(in crate::cli) services: Services,
     pub(in crate::cli) open_intents: Vec<OpenIntent>,
 }
 
 /// Opens store, log and token. The caller holds the lock of the data directory.
-pub(in crate::cli) fn open(configuration: &Configuration, needs: Needs) -> Result<Opened, CliError> {
+pub(in crate::cli) fn open(
+    configuration: &Configuration,
+    needs: Needs,
+    runtime: &Runtime,
+) -> Result<Opened, CliError> {
     let path = configuration.data.store();
-    let store = Store::open(&path).map_err(|error| {
+    let store = runtime.block_on(Store::open(&path)).map_err(|error| {
         let failed = CliError::context(format!("cannot open the store {}", path.display()), &error);
         match path.exists() {
             true => failed,
@@ -52,10 +58,16 @@ pub(in crate::cli) fn open(configuration: &Configuration, needs: Needs) -> Resul
         }
     };
     let chain = chain(configuration)?;
-    let service = Service::new(store, audit, custody, configuration.server.request_deadline)
-        .with_login(login_rules(configuration, chain.clone())?)
-        .with_chain(chain);
-    Ok(Opened { service, open_intents })
+    let services = Services::new(ServiceParts {
+        store,
+        log: audit,
+        custody,
+        clock: Clock::system(),
+        request_deadline: configuration.server.request_deadline,
+        login: Some(login_rules(configuration, chain.clone())?),
+        node: chain,
+    });
+    Ok(Opened { services, open_intents })
 }
 
 /// The node of `[chain]`, if one is configured.

@@ -9,7 +9,8 @@ use super::limits;
 use super::logging::Logging;
 use crate::config::Configuration;
 use crate::http::{App, NetworkQuota, Tls};
-use crate::service::Service;
+use crate::service::Services;
+use crate::service::operation::SERVICE_RELOAD;
 use audit_log::{Actor, Event, Input, Value};
 
 /// What can change while the service runs.
@@ -18,7 +19,7 @@ pub(in crate::cli) struct Reloadable<'a> {
     pub(in crate::cli) app: App,
     pub(in crate::cli) share: NetworkQuota,
     pub(in crate::cli) tls: Option<Arc<Tls>>,
-    pub(in crate::cli) service: Arc<Service>,
+    pub(in crate::cli) services: Arc<Services>,
     /// The configuration that the service runs with.
     pub(in crate::cli) running: RunningDigests,
 }
@@ -78,8 +79,8 @@ impl Reloadable<'_> {
     /// Records the digest of the configuration in the audit log.
     fn note(&self, digest: Option<[u8; 32]>, code: &'static str) {
         let digest = digest.map(|digest| ("config_digest", Value::Bytes(digest.to_vec())));
-        self.service.audit().note(Event {
-            operation: "service.reload",
+        self.services.log().note(Event {
+            operation: SERVICE_RELOAD.name,
             actor: Actor::service(),
             request: None,
             key: None,

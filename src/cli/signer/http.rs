@@ -2,8 +2,8 @@
 
 use std::net::IpAddr;
 
+use crate::clock::Clock;
 use clap::Args;
-use jiff::Timestamp;
 
 use super::wallet::Signer;
 use crate::auth::{Audience, LONGEST_LIFE, RequestToSign, body_hash};
@@ -54,7 +54,7 @@ pub(super) fn authorization(
     let mut nonce = [0; 32];
     getrandom::fill(&mut nonce)
         .map_err(|error| CliError::new(format!("cannot sign: the kernel returned no randomness: {error}")))?;
-    let issued = u64::try_from(Timestamp::now().as_second()).unwrap_or_default();
+    let issued = u64::try_from(Clock::system().now().as_second()).unwrap_or_default();
     let expires = issued.saturating_add(LONGEST_LIFE);
     let request =
         RequestToSign { audience, method, path, body_hash: body_hash(body), issued, expires, nonce };

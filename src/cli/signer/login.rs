@@ -9,8 +9,8 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::clock::Clock;
 use clap::Args;
-use jiff::Timestamp;
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
@@ -140,7 +140,7 @@ fn check_challenge(
     if arguments.chain_id.is_some_and(|wanted| wanted != sign_in.chain_id) {
         return Err(refuse(&format!("is for chain {}", sign_in.chain_id)));
     }
-    let now = Timestamp::now().as_second();
+    let now = Clock::system().now().as_second();
     if (sign_in.issued_at.as_second() - now).abs() > 300 {
         return Err(refuse("was not issued within the last 5 minutes"));
     }

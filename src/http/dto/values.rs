@@ -13,7 +13,7 @@ use utoipa::openapi::OneOfBuilder;
 
 use super::invalid_value::InvalidValue;
 use super::text::{choice, has_schema, request_number, request_text, response_text};
-use crate::auth::{CertificateFingerprint, MAX_PATH_BYTES, Scope, SignatureKind, Subject, AccessTokenId};
+use crate::auth::{self, MAX_PATH_BYTES, Scope, SignatureKind, Subject};
 use crate::key::{Eoa, KeyName, KeyState, KeyVersionNumber, MOST_DAYS, RetireOn, VersionSelector};
 use crate::service::{ErrorCode, SHORTEST_GRACE_DAYS};
 use crate::store::ScheduleScope;
@@ -53,13 +53,13 @@ request_text! {
     };
 
     /// The id of an access token.
-    AccessTokenId(AccessTokenId) = "^tok_[0-9a-f]{12}$", None, |text| {
+    AccessTokenId(auth::AccessTokenId) = "^tok_[0-9a-f]{12}$", None, |text| {
         text.parse().map_err(|error: &'static str| InvalidValue::request(error))
     };
 
     /// The SHA-256 fingerprint of a client certificate.
-    CertificateFingerprint(CertificateFingerprint) = "^([0-9a-fA-F]{2}:?){32}$", None, |text| {
-        text.parse().map_err(|error: crate::auth::ParseFingerprintError| InvalidValue::request(error.to_string()))
+    CertificateFingerprint(auth::CertificateFingerprint) = "^([0-9a-fA-F]{2}:?){32}$", None, |text| {
+        text.parse().map_err(|error: auth::ParseFingerprintError| InvalidValue::request(error.to_string()))
     };
 }
 
@@ -77,7 +77,7 @@ choice! {
     /// What an access token allows.
     ScopeName(Scope);
     /// A kind of signature.
-    SignatureKindName(Signing);
+    SignatureKindName(SignatureKind);
     /// The state of a version of a key.
     StateName(KeyState);
     /// What retires the old version: a confirmation, or the end of the overlap.

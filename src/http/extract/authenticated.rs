@@ -7,16 +7,15 @@ use std::time::Instant;
 use axum::extract::{FromRequestParts, Request};
 use axum::http::header;
 use axum::http::request::Parts;
-use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::body;
-use crate::auth::{Caller, Unauthenticated, authenticate};
+use crate::auth::{Caller, Unauthenticated};
 use crate::http::app::{App, Deadline, RequestedOperation};
 use crate::http::limits::admission::Permit;
 use crate::service::operation::OperationInfo;
-use crate::service::{AuditSubject, Context, ServiceError, Peer, Service};
+use crate::service::{AuditSubject, Context, Peer, Rejected, ServiceError, Services};
 
 /// An authenticated caller, the operation it asks for, and what serves the call.
 pub(crate) struct AuthenticatedRequest {
@@ -49,26 +48,18 @@ impl FromRequestParts<App> for AuthenticatedRequest {
                 if headers.next().is_some() {
                     return Err(Unauthenticated::Malformed.into());
                 }
-                let from = Some(address.ip());
-                let mut shown = None;
-                // Bound to another certificate it is as unknown as an invented one: a thief learns nothing.
-                let caller = authenticate(header, from, Timestamp::now(), |hash| {
-                    let record = app.service.store().token(hash);
-                    let record = record.filter(|record| record.works_with(context.certificate()));
-                    shown = record.as_ref().map(|record| (record.id.clone(), record.subject));
-                    record
-                });
-                match (caller, shown) {
-                    (Ok(caller), _) => caller,
-                    (Err(Unauthenticated::WrongNetwork), Some((token, subject))) => {
+                let tokens = &app.services.access_tokens;
+                match tokens.authenticate(header, address.ip(), context.certificate()) {
+                    Ok(caller) => caller,
+                    Err(Rejected { misplaced: Some((token, subject)), .. }) => {
                         let context = context.showing(token, subject);
                         return Err(token_used_from_wrong_network(app, operation, context, address.ip()));
                     }
-                    (Err(error), _) => return Err(error.into()),
+                    Err(Rejected { error, .. }) => return Err(error.into()),
                 }
             }
         };
-        app.service.used(&caller);
+        app.services.access_tokens.touch(&caller);
         if let Some(token) = caller.token_id() {
             app.rates.token(token).map_err(ServiceError::unrecorded)?;
         }
@@ -86,13 +77,13 @@ fn token_used_from_wrong_network(
     from: IpAddr,
 ) -> ServiceError {
     let failure = ServiceError::from(Unauthenticated::WrongNetwork);
-    let failure = app.service.refuse(operation.name, &context, AuditSubject::default(), failure);
+    let failure = app.services.refuse(operation, &context, AuditSubject::default(), failure);
     app.rates.record_auth_failure(from).err().map_or(failure, ServiceError::unrecorded)
 }
 
 impl AuthenticatedRequest {
-    pub(crate) fn service(&self) -> &Service {
-        &self.app.service
+    pub(crate) fn services(&self) -> &Services {
+        &self.app.services
     }
 
     pub(crate) const fn deadline(&self) -> Instant {
@@ -144,7 +135,10 @@ impl AuthenticatedRequest {
         self.checked(body::read(request, self.app.body_timeout).await.and_then(convert))
     }
 
-    async fn hold(&self, permit: impl Future<Output = Result<Permit, ServiceError>>) -> Result<(), ServiceError> {
+    async fn hold(
+        &self,
+        permit: impl Future<Output = Result<Permit, ServiceError>>,
+    ) -> Result<(), ServiceError> {
         if self.context.peer() != Peer::Local {
             // Only a second body would find it set, and calls have one.
             let _ = self.permit.set(permit.await.map_err(ServiceError::unrecorded)?);
@@ -155,7 +149,7 @@ impl AuthenticatedRequest {
     /// Records a refusal under the caller's name.
     pub(crate) fn checked<T>(&self, result: Result<T, ServiceError>) -> Result<T, ServiceError> {
         let refuse =
-            |failure| self.service().refuse(self.operation.name, &self.context, AuditSubject::default(), failure);
+            |failure| self.services().refuse(self.operation, &self.context, AuditSubject::default(), failure);
         result.map_err(refuse)
     }
 }

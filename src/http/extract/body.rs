@@ -15,7 +15,10 @@ use crate::http::dto::invalid_value::{from_value, invalid};
 use crate::service::{ErrorCode, ServiceError};
 
 /// Reads the body of a request as one of its types.
-pub(crate) async fn read<T: DeserializeOwned>(request: Request, timeout: Duration) -> Result<T, ServiceError> {
+pub(crate) async fn read<T: DeserializeOwned>(
+    request: Request,
+    timeout: Duration,
+) -> Result<T, ServiceError> {
     let (parts, body) = request.into_parts();
     if !is_json(&parts.headers) {
         let message = "the body must be JSON: send the header Content-Type: application/json";
@@ -38,7 +41,11 @@ pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ServiceError
 }
 
 /// Reads the bytes of a body, within the size and the time.
-pub(crate) async fn bytes(headers: &HeaderMap, body: Body, timeout: Duration) -> Result<Vec<u8>, ServiceError> {
+pub(crate) async fn bytes(
+    headers: &HeaderMap,
+    body: Body,
+    timeout: Duration,
+) -> Result<Vec<u8>, ServiceError> {
     let declared = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
     let declared: Option<u64> = declared.and_then(|text| text.parse().ok());
     if declared.is_some_and(|length| length > MAX_BODY_BYTES as u64) {

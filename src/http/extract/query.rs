@@ -36,12 +36,18 @@ impl Query {
     }
 
     /// A parameter whose value is a string.
-    pub(crate) fn text<T: DeserializeOwned>(&mut self, name: &'static str) -> Result<Option<T>, ServiceError> {
+    pub(crate) fn text<T: DeserializeOwned>(
+        &mut self,
+        name: &'static str,
+    ) -> Result<Option<T>, ServiceError> {
         self.value(name, Value::String)
     }
 
     /// A parameter whose value is a number.
-    pub(crate) fn number<T: DeserializeOwned>(&mut self, name: &'static str) -> Result<Option<T>, ServiceError> {
+    pub(crate) fn number<T: DeserializeOwned>(
+        &mut self,
+        name: &'static str,
+    ) -> Result<Option<T>, ServiceError> {
         self.value(name, |text| text.parse::<u64>().map_or(Value::String(text), Value::from))
     }
 

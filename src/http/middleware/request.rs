@@ -13,7 +13,7 @@ use crate::http::error;
 use crate::metrics;
 use crate::request_id::RequestId;
 use crate::service::operation::OperationInfo;
-use crate::service::{AuditSubject, ErrorCode, Context, ServiceError, Peer};
+use crate::service::{AuditSubject, Context, ErrorCode, Peer, ServiceError};
 
 /// The header that names the request in every response, beside `request_id` in the body of errors.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -105,7 +105,7 @@ async fn run_request(
     next: Next,
     span: &Span,
 ) -> Response {
-    let deadline = Instant::now() + app.service.deadline();
+    let deadline = Instant::now() + app.services.request_deadline();
     let id = context.request();
     let extensions = request.extensions_mut();
     extensions.insert(context.clone());
@@ -129,7 +129,7 @@ async fn run_request(
         Ok(Err(failure)) | Err(failure) => {
             let failure = match operation {
                 Some(operation) if operation.records_refusals => {
-                    app.service.refuse(operation.name, &context, AuditSubject::default(), failure)
+                    app.services.refuse(operation, &context, AuditSubject::default(), failure)
                 }
                 Some(_) | None => failure,
             };

@@ -12,7 +12,7 @@ use axum::response::{IntoResponse, Response};
 use crate::auth::{Credentials, Unauthenticated};
 use crate::http::app::App;
 use crate::http::extract::body;
-use crate::service::{Context, ServiceError, Peer};
+use crate::service::{Context, Peer, ServiceError};
 
 const SCHEME: &str = "EIP712 ";
 
@@ -30,7 +30,7 @@ pub(crate) async fn recognise(State(app): State<App>, request: Request, next: Ne
     let operator = credentials.as_ref().ok().map(|credentials| credentials.operator);
     match recognised(&app, &context, credentials, request).await {
         Ok(request) => next.run(request).await,
-        Err(failure) => app.service.refuse_signed(&context, operator, failure).into_response(),
+        Err(failure) => app.services.signed_requests.refuse(&context, operator, failure).into_response(),
     }
 }
 
@@ -41,7 +41,7 @@ async fn recognised(
     request: Request,
 ) -> Result<Request, ServiceError> {
     let credentials = credentials?;
-    let now = u64::try_from(jiff::Timestamp::now().as_second()).unwrap_or_default();
+    let now = u64::try_from(app.services.clock().now().as_second()).unwrap_or_default();
     if !credentials.in_time(now) {
         return Err(Unauthenticated::SignedTimes.into());
     }
@@ -49,7 +49,8 @@ async fn recognised(
     let bytes = body::bytes(&parts.headers, stream, app.body_timeout).await?;
     let path = parts.uri.path_and_query().map_or("", |path| path.as_str());
     let method = parts.method.as_str();
-    let caller = app.service.recognise_signed(context, &credentials, method, path, &bytes).await?;
+    let caller =
+        app.services.signed_requests.authenticate(context, &credentials, method, path, &bytes).await?;
     parts.extensions.insert(caller);
     Ok(Request::from_parts(parts, Body::from(bytes)))
 }

@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 
-use crate::auth::AccessTokenRecord;
+use crate::auth;
 use crate::http::dto::invalid_value::invalid;
 use crate::http::dto::list::{List, NetworkList};
 use crate::http::dto::values::{
@@ -17,7 +17,7 @@ use crate::http::endpoint::Endpoint;
 use crate::http::extract::authenticated::AuthenticatedRequest;
 use crate::http::response::json;
 use crate::service::operation::{ACCESS_TOKENS_ISSUE, ACCESS_TOKENS_LIST, ACCESS_TOKENS_REVOKE};
-use crate::service::{ServiceError, IssueAccessToken, RevokeAccessTokens};
+use crate::service::{IssueAccessToken, RevokeAccessTokens, ServiceError};
 
 pub(crate) fn endpoints() -> Vec<Endpoint> {
     vec![
@@ -93,8 +93,8 @@ struct AccessTokenRecord {
     client_certificate: Option<String>,
 }
 
-impl From<&AccessTokenRecord> for AccessTokenRecord {
-    fn from(record: &AccessTokenRecord) -> Self {
+impl From<&auth::AccessTokenRecord> for AccessTokenRecord {
+    fn from(record: &auth::AccessTokenRecord) -> Self {
         Self {
             id: record.id.to_string(),
             eoa: record.subject.to_string(),
@@ -125,27 +125,27 @@ struct AccessTokenList {
     tokens: Vec<AccessTokenRecord>,
 }
 
-impl From<&[AccessTokenRecord]> for AccessTokenList {
-    fn from(records: &[AccessTokenRecord]) -> Self {
+impl From<&[auth::AccessTokenRecord]> for AccessTokenList {
+    fn from(records: &[auth::AccessTokenRecord]) -> Self {
         Self { tokens: records.iter().map(AccessTokenRecord::from).collect() }
     }
 }
 
 async fn issue(call: AuthenticatedRequest, request: Request) -> Result<Response, ServiceError> {
     let issue = call.parse(request, |body: IssueBody| Ok(IssueAccessToken::from(body))).await?;
-    let issued = call.service().issue_token(call.context().clone(), issue).await?;
+    let issued = call.services().access_tokens.issue(call.context().clone(), issue).await?;
     let record = AccessTokenRecord::from(&issued.record);
     let body = IssuedAccessToken { token: issued.token.expose(), token_type: "Bearer", record };
     Ok(json(StatusCode::CREATED, &body))
 }
 
 async fn list(call: AuthenticatedRequest) -> Result<Response, ServiceError> {
-    let records = call.service().list_tokens(call.context())?;
+    let records = call.services().access_tokens.list(call.context())?;
     Ok(json(StatusCode::OK, &AccessTokenList::from(&records[..])))
 }
 
 async fn revoke(call: AuthenticatedRequest, request: Request) -> Result<Response, ServiceError> {
     let revoke = call.parse(request, |body: RevokeBody| RevokeAccessTokens::try_from(body)).await?;
-    let records = call.service().revoke_token(call.context().clone(), revoke).await?;
+    let records = call.services().access_tokens.revoke(call.context().clone(), revoke).await?;
     Ok(json(StatusCode::OK, &AccessTokenList::from(&records[..])))
 }

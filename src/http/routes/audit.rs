@@ -16,7 +16,7 @@ use crate::http::extract::query::{PageLimit, Query, Seq};
 use crate::http::openapi::description::{Description, Tag};
 use crate::http::response::json;
 use crate::service::operation::{AUDIT_CHECKPOINT, AUDIT_PROOF, AUDIT_READ};
-use crate::service::{Consistency, ServiceError, ReadRecords};
+use crate::service::{Consistency, ReadRecords, ServiceError};
 
 pub(crate) fn endpoints() -> Vec<Endpoint> {
     let described = |summary| Description::new(Tag::Audit, summary);
@@ -93,14 +93,14 @@ async fn records(call: AuthenticatedRequest, request: Request) -> Result<Respons
     let page = Query::of(&request).and_then(Query::page);
     let read = call.checked(page.map(|(after, limit)| ReadRecords { after, limit }))?;
     let _permit = call.acquire_for_search().await?;
-    let page = call.service().read_records(call.context(), read).await?;
+    let page = call.services().audit.records(call.context(), read).await?;
     let records = page.records.into_iter().map(RawValue::from_string).collect::<Result<_, _>>();
     let records = records.map_err(ServiceError::internal)?;
     Ok(json(StatusCode::OK, &RecordPage { records, next: page.next }))
 }
 
 async fn checkpoint(State(app): State<App>) -> Result<Response, ServiceError> {
-    let (checkpoint, key) = app.service.checkpoint()?;
+    let (checkpoint, key) = app.services.audit.checkpoint()?;
     let body = Checkpoint {
         checkpoint: checkpoint.note().to_owned(),
         size: checkpoint.size(),
@@ -118,7 +118,7 @@ async fn proof(State(app): State<App>, request: Request) -> Result<Response, Ser
     query.finish()?;
     let body = match (seq, from, to) {
         (Some(Seq(seq)), None, None) => {
-            let proof = app.service.prove_inclusion(seq).await?;
+            let proof = app.services.audit.prove_inclusion(seq).await?;
             Proof::Inclusion(InclusionProof {
                 seq: proof.seq,
                 record_hash: Bytes32(proof.record_hash),
@@ -130,7 +130,7 @@ async fn proof(State(app): State<App>, request: Request) -> Result<Response, Ser
             })
         }
         (None, Some(Seq(from)), Some(Seq(to))) => {
-            let proof = app.service.prove_consistency(Consistency { from, to }).await?;
+            let proof = app.services.audit.prove_consistency(Consistency { from, to }).await?;
             Proof::Consistency(ConsistencyProof {
                 from: proof.from,
                 from_root: Bytes32(proof.from_root),

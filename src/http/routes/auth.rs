@@ -22,7 +22,7 @@ use crate::http::extract::query::Query;
 use crate::http::openapi::description::{Description, Tag};
 use crate::http::response::json;
 use crate::service::operation::{AUTH_CHALLENGE, AUTH_REVOKE, AUTH_TYPED_DATA, AUTH_VERIFY};
-use crate::service::{LoginResponse, RequestChallenge, Context, ServiceError};
+use crate::service::{Context, LoginResponse, RequestChallenge, ServiceError};
 
 pub(crate) fn endpoints() -> Vec<Endpoint> {
     let described = |summary| Description::new(Tag::Authentication, summary);
@@ -139,7 +139,7 @@ async fn challenge(
         None => context,
     };
     let body: RequestChallengeBody = body::read(request, app.body_timeout).await?;
-    let made = app.service.challenge(&context, body.into())?;
+    let made = app.services.logins.challenge(&context, body.into())?;
     let expires_at = made.challenge.expires_at();
     let body = Challenge {
         challenge_id: made.id,
@@ -161,7 +161,7 @@ async fn verify(
 ) -> Result<Response, ServiceError> {
     let VerifyChallengeBody { challenge_id, signature: SignatureBytes(signature) } =
         body::read(request, app.body_timeout).await?;
-    let issued = app.service.log_in(context, LoginResponse { challenge_id, signature }).await?;
+    let issued = app.services.logins.log_in(context, LoginResponse { challenge_id, signature }).await?;
     let body = AccessToken {
         token: issued.token.expose(),
         token_type: "Bearer",
@@ -175,7 +175,7 @@ async fn verify(
 
 async fn revoke(call: AuthenticatedRequest, request: Request) -> Result<Response, ServiceError> {
     call.parse(request, |Empty {}| Ok(())).await?;
-    call.service().revoke_own_token(call.context().clone()).await?;
+    call.services().access_tokens.revoke_own(call.context().clone()).await?;
     Ok(json(StatusCode::OK, &Revoked { revoked: true }))
 }
 
@@ -188,9 +188,9 @@ async fn typed_data(State(app): State<App>, request: Request) -> Result<Response
     let body_hash = hash.map_or_else(|| body_hash(b""), |Hex32(hash)| hash);
     let mut nonce = [0; 32];
     getrandom::fill(&mut nonce).map_err(ServiceError::internal)?;
-    let issued = u64::try_from(jiff::Timestamp::now().as_second()).unwrap_or_default();
+    let issued = u64::try_from(app.services.clock().now().as_second()).unwrap_or_default();
     let expires = issued.saturating_add(LONGEST_LIFE);
-    let audience = app.service.audience()?;
+    let audience = app.services.logins.audience()?;
     let request =
         RequestToSign { audience, method: method.as_str(), path: &path, body_hash, issued, expires, nonce };
     let shown = hex0x(&nonce);

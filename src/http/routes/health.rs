@@ -74,16 +74,12 @@ async fn version() -> Response {
 }
 
 async fn render(app: App, metrics: Metrics) -> Result<Response, ServiceError> {
-    // It queries the store once for each key.
-    let text = tokio::task::spawn_blocking(move || {
-        app.service.show_figures();
-        let keys = rotation::show_stats(&app.service).unwrap_or_else(|failure| {
-            tracing::error!(cause = failure.cause(), "the metrics of rotation cannot be read: {failure}");
-            String::new()
-        });
-        metrics.render() + &keys
+    app.services.show_metrics();
+    let keys = rotation::show_stats(&app.services).await.unwrap_or_else(|error| {
+        tracing::error!(%error, "the metrics of rotation cannot be read");
+        String::new()
     });
-    let text = text.await.map_err(ServiceError::internal)?;
+    let text = metrics.render() + &keys;
     let form = HeaderValue::from_static("text/plain; version=0.0.4");
     Ok(([(header::CONTENT_TYPE, form)], text).into_response())
 }
@@ -91,16 +87,18 @@ async fn render(app: App, metrics: Metrics) -> Result<Response, ServiceError> {
 /// The HSM is logged in, the canary was multiplied recently, the audit log is writable.
 async fn readyz(State(app): State<App>) -> Result<Response, ServiceError> {
     let soon = Duration::from_secs(1);
-    if !app.service.audit().is_writable() {
+    if !app.services.log().is_writable() {
         let failure = ServiceError::new(ErrorCode::AuditUnavailable, "the audit log cannot be written");
         return Err(failure.retry_after(soon));
     }
-    let health = app.service.custody().health();
-    let ready = health.filter(|health| app.service.custody().is_ready(health));
+    let health = app.services.custody().health();
+    let ready = health.filter(|health| app.services.custody().is_ready(health));
     let Some(health) = ready else {
-        return Err(ServiceError::new(ErrorCode::HsmUnavailable, "the token cannot be used").retry_after(soon));
+        return Err(
+            ServiceError::new(ErrorCode::HsmUnavailable, "the token cannot be used").retry_after(soon)
+        );
     };
-    let head = app.service.audit().head();
+    let head = app.services.log().head();
     let body = Ready {
         status: "ready",
         workers: health.workers,

@@ -7,7 +7,6 @@ use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::auth::Scope;
 use crate::http::dto::binding::BindingBody;
 use crate::http::dto::invalid_value::{InvalidValue, invalid};
 use crate::http::dto::key::KeyRecord;
@@ -21,8 +20,10 @@ use crate::http::extract::authenticated::AuthenticatedRequest;
 use crate::http::openapi::description::{Description, Tag};
 use crate::http::response::json;
 use crate::key::{KeyVersion, KeyVersionNumber, LifecycleState};
-use crate::service::operation::{KEYS_CREATE, KEYS_LIST, KEYS_LIST_ALL, KEYS_ROTATE, KEYS_SHOW};
-use crate::service::{CreateKey, Created, ServiceError, ListKeys, RotateKey, ShowKey};
+use crate::service::operation::{
+    KEYS_CREATE, KEYS_LIST, KEYS_LIST_ALL, KEYS_ROTATE, KEYS_SHOW, OperationInfo,
+};
+use crate::service::{CreateKey, Created, ListKeys, RotateKey, ServiceError, ShowKey};
 
 pub(crate) fn endpoints() -> Vec<Endpoint> {
     let keys = |summary| Description::new(Tag::Keys, summary);
@@ -146,27 +147,27 @@ pub(crate) fn name_or_default(name: Option<Name>) -> crate::key::KeyName {
 
 async fn create(call: AuthenticatedRequest, request: Request) -> Result<Response, ServiceError> {
     let key = call.parse_key_change(request, |body: CreateKeyBody| CreateKey::try_from(body)).await?;
-    let created = call.service().create_key(call.context().clone(), key, call.deadline()).await?;
-    created_response(&call, created, Scope::KeysCreate).await
+    let created = call.services().keys.create(call.context().clone(), key, call.deadline()).await?;
+    created_response(&call, created, &KEYS_CREATE).await
 }
 
 async fn rotate(call: AuthenticatedRequest, request: Request) -> Result<Response, ServiceError> {
     let rotation = call.parse_key_change(request, |body: RotateKeyBody| RotateKey::try_from(body)).await?;
-    let created = call.service().rotate_key(call.context().clone(), rotation, call.deadline()).await?;
-    created_response(&call, created, Scope::KeysRotate).await
+    let created = call.services().keys.rotate(call.context().clone(), rotation, call.deadline()).await?;
+    created_response(&call, created, &KEYS_ROTATE).await
 }
 
 /// The version and, if it has a binding, the registration proof: the right to create the version covers it.
 async fn created_response(
     call: &AuthenticatedRequest,
     created: Created,
-    right: Scope,
+    granted_by: &'static OperationInfo,
 ) -> Result<Response, ServiceError> {
     let version = &created.version;
     // The version exists whatever becomes of its proof, which /v1/sign/registration gives again.
     let (registration, warning) = if version.binding.is_some() && version.status.may_sign().is_ok() {
         let context = call.context().clone();
-        match call.service().prove(context, version, right, call.deadline()).await {
+        match call.services().signing.prove(context, version, granted_by, call.deadline()).await {
             Ok(signed) => (Some(SignResult::new(&signed, call.context().request())), None),
             Err(failure) => (None, Some(format!("without a registration proof: {failure}"))),
         }
@@ -187,13 +188,13 @@ async fn list(
         Ok(ListKeys { eoa: parse_address(&eoa).map_err(|error| in_path(error, "eoa"))? })
     }))?;
     let eoa = ChecksumAddress(list.eoa);
-    let keys = records(&call.service().list_keys(call.context().clone(), list)?);
+    let keys = records(&call.services().key_reads.list(call.context().clone(), list)?);
     Ok(json(StatusCode::OK, &KeyList { eoa, keys }))
 }
 
 /// `GET /local/keys`: the keys of all EOAs, for the administrator of this host.
 async fn list_all(call: AuthenticatedRequest) -> Result<Response, ServiceError> {
-    let keys = records(&call.service().list_all_keys(call.context())?);
+    let keys = records(&call.services().key_reads.list_all(call.context())?);
     Ok(json(StatusCode::OK, &AllKeys { keys }))
 }
 
@@ -205,7 +206,7 @@ async fn show(
         let eoa = parse_address(&eoa).map_err(|error| in_path(error, "eoa"))?;
         Ok(ShowKey { eoa, name: parse_name(&name).map_err(|error| in_path(error, "name"))? })
     }))?;
-    let versions = call.service().show_key(call.context().clone(), show)?;
+    let versions = call.services().key_reads.show(call.context().clone(), show)?;
     let active = versions.iter().find(|version| version.status.lifecycle == LifecycleState::Active);
     let current = active.or_else(|| versions.first());
     let current = current.ok_or_else(|| ServiceError::internal("a key without versions"))?;
@@ -218,11 +219,11 @@ fn records(versions: &[std::sync::Arc<KeyVersion>]) -> Vec<KeyRecord> {
 }
 
 fn policy_of(call: &AuthenticatedRequest, version: &KeyVersion) -> PolicyRecord {
-    PolicyRecord::from(&*call.service().policy(&version.eoa, &version.name))
+    PolicyRecord::from(&*call.services().policies.get(&version.eoa, &version.name))
 }
 
 fn in_path(error: InvalidValue, parameter: &'static str) -> ServiceError {
-    ServiceError::from(error).at(parameter)
+    ServiceError::from(error).field(parameter)
 }
 
 fn bad_path(rejection: PathRejection) -> ServiceError {

@@ -17,7 +17,7 @@ use crate::key::LifecycleAction;
 use crate::service::operation::{
     KEYS_ACTIVATE, KEYS_DESTROY, KEYS_DISABLE, KEYS_ENABLE, KEYS_RESTORE, KEYS_RETIRE,
 };
-use crate::service::{ChangeKey, ServiceError, GRACE_DAYS};
+use crate::service::{ChangeKey, GRACE_DAYS, ServiceError};
 
 pub(crate) fn endpoints() -> Vec<Endpoint> {
     let described = |summary| {
@@ -128,7 +128,7 @@ async fn change<B: serde::de::DeserializeOwned>(
     convert: fn(B) -> ChangeKey,
 ) -> Result<Response, ServiceError> {
     let change = call.parse_key_change(request, |body| Ok(convert(body))).await?;
-    let changed = call.service().change_key(call.context().clone(), change, call.deadline()).await?;
+    let changed = call.services().keys.change(call.context().clone(), change, call.deadline()).await?;
     let body = ChangedKey {
         record: KeyRecord::from(&*changed.version),
         changed: changed.changed,

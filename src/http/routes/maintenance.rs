@@ -11,7 +11,7 @@ use crate::http::endpoint::Endpoint;
 use crate::http::extract::authenticated::AuthenticatedRequest;
 use crate::http::response::json;
 use crate::service::operation::MAINTENANCE_NOTE;
-use crate::service::{ServiceError, Maintenance, NoteMaintenance};
+use crate::service::{Maintenance, NoteMaintenance, ServiceError};
 
 pub(crate) fn endpoints() -> Vec<Endpoint> {
     vec![Endpoint::post(&MAINTENANCE_NOTE, "/local/maintenance", note)]
@@ -42,6 +42,6 @@ struct Noted {}
 
 async fn note(call: AuthenticatedRequest, request: Request) -> Result<Response, ServiceError> {
     let note = call.parse(request, |body: NoteBody| NoteMaintenance::try_from(body)).await?;
-    call.service().note_files(call.context(), note).await?;
+    call.services().maintenance.note(call.context(), note).await?;
     Ok(json(StatusCode::OK, &Noted {}))
 }

@@ -41,6 +41,6 @@ struct PolicySet {
 async fn set(call: AuthenticatedRequest, request: Request) -> Result<Response, ServiceError> {
     let set = call.parse(request, |body: SetPolicyBody| Ok(SetPolicy::from(body))).await?;
     let policy = PolicyRecord::from(&set.policy);
-    call.service().set_policy(call.context().clone(), set).await?;
+    call.services().policies.set(call.context().clone(), set).await?;
     Ok(json(StatusCode::OK, &PolicySet { policy }))
 }

@@ -22,7 +22,7 @@ use crate::http::openapi::description::{Description, Tag};
 use crate::http::response::json;
 use crate::key::{KeyVersion, OVERLAP_DAYS, RetireOn, RotationDates, Schedule};
 use crate::service::operation::{EVENTS_READ, KEYS_SCHEDULE_GET, KEYS_SCHEDULE_SET};
-use crate::service::{ServiceError, Planned, ReadEvents, ReadSchedule, SetSchedule};
+use crate::service::{GetSchedule, ReadEvents, ScheduledRotation, ServiceError, SetSchedule};
 use crate::store::ScheduleScope;
 
 pub(crate) fn endpoints() -> Vec<Endpoint> {
@@ -181,8 +181,8 @@ struct VersionEnd {
     at_unix: i64,
 }
 
-impl From<&Planned> for ScheduledKey {
-    fn from(planned: &Planned) -> Self {
+impl From<&ScheduledRotation> for ScheduledKey {
+    fn from(planned: &ScheduledRotation) -> Self {
         Self {
             name: planned.current.name.to_string(),
             current: planned.current.version.number(),
@@ -230,7 +230,7 @@ struct KeyEvent {
 async fn set(call: AuthenticatedRequest, request: Request) -> Result<Response, ServiceError> {
     let set = call.parse_key_change(request, |body: SetScheduleBody| Ok(SetSchedule::from(body))).await?;
     let (eoa, name, schedule) = (ChecksumAddress(set.eoa), set.scope.to_string(), set.schedule);
-    let warning = call.service().set_schedule(call.context().clone(), set, call.deadline()).await?;
+    let warning = call.services().schedules.set(call.context().clone(), set, call.deadline()).await?;
     let rules = schedule.as_ref().map(ScheduleRules::from).unwrap_or_default();
     let record = ScheduleRecord { eoa, name, scheduled: schedule.is_some(), rules, warning };
     Ok(json(StatusCode::OK, &record))
@@ -241,10 +241,10 @@ async fn show(call: AuthenticatedRequest, request: Request) -> Result<Response, 
         let eoa = query.text("eoa")?;
         query.finish()?;
         let Address(eoa) = eoa.ok_or_else(|| invalid("missing query parameter `eoa`").field("eoa"))?;
-        Ok(ReadSchedule { eoa })
+        Ok(GetSchedule { eoa })
     }))?;
     let eoa = ChecksumAddress(read.eoa);
-    let keys = call.service().read_schedule(call.context().clone(), read)?;
+    let keys = call.services().schedules.get(call.context().clone(), read)?;
     Ok(json(StatusCode::OK, &SchedulePage { eoa, keys: keys.iter().map(ScheduledKey::from).collect() }))
 }
 
@@ -252,7 +252,7 @@ async fn events(call: AuthenticatedRequest, request: Request) -> Result<Response
     let page = Query::of(&request).and_then(Query::page);
     let read = call.checked(page.map(|(after, limit)| ReadEvents { after, limit }))?;
     let after = read.after;
-    let events = call.service().read_events(call.context(), read).await?;
+    let events = call.services().audit.events(call.context(), read).await?;
     let next = events.last().map_or(after, |event| event.seq);
     let events = events.iter().map(|event| event.to_json()).collect();
     Ok(json(StatusCode::OK, &EventPage { events, next }))

@@ -19,7 +19,7 @@ use crate::http::response::json;
 use crate::http::routes::keys::name_or_default;
 use crate::key::VersionSelector;
 use crate::service::operation::{SCALAR_MUL, SIGN_CERTIFICATE, SIGN_DIGEST, SIGN_REGISTRATION};
-use crate::service::{ServiceError, Message, Sign};
+use crate::service::{Message, ServiceError, Sign};
 
 pub(crate) fn endpoints() -> Vec<Endpoint> {
     let signing = |summary| {
@@ -165,7 +165,10 @@ impl TryFrom<SignCertificateBody> for Sign {
     }
 }
 
-fn version_at(version: Option<VersionChoice>, at: Option<UnixSeconds>) -> Result<VersionSelector, ServiceError> {
+fn version_at(
+    version: Option<VersionChoice>,
+    at: Option<UnixSeconds>,
+) -> Result<VersionSelector, ServiceError> {
     match (version, at) {
         (Some(_), Some(_)) => {
             let message = "version and reference_timestamp both choose a version: send one of them";
@@ -199,6 +202,6 @@ where
     Sign: TryFrom<B, Error = ServiceError>,
 {
     let sign = call.parse(request, |body: B| Sign::try_from(body)).await?;
-    let signed = call.service().sign(call.context().clone(), sign, call.deadline()).await?;
+    let signed = call.services().signing.sign(call.context().clone(), sign, call.deadline()).await?;
     Ok(json(StatusCode::OK, &SignResult::new(&signed, call.context().request())))
 }

@@ -66,7 +66,8 @@ where
     let stream = timeout(context.limits.header, tls.acceptor().accept(stream)).await??;
     let (_, session) = stream.get_ref();
     let certificate = session.peer_certificates().and_then(<[_]>::first);
-    let certificate = certificate.map(|certificate| ClientCertificate(CertificateFingerprint::of(certificate)));
+    let certificate =
+        certificate.map(|certificate| ClientCertificate(CertificateFingerprint::of(certificate)));
     let client = Client { peer, certificate };
     if session.alpn_protocol() == Some(b"h2") {
         http2(stream, client, context, stop).await

@@ -1,6 +1,6 @@
-//! Carries checkpoints to a webhook: the newest one, at most so often, and the last one before the service ends.
+//! Delivery of checkpoints to a webhook: the newest one, at most once per interval, and the last one at shutdown.
 //!
-//! A webhook that is slow or away harms nothing: the next checkpoint says all that the missed ones said.
+//! A slow or unreachable webhook harms nothing: the next checkpoint contains the ones before.
 
 use std::time::Duration;
 
@@ -9,20 +9,20 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::outbound::{Endpoint, Outbound};
 
-/// One call may take this long, the last one before the end, too.
-pub(in crate::service) const PATIENCE: Duration = Duration::from_secs(5);
+/// Timeout of one call, also of the last one.
+pub(super) const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The webhook and the newest checkpoint, as JSON.
-pub(in crate::service) struct Webhook {
-    pub(in crate::service) endpoint: Endpoint,
-    pub(in crate::service) outbound: Outbound,
-    pub(in crate::service) every: Duration,
-    pub(in crate::service) newest: watch::Receiver<String>,
+pub(super) struct CheckpointWebhook {
+    pub(super) endpoint: Endpoint,
+    pub(super) outbound: Outbound,
+    pub(super) every: Duration,
+    pub(super) newest: watch::Receiver<String>,
 }
 
-impl Webhook {
-    /// Runs until nobody makes checkpoints any more and the last one was tried.
-    pub(in crate::service) async fn run(mut self) {
+impl CheckpointWebhook {
+    /// Runs until the publisher ends and the last checkpoint was tried.
+    pub(super) async fn run(mut self) {
         let mut sent = String::new();
         let mut closed = false;
         loop {
@@ -38,16 +38,16 @@ impl Webhook {
     }
 
     async fn post(&self, body: &str) -> bool {
-        let trouble = match self.outbound.post_json(&self.endpoint, &[], body.as_bytes().to_vec()).await {
+        let cause = match self.outbound.post_json(&self.endpoint, &[], body.as_bytes().to_vec()).await {
             Ok(reply) if reply.is_success() => return true,
             Ok(reply) => format!("it answered {}", reply.status),
             Err(error) => error.to_string(),
         };
-        tracing::warn!(webhook = %self.endpoint, trouble, "the webhook did not take the audit checkpoint");
+        tracing::warn!(webhook = %self.endpoint, cause, "the webhook did not accept the audit checkpoint");
         false
     }
 
-    /// Lets some time pass; true at once when no further checkpoint comes.
+    /// Waits for the interval; returns `true` at once when no further checkpoint comes.
     async fn pause(&mut self) -> bool {
         let end = Instant::now() + self.every;
         loop {

@@ -1,141 +1,158 @@
-//! `avs-kms token issue|list|revoke`, which only the machine's own operator does, and the revocation of one's own.
+//! Access tokens: authentication with one, issue, list and revocation.
 
-use std::sync::Arc;
+use std::net::IpAddr;
 use std::time::Duration;
 
+use audit_log::Value;
 use jiff::Timestamp;
 
+use super::authorise::Authorizer;
 use crate::auth::{
     AccessToken, AccessTokenId, AccessTokenRecord, Caller, CertificateFingerprint, Networks, Scopes, Subject,
+    Unauthenticated, authenticate,
 };
+use crate::clock::Clock;
 use crate::key::KeyName;
-use crate::service::{AuditSubject, Context, ErrorCode, Service, ServiceError, now};
-use audit_log::{Actor, Input, Intent, Outcome, Recordable, Value};
+use crate::service::context::Context;
+use crate::service::error::{ErrorCode, ServiceError};
+use crate::service::operation::{
+    ACCESS_TOKENS_ISSUE, ACCESS_TOKENS_LIST, ACCESS_TOKENS_REVOKE, AUTH_REVOKE, OperationInfo,
+};
+use crate::service::recorder::{RecordedChange, Recorder};
+use crate::service::subject::AuditSubject;
+use crate::store::Store;
 
-/// The longest life of a token, 90 days: a runbook host's token is renewed each quarter.
+/// The longest life of an access token, 90 days: a runbook host's token is renewed each quarter.
 const LONGEST_LIFE: Duration = Duration::from_secs(90 * 86_400);
 
-/// A token to be made.
+/// A request to issue an access token.
 #[derive(Debug)]
 pub struct IssueAccessToken {
     /// Whose keys it is good for.
     pub subject: Subject,
     /// What it allows.
     pub scopes: Scopes,
-    /// How long it works.
+    /// How long it is valid.
     pub life: Duration,
-    /// From where; none given means from this machine.
+    /// Client networks; `None` for this host only.
     pub networks: Option<Networks>,
-    /// Which keys of the subject; none for all.
+    /// Names of keys; empty for all of the subject.
     pub keys: Vec<KeyName>,
-    /// The client certificate without which it does not work.
+    /// The client certificate that it is bound to.
     pub client_certificate: Option<CertificateFingerprint>,
 }
 
-/// What is to be revoked.
+/// A request to revoke access tokens.
 #[derive(Debug)]
 pub enum RevokeAccessTokens {
-    /// Every token of this subject.
+    /// Every access token of this subject.
     AllOf(Subject),
-    /// The token of this name.
+    /// One access token.
     One(AccessTokenId),
 }
 
-/// A new token: the only time that its text leaves the service.
+/// A new access token: its text leaves the service only here.
 #[derive(Debug)]
 pub struct Issued {
-    /// The token.
+    /// The access token.
     pub token: AccessToken,
     /// What is kept of it.
     pub record: AccessTokenRecord,
 }
 
-const HERE_ONLY: &str = "tokens are managed on the service's own machine";
-const ISSUE: &str = "token.issue";
-const LIST: &str = "token.list";
-const REVOKE: &str = "token.revoke";
-const REVOKE_OWN: &str = "auth.revoke";
-
-/// A change of the tokens, ready to be recorded.
-struct Change {
-    context: Context,
-    actor: Actor,
-    operation: &'static str,
-    facts: Vec<(&'static str, Value)>,
+/// An access token that was not accepted.
+#[derive(Debug)]
+pub struct Rejected {
+    /// Why.
+    pub error: Unauthenticated,
+    /// Id and subject of a token that is known and was presented from the wrong network.
+    pub misplaced: Option<(AccessTokenId, Subject)>,
 }
 
-impl Recordable for Change {
-    fn intent(&self) -> Intent {
-        Intent {
-            operation: self.operation,
-            actor: self.actor.clone(),
-            request: self.context.request().to_string(),
-            key: None,
-            input: Some(Input::Fields(self.facts.clone())),
-        }
+/// Access tokens.
+#[derive(Clone, Debug)]
+pub struct AccessTokens {
+    authorizer: Authorizer,
+    recorder: Recorder,
+    store: Store,
+    clock: Clock,
+}
+
+impl AccessTokens {
+    pub(in crate::service) fn new(
+        (authorizer, recorder): (Authorizer, Recorder),
+        store: Store,
+        clock: Clock,
+    ) -> Self {
+        Self { authorizer, recorder, store, clock }
     }
-}
 
-/// What the audit log says of a new token.
-pub(in crate::service) fn facts_of(record: &AccessTokenRecord) -> Vec<(&'static str, Value)> {
-    vec![
-        ("token_id", Value::Text(record.id.to_string())),
-        ("subject", Value::Text(record.subject.to_string())),
-        ("scopes", Value::Text(record.scopes.to_string())),
-        ("expires_at", Value::Text(record.expires_at.to_string())),
-    ]
-}
+    /// The caller of an `Authorization` header with an access token.
+    ///
+    /// # Errors
+    /// When the token is unknown, expired, revoked or from the wrong network. A token that is bound to another client
+    /// certificate is as unknown as one that does not exist.
+    pub fn authenticate(
+        &self,
+        header: Option<&str>,
+        from: IpAddr,
+        certificate: Option<CertificateFingerprint>,
+    ) -> Result<Caller, Rejected> {
+        let mut presented = None;
+        let caller = authenticate(header, Some(from), self.clock.now(), |hash| {
+            let record = self.store.access_token(hash).filter(|record| record.works_with(certificate));
+            presented = record.as_ref().map(|record| (record.id.clone(), record.subject));
+            record
+        });
+        caller.map_err(|error| {
+            let misplaced = presented.filter(|_| error == Unauthenticated::WrongNetwork);
+            Rejected { error, misplaced }
+        })
+    }
 
-impl Service {
-    /// Notes that a token is used, and writes that down once a minute, without being waited for.
-    pub fn used(self: &Arc<Self>, caller: &Caller) {
-        let at = now();
-        let Some(id) = caller.token_id().filter(|id| self.store.used(id, at)).cloned() else { return };
-        let store = Arc::clone(&self.store);
-        tokio::task::spawn_blocking(move || {
-            if let Err(error) = store.write_last_use(&id, at) {
-                tracing::warn!(%error, %id, "the last use of a token could not be written down");
+    /// Notes that an access token is used. Once a minute the store writes that down; the request does not wait.
+    pub fn touch(&self, caller: &Caller) {
+        let at = self.clock.now();
+        let Some(id) = caller.token_id().filter(|id| self.store.touch(id, at)).cloned() else { return };
+        let store = self.store.clone();
+        tokio::spawn(async move {
+            if let Err(error) = store.write_last_use(id.clone(), at).await {
+                tracing::warn!(%error, %id, "the last use of an access token was not stored");
             }
         });
     }
 
-    /// Issues a token.
+    /// Issues an access token.
     ///
     /// # Errors
-    /// When the caller is not the machine's own operator, the wish is out of bounds, or nothing can be
-    /// written.
-    pub async fn issue_token(
-        &self,
-        context: Context,
-        wish: IssueAccessToken,
-    ) -> Result<Issued, ServiceError> {
-        self.local_only(ISSUE, &context, HERE_ONLY)?;
-        let wrong = if wish.scopes.is_empty() {
-            Some(("scopes", "a token needs at least one scope"))
-        } else if wish.life > LONGEST_LIFE || wish.life.as_secs() == 0 {
-            Some(("ttl", "a token lives between one second and 90 days"))
+    /// When the caller is not the administrator of this host, the request is out of bounds, or a write fails.
+    pub async fn issue(&self, context: Context, request: IssueAccessToken) -> Result<Issued, ServiceError> {
+        self.authorizer.local(&ACCESS_TOKENS_ISSUE, &context)?;
+        let wrong = if request.scopes.is_empty() {
+            Some(("scopes", "an access token needs at least one scope"))
+        } else if request.life > LONGEST_LIFE || request.life.as_secs() == 0 {
+            Some(("ttl", "an access token is valid for between one second and 90 days"))
         } else {
             None
         };
-        if let Some((field, sentence)) = wrong {
-            let failure = ServiceError::new(ErrorCode::InvalidRequest, sentence).field(field);
-            return Err(self.refuse(ISSUE, &context, AuditSubject::default(), failure));
+        if let Some((field, message)) = wrong {
+            let error = ServiceError::new(ErrorCode::InvalidRequest, message).field(field);
+            return Err(self.recorder.refuse(&ACCESS_TOKENS_ISSUE, &context, AuditSubject::default(), error));
         }
-        let created_at = Timestamp::from_second(now().as_second()).map_err(ServiceError::internal)?;
-        let expires_at = created_at.saturating_add(wish.life).map_err(ServiceError::internal)?;
-        let id = AccessTokenId::random().map_err(ServiceError::internal)?;
+        let created_at = Timestamp::from_second(self.clock.now().as_second());
+        let created_at = created_at.map_err(ServiceError::internal)?;
         let token = AccessToken::random().map_err(ServiceError::internal)?;
         let record = AccessTokenRecord {
-            id,
-            subject: wish.subject,
-            scopes: wish.scopes,
+            id: AccessTokenId::random().map_err(ServiceError::internal)?,
+            subject: request.subject,
+            scopes: request.scopes,
             created_at,
-            expires_at,
+            expires_at: created_at.saturating_add(request.life).map_err(ServiceError::internal)?,
             revoked_at: None,
-            client_certificate: wish.client_certificate,
+            client_certificate: request.client_certificate,
             login: false,
-            networks: wish.networks.unwrap_or_else(Networks::loopback),
-            keys: wish.keys,
+            networks: request.networks.unwrap_or_else(Networks::loopback),
+            keys: request.keys,
             last_used_at: None,
         };
         let mut facts = facts_of(&record);
@@ -147,98 +164,79 @@ impl Service {
         if let Some(certificate) = record.client_certificate {
             facts.push(("client_certificate", Value::Text(certificate.to_string())));
         }
-        let (hash, kept) = (token.hash(), record.clone());
-        self.change(context, ISSUE, facts, move |store| store.insert_token(hash, kept)).await?;
+        let change = RecordedChange { operation: &ACCESS_TOKENS_ISSUE, context, actor: None, facts };
+        let inserted = self.store.insert_access_token(token.hash(), record.clone());
+        self.recorder.change(change, inserted).await?;
         Ok(Issued { token, record })
     }
 
-    /// Every token, without its secret.
+    /// Every access token, without its secret.
     ///
     /// # Errors
-    /// When the caller is not the machine's own operator.
-    pub fn list_tokens(&self, context: &Context) -> Result<Vec<AccessTokenRecord>, ServiceError> {
-        self.local_only(LIST, context, HERE_ONLY)?;
-        self.note(LIST, context, AuditSubject::default(), "ok");
-        Ok(self.store.all_tokens())
+    /// When the caller is not the administrator of this host.
+    pub fn list(&self, context: &Context) -> Result<Vec<AccessTokenRecord>, ServiceError> {
+        self.authorizer.local(&ACCESS_TOKENS_LIST, context)?;
+        self.recorder.note(&ACCESS_TOKENS_LIST, context, AuditSubject::default(), "ok");
+        Ok(self.store.all_access_tokens())
     }
 
-    /// Revokes tokens at once and gives those that it found. Revoking twice is no error.
+    /// Revokes access tokens at once, and returns those that it found. Revoking twice is no error.
     ///
     /// # Errors
-    /// When the caller is not the machine's own operator, there is no such token, or nothing can be written.
-    pub async fn revoke_token(
+    /// When the caller is not the administrator of this host, there is no such token, or a write fails.
+    pub async fn revoke(
         &self,
         context: Context,
-        wish: RevokeAccessTokens,
+        request: RevokeAccessTokens,
     ) -> Result<Vec<AccessTokenRecord>, ServiceError> {
-        self.local_only(REVOKE, &context, HERE_ONLY)?;
-        match wish {
+        self.authorizer.local(&ACCESS_TOKENS_REVOKE, &context)?;
+        match request {
             RevokeAccessTokens::AllOf(subject) => {
                 let facts = vec![("subject", Value::Text(subject.to_string()))];
-                self.change(context, REVOKE, facts, move |store| store.revoke_tokens_of(subject, now())).await
+                let change = RecordedChange { operation: &ACCESS_TOKENS_REVOKE, context, actor: None, facts };
+                let revoked = self.store.revoke_access_tokens_of(subject, self.clock.now());
+                self.recorder.change(change, revoked).await
             }
             RevokeAccessTokens::One(id) => {
-                let revoked = self.revoke_by_id(context, REVOKE, id).await?;
-                let unknown = || ServiceError::new(ErrorCode::NotFound, "there is no such token").recorded();
+                let revoked = self.revoke_by_id(context, &ACCESS_TOKENS_REVOKE, id).await?;
+                let unknown =
+                    || ServiceError::new(ErrorCode::NotFound, "there is no such access token").recorded();
                 Ok(vec![revoked.ok_or_else(unknown)?])
             }
         }
     }
 
-    /// Revokes the token that the request came with.
+    /// Revokes the access token that the request carries.
     ///
     /// # Errors
-    /// When the request came with none, or nothing can be written.
-    pub async fn revoke_own_token(&self, context: Context) -> Result<(), ServiceError> {
+    /// When the request carries none, or a write fails.
+    pub async fn revoke_own(&self, context: Context) -> Result<(), ServiceError> {
         let Some(id) = context.caller().and_then(Caller::token_id).cloned() else {
-            let sentence = "this call revokes the bearer token that it is made with";
-            let failure = ServiceError::new(ErrorCode::InvalidRequest, sentence);
-            return Err(self.refuse(REVOKE_OWN, &context, AuditSubject::default(), failure));
+            let message = "this call revokes the access token that it is made with";
+            let error = ServiceError::new(ErrorCode::InvalidRequest, message);
+            return Err(self.recorder.refuse(&AUTH_REVOKE, &context, AuditSubject::default(), error));
         };
-        self.revoke_by_id(context, REVOKE_OWN, id).await.map(|_| ())
+        self.revoke_by_id(context, &AUTH_REVOKE, id).await.map(drop)
     }
 
     async fn revoke_by_id(
         &self,
         context: Context,
-        operation: &'static str,
+        operation: &'static OperationInfo,
         id: AccessTokenId,
     ) -> Result<Option<AccessTokenRecord>, ServiceError> {
         let facts = vec![("token_id", Value::Text(id.to_string()))];
-        self.change(context, operation, facts, move |store| store.revoke_token(&id, now())).await
+        let change = RecordedChange { operation, context, actor: None, facts };
+        self.recorder.change(change, self.store.revoke_access_token(id, self.clock.now())).await
     }
+}
 
-    /// Intent, change, outcome: each durable before the next.
-    pub(in crate::service) async fn change<T: Send + 'static>(
-        &self,
-        context: Context,
-        operation: &'static str,
-        facts: Vec<(&'static str, Value)>,
-        write: impl FnOnce(&crate::store::Store) -> Result<T, crate::store::StoreError> + Send + 'static,
-    ) -> Result<T, ServiceError> {
-        let actor = context.actor();
-        self.change_as(context, actor, operation, facts, write).await
-    }
-
-    /// The same, by somebody whom the context does not know yet.
-    pub(in crate::service) async fn change_as<T: Send + 'static>(
-        &self,
-        context: Context,
-        actor: Actor,
-        operation: &'static str,
-        facts: Vec<(&'static str, Value)>,
-        write: impl FnOnce(&crate::store::Store) -> Result<T, crate::store::StoreError> + Send + 'static,
-    ) -> Result<T, ServiceError> {
-        let change = Change { context, actor, operation, facts };
-        let recorded = self
-            .audit
-            .record(change)
-            .await
-            .map_err(|refused| ServiceError::from(refused.error).recorded())?;
-        let (_, guard) = recorded.consume();
-        let result = self.in_store(write).await;
-        let code = result.as_ref().map_or_else(|failure| failure.code().as_str(), |_| "ok");
-        guard.record_outcome_durable(Outcome { code, signature_hash: None, micros: 0, detail: None }).await?;
-        result.map_err(ServiceError::recorded)
-    }
+/// A new access token as the audit log records it.
+pub(super) fn facts_of(record: &AccessTokenRecord) -> Vec<(&'static str, Value)> {
+    vec![
+        ("token_id", Value::Text(record.id.to_string())),
+        ("subject", Value::Text(record.subject.to_string())),
+        ("scopes", Value::Text(record.scopes.to_string())),
+        ("expires_at", Value::Text(record.expires_at.to_string())),
+    ]
 }

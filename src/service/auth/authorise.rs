@@ -1,31 +1,16 @@
-//! From an operation somebody asks for to one that somebody may do.
+//! Authorisation of operations: from a request to one that its caller may make.
 
-use crate::auth::{AccessRequest, AccessTarget, Caller, Scope, Unauthenticated, decide, decide_own};
-use crate::key::KeyVersion;
-use crate::key::{Eoa, KeyName};
-use crate::service::{AuditSubject, Context, ErrorCode, Service, ServiceError};
+use crate::auth::{AccessRequest, AccessTarget, Caller, Unauthenticated, decide, decide_own};
+use crate::clock::Clock;
+use crate::key::{Eoa, KeyVersion};
+use crate::service::context::Context;
+use crate::service::error::{ErrorCode, ServiceError};
+use crate::service::operation::{Access, Operation, OperationInfo};
+use crate::service::recorder::Recorder;
+use crate::service::subject::AuditSubject;
+use crate::store::Store;
 
-/// An operation on the keys of an EOA, and what it takes.
-pub(in crate::service) trait Operation {
-    /// Its name in the audit log.
-    fn name(&self) -> &'static str;
-    /// The scope that it needs.
-    fn scope(&self) -> Scope;
-    /// Whose keys it touches.
-    fn owner(&self) -> Eoa;
-    /// Which of them, if one.
-    fn key_name(&self) -> Option<&KeyName>;
-    /// Whether it cannot be undone, so that a bearer token is not enough.
-    fn is_irrevocable(&self) -> bool {
-        false
-    }
-    /// Whether it signs what the service itself says, by the right of another operation.
-    fn is_proof(&self) -> bool {
-        false
-    }
-}
-
-/// An operation that its caller may do. Made only by [`Service::authorise`]; consumed by the next step.
+/// An operation that its caller may make. Made only by [`Authorizer`]; consumed by the next step.
 #[derive(Debug)]
 pub struct Allowed<Op> {
     context: Context,
@@ -46,63 +31,20 @@ impl<Op> Allowed<Op> {
     }
 }
 
-impl Service {
-    /// Whether the caller is the machine's own operator. A refusal is recorded.
-    pub(in crate::service) fn local_only(
-        &self,
-        operation: &'static str,
-        context: &Context,
-        sentence: &'static str,
-    ) -> Result<(), ServiceError> {
-        if context.caller().is_some_and(Caller::is_local) {
-            return Ok(());
-        }
-        Err(self.refuse(
-            operation,
-            context,
-            AuditSubject::default(),
-            ServiceError::new(ErrorCode::Forbidden, sentence),
-        ))
+/// Decides which caller may make which operation, and records refusals.
+#[derive(Clone, Debug)]
+pub(in crate::service) struct Authorizer {
+    store: Store,
+    recorder: Recorder,
+    clock: Clock,
+}
+
+impl Authorizer {
+    pub(in crate::service) const fn new(store: Store, recorder: Recorder, clock: Clock) -> Self {
+        Self { store, recorder, clock }
     }
 
-    /// Whose records the caller may read with this scope; none for everybody's. A refusal is recorded.
-    pub(in crate::service) fn authorise_own(
-        &self,
-        operation: &'static str,
-        context: &Context,
-        asked: &AuditSubject,
-        scope: Scope,
-    ) -> Result<Option<Eoa>, ServiceError> {
-        let verdict = match context.caller() {
-            None => Err(ServiceError::from(Unauthenticated::Missing)),
-            Some(caller) => decide_own(caller, scope).map_err(ServiceError::from),
-        };
-        verdict.map_err(|failure| self.refuse(operation, context, asked.clone(), failure))
-    }
-
-    /// Asks once more, after the wait for the record: a token that was revoked meanwhile uses no key.
-    pub(in crate::service) fn still_recognised(&self, context: &Context) -> Result<(), ServiceError> {
-        match context.caller().and_then(Caller::token_id) {
-            Some(id) if !self.store.is_live(id, crate::service::now()) => {
-                Err(Unauthenticated::Unknown.into())
-            }
-            Some(_) | None => Ok(()),
-        }
-    }
-
-    /// Decides once more, with the version that was found and what its key allows now.
-    pub(in crate::service) fn still_allowed<Op: Operation>(
-        &self,
-        allowed: &Allowed<Op>,
-        version: &KeyVersion,
-    ) -> Result<(), ServiceError> {
-        let policy = self.store.policy(&version.eoa, &version.name);
-        let found = AccessTarget { state: version.state(), policy: &policy };
-        verdict(allowed.context(), allowed.operation(), Some(found))
-    }
-
-    /// Decides by caller and request alone, before anything is looked up, so that a refusal says nothing
-    /// about which keys exist. The refusal is recorded.
+    /// Decides by caller and request alone, before anything is looked up: a refusal does not tell which keys exist.
     pub(in crate::service) fn authorise<Op: Operation>(
         &self,
         context: Context,
@@ -110,32 +52,87 @@ impl Service {
     ) -> Result<Allowed<Op>, ServiceError> {
         match verdict(&context, &operation, None) {
             Ok(()) => Ok(Allowed { context, operation }),
-            Err(failure) => {
-                let owner = operation.owner();
-                let asked = operation
-                    .key_name()
-                    .map_or_else(|| AuditSubject::keys_of(owner), |name| AuditSubject::key(owner, name));
-                Err(self.refuse(operation.name(), &context, asked, failure))
+            Err(error) => {
+                let subject = AuditSubject::of(&operation);
+                Err(self.recorder.refuse(operation.info(), &context, subject, error))
             }
         }
     }
+
+    /// Decides again, with the version that was found and what its key allows now.
+    pub(in crate::service) fn recheck<Op: Operation>(
+        &self,
+        allowed: &Allowed<Op>,
+        version: &KeyVersion,
+    ) -> Result<(), ServiceError> {
+        let policy = self.store.policy(&version.eoa, &version.name);
+        let target = AccessTarget { state: version.state(), policy: &policy };
+        verdict(allowed.context(), allowed.operation(), Some(target))
+    }
+
+    /// Checks the credential again after a wait: a revoked access token uses no key.
+    pub(in crate::service) fn recheck_credential(&self, context: &Context) -> Result<(), ServiceError> {
+        match context.caller().and_then(Caller::token_id) {
+            Some(id) if !self.store.is_live(id, self.clock.now()) => Err(Unauthenticated::Unknown.into()),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// The EOA whose records the caller may read; `None` for all of them.
+    pub(in crate::service) fn own(
+        &self,
+        operation: &'static OperationInfo,
+        context: &Context,
+        subject: &AuditSubject,
+    ) -> Result<Option<Eoa>, ServiceError> {
+        let decided = match (context.caller(), operation.access) {
+            (None, _) => Err(ServiceError::from(Unauthenticated::Missing)),
+            (Some(caller), Access::Own(scope)) => decide_own(caller, scope).map_err(ServiceError::from),
+            (Some(_), _) => Err(forbidden()),
+        };
+        decided.map_err(|error| self.recorder.refuse(operation, context, subject.clone(), error))
+    }
+
+    /// Refuses every caller but the administrator of this host.
+    pub(in crate::service) fn local(
+        &self,
+        operation: &'static OperationInfo,
+        context: &Context,
+    ) -> Result<(), ServiceError> {
+        let is_local = context.caller().is_some_and(Caller::is_local);
+        if is_local && operation.access == Access::Local {
+            return Ok(());
+        }
+        Err(self.recorder.refuse(operation, context, AuditSubject::default(), forbidden()))
+    }
+}
+
+fn forbidden() -> ServiceError {
+    ServiceError::new(
+        ErrorCode::Forbidden,
+        "only the administrator of the service's host may do this, with the avs-kms command line there",
+    )
 }
 
 fn verdict(
     context: &Context,
     operation: &impl Operation,
-    found: Option<AccessTarget<'_>>,
+    target: Option<AccessTarget<'_>>,
 ) -> Result<(), ServiceError> {
     let caller = context.caller().ok_or(Unauthenticated::Missing)?;
-    let ask = AccessRequest {
-        scope: operation.scope(),
-        irrevocable: operation.is_irrevocable(),
-        proves: operation.is_proof(),
+    let granted_by = operation.granted_by();
+    let info = granted_by.unwrap_or(operation.info());
+    // An operation without a scope is authorised by other rules, never by this one.
+    let Access::Scope(scope) = info.access else { return Err(forbidden()) };
+    let request = AccessRequest {
+        scope,
+        irrevocable: info.irrevocable,
+        proves: granted_by.is_some(),
         owner: operation.owner(),
         name: operation.key_name(),
         from: context.address().map(|address| address.ip()),
     };
-    Ok(decide(caller, &ask, found)?)
+    Ok(decide(caller, &request, target)?)
 }
 
 #[cfg(test)]

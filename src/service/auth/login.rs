@@ -1,87 +1,56 @@
-//! `POST /v1/auth/challenge` and `/v1/auth/verify`: who proves an EOA gets a token for its keys.
+//! Login with an EOA: `POST /v1/auth/challenge` and `/v1/auth/verify` exchange a signature for an access token.
 //!
-//! Not for: forms of signatures and messages (`auth`), or tokens from the command line (`tokens`).
+//! Not for: forms of signatures and messages (`auth`), or access tokens from the command line (`access_tokens`).
 
-use std::sync::atomic::AtomicBool;
+use std::sync::Arc;
 use std::time::Duration;
 
+use audit_log::{Actor, Value};
 use jiff::Timestamp;
-use tokio::sync::Semaphore;
 
+use super::access_tokens::{Issued, facts_of};
+use super::contract_wallet::ContractWallets;
+use super::login_rules::{LoginRules, enabled};
 use crate::auth::{
     AccessToken, AccessTokenId, AccessTokenRecord, Audience, Challenge, EoaSignature, Forbidden, Networks,
     Scope, Scopes, Subject,
 };
-use crate::chain::RpcClient;
+use crate::clock::Clock;
 use crate::key::Eoa;
-use crate::service::auth::access_tokens::{Issued, facts_of};
-use crate::service::{AuditSubject, Context, ErrorCode, Service, ServiceError, now};
-use crate::store::{LoggedIn, StoreError};
-use audit_log::{Actor, Value};
+use crate::service::context::Context;
+use crate::service::error::{ErrorCode, ServiceError};
+use crate::service::operation::{AUTH_CHALLENGE, AUTH_VERIFY};
+use crate::service::recorder::{RecordedChange, Recorder};
+use crate::service::subject::AuditSubject;
+use crate::store::Store;
 
-/// How many tokens are kept at most: beyond it nobody logs in until some have expired.
+/// Access tokens that the service keeps; with more, logins are refused until some have expired.
 const MOST_TOKENS: usize = 200_000;
 
-/// How many when a stranger logs in: EOAs cost nothing, and who has keys here needs a place.
-const MOST_FOR_STRANGERS: usize = MOST_TOKENS / 2;
+/// Bound for EOAs that are not known here. Addresses are free to create: the other half is for EOAs that own keys.
+const MOST_TOKENS_OF_UNKNOWN: usize = MOST_TOKENS / 2;
 
 const ONE_MINUTE: Duration = Duration::from_secs(60);
 
-/// What holds for logins and signed requests.
-#[derive(Debug)]
-pub struct LoginRules {
-    /// This service, as signatures name it.
-    pub audience: Audience,
-    /// How long a token works if nobody says otherwise.
-    pub usual_life: Duration,
-    /// How long a token may work.
-    pub longest_life: Duration,
-    /// Who may log in and sign requests; empty for everybody.
-    pub operators: Vec<Eoa>,
-    /// The node that knows contract wallets (ERC-1271), if one is configured.
-    pub chain: Option<RpcClient>,
-}
+/// Scopes of a login that names none: what a runbook needs to register a key.
+const USUAL_SCOPES: [Scope; 5] =
+    [Scope::KeysCreate, Scope::KeysRead, Scope::SignDigest, Scope::SignPoint, Scope::SignTyped];
 
-/// The rules and what their upholding needs to remember.
-#[derive(Debug)]
-pub(in crate::service) struct Login {
-    pub(in crate::service) rules: LoginRules,
-    /// Strangers can make the service ask the node: not too many at a time.
-    pub(in crate::service) asking: Semaphore,
-    /// Whether the node was heard to be on the right chain.
-    pub(in crate::service) right_chain: AtomicBool,
-}
-
-impl Login {
-    pub(in crate::service) const fn new(rules: LoginRules) -> Self {
-        Self { rules, asking: Semaphore::const_new(4), right_chain: AtomicBool::new(false) }
-    }
-
-    /// Whether the service has anything to do with this EOA.
-    pub(in crate::service) fn admits(&self, eoa: &Eoa) -> Result<(), ServiceError> {
-        let operators = &self.rules.operators;
-        if operators.is_empty() || operators.contains(eoa) {
-            return Ok(());
-        }
-        Err(ServiceError::new(ErrorCode::Forbidden, "this EOA is not among the operators of this service"))
-    }
-}
-
-/// A login to begin.
+/// A request for a login challenge.
 #[derive(Debug)]
 pub struct RequestChallenge {
-    /// Who says to log in.
+    /// The EOA that logs in.
     pub eoa: Eoa,
-    /// What the token shall allow; none given means the usual.
+    /// Scopes of the access token; `None` for the usual ones.
     pub scopes: Option<Scopes>,
-    /// How long it shall work; none given means the usual.
+    /// How long the access token is valid, seconds; `None` for the usual time.
     pub life: Option<u32>,
 }
 
 /// A challenge with its id.
 #[derive(Debug)]
 pub struct IssuedChallenge {
-    /// What `verify` wants back.
+    /// Id, which `verify` wants back.
     pub id: String,
     /// The challenge.
     pub challenge: Challenge,
@@ -91,52 +60,74 @@ pub struct IssuedChallenge {
     pub typed_data: serde_json::Value,
 }
 
-/// A login to finish.
+/// A signed challenge.
 #[derive(Debug)]
 pub struct LoginResponse {
-    /// From the challenge.
+    /// Id of the challenge.
     pub challenge_id: String,
-    /// Over the text or the object.
+    /// Signature of the text or of the object.
     pub signature: Vec<u8>,
 }
 
-/// What a token allows if nobody says otherwise: what a runbook that registers a key needs.
-const USUAL: [Scope; 5] =
-    [Scope::KeysCreate, Scope::KeysRead, Scope::SignDigest, Scope::SignPoint, Scope::SignTyped];
+/// Logins.
+#[derive(Debug)]
+pub struct Logins {
+    recorder: Recorder,
+    store: Store,
+    rules: Option<Arc<LoginRules>>,
+    contract_wallets: ContractWallets,
+    clock: Clock,
+}
 
-impl Service {
-    /// A challenge for whoever asks. Nothing is kept, and nothing is told of the EOA.
+impl Logins {
+    pub(in crate::service) const fn new(
+        recorder: Recorder,
+        store: Store,
+        rules: Option<Arc<LoginRules>>,
+        clock: Clock,
+    ) -> Self {
+        Self { recorder, store, rules, contract_wallets: ContractWallets::new(), clock }
+    }
+
+    /// This service, as signatures name it.
     ///
     /// # Errors
-    /// When the wish is out of bounds.
+    /// Where login is not enabled.
+    pub fn audience(&self) -> Result<&Audience, ServiceError> {
+        Ok(&self.rules()?.audience)
+    }
+
+    /// A challenge for every client. Nothing is stored, and the answer says nothing about the EOA.
+    ///
+    /// # Errors
+    /// When the request is out of bounds.
     pub fn challenge(
         &self,
         context: &Context,
-        wish: RequestChallenge,
+        request: RequestChallenge,
     ) -> Result<IssuedChallenge, ServiceError> {
-        let rules = &self.login()?.rules;
-        let scopes = wish.scopes.unwrap_or_else(|| USUAL.into_iter().collect());
-        let life = wish.life.map_or(rules.usual_life, |seconds| Duration::from_secs(seconds.into()));
+        let rules = self.rules()?;
+        let scopes = request.scopes.unwrap_or_else(|| USUAL_SCOPES.into_iter().collect());
+        let life = request.life.map_or(rules.usual_life, |seconds| Duration::from_secs(seconds.into()));
         let signed_by = context.caller().filter(|caller| caller.is_signed()).and_then(|caller| caller.eoa());
         let wrong = if scopes.is_empty() {
-            Some(
-                ServiceError::new(ErrorCode::InvalidRequest, "a token needs at least one scope")
-                    .field("scopes"),
-            )
+            let message = "an access token needs at least one scope";
+            Some(ServiceError::new(ErrorCode::InvalidRequest, message).field("scopes"))
         } else if life.is_zero() || life > rules.longest_life {
-            let most = rules.longest_life.as_secs();
-            let sentence = format!("a token lives between 1 and {most} seconds");
-            Some(ServiceError::new(ErrorCode::InvalidRequest, sentence).field("ttl_seconds"))
-        } else if scopes.contains(Scope::KeysDestroy) && signed_by != Some(wish.eoa) {
+            let message =
+                format!("an access token is valid for 1 to {} seconds", rules.longest_life.as_secs());
+            Some(ServiceError::new(ErrorCode::InvalidRequest, message).field("ttl_seconds"))
+        } else if scopes.contains(Scope::KeysDestroy) && signed_by != Some(request.eoa) {
             Some(ServiceError::from(Forbidden::NeedsSignature).field("scopes"))
         } else {
             None
         };
-        if let Some(failure) = wrong {
-            return Err(self.refuse("auth.challenge", context, AuditSubject::default(), failure));
+        if let Some(error) = wrong {
+            return Err(self.recorder.refuse(&AUTH_CHALLENGE, context, AuditSubject::default(), error));
         }
         let life = u32::try_from(life.as_secs()).unwrap_or(u32::MAX);
-        let challenge = Challenge::random(wish.eoa, scopes, life, now()).map_err(ServiceError::internal)?;
+        let challenge = Challenge::random(request.eoa, scopes, life, self.clock.now());
+        let challenge = challenge.map_err(ServiceError::internal)?;
         let audience = &rules.audience;
         Ok(IssuedChallenge {
             id: self.store.challenge_key().seal(&challenge, audience),
@@ -146,21 +137,23 @@ impl Service {
         })
     }
 
-    /// A token for whoever signed the challenge, once.
+    /// Exchanges a signed challenge for an access token, once.
     ///
     /// # Errors
-    /// When the challenge is not one of this service's, expired or used, the signature is not the EOA's, or nothing
-    /// can be written. Recorded.
-    pub async fn log_in(&self, context: Context, answer: LoginResponse) -> Result<Issued, ServiceError> {
-        const NAME: &str = "auth.verify";
-        let (challenge, how) = match self.proven(&answer).await {
-            Ok(proven) => proven,
-            Err(failure) => return Err(self.refuse(NAME, &context, self.claimed(&answer), failure)),
+    /// When the challenge is not one of this service's, expired or used, the signature is not the EOA's, or a write
+    /// fails. Recorded.
+    pub async fn log_in(&self, context: Context, response: LoginResponse) -> Result<Issued, ServiceError> {
+        let (challenge, proof) = match self.verify(&response).await {
+            Ok(verified) => verified,
+            Err(error) => {
+                let subject = self.claimed_owner(&response);
+                return Err(self.recorder.refuse(&AUTH_VERIFY, &context, subject, error));
+            }
         };
-        if let Err(failure) = self.room_for_a_token_of(&challenge.eoa).await {
-            return Err(self.refuse(NAME, &context, AuditSubject::default(), failure));
+        if let Err(error) = self.check_token_count(&challenge.eoa).await {
+            return Err(self.recorder.refuse(&AUTH_VERIFY, &context, AuditSubject::default(), error));
         }
-        let at = Timestamp::from_second(now().as_second()).map_err(ServiceError::internal)?;
+        let at = Timestamp::from_second(self.clock.now().as_second()).map_err(ServiceError::internal)?;
         let life = Duration::from_secs(challenge.life.into());
         let token = AccessToken::random().map_err(ServiceError::internal)?;
         let record = AccessTokenRecord {
@@ -177,115 +170,99 @@ impl Service {
             client_certificate: None,
         };
         let mut facts = facts_of(&record);
-        facts.push(("proof", Value::Text(how.to_owned())));
+        facts.push(("proof", Value::Text(proof.to_owned())));
         facts.push(("nonce", Value::Bytes(challenge.nonce.to_vec())));
-        let actor = Actor::operator(challenge.eoa.to_string(), context.address());
-        let (hash, kept) = (token.hash(), record.clone());
-        let write = move |store: &crate::store::Store| store.log_in(&challenge, hash, kept, at);
-        match self.change_as(context, actor, NAME, facts, write).await? {
-            LoggedIn::Now => Ok(Issued { token, record }),
-            LoggedIn::Before => Err(unknown().recorded()),
+        let actor = Some(Actor::operator(challenge.eoa.to_string(), context.address()));
+        let change = RecordedChange { operation: &AUTH_VERIFY, context, actor, facts };
+        let logged_in = self.store.log_in(&challenge, token.hash(), record.clone(), at);
+        if self.recorder.change(change, logged_in).await? {
+            Ok(Issued { token, record })
+        } else {
+            Err(unknown_challenge().recorded())
         }
     }
 
-    /// Whether one more token can be kept, without those that work no more where it comes to that.
-    async fn room_for_a_token_of(&self, eoa: &Eoa) -> Result<(), ServiceError> {
-        let most = if self.is_known(eoa)? { MOST_TOKENS } else { MOST_FOR_STRANGERS };
-        if self.store.token_count() < most {
-            return Ok(());
-        }
-        let at = now();
-        let forgotten = self.in_store(move |store| store.forget_dead(at)).await?;
-        // Who takes the place of one that works no more takes nobody's.
-        if forgotten > 0 && self.store.token_count() < MOST_TOKENS {
-            return Ok(());
-        }
-        Err(ServiceError::new(ErrorCode::Overloaded, "too many tokens are in use").retry_after(ONE_MINUTE))
-    }
-
-    /// Forgets tokens of logins that are long expired. Runs once, before the first request. Blocks.
+    /// Deletes login tokens that are long expired. Runs once, before the first request.
     ///
     /// # Errors
     /// When the store cannot be written.
-    pub fn forget_expired_tokens(&self) -> Result<usize, StoreError> {
-        self.store.forget_expired(now())
+    pub async fn delete_expired_tokens(&self) -> Result<usize, ServiceError> {
+        self.store.delete_expired_tokens(self.clock.now()).await.map_err(ServiceError::internal)
     }
 
-    /// Who says to log in, for the record of a refusal.
-    fn claimed(&self, answer: &LoginResponse) -> AuditSubject {
+    /// Refuses a login while too many access tokens are kept. Expired ones are deleted first.
+    async fn check_token_count(&self, eoa: &Eoa) -> Result<(), ServiceError> {
+        let known = self.rules()?.is_known(eoa, &self.store);
+        let most = if known { MOST_TOKENS } else { MOST_TOKENS_OF_UNKNOWN };
+        if self.store.access_token_count() < most {
+            return Ok(());
+        }
+        let deleted = self.store.delete_dead_tokens(self.clock.now()).await;
+        // Replacing an expired token does not evict a valid one.
+        if deleted.map_err(ServiceError::internal)? > 0 && self.store.access_token_count() < MOST_TOKENS {
+            return Ok(());
+        }
+        let message = "too many access tokens are in use";
+        Err(ServiceError::new(ErrorCode::Overloaded, message).retry_after(ONE_MINUTE))
+    }
+
+    /// The EOA that a refused response names.
+    fn claimed_owner(&self, response: &LoginResponse) -> AuditSubject {
         let audience = self.audience().ok();
-        let challenge = audience.and_then(|it| self.store.challenge_key().open(&answer.challenge_id, it));
+        let challenge = audience.and_then(|it| self.store.challenge_key().open(&response.challenge_id, it));
         challenge.map(|challenge| AuditSubject::keys_of(challenge.eoa)).unwrap_or_default()
     }
 
-    /// The challenge that was answered and how; every reason why not is the caller's affair.
-    async fn proven(&self, answer: &LoginResponse) -> Result<(Challenge, &'static str), ServiceError> {
-        let login = self.login()?;
-        let audience = &login.rules.audience;
-        let challenge =
-            self.store.challenge_key().open(&answer.challenge_id, audience).ok_or_else(unknown)?;
-        if now() >= challenge.expires_at() {
-            return Err(ServiceError::new(
-                ErrorCode::ChallengeExpired,
-                "the challenge has expired; ask for a new one",
-            ));
+    /// The challenge that was signed, and the form of the proof.
+    async fn verify(&self, response: &LoginResponse) -> Result<(Challenge, &'static str), ServiceError> {
+        let rules = self.rules()?;
+        let audience = &rules.audience;
+        let challenge = self.store.challenge_key().open(&response.challenge_id, audience);
+        let challenge = challenge.ok_or_else(unknown_challenge)?;
+        if self.clock.now() >= challenge.expires_at() {
+            let message = "the challenge has expired; ask for a new one";
+            return Err(ServiceError::new(ErrorCode::ChallengeExpired, message));
         }
-        let nonce = challenge.nonce;
-        if self.in_store(move |store| store.is_spent(&nonce)).await? {
-            return Err(unknown());
+        let used = self.store.is_challenge_used(challenge.nonce).await;
+        if used.map_err(ServiceError::internal)? {
+            return Err(unknown_challenge());
         }
         let digests = challenge.digests(audience);
-        let form = match EoaSignature::from_bytes(&answer.signature) {
+        let form = match EoaSignature::from_bytes(&response.signature) {
             Ok(signature) => {
                 let by_owner = |digest: &[u8; 32]| signature.signer(digest) == Some(challenge.eoa);
-                if let Some((how, _)) = digests.iter().find(|(_, digest)| by_owner(digest)) {
-                    login.admits(&challenge.eoa)?;
-                    return Ok((challenge, how));
+                if let Some((form, _)) = digests.iter().find(|(_, digest)| by_owner(digest)) {
+                    rules.check_allowed(&challenge.eoa)?;
+                    return Ok((challenge, form));
                 }
                 None
             }
             Err(error) => Some(error),
         };
-        let Some(chain) = &login.rules.chain else {
+        let Some(node) = &rules.chain else {
             let form = form.map_or_else(String::new, |error| format!(" ({error})"));
-            let sentence = format!(
+            let message = format!(
                 "the signature is not this EOA's over the challenge{form}; the signature of a contract wallet \
                  (ERC-1271) cannot be checked: no node is configured (chain.rpc_url)"
             );
-            return Err(ServiceError::new(ErrorCode::SignatureMismatch, sentence).field("signature"));
+            return Err(ServiceError::new(ErrorCode::SignatureMismatch, message).field("signature"));
         };
-        login.admits(&challenge.eoa)?;
-        let hashes = digests.map(|(_, digest)| digest);
-        if !login.is_valid(chain, &challenge.eoa, hashes, &answer.signature).await? {
-            let sentence =
-                "the signature is neither this EOA's over the challenge nor one that its contract takes";
-            return Err(ServiceError::new(ErrorCode::SignatureMismatch, sentence).field("signature"));
+        rules.check_allowed(&challenge.eoa)?;
+        let (hashes, node) = (digests.map(|(_, digest)| digest), (node, audience.chain_id()));
+        if !self.contract_wallets.accepts(node, &challenge.eoa, hashes, &response.signature).await? {
+            let message =
+                "the signature is neither this EOA's over the challenge nor one that its contract accepts";
+            return Err(ServiceError::new(ErrorCode::SignatureMismatch, message).field("signature"));
         }
         Ok((challenge, "erc1271"))
     }
 
-    /// Whether an EOA has something here: it is among the operators who are named, or has a key.
-    pub(in crate::service) fn is_known(&self, eoa: &Eoa) -> Result<bool, ServiceError> {
-        Ok(self.login()?.rules.operators.contains(eoa) || !self.store.versions_of_eoa(eoa).is_empty())
-    }
-
-    /// The rules of logins.
-    pub(in crate::service) fn login(&self) -> Result<&Login, ServiceError> {
-        self.login.as_ref().ok_or_else(|| ServiceError::new(ErrorCode::NotFound, "nobody logs in here"))
-    }
-
-    /// This service, as signatures name it.
-    ///
-    /// # Errors
-    /// Where nobody logs in.
-    pub fn audience(&self) -> Result<&Audience, ServiceError> {
-        Ok(&self.login()?.rules.audience)
+    fn rules(&self) -> Result<&LoginRules, ServiceError> {
+        enabled(self.rules.as_ref()).map(Arc::as_ref)
     }
 }
 
-fn unknown() -> ServiceError {
-    ServiceError::new(
-        ErrorCode::ChallengeUnknown,
-        "there is no such challenge, or it was used; ask for a new one",
-    )
+fn unknown_challenge() -> ServiceError {
+    let message = "there is no such challenge, or it was used; ask for a new one";
+    ServiceError::new(ErrorCode::ChallengeUnknown, message)
 }

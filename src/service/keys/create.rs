@@ -1,111 +1,93 @@
-//! `POST /v1/keys`: get or create the key of a name.
+//! Creation of a key: `POST /v1/keys` gets or creates the key of a name.
 
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::auth::{Policy, Scope};
-use crate::key::KeyVersion;
-use crate::key::{Binding, Eoa, KeyName, KeyVersionNumber, LifecycleState};
-use crate::service::auth::authorise::Operation;
-use crate::service::keys::new_version::Planned;
-use crate::service::{AuditSubject, Context, ErrorCode, Service, ServiceError};
+use super::admin::KeyAdmin;
+use super::new_version::ReservedVersion;
+use crate::auth::Policy;
+use crate::key::{Binding, Eoa, KeyName, KeyVersion, KeyVersionNumber, LifecycleState};
+use crate::service::context::Context;
+use crate::service::error::{ErrorCode, ServiceError};
+use crate::service::operation::{KEYS_CREATE, on_key};
+use crate::service::subject::AuditSubject;
 
-/// What the caller asks for.
+/// A request to create a key.
 #[derive(Debug)]
 pub struct CreateKey {
-    /// The owner.
+    /// Owner of the key.
     pub eoa: Eoa,
-    /// The name.
+    /// Name of the key.
     pub name: KeyName,
-    /// What the key shall allow; none given means everything, or what holds already.
+    /// What the key allows; `None` allows everything, or keeps the policy of an existing key.
     pub policy: Option<Policy>,
-    /// Where the key will be registered, if that is known.
+    /// Registry with which the key will be registered, if it is known.
     pub binding: Option<Binding>,
 }
 
-impl CreateKey {
-    /// Its name in the audit log.
-    pub const NAME: &'static str = "keys.create";
-}
+on_key!(CreateKey, KEYS_CREATE);
 
-impl Operation for CreateKey {
-    fn name(&self) -> &'static str {
-        Self::NAME
-    }
-
-    fn scope(&self) -> Scope {
-        Scope::KeysCreate
-    }
-
-    fn owner(&self) -> Eoa {
-        self.eoa
-    }
-
-    fn key_name(&self) -> Option<&KeyName> {
-        Some(&self.name)
-    }
-}
-
-/// The key, and whether this call made it.
+/// A version, and whether this call created it.
 #[derive(Debug)]
 pub struct Created {
-    /// The current version.
+    /// The version.
     pub version: Arc<KeyVersion>,
-    /// `false` if it was there already.
+    /// `false` if it existed already.
     pub created: bool,
 }
 
-impl Service {
-    /// Gets the key or makes it.
+impl KeyAdmin {
+    /// Gets the key or creates it.
     ///
     /// # Errors
     /// Every refusal and failure, recorded.
-    pub async fn create_key(
+    pub async fn create(
         &self,
         context: Context,
         request: CreateKey,
         deadline: Instant,
     ) -> Result<Created, ServiceError> {
         let (context, CreateKey { eoa, name, binding, policy }) =
-            self.authorise(context, request)?.into_parts();
-        let refused =
-            |failure| self.refuse(CreateKey::NAME, &context, AuditSubject::key(eoa, &name), failure);
-        let _one_at_a_time = self.one_at_a_time(deadline).await.map_err(refused)?;
+            self.authorizer.authorise(context, request)?.into_parts();
+        let refuse =
+            |error| self.recorder.refuse(&KEYS_CREATE, &context, AuditSubject::key(eoa, &name), error);
+        let _turn = self.changes.acquire(deadline).await.map_err(refuse)?;
         if let Some(version) = self.existing(&eoa, &name) {
             if binding.is_some() && binding != version.binding {
-                return Err(refused(bound_elsewhere(&version)));
+                return Err(refuse(bound_elsewhere(&version)));
             }
             if policy.is_some_and(|policy| policy != *self.store.policy(&eoa, &name)) {
-                let sentence = "the key is there with another policy, which is changed on the service's own \
-                                machine: avs-kms keys policy";
-                return Err(refused(ServiceError::new(ErrorCode::InvalidKeyState, sentence).field("policy")));
+                let message = "the key exists with another policy; change it on the service's host: \
+                               avs-kms keys policy";
+                return Err(refuse(ServiceError::new(ErrorCode::InvalidKeyState, message).field("policy")));
             }
-            self.note(CreateKey::NAME, &context, AuditSubject::version(&version), "ok");
+            self.recorder.note(&KEYS_CREATE, &context, AuditSubject::version(&version), "ok");
             return Ok(Created { version, created: false });
         }
-        let reservation = self.plan(eoa, &name, KeyVersionNumber::FIRST, binding).map_err(refused)?;
+        let reservation = self.reserve(eoa, &name, KeyVersionNumber::FIRST, binding).await.map_err(refuse)?;
         let policy = Some(policy.unwrap_or_default());
-        let planned = Planned { context, operation: CreateKey::NAME, reservation, policy, reason: None };
-        let version = self.make_version(planned, deadline).await?;
+        let reserved =
+            ReservedVersion { context, operation: &KEYS_CREATE, reservation, policy, reason: None };
+        let version = self.create_version(reserved, deadline).await?;
         Ok(Created { version, created: true })
     }
 
-    /// The version that a key is known by: the current one.
-    fn existing(&self, eoa: &Eoa, name: &KeyName) -> Option<Arc<KeyVersion>> {
-        let versions = self.store.versions_of_key(eoa, name);
+    /// The version that stands for an existing key: the current one.
+    fn existing(&self, owner: &Eoa, name: &KeyName) -> Option<Arc<KeyVersion>> {
+        let versions = self.store.versions_of_key(owner, name);
         let active = versions.iter().find(|version| version.status.lifecycle == LifecycleState::Active);
         active.or_else(|| versions.first()).map(Arc::clone)
     }
 }
 
-/// A version is bound once, for ever: so does the chain.
-pub(in crate::service) fn bound_elsewhere(version: &KeyVersion) -> ServiceError {
-    let sentence = match &version.binding {
+/// A version keeps its binding: a registry accepts a key once.
+pub(super) fn bound_elsewhere(version: &KeyVersion) -> ServiceError {
+    let message = match &version.binding {
         Some(binding) => format!(
-            "this version is bound to {binding}, and a chain takes a key once; make the next version for another place with POST /v1/keys/rotate"
+            "this version is bound to {binding}, and a registry accepts a key once; make the next version for \
+             another registry with POST /v1/keys/rotate"
         ),
-        None => "this version was made without a binding; the next one can have one: POST /v1/keys/rotate"
-            .to_owned(),
+        None => "this version has no binding; the next one can have one: POST /v1/keys/rotate".to_owned(),
     };
-    ServiceError::new(ErrorCode::InvalidKeyState, sentence).field("binding")
+    ServiceError::new(ErrorCode::InvalidKeyState, message).field("binding")
 }

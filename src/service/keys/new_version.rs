@@ -1,50 +1,54 @@
-//! Making a version of a key: what creation and rotation have in common.
+//! Creation of one version of a key, for new keys and for rotation.
 //!
-//! Durable steps, in order: intent · reservation in the store · record in the token · completed version with its
-//! events · outcome. A process that dies between two of them is put right by `recovery` at the next start: nobody
-//! was told of the version before the last step.
+//! Durable transitions, in order: intent · reservation in the store · record in the token · completed version with its
+//! events · outcome. After a crash between two of them `recovery` finishes or undoes them at the next start. No client
+//! knows of the version before the last step.
 
 use std::sync::Arc;
 use std::time::Instant;
 
+use audit_log::{Input, Intent, KeyRef, Outcome, Recordable, Recorded, Value};
 use hsm::{EnclaveError, KeyId, NewKey, StoredName};
 
+use super::admin::KeyAdmin;
+use super::policy::facts_of;
 use crate::auth::Policy;
-use crate::key::{Binding, Eoa, KeyName, KeyVersionNumber};
-use crate::key::{KeyVersion, Reservation};
+use crate::key::{Binding, Eoa, KeyName, KeyVersion, KeyVersionNumber, Reservation};
+use crate::service::context::Context;
 use crate::service::custody::Creation;
-use crate::service::{Context, Service, ServiceError};
-use audit_log::{Input, Intent, KeyRef, Outcome, OutcomeGuard, Recordable, Value};
+use crate::service::error::ServiceError;
+use crate::service::operation::OperationInfo;
+use crate::service::recorder::{complete, fail};
+use crate::service::subject::key_ref;
 
 /// A version with its id chosen: ready to be recorded.
 #[derive(Debug)]
-pub(in crate::service) struct Planned {
-    pub(in crate::service) context: Context,
-    pub(in crate::service) operation: &'static str,
-    pub(in crate::service) reservation: Reservation,
-    /// What the key shall allow; none leaves what holds.
-    pub(in crate::service) policy: Option<Policy>,
-    pub(in crate::service) reason: Option<String>,
+pub(in crate::service) struct ReservedVersion {
+    pub(super) context: Context,
+    pub(super) operation: &'static OperationInfo,
+    pub(super) reservation: Reservation,
+    /// What the key shall allow; `None` keeps its policy.
+    pub(super) policy: Option<Policy>,
+    pub(super) reason: Option<String>,
 }
 
-impl Recordable for Planned {
+impl Recordable for ReservedVersion {
     fn intent(&self) -> Intent {
         let binding = self.reservation.binding.map(|binding| ("binding", Value::Text(binding.to_string())));
         let reason = self.reason.clone().map(|reason| ("reason", Value::Text(reason)));
         let policy = self.policy.iter().filter(|policy| **policy != Policy::default());
-        let policy = policy.flat_map(crate::service::keys::policy::facts_of);
-        let fields: Vec<_> = policy.chain(binding).chain(reason).collect();
+        let fields: Vec<_> = policy.flat_map(facts_of).chain(binding).chain(reason).collect();
         Intent {
-            operation: self.operation,
+            operation: self.operation.name,
             actor: self.context.actor(),
             request: self.context.request().to_string(),
-            key: Some(reserved_key(&self.reservation)),
+            key: Some(reserved_ref(&self.reservation)),
             input: (!fields.is_empty()).then_some(Input::Fields(fields)),
         }
     }
 }
 
-impl Creation for Planned {
+impl Creation for ReservedVersion {
     fn new_key(&self) -> Result<NewKey, EnclaveError> {
         let Reservation { id, eoa, name, version, .. } = &self.reservation;
         let name = StoredName::new(name.as_str())?;
@@ -52,91 +56,73 @@ impl Creation for Planned {
     }
 }
 
-/// How the audit log names a version that is being made.
-fn reserved_key(reservation: &Reservation) -> KeyRef {
+fn reserved_ref(reservation: &Reservation) -> KeyRef {
     KeyRef {
-        eoa: reservation.eoa.to_string(),
-        name: reservation.name.to_string(),
         version: Some(reservation.version.number()),
         id: Some(reservation.id.to_string()),
-        public_key_hash: None,
+        ..key_ref(reservation.eoa, &reservation.name)
     }
 }
 
-impl Service {
-    /// Makes the version that is planned. The caller holds `changing`.
-    pub(in crate::service) async fn make_version(
-        &self,
-        planned: Planned,
-        deadline: Instant,
-    ) -> Result<Arc<KeyVersion>, ServiceError> {
-        let recorded = self.audit.record(planned).await;
-        let recorded = recorded.map_err(|refused| ServiceError::from(refused.error).recorded())?;
-        if let Err(failure) = self.still_recognised(&recorded.subject().context) {
-            let (_, guard) = recorded.consume();
-            return Err(fail_intent(guard, failure).await);
-        }
-        let (reserve, now) = (recorded.subject().reservation.clone(), self.now());
-        if let Err(failure) = self.in_store(move |store| store.reserve(&reserve, now)).await {
-            let (_, guard) = recorded.consume();
-            return Err(fail_intent(guard, failure).await);
-        }
-        // Before the key exists; what an interrupted creation left is not what this one asked for.
-        let Reservation { eoa, name, .. } = recorded.subject().reservation.clone();
-        if let Some(policy) = recorded.subject().policy.clone()
-            && *self.store.policy(&eoa, &name) != policy
-            && let Err(failure) = self.in_store(move |store| store.set_policy(eoa, name, policy)).await
-        {
-            let (_, guard) = recorded.consume();
-            return Err(fail_intent(guard, failure).await);
-        }
-        let begun = Instant::now();
-        let (result, planned, guard) = self.custody.create(recorded, deadline).await;
-        let micros = begun.elapsed().as_micros().try_into().unwrap_or(u64::MAX);
-        let (reservation, now) = (planned.reservation, self.now());
-        match result {
-            Ok(public_key) => {
-                match self.in_store(move |store| store.complete(reservation, public_key, now)).await {
-                    Ok(version) => {
-                        guard
-                            .record_outcome_durable(Outcome::ok(micros))
-                            .await
-                            .map_err(|error| ServiceError::from(error).recorded())?;
-                        Ok(version)
-                    }
-                    Err(failure) => Err(fail_intent(guard, failure).await),
-                }
-            }
-            // The reservation stays, for the next attempt or start: whether the token made it may not be known.
-            Err(error) => Err(fail_intent(guard, error.into()).await),
-        }
-    }
-
-    /// The reservation of a version: one whose end this process did not see goes on under its own id, which the
-    /// enclave makes once.
-    pub(in crate::service) fn plan(
+impl KeyAdmin {
+    /// Chooses the id of a version. An incomplete reservation keeps its id, because the enclave creates an id once.
+    pub(super) async fn reserve(
         &self,
         eoa: Eoa,
         name: &KeyName,
         version: KeyVersionNumber,
         binding: Option<Binding>,
     ) -> Result<Reservation, ServiceError> {
-        let left = self.store.reservations().map_err(ServiceError::internal)?;
-        let left = left.into_iter().find(|left| left.eoa == eoa && left.name == *name);
-        let id = match left {
-            Some(left) => left.id,
+        let reservations = self.store.reservations().await.map_err(ServiceError::internal)?;
+        let incomplete = reservations.into_iter().find(|known| known.eoa == eoa && known.name == *name);
+        let id = match incomplete {
+            Some(known) => known.id,
             None => KeyId::random().map_err(ServiceError::internal)?,
         };
         Ok(Reservation { id, eoa, name: name.clone(), version, binding })
     }
-}
 
-/// Settles an intent with the failure that ended it.
-pub(in crate::service) async fn fail_intent(guard: OutcomeGuard, failure: ServiceError) -> ServiceError {
-    let code = failure.code().as_str();
-    let outcome = Outcome { code, signature_hash: None, micros: 0, detail: None };
-    if let Err(error) = guard.record_outcome_durable(outcome).await {
-        tracing::error!(%error, "the outcome of a failed operation could not be recorded");
+    /// Creates a reserved version. The caller holds the change lock.
+    pub(super) async fn create_version(
+        &self,
+        reserved: ReservedVersion,
+        deadline: Instant,
+    ) -> Result<Arc<KeyVersion>, ServiceError> {
+        let recorded = self.recorder.intent(reserved).await?;
+        if let Err(error) = self.write_reservation(&recorded).await {
+            let (_, intent) = recorded.consume();
+            return Err(fail(intent, error).await);
+        }
+        let begun = Instant::now();
+        let (created, reserved, intent) = self.custody.create(recorded, deadline).await;
+        let micros = begun.elapsed().as_micros().try_into().unwrap_or(u64::MAX);
+        // On an error the reservation stays: the token may have created the record all the same.
+        let completed = match created {
+            Ok(public_key) => {
+                let completed = self.store.complete(reserved.reservation, public_key, self.clock.now());
+                completed.await.map_err(ServiceError::internal)
+            }
+            Err(error) => Err(error.into()),
+        };
+        match completed {
+            Ok(version) => complete(intent, Outcome::ok(micros)).await.map(|()| version),
+            Err(error) => Err(fail(intent, error).await),
+        }
     }
-    failure.recorded()
+
+    async fn write_reservation(&self, recorded: &Recorded<ReservedVersion>) -> Result<(), ServiceError> {
+        let ReservedVersion { context, reservation, policy, .. } = recorded.subject();
+        self.authorizer.recheck_credential(context)?;
+        let reserved = self.store.reserve(reservation.clone(), self.clock.now());
+        reserved.await.map_err(ServiceError::internal)?;
+        // Before the key exists. An interrupted creation may have left another policy.
+        let (owner, name) = (reservation.eoa, reservation.name.clone());
+        match policy {
+            Some(policy) if *self.store.policy(&owner, &name) != *policy => {
+                let set = self.store.set_policy(owner, name, policy.clone());
+                set.await.map_err(ServiceError::internal)
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
 }

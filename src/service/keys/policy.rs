@@ -1,54 +1,73 @@
-//! What a key allows: read and set on the service's own machine.
+//! Policies of keys: read by all calls, set on the service's host.
 
 use std::sync::Arc;
 
-use crate::auth::Policy;
-use crate::key::{Eoa, KeyName};
-use crate::service::{AuditSubject, Context, ErrorCode, Service, ServiceError};
 use audit_log::Value;
 
-/// A policy to be set.
+use crate::auth::Policy;
+use crate::key::{Eoa, KeyName};
+use crate::service::auth::authorise::Authorizer;
+use crate::service::context::Context;
+use crate::service::error::ServiceError;
+use crate::service::operation::KEYS_SET_POLICY;
+use crate::service::recorder::{RecordedChange, Recorder};
+use crate::service::subject::AuditSubject;
+use crate::store::{Store, VersionNotFound};
+
+/// A request to set a policy.
 #[derive(Debug)]
 pub struct SetPolicy {
-    /// The owner.
+    /// Owner of the key.
     pub eoa: Eoa,
-    /// The key.
+    /// Name of the key.
     pub name: KeyName,
-    /// What it shall allow.
+    /// What the key allows from now on.
     pub policy: Policy,
 }
 
-const SET: &str = "keys.set_policy";
+/// Policies of keys.
+#[derive(Clone, Debug)]
+pub struct Policies {
+    authorizer: Authorizer,
+    recorder: Recorder,
+    store: Store,
+}
 
-/// What the audit log says of a policy.
-pub(in crate::service) fn facts_of(policy: &Policy) -> Vec<(&'static str, Value)> {
+impl Policies {
+    pub(in crate::service) fn new((authorizer, recorder): (Authorizer, Recorder), store: Store) -> Self {
+        Self { authorizer, recorder, store }
+    }
+
+    /// What a key allows.
+    pub fn get(&self, owner: &Eoa, name: &KeyName) -> Arc<Policy> {
+        self.store.policy(owner, name)
+    }
+
+    /// Sets what a key allows, from the next request on.
+    ///
+    /// # Errors
+    /// When the caller is not the administrator of this host, there is no such key, or a write fails.
+    pub async fn set(&self, context: Context, request: SetPolicy) -> Result<(), ServiceError> {
+        let SetPolicy { eoa, name, policy } = request;
+        self.authorizer.local(&KEYS_SET_POLICY, &context)?;
+        if self.store.versions_of_key(&eoa, &name).is_empty() {
+            let subject = AuditSubject::key(eoa, &name);
+            let error = VersionNotFound::Key.into();
+            return Err(self.recorder.refuse(&KEYS_SET_POLICY, &context, subject, error));
+        }
+        let mut facts = vec![("eoa", Value::Text(eoa.to_string())), ("name", Value::Text(name.to_string()))];
+        facts.extend(facts_of(&policy));
+        let change = RecordedChange { operation: &KEYS_SET_POLICY, context, actor: None, facts };
+        self.recorder.change(change, self.store.set_policy(eoa, name, policy)).await
+    }
+}
+
+/// A policy as the audit log records it.
+pub(super) fn facts_of(policy: &Policy) -> Vec<(&'static str, Value)> {
     let mut facts = vec![
         ("signing", Value::Text(policy.signing.to_string())),
         ("networks", Value::Text(policy.networks.to_string())),
     ];
     facts.extend(policy.per_minute.map(|number| ("per_minute", Value::Number(number.get().into()))));
     facts
-}
-
-impl Service {
-    /// What a key allows.
-    pub fn policy(&self, eoa: &Eoa, name: &KeyName) -> Arc<Policy> {
-        self.store.policy(eoa, name)
-    }
-
-    /// Sets what a key allows, from the next request on.
-    ///
-    /// # Errors
-    /// When the caller is not the machine's own operator, there is no such key, or nothing can be written.
-    pub async fn set_policy(&self, context: Context, wish: SetPolicy) -> Result<(), ServiceError> {
-        let SetPolicy { eoa, name, policy } = wish;
-        self.local_only(SET, &context, "policies are set on the service's own machine")?;
-        if self.store.versions_of_key(&eoa, &name).is_empty() {
-            let failure = ServiceError::new(ErrorCode::KeyNotFound, "this EOA has no key of this name");
-            return Err(self.refuse(SET, &context, AuditSubject::key(eoa, &name), failure));
-        }
-        let mut facts = vec![("eoa", Value::Text(eoa.to_string())), ("name", Value::Text(name.to_string()))];
-        facts.extend(facts_of(&policy));
-        self.change(context, SET, facts, move |store| store.set_policy(eoa, name, policy)).await
-    }
 }

@@ -1,99 +1,66 @@
-//! `GET /v1/keys/{eoa}` and `GET /v1/keys/{eoa}/{name}`: public data, recorded, never waited for.
+//! Reads of keys: `GET /v1/keys/{eoa}` and `GET /v1/keys/{eoa}/{name}`. Public data; recorded without a wait.
 
 use std::sync::Arc;
 
-use crate::auth::Scope;
-use crate::key::KeyVersion;
-use crate::key::{Eoa, KeyName};
-use crate::service::auth::authorise::Operation;
-use crate::service::{AuditSubject, Context, Service, ServiceError};
-use crate::store::VersionNotFound;
+use crate::key::{Eoa, KeyName, KeyVersion};
+use crate::service::auth::authorise::Authorizer;
+use crate::service::context::Context;
+use crate::service::error::ServiceError;
+use crate::service::operation::{KEYS_LIST, KEYS_LIST_ALL, KEYS_SHOW, on_key, on_owner};
+use crate::service::recorder::Recorder;
+use crate::service::subject::AuditSubject;
+use crate::store::{Store, VersionNotFound};
 
-/// Every key of an EOA.
+/// A request for every key of an EOA.
 #[derive(Debug)]
 pub struct ListKeys {
-    /// The owner.
+    /// Owner of the keys.
     pub eoa: Eoa,
 }
 
-impl ListKeys {
-    /// Its name in the audit log.
-    pub const NAME: &'static str = "keys.list";
-}
+on_owner!(ListKeys, KEYS_LIST);
 
-impl Operation for ListKeys {
-    fn name(&self) -> &'static str {
-        Self::NAME
-    }
-
-    fn scope(&self) -> Scope {
-        Scope::KeysRead
-    }
-
-    fn owner(&self) -> Eoa {
-        self.eoa
-    }
-
-    fn key_name(&self) -> Option<&KeyName> {
-        None
-    }
-}
-
-/// One key with all its versions.
+/// A request for one key with its versions.
 #[derive(Debug)]
 pub struct ShowKey {
-    /// The owner.
+    /// Owner of the key.
     pub eoa: Eoa,
-    /// The name.
+    /// Name of the key.
     pub name: KeyName,
 }
 
-impl ShowKey {
-    /// Its name in the audit log.
-    pub const NAME: &'static str = "keys.show";
+on_key!(ShowKey, KEYS_SHOW);
+
+/// Reads of keys.
+#[derive(Clone, Debug)]
+pub struct KeyReads {
+    authorizer: Authorizer,
+    recorder: Recorder,
+    store: Store,
 }
 
-impl Operation for ShowKey {
-    fn name(&self) -> &'static str {
-        Self::NAME
+impl KeyReads {
+    pub(in crate::service) fn new((authorizer, recorder): (Authorizer, Recorder), store: Store) -> Self {
+        Self { authorizer, recorder, store }
     }
 
-    fn scope(&self) -> Scope {
-        Scope::KeysRead
-    }
-
-    fn owner(&self) -> Eoa {
-        self.eoa
-    }
-
-    fn key_name(&self) -> Option<&KeyName> {
-        Some(&self.name)
-    }
-}
-
-impl Service {
     /// Every version of every key of the EOA: by name, newest version first.
     ///
     /// # Errors
     /// When the caller may not.
-    pub fn list_keys(
-        &self,
-        context: Context,
-        request: ListKeys,
-    ) -> Result<Vec<Arc<KeyVersion>>, ServiceError> {
-        let allowed = self.authorise(context, request)?;
-        let eoa = allowed.operation().eoa;
-        self.note(ListKeys::NAME, allowed.context(), AuditSubject::keys_of(eoa), "ok");
+    pub fn list(&self, context: Context, request: ListKeys) -> Result<Vec<Arc<KeyVersion>>, ServiceError> {
+        let (context, ListKeys { eoa }) = self.authorizer.authorise(context, request)?.into_parts();
+        self.recorder.note(&KEYS_LIST, &context, AuditSubject::keys_of(eoa), "ok");
         Ok(self.store.versions_of_eoa(&eoa))
     }
 
-    /// Every version of every key of everybody, for the machine's own operator: by EOA, name, newest first.
+    /// Every version of every key, for the administrator of this host: by EOA, name, newest version first.
     ///
     /// # Errors
-    /// When the caller is somebody else.
-    pub fn list_all_keys(&self, context: &Context) -> Result<Vec<Arc<KeyVersion>>, ServiceError> {
-        self.local_only("keys.list_all", context, "all keys are listed on the service's own machine")?;
-        self.note("keys.list_all", context, AuditSubject::default(), "ok");
+    /// For every other caller.
+    pub fn list_all(&self, context: &Context) -> Result<Vec<Arc<KeyVersion>>, ServiceError> {
+        self.authorizer.local(&KEYS_LIST_ALL, context)?;
+        self.recorder.note(&KEYS_LIST_ALL, context, AuditSubject::default(), "ok");
         let mut versions = self.store.all_versions();
         versions.sort_by(|a, b| (a.eoa, &a.name, b.version).cmp(&(b.eoa, &b.name, a.version)));
         Ok(versions)
@@ -103,16 +70,14 @@ impl Service {
     ///
     /// # Errors
     /// When the caller may not, or there is no such key.
-    pub fn show_key(&self, context: Context, request: ShowKey) -> Result<Vec<Arc<KeyVersion>>, ServiceError> {
-        let (context, ShowKey { eoa, name }) = self.authorise(context, request)?.into_parts();
-        let versions = self.store.versions_of_key(&eoa, &name);
-        match versions.first() {
-            Some(newest) => self.note(ShowKey::NAME, &context, AuditSubject::version(newest), "ok"),
-            None => {
-                let asked = AuditSubject::key(eoa, &name);
-                return Err(self.refuse(ShowKey::NAME, &context, asked, VersionNotFound::Key.into()));
-            }
-        }
+    pub fn show(&self, context: Context, request: ShowKey) -> Result<Vec<Arc<KeyVersion>>, ServiceError> {
+        let (context, request) = self.authorizer.authorise(context, request)?.into_parts();
+        let versions = self.store.versions_of_key(&request.eoa, &request.name);
+        let Some(newest) = versions.first() else {
+            let subject = AuditSubject::of(&request);
+            return Err(self.recorder.refuse(&KEYS_SHOW, &context, subject, VersionNotFound::Key.into()));
+        };
+        self.recorder.note(&KEYS_SHOW, &context, AuditSubject::version(newest), "ok");
         Ok(versions)
     }
 }

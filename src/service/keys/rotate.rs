@@ -1,120 +1,89 @@
-//! `POST /v1/keys/rotate`: make the next version of a key, pending. It signs when asked for as `next` or by number.
+//! Rotation: `POST /v1/keys/rotate` makes the next version of a key, pending until it is activated.
 
-use std::sync::Arc;
 use std::time::Instant;
 
-use crate::auth::Scope;
+use super::admin::KeyAdmin;
+use super::create::{Created, bound_elsewhere};
+use super::new_version::ReservedVersion;
 use crate::key::{Binding, Eoa, KeyName, KeyVersionNumber, VersionSelector};
-use crate::service::auth::authorise::Operation;
-use crate::service::keys::create::bound_elsewhere;
-use crate::service::keys::new_version::Planned;
-use crate::service::{AuditSubject, Context, Created, ErrorCode, Service, ServiceError};
-use crate::store::VersionNotFound;
+use crate::service::context::Context;
+use crate::service::error::{ErrorCode, ServiceError};
+use crate::service::operation::{KEYS_ROTATE, on_key};
+use crate::service::subject::AuditSubject;
 
-/// What the caller asks for.
+/// A request to make the next version.
 #[derive(Debug)]
 pub struct RotateKey {
-    /// The owner.
+    /// Owner of the key.
     pub eoa: Eoa,
-    /// The name.
+    /// Name of the key.
     pub name: KeyName,
-    /// The number that the next version is to have: a repetition with it makes no second one.
+    /// Number of the next version: a repetition that names it makes no second one.
     pub version: Option<KeyVersionNumber>,
-    /// Where it will be registered; as the current one, where nothing is said.
+    /// Registry of the next version; `None` takes that of the current one.
     pub binding: Option<Binding>,
-    /// Why, for the audit log.
+    /// Reason, for the audit log.
     pub reason: Option<String>,
 }
 
-impl RotateKey {
-    /// Its name in the audit log.
-    pub const NAME: &'static str = "keys.rotate";
-}
+on_key!(RotateKey, KEYS_ROTATE);
 
-impl Operation for RotateKey {
-    fn name(&self) -> &'static str {
-        Self::NAME
-    }
-
-    fn scope(&self) -> Scope {
-        Scope::KeysRotate
-    }
-
-    fn owner(&self) -> Eoa {
-        self.eoa
-    }
-
-    fn key_name(&self) -> Option<&KeyName> {
-        Some(&self.name)
-    }
-}
-
-impl Service {
-    /// Makes the next version, or gives the pending one that is there.
+impl KeyAdmin {
+    /// Makes the next version, or returns the pending one.
     ///
     /// # Errors
     /// Every refusal and failure, recorded.
-    pub async fn rotate_key(
+    pub async fn rotate(
         &self,
         context: Context,
         request: RotateKey,
         deadline: Instant,
     ) -> Result<Created, ServiceError> {
-        let (context, wish) = self.authorise(context, request)?.into_parts();
-        let RotateKey { eoa, name, version, binding, reason } = wish;
-        let refused =
-            |failure| self.refuse(RotateKey::NAME, &context, AuditSubject::key(eoa, &name), failure);
-        let _one_at_a_time = self.one_at_a_time(deadline).await.map_err(refused)?;
+        let (context, request) = self.authorizer.authorise(context, request)?.into_parts();
+        let RotateKey { eoa, name, version, binding, reason } = request;
+        let refuse =
+            |error| self.recorder.refuse(&KEYS_ROTATE, &context, AuditSubject::key(eoa, &name), error);
+        let _turn = self.changes.acquire(deadline).await.map_err(refuse)?;
         let current = self.store.version(&eoa, &name, VersionSelector::Current);
-        let current = current.map_err(|missing| refused(missing.into()))?;
-        let there = match version {
-            Some(number) => self.store.numbered(&eoa, &name, number),
+        let current = current.map_err(|missing| refuse(missing.into()))?;
+        let existing = match version {
+            Some(number) => self.store.version_by_number(&eoa, &name, number),
             None => self.store.version(&eoa, &name, VersionSelector::Next).ok(),
         };
-        if let Some(version) = there {
+        if let Some(version) = existing {
             if binding.is_some() && binding != version.binding {
-                return Err(refused(bound_elsewhere(&version)));
+                return Err(refuse(bound_elsewhere(&version)));
             }
-            self.note(RotateKey::NAME, &context, AuditSubject::version(&version), "ok");
+            self.recorder.note(&KEYS_ROTATE, &context, AuditSubject::version(&version), "ok");
             return Ok(Created { version, created: false });
         }
-        let (next, _) = self.store.lifecycle(&eoa, &name).next().ok_or_else(|| {
-            refused(ServiceError::new(
-                ErrorCode::InvalidKeyState,
-                "the key has as many versions as there are numbers",
-            ))
-        })?;
-        if version.is_some_and(|wanted| wanted != next) {
-            let sentence = format!("the next version of this key is {next}");
-            return Err(refused(ServiceError::new(ErrorCode::VersionNotFound, sentence).field("version")));
-        }
-        if let Ok(pending) = self.store.version(&eoa, &name, VersionSelector::Next) {
-            let sentence =
-                format!("version {} is still pending: activate or destroy it first", pending.version);
-            return Err(refused(ServiceError::new(ErrorCode::InvalidKeyState, sentence).field("version")));
-        }
+        let next = self.next_version(&eoa, &name, version).map_err(refuse)?;
         let binding = binding.or(current.binding);
-        let reservation = self.plan(eoa, &name, next, binding).map_err(refused)?;
-        let planned = Planned { context, operation: RotateKey::NAME, reservation, policy: None, reason };
-        let version = self.make_version(planned, deadline).await?;
-        Ok(Created { version: Arc::clone(&version), created: true })
+        let reservation = self.reserve(eoa, &name, next, binding).await.map_err(refuse)?;
+        let reserved =
+            ReservedVersion { context, operation: &KEYS_ROTATE, reservation, policy: None, reason };
+        let version = self.create_version(reserved, deadline).await?;
+        Ok(Created { version, created: true })
     }
-}
 
-impl From<crate::key::TransitionError> for ServiceError {
-    fn from(refusal: crate::key::TransitionError) -> Self {
-        use crate::key::TransitionError;
-        let code = match refusal {
-            TransitionError::Destroyed => ErrorCode::KeyDestroyed,
-            TransitionError::Disabled => ErrorCode::KeyDisabled,
-            TransitionError::Retired => ErrorCode::KeyRetired,
-            TransitionError::Unknown => return VersionNotFound::Version.into(),
-            TransitionError::Current
-            | TransitionError::Superseded
-            | TransitionError::Pending
-            | TransitionError::Scheduled
-            | TransitionError::Unscheduled => ErrorCode::InvalidKeyState,
-        };
-        Self::new(code, refusal.to_string())
+    /// The number of the next version, if it may be made now and is the one that the caller names.
+    fn next_version(
+        &self,
+        eoa: &Eoa,
+        name: &KeyName,
+        named: Option<KeyVersionNumber>,
+    ) -> Result<KeyVersionNumber, ServiceError> {
+        let exhausted =
+            || ServiceError::new(ErrorCode::InvalidKeyState, "no version number of this key is left");
+        let (next, _) = self.store.lifecycle(eoa, name).next().ok_or_else(exhausted)?;
+        if named.is_some_and(|named| named != next) {
+            let message = format!("the next version of this key is {next}");
+            return Err(ServiceError::new(ErrorCode::VersionNotFound, message).field("version"));
+        }
+        if let Ok(pending) = self.store.version(eoa, name, VersionSelector::Next) {
+            let message = format!("version {} is pending: activate or destroy it first", pending.version);
+            return Err(ServiceError::new(ErrorCode::InvalidKeyState, message).field("version"));
+        }
+        Ok(next)
     }
 }

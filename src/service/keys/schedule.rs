@@ -1,69 +1,59 @@
-//! `POST /v1/keys/schedule` and `GET /v1/keys/schedule`: when the keys of an EOA are rotated.
+//! Rotation schedules: `POST /v1/keys/schedule` and `GET /v1/keys/schedule`.
 
 use std::sync::Arc;
 use std::time::Instant;
 
+use audit_log::{Input, Intent, Outcome, Recordable, Value};
 use jiff::Timestamp;
 
-use crate::auth::Scope;
-use crate::key::KeyVersion;
-use crate::key::{Eoa, KeyName, LifecycleState, MOST_DAYS, RotationDates, SHORT_OVERLAP_DAYS, Schedule};
-use crate::service::auth::authorise::Operation;
-use crate::service::keys::new_version::fail_intent;
-use crate::service::{AuditSubject, Context, ErrorCode, Service, ServiceError};
-use crate::store::{ScheduleScope, VersionNotFound};
-use audit_log::{Input, Intent, KeyRef, Outcome, Recordable, Value};
+use super::change_lock::ChangeLock;
+use crate::key::{
+    Eoa, KeyName, KeyVersion, LifecycleState, MOST_DAYS, RotationDates, SHORT_OVERLAP_DAYS, Schedule,
+};
+use crate::service::auth::authorise::Authorizer;
+use crate::service::context::Context;
+use crate::service::error::{ErrorCode, ServiceError};
+use crate::service::operation::{KEYS_SCHEDULE_GET, KEYS_SCHEDULE_SET, Operation, OperationInfo, on_owner};
+use crate::service::recorder::{Recorder, complete, fail};
+use crate::service::subject::{AuditSubject, key_ref};
+use crate::store::{ScheduleScope, Store, VersionNotFound};
 
-/// A schedule to be set, or ended.
+/// A request to set or end a schedule.
 #[derive(Debug)]
 pub struct SetSchedule {
-    /// Whose keys.
+    /// Owner of the keys.
     pub eoa: Eoa,
     /// Which of them.
     pub scope: ScheduleScope,
-    /// The schedule; none ends the one that there is.
+    /// The schedule; `None` ends the existing one.
     pub schedule: Option<Schedule>,
-    /// Why, for the audit log.
+    /// Reason, for the audit log.
     pub reason: Option<String>,
 }
 
-/// The schedules of an EOA, to be read.
+/// A request for the schedules of an EOA.
 #[derive(Debug)]
-pub struct ReadSchedule {
-    /// Whose keys.
+pub struct GetSchedule {
+    /// Owner of the keys.
     pub eoa: Eoa,
 }
 
-/// A key, the schedule that it follows, and what comes next.
+/// A key, the schedule that it follows, and its next dates.
 #[derive(Debug)]
-pub struct Planned {
+pub struct ScheduledRotation {
     /// Its current version.
     pub current: Arc<KeyVersion>,
     /// The schedule, if it follows one.
     pub schedule: Option<Schedule>,
     /// Its next dates, if it follows one.
     pub dates: Option<RotationDates>,
-    /// When versions are retired by the schedule at the earliest, and destroyed.
+    /// When each version is retired by the schedule at the earliest, or destroyed.
     pub ends: Vec<(Arc<KeyVersion>, Timestamp)>,
 }
 
-impl SetSchedule {
-    /// Its name in the audit log.
-    pub const NAME: &'static str = "keys.schedule";
-}
-
-impl ReadSchedule {
-    /// Its name in the audit log.
-    pub const NAME: &'static str = "keys.schedule_read";
-}
-
 impl Operation for SetSchedule {
-    fn name(&self) -> &'static str {
-        Self::NAME
-    }
-
-    fn scope(&self) -> Scope {
-        Scope::KeysRotate
+    fn info(&self) -> &'static OperationInfo {
+        &KEYS_SCHEDULE_SET
     }
 
     fn owner(&self) -> Eoa {
@@ -78,33 +68,17 @@ impl Operation for SetSchedule {
     }
 }
 
-impl Operation for ReadSchedule {
-    fn name(&self) -> &'static str {
-        Self::NAME
-    }
-
-    fn scope(&self) -> Scope {
-        Scope::KeysRead
-    }
-
-    fn owner(&self) -> Eoa {
-        self.eoa
-    }
-
-    fn key_name(&self) -> Option<&KeyName> {
-        None
-    }
-}
+on_owner!(GetSchedule, KEYS_SCHEDULE_GET);
 
 /// A schedule that may be set: ready to be recorded.
-struct Allowed {
+struct PlannedSchedule {
     context: Context,
-    wish: SetSchedule,
+    request: SetSchedule,
 }
 
-impl Recordable for Allowed {
+impl Recordable for PlannedSchedule {
     fn intent(&self) -> Intent {
-        let SetSchedule { eoa, scope, schedule, reason } = &self.wish;
+        let SetSchedule { eoa, scope, schedule, reason } = &self.request;
         let mut fields =
             vec![("eoa", Value::Text(eoa.to_string())), ("keys", Value::Text(scope.to_string()))];
         if let Some(schedule) = schedule {
@@ -121,105 +95,101 @@ impl Recordable for Allowed {
             fields.push(("every_days", Value::Number(0)));
         }
         fields.extend(reason.clone().map(|reason| ("reason", Value::Text(reason))));
-        let key = self.wish.key_name().map(|name| KeyRef {
-            eoa: eoa.to_string(),
-            name: name.to_string(),
-            version: None,
-            id: None,
-            public_key_hash: None,
-        });
         Intent {
-            operation: SetSchedule::NAME,
+            operation: KEYS_SCHEDULE_SET.name,
             actor: self.context.actor(),
             request: self.context.request().to_string(),
-            key,
+            key: self.request.key_name().map(|name| key_ref(*eoa, name)),
             input: Some(Input::Fields(fields)),
         }
     }
 }
 
-impl Service {
-    /// Sets or ends a schedule; gives a warning where the overlap is short.
+/// Rotation schedules.
+#[derive(Clone, Debug)]
+pub struct Schedules {
+    authorizer: Authorizer,
+    recorder: Recorder,
+    store: Store,
+    changes: ChangeLock,
+}
+
+impl Schedules {
+    pub(in crate::service) fn new(
+        (authorizer, recorder): (Authorizer, Recorder),
+        store: Store,
+        changes: ChangeLock,
+    ) -> Self {
+        Self { authorizer, recorder, store, changes }
+    }
+
+    /// Sets or ends a schedule; returns a warning where the overlap is short.
     ///
     /// # Errors
     /// Every refusal and failure, recorded.
-    pub async fn set_schedule(
+    pub async fn set(
         &self,
         context: Context,
         request: SetSchedule,
         deadline: Instant,
     ) -> Result<Option<String>, ServiceError> {
-        let (context, wish) = self.authorise(context, request)?.into_parts();
-        let asked = wish
-            .key_name()
-            .map_or_else(|| AuditSubject::keys_of(wish.eoa), |name| AuditSubject::key(wish.eoa, name));
-        let refused = |failure| self.refuse(SetSchedule::NAME, &context, asked.clone(), failure);
-        let _one_at_a_time = self.one_at_a_time(deadline).await.map_err(refused)?;
-        let missing =
-            wish.key_name().is_some_and(|name| self.store.versions_of_key(&wish.eoa, name).is_empty());
-        if missing {
-            return Err(refused(VersionNotFound::Key.into()));
-        }
-        if let Some((field, sentence)) = wish.schedule.as_ref().and_then(mistake) {
-            return Err(refused(ServiceError::new(ErrorCode::InvalidRequest, sentence).field(field)));
-        }
-        let holds = self.store.schedule(&wish.eoa, &wish.scope).map_err(ServiceError::internal)?;
-        let warning = wish.schedule.filter(|schedule| schedule.overlap_days < SHORT_OVERLAP_DAYS).map(|_| {
-            format!("an overlap under {SHORT_OVERLAP_DAYS} days is shorter than leaving an operator set takes on mainnet")
+        let (context, request) = self.authorizer.authorise(context, request)?.into_parts();
+        let subject = AuditSubject::of(&request);
+        let refuse = |error| self.recorder.refuse(&KEYS_SCHEDULE_SET, &context, subject.clone(), error);
+        let _turn = self.changes.acquire(deadline).await.map_err(refuse)?;
+        self.check(&request).map_err(refuse)?;
+        let SetSchedule { eoa, scope, schedule, .. } = &request;
+        let (eoa, scope, schedule) = (*eoa, scope.clone(), *schedule);
+        let warning = schedule.filter(|schedule| schedule.overlap_days < SHORT_OVERLAP_DAYS).map(|_| {
+            format!(
+                "an overlap under {SHORT_OVERLAP_DAYS} days is shorter than leaving an operator set takes on \
+                 mainnet"
+            )
         });
-        if holds == wish.schedule {
-            self.note(SetSchedule::NAME, &context, asked, "ok");
+        if self.store.schedule(&eoa, &scope) == schedule {
+            self.recorder.note(&KEYS_SCHEDULE_SET, &context, subject, "ok");
             return Ok(warning);
         }
-        let (eoa, scope, schedule) = (wish.eoa, wish.scope.clone(), wish.schedule);
-        let recorded = self.audit.record(Allowed { context, wish }).await;
-        let recorded = recorded.map_err(|refused| ServiceError::from(refused.error).recorded())?;
-        let intent = recorded.receipt().seq;
-        let (allowed, guard) = recorded.consume();
-        if let Err(failure) = self.still_recognised(&allowed.context) {
-            return Err(fail_intent(guard, failure).await);
-        }
-        let write = self.in_store(move |store| store.set_schedule(&eoa, &scope, schedule.as_ref(), intent));
-        match write.await {
+        let recorded = self.recorder.intent(PlannedSchedule { context, request }).await?;
+        let number = recorded.receipt().seq;
+        let (planned, intent) = recorded.consume();
+        let written = match self.authorizer.recheck_credential(&planned.context) {
             Ok(()) => {
-                guard
-                    .record_outcome_durable(Outcome::ok(0))
-                    .await
-                    .map_err(|error| ServiceError::from(error).recorded())?;
-                Ok(warning)
+                let written = self.store.set_schedule(eoa, scope, schedule, number).await;
+                written.map_err(ServiceError::internal)
             }
-            Err(failure) => Err(fail_intent(guard, failure).await),
+            Err(error) => Err(error),
+        };
+        match written {
+            Ok(()) => complete(intent, Outcome::ok(0)).await.map(|()| warning),
+            Err(error) => Err(fail(intent, error).await),
         }
     }
 
-    /// What comes next for each key of an EOA, by name.
+    /// The next dates of each key of an EOA, by name.
     ///
     /// # Errors
-    /// When the caller may not, or the store cannot be read.
-    pub fn read_schedule(
+    /// When the caller may not.
+    pub fn get(
         &self,
         context: Context,
-        request: ReadSchedule,
-    ) -> Result<Vec<Planned>, ServiceError> {
-        let (context, ReadSchedule { eoa }) = self.authorise(context, request)?.into_parts();
-        self.note(ReadSchedule::NAME, &context, AuditSubject::keys_of(eoa), "ok");
+        request: GetSchedule,
+    ) -> Result<Vec<ScheduledRotation>, ServiceError> {
+        let (context, GetSchedule { eoa }) = self.authorizer.authorise(context, request)?.into_parts();
+        self.recorder.note(&KEYS_SCHEDULE_GET, &context, AuditSubject::keys_of(eoa), "ok");
         let versions = self.store.versions_of_eoa(&eoa);
         let current = versions.iter().filter(|version| version.status.lifecycle == LifecycleState::Active);
-        current.map(|current| self.planned(current)).collect()
+        Ok(current.map(|current| self.of(current)).collect())
     }
 
-    /// The dates that follow from what holds now.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
-    pub fn planned(&self, current: &Arc<KeyVersion>) -> Result<Planned, ServiceError> {
+    /// The schedule and dates of the key with this current version.
+    pub fn of(&self, current: &Arc<KeyVersion>) -> ScheduledRotation {
         let (eoa, name) = (&current.eoa, &current.name);
-        let schedule = self.store.schedule_of(eoa, name).map_err(ServiceError::internal)?;
+        let schedule = self.store.schedule_of(eoa, name);
         let activated = current.times.activated.unwrap_or(current.times.created);
         let dates = schedule.map(|schedule| schedule.dates(eoa, name, current.version, activated));
-        let versions = self.store.versions_of_key(eoa, name);
         let mut ends = Vec::new();
-        for version in versions {
+        for version in self.store.versions_of_key(eoa, name) {
             let end = match (version.status.lifecycle, version.times.destroy, version.times.superseded) {
                 (LifecycleState::Destroyed, ..) => None,
                 (_, Some(date), _) => Some(date),
@@ -230,11 +200,23 @@ impl Service {
             };
             ends.extend(end.map(|end| (version, end)));
         }
-        Ok(Planned { current: Arc::clone(current), schedule, dates, ends })
+        ScheduledRotation { current: Arc::clone(current), schedule, dates, ends }
+    }
+
+    fn check(&self, request: &SetSchedule) -> Result<(), ServiceError> {
+        let missing =
+            request.key_name().is_some_and(|name| self.store.versions_of_key(&request.eoa, name).is_empty());
+        if missing {
+            return Err(VersionNotFound::Key.into());
+        }
+        match request.schedule.as_ref().and_then(mistake) {
+            Some((field, message)) => Err(ServiceError::new(ErrorCode::InvalidRequest, message).field(field)),
+            None => Ok(()),
+        }
     }
 }
 
-/// What is wrong with a schedule, if something is.
+/// The member of a schedule that is out of bounds, if one is.
 fn mistake(schedule: &Schedule) -> Option<(&'static str, String)> {
     let Schedule { every_days, announce_days, overlap_days, jitter_hours, .. } = *schedule;
     let too_long = format!("a schedule names at most {MOST_DAYS} days");

@@ -1,77 +1,69 @@
-//! `POST /v1/keys/activate|retire|disable|enable|destroy|restore`: status changes of a version.
+//! Transitions of a version: `POST /v1/keys/activate|retire|disable|enable|destroy|restore`, one line for all.
 //!
-//! Durable transitions, in order: intent · all transitions of the change with their events · outcome. They differ in what
-//! `key::KeyLifecycle` decides and in who may; one line keeps them alike. Not for: the destruction itself (`destroy_key`).
+//! Durable transitions, in order: intent · all transitions of the change with their events · outcome. `key::KeyLifecycle` decides which
+//! transitions. Not for: the destruction itself (`destroy`).
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use audit_log::{Input, Intent, Outcome, Recordable, Value};
 use jiff::Timestamp;
 
-use crate::auth::Scope;
-use crate::key::KeyVersion;
+use super::admin::KeyAdmin;
 use crate::key::{
-    Eoa, KeyName, LifecycleAction, LifecycleState, OVERLAP_DAYS, SHORT_OVERLAP_DAYS, Transition,
-    VersionSelector, days, later,
+    Eoa, KeyName, KeyVersion, LifecycleAction, LifecycleState, MOST_DAYS, OVERLAP_DAYS, SHORT_OVERLAP_DAYS,
+    Transition, VersionSelector, days, later,
 };
-use crate::service::auth::authorise::Operation;
-use crate::service::keys::new_version::fail_intent;
-use crate::service::{AuditSubject, Context, ErrorCode, Service, ServiceError, version_ref};
+use crate::service::context::Context;
+use crate::service::error::{ErrorCode, ServiceError};
+use crate::service::operation::{
+    KEYS_ACTIVATE, KEYS_DESTROY, KEYS_DESTROY_DUE, KEYS_DISABLE, KEYS_ENABLE, KEYS_RESTORE, KEYS_RETIRE,
+    Operation, OperationInfo,
+};
+use crate::service::recorder::{complete, fail};
+use crate::service::subject::{AuditSubject, version_ref};
 use crate::store::{LifecycleUpdate, VersionNotFound};
-use audit_log::{Input, Intent, Outcome, Recordable, Value};
 
-/// A destruction comes after at least so many days.
+/// The shortest time before a scheduled destruction, days.
 pub const SHORTEST_GRACE_DAYS: u32 = 7;
-/// A destruction comes after so many days where nothing is said.
+/// The time before a scheduled destruction if the request names none, days.
 pub const GRACE_DAYS: u32 = 30;
 
-/// What the caller asks for.
+/// A request to change a version.
 #[derive(Debug)]
 pub struct ChangeKey {
-    /// The owner.
+    /// Owner of the key.
     pub eoa: Eoa,
-    /// The name.
+    /// Name of the key.
     pub name: KeyName,
-    /// Which version; the one that the change is usual for, where nothing is said.
+    /// Which version; `None` takes the usual one for the change.
     pub version: Option<VersionSelector>,
-    /// What is to happen.
+    /// What changes.
     pub change: LifecycleAction,
     /// For a destruction: after how many days.
     pub after_days: u32,
-    /// Why, for the audit log.
+    /// Reason, for the audit log.
     pub reason: Option<String>,
 }
 
 impl ChangeKey {
-    /// The name of a change in the audit log.
-    pub const fn operation(change: LifecycleAction) -> &'static str {
+    /// The operation of a change.
+    pub const fn operation(change: LifecycleAction) -> &'static OperationInfo {
         match change {
-            LifecycleAction::Activate => "keys.activate",
-            LifecycleAction::Retire => "keys.retire",
-            LifecycleAction::Disable => "keys.disable",
-            LifecycleAction::Enable => "keys.enable",
-            LifecycleAction::ScheduleDestroy => "keys.destroy",
-            LifecycleAction::Restore => "keys.restore",
-            LifecycleAction::Destroy => "keys.destruction",
+            LifecycleAction::Activate => &KEYS_ACTIVATE,
+            LifecycleAction::Retire => &KEYS_RETIRE,
+            LifecycleAction::Disable => &KEYS_DISABLE,
+            LifecycleAction::Enable => &KEYS_ENABLE,
+            LifecycleAction::ScheduleDestroy => &KEYS_DESTROY,
+            LifecycleAction::Restore => &KEYS_RESTORE,
+            LifecycleAction::Destroy => &KEYS_DESTROY_DUE,
         }
     }
 }
 
 impl Operation for ChangeKey {
-    fn name(&self) -> &'static str {
+    fn info(&self) -> &'static OperationInfo {
         Self::operation(self.change)
-    }
-
-    fn scope(&self) -> Scope {
-        match self.change {
-            LifecycleAction::Activate
-            | LifecycleAction::Disable
-            | LifecycleAction::Enable
-            | LifecycleAction::Retire => Scope::KeysRotate,
-            LifecycleAction::Destroy | LifecycleAction::Restore | LifecycleAction::ScheduleDestroy => {
-                Scope::KeysDestroy
-            }
-        }
     }
 
     fn owner(&self) -> Eoa {
@@ -81,20 +73,16 @@ impl Operation for ChangeKey {
     fn key_name(&self) -> Option<&KeyName> {
         Some(&self.name)
     }
-
-    fn is_irrevocable(&self) -> bool {
-        self.scope() == Scope::KeysDestroy
-    }
 }
 
-/// How it ended.
+/// The result of a change.
 #[derive(Debug)]
 pub struct Changed {
-    /// The version, as it stands now.
+    /// The version after the change.
     pub version: Arc<KeyVersion>,
-    /// The one that was current before, where another took its place.
+    /// The version that was current before, where another replaced it.
     pub previous: Option<Arc<KeyVersion>>,
-    /// `false` if it held already.
+    /// `false` if the version was in this state already.
     pub changed: bool,
     /// What the caller should know.
     pub warning: Option<String>,
@@ -103,7 +91,7 @@ pub struct Changed {
 /// A change that was decided: ready to be recorded.
 struct PlannedTransition {
     context: Context,
-    operation: &'static str,
+    operation: &'static OperationInfo,
     version: Arc<KeyVersion>,
     transitions: Vec<Transition>,
     destroy_at: Option<Timestamp>,
@@ -113,18 +101,18 @@ struct PlannedTransition {
 impl Recordable for PlannedTransition {
     fn intent(&self) -> Intent {
         let mut fields = Vec::new();
-        for transition in &self.transitions {
-            if transition.version == self.version.version {
-                fields.push(("from", Value::Text(transition.from.state().as_str().to_owned())));
-                fields.push(("to", Value::Text(transition.to.state().as_str().to_owned())));
+        for step in &self.transitions {
+            if step.version == self.version.version {
+                fields.push(("from", Value::Text(step.from.state().as_str().to_owned())));
+                fields.push(("to", Value::Text(step.to.state().as_str().to_owned())));
             } else {
-                fields.push(("supersedes", Value::Number(u64::from(transition.version.number()))));
+                fields.push(("supersedes", Value::Number(u64::from(step.version.number()))));
             }
         }
         fields.extend(self.destroy_at.map(|date| ("destroy_at", Value::Text(date.to_string()))));
         fields.extend(self.reason.clone().map(|reason| ("reason", Value::Text(reason))));
         Intent {
-            operation: self.operation,
+            operation: self.operation.name,
             actor: self.context.actor(),
             request: self.context.request().to_string(),
             key: Some(version_ref(&self.version)),
@@ -133,102 +121,87 @@ impl Recordable for PlannedTransition {
     }
 }
 
-impl Service {
-    /// Changes where a version stands; what holds already is no error.
+impl KeyAdmin {
+    /// Changes the state of a version. A version that is in that state already is no error.
     ///
     /// # Errors
     /// Every refusal and failure, recorded.
-    pub async fn change_key(
+    pub async fn change(
         &self,
         context: Context,
         request: ChangeKey,
         deadline: Instant,
     ) -> Result<Changed, ServiceError> {
-        let (context, wish) = self.authorise(context, request)?.into_parts();
-        let operation = wish.name();
-        let asked = AuditSubject::key(wish.eoa, &wish.name);
-        let _one_at_a_time = match self.one_at_a_time(deadline).await {
-            Ok(guard) => guard,
-            Err(failure) => return Err(self.refuse(operation, &context, asked, failure)),
+        let (context, request) = self.authorizer.authorise(context, request)?.into_parts();
+        let operation = request.info();
+        let refuse = |context: &Context, error| {
+            self.recorder.refuse(operation, context, AuditSubject::of(&request), error)
         };
-        let decided = self.target(&wish).and_then(|version| {
-            let transitions =
-                self.store.lifecycle(&wish.eoa, &wish.name).transitions(version.version, wish.change)?;
-            self.check(&wish, &version, &transitions)?;
-            Ok((version, transitions))
-        });
-        let (version, transitions) = match decided {
-            Ok(decided) => decided,
-            Err(failure) => return Err(self.refuse(operation, &context, asked, failure)),
-        };
+        let _turn = self.changes.acquire(deadline).await.map_err(|error| refuse(&context, error))?;
+        let (version, transitions) = self.decide(&request).map_err(|error| refuse(&context, error))?;
         if transitions.is_empty() {
-            self.note(operation, &context, AuditSubject::version(&version), "ok");
+            self.recorder.note(operation, &context, AuditSubject::version(&version), "ok");
             return Ok(Changed { version, previous: None, changed: false, warning: None });
         }
-        let warning = self.warning(&wish, &version);
-        let now = self.now();
-        let destroy_at =
-            (wish.change == LifecycleAction::ScheduleDestroy).then(|| later(now, days(wish.after_days)));
-        let reason = wish.reason.clone();
-        let decided = PlannedTransition { context, operation, version, transitions, destroy_at, reason };
-        let recorded = self.audit.record(decided).await;
-        let recorded = recorded.map_err(|refused| ServiceError::from(refused.error).recorded())?;
-        let intent = recorded.receipt().seq;
-        let (decided, guard) = recorded.consume();
-        if let Err(failure) = self.still_recognised(&decided.context) {
-            return Err(fail_intent(guard, failure).await);
-        }
-        let update = LifecycleUpdate {
-            eoa: wish.eoa,
-            name: wish.name,
-            transitions: decided.transitions,
-            intent,
-            at: now,
-            destroy_at,
-            reason: wish.reason,
+        let warning = self.warning(&request, &version);
+        let now = self.clock.now();
+        let schedules_destruction = request.change == LifecycleAction::ScheduleDestroy;
+        let destroy_at = schedules_destruction.then(|| later(now, days(request.after_days)));
+        let reason = request.reason.clone();
+        let planned = PlannedTransition { context, operation, version, transitions, destroy_at, reason };
+        let recorded = self.recorder.intent(planned).await?;
+        let number = recorded.receipt().seq;
+        let (PlannedTransition { context, version, transitions, .. }, intent) = recorded.consume();
+        let ChangeKey { eoa, name, reason, .. } = request;
+        let transition =
+            LifecycleUpdate { eoa, name, transitions, intent: number, at: now, destroy_at, reason };
+        let applied = match self.authorizer.recheck_credential(&context) {
+            Ok(()) => self.store.apply(transition).await.map_err(ServiceError::internal),
+            Err(error) => Err(error),
         };
-        match self.in_store(move |store| store.apply(&update)).await {
+        match applied {
             Ok(changed) => {
-                let outcome = Outcome { detail: warning.clone(), ..Outcome::ok(0) };
-                guard
-                    .record_outcome_durable(outcome)
-                    .await
-                    .map_err(|error| ServiceError::from(error).recorded())?;
-                let is_target = |known: &&Arc<KeyVersion>| known.id == decided.version.id;
-                let version = changed.iter().find(is_target).map_or(decided.version.clone(), Arc::clone);
+                complete(intent, Outcome { detail: warning.clone(), ..Outcome::ok(0) }).await?;
+                let is_target = |known: &&Arc<KeyVersion>| known.id == version.id;
+                let after = changed.iter().find(is_target).map_or(&version, |known| known);
                 let previous = changed.iter().find(|known| !is_target(known)).map(Arc::clone);
-                Ok(Changed { version, previous, changed: true, warning })
+                Ok(Changed { version: Arc::clone(after), previous, changed: true, warning })
             }
-            Err(failure) => Err(fail_intent(guard, failure).await),
+            Err(error) => Err(fail(intent, error).await),
         }
     }
 
-    /// The version that is meant, where the request leaves it open.
-    fn target(&self, wish: &ChangeKey) -> Result<Arc<KeyVersion>, ServiceError> {
-        let versions = self.store.versions_of_key(&wish.eoa, &wish.name);
+    fn decide(&self, request: &ChangeKey) -> Result<(Arc<KeyVersion>, Vec<Transition>), ServiceError> {
+        let version = self.target(request)?;
+        let life = self.store.lifecycle(&request.eoa, &request.name);
+        let transitions = life.transitions(version.version, request.change)?;
+        self.check(request, &version, &transitions)?;
+        Ok((version, transitions))
+    }
+
+    /// The version that changes, where the request names none.
+    fn target(&self, request: &ChangeKey) -> Result<Arc<KeyVersion>, ServiceError> {
+        let (eoa, name) = (&request.eoa, &request.name);
+        let versions = self.store.versions_of_key(eoa, name);
         if versions.is_empty() {
             return Err(VersionNotFound::Key.into());
         }
-        let current = || {
-            self.store.version(&wish.eoa, &wish.name, VersionSelector::Current).map_err(ServiceError::from)
-        };
+        let version = |selector| self.store.version(eoa, name, selector).map_err(ServiceError::from);
         let in_state =
             |state| versions.iter().find(|version| version.status.lifecycle == state).map(Arc::clone);
-        match (wish.version, wish.change) {
-            (Some(selector), _) => Ok(self.store.version(&wish.eoa, &wish.name, selector)?),
-            (None, LifecycleAction::Disable | LifecycleAction::Enable) => current(),
-            // A repetition finds nothing pending or retiring any more: then it holds already.
+        match (request.version, request.change) {
+            (Some(selector), _) => version(selector),
+            (None, LifecycleAction::Disable | LifecycleAction::Enable) => version(VersionSelector::Current),
+            // A repetition finds nothing pending or retiring any more: the change was made already.
             (None, LifecycleAction::Activate) => {
-                self.store.version(&wish.eoa, &wish.name, VersionSelector::Next).or_else(|_| current())
+                version(VersionSelector::Next).or_else(|_| version(VersionSelector::Current))
             }
             (None, LifecycleAction::Retire) => {
-                let retiring = versions
-                    .iter()
-                    .filter(|version| version.status.lifecycle == LifecycleState::Retiring)
-                    .count();
-                if retiring > 1 {
-                    let sentence = "more than one version is retiring: name the one to retire";
-                    return Err(ServiceError::new(ErrorCode::InvalidRequest, sentence).field("version"));
+                let is_retiring =
+                    |version: &&Arc<KeyVersion>| version.status.lifecycle == LifecycleState::Retiring;
+                if versions.iter().filter(is_retiring).count() > 1 {
+                    let message = "more than one version is retiring: name the version to retire";
+                    return Err(ServiceError::new(ErrorCode::InvalidRequest, message).field("version"));
                 }
                 let found = in_state(LifecycleState::Retiring).or_else(|| in_state(LifecycleState::Retired));
                 found.ok_or_else(|| VersionNotFound::Version.into())
@@ -237,47 +210,49 @@ impl Service {
                 None,
                 LifecycleAction::Destroy | LifecycleAction::Restore | LifecycleAction::ScheduleDestroy,
             ) => {
-                let sentence = "the member `version` is missing: name the version by its number";
-                Err(ServiceError::new(ErrorCode::InvalidRequest, sentence).field("version"))
+                let message = "the member `version` is missing: name the version by its number";
+                Err(ServiceError::new(ErrorCode::InvalidRequest, message).field("version"))
             }
         }
     }
 
-    /// Conditions of an action beyond the status of the versions.
+    /// What a change needs beyond the states of the versions.
     fn check(
         &self,
-        wish: &ChangeKey,
+        request: &ChangeKey,
         version: &KeyVersion,
         transitions: &[Transition],
     ) -> Result<(), ServiceError> {
-        if wish.change == LifecycleAction::ScheduleDestroy
-            && !(SHORTEST_GRACE_DAYS..=crate::key::MOST_DAYS).contains(&wish.after_days)
+        if request.change == LifecycleAction::ScheduleDestroy
+            && !(SHORTEST_GRACE_DAYS..=MOST_DAYS).contains(&request.after_days)
         {
-            let sentence = format!("a destruction comes after {SHORTEST_GRACE_DAYS} days or more");
-            return Err(ServiceError::new(ErrorCode::InvalidRequest, sentence).field("after_days"));
+            let message = format!("a destruction comes after {SHORTEST_GRACE_DAYS} days or more");
+            return Err(ServiceError::new(ErrorCode::InvalidRequest, message).field("after_days"));
         }
         // The current version must be one that signs.
-        if wish.change == LifecycleAction::Activate && !transitions.is_empty() && !self.custody.holds(version)
+        if request.change == LifecycleAction::Activate
+            && !transitions.is_empty()
+            && !self.custody.holds(version)
         {
-            let sentence = "the token does not hold this version, so it cannot become the current one";
-            return Err(ServiceError::new(ErrorCode::HsmUnavailable, sentence)
-                .retry_after(std::time::Duration::from_secs(5)));
+            let message = "the HSM does not hold this version; it was not made the current one";
+            let error = ServiceError::new(ErrorCode::HsmUnavailable, message);
+            return Err(error.retry_after(Duration::from_secs(5)));
         }
         Ok(())
     }
 
-    /// An old version that goes early is missed by certificates of the tables that still name it.
-    fn warning(&self, wish: &ChangeKey, version: &KeyVersion) -> Option<String> {
-        let superseded = version.times.superseded.filter(|_| {
-            matches!(wish.change, LifecycleAction::Retire | LifecycleAction::ScheduleDestroy)
-                && matches!(version.status.lifecycle, LifecycleState::Retiring)
-        })?;
-        let overlap = self.store.schedule_of(&wish.eoa, &wish.name).ok().flatten();
-        let overlap = overlap.map_or(OVERLAP_DAYS, |schedule| schedule.overlap_days).max(SHORT_OVERLAP_DAYS);
+    /// Operator tables may name a version for a while after it ceased to be current.
+    fn warning(&self, request: &ChangeKey, version: &KeyVersion) -> Option<String> {
+        let ends_use = matches!(request.change, LifecycleAction::Retire | LifecycleAction::ScheduleDestroy)
+            && matches!(version.status.lifecycle, LifecycleState::Retiring);
+        let superseded = version.times.superseded.filter(|_| ends_use)?;
+        let schedule = self.store.schedule_of(&request.eoa, &request.name);
+        let overlap = schedule.map_or(OVERLAP_DAYS, |schedule| schedule.overlap_days).max(SHORT_OVERLAP_DAYS);
         let until = later(superseded, days(overlap));
-        (self.now() < until).then(|| {
+        (self.clock.now() < until).then(|| {
             format!(
-                "this version ceased to be current less than {overlap} days ago; operator tables that name it may still be in use until {until}"
+                "this version ceased to be current less than {overlap} days ago; operator tables that name it \
+                 may still be in use until {until}"
             )
         })
     }

@@ -1,41 +1,52 @@
-//! How often a key may be used, where its policy says so.
+//! Rate limit of each key, where its policy sets one.
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use governor::clock::{Clock, DefaultClock};
-use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use governor::middleware::NoOpMiddleware;
+use governor::state::{InMemoryState, NotKeyed};
+use governor::{Quota, RateLimiter};
 
+use crate::clock::Clock;
 use crate::key::{Eoa, KeyName};
-use crate::service::{ErrorCode, ServiceError};
+use crate::service::error::{ErrorCode, ServiceError};
 
-/// One limiter for each key that has a cap and was used; a changed cap begins anew.
-#[derive(Debug, Default)]
-pub(in crate::service) struct KeyRateLimits(
-    Mutex<HashMap<(Eoa, KeyName), (NonZeroU32, DefaultDirectRateLimiter)>>,
-);
+type Limiter = RateLimiter<NotKeyed, InMemoryState, Clock, NoOpMiddleware<Duration>>;
+
+/// One limiter for each key that has a limit and was used. A changed limit starts a new one.
+#[derive(Debug)]
+pub(in crate::service) struct KeyRateLimits {
+    clock: Clock,
+    limiters: Mutex<HashMap<(Eoa, KeyName), (NonZeroU32, Limiter)>>,
+}
 
 impl KeyRateLimits {
-    /// Counts one use. A refusal leaves no record: a flood of them would be a flood of records.
+    pub(in crate::service) fn new(clock: Clock) -> Self {
+        Self { clock, limiters: Mutex::default() }
+    }
+
+    /// Counts one use. A refusal leaves no record: many refusals would be many records.
     pub(in crate::service) fn take(
         &self,
-        eoa: &Eoa,
+        owner: &Eoa,
         name: &KeyName,
-        cap: Option<NonZeroU32>,
+        per_minute: Option<NonZeroU32>,
     ) -> Result<(), ServiceError> {
-        let Some(cap) = cap else { return Ok(()) };
-        let mut limiters = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let fresh = || (cap, RateLimiter::direct(Quota::per_minute(cap)));
-        let limiter = limiters.entry((*eoa, name.clone())).or_insert_with(fresh);
-        if limiter.0 != cap {
-            *limiter = fresh();
+        let Some(limit) = per_minute else { return Ok(()) };
+        let mut limiters = self.limiters.lock().unwrap_or_else(PoisonError::into_inner);
+        let new = || (limit, RateLimiter::direct_with_clock(Quota::per_minute(limit), self.clock.clone()));
+        let limiter = limiters.entry((*owner, name.clone())).or_insert_with(new);
+        if limiter.0 != limit {
+            *limiter = new();
         }
         limiter.1.check().map_err(|until| {
-            let wait = until.wait_time_from(DefaultClock::default().now()).max(Duration::from_millis(1));
-            let sentence = "this key may not be used that often; its policy has a cap per minute";
-            ServiceError::new(ErrorCode::RateLimited, sentence).retry_after(wait).recorded()
+            let now = governor::clock::Clock::now(&self.clock);
+            let wait = until.wait_time_from(now).max(Duration::from_millis(1));
+            let message =
+                "this key was used more often than its policy allows per minute; nothing was signed";
+            ServiceError::new(ErrorCode::RateLimited, message).retry_after(wait).recorded()
         })
     }
 }
@@ -44,19 +55,34 @@ impl KeyRateLimits {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a failing test should panic")]
 
+    use jiff::Timestamp;
+
     use super::*;
 
     #[test]
-    fn a_cap_is_for_one_key_and_a_key_without_one_has_none() {
-        let (caps, eoa) = (KeyRateLimits::default(), Eoa::new([1; 20]));
+    fn a_limit_is_for_one_key_and_a_key_without_one_has_none() {
+        let clock = Clock::fixed(Timestamp::UNIX_EPOCH);
+        let (limits, owner) = (KeyRateLimits::new(clock), Eoa::new([1; 20]));
         let (one, other): (KeyName, KeyName) = ("one".parse().unwrap(), "other".parse().unwrap());
         let two = NonZeroU32::new(2);
-        assert!(caps.take(&eoa, &one, two).is_ok() && caps.take(&eoa, &one, two).is_ok());
-        let failure = caps.take(&eoa, &one, two).unwrap_err();
-        assert_eq!(failure.code(), ErrorCode::RateLimited);
-        assert!(failure.retry().unwrap() <= Duration::from_secs(30), "{failure:?}");
-        assert!(caps.take(&eoa, &other, two).is_ok());
-        assert!((0..100).all(|_| caps.take(&eoa, &one, None).is_ok()));
-        assert!(caps.take(&eoa, &one, NonZeroU32::new(3)).is_ok());
+        assert!(limits.take(&owner, &one, two).is_ok() && limits.take(&owner, &one, two).is_ok());
+        let error = limits.take(&owner, &one, two).unwrap_err();
+        assert_eq!(error.code(), ErrorCode::RateLimited);
+        assert!(error.retry().unwrap() <= Duration::from_secs(30), "{error:?}");
+        assert!(limits.take(&owner, &other, two).is_ok());
+        assert!((0..100).all(|_| limits.take(&owner, &one, None).is_ok()));
+        assert!(limits.take(&owner, &one, NonZeroU32::new(3)).is_ok());
+    }
+
+    #[test]
+    fn the_limit_follows_the_injected_clock() {
+        let clock = Clock::fixed(Timestamp::UNIX_EPOCH);
+        let (limits, owner, name) =
+            (KeyRateLimits::new(clock.clone()), Eoa::new([1; 20]), KeyName::default());
+        let one = NonZeroU32::new(1);
+        assert!(limits.take(&owner, &name, one).is_ok());
+        assert!(limits.take(&owner, &name, one).is_err());
+        clock.advance(Duration::from_secs(60));
+        assert!(limits.take(&owner, &name, one).is_ok());
     }
 }

@@ -1,95 +1,93 @@
-//! The registry's own word on a registration, where a node is configured: what it will check must be what is signed.
+//! Comparison of a registration with the registry contract, where a node is configured.
 //!
-//! Not for: messages that no contract knows before they are signed (digests, points, certificates).
+//! The service signs only the digest that the contract will check. Not for: messages that no contract knows before
+//! they are signed (digests, points, certificates).
 
 use std::time::{Duration, Instant};
 
-use crate::chain::{RpcClient, RpcClientError};
-use crate::eigenlayer;
-use crate::service::{ErrorCode, Message, Service, ServiceError};
 use hsm::{G1Point, PublicKey};
 
-impl Service {
-    /// Refuses a registration that the contract would not check as it was built here. Without a node, and for every
-    /// other message, there is nothing to ask.
-    pub(in crate::service) async fn registry_agrees(
+use super::message::ResolvedMessage;
+use crate::chain::{RpcClient, RpcClientError};
+use crate::eigenlayer;
+use crate::key::{Binding, Registry};
+use crate::service::error::{ErrorCode, ServiceError};
+
+/// The registry contracts, through a node if one is configured.
+#[derive(Debug)]
+pub(in crate::service) struct RegistryCheck(Option<RpcClient>);
+
+impl RegistryCheck {
+    pub(in crate::service) const fn new(node: Option<RpcClient>) -> Self {
+        Self(node)
+    }
+
+    /// Refuses a registration that the contract would not check as it was built here.
+    pub(in crate::service) async fn check(
         &self,
-        message: &Message,
+        message: &ResolvedMessage,
         key: &PublicKey,
-        point: &G1Point,
         deadline: Instant,
     ) -> Result<(), ServiceError> {
-        let Some(chain) = &self.chain else { return Ok(()) };
-        tokio::time::timeout_at(deadline.into(), agrees(chain, message, key, point))
+        let (Some(node), ResolvedMessage::Registration { binding, .. }) = (&self.0, message) else {
+            return Ok(());
+        };
+        let point = message.point();
+        let compared = compare(node, binding, key, &point);
+        tokio::time::timeout_at(deadline.into(), compared)
             .await
             .unwrap_or_else(|_| Err(ServiceError::too_late()))
     }
 }
 
-async fn agrees(
-    chain: &RpcClient,
-    message: &Message,
+async fn compare(
+    node: &RpcClient,
+    binding: &Binding,
     key: &PublicKey,
     point: &G1Point,
 ) -> Result<(), ServiceError> {
-    let (chain_id, contract, call) = match message {
-        Message::Certificate { .. } | Message::Digest(_) | Message::Point(_) | Message::BoundRegistration => {
-            return Ok(());
-        }
-        Message::RegisterWithApkRegistry { chain_id, verifying_contract, operator } => {
-            let call = eigenlayer::pubkey_registration_message_hash(operator.as_bytes());
-            (*chain_id, verifying_contract, call)
-        }
-        Message::RegisterWithKeyRegistrar {
-            chain_id,
-            verifying_contract,
-            operator,
-            avs,
-            operator_set_id,
-        } => {
+    let id = node.id().await.map_err(unavailable)?;
+    if id != binding.chain_id {
+        let message =
+            format!("the service's node is on chain {id}; nothing was signed for chain {}", binding.chain_id);
+        return Err(ServiceError::new(ErrorCode::RegistryMismatch, message).field("chain_id"));
+    }
+    let operator = binding.operator.as_bytes();
+    let call = match &binding.registry {
+        Registry::BlsApkRegistry => eigenlayer::pubkey_registration_message_hash(operator),
+        Registry::KeyRegistrar { avs, operator_set_id } => {
             let key_data = eigenlayer::key_data(&key.g1, &key.g2);
-            let (operator, avs) = (operator.as_bytes(), avs.as_bytes());
-            let call = eigenlayer::key_registration_message_hash(operator, avs, *operator_set_id, &key_data);
-            (*chain_id, verifying_contract, call)
+            eigenlayer::key_registration_message_hash(operator, avs.as_bytes(), *operator_set_id, &key_data)
         }
     };
-    let id = chain.id().await.map_err(away)?;
-    if id != chain_id {
-        let sentence =
-            format!("the service's node is on chain {id}; nothing was signed for chain {chain_id}");
-        return Err(ServiceError::new(ErrorCode::RegistryMismatch, sentence).field("chain_id"));
-    }
-    let said = chain.call(contract.as_bytes().into(), &call).await.map_err(|error| match error {
-        RpcClientError::Refused { .. } if error.is_revert() => silent().source(error),
+    let contract = binding.verifying_contract.as_bytes().into();
+    let reply = node.call(contract, &call).await.map_err(|error| match error {
+        RpcClientError::Refused { .. } if error.is_revert() => no_registry().source(error),
         RpcClientError::Malformed(..) | RpcClientError::Outbound(_) | RpcClientError::Refused { .. } => {
-            away(error)
+            unavailable(error)
         }
     })?;
     // A coordinator answers the point itself, the KeyRegistrar the digest that hashes to it.
-    let theirs = match (message, said.as_slice().try_into()) {
-        (Message::RegisterWithKeyRegistrar { .. }, Ok(digest)) => {
-            eigenlayer::hash_to_g1(&digest).to_bytes().to_vec()
-        }
-        (Message::RegisterWithApkRegistry { .. }, Err(_)) if said.len() == 64 => said,
-        _ => return Err(silent()),
+    let theirs = match (&binding.registry, reply.as_slice().try_into()) {
+        (Registry::KeyRegistrar { .. }, Ok(digest)) => eigenlayer::hash_to_g1(&digest).to_bytes().to_vec(),
+        (Registry::BlsApkRegistry, Err(_)) if reply.len() == 64 => reply,
+        _ => return Err(no_registry()),
     };
     if theirs == point.to_bytes() {
         return Ok(());
     }
-    let sentence =
-        "the registry's own registration digest differs from the one built here, so nothing was signed";
-    Err(ServiceError::new(ErrorCode::RegistryMismatch, sentence).field("verifying_contract"))
+    let message =
+        "the registry's own registration digest differs from the one built here; nothing was signed";
+    Err(ServiceError::new(ErrorCode::RegistryMismatch, message).field("verifying_contract"))
 }
 
-/// There is no such registry at the address.
-fn silent() -> ServiceError {
-    let sentence =
-        "the contract does not say what it would check, so it is no such registry, and nothing was signed";
-    ServiceError::new(ErrorCode::RegistryMismatch, sentence).field("verifying_contract")
+fn no_registry() -> ServiceError {
+    let message = "the contract at this address is not a BLS registry (unexpected reply to the digest query); \
+                   nothing was signed";
+    ServiceError::new(ErrorCode::RegistryMismatch, message).field("verifying_contract")
 }
 
-/// The node does not answer as a node does.
-fn away(error: RpcClientError) -> ServiceError {
-    let sentence = "the chain's node cannot be asked right now, so no registration is signed";
-    ServiceError::new(ErrorCode::RpcUnavailable, sentence).retry_after(Duration::from_secs(1)).source(error)
+fn unavailable(error: RpcClientError) -> ServiceError {
+    let message = "the node of chain.rpc_url does not answer; no registration was signed";
+    ServiceError::new(ErrorCode::RpcUnavailable, message).retry_after(Duration::from_secs(1)).source(error)
 }

@@ -1,55 +1,56 @@
-//! `POST /v1/scalar_mul` and `/v1/sign/…`: one straight line for every message.
+//! KeyLifecycle of a signature: `POST /v1/scalar_mul` and `/v1/sign/…`, one straight line for every message.
+//!
+//! [`Signing::sign`] is that line. Each step returns a value that only it can make and the next one consumes:
+//! [`Sign`], [`Allowed`], [`PreparedSignature`], `Recorded`, [`Signed`].
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
-use hsm::{G1Point, KeyId};
+use audit_log::{Intent, KeyRef, Outcome, Receipt, Recordable};
+use hsm::G1Point;
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
-use crate::auth::Scope;
-use crate::eigenlayer;
-use crate::key::KeyVersion;
-use crate::key::{Eoa, KeyName, KeyVersionNumber, VersionSelector};
+use super::key_rate_limit::KeyRateLimits;
+use super::last_signatures::LastSignatures;
+use super::message::{Message, ResolvedMessage};
+use super::registry_check::RegistryCheck;
+use crate::clock::Clock;
+use crate::key::{Eoa, KeyName, KeyVersion, KeyVersionNumber, VersionSelector};
 use crate::metrics;
-use crate::service::auth::authorise::Operation;
-use crate::service::{Allowed, AuditSubject, Context, Message, Service, ServiceError, version_ref};
-use crate::store::VersionNotFound;
-use audit_log::{Intent, Outcome, Receipt, Recordable};
+use crate::service::auth::authorise::{Allowed, Authorizer};
+use crate::service::context::Context;
+use crate::service::custody::Custody;
+use crate::service::error::ServiceError;
+use crate::service::operation::{Operation, OperationInfo};
+use crate::service::recorder::Recorder;
+use crate::service::subject::{AuditSubject, version_ref};
+use crate::store::{Store, VersionNotFound};
 
-/// What the caller asks for.
+/// A request for a signature.
 #[derive(Debug)]
 pub struct Sign {
-    /// The owner of the key.
+    /// Owner of the key.
     pub eoa: Eoa,
-    /// Its name.
+    /// Name of the key.
     pub name: KeyName,
-    /// Which version.
+    /// Which version signs.
     pub version: VersionSelector,
-    /// What to sign.
+    /// What is signed.
     pub message: Message,
-    /// The right that another operation brings along, in place of the message's own.
-    right: Option<Scope>,
+    granted_by: Option<&'static OperationInfo>,
 }
 
 impl Sign {
-    /// A wish for a signature, with the right that its message takes.
+    /// A request with the scope of its own message.
     pub const fn new(eoa: Eoa, name: KeyName, version: VersionSelector, message: Message) -> Self {
-        Self { eoa, name, version, message, right: None }
+        Self { eoa, name, version, message, granted_by: None }
     }
 }
 
 impl Operation for Sign {
-    fn name(&self) -> &'static str {
+    fn info(&self) -> &'static OperationInfo {
         self.message.operation()
-    }
-
-    fn scope(&self) -> Scope {
-        self.right.unwrap_or(self.message.scope())
-    }
-
-    fn is_proof(&self) -> bool {
-        self.right.is_some()
     }
 
     fn owner(&self) -> Eoa {
@@ -59,15 +60,18 @@ impl Operation for Sign {
     fn key_name(&self) -> Option<&KeyName> {
         Some(&self.name)
     }
+
+    fn granted_by(&self) -> Option<&'static OperationInfo> {
+        self.granted_by
+    }
 }
 
-/// An allowed multiplication with a key that exists and may sign: ready to be recorded.
+/// An allowed signature with a version that may sign: ready to be recorded.
 #[derive(Debug)]
 pub struct PreparedSignature {
     allowed: Allowed<Sign>,
     version: Arc<KeyVersion>,
-    message: Message,
-    digest: Option<[u8; 32]>,
+    message: ResolvedMessage,
     point: G1Point,
 }
 
@@ -85,33 +89,58 @@ impl Recordable for PreparedSignature {
     fn intent(&self) -> Intent {
         let context = self.allowed.context();
         Intent {
-            operation: self.allowed.operation().name(),
+            operation: self.allowed.operation().info().name,
             actor: context.actor(),
             request: context.request().to_string(),
-            key: Some(version_ref(&self.version)),
-            input: Some(self.message.input(self.digest)),
+            // The hash of the public key names the version; its id in the enclave is in the record of its creation.
+            key: Some(KeyRef { id: None, ..version_ref(&self.version) }),
+            input: Some(self.message.input()),
         }
     }
 }
 
-/// A product and everything that its answer names.
+/// A signature and everything that its response names.
 #[derive(Debug)]
 pub struct Signed {
-    /// The key that was used.
+    /// The version that signed.
     pub version: Arc<KeyVersion>,
-    /// The digest that was hashed to the curve, if one was.
+    /// The digest that was hashed to the curve; `None` for a raw point.
     pub digest: Option<[u8; 32]>,
-    /// What was multiplied.
+    /// The point that was multiplied.
     pub point: G1Point,
     /// The product.
     pub signature: G1Point,
-    /// Where the intent stands in the log.
+    /// Position of the intent in the audit log.
     pub receipt: Receipt,
 }
 
-impl Service {
-    /// Signs: multiplies one point. The intent is durable before the key is touched; the outcome follows without being
-    /// waited for.
+/// Signatures.
+#[derive(Debug)]
+pub struct Signing {
+    authorizer: Authorizer,
+    recorder: Recorder,
+    custody: Arc<Custody>,
+    store: Store,
+    registry: RegistryCheck,
+    rate_limits: KeyRateLimits,
+    last_signatures: LastSignatures,
+    clock: Clock,
+}
+
+impl Signing {
+    pub(in crate::service) fn new(
+        (authorizer, recorder): (Authorizer, Recorder),
+        custody: Arc<Custody>,
+        store: Store,
+        registry: RegistryCheck,
+        clock: Clock,
+    ) -> Self {
+        let rate_limits = KeyRateLimits::new(clock.clone());
+        let last_signatures = LastSignatures::default();
+        Self { authorizer, recorder, custody, store, registry, rate_limits, last_signatures, clock }
+    }
+
+    /// Signs one message.
     ///
     /// # Errors
     /// Every refusal and failure, recorded.
@@ -121,78 +150,48 @@ impl Service {
         request: Sign,
         deadline: Instant,
     ) -> Result<Signed, ServiceError> {
-        let allowed = self.authorise(context, request)?;
-        let ready = self.ready(allowed)?;
-        self.agreed_with_registry(&ready, deadline).await?;
-        let recorded =
-            self.audit.record(ready).await.map_err(|refused| ServiceError::from(refused.error).recorded())?;
-        if let Err(failure) = self.still_usable(recorded.subject()) {
-            let (_, guard) = recorded.consume();
-            guard.record_outcome(Outcome::failed(failure.code().as_str(), 0));
-            return Err(failure.recorded());
+        // 1. May this caller ask for it?
+        let allowed = self.authorizer.authorise(context, request)?;
+        // 2. Which version signs, and which point does the message resolve to?
+        let prepared = self.prepare(allowed)?;
+        // 3. Does the registry contract check the same registration?
+        self.check_registry(&prepared, deadline).await?;
+        // 4. Record the intent. It is durable before the key is touched.
+        let recorded = self.recorder.intent(prepared).await?;
+        // 5. Does all of this hold after the wait?
+        if let Err(error) = self.recheck(recorded.subject()) {
+            let (_, intent) = recorded.consume();
+            intent.record_outcome(Outcome::failed(error.code().as_str(), 0));
+            return Err(error.recorded());
         }
+        // 6. Unwrap the scalar and multiply, in the enclave. The record is consumed: one record, one signature.
         let receipt = recorded.receipt();
         let begun = Instant::now();
-        let (result, ready, guard) = self.custody.multiply(recorded, deadline).await;
+        let (product, prepared, intent) = self.custody.multiply(recorded, deadline).await;
         let micros = begun.elapsed().as_micros().try_into().unwrap_or(u64::MAX);
-        match result {
+        // 7. The token may have taken seconds: a key that was disabled meanwhile gives no signature away.
+        let signature = product
+            .map_err(ServiceError::from)
+            .and_then(|signature| self.recheck(&prepared).map(|()| signature));
+        // 8. Record the outcome, and answer without waiting for it.
+        match signature {
             Ok(signature) => {
-                // The token may have taken seconds: what was revoked or frozen meanwhile gives nothing away.
-                if let Err(failure) = self.still_usable(&ready) {
-                    guard.record_outcome(Outcome::failed(failure.code().as_str(), micros));
-                    return Err(failure.recorded());
-                }
-                metrics::signed();
                 let hash = Sha256::digest(signature.to_bytes()).into();
-                self.signed_now(ready.version.id);
-                guard.record_outcome(Outcome {
-                    code: "ok",
-                    signature_hash: Some(hash),
-                    micros,
-                    detail: None,
-                });
-                Ok(Signed {
-                    digest: ready.digest,
-                    point: ready.point,
-                    version: ready.version,
-                    signature,
-                    receipt,
-                })
+                intent.record_outcome(Outcome { signature_hash: Some(hash), ..Outcome::ok(micros) });
+                metrics::signed();
+                self.last_signatures.set(prepared.version.id, self.clock.now());
+                let PreparedSignature { version, message, point, .. } = prepared;
+                Ok(Signed { version, digest: message.digest(), point, signature, receipt })
             }
             Err(error) => {
-                let failure = ServiceError::from(error);
-                let code = failure.code().as_str();
-                guard.record_outcome(Outcome { code, signature_hash: None, micros, detail: None });
-                Err(failure.recorded())
+                intent.record_outcome(Outcome::failed(error.code().as_str(), micros));
+                Err(error.recorded())
             }
         }
     }
 
-    async fn agreed_with_registry(
-        &self,
-        ready: &PreparedSignature,
-        deadline: Instant,
-    ) -> Result<(), ServiceError> {
-        let operation = ready.allowed.operation();
-        let key = &ready.version.public_key;
-        let agreed = self.registry_agrees(&ready.message, key, &ready.point, deadline).await;
-        agreed.map_err(|failure| {
-            let mut asked = AuditSubject::version(&ready.version);
-            asked.input = Some(ready.message.input(ready.digest));
-            self.refuse(operation.name(), ready.allowed.context(), asked, failure)
-        })
-    }
-
-    /// What was true before the wait for the record, or for the token, must be true after it.
-    fn still_usable(&self, ready: &PreparedSignature) -> Result<(), ServiceError> {
-        self.still_recognised(ready.allowed.context())?;
-        let Sign { eoa, name, .. } = ready.allowed.operation();
-        let number = VersionSelector::Number(ready.version.version);
-        self.still_allowed(&ready.allowed, &*self.store.version(eoa, name, number)?)
-    }
-
-    /// The proof with which a bound version is registered. Who may make the version may have it, where the key's
-    /// networks and the version's state allow it; what kinds of signing the key allows does not matter.
+    /// Signs the registration of a bound version. The caller of `granted_by` may have it, where the key's networks and
+    /// the version's state allow it; the kinds of signing that the key allows do not matter.
     ///
     /// # Errors
     /// Every refusal and failure, recorded.
@@ -200,36 +199,36 @@ impl Service {
         &self,
         context: Context,
         version: &KeyVersion,
-        right: Scope,
+        granted_by: &'static OperationInfo,
         deadline: Instant,
     ) -> Result<Signed, ServiceError> {
         let (eoa, name) = (version.eoa, version.name.clone());
         let number = VersionSelector::Number(version.version);
-        let message = Message::BoundRegistration;
-        self.sign(context, Sign { eoa, name, version: number, message, right: Some(right) }, deadline).await
+        let request = Sign::new(eoa, name, number, Message::BoundRegistration);
+        self.sign(context, Sign { granted_by: Some(granted_by), ..request }, deadline).await
     }
 
-    /// Finds the version, asks whether it signs, and builds the point.
-    fn ready(&self, allowed: Allowed<Sign>) -> Result<PreparedSignature, ServiceError> {
-        let Sign { eoa, name, .. } = allowed.operation();
-        match self.found(&allowed) {
+    /// When a version signed last, since the start of the process.
+    pub fn last_signature(&self, version: &KeyVersion) -> Option<Timestamp> {
+        self.last_signatures.of(version.id)
+    }
+
+    fn prepare(&self, allowed: Allowed<Sign>) -> Result<PreparedSignature, ServiceError> {
+        match self.resolve(&allowed) {
             Ok((version, message)) => {
-                let digest = message.digest(&version.public_key);
-                let point = match (&message, digest) {
-                    (Message::Point(point), _) => *point,
-                    (_, digest) => eigenlayer::hash_to_g1(&digest.unwrap_or_default()),
-                };
-                Ok(PreparedSignature { allowed, version, message, digest, point })
+                let point = message.point();
+                Ok(PreparedSignature { allowed, version, message, point })
             }
-            Err(failure) => {
-                let asked = AuditSubject::key(*eoa, name);
-                Err(self.refuse(allowed.operation().name(), allowed.context(), asked, failure))
+            Err(error) => {
+                let operation = allowed.operation();
+                let subject = AuditSubject::of(operation);
+                Err(self.recorder.refuse(operation.info(), allowed.context(), subject, error))
             }
         }
     }
 
     /// The version that signs, and the message as it signs it.
-    fn found(&self, allowed: &Allowed<Sign>) -> Result<(Arc<KeyVersion>, Message), ServiceError> {
+    fn resolve(&self, allowed: &Allowed<Sign>) -> Result<(Arc<KeyVersion>, ResolvedMessage), ServiceError> {
         let Sign { eoa, name, version: selector, message, .. } = allowed.operation();
         let mut found = self.store.version(eoa, name, *selector);
         // Before its first day as current a key had no other version that a table could name.
@@ -239,19 +238,31 @@ impl Service {
             found = self.store.version(eoa, name, VersionSelector::Number(KeyVersionNumber::FIRST));
         }
         let version = found?;
-        self.still_allowed(allowed, &version)?;
-        let message = message.for_binding(version.binding.as_ref())?;
-        self.caps.take(eoa, name, self.store.policy(eoa, name).per_minute)?;
+        self.authorizer.recheck(allowed, &version)?;
+        let message = message.resolve(&version)?;
+        self.rate_limits.take(eoa, name, self.store.policy(eoa, name).per_minute)?;
         Ok((version, message))
     }
 
-    fn signed_now(&self, id: KeyId) {
-        let now = self.now();
-        self.signed.write().unwrap_or_else(PoisonError::into_inner).insert(id, now);
+    async fn check_registry(
+        &self,
+        prepared: &PreparedSignature,
+        deadline: Instant,
+    ) -> Result<(), ServiceError> {
+        let PreparedSignature { allowed, version, message, .. } = prepared;
+        self.registry.check(message, &version.public_key, deadline).await.map_err(|error| {
+            let subject = AuditSubject { key: Some(version_ref(version)), input: Some(message.input()) };
+            self.recorder.refuse(allowed.operation().info(), allowed.context(), subject, error)
+        })
     }
 
-    /// When a version signed last, since the start.
-    pub fn last_signature(&self, version: &KeyVersion) -> Option<Timestamp> {
-        self.signed.read().unwrap_or_else(PoisonError::into_inner).get(&version.id).copied()
+    /// Checks again, after a wait, what was true before it.
+    fn recheck(&self, prepared: &PreparedSignature) -> Result<(), ServiceError> {
+        let allowed = &prepared.allowed;
+        self.authorizer.recheck_credential(allowed.context())?;
+        let Sign { eoa, name, .. } = allowed.operation();
+        let number = VersionSelector::Number(prepared.version.version);
+        let version = self.store.version(eoa, name, number)?;
+        self.authorizer.recheck(allowed, &version)
     }
 }

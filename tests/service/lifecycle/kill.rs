@@ -337,7 +337,7 @@ fn destruction() {
     store.execute("UPDATE key_version SET destroy_at = 1 WHERE destroy_at IS NOT NULL", []).unwrap();
     store.close().unwrap();
     let change = Change {
-        operation: "keys.destruction",
+        operation: "keys.destroy_due",
         arguments: &["serve"],
         before: &["destroy_scheduled", "active"],
         after: &["destroyed", "active"],

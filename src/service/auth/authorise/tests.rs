@@ -1,8 +1,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)] // a failed unwrap is a failed test
 
 use super::*;
-use crate::key::{LifecycleAction, VersionSelector};
+use crate::key::{Binding, KeyName, LifecycleAction, Registry, VersionSelector};
 use crate::service::{ChangeKey, CreateKey, ListKeys, Message, ShowKey, Sign};
+
+fn scope_of(operation: &dyn Operation) -> &'static str {
+    operation.info().scope().unwrap().as_str()
+}
 
 /// What each operation takes, in the words of api.md.
 #[test]
@@ -13,8 +17,9 @@ fn every_operation_on_keys_asks_for_its_scope_and_its_owner() {
     };
     let (chain_id, verifying_contract, operator, avs) = (1, eoa, eoa, eoa);
     let point = crate::eigenlayer::hash_to_g1(&[1; 32]);
-    let registrar =
-        Message::RegisterWithKeyRegistrar { chain_id, verifying_contract, operator, avs, operator_set_id: 1 };
+    let place =
+        |registry| Message::Registration(Binding { chain_id, registry, verifying_contract, operator });
+    let registrar = place(Registry::KeyRegistrar { avs, operator_set_id: 1 });
     let table: Vec<(Box<dyn Operation>, &str, &str, bool)> = vec![
         (Box::new(ListKeys { eoa }), "keys.list", "keys:read", false),
         (Box::new(ShowKey { eoa, name: name.clone() }), "keys.show", "keys:read", true),
@@ -32,19 +37,14 @@ fn every_operation_on_keys_asks_for_its_scope_and_its_owner() {
             "sign:typed",
             true,
         ),
-        (
-            sign(Message::RegisterWithApkRegistry { chain_id, verifying_contract, operator }),
-            "sign.registration",
-            "sign:typed",
-            true,
-        ),
+        (sign(place(Registry::BlsApkRegistry)), "sign.registration", "sign:typed", true),
         (sign(registrar), "sign.registration", "sign:typed", true),
     ];
     for (operation, called, scope, names_a_key) in table {
-        assert_eq!((operation.name(), operation.scope().as_str()), (called, scope));
+        assert_eq!((operation.info().name, scope_of(&*operation)), (called, scope));
         assert_eq!(operation.owner(), eoa, "{called}");
         assert_eq!(operation.key_name(), names_a_key.then_some(&name), "{called}");
-        assert!(!operation.is_irrevocable(), "{called}");
+        assert!(!operation.info().irrevocable, "{called}");
     }
 }
 
@@ -57,12 +57,15 @@ fn a_change_of_a_key_takes_the_right_to_rotate_and_a_destruction_more_than_a_tok
         (LifecycleAction::Enable, "keys.enable", "keys:rotate", false),
         (LifecycleAction::ScheduleDestroy, "keys.destroy", "keys:destroy", true),
         (LifecycleAction::Restore, "keys.restore", "keys:destroy", true),
-        (LifecycleAction::Destroy, "keys.destruction", "keys:destroy", true),
+        (LifecycleAction::Destroy, "keys.destroy_due", "keys:destroy", true),
     ] {
         let eoa = Eoa::new([1; 20]);
         let (name, version, reason) = (KeyName::default(), None, None);
-        let wish = ChangeKey { eoa, name, version, change, after_days: 7, reason };
-        assert_eq!((wish.name(), wish.scope().as_str(), wish.is_irrevocable()), (called, scope, irrevocable));
-        assert_eq!((wish.owner(), wish.key_name()), (eoa, Some(&KeyName::default())));
+        let request = ChangeKey { eoa, name, version, change, after_days: 7, reason };
+        assert_eq!(
+            (request.info().name, scope_of(&request), request.info().irrevocable),
+            (called, scope, irrevocable)
+        );
+        assert_eq!((request.owner(), request.key_name()), (eoa, Some(&KeyName::default())));
     }
 }

@@ -1,12 +1,14 @@
-//! Versions and bindings as rows, and back.
+//! Conversion between rows and key versions.
 
 use hsm::{G1Point, G2Point, KeyId, PublicKey};
 use jiff::Timestamp;
 use rusqlite::{Connection, Row, params};
 
-use crate::key::{Binding, Eoa, KeyVersionNumber, LifecycleState, Registry, VersionStatus};
-use crate::key::{KeyVersion, Registration, Reservation, VersionTimestamps};
-use crate::store::StoreError;
+use crate::key::{
+    Binding, Eoa, KeyVersion, KeyVersionNumber, LifecycleState, Registration, Registry, Reservation,
+    VersionStatus, VersionTimestamps,
+};
+use crate::store::error::StoreError;
 
 pub(super) fn insert_binding(
     connection: &Connection,
@@ -71,7 +73,7 @@ pub(super) fn version_from(row: &Row<'_>) -> Result<KeyVersion, StoreError> {
     let g2 = G2Point::from_bytes(&row.get("g2")?).map_err(|error| corrupt("g2", &error.to_string()))?;
     let time = |column| optional_time(row, column);
     let times = VersionTimestamps {
-        created: crate::store::tokens::timestamp(row, "created_at")?,
+        created: timestamp(row, "created_at")?,
         activated: time("activated_at")?,
         superseded: time("superseded_at")?,
         retired: time("retired_at")?,
@@ -85,20 +87,21 @@ pub(super) fn version_from(row: &Row<'_>) -> Result<KeyVersion, StoreError> {
         _ => None,
     };
     let destruction_scheduled = times.destroy.is_some() && lifecycle != LifecycleState::Destroyed;
-    let status = VersionStatus { lifecycle, disabled: row.get("frozen")?, destruction_scheduled };
+    let status = VersionStatus { lifecycle, disabled: row.get("disabled")?, destruction_scheduled };
     let public_key = PublicKey { g1, g2 };
     Ok(KeyVersion { id, eoa, name, version, status, public_key, binding, registration, times })
 }
 
-/// A column of Unix seconds that may be empty.
-fn optional_time(row: &Row<'_>, column: &str) -> Result<Option<Timestamp>, StoreError> {
-    let second: Option<i64> = row.get(column)?;
-    second.map(|_| crate::store::tokens::timestamp(row, column)).transpose()
+/// A column of Unix seconds.
+pub(super) fn timestamp(row: &Row<'_>, column: &str) -> Result<Timestamp, StoreError> {
+    Timestamp::from_second(row.get(column)?)
+        .map_err(|_| StoreError::Corrupt(format!("column {column} is not a time")))
 }
 
-/// The second that a time lies in: what the store keeps.
-pub(in crate::store) fn whole(time: Timestamp) -> Timestamp {
-    Timestamp::from_second(time.as_second()).unwrap_or(time)
+/// A column of Unix seconds that may be empty.
+pub(super) fn optional_time(row: &Row<'_>, column: &str) -> Result<Option<Timestamp>, StoreError> {
+    let second: Option<i64> = row.get(column)?;
+    second.map(|_| timestamp(row, column)).transpose()
 }
 
 fn corrupt(column: &str, what: &str) -> StoreError {

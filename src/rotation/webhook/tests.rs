@@ -1,0 +1,128 @@
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a failed unwrap is a failed test"
+)]
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
+use std::time::Instant;
+
+use hsm::{G1Point, G2Point, KeyId, PublicKey};
+use jiff::Timestamp;
+
+use super::*;
+use crate::key::{Eoa, KeyName, KeyVersionNumber, Reservation};
+use crate::store::SqliteBackend;
+
+#[test]
+fn the_signature_is_hmac_sha256_over_time_and_body() {
+    let secret = Secret::new(vec![b'k'; 32]).unwrap();
+    // printf '1700000000.{"seq":1}' | openssl dgst -sha256 -hmac kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk
+    let expected = "t=1700000000,v1=5e71a8c43c4d0dc5ff6919a6f20eb24a1ad4dc3775c8aa78fd66acc38c476a5f";
+    assert_eq!(secret.signature(1_700_000_000, br#"{"seq":1}"#), expected);
+    assert_eq!(format!("{secret:?}"), "Secret(..)");
+    assert!(Secret::new(vec![b'k'; 31]).is_err());
+}
+
+/// A receiver that acknowledges every request; how many it got.
+fn acknowledging() -> (WebhookTarget, std::sync::mpsc::Receiver<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let target = WebhookTarget::new(&format!("http://{}/", listener.local_addr().unwrap())).unwrap();
+    let (sender, received) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut request = Vec::new();
+            while !request.ends_with(b"}") {
+                let mut bytes = [0; 4096];
+                let count = stream.read(&mut bytes).unwrap();
+                if count == 0 {
+                    break;
+                }
+                request.extend_from_slice(&bytes[..count]);
+            }
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+            if sender.send(()).is_err() {
+                return;
+            }
+        }
+    });
+    (target, received)
+}
+
+async fn store_with_an_event(directory: &std::path::Path, targets: &[&WebhookTarget]) -> Store {
+    let path = directory.join("store.sqlite");
+    SqliteBackend::create(&path).unwrap();
+    let store = Store::open(&path).await.unwrap();
+    store.set_webhooks(targets.iter().map(|target| target.id.clone()).collect()).await.unwrap();
+    let reservation = Reservation {
+        id: KeyId::from_bytes([1; 16]),
+        eoa: Eoa::new([1; 20]),
+        name: KeyName::default(),
+        version: KeyVersionNumber::FIRST,
+        binding: None,
+    };
+    store.reserve(reservation.clone(), Timestamp::UNIX_EPOCH).await.unwrap();
+    store.complete(reservation, public_key(), Timestamp::UNIX_EPOCH).await.unwrap();
+    store
+}
+
+/// The generators: the public key of the scalar 1.
+fn public_key() -> PublicKey {
+    let (mut g1, mut g2) = ([0; 64], [0; 128]);
+    (g1[31], g1[63]) = (1, 2);
+    let coordinates = [
+        "198e9393920d483a7260bfb731fb5d25f1aa493335a9e71297e485b7aef312c2",
+        "1800deef121f1e76426a00665e5c4479674322d4f75edadd46debd5cd992f6ed",
+        "090689d0585ff075ec9e99ad690c3395bc4b313370b38ef355acdadcd122975b",
+        "12c85ea5db8c6deb4aab71808dcb408fe3d1e7690c43d37b4ce6cc0166fa7daa",
+    ];
+    hex::decode_to_slice(coordinates.concat(), &mut g2).unwrap();
+    PublicKey { g1: G1Point::from_bytes(&g1).unwrap(), g2: G2Point::from_bytes(&g2).unwrap() }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_receiver_that_never_answers_delays_no_other_one_and_no_shutdown() {
+    let directory = tempfile::tempdir().unwrap();
+    // Connections are accepted by the kernel and never answered.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let silent_target = WebhookTarget::new(&format!("http://{}/", silent.local_addr().unwrap())).unwrap();
+    let (target, received) = acknowledging();
+    let store = store_with_an_event(directory.path(), &[&silent_target, &target]).await;
+    let outbound = Outbound::new(Duration::from_secs(60)).unwrap();
+    let parts = (store.clone(), Clock::fixed(Timestamp::UNIX_EPOCH));
+    let secret = Secret::new(vec![b'k'; 32]).unwrap();
+    let webhooks = Webhooks::new(parts, vec![silent_target, target], secret, outbound).await.unwrap();
+    let (stop, stopped) = watch::channel(false);
+    let running = tokio::spawn(webhooks.run(stopped));
+
+    let begun = Instant::now();
+    let both = tokio::task::spawn_blocking(move || {
+        let wait = || received.recv_timeout(Duration::from_secs(20));
+        (wait(), wait())
+    });
+    let (first, second) = both.await.unwrap();
+    assert!(first.is_ok() && second.is_ok(), "the version was created and activated: two events");
+    assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
+
+    stop.send_replace(true);
+    tokio::time::timeout(Duration::from_secs(10), running).await.unwrap().unwrap();
+    let pending = store.pending_deliveries().await.unwrap();
+    assert_eq!(pending.pending, 2, "what the silent receiver did not acknowledge stays");
+}
+
+#[tokio::test]
+async fn a_failed_delivery_waits_from_the_end_of_its_attempt() {
+    let directory = tempfile::tempdir().unwrap();
+    let target = WebhookTarget::new("http://127.0.0.1:1/").unwrap();
+    let store = store_with_an_event(directory.path(), &[&target]).await;
+    let clock = Clock::fixed(Timestamp::UNIX_EPOCH);
+    let delivery = store.due_deliveries(&target.id, clock.now()).await.unwrap().remove(0);
+    clock.advance(Duration::from_secs(30));
+    store.not_delivered(delivery, clock.now()).await.unwrap();
+    assert!(store.due_deliveries(&target.id, clock.now()).await.unwrap().is_empty());
+    clock.advance(Duration::from_secs(1));
+    assert_eq!(store.due_deliveries(&target.id, clock.now()).await.unwrap().len(), 1);
+}

@@ -1,0 +1,127 @@
+//! Signed requests: the signature of each request works once, also across restarts.
+//!
+//! The audit log keeps the nonces: the record of a signed request is durable before anything is done, and at start
+//! the last minutes of the log are read. Not for: what the caller may do (`authorise`).
+
+use std::sync::Arc;
+
+use audit_log::{Actor, AuditLog, ReadError, Value};
+
+use super::login_rules::{LoginRules, enabled};
+use super::replay_window::ReplayWindow;
+use crate::auth::{
+    CLOCK_SKEW, Caller, Credentials, LONGEST_LIFE, MAX_PATH_BYTES, RequestToSign, authenticate_signed,
+    body_hash,
+};
+use crate::clock::Clock;
+use crate::key::Eoa;
+use crate::service::context::Context;
+use crate::service::error::{ErrorCode, ServiceError};
+use crate::service::operation::AUTH_REQUEST;
+use crate::service::recorder::{Recorder, event};
+use crate::service::subject::AuditSubject;
+use crate::store::Store;
+
+/// How much older records are read at start than any signature is valid, seconds: an operator may set the clock back.
+const RESTORED_MARGIN: u64 = 3_600;
+
+/// Signed requests.
+#[derive(Debug)]
+pub struct SignedRequests {
+    recorder: Recorder,
+    log: AuditLog,
+    store: Store,
+    rules: Option<Arc<LoginRules>>,
+    window: ReplayWindow,
+    clock: Clock,
+}
+
+impl SignedRequests {
+    pub(in crate::service) fn new(
+        (recorder, log): (Recorder, AuditLog),
+        store: Store,
+        rules: Option<Arc<LoginRules>>,
+        clock: Clock,
+    ) -> Self {
+        Self { recorder, log, store, rules, window: ReplayWindow::default(), clock }
+    }
+
+    /// The caller whose signature the request carries. When this answers, the signature is used, durably.
+    ///
+    /// # Errors
+    /// When the signature is not valid for this request now, was used before, or the log cannot be written.
+    pub async fn authenticate(
+        &self,
+        context: &Context,
+        credentials: &Credentials,
+        method: &str,
+        path: &str,
+        body: &[u8],
+    ) -> Result<Caller, ServiceError> {
+        let rules = enabled(self.rules.as_ref())?;
+        if path.len() > MAX_PATH_BYTES {
+            let message = format!("the path of a signed request has at most {MAX_PATH_BYTES} bytes");
+            return Err(ServiceError::new(ErrorCode::InvalidRequest, message));
+        }
+        let Credentials { operator, issued, expires, nonce, signature_bytes, .. } = *credentials;
+        let audience = &rules.audience;
+        let body_hash = body_hash(body);
+        let request = RequestToSign { audience, method, path, body_hash, issued, expires, nonce };
+        let now = self.clock.now();
+        let caller = authenticate_signed(credentials, &request, now)?;
+        rules.check_allowed(&operator)?;
+        let is_known = rules.is_known(&operator, &self.store);
+        self.window.take(credentials, u64::try_from(now.as_second()).unwrap_or_default(), is_known)?;
+        let subject = AuditSubject::fields(vec![
+            ("nonce", Value::Bytes(nonce.to_vec())),
+            ("issued", Value::Number(issued)),
+            ("expires", Value::Number(expires)),
+            ("method", Value::Text(method.to_owned())),
+            ("path", Value::Text(path.to_owned())),
+            ("body_hash", Value::Bytes(body_hash.to_vec())),
+            ("signature", Value::Bytes(signature_bytes.to_vec())),
+        ]);
+        let mut event = event(&AUTH_REQUEST, context, subject, "ok");
+        event.actor = Actor::operator(operator.to_string(), context.address());
+        self.recorder.note_durable(event).await?;
+        Ok(caller)
+    }
+
+    /// Records that a signed request was refused before its operation was known, and which operator it names.
+    pub fn refuse(&self, context: &Context, operator: Option<Eoa>, error: ServiceError) -> ServiceError {
+        let subject = operator.map(AuditSubject::keys_of).unwrap_or_default();
+        self.recorder.refuse(&AUTH_REQUEST, context, subject, error)
+    }
+
+    /// Reads from the log which signatures were used in the last minutes. Runs once, before the first request. Blocks.
+    ///
+    /// # Errors
+    /// When the log cannot be read: then a replay could not be detected.
+    pub fn restore(&self) -> Result<usize, ReadError> {
+        let start = u64::try_from(self.clock.now().as_second()).unwrap_or_default();
+        let since = start.saturating_sub(LONGEST_LIFE + CLOCK_SKEW + RESTORED_MARGIN);
+        for line in self.log.lines_since(since)? {
+            // Without the name anywhere it is another record: most lines need not be parsed.
+            let line = line?;
+            if !line.may_be_of(AUTH_REQUEST.name) {
+                continue;
+            }
+            if let Some((operator, nonce, expires)) = used(&line.json).filter(|used| used.2 > start) {
+                self.window.restore(operator, nonce, expires);
+            }
+        }
+        Ok(self.window.len())
+    }
+}
+
+/// Operator, nonce and expiry of the record of a signed request that was accepted.
+fn used(json: &str) -> Option<(Eoa, [u8; 32], u64)> {
+    let record: serde_json::Value = serde_json::from_str(json).ok()?;
+    let text = |pointer: &str| record.pointer(pointer)?.as_str();
+    if text("/op") != Some(AUTH_REQUEST.name) || text("/code") != Some("ok") {
+        return None;
+    }
+    let mut nonce = [0; 32];
+    hex::decode_to_slice(text("/input/fields/nonce")?.strip_prefix("0x")?, &mut nonce).ok()?;
+    Some((text("/actor/eoa")?.parse().ok()?, nonce, record.pointer("/input/fields/expires")?.as_u64()?))
+}

@@ -1,0 +1,124 @@
+//! Audit records of the use cases: refusals, reads, and intents with their outcomes.
+
+use std::future::Future;
+
+use audit_log::{Actor, AuditLog, Event, Input, Intent, Outcome, OutcomeGuard, Recordable, Recorded, Value};
+
+use super::context::Context;
+use super::error::ServiceError;
+use super::operation::OperationInfo;
+use super::subject::AuditSubject;
+use crate::store::StoreError;
+
+/// Writes audit records.
+#[derive(Clone, Debug)]
+pub(in crate::service) struct Recorder(AuditLog);
+
+/// A change of something else than a key, ready to be recorded.
+pub(in crate::service) struct RecordedChange {
+    pub(in crate::service) operation: &'static OperationInfo,
+    pub(in crate::service) context: Context,
+    /// The actor, where it is not the caller of the context.
+    pub(in crate::service) actor: Option<Actor>,
+    pub(in crate::service) facts: Vec<(&'static str, Value)>,
+}
+
+impl Recordable for RecordedChange {
+    fn intent(&self) -> Intent {
+        Intent {
+            operation: self.operation.name,
+            actor: self.actor.clone().unwrap_or_else(|| self.context.actor()),
+            request: self.context.request().to_string(),
+            key: None,
+            input: Some(Input::Fields(self.facts.clone())),
+        }
+    }
+}
+
+impl Recorder {
+    pub(in crate::service) const fn new(log: AuditLog) -> Self {
+        Self(log)
+    }
+
+    /// Records that an operation was refused or failed before anything was done, and returns the error.
+    pub(in crate::service) fn refuse(
+        &self,
+        operation: &OperationInfo,
+        context: &Context,
+        subject: AuditSubject,
+        error: ServiceError,
+    ) -> ServiceError {
+        if error.is_recorded() {
+            return error;
+        }
+        self.note(operation, context, subject, error.code().as_str());
+        error.recorded()
+    }
+
+    /// Records an operation that needs no durable intent: a read, a refusal.
+    pub(in crate::service) fn note(
+        &self,
+        operation: &OperationInfo,
+        context: &Context,
+        subject: AuditSubject,
+        code: &'static str,
+    ) {
+        self.0.note(event(operation, context, subject, code));
+    }
+
+    /// Records an operation that needs no intent, and waits until the record is durable.
+    pub(in crate::service) async fn note_durable(&self, event: Event) -> Result<(), ServiceError> {
+        self.0.note_durable(event).await?;
+        Ok(())
+    }
+
+    /// Records an intent. It is durable when this answers.
+    pub(in crate::service) async fn intent<T: Recordable>(
+        &self,
+        subject: T,
+    ) -> Result<Recorded<T>, ServiceError> {
+        self.0.record(subject).await.map_err(|refused| ServiceError::from(refused.error).recorded())
+    }
+
+    /// Intent, write, outcome: each durable before the next.
+    pub(in crate::service) async fn change<T>(
+        &self,
+        change: RecordedChange,
+        write: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, ServiceError> {
+        let (_, outcome) = self.intent(change).await?.consume();
+        let result = write.await.map_err(ServiceError::internal);
+        let code = result.as_ref().map_or_else(|error| error.code().as_str(), |_| "ok");
+        outcome.record_outcome_durable(Outcome { code, ..Outcome::ok(0) }).await?;
+        result.map_err(ServiceError::recorded)
+    }
+}
+
+/// An event of an operation.
+pub(in crate::service) fn event(
+    operation: &OperationInfo,
+    context: &Context,
+    subject: AuditSubject,
+    code: &'static str,
+) -> Event {
+    let AuditSubject { key, input } = subject;
+    let (actor, request) = (context.actor(), Some(context.request().to_string()));
+    Event { operation: operation.name, actor, request, key, input, code }
+}
+
+/// Records the outcome of an operation that changed something; it is durable when this answers.
+pub(in crate::service) async fn complete(intent: OutcomeGuard, outcome: Outcome) -> Result<(), ServiceError> {
+    intent
+        .record_outcome_durable(outcome)
+        .await
+        .map(drop)
+        .map_err(|error| ServiceError::from(error).recorded())
+}
+
+/// Records the error that ended an operation, and returns it.
+pub(in crate::service) async fn fail(intent: OutcomeGuard, error: ServiceError) -> ServiceError {
+    if let Err(cause) = intent.record_outcome_durable(Outcome::failed(error.code().as_str(), 0)).await {
+        tracing::error!(%cause, "the outcome of a failed operation was not recorded");
+    }
+    error.recorded()
+}

@@ -1,0 +1,169 @@
+//! Access tokens: the hash of each, what it allows, until when.
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+
+use super::cache::Store;
+use super::error::StoreError;
+use crate::auth::{AccessTokenHash, AccessTokenId, AccessTokenRecord, Subject};
+
+/// The last use of a token is written at most once in this time, seconds.
+const LAST_USE_INTERVAL: i64 = 60;
+
+/// All access tokens, by hash and by id.
+#[derive(Debug, Default)]
+pub(super) struct AccessTokenIndex {
+    by_hash: HashMap<AccessTokenHash, AccessTokenRecord>,
+    by_id: HashMap<AccessTokenId, AccessTokenHash>,
+}
+
+impl FromIterator<(AccessTokenHash, AccessTokenRecord)> for AccessTokenIndex {
+    fn from_iter<I: IntoIterator<Item = (AccessTokenHash, AccessTokenRecord)>>(tokens: I) -> Self {
+        let mut index = Self::default();
+        tokens.into_iter().for_each(|(hash, record)| index.insert(hash, record));
+        index
+    }
+}
+
+impl AccessTokenIndex {
+    pub(super) fn insert(&mut self, hash: AccessTokenHash, record: AccessTokenRecord) {
+        self.by_id.insert(record.id.clone(), hash);
+        self.by_hash.insert(hash, record);
+    }
+
+    pub(super) fn remove(&mut self, hash: &AccessTokenHash) {
+        if let Some(record) = self.by_hash.remove(hash) {
+            self.by_id.remove(&record.id);
+        }
+    }
+
+    /// At most `limit` tokens that match.
+    pub(super) fn hashes_of(
+        &self,
+        limit: usize,
+        matches: impl Fn(&AccessTokenRecord) -> bool,
+    ) -> Vec<AccessTokenHash> {
+        let matching = self.by_hash.iter().filter(|(_, record)| matches(record));
+        matching.map(|(hash, _)| *hash).take(limit).collect()
+    }
+
+    fn by_id(&self, id: &AccessTokenId) -> Option<&AccessTokenRecord> {
+        self.by_hash.get(self.by_id.get(id)?)
+    }
+
+    fn by_id_mut(&mut self, id: &AccessTokenId) -> Option<&mut AccessTokenRecord> {
+        self.by_hash.get_mut(self.by_id.get(id)?)
+    }
+}
+
+impl Store {
+    /// Adds an access token.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn insert_access_token(
+        &self,
+        hash: AccessTokenHash,
+        record: AccessTokenRecord,
+    ) -> Result<(), StoreError> {
+        self.write(|shared| async move {
+            shared.backend.insert_access_token(hash, record.clone()).await?;
+            shared.access_tokens_mut().insert(hash, record);
+            Ok(())
+        })
+        .await
+    }
+
+    /// Revokes an access token; `None` if there is no such token. Revoking twice keeps the first time.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn revoke_access_token(
+        &self,
+        id: AccessTokenId,
+        at: Timestamp,
+    ) -> Result<Option<AccessTokenRecord>, StoreError> {
+        self.write(|shared| async move {
+            if !shared.backend.revoke_access_token(id.clone(), at).await? {
+                return Ok(None);
+            }
+            let mut index = shared.access_tokens_mut();
+            Ok(index.by_id_mut(&id).map(|record| {
+                record.revoked_at.get_or_insert(at);
+                record.clone()
+            }))
+        })
+        .await
+    }
+
+    /// Revokes every access token of this subject that is not revoked, and returns those.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn revoke_access_tokens_of(
+        &self,
+        subject: Subject,
+        at: Timestamp,
+    ) -> Result<Vec<AccessTokenRecord>, StoreError> {
+        self.write(|shared| async move {
+            shared.backend.revoke_access_tokens_of(subject, at).await?;
+            let mut index = shared.access_tokens_mut();
+            let tokens = index.by_hash.values_mut();
+            let live = tokens.filter(|record| record.subject == subject && record.revoked_at.is_none());
+            Ok(live
+                .map(|record| {
+                    record.revoked_at = Some(at);
+                    record.clone()
+                })
+                .collect())
+        })
+        .await
+    }
+
+    /// Notes in memory that a token was used; `true` once a minute, when it is to be written with
+    /// [`write_last_use`](Self::write_last_use).
+    pub fn touch(&self, id: &AccessTokenId, at: Timestamp) -> bool {
+        let stale = |record: &AccessTokenRecord| {
+            record.last_used_at.is_none_or(|last| at.as_second() - last.as_second() >= LAST_USE_INTERVAL)
+        };
+        if !self.shared().access_tokens().by_id(id).is_some_and(stale) {
+            return false;
+        }
+        let mut index = self.shared().access_tokens_mut();
+        let Some(record) = index.by_id_mut(id).filter(|record| stale(record)) else { return false };
+        record.last_used_at = Some(at);
+        true
+    }
+
+    /// Writes when a token was last used.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn write_last_use(&self, id: AccessTokenId, at: Timestamp) -> Result<(), StoreError> {
+        self.write(|shared| async move { shared.backend.set_last_use(id, at).await }).await
+    }
+
+    /// How many access tokens are kept.
+    pub fn access_token_count(&self) -> usize {
+        self.shared().access_tokens().by_hash.len()
+    }
+
+    /// What is known of the access token with this hash.
+    pub fn access_token(&self, hash: &AccessTokenHash) -> Option<AccessTokenRecord> {
+        self.shared().access_tokens().by_hash.get(hash).cloned()
+    }
+
+    /// Whether an access token is neither revoked nor expired.
+    pub fn is_live(&self, id: &AccessTokenId, now: Timestamp) -> bool {
+        let index = self.shared().access_tokens();
+        index.by_id(id).is_some_and(|record| record.revoked_at.is_none() && now < record.expires_at)
+    }
+
+    /// Every access token, oldest first.
+    pub fn all_access_tokens(&self) -> Vec<AccessTokenRecord> {
+        let mut records: Vec<_> = self.shared().access_tokens().by_hash.values().cloned().collect();
+        records.sort_by(|a, b| (a.created_at, &a.id).cmp(&(b.created_at, &b.id)));
+        records
+    }
+}

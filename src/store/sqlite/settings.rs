@@ -1,0 +1,104 @@
+//! Policies and rotation schedules.
+
+use std::num::NonZeroU32;
+
+use rusqlite::{Connection, params};
+
+use crate::auth::Policy;
+use crate::key::{Eoa, KeyName, Schedule};
+use crate::store::error::StoreError;
+use crate::store::schedules::ScheduleScope;
+
+pub(super) fn load_policies(connection: &Connection) -> Result<Vec<(Eoa, KeyName, Policy)>, StoreError> {
+    let corrupt = |column: &str| StoreError::Corrupt(format!("key policy column {column}"));
+    let mut statement =
+        connection.prepare("SELECT eoa, name, signing, networks, per_minute FROM key_policy")?;
+    let mut rows = statement.query([])?;
+    let mut policies = Vec::new();
+    while let Some(row) = rows.next()? {
+        let text = |column: &str| row.get::<_, String>(column);
+        let per_minute: Option<u32> = row.get("per_minute")?;
+        let policy = Policy {
+            signing: text("signing")?.parse().map_err(|_| corrupt("signing"))?,
+            networks: text("networks")?.parse().map_err(|_| corrupt("networks"))?,
+            per_minute: per_minute
+                .map(|number| NonZeroU32::new(number).ok_or_else(|| corrupt("per_minute")))
+                .transpose()?,
+        };
+        let name = text("name")?.parse().map_err(|_| corrupt("name"))?;
+        policies.push((Eoa::new(row.get("eoa")?), name, policy));
+    }
+    Ok(policies)
+}
+
+pub(super) fn set_policy(
+    connection: &Connection,
+    owner: &Eoa,
+    name: &KeyName,
+    policy: &Policy,
+) -> Result<(), StoreError> {
+    connection.execute(
+        "INSERT INTO key_policy (eoa, name, signing, networks, per_minute) VALUES (?1, ?2, ?3, ?4, ?5)
+         ON CONFLICT (eoa, name) DO UPDATE
+         SET signing = excluded.signing, networks = excluded.networks, per_minute = excluded.per_minute",
+        params![
+            owner.as_bytes(),
+            name.as_str(),
+            policy.signing.to_string(),
+            policy.networks.to_string(),
+            policy.per_minute.map(NonZeroU32::get),
+        ],
+    )?;
+    Ok(())
+}
+
+pub(super) fn load_schedules(
+    connection: &Connection,
+) -> Result<Vec<(Eoa, ScheduleScope, Schedule)>, StoreError> {
+    let corrupt = |column: &str| StoreError::Corrupt(format!("schedule column {column}"));
+    let mut statement = connection.prepare("SELECT * FROM schedule")?;
+    let mut rows = statement.query([])?;
+    let mut schedules = Vec::new();
+    while let Some(row) = rows.next()? {
+        let text = |column: &str| row.get::<_, String>(column);
+        let schedule = Schedule {
+            every_days: row.get("every_days")?,
+            announce_days: row.get("announce_days")?,
+            overlap_days: row.get("overlap_days")?,
+            activate: row.get("activate")?,
+            retire_on: text("retire_on")?.parse().map_err(|_| corrupt("retire_on"))?,
+            jitter_hours: row.get("jitter_hours")?,
+        };
+        let scope = text("name")?.parse().map_err(|_| corrupt("name"))?;
+        schedules.push((Eoa::new(row.get("eoa")?), scope, schedule));
+    }
+    Ok(schedules)
+}
+
+pub(super) fn set_schedule(
+    connection: &Connection,
+    owner: &Eoa,
+    scope: &ScheduleScope,
+    schedule: Option<&Schedule>,
+) -> Result<(), StoreError> {
+    let scope = scope.to_string();
+    let delete = "DELETE FROM schedule WHERE eoa = ?1 AND name = ?2";
+    connection.execute(delete, params![owner.as_bytes(), scope])?;
+    let Some(schedule) = schedule else { return Ok(()) };
+    connection.execute(
+        "INSERT INTO schedule
+             (eoa, name, every_days, announce_days, overlap_days, activate, retire_on, jitter_hours)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        params![
+            owner.as_bytes(),
+            scope,
+            schedule.every_days,
+            schedule.announce_days,
+            schedule.overlap_days,
+            schedule.activate,
+            schedule.retire_on.as_str(),
+            schedule.jitter_hours,
+        ],
+    )?;
+    Ok(())
+}
