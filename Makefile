@@ -164,7 +164,7 @@ fmt-check: ## Check the format.
 	$(CARGO) fmt --all --check --manifest-path tests/ecosystem/Cargo.toml
 
 .PHONY: lint
-lint: compiler locks ## Run clippy; warnings are errors.
+lint: compiler locks words links ## Run clippy (warnings are errors), the word list and the link check.
 	$(CARGO) clippy --workspace --all-targets --all-features --locked -- --deny warnings
 	$(CARGO) check --package avs-kms --all-targets --locked # a plain build, without the export of spans
 

@@ -32,7 +32,7 @@ impl Clock {
         Self(Source::System(Instant::now()))
     }
 
-    /// A clock that moves only when it is told to; all clones move together.
+    /// A clock that moves only by explicit calls; all clones move together.
     pub fn fixed(wall: Timestamp) -> Self {
         Self(Source::Fixed(Arc::new(Mutex::new(Moment { wall, monotonic: Duration::ZERO }))))
     }

@@ -1,6 +1,6 @@
 //! `avs-kms`: a key management service for operators of EigenLayer AVSs.
 //!
-//! The map, lowest first; a module uses only what stands above it in this list (`tests/architecture/layers.rs` checks it).
+//! The map, lowest first; a module uses only modules above it in this list (`tests/architecture/layers.rs` checks it).
 //!
 //! - `hsm` (a crate of its own): the enclave; the only place where a scalar can exist.
 //! - `audit-log` (a crate of its own): what was done, durable before it is done, and provable afterwards.
@@ -17,8 +17,8 @@
 //! - [`store`]: which keys exist in which state, and the hashes of tokens.
 //! - [`backup`]: one archive of all that must survive, and its way back.
 //! - [`service`]: the straight line from a parsed request to an answer.
-//! - [`rotation`]: schedules, dates, the chain's word, webhooks.
-//! - [`http`]: the contract with clients, api.md.
+//! - [`rotation`]: schedules, dates, registrations on the chain, webhooks.
+//! - [`http`]: HTTP, the contract with clients.
 //! - [`cli`]: the commands of the program.
 
 pub mod auth;

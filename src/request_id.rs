@@ -1,4 +1,4 @@
-//! The identity of one request: it stands in the answer, in the log and in the audit record.
+//! The identity of one request: it appears in the response, in the log and in the audit record.
 //!
 //! Not for: anything that a decision depends on; a request id is a label.
 

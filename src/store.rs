@@ -1,6 +1,6 @@
 //! Persistent state that is not secret: key versions, access-token hashes, policies, schedules, events.
 //!
-//! [`Store`] keeps in memory what each request needs, so that signing never asks the database. Behind it stands a
+//! [`Store`] keeps in memory what each request needs, so that signing never asks the database. Behind it is a
 //! [`Backend`]; its calls are asynchronous, so that a slow disk stops no other request. Not for: scalars or their
 //! ciphertexts (the token has them), history (the audit log has it), or decisions (`key`, `auth`).
 

@@ -1,6 +1,6 @@
 //! Generated documents: the committed copies are what the program's own descriptions say.
 //!
-//! `AVS_KMS_BLESS=1 cargo test --test reference` writes them anew.
+//! `AVS_KMS_BLESS=1 cargo test --test reference` writes them again.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)] // a failed unwrap is a failed test
 
 #[path = "reference/cli.rs"]

@@ -121,18 +121,19 @@ fn soon() -> Instant {
 }
 
 async fn key(service: &Services, schedule: Schedule) {
-    let wish = CreateKey { eoa: OWNER, name: KeyName::default(), binding: None, policy: None };
-    service.keys.create(operator(), wish, soon()).await.unwrap();
-    let wish = SetSchedule { eoa: OWNER, scope: ScheduleScope::All, schedule: Some(schedule), reason: None };
-    service.schedules.set(operator(), wish, soon()).await.unwrap();
+    let request = CreateKey { eoa: OWNER, name: KeyName::default(), binding: None, policy: None };
+    service.keys.create(operator(), request, soon()).await.unwrap();
+    let request =
+        SetSchedule { eoa: OWNER, scope: ScheduleScope::All, schedule: Some(schedule), reason: None };
+    service.schedules.set(operator(), request, soon()).await.unwrap();
 }
 
 const FIRST: VersionSelector = VersionSelector::Number(KeyVersionNumber::FIRST);
 
 async fn change(service: &Services, version: VersionSelector, change: LifecycleAction) {
     let (name, version) = (KeyName::default(), Some(version));
-    let wish = ChangeKey { eoa: OWNER, name, version, change, after_days: 30, reason: None };
-    service.keys.change(operator(), wish, soon()).await.unwrap();
+    let request = ChangeKey { eoa: OWNER, name, version, change, after_days: 30, reason: None };
+    service.keys.change(operator(), request, soon()).await.unwrap();
 }
 
 fn stages(service: &Services) -> Vec<(u32, LifecycleState)> {
@@ -236,8 +237,8 @@ fn a_destruction_comes_at_its_date_and_not_by_a_clock_that_jumps() {
             service.store().version_by_number(&OWNER, &KeyName::default(), KeyVersionNumber::FIRST).unwrap();
         change(&service, FIRST, LifecycleAction::ScheduleDestroy).await;
         // The scheduled rotations would continue; this test is not about them.
-        let wish = SetSchedule { eoa: OWNER, scope: ScheduleScope::All, schedule: None, reason: None };
-        service.schedules.set(operator(), wish, soon()).await.unwrap();
+        let request = SetSchedule { eoa: OWNER, scope: ScheduleScope::All, schedule: None, reason: None };
+        service.schedules.set(operator(), request, soon()).await.unwrap();
 
         let right = world.clock.moment().wall;
         world.clock.set_wall(right.saturating_add(Duration::from_secs(365 * 86_400)).unwrap());
@@ -295,8 +296,8 @@ fn a_rotation_that_is_not_finished_is_overdue_and_an_old_version_that_still_sign
         change(&service, VersionSelector::Next, LifecycleAction::Activate).await;
         assert!(!stats(&service).await.unwrap().keys[0].is_overdue());
         let sign_with_the_old = async || {
-            let wish = Sign::new(OWNER, KeyName::default(), FIRST, Message::Digest([7; 32]));
-            service.signing.sign(operator(), wish, soon()).await.unwrap();
+            let request = Sign::new(OWNER, KeyName::default(), FIRST, Message::Digest([7; 32]));
+            service.signing.sign(operator(), request, soon()).await.unwrap();
             stats(&service).await.unwrap().signing_after_their_end
         };
         pass_to(31 + 20).await;

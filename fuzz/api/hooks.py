@@ -68,7 +68,7 @@ def before_call(context, case, kwargs):
 
 
 def whole(value):
-    """JSON Schema takes 7.0 for an integer, api.md has no floats; random letter case has a wrong EIP-55 checksum."""
+    """JSON Schema takes 7.0 for an integer, the contract has no floats; random letter case has a wrong EIP-55 checksum."""
     if isinstance(value, str) and ADDRESS.fullmatch(value):
         return value.lower()
     if isinstance(value, dict):
@@ -80,7 +80,7 @@ def whole(value):
 
 @schemathesis.check
 def every_answer_names_its_request(context, response, case):
-    """api.md, Rules: an id in every answer, a JSON object in every body, one flat form for errors."""
+    """Rules of docs/reference/http-api.md: an id in every answer, a JSON object in every body, one flat form for errors."""
     named = response.headers.get("x-request-id", [""])[0]
     assert REQUEST_ID.fullmatch(named), f"no request id: {response.headers}"
     if case.path == "/docs" and response.status_code == 200:

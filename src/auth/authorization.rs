@@ -44,7 +44,7 @@ pub enum Denied {
     /// This caller may not, or not in this way.
     #[error(transparent)]
     Forbidden(#[from] Forbidden),
-    /// Nobody may: the version does not sign.
+    /// The version does not sign, for any caller.
     #[error(transparent)]
     State(#[from] SigningRefusal),
 }
@@ -77,7 +77,7 @@ pub fn decide(
 }
 
 /// The same for reading what concerns an EOA as a whole, where the request names none: whose it is that the caller
-/// reads; none for everybody's.
+/// reads; none for those of all EOAs.
 ///
 /// # Errors
 /// When the caller lacks the scope, or its token names keys: what is read would tell of the others.

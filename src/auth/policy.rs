@@ -1,4 +1,4 @@
-//! What a key allows, whoever asks: kinds of signing, networks, a rate. Set by its owner's machine, not by a token.
+//! What a key allows to every caller: kinds of signing, networks, a rate. Set by its owner's machine, not by a token.
 
 use std::fmt;
 use std::num::NonZeroU32;

@@ -11,7 +11,7 @@ use super::policy::SignatureKind;
 use super::scope::{Scope, Scopes};
 use crate::key::{Eoa, KeyName};
 
-/// Somebody whose identity was proven. Made only by [`authenticate`], [`authenticate_signed`], [`Caller::local`] and
+/// A caller whose identity was proven. Made only by [`authenticate`], [`authenticate_signed`], [`Caller::local`] and
 /// [`Caller::service`].
 #[derive(Clone, Debug)]
 pub struct Caller {
@@ -32,7 +32,7 @@ enum Identity {
     },
 }
 
-/// Why nobody was recognised. All of it is 401; which of it, only the expired holder is told.
+/// Why no caller was recognised. Each is 401; only the holder of an expired token learns which.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum Unauthenticated {
     /// The token was good once.
@@ -96,7 +96,7 @@ pub enum Forbidden {
 /// The caller behind an `Authorization` header.
 ///
 /// # Errors
-/// See [`Unauthenticated`]. An expired token is told apart only by who holds it, so that holder may be told.
+/// See [`Unauthenticated`]. Only the holder of an expired token learns that it has expired.
 pub fn authenticate(
     header: Option<&str>,
     from: Option<IpAddr>,
@@ -143,7 +143,7 @@ pub fn authenticate_signed(
 }
 
 impl Caller {
-    /// The machine's own operator: whoever can open the data directory or its socket.
+    /// The administrator of this host: any process that can open the data directory or its socket.
     pub fn local() -> Self {
         Self { identity: Identity::Local, scopes: Scopes::all() }
     }

@@ -1,4 +1,4 @@
-//! The rights a token can carry (api.md, Authentication).
+//! The rights a token can carry (`docs/concepts/identities-and-scopes.md`).
 
 use std::fmt;
 use std::str::FromStr;
@@ -39,7 +39,7 @@ impl Scope {
         Self::SignTyped,
     ];
 
-    /// The word of api.md.
+    /// Its name in requests and tokens.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::AuditRead => "audit:read",

@@ -31,7 +31,7 @@ async fn the_chain_id_is_read_and_nonsense_is_not_taken_for_one() {
 }
 
 #[tokio::test]
-async fn a_call_gives_the_contracts_bytes_and_a_revert_is_told_in_the_nodes_words() {
+async fn a_call_gives_the_contracts_bytes_and_a_revert_keeps_the_message_of_the_node() {
     let contract = "0x00000000219ab540356cBB839Cbe05303d7705Fa".parse().unwrap();
     let data = [0xde, 0xad, 0xbe, 0xef];
     let (chain, server) = node(r#"{"result":"0x0102"}"#);

@@ -12,9 +12,9 @@ use crate::key::{SigningRefusal, TransitionError};
 use crate::store::VersionNotFound;
 use audit_log::AuditError;
 
-/// The codes of api.md that this program answers.
+/// The codes of `docs/reference/error-codes.md`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "api.md, Codes, is their documentation")]
+#[expect(missing_docs, reason = "docs/reference/error-codes.md is their documentation")]
 pub enum ErrorCode {
     AuditUnavailable,
     BodyTooLarge,

@@ -1,4 +1,4 @@
-//! Tests that every back end must pass. A back end calls [`suite`] with a function that opens the same database anew.
+//! Tests that every back end must pass. A back end calls [`suite`] with a function that reopens the same database.
 
 #![allow(
     clippy::unwrap_used,

@@ -18,9 +18,9 @@ const STATES: [KeyState; 7] = [
 ];
 
 /// A caller, and what is known of it in the words of the specification.
-struct Who {
+struct Candidate {
     caller: Caller,
-    /// Whose keys; none for everybody's.
+    /// Whose keys; none for those of all EOAs.
     eoa: Option<Eoa>,
     scopes: Scopes,
     proved_this_request: bool,
@@ -28,8 +28,8 @@ struct Who {
     key: Option<&'static str>,
 }
 
-fn everybody() -> Vec<Who> {
-    let mut all = vec![Who {
+fn all_callers() -> Vec<Candidate> {
+    let mut all = vec![Candidate {
         caller: Caller::local(),
         eoa: None,
         scopes: Scopes::all(),
@@ -37,7 +37,7 @@ fn everybody() -> Vec<Who> {
         key: None,
     }];
     for eoa in [OWN, OTHER] {
-        all.push(Who {
+        all.push(Candidate {
             caller: signed(eoa),
             eoa: Some(eoa),
             scopes: Scopes::all(),
@@ -52,7 +52,7 @@ fn everybody() -> Vec<Who> {
         {
             for key in [None, Some("one"), Some("two")] {
                 let caller = bearer(subject, scopes, key);
-                all.push(Who { caller, eoa, scopes, proved_this_request: false, key });
+                all.push(Candidate { caller, eoa, scopes, proved_this_request: false, key });
             }
         }
     }
@@ -60,7 +60,11 @@ fn everybody() -> Vec<Who> {
 }
 
 /// The rules of the issue, said once more and otherwise: the reasons in their order, each with whether it holds.
-fn expected(who: &Who, ask: &AccessRequest<'_>, found: Option<AccessTarget<'_>>) -> Result<(), Denied> {
+fn expected(
+    candidate: &Candidate,
+    ask: &AccessRequest<'_>,
+    found: Option<AccessTarget<'_>>,
+) -> Result<(), Denied> {
     let kind = match ask.scope {
         Scope::SignDigest => Some(SignatureKind::Digest),
         Scope::SignPoint => Some(SignatureKind::Point),
@@ -71,10 +75,10 @@ fn expected(who: &Who, ask: &AccessRequest<'_>, found: Option<AccessTarget<'_>>)
     };
     let name = ask.name.map(KeyName::as_str);
     let mut reasons = vec![
-        (who.eoa.is_some_and(|eoa| eoa != ask.owner), Denied::Forbidden(Forbidden::OtherEoa)),
-        (!who.scopes.iter().any(|scope| scope == ask.scope), Forbidden::Scope(ask.scope).into()),
-        (ask.irrevocable && !who.proved_this_request, Forbidden::NeedsSignature.into()),
-        (who.key.is_some() && who.key != name, Forbidden::OtherKey.into()),
+        (candidate.eoa.is_some_and(|eoa| eoa != ask.owner), Denied::Forbidden(Forbidden::OtherEoa)),
+        (!candidate.scopes.iter().any(|scope| scope == ask.scope), Forbidden::Scope(ask.scope).into()),
+        (ask.irrevocable && !candidate.proved_this_request, Forbidden::NeedsSignature.into()),
+        (candidate.key.is_some() && candidate.key != name, Forbidden::OtherKey.into()),
     ];
     if let Some(found) = found
         && (kind.is_some() || ask.proves)
@@ -110,21 +114,21 @@ fn policies() -> Vec<Policy> {
 fn the_whole_table_is_decided_as_specified_and_a_refused_caller_cannot_tell_what_exists() {
     let (one, policies) = ("one".parse().unwrap(), policies());
     let (mut cells, mut allowed) = (0, 0);
-    for who in everybody() {
+    for candidate in all_callers() {
         for scope in Scope::ALL {
             for (irrevocable, proves) in [(false, false), (true, false), (false, true)] {
                 for owner in [OWN, OTHER] {
                     for name in [None, Some(&one)] {
                         for from in [None, Some([127, 0, 0, 1].into()), Some([10, 0, 0, 1].into())] {
                             let ask = AccessRequest { scope, irrevocable, proves, owner, name, from };
-                            let before = decide(&who.caller, &ask, None);
-                            assert_eq!(before, expected(&who, &ask, None), "{ask:?}");
+                            let before = decide(&candidate.caller, &ask, None);
+                            assert_eq!(before, expected(&candidate, &ask, None), "{ask:?}");
                             cells += 1;
                             allowed += usize::from(before.is_ok());
                             for (policy, state) in policies.iter().flat_map(|p| STATES.map(|s| (p, s))) {
                                 let found = Some(AccessTarget { state, policy });
-                                let after = decide(&who.caller, &ask, found);
-                                assert_eq!(after, expected(&who, &ask, found), "{ask:?} {found:?}");
+                                let after = decide(&candidate.caller, &ask, found);
+                                assert_eq!(after, expected(&candidate, &ask, found), "{ask:?} {found:?}");
                                 assert!(
                                     before.is_ok() || after == before,
                                     "a refusal that depends on the key"
@@ -142,23 +146,23 @@ fn the_whole_table_is_decided_as_specified_and_a_refused_caller_cannot_tell_what
 }
 
 #[test]
-fn what_concerns_a_whole_eoa_is_read_by_who_may_have_all_of_it() {
-    for who in everybody() {
+fn what_concerns_a_whole_eoa_is_read_by_callers_with_all_of_its_keys() {
+    for candidate in all_callers() {
         for scope in Scope::ALL {
-            let lacks = !who.scopes.iter().any(|it| it == scope);
-            let expected = match (lacks, who.key) {
+            let lacks = !candidate.scopes.iter().any(|it| it == scope);
+            let expected = match (lacks, candidate.key) {
                 (true, _) => Err(Forbidden::Scope(scope).into()),
                 (false, Some(_)) => Err(Forbidden::OtherKey.into()),
-                (false, None) => Ok(who.eoa),
+                (false, None) => Ok(candidate.eoa),
             };
-            assert_eq!(decide_own(&who.caller, scope), expected, "{:?}", who.caller);
+            assert_eq!(decide_own(&candidate.caller, scope), expected, "{:?}", candidate.caller);
         }
     }
 }
 
 #[test]
 fn no_bearer_token_does_what_cannot_be_undone() {
-    for who in everybody().iter().filter(|who| who.caller.token_id().is_some()) {
+    for candidate in all_callers().iter().filter(|candidate| candidate.caller.token_id().is_some()) {
         for owner in [OWN, OTHER] {
             let ask = AccessRequest {
                 scope: Scope::KeysDestroy,
@@ -168,7 +172,7 @@ fn no_bearer_token_does_what_cannot_be_undone() {
                 name: None,
                 from: None,
             };
-            assert!(decide(&who.caller, &ask, None).is_err());
+            assert!(decide(&candidate.caller, &ask, None).is_err());
         }
     }
 }

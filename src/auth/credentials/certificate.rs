@@ -1,6 +1,6 @@
 //! Client certificates as a second factor: the name under which one is known.
 //!
-//! Not for: verifying them; the TLS listener does that before anybody here hears of one.
+//! Not for: verifying them; the TLS listener does that before this module sees one.
 
 use std::fmt;
 use std::str::FromStr;

@@ -1,6 +1,6 @@
 //! The login challenge: what an operator signs to get a token.
 //!
-//! The service keeps no list of challenges, which strangers could fill: the id of a challenge is the challenge
+//! The service keeps no list of challenges, which unauthenticated clients could fill: the id of a challenge is the challenge
 //! itself, sealed with a key that only this service has, and only challenges that were *used* are remembered
 //! (`store`). Not for: signatures (`signature`), or who may have which token (`operation`).
 
@@ -54,7 +54,7 @@ const LOGIN: &[(&str, &str)] = &[
     ("scopes", "string[]"),
 ];
 
-/// A login that somebody asked for and may now sign.
+/// A requested login, to be signed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Challenge {
     /// Who says to log in.
@@ -149,10 +149,10 @@ impl Challenge {
     }
 }
 
-/// How a scope stands among the resources of the message.
+/// Prefix of a scope among the resources of the message.
 pub const SCOPE_URN: &str = "urn:avs-kms:scope:";
 
-/// Seals challenges. Whoever has it can make challenges, and still needs the operator's signature on each.
+/// Seals challenges. Its holder can make challenges, and still needs the operator's signature on each.
 pub struct ChallengeKey(Zeroizing<[u8; 32]>);
 
 const PREFIX: &str = "ch_";

@@ -19,7 +19,7 @@ pub const LONGEST_LIFE: u64 = 300;
 /// How far the clocks of signer and service may differ, seconds.
 pub const CLOCK_SKEW: u64 = 60;
 
-/// The longest path that can be signed, bytes: all of it must find room in the audit record.
+/// The longest path that can be signed, bytes: all of it must fit into the audit record.
 pub const MAX_PATH_BYTES: usize = 512;
 
 mod solidity {
@@ -54,7 +54,7 @@ pub struct RequestToSign<'a> {
     pub audience: &'a Audience,
     /// `GET` or `POST`.
     pub method: &'a str,
-    /// As it stands in the request line, with its query.
+    /// As in the request line, with its query.
     pub path: &'a str,
     /// keccak256 of the body, byte for byte; of nothing where there is none.
     pub body_hash: [u8; 32],
@@ -127,7 +127,7 @@ pub struct Credentials {
 /// Why the header is not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum CredentialsError {
-    /// A member is missing, stands twice or is of another form.
+    /// A member is missing, repeated or malformed.
     #[error(
         "the header must be: EIP712 operator=0x…,issued=<unix seconds>,expires=<unix seconds>,nonce=0x<64 hex digits>,sig=0x<130 hex digits>"
     )]

@@ -75,7 +75,7 @@ impl fmt::Debug for AccessTokenHash {
     }
 }
 
-/// The public name of a token: `tok_` and 12 hex digits. It stands in records and listings.
+/// The public name of a token: `tok_` and 12 hex digits. It appears in records and listings.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct AccessTokenId(String);
 

@@ -28,7 +28,7 @@ pub(in crate::auth) fn bearer(subject: Subject, scopes: Scopes, key: Option<&str
     present(Some(AccessTokenRecord { keys, ..record(subject, scopes) }), 1_500).unwrap()
 }
 
-/// Somebody who signed the request itself.
+/// A caller that signed the request itself.
 pub(in crate::auth) fn signed(eoa: Eoa) -> Caller {
     Caller { identity: Identity::Signed(eoa), scopes: Scopes::all() }
 }

@@ -14,7 +14,7 @@ use crate::http::endpoints;
 static DOCUMENT: LazyLock<Value> = LazyLock::new(|| document(endpoints()));
 
 /// The contract with clients.
-const CONTRACT: &str = include_str!("../../../docs/api.md");
+const CONTRACT: &str = include_str!("../../../docs/reference/http-calls.md");
 
 /// What the contract promises and this program does not have yet; a change that adds it removes it here.
 const CALLS_TO_COME: &[&str] = &[];

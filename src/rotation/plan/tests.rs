@@ -86,7 +86,7 @@ fn a_period_runs_from_announcement_to_activation() {
         at(std::slice::from_ref(&current), unwatched, Some(&SCHEDULE), 83),
         ["Announce 1", "Rotate 1"]
     );
-    assert!(at(std::slice::from_ref(&current), unwatched, None, 1_000).is_empty(), "nobody asked for it");
+    assert!(at(std::slice::from_ref(&current), unwatched, None, 1_000).is_empty(), "no schedule");
     let mut announced = current;
     announced.times.announced = Some(day(83));
     let mut pending = version(2, LifecycleState::Pending);
@@ -144,7 +144,7 @@ fn an_old_version_goes_after_its_overlap_and_never_against_the_chain() {
     assert!(at(&both, unwatched, Some(&SCHEDULE), 120).is_empty());
     assert_eq!(at(&both, unwatched, Some(&SCHEDULE), 121), ["Retire 1"]);
     let confirmed = Schedule { retire_on: RetireOn::Confirmed, ..SCHEDULE };
-    assert!(at(&both, unwatched, Some(&confirmed), 150).is_empty(), "nobody confirmed");
+    assert!(at(&both, unwatched, Some(&confirmed), 150).is_empty(), "no confirmation");
     let says = |old, new| move |version: &KeyVersion| if version.version.number() == 1 { old } else { new };
     for schedule in [None, Some(&SCHEDULE), Some(&confirmed)] {
         assert_eq!(
@@ -167,7 +167,7 @@ fn an_old_version_goes_after_its_overlap_and_never_against_the_chain() {
 }
 
 #[test]
-fn only_a_date_that_has_come_destroys_and_a_destruction_that_was_begun_goes_on() {
+fn only_a_date_that_has_come_destroys_and_a_begun_destruction_continues() {
     let mut scheduled = version(1, LifecycleState::Retired);
     scheduled.status.destruction_scheduled = true;
     scheduled.times.destroy = Some(day(30));

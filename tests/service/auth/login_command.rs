@@ -1,4 +1,4 @@
-//! `avs-kms login` and `avs-kms request`, the whole round from a shell.
+//! `avs-kms login` and `avs-kms sign-request`, the whole round from a shell.
 
 use std::fs;
 use std::io::Write;

@@ -186,7 +186,7 @@ fn states(data: &Path) -> Vec<String> {
 
 /// After a kill: the next start puts everything right, and store, token and log say the same. Gives how it ended.
 fn settled(data: &Path, change: &Change, at: &str) -> &'static str {
-    // A kill inside SoftHSM's login can destroy its token file; the copy is put back (README, token-restore).
+    // A kill inside SoftHSM's login can destroy its token file; the copy is put back (`avs-kms softhsm restore`).
     must(data, &["softhsm", "restore"]);
     must(data, &["keys", "create", "--eoa", EOA, "--name", "probe"]);
     let states = states(data);

@@ -8,7 +8,7 @@ fn scope_of(operation: &dyn Operation) -> &'static str {
     operation.info().scope().unwrap().as_str()
 }
 
-/// What each operation takes, in the words of api.md.
+/// What each operation takes, in the words of `docs/concepts/identities-and-scopes.md`.
 #[test]
 fn every_operation_on_keys_asks_for_its_scope_and_its_owner() {
     let (eoa, name) = (Eoa::new([1; 20]), KeyName::default());
