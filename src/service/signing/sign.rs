@@ -1,4 +1,4 @@
-//! KeyLifecycle of a signature: `POST /v1/scalar_mul` and `/v1/sign/…`, one straight line for every message.
+//! Life of a signature: `POST /v1/scalar_mul` and `/v1/sign/…`, one straight line for every message.
 //!
 //! [`Signing::sign`] is that line. Each step returns a value that only it can make and the next one consumes:
 //! [`Sign`], [`Allowed`], [`PreparedSignature`], `Recorded`, [`Signed`].

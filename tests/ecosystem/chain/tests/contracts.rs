@@ -310,7 +310,8 @@ async fn the_service_follows_a_key_from_one_registry_of_the_chain_to_the_next() 
     let (old, new) = (evm.registries().await, evm.registries().await);
     let operator = evm.accounts().await[6];
     let installation = Installation::new();
-    let settings = [("AVS_KMS__CHAIN__RPC_URL", evm.url.as_str()), ("AVS_KMS__ROTATION__CHECK_INTERVAL", "200ms")];
+    let settings =
+        [("AVS_KMS__CHAIN__RPC_URL", evm.url.as_str()), ("AVS_KMS__ROTATION__CHECK_INTERVAL", "200ms")];
     let service = installation.serve(&settings);
     let token = installation.token("*", &[SCOPES, &["keys:rotate"]].concat());
     let client = Client::new(&service.url, token.into()).unwrap();

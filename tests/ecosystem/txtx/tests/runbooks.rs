@@ -171,8 +171,16 @@ async fn every_kind_of_refusal_stops_a_runbook_and_shows_the_services_sentence()
     let begun = Instant::now();
     let stage = Stage::new();
     let token = stage.token.as_str();
-    let short =
-        stage.installation.must(&["access-token", "issue", "--eoa", EOA, "--ttl", "1s", "--scope", "keys:read"]);
+    let short = stage.installation.must(&[
+        "access-token",
+        "issue",
+        "--eoa",
+        EOA,
+        "--ttl",
+        "1s",
+        "--scope",
+        "keys:read",
+    ]);
     let created = stage.must("/v1/keys", &format!("{{ eoa = \"{EOA}\" }}")).await;
     assert_eq!((value(&created, "status"), &value(&created, "body")["version"]), (&201.into(), &1.into()));
 
