@@ -107,6 +107,13 @@ async fn a_receiver_that_never_answers_delays_no_other_one_and_no_shutdown() {
     assert!(first.is_ok() && second.is_ok(), "the version was created and activated: two events");
     assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
 
+    // The receiver acknowledges before the sender writes it down.
+    let written = async {
+        while store.pending_deliveries().await.unwrap().pending != 2 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), written).await.unwrap();
     stop.send_replace(true);
     tokio::time::timeout(Duration::from_secs(10), running).await.unwrap().unwrap();
     let pending = store.pending_deliveries().await.unwrap();
