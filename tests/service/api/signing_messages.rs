@@ -2,6 +2,8 @@
 
 use avs_kms::eigenlayer::{self, Certificate, KeyRegistration, PubkeyRegistration};
 use avs_kms::key::Eoa;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
 use crate::support::{EOA, Installation, OTHER_EOA, bytes, g1, g2};
@@ -182,7 +184,7 @@ fn the_log_says_in_words_what_was_signed() {
     let answer = service.post("/v1/sign/certificate", Some(&token), &body);
     service.stop();
     let record = installation.records_of("sign.certificate").remove(0).to_string();
-    let digest = hex::encode(bytes::<32>(&answer.body["digest"]));
+    let digest = URL_SAFE_NO_PAD.encode(bytes::<32>(&answer.body["digest"]));
     for part in ["bn254_certificate", "42", &"ab".repeat(32), &digest] {
         assert!(record.contains(part), "{part} is not in {record}");
     }

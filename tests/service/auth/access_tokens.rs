@@ -164,9 +164,9 @@ fn an_eoa_has_a_limited_number_of_logins_and_a_new_one_replaces_the_oldest() {
 /// Puts access tokens of logins into the store, with an expiry this many seconds from now.
 fn put(store: &rusqlite::Connection, count: u32, seconds_ago: i64, first: u32) {
     let sql = "WITH RECURSIVE n(i) AS (SELECT ?3 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?3 + ?1)
-               INSERT INTO token (id, hash, subject, scopes, created_at, expires_at, login, networks)
+               INSERT INTO access_token (id, hash, subject, scopes, created_at, expires_at, login, networks, keys)
                SELECT printf('tok_%012x', i), randomblob(32), ?4, 'keys:read', unixepoch() - ?2 - 900,
-                      unixepoch() - ?2, 1, '' FROM n";
+                      unixepoch() - ?2, 1, '', '' FROM n";
     store.execute(sql, rusqlite::params![count, seconds_ago, first, OTHER_EOA]).unwrap();
 }
 
@@ -178,7 +178,8 @@ fn expired_access_tokens_do_not_prevent_a_login() {
     let store = rusqlite::Connection::open(installation.data().join("store.sqlite")).unwrap();
     put(&store, MOST, 600, 0);
     put(&store, 10, 7_200, MOST);
-    let count = || store.query_row("SELECT count(*) FROM token", [], |row| row.get::<_, u32>(0)).unwrap();
+    let count =
+        || store.query_row("SELECT count(*) FROM access_token", [], |row| row.get::<_, u32>(0)).unwrap();
     let service = installation.serve();
     let answer = {
         let offered = service.post("/v1/auth/challenge", None, &json!({"eoa": EOA})).body;
