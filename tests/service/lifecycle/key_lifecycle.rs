@@ -132,7 +132,7 @@ fn only_the_machines_own_operator_or_a_signed_request_destroys() {
         serde_json::from_slice(&output.stdout).unwrap()
     };
     let refused = |arguments: &[&str]| crate::support::text(&run(arguments).stderr);
-    assert!(refused(&["destroy", "--version", "2", "--after-days", "6"]).contains("7 days or more"));
+    assert!(refused(&["destroy", "--version", "2", "--after-days", "6"]).contains("from 7 to 3653"));
     assert!(refused(&["destroy"]).contains("version"));
     assert!(
         refused(&["destroy", "--version", "1"]).contains("invalid_key_state"),
