@@ -9,6 +9,7 @@ mod event;
 mod lifecycle;
 mod name;
 mod schedule;
+mod schedule_scope;
 mod state;
 mod version;
 mod version_number;
@@ -23,6 +24,7 @@ pub use name::{KeyName, NameError};
 pub use schedule::{
     MOST_DAYS, OVERLAP_DAYS, RetireOn, RotationDates, SHORT_OVERLAP_DAYS, Schedule, days, later,
 };
+pub use schedule_scope::ScheduleScope;
 pub use state::{KeyState, SigningRefusal, UnknownState};
 pub use version::{KeyVersion, Registration, Reservation, VersionTimestamps};
 pub use version_number::{KeyVersionNumber, VersionSelector};

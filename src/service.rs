@@ -53,7 +53,8 @@ pub use keys::schedule::{GetSchedule, ScheduledRotation, Schedules, SetSchedule}
 pub use keys::transition::{ChangeKey, Changed, GRACE_DAYS, SHORTEST_GRACE_DAYS};
 pub use recovery::Recovered;
 pub use signing::message::Message;
-pub use signing::sign::{PreparedSignature, Sign, Signed, Signing};
+pub use signing::prepared::{PreparedSignature, Sign};
+pub use signing::sign::{Signed, Signing};
 pub use subject::AuditSubject;
 
 /// The use cases of one process, shared by all requests.

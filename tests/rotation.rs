@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 use audit_log::{AuditLog, BuildInfo, Settings, verify};
 use avs_kms::auth::Caller;
 use avs_kms::clock::Clock;
+use avs_kms::key::ScheduleScope;
 use avs_kms::key::{
     Eoa, KeyName, KeyVersionNumber, LifecycleAction, LifecycleState, RetireOn, Schedule, VersionSelector,
 };
@@ -26,7 +27,7 @@ use avs_kms::rotation::{SETTLING, Scheduler, stats};
 use avs_kms::service::{
     ChangeKey, Context, CreateKey, Custody, Message, Peer, ServiceParts, Services, SetSchedule, Sign,
 };
-use avs_kms::store::{ScheduleScope, Store};
+use avs_kms::store::Store;
 use hsm::Enclave;
 use jiff::Timestamp;
 

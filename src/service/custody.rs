@@ -9,8 +9,8 @@ use hsm::{CheckpointKey, Enclave, EnclaveError, G1Point, Health, KeyId, NewKey, 
 
 use crate::key::KeyVersion;
 use crate::metrics::EnclaveReading;
-use crate::service::keys::destroy::Destruction;
-use crate::service::signing::sign::PreparedSignature;
+use crate::service::keys::destruction::Destruction;
+use crate::service::signing::prepared::PreparedSignature;
 use audit_log::{CheckpointSigner, OutcomeGuard, Recordable, Recorded};
 
 /// Signs the audit log's checkpoints with the token's key for that.

@@ -4,6 +4,7 @@ pub(super) mod admin;
 pub(super) mod change_lock;
 pub(super) mod create;
 pub(super) mod destroy;
+pub(super) mod destruction;
 pub(super) mod new_version;
 pub(super) mod policy;
 pub(super) mod read;

@@ -1,7 +1,5 @@
 //! Access tokens: the hash of each, what it allows, until when.
 
-use std::collections::HashMap;
-
 use jiff::Timestamp;
 
 use super::cache::Store;
@@ -10,52 +8,6 @@ use crate::auth::{AccessTokenHash, AccessTokenId, AccessTokenRecord, Subject};
 
 /// The last use of a token is written at most once in this time, seconds.
 const LAST_USE_INTERVAL: i64 = 60;
-
-/// All access tokens, by hash and by id.
-#[derive(Debug, Default)]
-pub(super) struct AccessTokenIndex {
-    by_hash: HashMap<AccessTokenHash, AccessTokenRecord>,
-    by_id: HashMap<AccessTokenId, AccessTokenHash>,
-}
-
-impl FromIterator<(AccessTokenHash, AccessTokenRecord)> for AccessTokenIndex {
-    fn from_iter<I: IntoIterator<Item = (AccessTokenHash, AccessTokenRecord)>>(tokens: I) -> Self {
-        let mut index = Self::default();
-        tokens.into_iter().for_each(|(hash, record)| index.insert(hash, record));
-        index
-    }
-}
-
-impl AccessTokenIndex {
-    pub(super) fn insert(&mut self, hash: AccessTokenHash, record: AccessTokenRecord) {
-        self.by_id.insert(record.id.clone(), hash);
-        self.by_hash.insert(hash, record);
-    }
-
-    pub(super) fn remove(&mut self, hash: &AccessTokenHash) {
-        if let Some(record) = self.by_hash.remove(hash) {
-            self.by_id.remove(&record.id);
-        }
-    }
-
-    /// At most `limit` tokens that match.
-    pub(super) fn hashes_of(
-        &self,
-        limit: usize,
-        matches: impl Fn(&AccessTokenRecord) -> bool,
-    ) -> Vec<AccessTokenHash> {
-        let matching = self.by_hash.iter().filter(|(_, record)| matches(record));
-        matching.map(|(hash, _)| *hash).take(limit).collect()
-    }
-
-    fn by_id(&self, id: &AccessTokenId) -> Option<&AccessTokenRecord> {
-        self.by_hash.get(self.by_id.get(id)?)
-    }
-
-    fn by_id_mut(&mut self, id: &AccessTokenId) -> Option<&mut AccessTokenRecord> {
-        self.by_hash.get_mut(self.by_id.get(id)?)
-    }
-}
 
 impl Store {
     /// Adds an access token.

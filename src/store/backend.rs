@@ -11,9 +11,9 @@ use hsm::KeyId;
 use jiff::Timestamp;
 
 use super::error::StoreError;
-use super::events::{Delivery, KeyEvent, NewEvent};
-use super::schedules::ScheduleScope;
+use super::key_event::{Delivery, KeyEvent, NewEvent};
 use crate::auth::{AccessTokenHash, AccessTokenId, AccessTokenRecord, ChallengeKey, Policy, Subject};
+use crate::key::ScheduleScope;
 use crate::key::{Eoa, KeyName, KeyVersion, Registration, Reservation, Schedule, VersionStatus};
 
 /// Everything that the store keeps in memory.

@@ -16,12 +16,12 @@ use jiff::Timestamp;
 use super::backend::{Backend, ChallengeUse, KeyChange, Login, VersionUpdate};
 use super::cache::Store;
 use super::error::{StoreError, VersionNotFound};
-use super::events::NewEvent;
-use super::schedules::ScheduleScope;
+use super::key_event::NewEvent;
 use super::transitions::LifecycleUpdate;
 use crate::auth::{
     AccessToken, AccessTokenHash, AccessTokenId, AccessTokenRecord, Networks, Policy, Scopes, Subject,
 };
+use crate::key::ScheduleScope;
 use crate::key::{
     Binding, Eoa, EventKind, KeyName, KeyVersionNumber, LifecycleAction, LifecycleState, Registry,
     Reservation, RetireOn, Schedule, VersionSelector,

@@ -6,13 +6,12 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use super::access_tokens::AccessTokenIndex;
 use super::backend::{Backend, Contents};
 use super::error::StoreError;
-use super::keys::KeyIndex;
-use super::schedules::ScheduleScope;
+use super::index::{AccessTokenIndex, KeyIndex};
 use super::sqlite::SqliteBackend;
 use crate::auth::{ChallengeKey, Policy};
+use crate::key::ScheduleScope;
 use crate::key::{Eoa, KeyName, Schedule};
 
 /// The store. Reads answer from memory unless they are asynchronous; a clone is the same store.

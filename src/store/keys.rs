@@ -8,47 +8,11 @@ use jiff::Timestamp;
 
 use super::cache::Store;
 use super::error::{StoreError, VersionNotFound};
-use super::events::NewEvent;
+use super::key_event::NewEvent;
 use crate::key::{
     Eoa, EventKind, KeyLifecycle, KeyName, KeyVersion, KeyVersionNumber, LifecycleState, Reservation,
     VersionSelector, VersionStatus, VersionTimestamps,
 };
-
-/// Versions of each key, oldest first.
-#[derive(Debug, Default)]
-pub(super) struct KeyIndex(HashMap<Eoa, HashMap<KeyName, Vec<Arc<KeyVersion>>>>);
-
-impl FromIterator<KeyVersion> for KeyIndex {
-    fn from_iter<I: IntoIterator<Item = KeyVersion>>(versions: I) -> Self {
-        let mut index = Self::default();
-        versions.into_iter().for_each(|version| index.insert(Arc::new(version)));
-        index
-    }
-}
-
-impl KeyIndex {
-    fn insert(&mut self, version: Arc<KeyVersion>) {
-        let names = self.0.entry(version.eoa).or_default();
-        names.entry(version.name.clone()).or_default().push(version);
-    }
-
-    pub(super) fn versions(&self, owner: &Eoa, name: &KeyName) -> Option<&[Arc<KeyVersion>]> {
-        Some(self.0.get(owner)?.get(name)?)
-    }
-
-    /// Replaces the version of the same id.
-    pub(super) fn replace(&mut self, version: Arc<KeyVersion>) {
-        let versions = self.0.get_mut(&version.eoa).and_then(|names| names.get_mut(&version.name));
-        let known = versions.and_then(|versions| versions.iter_mut().find(|known| known.id == version.id));
-        if let Some(known) = known {
-            *known = version;
-        }
-    }
-
-    fn all(&self) -> impl Iterator<Item = &Arc<KeyVersion>> {
-        self.0.values().flat_map(HashMap::values).flatten()
-    }
-}
 
 impl Store {
     /// Reserves a version of a key before the token creates it.

@@ -22,9 +22,9 @@ use rusqlite::Connection;
 
 use super::backend::{Backend, ChallengeUse, Contents, KeyChange, Login, PendingDeliveries};
 use super::error::StoreError;
-use super::events::{Delivery, KeyEvent, NewEvent};
-use super::schedules::ScheduleScope;
+use super::key_event::{Delivery, KeyEvent, NewEvent};
 use crate::auth::{AccessTokenHash, AccessTokenId, AccessTokenRecord, Policy, Subject};
+use crate::key::ScheduleScope;
 use crate::key::{Eoa, KeyName, KeyVersion, Registration, Reservation, Schedule};
 
 pub use schema::snapshot;

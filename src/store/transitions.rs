@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::backend::{KeyChange, VersionUpdate};
 use super::cache::{Shared, Store};
 use super::error::StoreError;
-use super::events::NewEvent;
+use super::key_event::NewEvent;
 use super::keys::truncate_to_second;
 use crate::key::{Eoa, EventKind, KeyName, KeyVersion, LifecycleState, Registration, Transition};
 

@@ -14,9 +14,9 @@ use utoipa::openapi::OneOfBuilder;
 use super::invalid_value::InvalidValue;
 use super::text::{choice, has_schema, request_number, request_text, response_text};
 use crate::auth::{self, MAX_PATH_BYTES, Scope, SignatureKind, Subject};
+use crate::key::ScheduleScope;
 use crate::key::{Eoa, KeyName, KeyState, KeyVersionNumber, MOST_DAYS, RetireOn, VersionSelector};
 use crate::service::{ErrorCode, SHORTEST_GRACE_DAYS};
-use crate::store::ScheduleScope;
 
 const EXAMPLE_ADDRESS: Option<&str> = Some("0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266");
 pub(super) const EXAMPLE_BYTES32: Option<&str> =

@@ -20,10 +20,10 @@ use crate::http::extract::authenticated::AuthenticatedRequest;
 use crate::http::extract::query::{PageLimit, Query, Seq};
 use crate::http::openapi::description::{Description, Tag};
 use crate::http::response::json;
+use crate::key::ScheduleScope;
 use crate::key::{KeyVersion, OVERLAP_DAYS, RetireOn, RotationDates, Schedule};
 use crate::service::operation::{EVENTS_READ, KEYS_SCHEDULE_GET, KEYS_SCHEDULE_SET};
 use crate::service::{GetSchedule, ReadEvents, ScheduledRotation, ServiceError, SetSchedule};
-use crate::store::ScheduleScope;
 
 pub(crate) fn endpoints() -> Vec<Endpoint> {
     vec![

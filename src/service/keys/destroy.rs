@@ -7,47 +7,15 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use audit_log::{Input, Intent, Outcome, Recordable, Recorded, Value};
-use hsm::KeyId;
+use audit_log::{Outcome, Recorded};
 
 use super::admin::KeyAdmin;
-use crate::key::{KeyState, KeyVersion, LifecycleAction, Transition};
+use super::destruction::Destruction;
+use crate::key::{KeyVersion, LifecycleAction, Transition};
 use crate::service::context::Context;
 use crate::service::error::ServiceError;
-use crate::service::operation::KEYS_DESTROY_DUE;
 use crate::service::recorder::{complete, fail};
-use crate::service::subject::version_ref;
 use crate::store::LifecycleUpdate;
-
-/// A destruction that can be recorded and carried out.
-pub(in crate::service) struct Destruction {
-    context: Context,
-    version: Arc<KeyVersion>,
-    reason: String,
-}
-
-impl Recordable for Destruction {
-    fn intent(&self) -> Intent {
-        let from = self.version.state().as_str().to_owned();
-        Intent {
-            operation: KEYS_DESTROY_DUE.name,
-            actor: self.context.actor(),
-            request: self.context.request().to_string(),
-            key: Some(version_ref(&self.version)),
-            input: Some(Input::Fields(vec![
-                ("from", Value::Text(from)),
-                ("to", Value::Text(KeyState::Destroyed.as_str().to_owned())),
-                ("reason", Value::Text(self.reason.clone())),
-            ])),
-        }
-    }
-}
-
-impl Destruction {
-    pub(in crate::service) fn id(&self) -> KeyId {
-        self.version.id
-    }
-}
 
 impl KeyAdmin {
     /// Destroys a version whose date has come, or continues a destruction.

@@ -7,6 +7,7 @@ use audit_log::{Input, Intent, Outcome, Recordable, Value};
 use jiff::Timestamp;
 
 use super::change_lock::ChangeLock;
+use crate::key::ScheduleScope;
 use crate::key::{
     Eoa, KeyName, KeyVersion, LifecycleState, MOST_DAYS, RotationDates, SHORT_OVERLAP_DAYS, Schedule,
 };
@@ -16,7 +17,7 @@ use crate::service::error::{ErrorCode, ServiceError};
 use crate::service::operation::{KEYS_SCHEDULE_GET, KEYS_SCHEDULE_SET, Operation, OperationInfo, on_owner};
 use crate::service::recorder::{Recorder, complete, fail};
 use crate::service::subject::{AuditSubject, key_ref};
-use crate::store::{ScheduleScope, Store, VersionNotFound};
+use crate::store::{Store, VersionNotFound};
 
 /// A request to set or end a schedule.
 #[derive(Debug)]

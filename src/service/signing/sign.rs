@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use audit_log::{Intent, KeyRef, Outcome, Receipt, Recordable};
+use audit_log::{Outcome, Receipt};
 use hsm::G1Point;
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
@@ -14,9 +14,10 @@ use sha2::{Digest, Sha256};
 use super::key_rate_limit::KeyRateLimits;
 use super::last_signatures::LastSignatures;
 use super::message::{Message, ResolvedMessage};
+use super::prepared::{PreparedSignature, Sign};
 use super::registry_check::RegistryCheck;
 use crate::clock::Clock;
-use crate::key::{Eoa, KeyName, KeyVersion, KeyVersionNumber, VersionSelector};
+use crate::key::{KeyVersion, KeyVersionNumber, VersionSelector};
 use crate::metrics;
 use crate::service::auth::authorise::{Allowed, Authorizer};
 use crate::service::context::Context;
@@ -26,78 +27,6 @@ use crate::service::operation::{Operation, OperationInfo};
 use crate::service::recorder::Recorder;
 use crate::service::subject::{AuditSubject, version_ref};
 use crate::store::{Store, VersionNotFound};
-
-/// A request for a signature.
-#[derive(Debug)]
-pub struct Sign {
-    /// Owner of the key.
-    pub eoa: Eoa,
-    /// Name of the key.
-    pub name: KeyName,
-    /// Which version signs.
-    pub version: VersionSelector,
-    /// What is signed.
-    pub message: Message,
-    granted_by: Option<&'static OperationInfo>,
-}
-
-impl Sign {
-    /// A request with the scope of its own message.
-    pub const fn new(eoa: Eoa, name: KeyName, version: VersionSelector, message: Message) -> Self {
-        Self { eoa, name, version, message, granted_by: None }
-    }
-}
-
-impl Operation for Sign {
-    fn info(&self) -> &'static OperationInfo {
-        self.message.operation()
-    }
-
-    fn owner(&self) -> Eoa {
-        self.eoa
-    }
-
-    fn key_name(&self) -> Option<&KeyName> {
-        Some(&self.name)
-    }
-
-    fn granted_by(&self) -> Option<&'static OperationInfo> {
-        self.granted_by
-    }
-}
-
-/// An allowed signature with a version that may sign: ready to be recorded.
-#[derive(Debug)]
-pub struct PreparedSignature {
-    allowed: Allowed<Sign>,
-    version: Arc<KeyVersion>,
-    message: ResolvedMessage,
-    point: G1Point,
-}
-
-impl PreparedSignature {
-    pub(in crate::service) fn version(&self) -> &KeyVersion {
-        &self.version
-    }
-
-    pub(in crate::service) const fn point(&self) -> G1Point {
-        self.point
-    }
-}
-
-impl Recordable for PreparedSignature {
-    fn intent(&self) -> Intent {
-        let context = self.allowed.context();
-        Intent {
-            operation: self.allowed.operation().info().name,
-            actor: context.actor(),
-            request: context.request().to_string(),
-            // The hash of the public key names the version; its id in the enclave is in the record of its creation.
-            key: Some(KeyRef { id: None, ..version_ref(&self.version) }),
-            input: Some(self.message.input()),
-        }
-    }
-}
 
 /// A signature and everything that its response names.
 #[derive(Debug)]

@@ -8,7 +8,7 @@ use super::rows::timestamp;
 use crate::key::{Eoa, KeyVersionNumber};
 use crate::store::backend::PendingDeliveries;
 use crate::store::error::StoreError;
-use crate::store::events::{Delivery, KeyEvent, LONGEST_RETRY_WAIT, NewEvent};
+use crate::store::key_event::{Delivery, KeyEvent, LONGEST_RETRY_WAIT, NewEvent};
 
 pub(super) fn insert(connection: &Connection, event: &NewEvent, at: Timestamp) -> Result<(), StoreError> {
     connection.execute(

@@ -5,9 +5,9 @@ use std::num::NonZeroU32;
 use rusqlite::{Connection, params};
 
 use crate::auth::Policy;
+use crate::key::ScheduleScope;
 use crate::key::{Eoa, KeyName, Schedule};
 use crate::store::error::StoreError;
-use crate::store::schedules::ScheduleScope;
 
 pub(super) fn load_policies(connection: &Connection) -> Result<Vec<(Eoa, KeyName, Policy)>, StoreError> {
     let corrupt = |column: &str| StoreError::Corrupt(format!("key policy column {column}"));
