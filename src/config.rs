@@ -1,6 +1,6 @@
 //! Settings of the program: defaults < `avs-kms.toml` < environment < flags.
 //!
-//! Each setting is described once, in `sections`; [`sections`] gives the descriptions. Unknown
+//! Each setting is described once, in `sections`; [`sections()`] gives the descriptions. Unknown
 //! settings are refused, and every error is reported at once. No setting is a secret: secrets are in
 //! files that settings name. A leaf: other modules get plain values, never the whole.
 

@@ -69,7 +69,7 @@ impl Bench {
 
     fn start(&mut self) {
         let service = self.installation.serve_with(|command| self.environment(command));
-        assert!(service.start.contains("profile=\"network\""), "{}", service.start);
+        assert!(service.start.contains("profile network"), "{}", service.start);
         self.service = Some(service);
     }
 
