@@ -262,7 +262,7 @@ fn a_webhook_that_is_away_harms_nothing() {
         command.env("AVS_KMS__AUDIT__CHECKPOINT_WEBHOOK_URL", "http://127.0.0.1:9/?key=s3cr3t");
     });
     let (mut log, begun) = (service.start.clone(), Instant::now());
-    while !log.contains("the webhook did not take") {
+    while !log.contains("the webhook did not accept") {
         assert!(begun.elapsed() < Duration::from_secs(20), "{log}");
         std::thread::sleep(Duration::from_millis(50));
         log.push_str(&service.log());
