@@ -42,7 +42,7 @@ fn a_service_token_works_from_this_machine_unless_a_network_is_given() {
     assert!(networks.contains(&json!(["127.0.0.0/8", "::1/128"])), "{networks:?}");
     assert!(networks.contains(&json!(["10.0.0.0/8"])), "{networks:?}");
     let wrong = installation.run(&[
-        "token",
+        "access-token",
         "issue",
         "--eoa",
         EOA,

@@ -205,7 +205,7 @@ fn a_service_of_another_user_starts_creates_signs_and_survives_kills_at_its_star
     };
     must(&["init"]);
     let token = must(&[
-        "token",
+        "access-token",
         "issue",
         "--eoa",
         EOA,

@@ -286,7 +286,7 @@ fn a_pinned_token_works_with_its_certificate_alone() {
     let service = secured.serve(Some("optional"));
     let (own, other) = (identity(&secured.clients, "own"), identity(&secured.clients, "other"));
     let pinned = secured.installation.must(&[
-        "token",
+        "access-token",
         "issue",
         "--eoa",
         EOA,

@@ -34,10 +34,11 @@ fn the_keeper_of_the_pin() {
         if !label.starts_with(b"bn254/") {
             continue;
         }
-        // header 264 | IV length 1 | IV 12 | sealed length 2 | sealed 48 | hash 32
-        let (aad, mut iv) = ([b"avs-kms/record/1", &value[..264]].concat(), value[265..277].to_vec());
+        // header 270 and the name, whose length is byte 63 | IV length 1 | IV 12 | sealed length 2 | sealed 48 | hash 32
+        let (header, rest) = value.split_at(270 + usize::from(value[63]));
+        let (aad, mut iv) = ([b"avs-kms/record/2", header].concat(), rest[1..13].to_vec());
         let gcm = Mechanism::AesGcm(GcmParams::new(&mut iv, &aad, 128.into()).unwrap());
-        let scalar = session.decrypt(&gcm, kek, &value[279..327]).unwrap();
+        let scalar = session.decrypt(&gcm, kek, &rest[15..63]).unwrap();
         scalars += &format!("{}\n", hex::encode(scalar));
     }
     fs::write(data.join("scalars"), scalars).unwrap();
