@@ -87,14 +87,18 @@ output "body" {{ value = std::jq(action.call.response_body, ".") }}
             .unwrap_or_else(|error| panic!("{path} {body}: {error}"))
     }
 
-    /// The engine stops, and its user reads the service's sentence.
-    async fn stops(&self, [method, path, token, body]: [&str; 4], sentence: &str) {
+    /// What is wrong with a call that should stop the engine and show its user the service's sentence.
+    async fn mismatch(&self, [method, path, token, body]: [&str; 4], sentence: &str) -> Option<String> {
         match self.call(method, path, token, body).await {
-            Ok(outputs) => panic!("{method} {path} {body} went on: {outputs}"),
-            Err(shown) => {
-                assert!(shown.contains(sentence), "{method} {path} {body}: {shown:?} lacks {sentence:?}")
-            }
+            Ok(outputs) => Some(format!("{method} {path} {body} went on: {outputs}")),
+            Err(shown) if shown.contains(sentence) => None,
+            Err(shown) => Some(format!("{method} {path} {body}: {shown:?} lacks {sentence:?}")),
         }
+    }
+
+    /// The engine stops, and its user reads the service's sentence.
+    async fn stops(&self, call: [&str; 4], sentence: &str) {
+        assert_eq!(self.mismatch(call, sentence).await, None);
     }
 }
 
@@ -212,27 +216,32 @@ async fn every_kind_of_refusal_stops_a_runbook_and_shows_the_services_sentence()
         (["GET", &list, &narrow, ""], "the token lacks the scope keys:read"),
         (["POST", "/v1/keys", token, &other], "the token is not for this EOA"),
         (["POST", "/v1/keys", token, "{ eoa = \"0x12\" }"], "an address is 0x and 40 hex digits"),
-        (["POST", "/v1/keys", token, "{ name = \"default\" }"], "is missing"),
-        (["POST", "/v1/keys", token, &colour], "there is no member"),
+        (["POST", "/v1/keys", token, "{ name = \"default\" }"], "missing member `eoa`"),
+        (["POST", "/v1/keys", token, &colour], "unknown member `colour`"),
         (["POST", "/v1/keys", token, "[1]"], "application/json"),
         (["POST", "/v1/keys", token, "\"{}\""], "application/json"),
         (["POST", "/v1/keys", token, &wide], "larger than 64 KiB"),
-        (["PUT", "/v1/keys", token, &key], "does not take this method"),
+        (["PUT", "/v1/keys", token, &key], "does not support this method"),
         (["POST", "/v1/nothing", token, &key], "there is no such path"),
         (["POST", "/v1/sign/digest", token, &unknown], "this EOA has no key of this name"),
         (["POST", "/v1/sign/digest", token, &late], "the key has no such version"),
         (["POST", "/v1/sign/digest", token, &next], "the key has no such version"),
         (["POST", "/v1/scalar_mul", token, &mul("\"0x\"")], "contract"),
         (["POST", "/v1/scalar_mul", token, &mul("\"0xzz\"")], "hex digits"),
-        (["POST", "/v1/scalar_mul", token, &mul("18446744073709551615")], "a point is"),
+        (["POST", "/v1/scalar_mul", token, &mul("18446744073709551615")], "expected a point"),
         (["POST", "/v1/scalar_mul", token, &infinity], "infinity"),
         (["POST", "/v1/scalar_mul", token, &off], "not on the curve"),
         (["POST", "/v1/scalar_mul", token, &beyond], "field element"),
-        (["POST", "/v1/sign/registration", token, &registry], "a registry is"),
+        (
+            ["POST", "/v1/sign/registration", token, &registry],
+            "expected `bls_apk_registry` or `key_registrar`",
+        ),
     ];
+    let mut wrong = Vec::new();
     for (call, sentence) in cases {
-        stage.stops(*call, sentence).await;
+        wrong.extend(stage.mismatch(*call, sentence).await);
     }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     let signed = stage.must("/v1/sign/digest", &digest).await;
     assert!(value(&signed, "body")["signature"]["x"].is_string(), "{signed}");
     report(&format!("{} kinds of refusal", cases.len()), begun);
@@ -249,7 +258,7 @@ async fn a_service_that_is_in_trouble_stops_a_runbook_too() {
         "{{ eoa = \"{EOA}\", registry = \"bls_apk_registry\", chain_id = 1, verifying_contract = \"{CONTRACT}\" }}"
     );
     let call = ["POST", "/v1/sign/registration", &stage.token, &registration];
-    stage.stops(call, "the chain's node cannot be asked right now").await;
+    stage.stops(call, "the node of chain.rpc_url does not answer").await;
 
     let Stage { installation, service, token } = stage;
     drop(service);
@@ -262,7 +271,7 @@ async fn a_service_that_is_in_trouble_stops_a_runbook_too() {
     capped.must("/v1/keys", &format!("{{ eoa = \"{EOA}\", policy = {{ per_minute = 1 }} }}")).await;
     let digest = format!("{{ eoa = \"{EOA}\", digest = \"0x{}\" }}", "01".repeat(32));
     capped.must("/v1/sign/digest", &digest).await;
-    capped.stops(["POST", "/v1/sign/digest", token, &digest], "this key may not be used that often").await;
+    capped.stops(["POST", "/v1/sign/digest", token, &digest], "used more often than its policy allows").await;
 
     let slow = Stage::with(&[("AVS_KMS__SERVER__REQUEST_DEADLINE", "1ms")]);
     let key = format!("{{ eoa = \"{EOA}\" }}");
