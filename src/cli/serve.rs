@@ -219,7 +219,8 @@ async fn until_stopped(
         }
         break;
     }
-    drop(reloadable);
+    // Both hold the services, and `close` waits until no operation does.
+    drop((reloadable, app));
     // Fails only when every listener has ended already.
     let _ = stop.send(true);
     while let Some(ended) = listeners.join_next().await {
@@ -251,7 +252,11 @@ fn next_steps(configuration: &Configuration) {
 async fn close(services: Arc<Services>, grace: Duration) -> Result<(), CliError> {
     // A running operation holds the service, also one whose client has gone.
     let end = Instant::now() + grace;
-    while Arc::strong_count(&services) > 1 && Instant::now() < end {
+    while Arc::strong_count(&services) > 1 {
+        if Instant::now() >= end {
+            tracing::warn!("operations were still under way when the grace time ended");
+            break;
+        }
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     match services.close().await {

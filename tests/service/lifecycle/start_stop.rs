@@ -46,6 +46,17 @@ fn health_and_version_are_open_and_readiness_needs_a_canary() {
 }
 
 #[test]
+fn an_idle_service_stops_at_once_and_does_not_wait_for_the_grace_time() {
+    let installation = Installation::new();
+    let service = installation.serve_with(|command| _ = command.env("AVS_KMS__SERVER__SHUTDOWN_GRACE", "40s"));
+    assert_eq!(service.get("/healthz", None).status, 200);
+    let begun = Instant::now();
+    assert_eq!(service.stop(), Some(0));
+    // A loaded machine may be slow; the grace time is far longer.
+    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+}
+
+#[test]
 fn a_stop_under_load_answers_what_it_took_and_every_answer_is_in_the_log() {
     let installation = Installation::new();
     let token = installation.token(EOA);
