@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::io;
+use std::ops::Deref;
 use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -19,7 +20,26 @@ use crate::storage::disk::{Disk, DiskFile, PendingFile};
 #[derive(Clone)]
 pub(crate) struct Directory {
     path: Arc<PathBuf>,
-    handle: Arc<File>,
+    handle: Arc<LockedFile>,
+}
+
+/// An open file with its lock. Dropping unlocks: a child that another thread just forked still holds the file open
+/// until it executes its program, and closing here would leave the lock with it.
+struct LockedFile(File);
+
+impl Deref for LockedFile {
+    type Target = File;
+
+    fn deref(&self) -> &File {
+        &self.0
+    }
+}
+
+impl Drop for LockedFile {
+    fn drop(&mut self) {
+        // Where it fails, the kernel unlocks when the last copy is closed.
+        let _ = self.0.unlock();
+    }
 }
 
 impl Directory {
@@ -35,7 +55,7 @@ impl Directory {
             }
         })?;
         match handle.try_lock() {
-            Ok(()) => Ok(Self { path: Arc::new(path.to_owned()), handle: Arc::new(handle) }),
+            Ok(()) => Ok(Self { path: Arc::new(path.to_owned()), handle: Arc::new(LockedFile(handle)) }),
             Err(std::fs::TryLockError::WouldBlock) => Err(OpenError::Locked { path: path.to_owned() }),
             Err(std::fs::TryLockError::Error(source)) => {
                 Err(OpenError::Io { doing: "cannot lock the audit directory", path: path.to_owned(), source })
@@ -79,11 +99,11 @@ impl Disk for Directory {
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         let flags = rustix::fs::RenameFlags::NOREPLACE;
-        Ok(rustix::fs::renameat_with(&*self.handle, from, &*self.handle, to, flags)?)
+        Ok(rustix::fs::renameat_with(&**self.handle, from, &**self.handle, to, flags)?)
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
-        Ok(rustix::fs::unlinkat(&*self.handle, name, AtFlags::empty())?)
+        Ok(rustix::fs::unlinkat(&**self.handle, name, AtFlags::empty())?)
     }
 
     fn sync_names(&self) -> io::Result<()> {
@@ -101,7 +121,7 @@ impl Disk for Directory {
 
     fn verify_unchanged(&self, name: &str, file: &File, bytes: u64) -> io::Result<()> {
         self.is_in_place()?;
-        let found = Identity::of(&*self.handle, name, AtFlags::SYMLINK_NOFOLLOW)
+        let found = Identity::of(&**self.handle, name, AtFlags::SYMLINK_NOFOLLOW)
             .map_err(|error| io::Error::new(error.kind(), "the audit segment was moved or deleted"))?;
         if !found.is(&Identity::of_open(file)?) {
             return Err(io::Error::other("the audit segment was replaced by another file"));
@@ -240,6 +260,18 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a failing test should panic")]
 
     use super::*;
+
+    #[test]
+    fn the_lock_ends_with_its_holder_although_a_forked_child_has_the_directory_open() {
+        let directory = tempfile::tempdir().unwrap();
+        let disk = Directory::lock(directory.path()).unwrap();
+        // What a child between fork and exec holds: a copy of the same open file.
+        let child = disk.handle.try_clone().unwrap();
+        assert!(matches!(Directory::lock(directory.path()), Err(OpenError::Locked { .. })));
+        drop(disk);
+        Directory::lock(directory.path()).unwrap();
+        drop(child);
+    }
 
     #[test]
     fn a_prepared_file_is_whole_whether_the_writer_waits_for_it_or_not() {

@@ -10,7 +10,14 @@ use crate::error::OpenError;
 /// Held for as long as the process uses the token; the kernel lets go of it when the process dies.
 #[derive(Debug)]
 pub(crate) struct TokenLock {
-    _file: File,
+    file: File,
+}
+
+impl Drop for TokenLock {
+    fn drop(&mut self) {
+        // Closing would leave the lock with a child that another thread has just forked.
+        let _ = self.file.unlock();
+    }
 }
 
 impl TokenLock {
@@ -38,7 +45,7 @@ impl TokenLock {
             writeln!(file, "{}", std::process::id())
         };
         write(&mut file).map_err(unusable)?;
-        Ok(Self { _file: file })
+        Ok(Self { file })
     }
 }
 
@@ -59,8 +66,10 @@ mod tests {
             }
             other => unreachable!("{other}"),
         }
+        let child = first.file.try_clone().unwrap();
         drop(first);
         TokenLock::take(&path).unwrap();
+        drop(child);
     }
 
     #[test]

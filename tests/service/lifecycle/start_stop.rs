@@ -48,7 +48,8 @@ fn health_and_version_are_open_and_readiness_needs_a_canary() {
 #[test]
 fn an_idle_service_stops_at_once_and_does_not_wait_for_the_grace_time() {
     let installation = Installation::new();
-    let service = installation.serve_with(|command| _ = command.env("AVS_KMS__SERVER__SHUTDOWN_GRACE", "40s"));
+    let service =
+        installation.serve_with(|command| _ = command.env("AVS_KMS__SERVER__SHUTDOWN_GRACE", "40s"));
     assert_eq!(service.get("/healthz", None).status, 200);
     let begun = Instant::now();
     assert_eq!(service.stop(), Some(0));
