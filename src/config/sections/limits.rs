@@ -17,7 +17,7 @@ section! {
         /// Connections of one client address at a time; 0: no limit.
         connections_per_address: usize = "128", Number(0..=65_536), reloads;
         /// Requests of one client address.
-        requests_per_address: u32 = "4000/s", PER_SECOND, reloads;
+        requests_per_address: u32 = "10000/s", PER_SECOND, reloads;
         /// Failed authentications of one client address. Above the limit the service refuses logins
         /// and signed requests from that address; valid access tokens still work.
         auth_failures_per_address: u32 = "30/min", PER_MINUTE, reloads;
@@ -25,7 +25,7 @@ section! {
         /// signatures, which is expensive.
         signature_checks_per_address: u32 = "50/s", PER_SECOND, reloads;
         /// Requests with one access token.
-        requests_per_access_token: u32 = "2000/s", PER_SECOND, reloads;
+        requests_per_access_token: u32 = "10000/s", PER_SECOND, reloads;
         /// Requests that the service works on at a time; 0: 32 per processor core.
         max_concurrent_requests: usize = "0", Number(0..=65_536), reloads;
         /// Requests that may wait for one of those, in the order of their arrival. Further ones fail
