@@ -31,6 +31,7 @@ use routes::{
 
 pub use app::{App, MAX_BODY_BYTES, ReloadableLimits};
 pub use endpoint::ApiRouter;
+pub use error::status;
 pub use limits::admission::AdmissionSettings;
 pub use limits::connection_limit::NetworkQuota;
 pub use limits::rate_limit::RateSettings;

@@ -7,15 +7,18 @@
 mod cli;
 #[path = "reference/configuration.rs"]
 mod configuration;
+#[path = "reference/error_codes.rs"]
+mod error_codes;
 
 use std::path::Path;
 
 /// The generated files, each with its content.
-fn documents() -> [(&'static str, String); 3] {
+fn documents() -> [(&'static str, String); 4] {
     [
         ("avs-kms.example.toml", configuration::example()),
         ("docs/reference/configuration.md", configuration::page()),
         ("docs/reference/cli.md", cli::page()),
+        ("docs/reference/error-codes.md", error_codes::page()),
     ]
 }
 

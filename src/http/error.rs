@@ -12,7 +12,7 @@ use crate::request_id::RequestId;
 use crate::service::{ErrorCode, ServiceError};
 
 /// The status code of an error code.
-pub(crate) const fn status(code: ErrorCode) -> StatusCode {
+pub const fn status(code: ErrorCode) -> StatusCode {
     match code {
         ErrorCode::CoordinateOutOfRange
         | ErrorCode::RegistryNotFound

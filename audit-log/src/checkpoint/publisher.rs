@@ -87,6 +87,14 @@ pub enum PublishError {
     /// The disk.
     #[error(transparent)]
     Read(#[from] ReadError),
+    /// The disk, mostly full.
+    #[error("cannot write {}", .path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// The error of the system.
+        source: std::io::Error,
+    },
     /// The thread.
     #[error("cannot start the publisher thread")]
     Thread(#[source] std::io::Error),
@@ -289,8 +297,9 @@ impl Worker {
             }
         }
         let checkpoint = SignedCheckpoint::sign(&self.origin, head, &*self.publishing.signer)?;
-        write_atomically(&self.directory.join(CHECKPOINT), checkpoint.note().as_bytes(), PUBLIC)
-            .map_err(|error| io_error(CHECKPOINT, error))?;
+        let path = self.directory.join(CHECKPOINT);
+        write_atomically(&path, checkpoint.note().as_bytes(), PUBLIC)
+            .map_err(|source| PublishError::Write { path, source })?;
         for path in &self.publishing.files {
             if let Err(error) = write_atomically(path, checkpoint.note().as_bytes(), PUBLIC) {
                 tracing::error!(

@@ -115,8 +115,6 @@ fn what_cannot_be_undone_takes_a_signature_and_nothing_that_is_signed_for_takes_
 #[test]
 fn the_codes_are_those_of_the_contract_each_with_its_status_and_a_sentence() {
     let examples: Value = serde_json::from_str(EXAMPLES).unwrap();
-    let source = include_str!("../../service/error.rs");
-    assert_eq!(ErrorCode::ALL.len(), source.matches(" => \"").count(), "ErrorCode::ALL lacks a code");
     let (_, table) = CONTRACT.split_once("| status | code | when |").unwrap();
     let mut promised = BTreeSet::new();
     for row in table.lines().filter(|row| row.starts_with("| ")) {

@@ -9,7 +9,8 @@ use tokio::task::{JoinError, spawn_blocking};
 
 use crate::service::auth::authorise::Authorizer;
 use crate::service::context::Context;
-use crate::service::error::{ErrorCode, ServiceError};
+use crate::service::error::ServiceError;
+use crate::service::error_code::ErrorCode;
 use crate::service::operation::{AUDIT_READ, EVENTS_READ};
 use crate::service::recorder::Recorder;
 use crate::service::subject::AuditSubject;

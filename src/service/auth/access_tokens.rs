@@ -14,7 +14,8 @@ use crate::auth::{
 use crate::clock::Clock;
 use crate::key::KeyName;
 use crate::service::context::Context;
-use crate::service::error::{ErrorCode, ServiceError};
+use crate::service::error::ServiceError;
+use crate::service::error_code::ErrorCode;
 use crate::service::operation::{
     ACCESS_TOKENS_ISSUE, ACCESS_TOKENS_LIST, ACCESS_TOKENS_REVOKE, AUTH_REVOKE, OperationInfo,
 };

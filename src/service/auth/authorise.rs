@@ -4,7 +4,8 @@ use crate::auth::{AccessRequest, AccessTarget, Caller, Unauthenticated, decide, 
 use crate::clock::Clock;
 use crate::key::{Eoa, KeyVersion};
 use crate::service::context::Context;
-use crate::service::error::{ErrorCode, ServiceError};
+use crate::service::error::ServiceError;
+use crate::service::error_code::ErrorCode;
 use crate::service::operation::{Access, Operation, OperationInfo};
 use crate::service::recorder::Recorder;
 use crate::service::subject::AuditSubject;

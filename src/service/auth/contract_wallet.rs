@@ -10,7 +10,8 @@ use tokio::sync::Semaphore;
 
 use crate::chain::{RpcClient, RpcClientError};
 use crate::key::Eoa;
-use crate::service::error::{ErrorCode, ServiceError};
+use crate::service::error::ServiceError;
+use crate::service::error_code::ErrorCode;
 
 /// The longest signature, bytes.
 const LONGEST_SIGNATURE: usize = 8 * 1024;

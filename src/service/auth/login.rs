@@ -18,7 +18,8 @@ use crate::auth::{
 use crate::clock::Clock;
 use crate::key::Eoa;
 use crate::service::context::Context;
-use crate::service::error::{ErrorCode, ServiceError};
+use crate::service::error::ServiceError;
+use crate::service::error_code::ErrorCode;
 use crate::service::operation::{AUTH_CHALLENGE, AUTH_VERIFY};
 use crate::service::recorder::{RecordedChange, Recorder};
 use crate::service::subject::AuditSubject;

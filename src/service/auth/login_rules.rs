@@ -5,7 +5,8 @@ use std::time::Duration;
 use crate::auth::Audience;
 use crate::chain::RpcClient;
 use crate::key::Eoa;
-use crate::service::error::{ErrorCode, ServiceError};
+use crate::service::error::ServiceError;
+use crate::service::error_code::ErrorCode;
 use crate::store::Store;
 
 /// Rules of logins and signed requests.

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use crate::auth::{Credentials, Unauthenticated};
 use crate::key::Eoa;
-use crate::service::error::{ErrorCode, ServiceError};
+use crate::service::error::ServiceError;
+use crate::service::error_code::ErrorCode;
 
 /// Nonces of one operator at a time; a signature is valid for five minutes.
 const MOST_PER_OPERATOR: usize = 1_000;

@@ -16,7 +16,8 @@ use crate::auth::{
 use crate::clock::Clock;
 use crate::key::Eoa;
 use crate::service::context::Context;
-use crate::service::error::{ErrorCode, ServiceError};
+use crate::service::error::ServiceError;
+use crate::service::error_code::ErrorCode;
 use crate::service::operation::AUTH_REQUEST;
 use crate::service::recorder::{Recorder, event};
 use crate::service::subject::AuditSubject;

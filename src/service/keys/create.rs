@@ -8,7 +8,8 @@ use super::new_version::ReservedVersion;
 use crate::auth::Policy;
 use crate::key::{Binding, Eoa, KeyName, KeyVersion, KeyVersionNumber, LifecycleState};
 use crate::service::context::Context;
-use crate::service::error::{ErrorCode, ServiceError};
+use crate::service::error::ServiceError;
+use crate::service::error_code::ErrorCode;
 use crate::service::operation::{KEYS_CREATE, on_key};
 use crate::service::subject::AuditSubject;
 

@@ -7,7 +7,8 @@ use super::create::{Created, bound_elsewhere};
 use super::new_version::ReservedVersion;
 use crate::key::{Binding, Eoa, KeyName, KeyVersionNumber, VersionSelector};
 use crate::service::context::Context;
-use crate::service::error::{ErrorCode, ServiceError};
+use crate::service::error::ServiceError;
+use crate::service::error_code::ErrorCode;
 use crate::service::operation::{KEYS_ROTATE, on_key};
 use crate::service::subject::AuditSubject;
 

@@ -13,7 +13,8 @@ use crate::key::{
 };
 use crate::service::auth::authorise::Authorizer;
 use crate::service::context::Context;
-use crate::service::error::{ErrorCode, ServiceError};
+use crate::service::error::ServiceError;
+use crate::service::error_code::ErrorCode;
 use crate::service::operation::{KEYS_SCHEDULE_GET, KEYS_SCHEDULE_SET, Operation, OperationInfo, on_owner};
 use crate::service::recorder::{Recorder, complete, fail};
 use crate::service::subject::{AuditSubject, key_ref};

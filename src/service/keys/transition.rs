@@ -15,7 +15,8 @@ use crate::key::{
     Transition, VersionSelector, days, later,
 };
 use crate::service::context::Context;
-use crate::service::error::{ErrorCode, ServiceError};
+use crate::service::error::ServiceError;
+use crate::service::error_code::ErrorCode;
 use crate::service::operation::{
     KEYS_ACTIVATE, KEYS_DESTROY, KEYS_DESTROY_DUE, KEYS_DISABLE, KEYS_ENABLE, KEYS_RESTORE, KEYS_RETIRE,
     Operation, OperationInfo,

@@ -11,7 +11,8 @@ use governor::{Quota, RateLimiter};
 
 use crate::clock::Clock;
 use crate::key::{Eoa, KeyName};
-use crate::service::error::{ErrorCode, ServiceError};
+use crate::service::error::ServiceError;
+use crate::service::error_code::ErrorCode;
 
 type Limiter = RateLimiter<NotKeyed, InMemoryState, Clock, NoOpMiddleware<Duration>>;
 

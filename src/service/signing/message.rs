@@ -8,7 +8,8 @@ use hsm::G1Point;
 
 use crate::eigenlayer::{self, KEY_REGISTRAR_VERSION, KeyRegistration, PubkeyRegistration};
 use crate::key::{Binding, Eoa, KeyVersion, Registry};
-use crate::service::error::{ErrorCode, ServiceError};
+use crate::service::error::ServiceError;
+use crate::service::error_code::ErrorCode;
 use crate::service::operation::{
     OperationInfo, SCALAR_MUL, SIGN_CERTIFICATE, SIGN_DIGEST, SIGN_REGISTRATION,
 };

@@ -11,7 +11,8 @@ use super::message::ResolvedMessage;
 use crate::chain::{RpcClient, RpcClientError};
 use crate::eigenlayer;
 use crate::key::{Binding, Registry};
-use crate::service::error::{ErrorCode, ServiceError};
+use crate::service::error::ServiceError;
+use crate::service::error_code::ErrorCode;
 
 /// The registry contracts, through a node if one is configured.
 #[derive(Debug)]

@@ -13,7 +13,7 @@ async fn a_wrong_pin_is_tried_once_and_the_right_one_works_afterwards() {
     volume.shell("cp -p /data/pin /data/kept && printf 000000000000 >/data/pin").await.must();
     for _ in 0..2 {
         let ended = once(ours(Some(volume.mount())), &["serve"]).await;
-        ended.refused(1, "the token refused the PIN (tried once, not tried again)");
+        ended.refused(4, "the token refused the PIN (tried once, not tried again)");
     }
     volume.shell("mv /data/kept /data/pin").await.must();
     let (ended, _) = Service::over(&volume).await.stop().await;
@@ -127,7 +127,7 @@ async fn a_full_volume_stops_signing_alone_until_space_is_freed() {
     // A start on a full volume is refused with a message; with free space it starts.
     volume.shell("dd if=/dev/zero of=/data/fill bs=4096 2>/dev/null || true").await.must();
     let ended = once(ours(Some(volume.mount())), &["serve"]).await;
-    ended.refused(1, "disk is full");
+    ended.refused(1, "cannot write /data/audit/checkpoint: No space left on device");
     volume.shell("rm /data/fill").await.must();
     let (ended, _) = Service::over(&volume).await.stop().await;
     assert_eq!(ended.code, 0, "{ended:?}");
