@@ -36,16 +36,16 @@ enum Identity {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum Unauthenticated {
     /// The token was good once.
-    #[error("the token has expired; issue or request a new one")]
+    #[error("the access token has expired; issue one, or log in again")]
     Expired,
     /// A token that was presented from a network where it does not work.
-    #[error("the token does not work from this address")]
+    #[error("the access token does not work from this address")]
     WrongNetwork,
     /// Something else than `Bearer kms_…`.
     #[error("the Authorization header must be: Bearer kms_…")]
     Malformed,
     /// No `Authorization` header.
-    #[error("this call needs a token: send the header Authorization: Bearer kms_…")]
+    #[error("this call needs an access token: send the header Authorization: Bearer kms_…")]
     Missing,
     /// The signature on the request was used before.
     #[error("this signature was used already; sign each request with a nonce of its own")]
@@ -63,7 +63,7 @@ pub enum Unauthenticated {
     #[error("the signature is not valid now: issued by now, at most 300 seconds before it expires")]
     SignedTimes,
     /// No such token, or a revoked one.
-    #[error("the token is not valid")]
+    #[error("the access token is not valid")]
     Unknown,
 }
 
@@ -72,7 +72,7 @@ pub enum Unauthenticated {
 pub enum Forbidden {
     /// What cannot be undone needs a signature of its own or the machine's own command line.
     #[error(
-        "a bearer token alone is not enough for this: sign the request itself (Authorization: EIP712 …, \
+        "an access token alone is not enough for this: sign the request itself (Authorization: EIP712 …, \
          GET /v1/auth/typed-data) or use the command line on the service's own machine"
     )]
     NeedsSignature,
@@ -80,16 +80,16 @@ pub enum Forbidden {
     #[error("this key is not used from this address")]
     KeyNetwork,
     /// The caller acts for another EOA.
-    #[error("the token is not for this EOA")]
+    #[error("the access token is not for this EOA")]
     OtherEoa,
     /// The token is for certain keys of the EOA.
-    #[error("the token is not for this key")]
+    #[error("the access token is not for this key")]
     OtherKey,
     /// The key does not allow this kind of signing.
     #[error("this key does not allow {0} signing")]
     SignatureKind(SignatureKind),
     /// The token lacks the scope.
-    #[error("the token lacks the scope {0}")]
+    #[error("the access token lacks the scope {0}")]
     Scope(Scope),
 }
 

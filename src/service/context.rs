@@ -78,8 +78,8 @@ impl Context {
     pub(in crate::service) fn actor(&self) -> Actor {
         let (kind, eoa, token) = match (&self.caller, &self.shown) {
             (None, None) => (ActorKind::Anonymous, None, None),
-            (None, Some((token, Subject::Any))) => (ActorKind::Token, None, Some(token)),
-            (None, Some((token, Subject::Eoa(eoa)))) => (ActorKind::Token, Some(*eoa), Some(token)),
+            (None, Some((token, Subject::Any))) => (ActorKind::AccessToken, None, Some(token)),
+            (None, Some((token, Subject::Eoa(eoa)))) => (ActorKind::AccessToken, Some(*eoa), Some(token)),
             (Some(caller), _) => {
                 let kind = if caller.is_local() {
                     ActorKind::Local
@@ -88,7 +88,7 @@ impl Context {
                 } else if caller.is_signed() {
                     ActorKind::Operator
                 } else {
-                    ActorKind::Token
+                    ActorKind::AccessToken
                 };
                 (kind, caller.eoa(), caller.token_id())
             }

@@ -158,7 +158,7 @@ fn object(out: &mut Vec<u8>, member: &'static str, fill: impl FnOnce(&mut Vec<u8
 fn actor(out: &mut Vec<u8>, actor: &Actor) {
     object(out, "actor", |out| {
         let kind = match actor.kind {
-            ActorKind::Token => "token",
+            ActorKind::AccessToken => "access_token",
             ActorKind::Operator => "operator",
             ActorKind::Local => "local",
             ActorKind::Service => "service",
@@ -169,7 +169,7 @@ fn actor(out: &mut Vec<u8>, actor: &Actor) {
             json::text(out, "eoa", eoa);
         }
         if let Some(token) = &actor.token_id {
-            json::text(out, "token", shortened(token));
+            json::text(out, "access_token", shortened(token));
         }
         if let Some(address) = &actor.address {
             json::text(out, "address", &address.to_string());

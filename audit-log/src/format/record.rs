@@ -18,7 +18,7 @@ pub(crate) const MAX_BODY_BYTES: usize = MAX_RECORD_BYTES - 160;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ActorKind {
     /// An access token.
-    Token,
+    AccessToken,
     /// The signature of an EOA on this very request.
     Operator,
     /// The command line on the service's own machine.
@@ -45,7 +45,7 @@ pub struct Actor {
 impl Actor {
     /// A client with an access token.
     pub fn token(eoa: Option<String>, token_id: impl Into<String>, address: Option<SocketAddr>) -> Self {
-        Self { kind: ActorKind::Token, eoa, token_id: Some(token_id.into()), address }
+        Self { kind: ActorKind::AccessToken, eoa, token_id: Some(token_id.into()), address }
     }
 
     /// An operator who signed the request.

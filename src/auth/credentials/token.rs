@@ -105,7 +105,7 @@ impl FromStr for AccessTokenId {
             Some(digits) if digits.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) => {
                 Ok(Self(text.to_owned()))
             }
-            _ => Err("a token id is tok_ and 12 hex digits"),
+            _ => Err("an access token id is tok_ and 12 hex digits"),
         }
     }
 }

@@ -98,8 +98,10 @@ pub(in crate::cli) fn run(
         send(configuration, LocalRequest { method, path: path.to_owned(), body, needs: Needs::StoreAndLog })?;
     output.print(&response, || match command {
         // Nothing else on standard output, so that TOKEN=$(avs-kms access-token issue …) works.
-        Command::Issue { .. } => member(&response, "/token"),
-        Command::List | Command::Revoke { .. } => rows(list(&response, "tokens"), "no access tokens", row),
+        Command::Issue { .. } => member(&response, "/access_token"),
+        Command::List | Command::Revoke { .. } => {
+            rows(list(&response, "access_tokens"), "no access tokens", row)
+        }
     });
     Ok(())
 }

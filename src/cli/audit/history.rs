@@ -83,7 +83,7 @@ pub(super) fn run(directory: &Path, eoa: Eoa, name: KeyName, output: Output) -> 
 fn actor(record: &Value) -> String {
     let text = |pointer: &str| record.pointer(pointer).and_then(Value::as_str);
     let kind = text("/actor/kind").unwrap_or("?");
-    match (text("/actor/token_id").or_else(|| text("/actor/token")), text("/actor/eoa")) {
+    match (text("/actor/access_token"), text("/actor/eoa")) {
         (Some(token), _) => format!("{kind} {token}"),
         (None, Some(eoa)) => format!("{kind} {eoa}"),
         (None, None) => kind.to_owned(),

@@ -76,9 +76,9 @@ pub(in crate::cli) fn run(arguments: &Arguments, output: Output) -> Result<(), C
         "file": arguments.out,
     });
     match &arguments.out {
-        None => output.print(&answer, || member(&answer, "/token")),
+        None => output.print(&answer, || member(&answer, "/access_token")),
         Some(path) => {
-            store(path, &member(&answer, "/token"))?;
+            store(path, &member(&answer, "/access_token"))?;
             output.print(&printed, || {
                 format!(
                     "the access token is in {}, valid until {}",

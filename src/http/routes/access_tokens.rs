@@ -114,7 +114,7 @@ impl From<&auth::AccessTokenRecord> for AccessTokenRecord {
 
 #[derive(Serialize)]
 struct IssuedAccessToken<'a> {
-    token: &'a str,
+    access_token: &'a str,
     token_type: &'static str,
     #[serde(flatten)]
     record: AccessTokenRecord,
@@ -122,12 +122,12 @@ struct IssuedAccessToken<'a> {
 
 #[derive(Serialize)]
 struct AccessTokenList {
-    tokens: Vec<AccessTokenRecord>,
+    access_tokens: Vec<AccessTokenRecord>,
 }
 
 impl From<&[auth::AccessTokenRecord]> for AccessTokenList {
     fn from(records: &[auth::AccessTokenRecord]) -> Self {
-        Self { tokens: records.iter().map(AccessTokenRecord::from).collect() }
+        Self { access_tokens: records.iter().map(AccessTokenRecord::from).collect() }
     }
 }
 
@@ -135,7 +135,7 @@ async fn issue(call: AuthenticatedRequest, request: Request) -> Result<Response,
     let issue = call.parse(request, |body: IssueBody| Ok(IssueAccessToken::from(body))).await?;
     let issued = call.services().access_tokens.issue(call.context().clone(), issue).await?;
     let record = AccessTokenRecord::from(&issued.record);
-    let body = IssuedAccessToken { token: issued.token.expose(), token_type: "Bearer", record };
+    let body = IssuedAccessToken { access_token: issued.token.expose(), token_type: "Bearer", record };
     Ok(json(StatusCode::CREATED, &body))
 }
 

@@ -101,9 +101,9 @@ struct Challenge {
 }
 
 #[derive(Serialize, ToSchema)]
-#[schema(as = Token)]
+#[schema(as = AccessToken)]
 struct AccessToken<'a> {
-    token: &'a str,
+    access_token: &'a str,
     token_type: &'static str,
     eoa: String,
     scopes: Vec<ScopeName>,
@@ -163,7 +163,7 @@ async fn verify(
         body::read(request, app.body_timeout).await?;
     let issued = app.services.logins.log_in(context, LoginResponse { challenge_id, signature }).await?;
     let body = AccessToken {
-        token: issued.token.expose(),
+        access_token: issued.token.expose(),
         token_type: "Bearer",
         eoa: issued.record.subject.to_string(),
         scopes: issued.record.scopes.iter().map(ScopeName).collect(),

@@ -83,7 +83,7 @@ fn expired_and_revoked_tokens_stop_at_once_and_stay_stopped_over_a_restart() {
     let path = format!("/v1/keys/{EOA}");
     assert_eq!(service.get(&path, Some(&revoked)).status, 200);
     let list: Value = serde_json::from_str(&installation.must(&["--json", "access-token", "list"])).unwrap();
-    let tokens = list["tokens"].as_array().unwrap();
+    let tokens = list["access_tokens"].as_array().unwrap();
     assert_eq!(tokens.len(), 2);
     assert!(!list.to_string().contains("kms_"), "a listing shows a token");
     let id = tokens.iter().find(|token| token["scopes"].as_array().unwrap().len() > 1).unwrap()["id"].clone();
@@ -130,7 +130,7 @@ fn a_token_that_is_revoked_while_its_request_arrives_signs_nothing() {
     let service = installation.serve();
     service.create(&token, EOA, "default");
     let list: Value = serde_json::from_str(&installation.must(&["--json", "access-token", "list"])).unwrap();
-    let id = list["tokens"][0]["id"].as_str().unwrap().to_owned();
+    let id = list["access_tokens"][0]["id"].as_str().unwrap().to_owned();
 
     let bytes = request("POST", "/v1/scalar_mul", Some(&token), Some(&body().to_string()));
     let (most, rest) = bytes.split_at(bytes.len() - 1);

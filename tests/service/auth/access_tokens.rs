@@ -8,7 +8,7 @@ use crate::support::{EOA, Installation, OTHER_EOA, Running};
 
 fn listed(installation: &Installation) -> Vec<Value> {
     let list: Value = serde_json::from_str(&installation.must(&["--json", "access-token", "list"])).unwrap();
-    list["tokens"].as_array().unwrap().clone()
+    list["access_tokens"].as_array().unwrap().clone()
 }
 
 fn issue(installation: &Installation, more: &[&str]) -> String {
@@ -22,7 +22,7 @@ fn logged_in(service: &Running, eoa: &str) -> String {
     let offered = service.post("/v1/auth/challenge", None, &json!({"eoa": eoa})).body;
     let signature = Wallet::of(eoa).typed(&offered["typed_data"]);
     let body = json!({"challenge_id": offered["challenge_id"], "signature": signature});
-    service.post("/v1/auth/verify", None, &body).body["token"].as_str().unwrap().to_owned()
+    service.post("/v1/auth/verify", None, &body).body["access_token"].as_str().unwrap().to_owned()
 }
 
 fn list_keys(service: &Running, token: &str) -> Answer {
@@ -71,8 +71,12 @@ fn a_token_that_turns_up_elsewhere_is_named_in_the_record_and_counts_as_refused(
     assert_eq!(records.len(), 4, "{records:?}");
     for record in records {
         assert_eq!(record["code"], "forbidden");
-        assert_eq!(record["actor"]["kind"], "token");
-        assert_eq!((&record["actor"]["token"], &record["actor"]["eoa"]), (&id, &json!(EOA)), "{record}");
+        assert_eq!(record["actor"]["kind"], "access_token");
+        assert_eq!(
+            (&record["actor"]["access_token"], &record["actor"]["eoa"]),
+            (&id, &json!(EOA)),
+            "{record}"
+        );
     }
 }
 
@@ -189,7 +193,7 @@ fn expired_access_tokens_do_not_prevent_a_login() {
         service.post("/v1/auth/verify", None, &body)
     };
     assert_eq!(answer.status, 200, "{answer:?}");
-    assert_eq!(list_keys(&service, answer.body["token"].as_str().unwrap()).status, 200);
+    assert_eq!(list_keys(&service, answer.body["access_token"].as_str().unwrap()).status, 200);
     assert!(count() < MOST, "expired access tokens were not deleted");
 }
 

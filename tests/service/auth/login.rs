@@ -39,7 +39,7 @@ fn a_signature_over_the_text_or_the_object_gives_a_token_for_ones_own_keys_once(
         let answer = verify(&service, &offered, &signature);
         assert_eq!((answer.status, &answer.body["eoa"]), (200, &json!(EOA)), "{answer:?}");
         assert_eq!(answer.body["token_type"], "Bearer");
-        let token = answer.body["token"].as_str().unwrap();
+        let token = answer.body["access_token"].as_str().unwrap();
         service.create(token, EOA, "default");
         let other = service.post("/v1/keys", Some(token), &json!({"eoa": OTHER_EOA}));
         assert_eq!(other.code(), (403, "forbidden"));
@@ -72,7 +72,7 @@ fn a_challenge_survives_a_restart_and_stays_spent_over_another() {
     let service = installation.serve_with(fixed);
     let answer = verify(&service, &offered, &signature);
     assert_eq!(answer.status, 200, "{answer:?}");
-    let token = answer.body["token"].as_str().unwrap().to_owned();
+    let token = answer.body["access_token"].as_str().unwrap().to_owned();
     service.kill();
     let service = installation.serve_with(fixed);
     assert_eq!(verify(&service, &offered, &signature).code(), (401, "challenge_unknown"));

@@ -84,7 +84,10 @@ fn a_rotation_keeps_both_versions_usable_until_the_old_one_is_retired() {
         (&rotation["kind"], &rotation["input"]["fields"]["reason"]),
         (&json!("intent"), &json!("quarterly"))
     );
-    assert_eq!((&rotation["actor"]["kind"], &rotation["actor"]["eoa"]), (&json!("token"), &json!(EOA)));
+    assert_eq!(
+        (&rotation["actor"]["kind"], &rotation["actor"]["eoa"]),
+        (&json!("access_token"), &json!(EOA))
+    );
     let activation = &installation.records_of("keys.activate")[0];
     assert_eq!(activation["input"]["fields"], json!({"from": "pending", "to": "active", "supersedes": 1}));
     let kinds: Vec<_> =

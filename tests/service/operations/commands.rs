@@ -109,7 +109,7 @@ fn a_command_lists_what_an_option_allows_and_takes_several_at_once() {
     assert!(global.contains("--config") && !global.contains("--eoa"), "{help}");
     installation.must(&["access-token", "issue", "--eoa", EOA, "--scope", "keys:read,sign:typed"]);
     let list: Value = serde_json::from_str(&installation.must(&["--json", "access-token", "list"])).unwrap();
-    assert_eq!(list["tokens"][0]["scopes"], serde_json::json!(["keys:read", "sign:typed"]));
+    assert_eq!(list["access_tokens"][0]["scopes"], serde_json::json!(["keys:read", "sign:typed"]));
 }
 
 #[test]

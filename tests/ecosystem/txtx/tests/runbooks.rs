@@ -159,7 +159,7 @@ async fn the_shipped_registrations_stop_at_the_first_refusal() {
         let mut given = inputs(&stage, &more);
         given[1].1 = &guess;
         let shown = run(&shipped(file), &given).await.unwrap_err();
-        assert!(shown.contains("the token is not valid"), "{shown}");
+        assert!(shown.contains("the access token is not valid"), "{shown}");
         given[1].1 = &reader;
         let shown = run(&shipped(file), &given).await.unwrap_err();
         assert!(shown.contains("sign:typed"), "{shown}");
@@ -209,12 +209,12 @@ async fn every_kind_of_refusal_stops_a_runbook_and_shows_the_services_sentence()
     tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
     let list = format!("/v1/keys/{EOA}");
     let cases: &[([&str; 4], &str)] = &[
-        (["POST", "/v1/keys", "", &key], "this call needs a token"),
+        (["POST", "/v1/keys", "", &key], "this call needs an access token"),
         (["POST", "/v1/keys", "kms_x", &key], "the Authorization header must be"),
-        (["POST", "/v1/keys", &guess, &key], "the token is not valid"),
-        (["GET", &list, &short, ""], "the token has expired"),
-        (["GET", &list, &narrow, ""], "the token lacks the scope keys:read"),
-        (["POST", "/v1/keys", token, &other], "the token is not for this EOA"),
+        (["POST", "/v1/keys", &guess, &key], "the access token is not valid"),
+        (["GET", &list, &short, ""], "the access token has expired"),
+        (["GET", &list, &narrow, ""], "the access token lacks the scope keys:read"),
+        (["POST", "/v1/keys", token, &other], "the access token is not for this EOA"),
         (["POST", "/v1/keys", token, "{ eoa = \"0x12\" }"], "an address is 0x and 40 hex digits"),
         (["POST", "/v1/keys", token, "{ name = \"default\" }"], "missing member `eoa`"),
         (["POST", "/v1/keys", token, &colour], "unknown member `colour`"),
