@@ -146,7 +146,7 @@ impl Challenge {
 
     fn statement(&self) -> String {
         format!(
-            "Log in to the key service avs-kms: an access token with these scopes, for {} seconds.",
+            "Log in to the key service avs-kms: a token with these scopes, for {} seconds.",
             self.life
         )
     }
