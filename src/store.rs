@@ -7,7 +7,7 @@
 mod access_tokens;
 mod backend;
 #[cfg(test)]
-mod backend_tests;
+pub(crate) mod backend_tests;
 mod cache;
 mod error;
 mod events;

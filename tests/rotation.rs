@@ -158,6 +158,7 @@ const MONTHLY: Schedule = Schedule {
 
 #[test]
 fn two_years_of_monthly_rotations_with_restarts_and_a_long_absence() {
+    let _limit = test_report::TimeLimit::of_this_test();
     let Some(data) = std::env::var_os(CHILD) else {
         println!("{}", in_child("two_years_of_monthly_rotations_with_restarts_and_a_long_absence"));
         return;
@@ -221,6 +222,7 @@ fn two_years_of_monthly_rotations_with_restarts_and_a_long_absence() {
 
 #[test]
 fn a_destruction_comes_at_its_date_and_not_by_a_clock_that_jumps() {
+    let _limit = test_report::TimeLimit::of_this_test();
     let Some(data) = std::env::var_os(CHILD) else {
         in_child("a_destruction_comes_at_its_date_and_not_by_a_clock_that_jumps");
         return;
@@ -270,6 +272,7 @@ fn a_destruction_comes_at_its_date_and_not_by_a_clock_that_jumps() {
 
 #[test]
 fn a_rotation_that_is_not_finished_is_overdue_and_an_old_version_that_still_signs_is_seen() {
+    let _limit = test_report::TimeLimit::of_this_test();
     let Some(data) = std::env::var_os(CHILD) else {
         in_child("a_rotation_that_is_not_finished_is_overdue_and_an_old_version_that_still_signs_is_seen");
         return;

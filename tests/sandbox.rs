@@ -118,6 +118,7 @@ fn attempt(
 
 #[test]
 fn what_an_intruder_does_ends_the_process_or_is_refused() {
+    let _limit = test_report::TimeLimit::of_this_test();
     let directory = tempfile::tempdir().unwrap();
     let inside = directory.path().join("inside");
     std::fs::create_dir(&inside).unwrap();

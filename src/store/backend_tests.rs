@@ -60,7 +60,7 @@ fn name(text: &str) -> KeyName {
 }
 
 /// The generators: the public key of the scalar 1.
-fn public_key() -> PublicKey {
+pub(crate) fn public_key() -> PublicKey {
     let (mut g1, mut g2) = ([0; 64], [0; 128]);
     (g1[31], g1[63]) = (1, 2);
     let coordinates = [

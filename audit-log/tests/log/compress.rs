@@ -122,24 +122,7 @@ fn a_damaged_segment_and_one_with_an_open_intent_are_left_alone() {
     compress(&log.directory(), 0).unwrap_err();
     assert!(log.segment_path(0).exists() && !packed(&log, 0).exists());
 
-    let log = Log::empty(1 << 16);
-    let copy = runtime().block_on(async {
-        let (open, _) = AuditLog::open(log.settings(), boot()).unwrap();
-        let held = open.record(Multiply(200)).await.unwrap();
-        while log.firsts().len() < 4 {
-            open.record(Multiply(1))
-                .await
-                .unwrap()
-                .consume()
-                .1
-                .record_outcome_durable(Outcome::ok(1))
-                .await
-                .unwrap();
-        }
-        let copy = log.copy();
-        drop(held);
-        copy
-    });
+    let copy = Log::with_open_intent(4);
     let done = compress(&copy.directory(), 0).unwrap();
     assert_eq!((done.segments, done.held), (0, 3));
     let (open, unsettled) = AuditLog::open(copy.settings(), boot()).unwrap();

@@ -127,24 +127,7 @@ fn intents_without_an_outcome_come_back_until_they_are_settled() {
 
 #[test]
 fn an_intent_left_open_in_an_older_segment_comes_back() {
-    let log = Log::empty(1 << 16);
-    let copy = runtime().block_on(async {
-        let (open, _) = AuditLog::open(log.settings(), boot()).unwrap();
-        let held = open.record(Multiply(200)).await.unwrap();
-        while log.firsts().len() < 3 {
-            open.record(Multiply(1))
-                .await
-                .unwrap()
-                .consume()
-                .1
-                .record_outcome_durable(Outcome::ok(1))
-                .await
-                .unwrap();
-        }
-        let copy = log.copy();
-        drop(held);
-        copy
-    });
+    let copy = Log::with_open_intent(3);
     let (open, unsettled) = AuditLog::open(copy.settings(), boot()).unwrap();
     let found: Vec<_> = unsettled.iter().map(|unsettled| unsettled.receipt.seq).collect();
     assert_eq!(found, [1]);

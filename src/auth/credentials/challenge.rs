@@ -145,10 +145,7 @@ impl Challenge {
     }
 
     fn statement(&self) -> String {
-        format!(
-            "Log in to the key service avs-kms: a token with these scopes, for {} seconds.",
-            self.life
-        )
+        format!("Log in to the key service avs-kms: a token with these scopes, for {} seconds.", self.life)
     }
 }
 

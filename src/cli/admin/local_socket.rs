@@ -158,6 +158,8 @@ pub(in crate::cli) fn parse_response(success: bool, body: &[u8]) -> Result<Value
     if success {
         return Ok(value);
     }
-    let text = |name: &str| value.get(name).and_then(Value::as_str).unwrap_or("?").to_owned();
-    Err(CliError::new(format!("{} ({}, {})", text("error"), text("code"), text("request_id"))))
+    let text = |name: &str| value.get(name).and_then(Value::as_str).unwrap_or("?");
+    let field =
+        value.get("field").and_then(Value::as_str).map(|field| format!("{field}: ")).unwrap_or_default();
+    Err(CliError::new(format!("{field}{} ({}, {})", text("error"), text("code"), text("request_id"))))
 }

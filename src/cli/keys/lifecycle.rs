@@ -51,7 +51,7 @@ pub(in crate::cli) enum Command {
         after_days: u32,
     },
     /// Cancel the destruction of a version before its date
-    #[command(alias = "undestroy", after_help = "Example:\n  avs-kms keys restore --eoa 0x… --version 1")]
+    #[command(after_help = "Example:\n  avs-kms keys restore --eoa 0x… --version 1")]
     Restore(VersionRef),
 }
 

@@ -9,12 +9,13 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::time::Instant;
 
-use hsm::{G1Point, G2Point, KeyId, PublicKey};
+use hsm::KeyId;
 use jiff::Timestamp;
 
 use super::*;
 use crate::key::{Eoa, KeyName, KeyVersionNumber, Reservation};
 use crate::store::SqliteBackend;
+use crate::store::backend_tests::public_key;
 
 #[test]
 fn the_signature_is_hmac_sha256_over_time_and_body() {
@@ -67,20 +68,6 @@ async fn store_with_an_event(directory: &std::path::Path, targets: &[&WebhookTar
     store.reserve(reservation.clone(), Timestamp::UNIX_EPOCH).await.unwrap();
     store.complete(reservation, public_key(), Timestamp::UNIX_EPOCH).await.unwrap();
     store
-}
-
-/// The generators: the public key of the scalar 1.
-fn public_key() -> PublicKey {
-    let (mut g1, mut g2) = ([0; 64], [0; 128]);
-    (g1[31], g1[63]) = (1, 2);
-    let coordinates = [
-        "198e9393920d483a7260bfb731fb5d25f1aa493335a9e71297e485b7aef312c2",
-        "1800deef121f1e76426a00665e5c4479674322d4f75edadd46debd5cd992f6ed",
-        "090689d0585ff075ec9e99ad690c3395bc4b313370b38ef355acdadcd122975b",
-        "12c85ea5db8c6deb4aab71808dcb408fe3d1e7690c43d37b4ce6cc0166fa7daa",
-    ];
-    hex::decode_to_slice(coordinates.concat(), &mut g2).unwrap();
-    PublicKey { g1: G1Point::from_bytes(&g1).unwrap(), g2: G2Point::from_bytes(&g2).unwrap() }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -135,7 +135,10 @@ fn only_the_machines_own_operator_or_a_signed_request_destroys() {
         serde_json::from_slice(&output.stdout).unwrap()
     };
     let refused = |arguments: &[&str]| crate::support::text(&run(arguments).stderr);
-    assert!(refused(&["destroy", "--version", "2", "--after-days", "6"]).contains("from 7 to 3653"));
+    assert!(
+        refused(&["destroy", "--version", "2", "--after-days", "6"])
+            .contains("after_days: expected a whole number from 7 to 3653")
+    );
     assert!(refused(&["destroy"]).contains("version"));
     assert!(
         refused(&["destroy", "--version", "1"]).contains("invalid_key_state"),
@@ -152,7 +155,7 @@ fn only_the_machines_own_operator_or_a_signed_request_destroys() {
         said(&["destroy", "--version", "2", "--after-days", "7"])["destroy_at"],
         destroying["destroy_at"]
     );
-    assert_eq!(said(&["undestroy", "--version", "2"])["state"], "pending");
+    assert_eq!(said(&["restore", "--version", "2"])["state"], "pending");
     assert_eq!(sign(&service, &token, json!(2)).0, 200);
     service.stop();
     // The same commands work without the service.

@@ -118,6 +118,22 @@ impl Log {
         this
     }
 
+    /// The copy of a running log of that many small segments; record 1 is an intent without an outcome.
+    pub fn with_open_intent(segments: usize) -> Self {
+        let log = Self::empty(1 << 16);
+        runtime().block_on(async {
+            let (open, _) = AuditLog::open(log.settings(), boot()).unwrap();
+            let held = open.record(Multiply(200)).await.unwrap();
+            while log.firsts().len() < segments {
+                let (_, settlement) = open.record(Multiply(1)).await.unwrap().consume();
+                settlement.record_outcome_durable(Outcome::ok(1)).await.unwrap();
+            }
+            let copy = log.copy();
+            drop(held);
+            copy
+        })
+    }
+
     /// A log of that many small segments.
     pub fn with_segments(count: usize) -> Self {
         let mut this = Self::empty(1 << 16);
