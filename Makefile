@@ -122,7 +122,8 @@ dudect: compiler ## Look for a dependence on the scalar in measured times; wants
 .PHONY: bench
 bench: softhsm compiler ## Measure enclave, service and audit log: signatures per second, latency, what the sync costs.
 	$(CARGO) bench --package hsm --bench enclave --locked
-	$(CARGO) bench --package avs-kms --bench service --bench audit --locked
+	$(CARGO) bench --package avs-kms --bench service --locked
+	$(CARGO) bench --package audit-log --bench audit --locked
 
 .PHONY: load
 load: softhsm compiler ## Measure goodput and latency at 1, 2, 4 and 10 times the load that the service can carry.
