@@ -23,13 +23,14 @@ use avs_kms::key::{
     Eoa, KeyName, KeyVersionNumber, LifecycleAction, LifecycleState, RetireOn, Schedule, VersionSelector,
 };
 use avs_kms::request_id::RequestId;
-use avs_kms::rotation::{SETTLING, Scheduler, stats};
+use avs_kms::rotation::{SETTLING, SHUTDOWN_TIMEOUT, Scheduler, stats};
 use avs_kms::service::{
     ChangeKey, Context, CreateKey, Custody, Message, Peer, ServiceParts, Services, SetSchedule, Sign,
 };
 use avs_kms::store::Store;
 use hsm::Enclave;
 use jiff::Timestamp;
+use tokio::sync::watch;
 
 const CHILD: &str = "AVS_KMS_ROTATION_CHILD";
 const OWNER: Eoa = Eoa::new([0x17; 20]);
@@ -51,6 +52,8 @@ fn in_child(test: &str) -> String {
         .args([test, "--exact", "--nocapture", "--test-threads=1"])
         .env(CHILD, &data)
         .env("SOFTHSM2_CONF", data.join("token/softhsm2.conf"))
+        .env("HSM_FAULTS_RULES", data.join("rules"))
+        .env("HSM_FAULTS_LOG", data.join("faults"))
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -69,8 +72,13 @@ struct World {
 
 impl World {
     fn open(data: &Path) -> Self {
+        Self::over(data, "/usr/lib/softhsm/libsofthsm2.so".into())
+    }
+
+    /// Over another module in front of SoftHSM.
+    fn over(data: &Path, module: PathBuf) -> Self {
         let enclave = Enclave::open(hsm::Settings {
-            module: "/usr/lib/softhsm/libsofthsm2.so".into(),
+            module,
             token: hsm::TokenSelector::Label("avs-kms".into()),
             pin_file: data.join("pin"),
             lock_file: data.join("token.lock"),
@@ -122,8 +130,14 @@ fn soon() -> Instant {
 }
 
 async fn key(service: &Services, schedule: Schedule) {
-    let request = CreateKey { eoa: OWNER, name: KeyName::default(), binding: None, policy: None };
-    service.keys.create(operator(), request, soon()).await.unwrap();
+    keys(service, schedule, &[KeyName::default()]).await;
+}
+
+async fn keys(service: &Services, schedule: Schedule, names: &[KeyName]) {
+    for name in names {
+        let request = CreateKey { eoa: OWNER, name: name.clone(), binding: None, policy: None };
+        service.keys.create(operator(), request, soon()).await.unwrap();
+    }
     let request =
         SetSchedule { eoa: OWNER, scope: ScheduleScope::All, schedule: Some(schedule), reason: None };
     service.schedules.set(operator(), request, soon()).await.unwrap();
@@ -317,6 +331,57 @@ fn a_rotation_that_is_not_finished_is_overdue_and_an_old_version_that_still_sign
             0,
             "what is retired signs nothing"
         );
+        service.log().clone().close().unwrap();
+    });
+}
+
+#[test]
+fn a_shutdown_amid_due_rotations_and_a_stalled_hsm_ends_in_time_and_the_next_start_finishes_them() {
+    let _limit = test_report::TimeLimit::of_this_test();
+    let Some(data) = std::env::var_os(CHILD).map(PathBuf::from) else {
+        in_child(
+            "a_shutdown_amid_due_rotations_and_a_stalled_hsm_ends_in_time_and_the_next_start_finishes_them",
+        );
+        return;
+    };
+    let rules = |text: &str| {
+        // Renamed, so that two contents within one tick of the clock differ.
+        std::fs::write(data.join("rules.new"), text).unwrap();
+        std::fs::rename(data.join("rules.new"), data.join("rules")).unwrap();
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    runtime.block_on(async {
+        rules("");
+        let module = std::env::current_exe().unwrap().with_file_name("libhsm_fault_injection.so");
+        let world = World::over(&data, module);
+        let names = ["a", "b", "c", "d", "e"].map(|name| name.parse().unwrap());
+        let versions = |service: &Services| {
+            names.each_ref().map(|name| service.store().versions_of_key(&OWNER, name).len())
+        };
+        let (service, scheduler) = world.start().await;
+        keys(&service, MONTHLY, &names).await;
+        world.clock.advance(30 * DAY);
+        rules("C_CreateObject hang");
+        let before = service.log().head().size;
+        let (stop, stopped) = watch::channel(false);
+        let task = tokio::spawn(scheduler.run(DAY, stopped));
+        let end = Instant::now() + Duration::from_secs(60);
+        while service.log().head().size == before {
+            assert!(Instant::now() < end, "no rotation began");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        stop.send(true).unwrap();
+        // One action alone may take 30 s; a stop that waited for it would be killed in the middle of it.
+        let limit = SHUTDOWN_TIMEOUT + Duration::from_secs(20);
+        tokio::time::timeout(limit, task).await.expect("the scheduler stops in time").unwrap();
+        assert_eq!(versions(&service), [1; 5]);
+        rules("");
+        service.log().clone().close().unwrap();
+        drop(service);
+
+        let (service, scheduler) = world.start().await;
+        while scheduler.tick().await.done > 0 {}
+        assert_eq!(versions(&service), [2; 5]);
         service.log().clone().close().unwrap();
     });
 }
