@@ -7,11 +7,11 @@
 //! brings the PIN file to a restore. Not for: schedules, upload, tokens of other modules.
 
 mod archive;
+mod bounds;
 mod error;
 mod manifest;
 mod restore;
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::store;
@@ -42,10 +42,8 @@ pub fn write(paths: &BackupPaths, to: &Path, created_at: String) -> Result<Manif
         return Err(BackupError::Exists(to.to_owned()));
     }
     let mut archive = Archive::create(to)?;
-    let snapshot = archive.beside("store");
-    let _remove = RemoveOnDrop(snapshot.clone());
-    let key_versions = store::snapshot(&paths.store, &snapshot)?;
-    archive.file("store.sqlite", &snapshot)?;
+    let (store, key_versions) = store::snapshot(&paths.store)?;
+    archive.bytes("store.sqlite", &store)?;
     if let Some(token) = &paths.token {
         for name in ["tokens", "backup"] {
             archive.directory(&format!("token/{name}"), &token.join(name))?;
@@ -64,13 +62,4 @@ pub fn write(paths: &BackupPaths, to: &Path, created_at: String) -> Result<Manif
         token: paths.token.is_some(),
         files: Vec::new(),
     })
-}
-
-/// Removes a file when dropped.
-struct RemoveOnDrop(PathBuf);
-
-impl Drop for RemoveOnDrop {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.0);
-    }
 }

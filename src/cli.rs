@@ -18,7 +18,7 @@ mod signer;
 mod softhsm;
 mod values;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -43,17 +43,17 @@ pub use self::exit::ExitStatus;
     max_term_width = 100,
     after_help = exit::help(),
     after_long_help = format!(
-        "{}\n\nExample:\n  avs-kms init && avs-kms serve\n\n\
-         Settings come from avs-kms.toml and the environment (AVS_KMS__SERVER__LISTEN for server.listen).\n\
+        "{}\n\nExample:\n  avs-kms --data ./var init && avs-kms --data ./var serve\n\n\
+         Settings come from the file of --config and the environment (AVS_KMS__SERVER__LISTEN for server.listen).\n\
          `avs-kms serve --help` lists them.",
         exit::help()
     )
 )]
 struct Cli {
-    /// Configuration file [default: avs-kms.toml if it exists]
+    /// Configuration file [default: none; the working directory is not searched]
     #[arg(long, global = true, env = "AVS_KMS_CONFIG", value_name = "FILE", help_heading = GLOBAL)]
     config: Option<PathBuf>,
-    /// Data directory [default: data.directory of the configuration, ./var]
+    /// Data directory [default: data.directory of the configuration, /var/lib/avs-kms]
     #[arg(long, global = true, value_name = "DIR", help_heading = GLOBAL)]
     data: Option<PathBuf>,
     /// Print JSON for programs
@@ -62,6 +62,9 @@ struct Cli {
     #[command(subcommand)]
     command: Command,
 }
+
+/// What version 0.1 read without being asked to.
+const UNNAMED: &str = "avs-kms.toml";
 
 /// The heading of the options that every command has.
 const GLOBAL: &str = "Global options";
@@ -142,6 +145,9 @@ fn dispatch(cli: Cli) -> Result<(), CliError> {
     }
     let load = || config::load(cli.config.as_deref(), &overrides);
     let configuration = || -> Result<Configuration, CliError> {
+        if cli.config.is_none() && Path::new(UNNAMED).exists() {
+            say(&format!("{UNNAMED} in the working directory is not read: name it with --config"));
+        }
         load().map_err(|errors| CliError::usage(errors.to_string()))
     };
     match cli.command {

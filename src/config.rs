@@ -1,4 +1,4 @@
-//! Settings of the program: defaults < `avs-kms.toml` < environment < flags.
+//! Settings of the program: defaults < named file < environment < flags.
 //!
 //! Each setting is described once, in `sections`; [`sections()`] gives the descriptions. Unknown
 //! settings are refused, and every error is reported at once. No setting is a secret: secrets are in
@@ -18,7 +18,6 @@ use thiserror::Error;
 use self::reader::Reader;
 use self::sections::tls::TlsSettings;
 
-pub use self::reader::DEFAULT_FILE;
 pub use self::sections::audit::Audit;
 pub use self::sections::auth::{Auth, Chain};
 pub use self::sections::data::Data;
@@ -108,7 +107,7 @@ pub fn load(file: Option<&Path>, overrides: &[(&str, String)]) -> Result<Configu
         events: Events::read(reader_ref),
         log: Log::read(reader_ref),
         telemetry: Telemetry::read(reader_ref),
-        file: file.or_else(|| Some(Path::new(DEFAULT_FILE)).filter(|file| file.exists())).map(Path::to_owned),
+        file: file.map(Path::to_owned),
         digest: [0; 32],
         fixed_digest: [0; 32],
     };

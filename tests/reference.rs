@@ -82,7 +82,7 @@ fn the_example_shows_the_defaults_of_the_program() {
     let switched_on: Vec<_> = example.lines().map(|line| setting(line).unwrap_or(line)).collect();
     let defaults = digest("empty.toml", "");
     assert_eq!(digest("as_it_is.toml", &example), defaults);
-    let switched_on = switched_on.join("\n").replace("<data>", "./var");
+    let switched_on = switched_on.join("\n").replace("<data>", "/var/lib/avs-kms");
     assert!(switched_on.contains("\nlisten = "), "{switched_on}");
     assert_eq!(digest("switched_on.toml", &switched_on), defaults);
 }

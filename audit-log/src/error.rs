@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use thiserror::Error;
+use trusted_files::FileError;
 
 use crate::format::corruption::Corruption;
 use crate::format::log_id::LogId;
@@ -80,6 +81,9 @@ pub enum OpenError {
         /// The format of its first segment.
         found: u32,
     },
+    /// Another user can change what is in the directory.
+    #[error("the audit directory is not safe")]
+    Untrusted(#[from] FileError),
     /// A setting is out of range.
     #[error("audit setting {setting}: {reason}")]
     Setting {

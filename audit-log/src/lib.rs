@@ -73,7 +73,6 @@ pub use read::export::{Filter, export};
 pub use read::lines::{Line, Lines, lines, tail};
 pub use read::page::Page;
 pub use settings::Settings;
-pub use storage::atomic_write::{AtomicFile, write_atomically};
 pub use verify::command::{VerifyError, VerifyOptions, public_key_in};
 pub use verify::report::{Soundness, Verdict};
 pub use verify::verifier::{Progress, Report, TornTail, verify, verify_against, verify_with};

@@ -196,6 +196,12 @@ fn host(memory: SecretMemory) -> Vec<DiagnosticCheck> {
             found: if secret { "memfd_secret" } else { "locked pages: root can read them" }.into(),
         },
         DiagnosticCheck {
+            what: "registers are wiped after each use of a scalar",
+            passed: cfg!(target_arch = "x86_64"),
+            fatal: false,
+            found: std::env::consts::ARCH.into(),
+        },
+        DiagnosticCheck {
             what: "enough memory can be locked",
             passed: true,
             fatal: false,

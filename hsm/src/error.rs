@@ -215,30 +215,15 @@ pub enum OpenError {
 /// What is wrong with a PIN file.
 #[derive(Debug, thiserror::Error)]
 pub enum PinFileProblem {
-    /// It does not exist.
-    #[error("it does not exist")]
-    Missing,
-    /// Group or others have rights on it.
-    #[error("mode {mode:04o} lets others use it; make it 0600 or stricter")]
-    Permissions {
-        /// Its mode bits.
-        mode: u32,
-    },
-    /// Another user owns it.
-    #[error("it belongs to user {owner}, neither the user of this process nor root")]
-    Owner {
-        /// Its owner.
-        owner: u32,
-    },
     /// Nothing in it.
     #[error("it is empty")]
     Empty,
     /// Longer than any PIN, or more than one line.
     #[error("it holds more than one line of 255 bytes")]
     TooLong,
-    /// A directory, a device, a pipe.
-    #[error("it is not a regular file")]
-    NotAFile,
+    /// It is missing, no regular file, or another user can read or change it.
+    #[error("{0}")]
+    Untrusted(#[source] trusted_files::FileError),
     /// It could not be read.
     #[error("it cannot be read: {0}")]
     Unreadable(#[source] io::Error),

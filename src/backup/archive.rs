@@ -3,15 +3,17 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 use tar::{Builder, EntryType, Header};
+use trusted_files::AtomicFile;
 use zstd::Encoder;
 
 use super::error::BackupError;
 use super::manifest::{Entry, Manifest};
-use audit_log::{AtomicFile, SnapshotFile};
+use audit_log::SnapshotFile;
 
 /// The last entry.
 pub(super) const MANIFEST: &str = "manifest.json";
@@ -35,15 +37,15 @@ impl Archive {
         Ok(Self { tar: Builder::new(encoder), new, to: to.to_owned(), files: Vec::new() })
     }
 
-    /// An unused path beside the archive, for a file that goes into it.
-    pub(super) fn beside(&self, what: &str) -> PathBuf {
-        self.new.path().with_extension(what)
+    /// A file of these bytes.
+    pub(super) fn bytes(&mut self, name: &str, content: &[u8]) -> Result<(), BackupError> {
+        self.add(name, content.len() as u64, content)
     }
 
     /// A whole file. Read at once: it may grow or vanish while it is copied.
-    pub(super) fn file(&mut self, name: &str, path: &Path) -> Result<(), BackupError> {
-        let content = fs::read(path).map_err(BackupError::io(path))?;
-        self.add(name, content.len() as u64, content.as_slice())
+    fn file(&mut self, name: &str, path: &Path) -> Result<(), BackupError> {
+        let content = read(path).map_err(BackupError::io(path))?;
+        self.bytes(name, &content)
     }
 
     /// Every regular file below a directory; one that vanishes meanwhile belongs to no key that was
@@ -85,6 +87,8 @@ impl Archive {
         header.set_entry_type(EntryType::Regular);
         header.set_size(bytes);
         header.set_mode(0o600);
+        // A longer name would become an entry of its own, which a restore refuses.
+        header.set_path(name).map_err(BackupError::io(Path::new(name)))?;
         self.tar.append_data(&mut header, name, &mut hashed).map_err(BackupError::io(&self.to))?;
         let sha256 = hex::encode(hashed.hash.finalize());
         self.files.push(Entry { path: name.to_owned(), bytes, sha256 });
@@ -98,11 +102,19 @@ impl Archive {
         let Self { tar, new, to, .. } = self;
         let ended = || -> io::Result<()> {
             tar.into_inner()?.finish()?;
-            new.commit()
+            new.commit_new()
         };
         ended().map_err(BackupError::io(&to))?;
         Ok(manifest)
     }
+}
+
+/// The bytes of a file that was just seen to be a regular one: nothing is waited for or followed.
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
+    let mut content = Vec::new();
+    File::options().read(true).custom_flags(flags).open(path)?.read_to_end(&mut content)?;
+    Ok(content)
 }
 
 /// Reads and hashes.

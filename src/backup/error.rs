@@ -36,6 +36,12 @@ pub enum BackupError {
     /// way round.
     #[error("{0}")]
     OtherModule(&'static str),
+    /// The archive holds more than is read.
+    #[error("the archive is too large: {0}")]
+    TooLarge(String),
+    /// Another user can change what is restored.
+    #[error("the place of the data directory is not safe")]
+    Untrusted(#[source] trusted_files::FileError),
     /// The store cannot be copied.
     #[error("the store cannot be copied")]
     Store(#[from] StoreError),

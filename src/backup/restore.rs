@@ -14,6 +14,7 @@ use tar::EntryType;
 
 use super::BackupPaths;
 use super::archive::{Hashed, MANIFEST};
+use super::bounds::Bounds;
 use super::error::BackupError;
 use super::manifest::{Entry, Manifest};
 
@@ -35,7 +36,15 @@ pub fn restore(archive: &Path, data: &Path, paths: &BackupPaths) -> Result<Manif
     if staging.exists() {
         return Err(BackupError::Exists(staging));
     }
-    make_directory(&staging)?;
+    if let Some(above) = staging.parent().filter(|above| !above.as_os_str().is_empty()) {
+        make_directory(above)?;
+    }
+    // Not one that somebody else has just made.
+    DirBuilder::new().mode(0o700).create(&staging).map_err(BackupError::io(&staging))?;
+    trusted_files::check_directory(&staging).map_err(|error| {
+        let _ = fs::remove_dir(&staging);
+        BackupError::Untrusted(error)
+    })?;
     let manifest = unpack(archive, &staging).inspect_err(|_| {
         // Nothing was moved into place yet.
         let _ = fs::remove_dir_all(&staging);
@@ -69,7 +78,9 @@ fn unpack(archive: &Path, staging: &Path) -> Result<Manifest, BackupError> {
     let decoder = zstd::Decoder::new(file).map_err(failed())?;
     let mut tar = tar::Archive::new(decoder);
     let (mut found, mut manifest) = (Vec::new(), None::<Manifest>);
-    for entry in tar.entries().map_err(failed())? {
+    let mut bounds = Bounds::of(staging).map_err(BackupError::io(staging))?;
+    // Raw: a long name would be read into memory, however long it is.
+    for entry in tar.entries().map_err(failed())?.raw(true) {
         let mut entry = entry.map_err(failed())?;
         if manifest.is_some() {
             return Err(BackupError::Damaged("an entry follows the manifest".to_owned()));
@@ -86,6 +97,7 @@ fn unpack(archive: &Path, staging: &Path) -> Result<Manifest, BackupError> {
             manifest = Some(parsed.map_err(|error| BackupError::Damaged(format!("the manifest: {error}")))?);
             continue;
         }
+        bounds.take(&name, entry.size())?;
         let target = staging.join(&path);
         make_directory(target.parent().unwrap_or(staging))?;
         let mut hashed = Hashed { inner: &mut entry, hash: Sha256::new() };

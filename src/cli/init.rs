@@ -33,11 +33,10 @@ pub(super) fn run(
     let directory = &configuration.data.directory;
     refuse_what_exists(configuration)?;
     with_softhsm_environment(configuration)?;
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(directory)
-        .map_err(|error| CliError::context(format!("cannot create {}", directory.display()), &error))?;
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(|error| {
+        CliError::context(format!("cannot create {}", directory.display()), &error)
+            .with_hint("name a directory that you may create with --data")
+    })?;
     let _lock = DataLock::acquire(&configuration.data)?.map_err(|held| held.error(&configuration.data))?;
 
     if let Some(plan) = softhsm_token(configuration)? {

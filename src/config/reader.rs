@@ -6,12 +6,10 @@ use std::path::{Path, PathBuf};
 
 use ::config::{Config, Environment, File, FileFormat, Value, ValueKind};
 use sha2::{Digest, Sha256};
+use trusted_files::Readers;
 
 use super::kinds::{Kind, Raw};
 use super::setting::Section;
-
-/// The file that is read if it exists and none is named.
-pub const DEFAULT_FILE: &str = "avs-kms.toml";
 
 pub(super) struct Reader {
     /// What the layers say and no section has taken yet, with its origin.
@@ -27,13 +25,15 @@ pub(super) struct Reader {
 
 impl Reader {
     pub(super) fn new(file: Option<&Path>, overrides: &[(&str, String)]) -> Result<Self, String> {
-        let source = match file {
-            Some(path) => File::from(path).format(FileFormat::Toml).required(true),
-            None => File::from(Path::new(DEFAULT_FILE)).format(FileFormat::Toml).required(false),
-        };
+        let mut builder = Config::builder();
+        if let Some(path) = file {
+            // It names the module whose code runs here, and who may log in.
+            trusted_files::open(path, Readers::Everyone).map_err(|error| error.to_string())?;
+            builder = builder.add_source(File::from(path).format(FileFormat::Toml));
+        }
         // `AVS_KMS__SECTION__KEY`; an empty variable is a value, not an absence.
         let environment = Environment::with_prefix("AVS_KMS").prefix_separator("__").separator("__");
-        let mut builder = Config::builder().add_source(source).add_source(environment);
+        builder = builder.add_source(environment);
         for (key, value) in overrides {
             builder = builder.set_override(*key, value.as_str()).map_err(|error| error.to_string())?;
         }

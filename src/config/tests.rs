@@ -13,11 +13,14 @@ fn from_text(text: &str) -> Result<Configuration, ConfigErrors> {
 fn an_empty_file_gives_the_documented_defaults() {
     let configuration = from_text("").unwrap();
     assert_eq!(configuration.server.listen.to_string(), "127.0.0.1:8254");
-    assert_eq!(configuration.data.directory, Path::new("./var"));
+    assert_eq!(configuration.data.directory, Path::new("/var/lib/avs-kms"));
     assert_eq!(configuration.pkcs11.selector(), TokenSelector::Label("avs-kms".into()));
-    assert_eq!(configuration.pkcs11.pin_file, Path::new("./var/pin"));
-    assert_eq!(configuration.pkcs11.softhsm_conf.as_deref(), Some(Path::new("./var/token/softhsm2.conf")));
-    assert_eq!(configuration.audit.directory, Path::new("./var/audit"));
+    assert_eq!(configuration.pkcs11.pin_file, Path::new("/var/lib/avs-kms/pin"));
+    assert_eq!(
+        configuration.pkcs11.softhsm_conf.as_deref(),
+        Some(Path::new("/var/lib/avs-kms/token/softhsm2.conf"))
+    );
+    assert_eq!(configuration.audit.directory, Path::new("/var/lib/avs-kms/audit"));
     assert_eq!(configuration.enclave.fault_check, FaultCheck::Linear);
     assert!(configuration.enclave.workers >= 1);
 }

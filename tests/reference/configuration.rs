@@ -8,7 +8,8 @@ const EXAMPLE: &str = "\
 # Every setting of avs-kms with its default. Copy this file to avs-kms.toml and keep what differs.
 # Generated from src/config/sections; docs/reference/configuration.md says the same at length.
 #
-# The file is --config FILE, else AVS_KMS_CONFIG, else ./avs-kms.toml if it exists.
+# The file is --config FILE, else AVS_KMS_CONFIG; the working directory is not searched. It and each
+# directory above it must belong to root or the user of the service, with no other writer.
 # A setting `server.listen` is AVS_KMS__SERVER__LISTEN in the environment; a list is separated by
 # commas there. Flags override the environment, which overrides this file. Unknown settings are
 # refused. <data> is the data directory. SIGHUP applies settings marked (reload); others take a
@@ -23,8 +24,8 @@ const PAGE: &str = "\
 Settings come from, weakest first:
 
 1. the defaults below,
-2. the configuration file: `--config FILE`, else `AVS_KMS_CONFIG`, else `./avs-kms.toml` if it
-   exists,
+2. the configuration file: `--config FILE`, else `AVS_KMS_CONFIG`; the working directory is not
+   searched,
 3. the environment: `server.listen` is `AVS_KMS__SERVER__LISTEN`,
 4. the flags `--data` and `serve --listen`.
 
@@ -36,6 +37,12 @@ reads the file again and applies the settings that say so; the others take a res
 has an error, SIGHUP changes nothing and the log names the error.
 
 No setting is a secret: PIN, private keys and webhook secret are in files that settings name.
+
+The configuration file, the data directory, the PKCS#11 module and the files of `[tls]` decide what
+the service does. Each of them, and each directory above it, must belong to root or the user of the
+service, and no other user may be able to write it; a directory with the sticky bit, such as `/tmp`,
+may stand above. A symbolic link is followed where it and what is on its way pass the same test. The
+service refuses anything else and names owner, mode and the command that mends it.
 ";
 
 pub(crate) fn example() -> String {

@@ -49,6 +49,7 @@ mod operations {
 mod security {
     mod connections;
     mod fault_injection;
+    mod files;
     mod hsm_failure;
     mod limits;
     mod residue;

@@ -9,7 +9,7 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use tlog_tiles::HashReader;
@@ -56,14 +56,8 @@ impl HashIndex {
         let failed = |error| io_error(HASHES, error);
         let source = Source::open(directory)?;
         let directory = directory.to_owned();
-        let file = File::options()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(directory.join(HASHES))
-            .map_err(failed)?;
+        let file = trusted_files::open_update(&directory.join(HASHES))
+            .map_err(|error| failed(io::Error::other(error)))?;
         let hashes = file.metadata().map_err(failed)?.len() / HASH_BYTES;
         let stored = HashIndexReader(file.try_clone().map_err(failed)?);
         for first in source.firsts()?.into_iter().rev() {

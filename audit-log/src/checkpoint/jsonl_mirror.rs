@@ -6,7 +6,6 @@
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 
 use crate::format::corruption::{ReadError, io_error};
@@ -32,13 +31,8 @@ impl Mirror {
     /// Appends the records up to the durable head.
     pub(crate) fn update(&mut self, size: u64) -> Result<(), ReadError> {
         let failed = |error| io_error("the mirror", error);
-        let mut file = File::options()
-            .read(true)
-            .append(true)
-            .create(true)
-            .mode(0o640)
-            .open(&self.path)
-            .map_err(failed)?;
+        let mut file =
+            trusted_files::open_append(&self.path, 0o640).map_err(|error| failed(io::Error::other(error)))?;
         let mut cursor = match self.cursor.take() {
             Some(cursor) => cursor,
             None => {

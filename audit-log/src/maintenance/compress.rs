@@ -7,7 +7,6 @@
 
 use std::fs::{File, TryLockError};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use crate::format::corruption::{Corruption, CorruptionKind, ReadError, io_error};
@@ -103,8 +102,7 @@ fn pack(directory: &Path, first: u64) -> io::Result<(u64, u64)> {
     let aside = packed.with_extension("new");
     let mut plain = File::open(&name)?;
     let before = plain.metadata()?.len();
-    let file =
-        File::options().read(true).write(true).create(true).truncate(false).mode(0o600).open(&aside)?;
+    let file = trusted_files::open_update(&aside).map_err(io::Error::other)?;
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => return Err(io::Error::other("another process compresses this log")),

@@ -54,6 +54,7 @@ impl Directory {
                 OpenError::Io { doing: "cannot open the audit directory", path, source }
             }
         })?;
+        trusted_files::check_directory(path)?;
         match handle.try_lock() {
             Ok(()) => Ok(Self { path: Arc::new(path.to_owned()), handle: Arc::new(LockedFile(handle)) }),
             Err(std::fs::TryLockError::WouldBlock) => Err(OpenError::Locked { path: path.to_owned() }),

@@ -1,8 +1,7 @@
 //! One process per token: an advisory lock on a file that names its holder. Not for threads.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use crate::error::OpenError;
@@ -23,9 +22,8 @@ impl Drop for TokenLock {
 impl TokenLock {
     pub(crate) fn take(path: &Path) -> Result<Self, OpenError> {
         let unusable = |source| OpenError::LockFile { lock: path.to_owned(), source };
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false).mode(0o600);
-        let mut file = options.open(path).map_err(unusable)?;
+        let mut file =
+            trusted_files::open_update(path).map_err(|error| unusable(std::io::Error::other(error)))?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {

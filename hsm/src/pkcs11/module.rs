@@ -43,8 +43,11 @@ pub(crate) struct TokenInfo {
 }
 
 impl Module {
-    /// Loads the module and takes its function list; initialises nothing.
+    /// Loads the module and takes its function list; initialises nothing. Its code runs in this process,
+    /// so no other user may be able to change it; a bare name is a file here, not one that the loader finds.
     pub(crate) fn load(path: &Path) -> Result<Arc<Self>, Box<dyn std::error::Error + Send + Sync>> {
+        let path = &std::path::absolute(path)?;
+        trusted_files::open(path, trusted_files::Readers::Everyone)?;
         let pkcs11 = Pkcs11::new(path)?;
         // One clone is never dropped, so the library stays loaded until the process ends.
         std::mem::forget(pkcs11.clone());

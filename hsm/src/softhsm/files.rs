@@ -1,11 +1,12 @@
 //! The files around a SoftHSM token: configuration, PIN file, and the copy of `token.object` that outlives SoftHSM's way
 //! of rewriting it in place. Not for PKCS#11.
 
-use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::fs::{self, DirBuilder, File, Permissions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use trusted_files::write_atomically;
 use zeroize::Zeroizing;
 
 use super::plan::{MakeTokenError, SofthsmToken};
@@ -45,7 +46,7 @@ pub(crate) fn prepare(plan: &SofthsmToken) -> Result<(), MakeTokenError> {
             what: format!("{} names another token directory", path.display()),
         }),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            write_new(&path, 0o644, wanted.as_bytes()).map_err(file_error(&path))
+            write_atomically(&path, wanted.as_bytes(), 0o644).map_err(file_error(&path))
         }
         Err(error) => Err(file_error(&path)(error)),
     }
@@ -57,7 +58,7 @@ pub(crate) fn make_pin(path: &Path) -> Result<(), MakeTokenError> {
         return Ok(());
     }
     let pin = random_pin(path)?;
-    write_new(path, 0o600, &pin).map_err(file_error(path))
+    write_atomically(path, &pin, 0o600).map_err(file_error(path))
 }
 
 /// `PIN_LEN` random characters and a newline; wiped when dropped.
@@ -69,22 +70,6 @@ pub(crate) fn random_pin(path: &Path) -> Result<Zeroizing<Vec<u8>>, MakeTokenErr
         *byte = PIN_ALPHABET.get(usize::from(*byte & 63)).copied().unwrap_or(b'-');
     }
     Ok(pin)
-}
-
-/// Whole or not at all, and on the disk when it returns.
-fn write_new(path: &Path, mode: u32, content: &[u8]) -> io::Result<()> {
-    let temporary = path.with_extension(format!("new.{}", std::process::id()));
-    let written = (|| {
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&temporary)?;
-        file.write_all(content)?;
-        file.sync_all()?;
-        fs::rename(&temporary, path)?;
-        File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
-    })();
-    if written.is_err() {
-        let _ = fs::remove_file(&temporary); // best effort; the error that counts is the first one
-    }
-    written
 }
 
 /// Every token directory below `tokens`. SoftHSM takes the serial from the tail of the directory's UUID.
@@ -121,7 +106,7 @@ pub(crate) fn protect(plan: &SofthsmToken, serial: &str) -> Result<(), MakeToken
     DirBuilder::new().recursive(true).mode(0o700).create(&backup).map_err(file_error(&backup))?;
     let copy = backup.join(format!("{serial}.token.object"));
     if object.copy.is_none() || object.damaged {
-        write_new(&copy, 0o400, &content).map_err(file_error(&copy))?;
+        write_atomically(&copy, &content, 0o400).map_err(file_error(&copy))?;
         if fs::read(&copy).map_err(file_error(&copy))? != content {
             return Err(MakeTokenError::Incomplete {
                 what: format!("{} was not written well", copy.display()),
@@ -155,11 +140,10 @@ pub(crate) fn renew_copy(tokens: &Path, serial: &str) -> Result<bool, MakeTokenE
             return Ok(false);
         }
         let previous = copy.with_extension("object.previous");
-        let _ = fs::remove_file(&previous);
-        fs::copy(&copy, &previous).map_err(file_error(&previous))?;
+        write_atomically(&previous, &old, 0o400).map_err(file_error(&previous))?;
     }
     DirBuilder::new().recursive(true).mode(0o700).create(&backup).map_err(file_error(&backup))?;
-    write_new(&copy, 0o400, &content).map_err(file_error(&copy))?;
+    write_atomically(&copy, &content, 0o400).map_err(file_error(&copy))?;
     let read = |path: &Path| fs::read(path).map_err(file_error(path));
     if read(&copy)? != content || read(path)? != content {
         return Err(MakeTokenError::Incomplete { what: format!("{} is not a good copy", copy.display()) });
@@ -176,7 +160,7 @@ pub(crate) fn restore(plan: &SofthsmToken) -> Result<Vec<String>, MakeTokenError
             return Err(MakeTokenError::Incomplete { what });
         };
         let content = fs::read(&copy).map_err(file_error(&copy))?;
-        write_new(&object.path, 0o400, &content).map_err(file_error(&object.path))?;
+        write_atomically(&object.path, &content, 0o400).map_err(file_error(&object.path))?;
         restored.push(object.serial);
     }
     Ok(restored)

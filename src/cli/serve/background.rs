@@ -1,13 +1,11 @@
 //! Background tasks of `serve`: scheduler, registry watcher, webhooks.
 
-use std::fs::File;
-use std::io::Read;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use trusted_files::Readers;
 
 use crate::chain::RpcClient;
 use crate::cli::error::CliError;
@@ -56,22 +54,18 @@ pub(in crate::cli) async fn start(
     Ok(tasks)
 }
 
+/// The longest webhook secret, bytes.
+const MAX_SECRET_BYTES: usize = 4096;
+
 /// The webhook secret, from a file that only its owner can read. The line end is not part of it.
 fn secret_in(path: &Path) -> Result<Secret, CliError> {
     let failed = |error: &(dyn std::error::Error + 'static)| {
         CliError::context(format!("cannot use the webhook secret {}", path.display()), error)
     };
-    let mut file = File::open(path).map_err(|error| failed(&error))?;
-    let metadata = file.metadata().map_err(|error| failed(&error))?;
-    let mode = metadata.mode() & 0o777;
-    if mode & 0o077 != 0 {
-        return Err(CliError::new(format!(
-            "the webhook secret {} has mode {mode:04o}; it must be 0600 or stricter",
-            path.display()
-        )));
-    }
-    let mut bytes = Vec::with_capacity(4096);
-    file.by_ref().take(4096).read_to_end(&mut bytes).map_err(|error| failed(&error))?;
+    let mut bytes = vec![0; MAX_SECRET_BYTES];
+    let length =
+        trusted_files::read_secret(path, Readers::Owner, &mut bytes).map_err(|error| failed(&error))?;
+    bytes.truncate(length);
     while bytes.last().is_some_and(u8::is_ascii_whitespace) {
         bytes.pop();
     }

@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::io::{Read, Seek, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 
 use crate::cli::error::CliError;
 use crate::config::Data;
@@ -22,26 +21,12 @@ impl DataLock {
     /// Takes the lock, or tells the holder.
     pub(in crate::cli) fn acquire(data: &Data) -> Result<Result<Self, Held>, CliError> {
         let path = data.lock();
-        let directory = data.directory.display();
-        let mode = std::fs::metadata(&data.directory)
-            .map_err(|error| CliError::context(format!("cannot use the data directory {directory}"), &error))?
-            .mode();
-        if mode & 0o022 != 0 {
-            return Err(CliError::new(format!(
-                "other users can write the data directory {directory} (mode {:04o}); run `chmod go-w` on it",
-                mode & 0o7777
-            )));
-        }
+        trusted_files::check_directory(&data.directory)
+            .map_err(|error| CliError::context("cannot use the data directory", &error))?;
         let error =
             |error: std::io::Error| CliError::context(format!("cannot lock {}", path.display()), &error);
-        let mut file = File::options()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(&path)
-            .map_err(error)?;
+        let mut file =
+            trusted_files::open_update(&path).map_err(|cause| error(std::io::Error::other(cause)))?;
         match file.try_lock() {
             Ok(()) => {}
             Err(std::fs::TryLockError::WouldBlock) => {

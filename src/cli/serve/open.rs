@@ -9,6 +9,7 @@ use crate::service::{Custody, LoginRules, ServiceParts, Services};
 use crate::store::Store;
 use audit_log::{AuditLog, BuildInfo, OpenIntent};
 use tokio::runtime::Runtime;
+use trusted_files::Readers;
 
 use super::sandbox::drop_privileges;
 use crate::cli::error::CliError;
@@ -162,6 +163,11 @@ pub(in crate::cli) fn with_softhsm_environment(configuration: &Configuration) ->
     const VARIABLE: &str = "SOFTHSM2_CONF";
     let Some(path) = &configuration.pkcs11.softhsm_conf else { return harden() };
     let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
+    // It names the directory of the tokens. `init` makes it.
+    if path.exists() {
+        trusted_files::open(&path, Readers::Everyone)
+            .map_err(|error| CliError::context("cannot use pkcs11.softhsm_conf", &error))?;
+    }
     if std::env::var_os(VARIABLE).is_some_and(|value| value == path.as_os_str()) {
         return harden();
     }

@@ -25,7 +25,11 @@ pub(in crate::cli) fn sandbox(configuration: &Configuration) -> Sandbox {
     if let Some(tls) = tls {
         // Renewed by renaming: a rule for the file would keep the old one.
         let ca = tls.client.as_ref().map(|(ca, _)| ca);
-        read.extend([&tls.certificate, &tls.key].into_iter().chain(ca).map(|path| beside(path)));
+        for path in [&tls.certificate, &tls.key].into_iter().chain(ca) {
+            read.push(beside(path));
+            // Where it is a link, as of certbot, the next one is beside what it names.
+            read.extend(std::fs::canonicalize(path).iter().map(|target| beside(target)));
+        }
     }
     Sandbox {
         profile: profile(configuration),

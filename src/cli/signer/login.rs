@@ -3,9 +3,6 @@
 //! Signs only what it understands: it builds the challenge again from the fields, and the text must be
 //! the same byte for byte.
 
-use std::fs::File;
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -191,14 +188,7 @@ async fn post(
 
 /// Writes the file completely or not at all, readable by its owner only.
 fn store(path: &Path, token: &str) -> Result<(), CliError> {
-    let aside = path.with_extension("new");
-    let write = || {
-        // An interrupted login may have left it.
-        let _ = std::fs::remove_file(&aside);
-        let mut file = File::options().write(true).create_new(true).mode(0o600).open(&aside)?;
-        writeln!(file, "{token}")?;
-        file.sync_all()?;
-        std::fs::rename(&aside, path)
-    };
-    write().map_err(|error| CliError::context(format!("cannot write {}", path.display()), &error))
+    let line = Zeroizing::new(format!("{token}\n"));
+    trusted_files::write_atomically(path, line.as_bytes(), 0o600)
+        .map_err(|error| CliError::context(format!("cannot write {}", path.display()), &error))
 }

@@ -5,12 +5,12 @@
 
 use std::fs::File;
 use std::io::{BufRead, Read};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use k256::ecdsa::SigningKey;
-use zeroize::{Zeroize, Zeroizing};
+use trusted_files::Readers;
+use zeroize::Zeroizing;
 
 use super::keystore;
 use super::prompt::read_password;
@@ -111,7 +111,7 @@ impl Signer {
             }
             Self::Person { eoa, print_message } => {
                 if let Some(path) = print_message {
-                    std::fs::write(path, shown).map_err(|error| {
+                    trusted_files::write_atomically(path, shown.as_bytes(), 0o644).map_err(|error| {
                         CliError::context(format!("cannot write {}", path.display()), &error)
                     })?;
                 }
@@ -163,27 +163,14 @@ fn read(path: &Path, what: &str) -> Result<Zeroizing<Vec<u8>>, CliError> {
     Ok(bytes)
 }
 
-/// Reads a file that only its owner can read.
+/// Reads a secret: a regular file that only its owner can read.
 fn private(path: &Path, what: &str) -> Result<Zeroizing<Vec<u8>>, CliError> {
-    let failed = |error: std::io::Error| {
-        CliError::context(format!("cannot read {what} from {}", path.display()), &error)
-    };
-    let found = std::fs::metadata(path).map_err(failed)?;
-    let mode = found.permissions().mode() & 0o7777;
-    if found.is_file() && mode & 0o077 != 0 {
-        return Err(CliError::new(format!(
-            "other users can read {} (mode {mode:04o}); run `chmod 600` on it",
-            path.display()
-        )));
-    }
-    let owner = found.uid();
-    if owner != 0 && owner != rustix::process::geteuid().as_raw() {
-        return Err(CliError::new(format!("{} belongs to another user (uid {owner})", path.display())));
-    }
-    let mut bytes = read(path, what)?;
-    if bytes.is_empty() {
-        bytes.zeroize();
+    let mut bytes = Zeroizing::new(vec![0; MOST]);
+    let length = trusted_files::read_secret(path, Readers::Owner, &mut bytes)
+        .map_err(|error| CliError::context(format!("cannot read {what}"), &error))?;
+    if length == 0 {
         return Err(CliError::new(format!("{} is empty", path.display())));
     }
+    bytes.truncate(length);
     Ok(bytes)
 }

@@ -11,8 +11,10 @@ section! {
     pub struct Data {
         /// Directory of everything that must survive: the store, the audit log, the PIN file and,
         /// with SoftHSM, the token. Defaults call it `<data>`. `avs-kms backup` copies it, also while
-        /// the service runs; the PIN file is not in the copy.
-        directory: PathBuf = "./var", PATH;
+        /// the service runs; the PIN file is not in the copy. It
+        /// and each directory above it must belong to root or the user of the service, with no other
+        /// writer.
+        directory: PathBuf = "/var/lib/avs-kms", PATH;
     }
 }
 

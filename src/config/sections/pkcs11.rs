@@ -10,7 +10,7 @@ section! {
     /// The PKCS#11 token that wraps the keys.
     ["pkcs11"]
     pub struct Pkcs11 {
-        /// Path of the PKCS#11 module. The default is SoftHSM. The module of any HSM works whose
+        /// Path of the PKCS#11 module; a bare name is a file of the working directory. The default is SoftHSM. The module of any HSM works whose
         /// token offers AES-GCM.
         module: PathBuf = "/usr/lib/softhsm/libsofthsm2.so", PATH;
         /// Label of the token. A token is found by label or by serial number, never by slot number,
@@ -19,7 +19,8 @@ section! {
         /// Serial number of the token, in place of its label. Empty: the label counts.
         serial: String = "", ANY;
         /// File with the user PIN of the token. Its mode must be 0600 or stricter, its owner the
-        /// user of the service or root. The service tries a PIN once: after a wrong one it stops
+        /// user of the service. A file of root may be readable for a group of the service: 0440, as
+        /// systemd and Kubernetes make it. The service tries a PIN once: after a wrong one it stops
         /// rather than lock the token.
         pin_file: PathBuf = "<data>/pin", PATH;
         /// Configuration file of SoftHSM, whose tokens are in the directory `tokens` beside it.

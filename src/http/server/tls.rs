@@ -2,8 +2,8 @@
 //!
 //! TLS 1.2 and 1.3, HTTP/1.1 and HTTP/2. A reload touches new connections only; one that fails changes nothing.
 
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::fs::File;
+use std::io::BufReader;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -14,6 +14,7 @@ use rustls::server::danger::ClientCertVerifier;
 use rustls::{RootCertStore, ServerConfig};
 use thiserror::Error;
 use tokio_rustls::TlsAcceptor;
+use trusted_files::Readers;
 
 /// Whether clients show a certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,7 +116,7 @@ fn verifier(
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let unusable = |error: Box<dyn std::error::Error + Send + Sync>| TlsError::File(path.to_owned(), error);
     let certificates: Result<Vec<_>, _> =
-        CertificateDer::pem_file_iter(path).map_err(|error| unusable(error.into()))?.collect();
+        CertificateDer::pem_reader_iter(open(path, Readers::Everyone)?).collect();
     let certificates = certificates.map_err(|error| unusable(error.into()))?;
     if certificates.is_empty() {
         Err(unusable("there is no certificate in it".into()))
@@ -126,10 +127,12 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
 
 /// Certificate tools make keys of mode 0600, or 0640 for a group of servers; anything wider is an accident.
 fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
-    let unusable = |error: Box<dyn std::error::Error + Send + Sync>| TlsError::File(path.to_owned(), error);
-    let mode = fs::metadata(path).map_err(|error| unusable(error.into()))?.permissions().mode();
-    if mode & 0o037 != 0 {
-        return Err(unusable(format!("its mode is {:04o}; a key is 0640 or stricter", mode & 0o7777).into()));
-    }
-    PrivateKeyDer::from_pem_file(path).map_err(|error| unusable(error.into()))
+    PrivateKeyDer::from_pem_reader(open(path, Readers::OwnerAndGroup)?)
+        .map_err(|error| TlsError::File(path.to_owned(), error.into()))
+}
+
+/// A file that no other user can change: a certificate is what clients trust, a CA is what this service trusts.
+fn open(path: &Path, readers: Readers) -> Result<BufReader<File>, TlsError> {
+    let file = trusted_files::open(path, readers);
+    file.map(BufReader::new).map_err(|error| TlsError::File(path.to_owned(), error.into()))
 }

@@ -1,11 +1,9 @@
 //! The schema, and how a file is created, opened and copied. Everything here blocks.
 
-use std::fs::File;
-use std::io::ErrorKind;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, MAIN_DB, OpenFlags};
+use trusted_files::AtomicFile;
 
 use crate::store::error::StoreError;
 
@@ -113,22 +111,15 @@ pub(super) fn create(path: &Path) -> Result<(), StoreError> {
     if path.exists() {
         return Err(StoreError::Exists);
     }
-    let aside = path.with_extension("new");
-    match std::fs::remove_file(&aside) {
-        Err(error) if error.kind() != ErrorKind::NotFound => return Err(StoreError::File(error)),
-        Ok(()) | Err(_) => {}
-    }
     // SQLite gives its journal files the mode of the database.
-    File::options().write(true).create_new(true).mode(0o600).open(&aside).map_err(StoreError::File)?;
-    let mut connection = connect(&aside)?;
+    let new = AtomicFile::create(path, 0o600).map_err(StoreError::File)?;
+    let mut connection = connect(&new.path())?;
     let transaction = connection.transaction()?;
     transaction.execute_batch(SCHEMA)?;
     transaction.pragma_update(None, "user_version", VERSION)?;
     transaction.commit()?;
     connection.close().map_err(|(_, error)| error)?;
-    std::fs::rename(&aside, path).map_err(StoreError::File)?;
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(directory).and_then(|directory| directory.sync_all()).map_err(StoreError::File)
+    new.commit_new().map_err(StoreError::File)
 }
 
 /// Opens an existing store of this schema version.
@@ -145,18 +136,19 @@ pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
-/// Copies a store that may be in use into a new file, and returns how many key versions the copy has. Blocks.
+/// Copies a store that may be in use, as the bytes of its file, and counts its key versions. In memory: a file of
+/// it would need a place that no other user reads. Blocks.
 ///
 /// # Errors
-/// When there is no store, or the copy cannot be written.
-pub fn snapshot(from: &Path, to: &Path) -> Result<usize, StoreError> {
-    let connection = Connection::open_with_flags(from, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-    let to = to.to_str().ok_or_else(|| StoreError::File(ErrorKind::InvalidFilename.into()))?;
-    connection.execute("VACUUM INTO ?1", [to])?;
-    let copy = Connection::open_with_flags(to, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+/// When there is no store, or it cannot be read.
+pub fn snapshot(from: &Path) -> Result<(Vec<u8>, usize), StoreError> {
+    let mut connection = Connection::open_with_flags(from, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    connection.execute_batch("BEGIN")?; // both reads see one state
     let count: u32 =
-        copy.query_row("SELECT count(*) FROM key_version WHERE g1 IS NOT NULL", [], |row| row.get(0))?;
-    Ok(count as usize)
+        connection
+            .query_row("SELECT count(*) FROM key_version WHERE g1 IS NOT NULL", [], |row| row.get(0))?;
+    let bytes = connection.serialize(MAIN_DB)?.to_vec();
+    Ok((bytes, count as usize))
 }
 
 pub(super) fn connect(path: &Path) -> Result<Connection, StoreError> {

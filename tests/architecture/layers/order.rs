@@ -8,7 +8,7 @@ pub(crate) struct Layers {
 }
 
 /// The order of the crate `avs_kms` is in `rules.rs`, which knows more about it.
-pub(crate) const CRATES: [Layers; 5] = [
+pub(crate) const CRATES: [Layers; 6] = [
     Layers { name: "avs_kms", source: "src", order: &[] },
     Layers {
         name: "hsm",
@@ -48,6 +48,11 @@ pub(crate) const CRATES: [Layers; 5] = [
             &["checkpoint", "maintenance", "write"],
             &["log", "verify"],
         ],
+    },
+    Layers {
+        name: "trusted_files",
+        source: "files/src",
+        order: &[&["atomic", "error"], &["trust"], &["walk"], &["open"]],
     },
     Layers {
         name: "avs_kms_client",

@@ -74,7 +74,7 @@ fn every_page_runs_as_it_is_from_its_first_command_to_its_last() {
         let service = installation.serve();
         let script = blocks
             .join("\n")
-            .replace("target/release/avs-kms", "avs-kms")
+            .replace("target/release/avs-kms --data ./var", "avs-kms")
             .replace("http://127.0.0.1:8254", &format!("http://{}", service.address));
         let elsewhere = tempfile::tempdir().unwrap();
         let output = process::output(
