@@ -10,8 +10,7 @@ use std::path::PathBuf;
 pub struct FileError {
     /// The file, or the directory or link on the way to it, that has the problem.
     pub path: PathBuf,
-    /// What is wrong with it.
-    #[source]
+    /// What is wrong with it. The message says it, so it is no source.
     pub problem: FileProblem,
 }
 
@@ -58,21 +57,6 @@ pub enum FileProblem {
     },
     /// The system refuses.
     Io(io::Error),
-}
-
-impl std::error::Error for FileProblem {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Io(error) => error.source(),
-            Self::Missing
-            | Self::NotAFile
-            | Self::NotADirectory
-            | Self::Owner { .. }
-            | Self::Writable { .. }
-            | Self::Readable { .. }
-            | Self::TooLong { .. } => None,
-        }
-    }
 }
 
 impl Display for FileProblem {

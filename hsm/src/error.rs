@@ -223,7 +223,7 @@ pub enum PinFileProblem {
     TooLong,
     /// It is missing, no regular file, or another user can read or change it.
     #[error("{0}")]
-    Untrusted(#[source] trusted_files::FileError),
+    Untrusted(trusted_files::FileError),
     /// It could not be read.
     #[error("it cannot be read: {0}")]
     Unreadable(#[source] io::Error),

@@ -130,7 +130,7 @@ fn what_should_not_be_signed_or_read_is_not() {
     assert!(with(&["--eoa", OTHER_EOA]).contains(EOA));
     assert!(with(&["--ttl", "2h"]).contains("3600 seconds"));
     let open = file(&installation, "open", Wallet::key_of(EOA), 0o644);
-    assert!(refused(&installation, &["--url", &url, "--private-key-file", &open]).contains("chmod 600"));
+    assert!(refused(&installation, &["--url", &url, "--private-key-file", &open]).contains("chmod 0600"));
     let no_key = file(&installation, "no-key", "hunter2", 0o600);
     let said = refused(&installation, &["--url", &url, "--private-key-file", &no_key]);
     assert!(said.contains("64 hex digits") && !said.contains("hunter2"), "{said}");

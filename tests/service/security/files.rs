@@ -31,6 +31,13 @@ fn pipe(path: &Path) -> PathBuf {
     path.to_owned()
 }
 
+/// Sets one setting.
+fn set(name: &'static str, value: impl AsRef<Path>) -> impl Fn(&mut Command) {
+    move |command| {
+        command.env(name, value.as_ref());
+    }
+}
+
 /// Runs a command that must end by itself and fail, and gives what it said.
 fn refusal(command: &mut Command) -> String {
     let begun = Instant::now();
@@ -87,7 +94,7 @@ fn a_configuration_that_others_can_change_is_refused_with_owner_mode_and_cure() 
     assert!(said.contains(&format!("chmod go-w {}", directory.display())), "{said}");
     // With the sticky bit it is like /tmp: our file in it stays ours.
     mode(&directory, 0o1777);
-    assert_eq!(installation.serve_with(|command| drop(command.env("AVS_KMS_CONFIG", &file))).stop(), Some(0));
+    assert_eq!(installation.serve_with(set("AVS_KMS_CONFIG", &file)).stop(), Some(0));
     mode(&directory, 0o755);
     let waiting = pipe(&directory.join("pipe"));
     let said = refusal(installation.command(&["serve"]).env("AVS_KMS_CONFIG", waiting));
@@ -135,8 +142,8 @@ fn data_directory_audit_directory_and_module_belong_to_nobody_else() {
     fs::create_dir(&elsewhere).unwrap();
     let module = elsewhere.join("libsofthsm2.so");
     fs::copy(MODULE, &module).unwrap();
-    let with_module = |command: &mut Command| drop(command.env("AVS_KMS__PKCS11__MODULE", &module));
-    assert_eq!(installation.serve_with(with_module).stop(), Some(0));
+    let with_module = set("AVS_KMS__PKCS11__MODULE", &module);
+    assert_eq!(installation.serve_with(&with_module).stop(), Some(0));
     for (path, bits) in [(&module, 0o666), (&elsewhere, 0o777)] {
         mode(path, bits);
         for command in ["serve", "doctor"] {
@@ -193,8 +200,7 @@ fn a_pin_in_the_volume_of_a_pod_is_read_through_its_links() {
     symlink("..2026_11_25", volume.join("..data")).unwrap();
     symlink("..data/pin", volume.join("pin")).unwrap();
     mode(&volume, 0o1777); // as the kubelet makes it
-    let service =
-        installation.serve_with(|command| drop(command.env("AVS_KMS__PKCS11__PIN_FILE", volume.join("pin"))));
+    let service = installation.serve_with(set("AVS_KMS__PKCS11__PIN_FILE", volume.join("pin")));
     assert_eq!(service.stop(), Some(0));
     mode(&volume.join("..2026_11_25"), 0o777);
     let said = refusal(installation.command(&["serve"]).env("AVS_KMS__PKCS11__PIN_FILE", volume.join("pin")));
@@ -226,9 +232,8 @@ fn a_link_that_waits_for_a_backup_or_a_checkpoint_leads_nowhere() {
     symlink(&store, copies.join("checkpoint.new")).unwrap();
     symlink(&victim, copies.join("checkpoint.txt")).unwrap();
     let before = fs::read(&store).unwrap();
-    let service = installation.serve_with(|command| {
-        drop(command.env("AVS_KMS__AUDIT__CHECKPOINT_FILE", copies.join("checkpoint.txt")))
-    });
+    let service =
+        installation.serve_with(set("AVS_KMS__AUDIT__CHECKPOINT_FILE", copies.join("checkpoint.txt")));
     assert_eq!(service.stop(), Some(0));
     assert!(fs::read_to_string(copies.join("checkpoint.txt")).unwrap().contains("avs-kms"));
     assert!(copies.join("checkpoint.txt").symlink_metadata().unwrap().is_file());
@@ -236,8 +241,7 @@ fn a_link_that_waits_for_a_backup_or_a_checkpoint_leads_nowhere() {
 
     // The copy as JSON lines is never written through a link.
     symlink(&victim, copies.join("log.jsonl")).unwrap();
-    let service = installation
-        .serve_with(|command| drop(command.env("AVS_KMS__AUDIT__JSONL_FILE", copies.join("log.jsonl"))));
+    let service = installation.serve_with(set("AVS_KMS__AUDIT__JSONL_FILE", copies.join("log.jsonl")));
     service.stop();
     assert_eq!(fs::read_to_string(&victim).unwrap(), "untouched");
     say("every link leads nowhere");
