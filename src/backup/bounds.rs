@@ -39,7 +39,7 @@ impl Bounds {
             .checked_sub(1)
             .ok_or_else(|| BackupError::TooLarge(format!("it has more than {MAX_FILES} files")))?;
         self.bytes = self.bytes.checked_sub(bytes).ok_or_else(|| {
-            BackupError::TooLarge(format!("the disk has no room for {name}; it needs {bytes} bytes more"))
+            BackupError::TooLarge(format!("the disk has no space for {name}; it needs {bytes} bytes more"))
         })?;
         Ok(())
     }
@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn size_of_a_file_number_of_files_and_room_on_the_disk_are_bounded() {
+    fn size_of_a_file_number_of_files_and_space_on_the_disk_are_bounded() {
         let mut bounds = Bounds { files: 3, bytes: 2 * MAX_FILE_BYTES };
         bounds.take("token/tokens/a", MAX_TOKEN_FILE_BYTES + 1).unwrap_err();
         bounds.take("audit/a", MAX_FILE_BYTES + 1).unwrap_err();

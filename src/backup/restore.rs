@@ -39,7 +39,7 @@ pub fn restore(archive: &Path, data: &Path, paths: &BackupPaths) -> Result<Manif
     if let Some(above) = staging.parent().filter(|above| !above.as_os_str().is_empty()) {
         make_directory(above)?;
     }
-    // Not one that somebody else has just made.
+    // Not one that another user has just made.
     DirBuilder::new().mode(0o700).create(&staging).map_err(BackupError::io(&staging))?;
     trusted_files::check_directory(&staging).map_err(|error| {
         let _ = fs::remove_dir(&staging);

@@ -42,7 +42,7 @@ The configuration file, the data directory, the PKCS#11 module and the files of 
 the service does. Each of them, and each directory above it, must belong to root or the user of the
 service, and no other user may be able to write it; a directory with the sticky bit, such as `/tmp`,
 may stand above. A symbolic link is followed where it and what is on its way pass the same test. The
-service refuses anything else and names owner, mode and the command that mends it.
+service refuses anything else and names owner, mode and the command that repairs it.
 ";
 
 pub(crate) fn example() -> String {

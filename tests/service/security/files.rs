@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crate::support::{Installation, MODULE, process, say, text};
 
 /// Some other user of this machine.
-const STRANGER: Option<u32> = Some(4242);
+const OTHER_USER: Option<u32> = Some(4242);
 
 /// Whether this process can give files away. Says so where it cannot.
 fn can_give_away() -> bool {
@@ -103,20 +103,20 @@ fn a_configuration_that_others_can_change_is_refused_with_owner_mode_and_cure() 
         return;
     }
     for path in [&file, &directory] {
-        chown(path, STRANGER, None).unwrap();
+        chown(path, OTHER_USER, None).unwrap();
         let said = try_it();
         assert!(said.contains("user 4242") && said.contains("chown root"), "{said}");
         chown(path, Some(0), None).unwrap();
     }
     let link = place(&installation).join("link.toml");
     symlink(&file, &link).unwrap();
-    std::os::unix::fs::lchown(&link, STRANGER, None).unwrap();
+    std::os::unix::fs::lchown(&link, OTHER_USER, None).unwrap();
     let said = refusal(installation.command(&["serve"]).env("AVS_KMS_CONFIG", &link));
     assert!(said.contains("link.toml") && said.contains("4242"), "{said}");
 }
 
 #[test]
-fn data_directory_audit_directory_and_module_belong_to_nobody_else() {
+fn data_directory_audit_directory_and_module_belong_to_no_other_user() {
     let installation = Installation::new();
     let audit = installation.data().join("audit");
     for (path, bits) in [(installation.data(), 0o777), (installation.data(), 0o1777), (audit.clone(), 0o777)]
@@ -155,7 +155,7 @@ fn data_directory_audit_directory_and_module_belong_to_nobody_else() {
         mode(path, 0o755);
     }
     if can_give_away() {
-        chown(&module, STRANGER, None).unwrap();
+        chown(&module, OTHER_USER, None).unwrap();
         let mut command = installation.command(&["serve"]);
         with_module(&mut command);
         let said = refusal(&mut command);
