@@ -1,4 +1,4 @@
-//! Errors of a file that is not trusted: what is wrong with which path, and the command that mends it.
+//! Errors of a file that is not trusted: what is wrong with which path, and the command that repairs it.
 
 use std::fmt::{self, Display, Formatter};
 use std::io;

@@ -46,7 +46,7 @@ pub fn read_secret(path: &Path, readers: Readers, buffer: &mut [u8]) -> Result<u
 }
 
 /// Opens a file to append to, and creates it where it is missing: not through a link at its name, and
-/// not one that another user owns or can write. Whoever names the directory answers for it.
+/// not one that another user owns or can write. The caller answers for the directory.
 ///
 /// # Errors
 /// [`FileError`]; nothing was written.
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_that_others_write_is_refused_wherever_it_stands_on_the_way() {
+    fn a_directory_that_others_write_is_refused_wherever_it_is_on_the_way() {
         let place = Place::new();
         place.directory("above", 0o755);
         place.directory("above/data", 0o700);
@@ -228,7 +228,7 @@ mod tests {
             let path = place.mode(name, mode);
             let found = problem(check_directory(&place.path("above/data")), &path);
             assert!(matches!(found, FileProblem::Writable { .. }), "{name} {mode:o}");
-            // With the sticky bit nobody exchanges a file there, so one of ours is believed.
+            // With the sticky bit no other user exchanges a file there, so one of ours is believed.
             assert_eq!(secret(&place.path("above/data/pin")).is_ok(), mode & 0o1000 != 0);
             place.mode(name, 0o755);
         }

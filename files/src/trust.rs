@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn files_of_root_and_of_this_user_pass_by_who_may_read_them() {
+    fn files_of_root_and_of_this_user_pass_if_no_other_user_may_read_them() {
         let trust = Trust { user: 10001, groups: vec![10001, 2000] };
         let file = |owner, group, mode| at(FileType::RegularFile, owner, group, mode);
         for (owner, group, mode, everyone, group_too, alone) in [

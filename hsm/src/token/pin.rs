@@ -65,7 +65,7 @@ mod tests {
         write("a\nb\n", 0o600);
         assert!(matches!(problem(&path), PinFileProblem::TooLong));
         assert!(matches!(untrusted(directory.path()), FileProblem::NotAFile));
-        // Nobody writes to it: an open that waits would not end.
+        // No process writes to it: an open that waits would not end.
         let pipe = directory.path().join("pipe");
         rustix::fs::mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR, 0).unwrap();
         assert!(matches!(untrusted(&pipe), FileProblem::NotAFile));
