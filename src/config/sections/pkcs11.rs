@@ -20,7 +20,7 @@ section! {
         serial: String = "", ANY;
         /// File with the user PIN of the token. Its mode must be 0600 or stricter, its owner the
         /// user of the service. A file of root may be readable for a group of the service: 0440, as
-        /// systemd and Kubernetes make it. The service tries a PIN once: after a wrong one it stops
+        /// systemd and Kubernetes have it. The service tries a PIN once: after a wrong one it stops
         /// rather than lock the token.
         pin_file: PathBuf = "<data>/pin", PATH;
         /// Configuration file of SoftHSM, whose tokens are in the directory `tokens` beside it.
