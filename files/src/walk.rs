@@ -69,8 +69,17 @@ pub(crate) fn walk(path: &Path, trust: &Trust) -> Result<End, FileError> {
                 check(&opened, trust).map_err(|problem| FileError { path: path.clone(), problem })?;
                 here.push((opened, path));
             }
-            _ if pending.is_empty() => return end(here, Some(name), path),
-            _ => return Err(FileError { path, problem: FileProblem::NotADirectory }),
+            FileType::RegularFile
+            | FileType::Fifo
+            | FileType::Socket
+            | FileType::CharacterDevice
+            | FileType::BlockDevice
+            | FileType::Unknown => {
+                if pending.is_empty() {
+                    return end(here, Some(name), path);
+                }
+                return Err(FileError { path, problem: FileProblem::NotADirectory });
+            }
         }
     }
     let path = here.last().map(|(_, path)| path.clone()).unwrap_or_default();
@@ -108,10 +117,12 @@ fn check(directory: &OwnedFd, trust: &Trust) -> Result<(), FileProblem> {
 
 /// An error of the system as an error of that path.
 pub(crate) fn failed(path: &Path, error: io::Error) -> FileError {
-    let problem = match error.kind() {
-        io::ErrorKind::NotFound => FileProblem::Missing,
-        io::ErrorKind::NotADirectory => FileProblem::NotADirectory,
-        _ => FileProblem::Io(error),
+    let problem = if error.kind() == io::ErrorKind::NotFound {
+        FileProblem::Missing
+    } else if error.kind() == io::ErrorKind::NotADirectory {
+        FileProblem::NotADirectory
+    } else {
+        FileProblem::Io(error)
     };
     FileError { path: path.to_owned(), problem }
 }
