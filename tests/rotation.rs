@@ -352,8 +352,7 @@ fn a_shutdown_amid_due_rotations_and_a_stalled_hsm_ends_in_time_and_the_next_sta
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
         rules("");
-        let module = std::env::current_exe().unwrap().with_file_name("libhsm_fault_injection.so");
-        let world = World::over(&data, module);
+        let world = World::over(&data, test_report::fault_injection_module(&data));
         let names = ["a", "b", "c", "d", "e"].map(|name| name.parse().unwrap());
         let versions = |service: &Services| {
             names.each_ref().map(|name| service.store().versions_of_key(&OWNER, name).len())

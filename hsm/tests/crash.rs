@@ -16,7 +16,7 @@ mod support;
 use support::*;
 
 fn settings(fixture: &Fixture) -> Settings {
-    Settings { module: fault_injection::module(), ..fixture.settings() }
+    Settings { module: test_report::fault_injection_module(&fixture.directory), ..fixture.settings() }
 }
 
 fn rules(fixture: &Fixture, text: &str) {

@@ -36,7 +36,11 @@ fn signatures_leave_memory_sessions_objects_threads_and_descriptors_as_they_were
         fixture.initialised();
         // The module counts sessions; the canary is left out because its checks open some.
         let canary_interval = Duration::from_secs(3600);
-        let settings = Settings { module: fault_injection::module(), canary_interval, ..fixture.settings() };
+        let settings = Settings {
+            module: test_report::fault_injection_module(&fixture.directory),
+            canary_interval,
+            ..fixture.settings()
+        };
         let enclave = Enclave::open(settings).unwrap();
         let key = new_key(1);
         create(&enclave, key);

@@ -226,7 +226,7 @@ fn a_token_of_0_1_is_refused_with_a_sentence() {
 fn a_failed_search_is_ended_and_its_session_can_search_again() {
     isolated("a_failed_search_is_ended_and_its_session_can_search_again", |fixture| {
         fixture.initialised();
-        let module = std::env::current_exe().unwrap().with_file_name("libhsm_fault_injection.so");
+        let module = test_report::fault_injection_module(&fixture.directory);
         let settings = Settings { module, ..fixture.settings() };
         meddle_by(&settings, |open_session| {
             let session = open_session();

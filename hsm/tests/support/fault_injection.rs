@@ -9,6 +9,7 @@ use hsm::*;
 
 use super::rows::Outcome;
 use super::support::*;
+use test_report::fault_injection_module;
 
 pub struct Bench {
     pub fixture: Fixture,
@@ -16,12 +17,6 @@ pub struct Bench {
     pub settings: Settings,
     pub keys: [(KeyId, PublicKey); 2],
     created: Vec<KeyId>,
-}
-
-pub fn module() -> PathBuf {
-    let path = std::env::current_exe().unwrap().with_file_name("libhsm_fault_injection.so");
-    assert!(path.exists(), "{} is not built", path.display());
-    path
 }
 
 /// Answers by kind.
@@ -35,7 +30,12 @@ impl Bench {
     pub fn with(fixture: Fixture, fault_check: FaultCheck) -> Self {
         fixture.initialised();
         let canary_interval = Duration::from_secs(3600);
-        let settings = Settings { module: module(), canary_interval, fault_check, ..fixture.settings() };
+        let settings = Settings {
+            module: fault_injection_module(&fixture.directory),
+            canary_interval,
+            fault_check,
+            ..fixture.settings()
+        };
         let enclave = Enclave::open(settings.clone()).unwrap();
         let keys = [1, 2].map(|owner| {
             let key = new_key(owner);

@@ -6,10 +6,13 @@
 //!
 //! [`TimeLimit`] ends a test that does not end by itself: libtest has no limit of its own.
 //!
+//! [`fault_injection_module`] is the module of `hsm/fault-injection`, where the service loads it.
+//!
 //! Not for: tests that never run by default; those are `#[ignore]`d and libtest counts them.
 
 use std::fs::OpenOptions;
 use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
@@ -105,4 +108,24 @@ impl TimeLimit {
         });
         Self { _done: done }
     }
+}
+
+/// A copy of the fault-injecting PKCS#11 module in `directory`, which belongs to the test.
+///
+/// The checkout may belong to another user, as in a CI container; the service loads no module from there.
+///
+/// # Panics
+/// When the module is not built or cannot be copied.
+#[must_use]
+#[expect(clippy::expect_used, reason = "a test cannot go on without the module")]
+pub fn fault_injection_module(directory: &Path) -> PathBuf {
+    const NAME: &str = "libhsm_fault_injection.so";
+    let copy = directory.join(NAME);
+    if !copy.exists() {
+        let built = std::env::current_exe().expect("the path of this program").with_file_name(NAME);
+        let part = directory.join(format!("{NAME}.{}", std::process::id()));
+        std::fs::copy(&built, &part).expect("`cargo test --workspace` builds the module");
+        std::fs::rename(&part, &copy).expect("the copy gets its name");
+    }
+    copy
 }

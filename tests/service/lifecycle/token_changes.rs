@@ -85,10 +85,7 @@ impl Hsm {
         let mut command = self.data.command(arguments);
         command
             .env("SOFTHSM2_CONF", token.join("softhsm2.conf"))
-            .env(
-                "AVS_KMS__PKCS11__MODULE",
-                std::env::current_exe().unwrap().with_file_name("libhsm_fault_injection.so"),
-            )
+            .env("AVS_KMS__PKCS11__MODULE", test_report::fault_injection_module(&self.token.data()))
             .env("AVS_KMS__PKCS11__PIN_FILE", self.token.data().join("pin"))
             .env("AVS_KMS__SANDBOX__EXTRA_PATHS", self.token.data())
             .env("HSM_FAULTS_RULES", rule_file);

@@ -55,8 +55,7 @@ impl Bench {
     }
 
     fn environment(&self, command: &mut Command) {
-        let module = std::env::current_exe().unwrap().with_file_name("libhsm_fault_injection.so");
-        assert!(module.exists(), "{} is not built", module.display());
+        let module = test_report::fault_injection_module(&self.installation.data().join("shim"));
         command
             .env("AVS_KMS__PKCS11__MODULE", module)
             .env("AVS_KMS__PKCS11__SOFTHSM_CONF", self.installation.data().join("token/softhsm2.conf"))
