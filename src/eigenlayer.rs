@@ -16,7 +16,7 @@ mod pairing;
 mod registry;
 
 pub use calls::{key_registration_message_hash, pubkey_registration_message_hash};
-pub use digest::{Certificate, KEY_REGISTRAR_VERSION, KeyRegistration, PubkeyRegistration};
+pub use digest::*;
 pub use encoding::{PubkeyRegistrationParams, key_data, operator_id, signature_bytes};
 pub use hash::hash_to_g1;
 pub use pairing::{apk_registry_accepts, same_key, signature_verifier_accepts, verify};

@@ -5,14 +5,22 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use crate::auth::Scope;
 use crate::cli::error::CliError;
 use crate::cli::output::Output;
 use crate::key::{Eoa, KeyName};
+use crate::service::operation::ALL;
 use audit_log::Filter;
 
-/// Operations that use a key without changing it. They are counted, not listed.
-const USES: [&str; 6] =
-    ["scalar_mul", "sign.digest", "sign.registration", "sign.certificate", "keys.show", "keys.list"];
+/// Whether an operation uses or reads keys without changing them: its records are counted, not listed.
+fn is_use(name: &str) -> bool {
+    ALL.iter().filter(|operation| operation.name == name).any(|operation| {
+        matches!(
+            operation.scope(),
+            Some(Scope::KeysRead | Scope::SignPoint | Scope::SignDigest | Scope::SignTyped)
+        )
+    })
+}
 
 /// Prints the changes of a key: time, actor, reason and outcome.
 pub(super) fn run(directory: &Path, eoa: Eoa, name: KeyName, output: Output) -> Result<(), CliError> {
@@ -43,7 +51,7 @@ pub(super) fn run(directory: &Path, eoa: Eoa, name: KeyName, output: Output) -> 
             continue;
         }
         let (operation, kind) = (text("/op"), text("/kind"));
-        let is_use = USES.contains(&operation.as_str());
+        let is_use = is_use(&operation);
         if is_use {
             *uses.entry(operation.clone()).or_default() += 1;
         }
