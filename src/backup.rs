@@ -14,7 +14,7 @@ mod restore;
 
 use std::path::{Path, PathBuf};
 
-use crate::store;
+use crate::store::StoreError;
 use archive::Archive;
 
 pub use error::BackupError;
@@ -26,6 +26,8 @@ pub use restore::restore;
 pub struct BackupPaths {
     /// The database of the store.
     pub store: PathBuf,
+    /// Copies the database and counts its key versions.
+    pub snapshot: fn(&Path) -> Result<(Vec<u8>, usize), StoreError>,
     /// The directory of the audit log.
     pub audit: PathBuf,
     /// SoftHSM's directory with `tokens/` and `backup/`; none for another module, whose vendor
@@ -42,7 +44,7 @@ pub fn write(paths: &BackupPaths, to: &Path, created_at: String) -> Result<Manif
         return Err(BackupError::Exists(to.to_owned()));
     }
     let mut archive = Archive::create(to)?;
-    let (store, key_versions) = store::snapshot(&paths.store)?;
+    let (store, key_versions) = (paths.snapshot)(&paths.store)?;
     archive.bytes("store.sqlite", &store)?;
     if let Some(token) = &paths.token {
         for name in ["tokens", "backup"] {

@@ -14,6 +14,7 @@ use crate::backup::{self, BackupPaths, Manifest};
 use crate::clock::Clock;
 use crate::config::Configuration;
 use crate::service::Maintenance;
+use crate::store;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -94,6 +95,7 @@ fn contents(manifest: &Manifest) -> String {
 fn places(configuration: &Configuration) -> Result<BackupPaths, CliError> {
     Ok(BackupPaths {
         store: configuration.data.store(),
+        snapshot: store::snapshot,
         audit: configuration.audit.directory.clone(),
         token: softhsm_token(configuration)?.map(|plan| plan.directory),
     })

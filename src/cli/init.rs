@@ -11,10 +11,11 @@ use serde_json::json;
 use super::error::CliError;
 use super::output::Output;
 use super::serve::data_lock::DataLock;
-use super::serve::open::{audit_settings, enclave_settings, softhsm_token, with_softhsm_environment};
+use super::serve::open::{
+    audit_settings, create_store, enclave_settings, softhsm_token, with_softhsm_environment,
+};
 use super::serve::sandbox::drop_privileges;
 use crate::config::Configuration;
-use crate::store::SqliteBackend;
 use audit_log::AuditLog;
 
 #[derive(Debug, Args)]
@@ -60,8 +61,7 @@ pub(super) fn run(
     })?;
     AuditLog::create(&audit_settings(configuration))
         .map_err(|error| CliError::context("cannot create the audit log", &error))?;
-    SqliteBackend::create(&configuration.data.store())
-        .map_err(|error| CliError::context("cannot create the store", &error))?;
+    create_store(configuration).map_err(|error| CliError::context("cannot create the store", &error))?;
     let fields = json!({
         "data": directory,
         "token_label": initialised.token_label,

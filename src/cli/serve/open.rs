@@ -6,7 +6,7 @@ use crate::clock::Clock;
 use crate::config::{Configuration, FaultCheck, TokenSelector};
 use crate::outbound::Outbound;
 use crate::service::{Custody, LoginRules, ServiceParts, Services};
-use crate::store::Store;
+use crate::store::{SqliteBackend, Store, StoreError};
 use audit_log::{AuditLog, BuildInfo, OpenIntent};
 use tokio::runtime::Runtime;
 use trusted_files::Readers;
@@ -27,6 +27,11 @@ pub(in crate::cli) enum Needs {
 pub(in crate::cli) struct Opened {
     pub(in crate::cli) services: Services,
     pub(in crate::cli) open_intents: Vec<OpenIntent>,
+}
+
+/// Creates the empty store that [`open`] opens.
+pub(in crate::cli) fn create_store(configuration: &Configuration) -> Result<(), StoreError> {
+    SqliteBackend::create(&configuration.data.store())
 }
 
 /// Opens store, log and token. The caller holds the lock of the data directory.
