@@ -5,6 +5,7 @@
 
 mod authorization;
 mod credentials;
+mod installation;
 mod network;
 mod policy;
 mod principal;
@@ -21,6 +22,7 @@ pub use credentials::signed_request::{
     fuzz_credentials,
 };
 pub use credentials::token::{AccessToken, AccessTokenHash, AccessTokenId, AccessTokenRecord, Subject};
+pub use installation::{InstallationId, ParseInstallationError};
 pub use network::{Networks, ParseNetworkError};
 pub use policy::{ParseSignatureKindError, Policy, SignatureKind, SignatureKinds};
 pub use principal::{Caller, Forbidden, Unauthenticated, authenticate, authenticate_signed};

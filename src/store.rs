@@ -5,6 +5,7 @@
 //! ciphertexts (the token has them), history (the audit log has it), or decisions (`key`, `auth`).
 
 mod access_tokens;
+mod authentic;
 mod backend;
 #[cfg(test)]
 pub(crate) mod backend_tests;
@@ -24,5 +25,5 @@ pub use backend::{Backend, ChallengeUse, Contents, KeyChange, Login, PendingDeli
 pub use cache::Store;
 pub use error::{StoreError, VersionNotFound};
 pub use key_event::{Delivery, KeyEvent, NewEvent};
-pub use sqlite::{SqliteBackend, snapshot};
+pub use sqlite::{SqliteBackend, SqliteFile, snapshot};
 pub use transitions::LifecycleUpdate;

@@ -96,9 +96,9 @@ impl World {
 
     /// The service as a start makes it.
     async fn start(&self) -> (Arc<Services>, Scheduler) {
-        let store = Store::open(&self.data.join("store.sqlite")).await.unwrap();
+        let store = Store::open(&self.data.join("store.sqlite"), self.enclave.store_key()).await.unwrap();
         let settings = Settings { segment_bytes: 1 << 20, ..Settings::new(self.data.join("audit")) };
-        let boot = BuildInfo { version: "test".into(), config_digest: DIGEST_OF_NOTHING };
+        let boot = BuildInfo { version: "test".into(), config_digest: DIGEST_OF_NOTHING, installation: None };
         let (audit, open_intents) = AuditLog::open(settings, boot).unwrap();
         let custody = Custody::new(self.enclave.clone(), Duration::from_secs(600));
         let services = Services::new(ServiceParts {

@@ -102,7 +102,7 @@ fn open(directory: &Path, name: &str, segment_mib: u64) -> AuditLog {
     let segment_bytes = segment_mib << 20;
     let settings = Settings { queue: 1 << 16, segment_bytes, ..Settings::new(directory.join(name)) };
     AuditLog::create(&settings).unwrap();
-    let boot = BuildInfo { version: "bench".to_owned(), config_digest: [0; 32] };
+    let boot = BuildInfo { version: "bench".to_owned(), config_digest: [0; 32], installation: None };
     AuditLog::open(settings, boot).unwrap().0
 }
 

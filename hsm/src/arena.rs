@@ -7,6 +7,7 @@
 
 mod map;
 mod pin;
+mod secret_page;
 mod signals;
 mod slot;
 mod stack;
@@ -16,6 +17,7 @@ use map::Mapping;
 pub(crate) use map::SecretMemoryPolicy;
 pub use map::{ArenaError, SecretMemory};
 pub(crate) use pin::{Pin, PinReadError};
+pub(crate) use secret_page::SecretPage;
 pub(crate) use signals::block_signals;
 pub(crate) use slot::{SLOT_LEN, Slot};
 use stack::STACK_LEN;

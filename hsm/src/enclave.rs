@@ -14,12 +14,13 @@ use crate::error::{EnclaveError, OpenError};
 use crate::health::{CanaryReport, Health, TokenState};
 use crate::key::{KeyEntry, KeyId, NewKey, PublicKey};
 use crate::runtime::admin::{AdminCommand, AnchorCommand};
-use crate::runtime::start::{self, InitReport, Running};
+use crate::runtime::start::{self, Initialised, Running};
 use crate::runtime::state::{self, Status};
 use crate::runtime::worker::{Job, Multiply};
 use crate::settings::Settings;
 use crate::token::anchor::ANCHOR_MAX;
 use crate::token::checkpoint_key::CheckpointKey;
+use crate::token::store_key::StoreKey;
 
 /// The caller of an anchor command waits a little longer than the thread tries.
 const GRACE: Duration = Duration::from_millis(200);
@@ -37,12 +38,12 @@ impl fmt::Debug for Enclave {
 }
 
 impl Enclave {
-    /// Makes the key-encryption key and the canary record in an existing token.
+    /// Makes the key-encryption key, the other keys and the canary record in an existing token.
     ///
     /// # Errors
     /// [`OpenError::AlreadyInitialised`] where the canary or a wrapped key exists, and all that opening can meet. What an
     /// interrupted attempt left is no error: `init` continues from there.
-    pub fn initialise(settings: &Settings) -> Result<InitReport, OpenError> {
+    pub fn initialise(settings: &Settings) -> Result<Initialised, OpenError> {
         start::initialise(settings, false)
     }
 
@@ -50,7 +51,7 @@ impl Enclave {
     ///
     /// # Errors
     /// [`OpenError::AlreadyInitialised`] where a wrapped key exists.
-    pub fn adopt(settings: &Settings) -> Result<InitReport, OpenError> {
+    pub fn adopt(settings: &Settings) -> Result<Initialised, OpenError> {
         start::initialise(settings, true)
     }
 
@@ -121,6 +122,12 @@ impl Enclave {
     #[must_use]
     pub fn keys(&self) -> Vec<KeyEntry> {
         self.running.shared.index.list()
+    }
+
+    /// The key that authenticates the rows of the store. It works also while the token is away.
+    #[must_use]
+    pub fn store_key(&self) -> Arc<StoreKey> {
+        Arc::clone(&self.running.store_key)
     }
 
     /// The public half of the key that signs the audit log's checkpoints.

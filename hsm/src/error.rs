@@ -170,6 +170,14 @@ pub enum OpenError {
         /// What is wrong with it.
         problem: String,
     },
+    /// The key that authenticates the rows of the store is missing or not the one that `init` made.
+    #[error("the store key {label:?}: {problem}")]
+    StoreKey {
+        /// Its label.
+        label: &'static str,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// There is no canary record, or more than one.
     #[error("the token holds {count} canary records, where one is expected")]
     CanaryMissing {

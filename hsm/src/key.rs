@@ -74,11 +74,15 @@ impl StoredName {
     /// Longest name, bytes.
     pub const MAX: usize = 64;
     /// The name in the canary record, which belongs to no key.
-    pub(crate) const CANARY: Self = {
-        let (mut bytes, name) = ([0; Self::MAX], b"canary");
+    pub(crate) const CANARY: Self = Self::known(b"canary");
+    /// The name in the record of the store key, which belongs to no operator.
+    pub(crate) const STORE_KEY: Self = Self::known(b"store-key");
+
+    const fn known(name: &[u8]) -> Self {
+        let mut bytes = [0; Self::MAX];
         bytes.split_at_mut(name.len()).0.copy_from_slice(name);
         Self { bytes, length: name.len() as u8 }
-    };
+    }
 
     /// The name with this text.
     ///

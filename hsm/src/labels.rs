@@ -10,5 +10,7 @@ pub(crate) const CANARY_LABEL: &str = "bn254-canary/1";
 pub(crate) const CHECKPOINT_KEY_LABEL: &str = "audit-checkpoint/1";
 /// Label of the audit log's anchor: normally one object, two after a crash during its replacement.
 pub(crate) const ANCHOR_LABEL: &str = "audit-anchor/1";
+/// Label of the wrapped record of the key that authenticates the rows of the store.
+pub(crate) const STORE_KEY_LABEL: &str = "store-key/1";
 /// Begins the label of a key's record; the key's id follows.
 pub(crate) const KEY_PREFIX: &str = "bn254/";

@@ -6,14 +6,15 @@
 //! - [`telemetry`]: what is counted and timed;
 //! - [`pkcs11`]: the module, its sessions and objects; calls with a secret write straight into the arena;
 //! - [`wrap`]: the wrapped record, its scheme, and the key that wraps it;
-//! - [`token`]: what one token holds: login, canary, checkpoint key, anchor; the recovery table;
+//! - [`token`]: what one token holds: login, canary, checkpoint key, store key, anchor; the recovery table;
 //! - [`keys`]: index and creation of keys, and the lock that keeps a second process out;
 //! - [`softhsm`]: making and protecting SoftHSM's tokens;
 //! - [`runtime`]: workers, administration, supervisor, watchdog;
 //! - [`diagnostics`]: what `doctor` reports;
 //! - [`enclave`]: the handle, the only way in.
 //!
-//! No exported type can hold a scalar: the interface takes ids and public points and gives public points.
+//! No exported type can hold a scalar: the interface takes ids and public points and gives public points. [`StoreKey`]
+//! holds the one other secret that the token wraps, and gives MACs.
 
 // The support of the integration tests says `hsm::`; unit tests share it.
 #[cfg(test)]
@@ -46,7 +47,7 @@ pub use harden::harden_process;
 pub use health::{CanaryReport, Findings, Health, TokenState};
 pub use key::{KeyEntry, KeyId, KeyIdError, NewKey, PublicKey, StoredName, StoredNameError};
 pub use pkcs11::{Cause, Function, ReturnCode, TokenError};
-pub use runtime::start::InitReport;
+pub use runtime::start::{InitReport, Initialised};
 pub use settings::{Settings, TokenSelector};
 pub use softhsm::{
     MakeTokenError, SOFTHSM_MODULE, SofthsmToken, TokenMade, TokenObject, configure_softhsm,
@@ -54,3 +55,4 @@ pub use softhsm::{
 };
 pub use telemetry::describe as describe_metrics;
 pub use token::checkpoint_key::CheckpointKey;
+pub use token::store_key::StoreKey;

@@ -1,4 +1,4 @@
-//! The objects and the login of one token: connection, canary record, checkpoint key, anchor, and the table that says
+//! The objects and the login of one token: connection, canary record, checkpoint key, store key, anchor, and the table that says
 //! what a failed call means. Not for threads: those are in `runtime`.
 
 pub(crate) mod anchor;
@@ -8,3 +8,4 @@ pub(crate) mod checkpoint_key;
 pub(crate) mod connection;
 pub(crate) mod pin;
 pub(crate) mod recovery;
+pub(crate) mod store_key;

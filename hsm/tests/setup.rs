@@ -25,14 +25,15 @@ fn init_works_once_and_opening_needs_it() {
     isolated("init_works_once_and_opening_needs_it", |fixture| {
         make_softhsm_token(&fixture.plan()).unwrap();
         assert!(matches!(refused(fixture.settings()), OpenError::KekMissing { .. }));
-        let made = Enclave::initialise(&fixture.settings()).unwrap();
+        let made = Enclave::initialise(&fixture.settings()).unwrap().report;
         assert_eq!(made.token_label, LABEL);
         assert_eq!(made.kek_id.len(), 32);
         let again = Enclave::initialise(&fixture.settings()).unwrap_err();
         assert!(matches!(again, OpenError::AlreadyInitialised { .. }), "{again}");
         // Taken over on demand, and as long as no key is in it.
-        assert_eq!(Enclave::adopt(&fixture.settings()).unwrap(), made);
+        assert_eq!(Enclave::adopt(&fixture.settings()).unwrap().report, made);
         let enclave = fixture.open();
+        assert_eq!(hex::encode(enclave.store_key().installation()), made.installation);
         create(&enclave, new_key(1));
         enclave.close();
         for refused in [Enclave::adopt(&fixture.settings()), Enclave::initialise(&fixture.settings())] {

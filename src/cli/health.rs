@@ -5,13 +5,12 @@ use axum::http::Method;
 use super::admin::local_socket::{LocalRequest, send_to_running};
 use super::error::CliError;
 use super::output::Output;
-use super::serve::open::Needs;
 use crate::config::Configuration;
 
 /// Fails when the service is not ready or does not answer.
 pub(super) fn run(configuration: &Configuration, output: Output) -> Result<(), CliError> {
     let (method, path) = (Method::GET, "/readyz".to_owned());
-    let request = LocalRequest { method, path, body: None, needs: Needs::StoreAndLog };
+    let request = LocalRequest { method, path, body: None };
     let response = send_to_running(configuration, &request)?;
     output.print(&response, || "ready".to_owned());
     Ok(())

@@ -49,7 +49,7 @@ pub(super) fn run(
     let settings = enclave_settings(configuration);
     let initialised =
         if arguments.resume { hsm::Enclave::adopt(&settings) } else { hsm::Enclave::initialise(&settings) };
-    let initialised = initialised.map_err(|error| {
+    let hsm::Initialised { report, store_key } = initialised.map_err(|error| {
         let interrupted = matches!(error, hsm::OpenError::AlreadyInitialised { .. }) && !arguments.resume;
         let failed = CliError::token("cannot initialise the token", &error);
         match interrupted {
@@ -61,22 +61,25 @@ pub(super) fn run(
     })?;
     AuditLog::create(&audit_settings(configuration))
         .map_err(|error| CliError::context("cannot create the audit log", &error))?;
-    create_store(configuration).map_err(|error| CliError::context("cannot create the store", &error))?;
+    create_store(configuration, store_key)
+        .map_err(|error| CliError::context("cannot create the store", &error))?;
     let fields = json!({
         "data": directory,
-        "token_label": initialised.token_label,
-        "token_serial": initialised.token_serial,
-        "kek_label": initialised.kek_label,
+        "installation": report.installation,
+        "token_label": report.token_label,
+        "token_serial": report.token_serial,
+        "kek_label": report.kek_label,
         "pin_file": configuration.pkcs11.pin_file,
     });
     output.print(&fields, || {
         format!(
-            "created {}: token {} (serial {}), PIN in {}, wrapping key {}, audit log, store",
+            "created {}: installation {}, token {} (serial {}), PIN in {}, wrapping key {}, audit log, store",
             directory.display(),
-            initialised.token_label,
-            initialised.token_serial,
+            report.installation,
+            report.token_label,
+            report.token_serial,
             configuration.pkcs11.pin_file.display(),
-            initialised.kek_label,
+            report.kek_label,
         )
     });
     Ok(())

@@ -16,7 +16,6 @@ use self::arguments::{Binding, KeyRef, put};
 use super::admin::local_socket::{LocalRequest, send};
 use super::error::CliError;
 use super::output::{Output, list, rows};
-use super::serve::open::Needs;
 use super::values::one_of;
 use crate::auth::{Networks, SignatureKind};
 use crate::config::Configuration;
@@ -112,14 +111,9 @@ impl Policy {
 }
 
 pub(super) fn run(command: &Command, configuration: &Configuration, output: Output) -> Result<(), CliError> {
-    let get =
-        |path: String| LocalRequest { method: Method::GET, path, body: None, needs: Needs::StoreAndLog };
-    let post = |path: &str, body, needs| LocalRequest {
-        method: Method::POST,
-        path: path.to_owned(),
-        body: Some(body),
-        needs,
-    };
+    let get = |path: String| LocalRequest { method: Method::GET, path, body: None };
+    let post =
+        |path: &str, body| LocalRequest { method: Method::POST, path: path.to_owned(), body: Some(body) };
     let request = match command {
         Command::Lifecycle(command) => return lifecycle::run(command, configuration, output),
         Command::Schedule(command) => return schedule::run(command, configuration, output),
@@ -131,12 +125,12 @@ pub(super) fn run(command: &Command, configuration: &Configuration, output: Outp
             let mut body = key.body();
             put(&mut body, "policy", policy.body());
             binding.put(&mut body);
-            post("/v1/keys", body, Needs::Token)
+            post("/v1/keys", body)
         }
         Command::Policy(SetPolicy { key, policy }) => {
             let mut body = key.body();
             put(&mut body, "policy", Some(policy.body().unwrap_or_else(|| json!({}))));
-            post("/local/keys/policy", body, Needs::StoreAndLog)
+            post("/local/keys/policy", body)
         }
     };
     let response = send(configuration, request)?;

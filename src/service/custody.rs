@@ -123,18 +123,21 @@ impl Custody {
         }
     }
 
-    /// The enclave, if the token's authenticated record names the same owner and public key as the store: an edited store
-    /// cannot lend one owner's key to another.
+    /// The enclave, if the token's authenticated record names the same owner, name, version and public key as
+    /// the store: no key is used under another name.
     fn confirmed(&self, version: &KeyVersion) -> Result<&Enclave, EnclaveError> {
         let enclave = self.enclave()?;
         if self.holds(version) { Ok(enclave) } else { Err(EnclaveError::UnknownKey) }
     }
 
-    /// Whether the token has a record of this version with the same owner and public key.
+    /// Whether the token has a record of this version with the same owner, name and public key.
     pub fn holds(&self, version: &KeyVersion) -> bool {
         let entry = self.enclave.as_ref().and_then(|enclave| enclave.key(version.id));
         entry.is_some_and(|entry| {
-            entry.owner == *version.eoa.as_bytes() && entry.public_key == version.public_key
+            entry.owner == *version.eoa.as_bytes()
+                && entry.name.as_str() == version.name.as_str()
+                && entry.version == version.version.number()
+                && entry.public_key == version.public_key
         })
     }
 

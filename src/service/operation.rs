@@ -174,6 +174,8 @@ operations! {
     RESTORE = OperationInfo::local("restore");
     /// The command line compressed completed segments of the log.
     AUDIT_COMPRESS = OperationInfo::local("audit.compress");
+    /// A start refused the store: it was changed from outside the service.
+    STORE_REFUSED = OperationInfo::internal("store.refused");
     /// The service read its configuration again.
     SERVICE_RELOAD = OperationInfo::internal("service.reload");
 

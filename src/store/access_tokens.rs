@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use super::cache::Store;
 use super::error::StoreError;
+use super::keys::truncate_to_second;
 use crate::auth::{AccessTokenHash, AccessTokenId, AccessTokenRecord, Subject};
 
 /// The last use of a token is written at most once in this time, seconds.
@@ -20,7 +21,7 @@ impl Store {
         record: AccessTokenRecord,
     ) -> Result<(), StoreError> {
         self.write(|shared| async move {
-            shared.backend.insert_access_token(hash, record.clone()).await?;
+            shared.backend.insert_access_tokens(vec![(hash, record.clone())]).await?;
             shared.access_tokens_mut().insert(hash, record);
             Ok(())
         })
@@ -37,14 +38,13 @@ impl Store {
         at: Timestamp,
     ) -> Result<Option<AccessTokenRecord>, StoreError> {
         self.write(|shared| async move {
-            if !shared.backend.revoke_access_token(id.clone(), at).await? {
-                return Ok(None);
+            let Some((hash, mut record)) = shared.access_tokens().entry(&id) else { return Ok(None) };
+            if record.revoked_at.is_none() {
+                record.revoked_at = Some(truncate_to_second(at));
+                shared.backend.revoke_access_tokens(vec![(hash, record.clone())]).await?;
+                shared.access_tokens_mut().insert(hash, record.clone());
             }
-            let mut index = shared.access_tokens_mut();
-            Ok(index.by_id_mut(&id).map(|record| {
-                record.revoked_at.get_or_insert(at);
-                record.clone()
-            }))
+            Ok(Some(record))
         })
         .await
     }
@@ -59,16 +59,14 @@ impl Store {
         at: Timestamp,
     ) -> Result<Vec<AccessTokenRecord>, StoreError> {
         self.write(|shared| async move {
-            shared.backend.revoke_access_tokens_of(subject, at).await?;
+            let is_live =
+                |record: &AccessTokenRecord| record.subject == subject && record.revoked_at.is_none();
+            let mut revoked = shared.access_tokens().matching(is_live);
+            revoked.iter_mut().for_each(|(_, record)| record.revoked_at = Some(truncate_to_second(at)));
+            shared.backend.revoke_access_tokens(revoked.clone()).await?;
             let mut index = shared.access_tokens_mut();
-            let tokens = index.by_hash.values_mut();
-            let live = tokens.filter(|record| record.subject == subject && record.revoked_at.is_none());
-            Ok(live
-                .map(|record| {
-                    record.revoked_at = Some(at);
-                    record.clone()
-                })
-                .collect())
+            revoked.iter().for_each(|(hash, record)| index.insert(*hash, record.clone()));
+            Ok(revoked.into_iter().map(|(_, record)| record).collect())
         })
         .await
     }

@@ -1,7 +1,8 @@
 //! Interface of a database behind the store.
 //!
 //! A back end writes what it is given and decides nothing. Each method is one transaction: durable when it returns,
-//! or not done at all. `backend_tests.rs` holds the tests that every back end must pass.
+//! or not done at all. It stores a MAC with each row and moves the head on with each change (`authentic`), answers from
+//! what it verified, and refuses a file that differs. `backend_tests.rs` holds the tests that every back end must pass.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,9 +13,9 @@ use jiff::Timestamp;
 
 use super::error::StoreError;
 use super::key_event::{Delivery, KeyEvent, NewEvent};
-use crate::auth::{AccessTokenHash, AccessTokenId, AccessTokenRecord, ChallengeKey, Policy, Subject};
+use crate::auth::{AccessTokenHash, AccessTokenId, AccessTokenRecord, ChallengeKey, Policy};
 use crate::key::ScheduleScope;
-use crate::key::{Eoa, KeyName, KeyVersion, Registration, Reservation, Schedule, VersionStatus};
+use crate::key::{Eoa, KeyName, KeyVersion, Reservation, Schedule, VersionStatus};
 
 /// Everything that the store keeps in memory.
 #[derive(Debug)]
@@ -27,7 +28,7 @@ pub struct Contents {
     pub policies: Vec<(Eoa, KeyName, Policy)>,
     /// Rotation schedules.
     pub schedules: Vec<(Eoa, ScheduleScope, Schedule)>,
-    /// The key that authenticates login challenges; the back end makes it once.
+    /// The key that authenticates login challenges; derived from the store key.
     pub challenge_key: ChallengeKey,
 }
 
@@ -91,7 +92,7 @@ pub struct PendingDeliveries {
 /// A database behind the store.
 #[async_trait]
 pub trait Backend: fmt::Debug + Send + Sync {
-    /// Reads what the store keeps in memory.
+    /// Verifies every row, and reads what the store keeps in memory.
     async fn load(&self) -> Result<Contents, StoreError>;
 
     /// Reserves a version before the token creates its key. Replaces an incomplete version of the same id.
@@ -110,7 +111,7 @@ pub trait Backend: fmt::Debug + Send + Sync {
     async fn change(&self, change: KeyChange) -> Result<(), StoreError>;
 
     /// Stores what the registry says of a bound version.
-    async fn set_registration(&self, id: KeyId, registration: Registration) -> Result<(), StoreError>;
+    async fn set_registration(&self, version: Arc<KeyVersion>) -> Result<(), StoreError>;
 
     /// Whether the change with this intent was written.
     async fn is_applied(&self, intent: u64) -> Result<bool, StoreError>;
@@ -130,18 +131,17 @@ pub trait Backend: fmt::Debug + Send + Sync {
     /// Sets the policy of a key.
     async fn set_policy(&self, owner: Eoa, name: KeyName, policy: Policy) -> Result<(), StoreError>;
 
-    /// Adds an access token.
-    async fn insert_access_token(
+    /// Adds access tokens.
+    async fn insert_access_tokens(
         &self,
-        hash: AccessTokenHash,
-        record: AccessTokenRecord,
+        issued: Vec<(AccessTokenHash, AccessTokenRecord)>,
     ) -> Result<(), StoreError>;
 
-    /// Revokes an access token unless it is revoked; `false` if there is no such token.
-    async fn revoke_access_token(&self, id: AccessTokenId, at: Timestamp) -> Result<bool, StoreError>;
-
-    /// Revokes every access token of this subject that is not revoked.
-    async fn revoke_access_tokens_of(&self, subject: Subject, at: Timestamp) -> Result<(), StoreError>;
+    /// Stores when access tokens were revoked.
+    async fn revoke_access_tokens(
+        &self,
+        revoked: Vec<(AccessTokenHash, AccessTokenRecord)>,
+    ) -> Result<(), StoreError>;
 
     /// Stores when an access token was last used.
     async fn set_last_use(&self, id: AccessTokenId, at: Timestamp) -> Result<(), StoreError>;

@@ -6,10 +6,12 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use hsm::StoreKey;
+
 use super::backend::{Backend, Contents};
 use super::error::StoreError;
 use super::index::{AccessTokenIndex, KeyIndex};
-use super::sqlite::SqliteBackend;
+use super::sqlite::{SqliteBackend, SqliteFile};
 use crate::auth::{ChallengeKey, Policy};
 use crate::key::ScheduleScope;
 use crate::key::{Eoa, KeyName, Schedule};
@@ -31,18 +33,18 @@ pub(super) struct Shared {
 }
 
 impl Store {
-    /// Opens the SQLite file at this path.
+    /// Opens and verifies the SQLite file at this path.
     ///
     /// # Errors
-    /// When the file is missing, damaged or of another schema version.
-    pub async fn open(path: &Path) -> Result<Self, StoreError> {
-        Self::over(Box::new(SqliteBackend::open(path).await?)).await
+    /// When the file is missing, damaged, of another schema version, or not as this service wrote it.
+    pub async fn open(path: &Path, key: Arc<StoreKey>) -> Result<Self, StoreError> {
+        Self::over(Box::new(SqliteBackend::new(SqliteFile::open(path).await?, key))).await
     }
 
     /// The store over a database.
     ///
     /// # Errors
-    /// When the database cannot be read.
+    /// When the database cannot be read, or is not as this service wrote it.
     pub async fn over(backend: Box<dyn Backend>) -> Result<Self, StoreError> {
         let Contents { versions, access_tokens, policies, schedules, challenge_key } = backend.load().await?;
         let policies = policies.into_iter().map(|(owner, name, it)| ((owner, name), Arc::new(it)));

@@ -11,15 +11,30 @@ pub enum StoreError {
     /// The database holds something that this program never writes.
     #[error("the store holds an invalid row: {0}")]
     Corrupt(String),
+    /// Rows that this installation did not write.
+    #[error(
+        "the store was changed from outside the service: {0} is not as this service wrote it; nothing was signed; \
+         restore a backup (docs/operations/runbook.md)"
+    )]
+    Forged(String),
+    /// Rows were deleted, or older ones put back.
+    #[error(
+        "the store was changed from outside the service: rows were deleted from it or put back as they were earlier; \
+         nothing was signed; restore a backup (docs/operations/runbook.md)"
+    )]
+    RowsMissing,
+    /// The head was not written under this token's store key.
+    #[error(
+        "the store is not of this installation: its head was not written with this token's store key; nothing was \
+         signed; use the store and the token that belong together"
+    )]
+    OtherInstallation,
     /// `init` over an existing store.
     #[error("the store exists already")]
     Exists,
     /// The file could not be created.
     #[error("cannot create the file of the store")]
     File(#[source] std::io::Error),
-    /// The kernel gave no randomness.
-    #[error("the kernel returned no randomness")]
-    Random(#[source] getrandom::Error),
     /// Another version of this program wrote the store.
     #[error(
         "the store has schema version {found} and this program needs version {needed}: \
@@ -37,6 +52,13 @@ pub enum StoreError {
     /// The task that used the database panicked.
     #[error("the task that uses the store ended early")]
     Task(#[from] tokio::task::JoinError),
+}
+
+impl StoreError {
+    /// Whether the store was changed from outside the service.
+    pub const fn is_tampering(&self) -> bool {
+        matches!(self, Self::Forged(_) | Self::RowsMissing | Self::OtherInstallation | Self::Corrupt(_))
+    }
 }
 
 /// What a request names does not exist.

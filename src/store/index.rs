@@ -79,6 +79,19 @@ impl AccessTokenIndex {
         matching.map(|(hash, _)| *hash).take(limit).collect()
     }
 
+    pub(super) fn matching(
+        &self,
+        matches: impl Fn(&AccessTokenRecord) -> bool,
+    ) -> Vec<(AccessTokenHash, AccessTokenRecord)> {
+        let matching = self.by_hash.iter().filter(|(_, record)| matches(record));
+        matching.map(|(hash, record)| (*hash, record.clone())).collect()
+    }
+
+    pub(super) fn entry(&self, id: &AccessTokenId) -> Option<(AccessTokenHash, AccessTokenRecord)> {
+        let hash = self.by_id.get(id)?;
+        Some((*hash, self.by_hash.get(hash)?.clone()))
+    }
+
     pub(super) fn by_id(&self, id: &AccessTokenId) -> Option<&AccessTokenRecord> {
         self.by_hash.get(self.by_id.get(id)?)
     }

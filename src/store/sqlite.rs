@@ -12,59 +12,121 @@ mod schema;
 mod settings;
 mod transitions;
 
+use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use hsm::KeyId;
+use hsm::{KeyId, StoreKey};
 use jiff::Timestamp;
 use rusqlite::Connection;
 
+use super::authentic::Rows;
 use super::backend::{Backend, ChallengeUse, Contents, KeyChange, Login, PendingDeliveries};
 use super::error::StoreError;
 use super::key_event::{Delivery, KeyEvent, NewEvent};
-use crate::auth::{AccessTokenHash, AccessTokenId, AccessTokenRecord, Policy, Subject};
+use crate::auth::{AccessTokenHash, AccessTokenId, AccessTokenRecord, ChallengeKey, Policy};
 use crate::key::ScheduleScope;
-use crate::key::{Eoa, KeyName, KeyVersion, Registration, Reservation, Schedule};
+use crate::key::{Eoa, KeyName, KeyVersion, Reservation, Schedule};
 
 pub use schema::snapshot;
 
-/// A store in one SQLite file.
-#[derive(Debug)]
-pub struct SqliteBackend(Arc<Mutex<Connection>>);
+/// Use of the store key that gives the key of login challenges: it rests nowhere.
+const CHALLENGE_KEY: &str = "avs-kms/login challenge/1";
 
-impl SqliteBackend {
-    /// Creates an empty store. Blocks.
-    ///
-    /// # Errors
-    /// When the file exists or cannot be written.
-    pub fn create(path: &Path) -> Result<(), StoreError> {
-        schema::create(path)
-    }
+/// An open file whose rows are not verified yet: what can be checked before the token is asked.
+pub struct SqliteFile(Connection);
 
+impl SqliteFile {
     /// Opens an existing store.
     ///
     /// # Errors
     /// When the file is missing, damaged or of another schema version.
     pub async fn open(path: &Path) -> Result<Self, StoreError> {
         let path = path.to_owned();
-        let connection = tokio::task::spawn_blocking(move || schema::open(&path)).await??;
-        Ok(Self(Arc::new(Mutex::new(connection))))
+        Ok(Self(tokio::task::spawn_blocking(move || schema::open(&path)).await??))
     }
 
-    /// Runs one transaction on a thread for blocking work.
+    /// Id of the installation that the file names. Nothing proves it before the rows are verified.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn installation(&self) -> Result<[u8; 16], StoreError> {
+        schema::installation(&self.0)
+    }
+}
+
+impl fmt::Debug for SqliteFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqliteFile").finish_non_exhaustive()
+    }
+}
+
+/// A store in one SQLite file.
+#[derive(Debug)]
+pub struct SqliteBackend(Arc<Mutex<Verified>>);
+
+/// A connection, and the rows as they were verified or written last.
+#[derive(Debug)]
+struct Verified {
+    connection: Connection,
+    rows: Rows,
+}
+
+impl SqliteBackend {
+    /// Creates an empty store. Blocks.
+    ///
+    /// # Errors
+    /// When the file exists or cannot be written.
+    pub fn create(path: &Path, key: Arc<StoreKey>) -> Result<(), StoreError> {
+        schema::create(path, &Rows::new(key))
+    }
+
+    /// The store in this file; [`load`](Backend::load) verifies it.
+    pub fn new(file: SqliteFile, key: Arc<StoreKey>) -> Self {
+        Self(Arc::new(Mutex::new(Verified { connection: file.0, rows: Rows::new(key) })))
+    }
+
+    /// A store that is empty and gone with the process: for commands that record something and read no key.
+    ///
+    /// # Errors
+    /// When SQLite fails.
+    pub fn in_memory(key: Arc<StoreKey>) -> Result<Self, StoreError> {
+        let (mut connection, rows) = (Connection::open_in_memory()?, Rows::new(key));
+        schema::fill(&mut connection, &rows)?;
+        Ok(Self(Arc::new(Mutex::new(Verified { connection, rows }))))
+    }
+
+    /// Runs one transaction on a thread for blocking work. Rows and head change with it, or not at all.
     async fn run<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+        work: impl FnOnce(&Connection, &mut Rows) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let connection = Arc::clone(&self.0);
+        let verified = Arc::clone(&self.0);
         tokio::task::spawn_blocking(move || {
             // A panic under the lock left SQLite's transaction rolled back: the connection is good.
-            let mut connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut verified = verified.lock().unwrap_or_else(PoisonError::into_inner);
+            let Verified { connection, rows } = &mut *verified;
+            rows.undo(); // what a panic left
             let transaction = connection.transaction()?;
-            let value = work(&transaction)?;
-            transaction.commit()?;
-            Ok(value)
+            let written = work(&transaction, rows).and_then(|value| {
+                let next = rows.next_head();
+                if let Some((head, mac)) = &next {
+                    schema::write_head(&transaction, head, mac)?;
+                }
+                transaction.commit()?;
+                Ok((value, next))
+            });
+            match written {
+                Ok((value, next)) => {
+                    rows.commit(next.map(|(head, _)| head));
+                    Ok(value)
+                }
+                Err(error) => {
+                    rows.undo();
+                    Err(error)
+                }
+            }
         })
         .await?
     }
@@ -73,32 +135,41 @@ impl SqliteBackend {
 #[async_trait]
 impl Backend for SqliteBackend {
     async fn load(&self) -> Result<Contents, StoreError> {
-        self.run(|connection| {
-            Ok(Contents {
-                versions: keys::load(connection)?,
-                access_tokens: access_tokens::load(connection)?,
-                policies: settings::load_policies(connection)?,
-                schedules: settings::load_schedules(connection)?,
-                challenge_key: logins::challenge_key(connection)?,
-            })
+        self.run(|connection, rows| {
+            let contents = Contents {
+                versions: keys::load(connection, rows)?,
+                access_tokens: access_tokens::load(connection, rows)?,
+                policies: settings::load_policies(connection, rows)?,
+                schedules: settings::load_schedules(connection, rows)?,
+                challenge_key: ChallengeKey::new(*rows.key().derive(CHALLENGE_KEY)),
+            };
+            keys::load_reservations(connection, rows)?;
+            logins::load_used(connection, rows)?;
+            transitions::load_applied(connection, rows)?;
+            let (head, mac) = schema::head(connection)?;
+            if schema::installation(connection)? != rows.key().installation() {
+                return Err(StoreError::OtherInstallation);
+            }
+            rows.loaded(head, &mac)?;
+            Ok(contents)
         })
         .await
     }
 
     async fn reserve(&self, reservation: Reservation, at: Timestamp) -> Result<(), StoreError> {
-        self.run(move |connection| keys::reserve(connection, &reservation, at)).await
+        self.run(move |connection, rows| keys::reserve(connection, rows, &reservation, at)).await
     }
 
     async fn complete(&self, version: Arc<KeyVersion>, events: Vec<NewEvent>) -> Result<(), StoreError> {
-        self.run(move |connection| {
-            keys::complete(connection, &version)?;
+        self.run(move |connection, rows| {
+            keys::complete(connection, rows, &version)?;
             events.iter().try_for_each(|event| events::insert(connection, event, version.times.created))
         })
         .await
     }
 
     async fn abandon(&self, id: KeyId) -> Result<(), StoreError> {
-        self.run(move |connection| keys::abandon(connection, id)).await
+        self.run(move |connection, rows| keys::abandon(connection, rows, id)).await
     }
 
     async fn reservations(&self) -> Result<Vec<Reservation>, StoreError> {
@@ -106,15 +177,15 @@ impl Backend for SqliteBackend {
     }
 
     async fn change(&self, change: KeyChange) -> Result<(), StoreError> {
-        self.run(move |connection| transitions::change(connection, &change)).await
+        self.run(move |connection, rows| transitions::change(connection, rows, &change)).await
     }
 
-    async fn set_registration(&self, id: KeyId, registration: Registration) -> Result<(), StoreError> {
-        self.run(move |connection| transitions::set_registration(connection, id, registration)).await
+    async fn set_registration(&self, version: Arc<KeyVersion>) -> Result<(), StoreError> {
+        self.run(move |connection, rows| transitions::set_registration(connection, rows, &version)).await
     }
 
     async fn is_applied(&self, intent: u64) -> Result<bool, StoreError> {
-        self.run(move |connection| transitions::is_applied(connection, intent)).await
+        self.run(move |_, rows| Ok(transitions::is_applied(rows, intent))).await
     }
 
     async fn clear_applied_intents(&self) -> Result<(), StoreError> {
@@ -128,51 +199,53 @@ impl Backend for SqliteBackend {
         schedule: Option<Schedule>,
         intent: u64,
     ) -> Result<(), StoreError> {
-        self.run(move |connection| {
-            settings::set_schedule(connection, &owner, &scope, schedule.as_ref())?;
-            transitions::mark(connection, intent)
+        self.run(move |connection, rows| {
+            settings::set_schedule(connection, rows, &owner, &scope, schedule.as_ref())?;
+            transitions::mark(connection, rows, intent)
         })
         .await
     }
 
     async fn set_policy(&self, owner: Eoa, name: KeyName, policy: Policy) -> Result<(), StoreError> {
-        self.run(move |connection| settings::set_policy(connection, &owner, &name, &policy)).await
+        self.run(move |connection, rows| settings::set_policy(connection, rows, &owner, &name, &policy)).await
     }
 
-    async fn insert_access_token(
+    async fn insert_access_tokens(
         &self,
-        hash: AccessTokenHash,
-        record: AccessTokenRecord,
+        issued: Vec<(AccessTokenHash, AccessTokenRecord)>,
     ) -> Result<(), StoreError> {
-        self.run(move |connection| access_tokens::insert(connection, &hash, &record)).await
+        self.run(move |connection, rows| {
+            let mut each = issued.iter();
+            each.try_for_each(|(hash, record)| access_tokens::insert(connection, rows, hash, record))
+        })
+        .await
     }
 
-    async fn revoke_access_token(&self, id: AccessTokenId, at: Timestamp) -> Result<bool, StoreError> {
-        self.run(move |connection| access_tokens::revoke(connection, &id, at)).await
-    }
-
-    async fn revoke_access_tokens_of(&self, subject: Subject, at: Timestamp) -> Result<(), StoreError> {
-        self.run(move |connection| access_tokens::revoke_all_of(connection, subject, at)).await
+    async fn revoke_access_tokens(
+        &self,
+        revoked: Vec<(AccessTokenHash, AccessTokenRecord)>,
+    ) -> Result<(), StoreError> {
+        self.run(move |connection, rows| access_tokens::revoke(connection, rows, &revoked)).await
     }
 
     async fn set_last_use(&self, id: AccessTokenId, at: Timestamp) -> Result<(), StoreError> {
-        self.run(move |connection| access_tokens::set_last_use(connection, &id, at)).await
+        self.run(move |connection, _| access_tokens::set_last_use(connection, &id, at)).await
     }
 
     async fn delete_access_tokens(&self, hashes: Vec<AccessTokenHash>) -> Result<(), StoreError> {
-        self.run(move |connection| access_tokens::delete(connection, &hashes)).await
+        self.run(move |connection, rows| access_tokens::delete(connection, rows, &hashes)).await
     }
 
     async fn is_challenge_used(&self, nonce: [u8; 32]) -> Result<bool, StoreError> {
-        self.run(move |connection| logins::is_used(connection, &nonce)).await
+        self.run(move |_, rows| Ok(logins::is_used(rows, &nonce))).await
     }
 
     async fn log_in(&self, login: Login) -> Result<ChallengeUse, StoreError> {
-        self.run(move |connection| logins::log_in(connection, &login)).await
+        self.run(move |connection, rows| logins::log_in(connection, rows, &login)).await
     }
 
     async fn append_event(&self, event: NewEvent, at: Timestamp) -> Result<(), StoreError> {
-        self.run(move |connection| events::insert(connection, &event, at)).await
+        self.run(move |connection, _| events::insert(connection, &event, at)).await
     }
 
     async fn events(
@@ -181,27 +254,27 @@ impl Backend for SqliteBackend {
         after: u64,
         limit: usize,
     ) -> Result<Vec<KeyEvent>, StoreError> {
-        self.run(move |connection| events::read(connection, owner.as_ref(), after, limit)).await
+        self.run(move |connection, _| events::read(connection, owner.as_ref(), after, limit)).await
     }
 
     async fn set_webhooks(&self, webhooks: Vec<String>) -> Result<(), StoreError> {
-        self.run(move |connection| events::set_webhooks(connection, &webhooks)).await
+        self.run(move |connection, _| events::set_webhooks(connection, &webhooks)).await
     }
 
     async fn due_deliveries(&self, webhook: String, now: Timestamp) -> Result<Vec<Delivery>, StoreError> {
-        self.run(move |connection| events::due_deliveries(connection, &webhook, now)).await
+        self.run(move |connection, _| events::due_deliveries(connection, &webhook, now)).await
     }
 
     async fn delivered(&self, delivery: Delivery) -> Result<(), StoreError> {
-        self.run(move |connection| events::delivered(connection, &delivery)).await
+        self.run(move |connection, _| events::delivered(connection, &delivery)).await
     }
 
     async fn retry_delivery(&self, delivery: Delivery, due_at: Timestamp) -> Result<(), StoreError> {
-        self.run(move |connection| events::retry(connection, &delivery, due_at)).await
+        self.run(move |connection, _| events::retry(connection, &delivery, due_at)).await
     }
 
     async fn pending_deliveries(&self) -> Result<PendingDeliveries, StoreError> {
-        self.run(events::pending).await
+        self.run(|connection, _| events::pending(connection)).await
     }
 }
 

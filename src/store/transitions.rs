@@ -118,8 +118,8 @@ impl Store {
             let mut after = newest(&shared, version);
             let registration = Registration { held, since: truncate_to_second(at) };
             after.registration = Some(registration);
-            shared.backend.set_registration(after.id, registration).await?;
             let after = Arc::new(after);
+            shared.backend.set_registration(Arc::clone(&after)).await?;
             shared.keys_mut().replace(Arc::clone(&after));
             Ok(after)
         })

@@ -14,17 +14,24 @@ use tempfile::TempDir;
 pub const SCOPES: &[&str] = &["keys:create", "keys:read", "sign:typed", "sign:digest", "sign:point"];
 
 /// A data directory with a fresh SoftHSM token.
-pub struct Installation(TempDir);
+pub struct Installation {
+    directory: TempDir,
+    /// Its installation id, as `init` prints it.
+    pub id: String,
+}
 
 impl Installation {
     pub fn new() -> Self {
-        let installation = Self(tempfile::tempdir().expect("a temporary directory"));
-        installation.must(&["init"]);
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let mut installation = Self { directory, id: String::new() };
+        let said = installation.must(&["init"]);
+        let id = said.split("installation ").nth(1).and_then(|rest| rest.split(',').next());
+        installation.id = id.expect("init prints the installation id").to_owned();
         installation
     }
 
     pub fn path(&self) -> &Path {
-        self.0.path()
+        self.directory.path()
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
@@ -33,9 +40,9 @@ impl Installation {
         let mut command = Command::new(program);
         command
             .args(arguments)
-            .current_dir(self.0.path())
+            .current_dir(self.directory.path())
             .env_remove("SOFTHSM2_CONF")
-            .env("AVS_KMS__DATA__DIRECTORY", self.0.path().join("var"))
+            .env("AVS_KMS__DATA__DIRECTORY", self.directory.path().join("var"))
             .env("AVS_KMS__AUDIT__SEGMENT_BYTES", "1048576")
             .env("AVS_KMS__SERVER__HEALTH_LISTEN", "127.0.0.1:0")
             // Tests fail on purpose, and often, from one address.

@@ -48,6 +48,7 @@ mod operations {
 }
 mod security {
     mod connections;
+    mod edited_store;
     mod fault_injection;
     mod files;
     mod hsm_failure;

@@ -3,6 +3,7 @@
 pub(crate) mod client;
 pub(crate) mod process;
 pub(crate) mod wallet;
+pub(crate) mod with_store;
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
@@ -56,6 +57,13 @@ impl Installation {
     pub(crate) fn empty() -> Self {
         assert!(Path::new(MODULE).exists(), "SoftHSM is missing: apt-get install --yes softhsm2");
         Self { directory: tempfile::tempdir().unwrap(), _limit: TimeLimit::of_this_test() }
+    }
+
+    /// The installation id, as the store names it.
+    pub(crate) fn id(&self) -> String {
+        let store = rusqlite::Connection::open(self.data().join("store.sqlite")).unwrap();
+        let sql = "SELECT lower(hex(installation)) FROM store_head";
+        store.query_row(sql, [], |row| row.get(0)).unwrap()
     }
 
     pub(crate) fn data(&self) -> PathBuf {

@@ -105,6 +105,9 @@ pub(crate) fn start_body(
     json::number(&mut out, "mono_ns", mono_ns);
     json::number(&mut out, "pid", u64::from(std::process::id()));
     json::number(&mut out, "removed_tail_bytes", removed_tail_bytes);
+    if let Some(installation) = &build.installation {
+        json::text(&mut out, "installation", shortened(installation));
+    }
     end(out)
 }
 

@@ -184,4 +184,6 @@ pub struct BuildInfo {
     pub version: String,
     /// SHA-256 of its effective configuration without secrets.
     pub config_digest: [u8; 32],
+    /// Id of the installation whose log it is, 32 hex digits.
+    pub installation: Option<String>,
 }

@@ -42,7 +42,7 @@ fn bodies() -> Vec<(&'static str, Vec<u8>)> {
         micros: 93,
         detail: Some("by \"schedule\"\n".to_owned()),
     };
-    let boot = BuildInfo { version: "0.1.0".to_owned(), config_digest: [0x22; 32] };
+    let boot = BuildInfo { version: "0.1.0".to_owned(), config_digest: [0x22; 32], installation: None };
     let typed = Input::Typed {
         kind: "bls_apk_registry",
         digest: [0x33; 32],

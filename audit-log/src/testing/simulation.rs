@@ -135,7 +135,7 @@ fn schedule(seed: u64, lying: bool) -> Result<Told, String> {
 }
 
 fn opening(life: u8) -> RunInfo {
-    let boot = BuildInfo { version: String::new(), config_digest: [0; 32] };
+    let boot = BuildInfo { version: String::new(), config_digest: [0; 32], installation: None };
     RunInfo { boot, kernel_boot: String::new(), epoch: [life; 16] }
 }
 

@@ -209,7 +209,7 @@ mod tests {
         let disk = FailingDisk(Directory::lock(directory.path()).unwrap(), failures.clone());
         let layout = Layout { segment_bytes: 1 << 16, daily: false };
         Appender::create(&disk, layout, [1; 32]).unwrap();
-        let boot = BuildInfo { version: String::new(), config_digest: [0; 32] };
+        let boot = BuildInfo { version: String::new(), config_digest: [0; 32], installation: None };
         let opening = RunInfo { boot, kernel_boot: String::new(), epoch: [2; 16] };
         let (mut appender, _) = Appender::open(disk, directory.path(), layout, &opening).unwrap();
         failures.store(20, Ordering::Relaxed);

@@ -33,7 +33,7 @@ impl Entry {
             Payload::Scalar(public_key) => {
                 Some(Self { record, public_key, proof: OnceLock::new(), standing: AtomicU8::new(USABLE) })
             }
-            Payload::Canary => None,
+            Payload::Canary | Payload::StoreKey => None,
         }
     }
 

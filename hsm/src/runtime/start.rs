@@ -26,6 +26,7 @@ use crate::token::canary;
 use crate::token::checkpoint_key::CheckpointSigner;
 use crate::token::connection::{LoggedInToken, finalise};
 use crate::token::pin;
+use crate::token::store_key::{self, StoreKey};
 use crate::wrap::{self, Kek, KekError};
 
 /// Creations and destructions that may wait.
@@ -38,6 +39,8 @@ pub(crate) struct Running {
     pub(crate) shared: Arc<Shared>,
     pub(crate) jobs: Sender<Job>,
     pub(crate) commands: Sender<AdminCommand>,
+    /// Authenticates the rows of the store; stays here while the token is away.
+    pub(crate) store_key: Arc<StoreKey>,
     threads: Mutex<Threads>,
 }
 
@@ -90,25 +93,41 @@ pub struct InitReport {
     pub kek_label: String,
     /// Its `CKA_ID`, 32 hex digits.
     pub kek_id: String,
+    /// Id of this installation, 32 hex digits.
+    pub installation: String,
+}
+
+/// What `init` gives: what it made, and the key that the new store is authenticated with.
+#[derive(Debug)]
+pub struct Initialised {
+    /// What was made.
+    pub report: InitReport,
+    /// Authenticates the rows of the store.
+    pub store_key: StoreKey,
 }
 
 /// See [`crate::Enclave::initialise`] and [`crate::Enclave::adopt`].
-pub(crate) fn initialise(settings: &Settings, adopt: bool) -> Result<InitReport, OpenError> {
-    let Prepared { lock: _lock, pin, mut arena, module, .. } = prepare(settings)?;
+pub(crate) fn initialise(settings: &Settings, adopt: bool) -> Result<Initialised, OpenError> {
+    let Prepared { lock: _lock, memory, pin, mut arena, module } = prepare(settings)?;
     let login = LoggedInToken::new(&module, &settings.token, None, &pin)?;
-    let made = make_kek(&login, &mut arena, settings, adopt);
+    let made = make_kek(&login, &mut arena, settings, adopt).and_then(|kek| {
+        let store_key = store_key::open(&login.session()?, &kek, arena.parts().0, memory)?;
+        Ok((kek, store_key))
+    });
     drop(login.holder);
     finalise(&module);
-    let kek = made?;
-    Ok(InitReport {
+    let (kek, store_key) = made?;
+    let report = InitReport {
         token_label: login.info.label,
         token_serial: login.info.serial,
         kek_label: KEK_LABEL.to_owned(),
         kek_id: hex::encode(kek.id),
-    })
+        installation: hex::encode(store_key.installation()),
+    };
+    Ok(Initialised { report, store_key })
 }
 
-/// Key-encryption key, checkpoint key, canary, in this order. What an interrupted init has made is kept, as long as the
+/// Key-encryption key, checkpoint key, store key, canary, in this order. What an interrupted init has made is kept, as long as the
 /// token holds no wrapped key. The canary marks the end of init.
 fn make_kek(
     login: &LoggedInToken,
@@ -145,6 +164,9 @@ fn make_kek(
     } else {
         CheckpointSigner::generate(&session)?
     };
+    if !store_key::exists(&session)? {
+        store_key::create(&session, &kek, scheme, arena.parts().0)?;
+    }
     if planted {
         let record = canary::find(&session, &kek)?;
         canary::open(&session, kek.handle, &record, arena.parts().0)?;
@@ -177,8 +199,11 @@ pub(crate) fn open(settings: Settings) -> Result<Running, OpenError> {
     let slot = arena.parts().0;
     let probed = wrap::probe(connection.scheme, || connection.session(), connection.session_kek, slot)
         .map_err(OpenError::from);
-    let loaded = probed.and_then(|()| Ok(Index::load(&connection, slot)?));
-    let (index, findings) = loaded.inspect_err(|_| connection.disconnect())?;
+    let loaded = probed.and_then(|()| {
+        let store_key = store_key::open(&connection.session()?, &connection.kek, slot, memory)?;
+        Ok((Index::load(&connection, slot)?, Arc::new(store_key)))
+    });
+    let ((index, findings), store_key) = loaded.inspect_err(|_| connection.disconnect())?;
     if let Some(tokens) = &settings.sync_directory {
         // The login worked and the canary opened: what the file holds now is what the PIN opens.
         match softhsm::files::renew_copy(tokens, &connection.info.serial) {
@@ -203,7 +228,7 @@ pub(crate) fn open(settings: Settings) -> Result<Running, OpenError> {
     let (inbox, notices) = unbounded();
     let kind = arena.kind();
     let shared = Arc::new(Shared::new(connection, index, findings, &settings, digest_key, kind, inbox));
-    let running = Running { shared, jobs, commands, threads: Mutex::default() };
+    let running = Running { shared, jobs, commands, store_key, threads: Mutex::default() };
     let started = || {
         let mut threads = running.threads.lock().unwrap_or_else(PoisonError::into_inner);
         threads.lock = Some(lock);

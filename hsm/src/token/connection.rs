@@ -259,6 +259,7 @@ pub(crate) fn may_pass(error: &OpenError) -> bool {
         | OpenError::KekMissing { .. }
         | OpenError::AlreadyInitialised { .. }
         | OpenError::CheckpointKey { .. }
+        | OpenError::StoreKey { .. }
         | OpenError::CanaryMissing { .. }
         | OpenError::CanaryFailed { .. }
         | OpenError::RecordFormat

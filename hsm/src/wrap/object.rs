@@ -8,7 +8,9 @@ use cryptoki::object::{Attribute, AttributeType, ObjectClass, ObjectHandle};
 
 use super::record::{RecordError, WrappedKey};
 use crate::key::KeyId;
-use crate::labels::{ANCHOR_LABEL, APPLICATION, CANARY_LABEL, CHECKPOINT_KEY_LABEL, KEK_LABEL, KEY_PREFIX};
+use crate::labels::{
+    ANCHOR_LABEL, APPLICATION, CANARY_LABEL, CHECKPOINT_KEY_LABEL, KEK_LABEL, KEY_PREFIX, STORE_KEY_LABEL,
+};
 use crate::pkcs11::{Cause, Session, TokenError};
 
 /// More objects than any token of ours holds; a module that never stops listing is stopped here.
@@ -29,7 +31,7 @@ pub(crate) struct StoredRecord {
 pub(crate) enum ObjectKind {
     /// Labelled as a key's record.
     Key(KeyId, Box<Result<WrappedKey, RecordError>>),
-    /// The canary record, or the key-encryption key.
+    /// The canary record, the store key, the anchor, or a key of ours.
     Internal,
     /// Left by an interrupted creation: no readable class, or a data object without label or value.
     Incomplete,
@@ -117,7 +119,7 @@ fn data_object(session: &Session, handle: ObjectHandle) -> Result<ObjectKind, To
     if application != APPLICATION.as_bytes() {
         return Ok(ObjectKind::Foreign);
     }
-    if [CANARY_LABEL, ANCHOR_LABEL].iter().any(|own| label == own.as_bytes()) {
+    if [CANARY_LABEL, ANCHOR_LABEL, STORE_KEY_LABEL].iter().any(|own| label == own.as_bytes()) {
         return Ok(ObjectKind::Internal);
     }
     let id = std::str::from_utf8(&label).ok().and_then(|label| label.strip_prefix(KEY_PREFIX));

@@ -35,6 +35,8 @@ pub(crate) enum Payload {
     Scalar(PublicKey),
     /// The known plaintext that tells a bad record from a token in trouble.
     Canary,
+    /// The key that authenticates the rows of the store; the key id of the header is the installation id.
+    StoreKey,
 }
 
 /// The authenticated description of a record.
@@ -47,7 +49,7 @@ pub(crate) struct Header {
     pub(crate) key: KeyId,
     /// Address of the operator that owns the key.
     pub(crate) owner: [u8; 20],
-    /// Number of the version among those of the key; 0 for the canary.
+    /// Number of the version among those of the key; 0 for the canary and the store key.
     pub(crate) version: u32,
     pub(crate) name: StoredName,
     /// Unix seconds.
@@ -83,7 +85,7 @@ impl Header {
     pub(crate) fn aad(&self) -> Vec<u8> {
         let public = match self.payload {
             Payload::Scalar(key) => [&key.g1.to_bytes()[..], &key.g2.to_bytes()[..]].concat(),
-            Payload::Canary => Vec::new(),
+            Payload::Canary | Payload::StoreKey => Vec::new(),
         };
         let name = self.name.as_bytes();
         let mut out = Vec::with_capacity(512);
@@ -109,6 +111,7 @@ impl Payload {
         match self {
             Self::Scalar(_) => 1,
             Self::Canary => 2,
+            Self::StoreKey => 3,
         }
     }
 }
@@ -172,7 +175,8 @@ impl WrappedKey {
                 g2: G2Point::from_bytes(&reader.array()?)?,
             }),
             (2, 0) => Payload::Canary,
-            (1 | 2, _) => return Err(RecordError::Length("public key")),
+            (3, 0) => Payload::StoreKey,
+            (1..=3, _) => return Err(RecordError::Length("public key")),
             (other, _) => return Err(RecordError::Unknown("kind", other)),
         };
         if usize::from(reader.byte()?) != IV_LEN {

@@ -90,6 +90,24 @@ impl<'slot> UnwrappedScalar<'slot> {
         Err(GenerateError::Exhausted)
     }
 
+    /// 32 fresh bytes that are a symmetric key, no scalar: the token's generator XOR the kernel's.
+    pub(crate) fn random_key(session: &Session, slot: &'slot mut Slot) -> Result<Self, GenerateError> {
+        let mut fresh = Self { slot };
+        let (first, rest) = fresh.halves();
+        session.random(first)?;
+        getrandom::fill(rest)?;
+        first.iter_mut().zip(rest.iter_mut()).for_each(|(a, b)| {
+            *a ^= *b;
+            *b = 0;
+        });
+        Ok(fresh)
+    }
+
+    /// Copies a symmetric key to a page of its own. Never for a scalar: the store key alone is asked for so.
+    pub(crate) fn copy_key_to(&self, page: &mut [u8; SLOT_LEN]) {
+        page.iter_mut().zip(self.plain()).for_each(|(place, byte)| *place = *byte);
+    }
+
     fn halves(&mut self) -> (&mut [u8], &mut [u8]) {
         let (first, rest) = self.slot.page().split_at_mut(PLAIN_LEN);
         (first, rest.get_mut(..PLAIN_LEN).unwrap_or_default())

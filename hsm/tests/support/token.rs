@@ -79,7 +79,7 @@ impl Fixture {
     /// Token, key-encryption key, canary.
     pub fn initialised(&self) -> InitReport {
         make_softhsm_token(&self.plan()).unwrap();
-        Enclave::initialise(&self.settings()).unwrap()
+        Enclave::initialise(&self.settings()).unwrap().report
     }
 
     pub fn open(&self) -> Enclave {

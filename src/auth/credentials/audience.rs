@@ -1,4 +1,4 @@
-//! Which service a signature is meant for: its public URL and the chain of its operators.
+//! Which service a signature is meant for: its public URL, the chain of its operators, and its installation.
 //!
 //! Whatever an operator signs names it, so that what was signed for one service is worthless at another.
 
@@ -6,12 +6,15 @@ use std::fmt;
 
 use thiserror::Error;
 
+use crate::auth::installation::InstallationId;
+
 /// A service, as the messages name it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Audience {
     uri: String,
     domain: String,
     chain_id: u64,
+    installation: InstallationId,
 }
 
 /// The text does not name a service.
@@ -22,11 +25,11 @@ pub struct Audience {
 pub struct ParseAudienceError;
 
 impl Audience {
-    /// The service at a URL, for operators on this chain (EIP-155).
+    /// The service at a URL, for operators on this chain (EIP-155). Two services may share a URL, never an installation.
     ///
     /// # Errors
     /// When the URL is more or less than scheme, host, port and path.
-    pub fn new(url: &str, chain_id: u64) -> Result<Self, ParseAudienceError> {
+    pub fn new(url: &str, chain_id: u64, installation: InstallationId) -> Result<Self, ParseAudienceError> {
         let (scheme, rest) = url.split_once("://").ok_or(ParseAudienceError)?;
         let rest = rest.trim_end_matches('/');
         let domain = rest.split('/').next().unwrap_or_default();
@@ -41,7 +44,7 @@ impl Audience {
         if !good {
             return Err(ParseAudienceError);
         }
-        Ok(Self { uri: format!("{scheme}://{rest}"), domain: domain.to_owned(), chain_id })
+        Ok(Self { uri: format!("{scheme}://{rest}"), domain: domain.to_owned(), chain_id, installation })
     }
 
     /// Host and port, EIP-4361's `domain`.
@@ -58,11 +61,16 @@ impl Audience {
     pub const fn chain_id(&self) -> u64 {
         self.chain_id
     }
+
+    /// The installation.
+    pub const fn installation(&self) -> InstallationId {
+        self.installation
+    }
 }
 
 impl fmt::Display for Audience {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} on chain {}", self.uri, self.chain_id)
+        write!(f, "{} on chain {}, installation {}", self.uri, self.chain_id, self.installation)
     }
 }
 
@@ -72,6 +80,8 @@ mod tests {
 
     use super::*;
 
+    const INSTALLATION: InstallationId = InstallationId::new([5; 16]);
+
     #[test]
     fn a_url_gives_domain_and_uri() {
         for (url, uri, domain) in [
@@ -80,7 +90,7 @@ mod tests {
             ("https://kms.example:8443/a/b/", "https://kms.example:8443/a/b", "kms.example:8443"),
             ("http://[::1]:8254", "http://[::1]:8254", "[::1]:8254"),
         ] {
-            let audience = Audience::new(url, 1).unwrap();
+            let audience = Audience::new(url, 1, INSTALLATION).unwrap();
             assert_eq!((audience.uri(), audience.domain()), (uri, domain));
         }
     }
@@ -103,7 +113,7 @@ mod tests {
             "https://a/b?c",
             "https://a\u{202e}b",
         ] {
-            assert_eq!(Audience::new(url, 1), Err(ParseAudienceError), "{url}");
+            assert_eq!(Audience::new(url, 1, INSTALLATION), Err(ParseAudienceError), "{url}");
         }
     }
 }

@@ -29,6 +29,7 @@ mod solidity {
     alloy_sol_types::sol! {
         struct Login {
             string domain;
+            string installation;
             address account;
             string statement;
             string uri;
@@ -44,6 +45,7 @@ mod solidity {
 /// The same, for wallets.
 const LOGIN: &[(&str, &str)] = &[
     ("domain", "string"),
+    ("installation", "string"),
     ("account", "address"),
     ("statement", "string"),
     ("uri", "string"),
@@ -96,6 +98,7 @@ impl Challenge {
         let message = self.login(audience);
         let fields = json!({
             "domain": message.domain,
+            "installation": message.installation,
             "account": self.eoa.to_string(),
             "statement": message.statement,
             "uri": message.uri,
@@ -120,7 +123,7 @@ impl Challenge {
         SignIn {
             domain: audience.domain().to_owned(),
             account: self.eoa,
-            statement: self.statement(),
+            statement: self.statement(audience),
             uri: audience.uri().to_owned(),
             chain_id: audience.chain_id(),
             nonce: hex0x(&self.nonce),
@@ -133,8 +136,9 @@ impl Challenge {
     fn login(&self, audience: &Audience) -> solidity::Login {
         solidity::Login {
             domain: audience.domain().to_owned(),
+            installation: audience.installation().to_string(),
             account: (*self.eoa.as_bytes()).into(),
-            statement: self.statement(),
+            statement: self.statement(audience),
             uri: audience.uri().to_owned(),
             chainId: alloy_primitives::U256::from(audience.chain_id()),
             nonce: self.nonce.into(),
@@ -144,8 +148,11 @@ impl Challenge {
         }
     }
 
-    fn statement(&self) -> String {
-        format!("Log in to the key service avs-kms: a token with these scopes, for {} seconds.", self.life)
+    fn statement(&self, audience: &Audience) -> String {
+        let (installation, life) = (audience.installation(), self.life);
+        format!(
+            "Log in to the key service avs-kms, installation {installation}: a token with these scopes, for {life} seconds."
+        )
     }
 }
 
@@ -202,7 +209,8 @@ impl ChallengeKey {
         let mut key = Key::<Hmac<Sha256>>::default();
         key.iter_mut().zip(self.0.iter()).for_each(|(place, byte)| *place = *byte);
         let mut mac = <Hmac<Sha256> as Mac>::new(&key);
-        for part in [audience.uri().as_bytes(), &audience.chain_id().to_be_bytes(), sealed] {
+        let (chain_id, installation) = (audience.chain_id().to_be_bytes(), audience.installation());
+        for part in [audience.uri().as_bytes(), &chain_id, installation.as_bytes(), sealed] {
             mac.update(&(part.len() as u64).to_be_bytes());
             mac.update(part);
         }

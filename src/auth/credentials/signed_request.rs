@@ -26,6 +26,7 @@ mod solidity {
     alloy_sol_types::sol! {
         struct SignedRequest {
             string audience;
+            string installation;
             string method;
             string path;
             bytes32 bodyHash;
@@ -39,6 +40,7 @@ mod solidity {
 /// The same, for wallets.
 const SIGNED_REQUEST: &[(&str, &str)] = &[
     ("audience", "string"),
+    ("installation", "string"),
     ("method", "string"),
     ("path", "string"),
     ("bodyHash", "bytes32"),
@@ -76,6 +78,7 @@ impl RequestToSign<'_> {
     pub fn digest(&self) -> [u8; 32] {
         let message = solidity::SignedRequest {
             audience: self.audience.uri().to_owned(),
+            installation: self.audience.installation().to_string(),
             method: self.method.to_owned(),
             path: self.path.to_owned(),
             bodyHash: self.body_hash.into(),
@@ -90,6 +93,7 @@ impl RequestToSign<'_> {
     pub fn typed_data(&self) -> Value {
         let message = json!({
             "audience": self.audience.uri(),
+            "installation": self.audience.installation().to_string(),
             "method": self.method,
             "path": self.path,
             "bodyHash": hex0x(&self.body_hash),

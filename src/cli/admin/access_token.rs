@@ -10,7 +10,6 @@ use super::local_socket::{LocalRequest, send};
 use crate::auth::{AccessTokenId, CertificateFingerprint, Networks, Scope, Subject};
 use crate::cli::error::CliError;
 use crate::cli::output::{Output, list, member, rows};
-use crate::cli::serve::open::Needs;
 use crate::cli::values::{lifetime, one_of};
 use crate::config::Configuration;
 use crate::key::KeyName;
@@ -94,8 +93,7 @@ pub(in crate::cli) fn run(
             (Method::POST, "/local/access-tokens/revoke", Some(json!({"id": id, "eoa": eoa})))
         }
     };
-    let response =
-        send(configuration, LocalRequest { method, path: path.to_owned(), body, needs: Needs::StoreAndLog })?;
+    let response = send(configuration, LocalRequest { method, path: path.to_owned(), body })?;
     output.print(&response, || match command {
         // Nothing else on standard output, so that TOKEN=$(avs-kms access-token issue …) works.
         Command::Issue { .. } => member(&response, "/access_token"),

@@ -27,18 +27,25 @@ pub(in crate::cli) struct LocalRequest {
     pub(in crate::cli) method: Method,
     pub(in crate::cli) path: String,
     pub(in crate::cli) body: Option<Value>,
-    pub(in crate::cli) needs: Needs,
 }
 
 /// Sends the request and returns the JSON of the response, or the service's own error.
 pub(in crate::cli) fn send(configuration: &Configuration, request: LocalRequest) -> Result<Value, CliError> {
+    send_needing(configuration, request, Needs::Token)
+}
+
+fn send_needing(
+    configuration: &Configuration,
+    request: LocalRequest,
+    needs: Needs,
+) -> Result<Value, CliError> {
     let directory = &configuration.data.directory;
     if !directory.exists() {
         let missing = format!("the data directory {} does not exist", directory.display());
         return Err(CliError::new(missing).with_hint("create it with `avs-kms init`, or name it with --data"));
     }
     // The lock is taken after the process was replaced: a lock of the old process would be lost.
-    if request.needs == Needs::Token {
+    if needs == Needs::Token {
         with_softhsm_environment(configuration)?;
     }
     let lock = DataLock::acquire(&configuration.data)?;
@@ -49,8 +56,8 @@ pub(in crate::cli) fn send(configuration: &Configuration, request: LocalRequest)
         .map_err(|error| CliError::context("cannot start threads", &error))?;
     match lock {
         Ok(_lock) => {
-            let Opened { services, open_intents } = open(configuration, request.needs, &runtime)?;
-            runtime.block_on(in_process(configuration, services, open_intents, request))
+            let Opened { services, open_intents } = open(configuration, needs, &runtime)?;
+            runtime.block_on(in_process(configuration, services, open_intents, (request, needs)))
         }
         Err(held) => runtime.block_on(over_socket(configuration, &request)).map_err(|reply| match reply {
             Reply::Error(error) => error,
@@ -68,8 +75,9 @@ pub(in crate::cli) fn send(configuration: &Configuration, request: LocalRequest)
 pub(in crate::cli) fn note_files(configuration: &Configuration, work: Maintenance, path: &Path, count: u64) {
     let body = json!({"work": work.name(), "path": path.display().to_string(), "count": count});
     let (method, path) = (Method::POST, "/local/maintenance".to_owned());
-    let note = LocalRequest { method, path, body: Some(body), needs: Needs::StoreAndLog };
-    if let Err(error) = send(configuration, note) {
+    let note = LocalRequest { method, path, body: Some(body) };
+    // A restore has no PIN yet, so neither token nor store can be opened.
+    if let Err(error) = send_needing(configuration, note, Needs::Log) {
         say(&format!("done, but {} is not in the audit log: {}", work.name(), error.message()));
     }
 }
@@ -96,10 +104,10 @@ async fn in_process(
     configuration: &Configuration,
     services: Services,
     open_intents: Vec<audit_log::OpenIntent>,
-    request: LocalRequest,
+    (request, needs): (LocalRequest, Needs),
 ) -> Result<Value, CliError> {
     // How an interrupted creation ended is known only from the token.
-    if request.needs == Needs::Token {
+    if needs == Needs::Token {
         services.recover(open_intents).await.map_err(|failure| CliError::new(failure.to_string()))?;
     }
     let services = Arc::new(services);

@@ -9,7 +9,6 @@ use super::print::details;
 use crate::cli::admin::local_socket::{LocalRequest, send};
 use crate::cli::error::CliError;
 use crate::cli::output::{Output, member};
-use crate::cli::serve::open::Needs;
 use crate::config::Configuration;
 
 #[derive(Debug, Subcommand)]
@@ -82,28 +81,27 @@ impl VersionRef {
 }
 
 pub(super) fn run(command: &Command, configuration: &Configuration, output: Output) -> Result<(), CliError> {
-    let (path, body, needs) = match command {
+    let (path, body) = match command {
         Command::Rotate { key, version, binding, reason } => {
             let mut body = key.body();
             put(&mut body, "version", *version);
             reason.put(&mut body);
             binding.put(&mut body);
-            ("rotate", body, Needs::Token)
+            ("rotate", body)
         }
-        // The token must hold what becomes current.
-        Command::Activate(version) => ("activate", version.body(), Needs::Token),
-        Command::Retire(version) => ("retire", version.body(), Needs::StoreAndLog),
-        Command::Disable(version) => ("disable", version.body(), Needs::StoreAndLog),
-        Command::Enable(version) => ("enable", version.body(), Needs::StoreAndLog),
+        Command::Activate(version) => ("activate", version.body()),
+        Command::Retire(version) => ("retire", version.body()),
+        Command::Disable(version) => ("disable", version.body()),
+        Command::Enable(version) => ("enable", version.body()),
         Command::Destroy { version, after_days } => {
             let mut body = version.body();
             put(&mut body, "after_days", Some(*after_days));
-            ("destroy", body, Needs::StoreAndLog)
+            ("destroy", body)
         }
-        Command::Restore(version) => ("restore", version.body(), Needs::StoreAndLog),
+        Command::Restore(version) => ("restore", version.body()),
     };
     let (method, path) = (Method::POST, format!("/v1/keys/{path}"));
-    let response = send(configuration, LocalRequest { method, path, body: Some(body), needs })?;
+    let response = send(configuration, LocalRequest { method, path, body: Some(body) })?;
     output.print(&response, || {
         let changed = ["/changed", "/created"].iter().any(|pointer| member(&response, pointer) == "true");
         let warning =

@@ -8,7 +8,6 @@ use super::arguments::{Reason, put};
 use crate::cli::admin::local_socket::{LocalRequest, send};
 use crate::cli::error::CliError;
 use crate::cli::output::{Output, list, member, rows};
-use crate::cli::serve::open::Needs;
 use crate::config::Configuration;
 use crate::key::Eoa;
 
@@ -78,15 +77,14 @@ impl Schedule {
 }
 
 pub(super) fn run(command: &Command, configuration: &Configuration, output: Output) -> Result<(), CliError> {
-    let needs = Needs::StoreAndLog;
     let request = match command {
         Command::Set(schedule) => {
             let (path, body) = ("/v1/keys/schedule".to_owned(), Some(schedule.body()));
-            LocalRequest { method: Method::POST, path, body, needs }
+            LocalRequest { method: Method::POST, path, body }
         }
         Command::Show { eoa } => {
             let path = format!("/v1/keys/schedule?eoa={eoa}");
-            LocalRequest { method: Method::GET, path, body: None, needs }
+            LocalRequest { method: Method::GET, path, body: None }
         }
     };
     let response = send(configuration, request)?;

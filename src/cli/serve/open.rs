@@ -1,25 +1,29 @@
 //! Opening of the service from the configuration: store, audit log, token.
 
-use crate::auth::Audience;
+use std::sync::Arc;
+
+use crate::auth::{Audience, InstallationId};
 use crate::chain::RpcClient;
 use crate::clock::Clock;
 use crate::config::{Configuration, FaultCheck, TokenSelector};
 use crate::outbound::Outbound;
+use crate::service::operation::STORE_REFUSED;
 use crate::service::{Custody, LoginRules, ServiceParts, Services};
-use crate::store::{SqliteBackend, Store, StoreError};
-use audit_log::{AuditLog, BuildInfo, OpenIntent};
+use crate::store::{SqliteBackend, SqliteFile, Store, StoreError};
+use audit_log::{Actor, AuditLog, BuildInfo, Event, Input, OpenIntent, Value};
+use hsm::StoreKey;
 use tokio::runtime::Runtime;
 use trusted_files::Readers;
 
 use super::sandbox::drop_privileges;
 use crate::cli::error::CliError;
 
-/// Whether a command needs the token.
+/// What a command needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::cli) enum Needs {
-    /// The store and the log only.
-    StoreAndLog,
-    /// Also the token.
+    /// The audit log only; there is no store that could be read.
+    Log,
+    /// Store and token: the token has the key that the rows of the store are verified with.
     Token,
 }
 
@@ -30,8 +34,8 @@ pub(in crate::cli) struct Opened {
 }
 
 /// Creates the empty store that [`open`] opens.
-pub(in crate::cli) fn create_store(configuration: &Configuration) -> Result<(), StoreError> {
-    SqliteBackend::create(&configuration.data.store())
+pub(in crate::cli) fn create_store(configuration: &Configuration, key: StoreKey) -> Result<(), StoreError> {
+    SqliteBackend::create(&configuration.data.store(), Arc::new(key))
 }
 
 /// Opens store, log and token. The caller holds the lock of the data directory.
@@ -40,27 +44,36 @@ pub(in crate::cli) fn open(
     needs: Needs,
     runtime: &Runtime,
 ) -> Result<Opened, CliError> {
-    let path = configuration.data.store();
-    let store = runtime.block_on(Store::open(&path)).map_err(|error| {
-        let failed = CliError::context(format!("cannot open the store {}", path.display()), &error);
-        match path.exists() {
-            true => failed,
-            false => failed.with_hint("is this a data directory? `avs-kms init` creates one"),
-        }
-    })?;
-    let boot =
-        BuildInfo { version: env!("CARGO_PKG_VERSION").to_owned(), config_digest: configuration.digest };
+    let file = match needs {
+        Needs::Log => None,
+        Needs::Token => Some(store_file(configuration, runtime)?),
+    };
+    let installation = file.as_ref().map(SqliteFile::installation).transpose();
+    let installation =
+        installation.map_err(|error| store_error(configuration, &error))?.map(InstallationId::new);
+    let boot = BuildInfo {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        config_digest: configuration.digest,
+        installation: installation.map(|id| id.to_string()),
+    };
     let (audit, open_intents) = AuditLog::open(audit_settings(configuration), boot).map_err(|error| {
         let directory = configuration.audit.directory.display();
         CliError::context(format!("cannot open the audit log {directory}"), &error)
     })?;
-    let custody = match needs {
-        Needs::StoreAndLog => Custody::absent(),
-        Needs::Token => {
+    let (custody, store, installation) = match file {
+        None => {
+            let key = StoreKey::random().map_err(|error| CliError::context("cannot lock memory", &error))?;
+            (Custody::absent(), empty_store(runtime, key)?, InstallationId::new([0; 16]))
+        }
+        Some(file) => {
             drop_privileges(configuration)?;
             let enclave = hsm::Enclave::open(enclave_settings(configuration))
                 .map_err(|error| CliError::token("cannot open the token", &error))?;
-            Custody::new(enclave, configuration.enclave.canary_interval)
+            let key = enclave.store_key();
+            let installation = InstallationId::new(key.installation());
+            let store = runtime.block_on(Store::over(Box::new(SqliteBackend::new(file, key))));
+            let store = store.map_err(|error| refused(configuration, runtime, &audit, &error))?;
+            (Custody::new(enclave, configuration.enclave.canary_interval), store, installation)
         }
     };
     let chain = chain(configuration)?;
@@ -70,10 +83,55 @@ pub(in crate::cli) fn open(
         custody,
         clock: Clock::system(),
         request_deadline: configuration.server.request_deadline,
-        login: Some(login_rules(configuration, chain.clone())?),
+        login: Some(login_rules(configuration, installation, chain.clone())?),
         node: chain,
     });
     Ok(Opened { services, open_intents })
+}
+
+/// The file of the store. What can be wrong with it is said before the token is asked.
+fn store_file(configuration: &Configuration, runtime: &Runtime) -> Result<SqliteFile, CliError> {
+    let path = configuration.data.store();
+    runtime.block_on(SqliteFile::open(&path)).map_err(|error| {
+        let failed = store_error(configuration, &error);
+        match path.exists() {
+            true => failed,
+            false => failed.with_hint("is this a data directory? `avs-kms init` creates one"),
+        }
+    })
+}
+
+/// For commands that only record something: no key, no access token.
+fn empty_store(runtime: &Runtime, key: StoreKey) -> Result<Store, CliError> {
+    let opened = SqliteBackend::in_memory(Arc::new(key))
+        .and_then(|backend| runtime.block_on(Store::over(Box::new(backend))));
+    opened.map_err(|error| CliError::context("cannot open a store in memory", &error))
+}
+
+/// A store that this service did not write: recorded, so that the log tells when it was found.
+fn refused(configuration: &Configuration, runtime: &Runtime, log: &AuditLog, error: &StoreError) -> CliError {
+    let failed = store_error(configuration, error);
+    if error.is_tampering() {
+        let event = Event {
+            operation: STORE_REFUSED.name,
+            actor: Actor::service(),
+            request: None,
+            key: None,
+            input: Some(Input::Fields(vec![("finding", Value::Text(error.to_string()))])),
+            code: "store_refused",
+        };
+        if let Err(error) = runtime.block_on(log.note_durable(event)) {
+            tracing::error!(%error, "the refusal of the store was not recorded");
+        }
+        if let Err(error) = log.clone().close() {
+            tracing::error!(%error, "the audit log was not closed");
+        }
+    }
+    failed
+}
+
+fn store_error(configuration: &Configuration, error: &StoreError) -> CliError {
+    CliError::context(format!("cannot open the store {}", configuration.data.store().display()), error)
 }
 
 /// The node of `[chain]`, if one is configured.
@@ -87,11 +145,15 @@ fn chain(configuration: &Configuration) -> Result<Option<RpcClient>, CliError> {
 }
 
 /// The rules of logins. `serve` has filled in the URL where none is configured.
-fn login_rules(configuration: &Configuration, chain: Option<RpcClient>) -> Result<LoginRules, CliError> {
+fn login_rules(
+    configuration: &Configuration,
+    installation: InstallationId,
+    chain: Option<RpcClient>,
+) -> Result<LoginRules, CliError> {
     let auth = &configuration.auth;
     let listening = format!("http://{}", configuration.server.listen);
     let url = auth.public_url.as_ref().unwrap_or(&listening);
-    let audience = Audience::new(url, auth.chain_id)
+    let audience = Audience::new(url, auth.chain_id, installation)
         .map_err(|error| CliError::usage(format!("auth.public_url: {error}")))?;
     let operators = auth.allowed_operators.iter().map(|text| {
         text.parse().map_err(|error| CliError::usage(format!("auth.allowed_operators: {text}: {error}")))

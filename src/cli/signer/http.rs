@@ -6,7 +6,7 @@ use crate::clock::Clock;
 use clap::Args;
 
 use super::wallet::Signer;
-use crate::auth::{Audience, LONGEST_LIFE, RequestToSign, body_hash};
+use crate::auth::{Audience, InstallationId, LONGEST_LIFE, RequestToSign, body_hash};
 use crate::cli::error::CliError;
 
 #[derive(Debug, Args)]
@@ -17,19 +17,35 @@ pub(super) struct Service {
     /// auth.public_url of the service, if it differs from --url
     #[arg(long, value_name = "URL")]
     audience: Option<String>,
+    /// Installation id of the service, as `avs-kms init` and its login challenges show it
+    ///
+    /// Everything that is signed names it, so that no other service with the same URL accepts it.
+    #[arg(long, env = "AVS_KMS_INSTALLATION", value_name = "ID")]
+    pub(super) installation: Option<InstallationId>,
 }
 
 impl Service {
-    /// The name of the service in signed messages. The chain id is known from its messages.
-    pub(super) fn audience(&self, chain_id: u64) -> Result<Audience, CliError> {
+    /// The name of the service in signed messages. Chain id and installation are known from its messages.
+    pub(super) fn audience(&self, chain_id: u64, installation: InstallationId) -> Result<Audience, CliError> {
         let url = self.audience.as_ref().unwrap_or(&self.url);
-        Audience::new(url, chain_id).map_err(|error| CliError::usage(format!("{url}: {error}")))
+        Audience::new(url, chain_id, installation).map_err(|error| CliError::usage(format!("{url}: {error}")))
+    }
+
+    /// The name of the service in a signed request, which is signed before the service has said anything.
+    pub(super) fn request_audience(&self) -> Result<Audience, CliError> {
+        let installation = self.installation.ok_or_else(|| {
+            CliError::usage(
+                "a signed request names the installation that it is for: add --installation with the id that \
+                 `avs-kms init` and every login challenge of the service show; nothing was signed",
+            )
+        })?;
+        self.audience(0, installation)
     }
 
     /// The service that the URL names, unless an access token would travel unencrypted.
     pub(super) fn reached(&self, plain_http: bool) -> Result<Audience, CliError> {
-        let reached =
-            Audience::new(&self.url, 0).map_err(|error| CliError::usage(format!("{}: {error}", self.url)))?;
+        let reached = Audience::new(&self.url, 0, InstallationId::new([0; 16]))
+            .map_err(|error| CliError::usage(format!("{}: {error}", self.url)))?;
         let host = reached.domain().rsplit_once(':').map_or(reached.domain(), |(host, _)| host);
         let address: Option<IpAddr> = host.trim_matches(['[', ']']).parse().ok();
         let here = host == "localhost" || address.is_some_and(|address| address.is_loopback());

@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 
 use super::http::{Service, authorization};
 use super::wallet::{Signer, Wallet};
-use crate::auth::{Audience, Challenge, Scope, Scopes, SignIn};
+use crate::auth::{Audience, Challenge, InstallationId, Scope, Scopes, SignIn};
 use crate::cli::admin::local_socket::parse_response;
 use crate::cli::error::CliError;
 use crate::cli::output::{Output, member};
@@ -102,13 +102,11 @@ async fn log_in(arguments: &Arguments, reached: &Audience, signer: &Signer) -> R
     let mut headers = Vec::new();
     // The service accepts this scope in a signed request only.
     if arguments.scopes.contains(&Scope::KeysDestroy) {
-        let audience = arguments.service.audience(0)?;
+        let audience = arguments.service.request_audience()?;
         headers.push(("authorization", authorization(signer, &audience, "POST", path, &body)?));
     }
     let offered = post(&client, reached, path, &headers, body).await?;
-    let challenge = check_challenge(arguments, signer, &offered)?;
-    let audience = arguments.service.audience(challenge.1)?;
-    let challenge = challenge.0;
+    let (challenge, audience) = check_challenge(arguments, signer, &offered)?;
     let [(_, personal), (_, typed)] = challenge.digests(&audience);
     let signature = if arguments.typed_data {
         let object = challenge.typed_data(&audience).to_string();
@@ -121,16 +119,21 @@ async fn log_in(arguments: &Arguments, reached: &Audience, signer: &Signer) -> R
     post(&client, reached, "/v1/auth/verify", &[], body).await
 }
 
-/// The challenge and its chain id, if it is exactly what was requested.
+/// The challenge and whom it is for, if it is exactly what was requested.
 fn check_challenge(
     arguments: &Arguments,
     signer: &Signer,
     offered: &Value,
-) -> Result<(Challenge, u64), CliError> {
+) -> Result<(Challenge, Audience), CliError> {
     let refuse = |what: &str| CliError::new(format!("the service's challenge {what}; nothing was signed"));
     let text = offered.get("message").and_then(Value::as_str).unwrap_or_default();
     let sign_in: SignIn = text.parse().map_err(|_| refuse("is not an EIP-4361 message"))?;
-    let audience = arguments.service.audience(sign_in.chain_id)?;
+    let installation = offered.get("installation").and_then(Value::as_str).unwrap_or_default();
+    let installation: InstallationId = installation.parse().map_err(|_| refuse("names no installation"))?;
+    if arguments.service.installation.is_some_and(|wanted| wanted != installation) {
+        return Err(refuse(&format!("is for installation {installation}")));
+    }
+    let audience = arguments.service.audience(sign_in.chain_id, installation)?;
     if sign_in.uri != audience.uri() || sign_in.domain != audience.domain() {
         return Err(refuse(&format!("is for {}, not for {} (see --audience)", sign_in.uri, audience.uri())));
     }
@@ -167,7 +170,7 @@ fn check_challenge(
     if challenge.message(&audience) != text {
         return Err(refuse("is not the text of a login"));
     }
-    Ok((challenge, sign_in.chain_id))
+    Ok((challenge, audience))
 }
 
 async fn post(

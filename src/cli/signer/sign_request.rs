@@ -25,7 +25,7 @@ enum Method {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
-  avs-kms sign-request --keystore operator.json --body '{\"eoa\":\"0x…\"}' /v1/keys")]
+  avs-kms sign-request --installation ID --keystore operator.json --body '{\"eoa\":\"0x…\"}' /v1/keys")]
 pub(in crate::cli) struct Arguments {
     #[command(flatten)]
     service: Service,
@@ -69,7 +69,7 @@ pub(in crate::cli) fn run(arguments: &Arguments, output: Output) -> Result<(), C
     }
     let method = arguments.method.unwrap_or(if body.is_some() { Method::Post } else { Method::Get });
     let method = if method == Method::Get { "GET" } else { "POST" };
-    let audience = arguments.service.audience(0)?;
+    let audience = arguments.service.request_audience()?;
     let signer = arguments.wallet.open()?;
     let bytes = body.as_deref().unwrap_or_default().as_bytes();
     let authorization = authorization(&signer, &audience, method, path, bytes)?;

@@ -88,6 +88,8 @@ struct Empty {}
 #[derive(Serialize, ToSchema)]
 struct Challenge {
     challenge_id: String,
+    /// The installation that the login is for; all forms of the challenge name it.
+    installation: String,
     nonce: Bytes32,
     /// EIP-4361.
     message: String,
@@ -143,6 +145,7 @@ async fn challenge(
     let expires_at = made.challenge.expires_at();
     let body = Challenge {
         challenge_id: made.id,
+        installation: made.installation.to_string(),
         nonce: Bytes32(made.challenge.nonce),
         message: made.message,
         typed_data: made.typed_data,

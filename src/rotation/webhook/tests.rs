@@ -7,6 +7,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
+use std::sync::Arc;
 use std::time::Instant;
 
 use hsm::KeyId;
@@ -55,8 +56,9 @@ fn acknowledging() -> (WebhookTarget, std::sync::mpsc::Receiver<()>) {
 
 async fn store_with_an_event(directory: &std::path::Path, targets: &[&WebhookTarget]) -> Store {
     let path = directory.join("store.sqlite");
-    SqliteBackend::create(&path).unwrap();
-    let store = Store::open(&path).await.unwrap();
+    let key = Arc::new(hsm::StoreKey::of_tests([1; 16]).unwrap());
+    SqliteBackend::create(&path, Arc::clone(&key)).unwrap();
+    let store = Store::open(&path, key).await.unwrap();
     store.set_webhooks(targets.iter().map(|target| target.id.clone()).collect()).await.unwrap();
     let reservation = Reservation {
         id: KeyId::from_bytes([1; 16]),

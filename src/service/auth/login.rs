@@ -12,8 +12,8 @@ use super::access_tokens::{Issued, facts_of};
 use super::contract_wallet::ContractWallets;
 use super::login_rules::{LoginRules, enabled};
 use crate::auth::{
-    AccessToken, AccessTokenId, AccessTokenRecord, Audience, Challenge, EoaSignature, Forbidden, Networks,
-    Scope, Scopes, Subject,
+    AccessToken, AccessTokenId, AccessTokenRecord, Audience, Challenge, EoaSignature, Forbidden,
+    InstallationId, Networks, Scope, Scopes, Subject,
 };
 use crate::clock::Clock;
 use crate::key::Eoa;
@@ -51,6 +51,8 @@ pub struct RequestChallenge {
 /// A challenge with its id.
 #[derive(Debug)]
 pub struct IssuedChallenge {
+    /// The installation that it is for.
+    pub installation: InstallationId,
     /// Id, which `verify` wants back.
     pub id: String,
     /// The challenge.
@@ -132,6 +134,7 @@ impl Logins {
         let audience = &rules.audience;
         Ok(IssuedChallenge {
             id: self.store.challenge_key().seal(&challenge, audience),
+            installation: audience.installation(),
             message: challenge.message(audience),
             typed_data: challenge.typed_data(audience),
             challenge,

@@ -4,30 +4,37 @@ use jiff::Timestamp;
 use rusqlite::{Connection, Row, params};
 
 use super::rows::{optional_time, timestamp};
-use crate::auth::{AccessTokenHash, AccessTokenId, AccessTokenRecord, Subject};
+use crate::auth::{AccessTokenHash, AccessTokenId, AccessTokenRecord};
 use crate::key::KeyName;
+use crate::store::authentic::{Place, Row as AuthenticRow, Rows};
 use crate::store::error::StoreError;
 
-pub(super) fn load(connection: &Connection) -> Result<Vec<(AccessTokenHash, AccessTokenRecord)>, StoreError> {
+pub(super) fn load(
+    connection: &Connection,
+    verified: &mut Rows,
+) -> Result<Vec<(AccessTokenHash, AccessTokenRecord)>, StoreError> {
     let mut statement = connection.prepare("SELECT * FROM access_token")?;
     let mut rows = statement.query([])?;
     let mut tokens = Vec::new();
     while let Some(row) = rows.next()? {
-        tokens.push((AccessTokenHash::new(row.get("hash")?), record_from(row)?));
+        let (hash, record) = (AccessTokenHash::new(row.get("hash")?), record_from(row)?);
+        verified.load(&AuthenticRow::access_token(&hash, &record), &row.get::<_, Vec<u8>>("mac")?);
+        tokens.push((hash, record));
     }
     Ok(tokens)
 }
 
 pub(super) fn insert(
     connection: &Connection,
+    rows: &mut Rows,
     hash: &AccessTokenHash,
     record: &AccessTokenRecord,
 ) -> Result<(), StoreError> {
     let keys: Vec<_> = record.keys.iter().map(KeyName::as_str).collect();
     connection.execute(
         "INSERT INTO access_token (id, hash, subject, scopes, created_at, expires_at, login, networks, keys,
-             client_certificate)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+             client_certificate, mac)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
         params![
             record.id.as_str(),
             hash.as_bytes(),
@@ -39,23 +46,26 @@ pub(super) fn insert(
             record.networks.to_string(),
             keys.join(" "),
             record.client_certificate.map(|certificate| certificate.to_string()),
+            rows.put(&AuthenticRow::access_token(hash, record)),
         ],
     )?;
     Ok(())
 }
 
-pub(super) fn revoke(connection: &Connection, id: &AccessTokenId, at: Timestamp) -> Result<bool, StoreError> {
-    let sql = "UPDATE access_token SET revoked_at = coalesce(revoked_at, ?2) WHERE id = ?1";
-    Ok(connection.execute(sql, params![id.as_str(), at.as_second()])? == 1)
-}
-
-pub(super) fn revoke_all_of(
+pub(super) fn revoke(
     connection: &Connection,
-    subject: Subject,
-    at: Timestamp,
+    rows: &mut Rows,
+    revoked: &[(AccessTokenHash, AccessTokenRecord)],
 ) -> Result<(), StoreError> {
-    let sql = "UPDATE access_token SET revoked_at = ?2 WHERE subject = ?1 AND revoked_at IS NULL";
-    connection.execute(sql, params![subject.to_string(), at.as_second()])?;
+    let mut statement =
+        connection.prepare("UPDATE access_token SET revoked_at = ?2, mac = ?3 WHERE hash = ?1")?;
+    for (hash, record) in revoked {
+        let row = AuthenticRow::access_token(hash, record);
+        let at = record.revoked_at.map(Timestamp::as_second);
+        if statement.execute(params![hash.as_bytes(), at, rows.put(&row)])? != 1 {
+            return Err(StoreError::Forged(row.to_string()));
+        }
+    }
     Ok(())
 }
 
@@ -69,10 +79,15 @@ pub(super) fn set_last_use(
     Ok(())
 }
 
-pub(super) fn delete(connection: &Connection, hashes: &[AccessTokenHash]) -> Result<(), StoreError> {
+pub(super) fn delete(
+    connection: &Connection,
+    rows: &mut Rows,
+    hashes: &[AccessTokenHash],
+) -> Result<(), StoreError> {
     let mut statement = connection.prepare("DELETE FROM access_token WHERE hash = ?1")?;
     for hash in hashes {
         statement.execute(params![hash.as_bytes()])?;
+        rows.remove(Place::access_token(hash));
     }
     Ok(())
 }

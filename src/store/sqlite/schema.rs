@@ -2,17 +2,19 @@
 
 use std::path::Path;
 
-use rusqlite::{Connection, MAIN_DB, OpenFlags};
+use rusqlite::{Connection, MAIN_DB, OpenFlags, OptionalExtension, params};
 use trusted_files::AtomicFile;
 
+use crate::store::authentic::{Head, Rows};
 use crate::store::error::StoreError;
 
 /// The `user_version` of a file that this program reads; 1 to 4 are files of avs-kms 0.1.
-pub(super) const VERSION: i64 = 5;
+pub(super) const VERSION: i64 = 6;
 
 /// A version without points is reserved: its creation was begun and is not complete. `state` is the state of the
 /// lifecycle; a version that is to be destroyed has a `destroy_at`, one whose record is gone a `destroyed_at`.
 /// `applied_intent` holds the intents of the audit log that were carried out, for recovery at the next start.
+/// `mac` authenticates its row, `store_head` all of them (`store::authentic`).
 const SCHEMA: &str = "
     CREATE TABLE key_version (
         id BLOB PRIMARY KEY CHECK (length(id) = 16),
@@ -30,6 +32,7 @@ const SCHEMA: &str = "
         destroy_at INTEGER,
         destroyed_at INTEGER,
         announced_at INTEGER,
+        mac BLOB NOT NULL CHECK (length(mac) = 32),
         UNIQUE (eoa, name, version),
         CHECK ((g1 IS NULL) = (g2 IS NULL))
     ) STRICT;
@@ -54,6 +57,7 @@ const SCHEMA: &str = "
         activate INTEGER NOT NULL CHECK (activate IN (0, 1)),
         retire_on TEXT NOT NULL,
         jitter_hours INTEGER NOT NULL,
+        mac BLOB NOT NULL CHECK (length(mac) = 32),
         PRIMARY KEY (eoa, name)
     ) STRICT;
     CREATE TABLE key_policy (
@@ -62,6 +66,7 @@ const SCHEMA: &str = "
         signing TEXT NOT NULL,
         networks TEXT NOT NULL,
         per_minute INTEGER CHECK (per_minute > 0),
+        mac BLOB NOT NULL CHECK (length(mac) = 32),
         PRIMARY KEY (eoa, name)
     ) STRICT, WITHOUT ROWID;
     CREATE TABLE access_token (
@@ -76,17 +81,26 @@ const SCHEMA: &str = "
         created_at INTEGER NOT NULL,
         expires_at INTEGER NOT NULL,
         revoked_at INTEGER,
-        last_used_at INTEGER
+        last_used_at INTEGER,
+        mac BLOB NOT NULL CHECK (length(mac) = 32)
     ) STRICT;
-    CREATE TABLE challenge_key (
+    CREATE TABLE store_head (
         only INTEGER PRIMARY KEY CHECK (only = 1),
-        key BLOB NOT NULL CHECK (length(key) = 32)
+        installation BLOB NOT NULL CHECK (length(installation) = 16),
+        counter INTEGER NOT NULL,
+        chain BLOB NOT NULL CHECK (length(chain) = 32),
+        root BLOB NOT NULL CHECK (length(root) = 32),
+        mac BLOB NOT NULL CHECK (length(mac) = 32)
     ) STRICT;
     CREATE TABLE used_challenge (
         nonce BLOB PRIMARY KEY CHECK (length(nonce) = 32),
-        expires_at INTEGER NOT NULL
+        expires_at INTEGER NOT NULL,
+        mac BLOB NOT NULL CHECK (length(mac) = 32)
     ) STRICT, WITHOUT ROWID;
-    CREATE TABLE applied_intent (intent INTEGER PRIMARY KEY) STRICT;
+    CREATE TABLE applied_intent (
+        intent INTEGER PRIMARY KEY,
+        mac BLOB NOT NULL CHECK (length(mac) = 32)
+    ) STRICT;
     CREATE TABLE event (
         seq INTEGER PRIMARY KEY AUTOINCREMENT,
         kind TEXT NOT NULL,
@@ -107,19 +121,57 @@ const SCHEMA: &str = "
 ";
 
 /// Creates an empty store, written beside its place and renamed when complete.
-pub(super) fn create(path: &Path) -> Result<(), StoreError> {
+pub(super) fn create(path: &Path, rows: &Rows) -> Result<(), StoreError> {
     if path.exists() {
         return Err(StoreError::Exists);
     }
     // SQLite gives its journal files the mode of the database.
     let new = AtomicFile::create(path, 0o600).map_err(StoreError::File)?;
     let mut connection = connect(&new.path())?;
-    let transaction = connection.transaction()?;
-    transaction.execute_batch(SCHEMA)?;
-    transaction.pragma_update(None, "user_version", VERSION)?;
-    transaction.commit()?;
+    fill(&mut connection, rows)?;
     connection.close().map_err(|(_, error)| error)?;
     new.commit_new().map_err(StoreError::File)
+}
+
+/// Tables and head of an empty store.
+pub(super) fn fill(connection: &mut Connection, rows: &Rows) -> Result<(), StoreError> {
+    let transaction = connection.transaction()?;
+    transaction.execute_batch(SCHEMA)?;
+    let (head, mac) = rows.head();
+    transaction.execute(
+        "INSERT INTO store_head (only, installation, counter, chain, root, mac) VALUES (1, ?1, ?2, ?3, ?4, ?5)",
+        params![rows.key().installation(), head.counter, head.chain, head.root, mac],
+    )?;
+    transaction.pragma_update(None, "user_version", VERSION)?;
+    Ok(transaction.commit()?)
+}
+
+/// Id of the installation that the file says it belongs to; proven by the MAC of the head alone.
+pub(super) fn installation(connection: &Connection) -> Result<[u8; 16], StoreError> {
+    let found =
+        connection.query_row("SELECT installation FROM store_head", [], |row| row.get(0)).optional()?;
+    found.ok_or(StoreError::RowsMissing)
+}
+
+/// The head in the file, and its MAC.
+pub(super) fn head(connection: &Connection) -> Result<(Head, Vec<u8>), StoreError> {
+    let head = connection.query_row("SELECT counter, chain, root, mac FROM store_head", [], |row| {
+        let head = Head { counter: row.get(0)?, chain: row.get(1)?, root: row.get(2)? };
+        Ok((head, row.get(3)?))
+    });
+    match head.optional()? {
+        Some(head) => Ok(head),
+        None => Err(StoreError::RowsMissing),
+    }
+}
+
+/// Moves the head on by one change.
+pub(super) fn write_head(connection: &Connection, head: &Head, mac: &[u8; 32]) -> Result<(), StoreError> {
+    let changed = connection.execute(
+        "UPDATE store_head SET counter = ?1, chain = ?2, root = ?3, mac = ?4 WHERE counter = ?1 - 1",
+        params![head.counter, head.chain, head.root, mac],
+    )?;
+    if changed == 1 { Ok(()) } else { Err(StoreError::RowsMissing) }
 }
 
 /// Opens an existing store of this schema version.

@@ -7,12 +7,16 @@ use rusqlite::{Connection, params};
 use crate::auth::Policy;
 use crate::key::ScheduleScope;
 use crate::key::{Eoa, KeyName, Schedule};
+use crate::store::authentic::{Place, Row, Rows};
 use crate::store::error::StoreError;
 
-pub(super) fn load_policies(connection: &Connection) -> Result<Vec<(Eoa, KeyName, Policy)>, StoreError> {
+pub(super) fn load_policies(
+    connection: &Connection,
+    verified: &mut Rows,
+) -> Result<Vec<(Eoa, KeyName, Policy)>, StoreError> {
     let corrupt = |column: &str| StoreError::Corrupt(format!("key policy column {column}"));
     let mut statement =
-        connection.prepare("SELECT eoa, name, signing, networks, per_minute FROM key_policy")?;
+        connection.prepare("SELECT eoa, name, signing, networks, per_minute, mac FROM key_policy")?;
     let mut rows = statement.query([])?;
     let mut policies = Vec::new();
     while let Some(row) = rows.next()? {
@@ -26,27 +30,33 @@ pub(super) fn load_policies(connection: &Connection) -> Result<Vec<(Eoa, KeyName
                 .transpose()?,
         };
         let name = text("name")?.parse().map_err(|_| corrupt("name"))?;
-        policies.push((Eoa::new(row.get("eoa")?), name, policy));
+        let owner = Eoa::new(row.get("eoa")?);
+        verified.load(&Row::policy(&owner, &name, &policy), &row.get::<_, Vec<u8>>("mac")?);
+        policies.push((owner, name, policy));
     }
     Ok(policies)
 }
 
 pub(super) fn set_policy(
     connection: &Connection,
+    rows: &mut Rows,
     owner: &Eoa,
     name: &KeyName,
     policy: &Policy,
 ) -> Result<(), StoreError> {
     connection.execute(
-        "INSERT INTO key_policy (eoa, name, signing, networks, per_minute) VALUES (?1, ?2, ?3, ?4, ?5)
+        "INSERT INTO key_policy (eoa, name, signing, networks, per_minute, mac)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)
          ON CONFLICT (eoa, name) DO UPDATE
-         SET signing = excluded.signing, networks = excluded.networks, per_minute = excluded.per_minute",
+         SET signing = excluded.signing, networks = excluded.networks, per_minute = excluded.per_minute,
+             mac = excluded.mac",
         params![
             owner.as_bytes(),
             name.as_str(),
             policy.signing.to_string(),
             policy.networks.to_string(),
             policy.per_minute.map(NonZeroU32::get),
+            rows.put(&Row::policy(owner, name, policy)),
         ],
     )?;
     Ok(())
@@ -54,6 +64,7 @@ pub(super) fn set_policy(
 
 pub(super) fn load_schedules(
     connection: &Connection,
+    verified: &mut Rows,
 ) -> Result<Vec<(Eoa, ScheduleScope, Schedule)>, StoreError> {
     let corrupt = |column: &str| StoreError::Corrupt(format!("schedule column {column}"));
     let mut statement = connection.prepare("SELECT * FROM schedule")?;
@@ -70,25 +81,32 @@ pub(super) fn load_schedules(
             jitter_hours: row.get("jitter_hours")?,
         };
         let scope = text("name")?.parse().map_err(|_| corrupt("name"))?;
-        schedules.push((Eoa::new(row.get("eoa")?), scope, schedule));
+        let owner = Eoa::new(row.get("eoa")?);
+        verified.load(&Row::schedule(&owner, &scope, &schedule), &row.get::<_, Vec<u8>>("mac")?);
+        schedules.push((owner, scope, schedule));
     }
     Ok(schedules)
 }
 
 pub(super) fn set_schedule(
     connection: &Connection,
+    rows: &mut Rows,
     owner: &Eoa,
     scope: &ScheduleScope,
     schedule: Option<&Schedule>,
 ) -> Result<(), StoreError> {
+    let written = schedule.map(|schedule| rows.put(&Row::schedule(owner, scope, schedule)));
+    if written.is_none() {
+        rows.remove(Place::schedule(owner, scope));
+    }
     let scope = scope.to_string();
     let delete = "DELETE FROM schedule WHERE eoa = ?1 AND name = ?2";
     connection.execute(delete, params![owner.as_bytes(), scope])?;
     let Some(schedule) = schedule else { return Ok(()) };
     connection.execute(
         "INSERT INTO schedule
-             (eoa, name, every_days, announce_days, overlap_days, activate, retire_on, jitter_hours)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+             (eoa, name, every_days, announce_days, overlap_days, activate, retire_on, jitter_hours, mac)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
         params![
             owner.as_bytes(),
             scope,
@@ -98,6 +116,7 @@ pub(super) fn set_schedule(
             schedule.activate,
             schedule.retire_on.as_str(),
             schedule.jitter_hours,
+            written,
         ],
     )?;
     Ok(())

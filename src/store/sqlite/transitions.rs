@@ -1,55 +1,74 @@
 //! Changes of key versions, and the marks of the intents that made them.
 
-use hsm::KeyId;
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, params};
 
 use super::events;
-use crate::key::{KeyVersion, Registration, VersionStatus};
+use crate::key::{KeyVersion, VersionStatus};
+use crate::store::authentic::{Place, Row, Rows};
 use crate::store::backend::{KeyChange, VersionUpdate};
 use crate::store::error::StoreError;
 
-pub(super) fn change(connection: &Connection, change: &KeyChange) -> Result<(), StoreError> {
+pub(super) fn change(connection: &Connection, rows: &mut Rows, change: &KeyChange) -> Result<(), StoreError> {
     for VersionUpdate { from, version } in &change.updates {
-        update(connection, *from, version)?;
+        update(connection, rows, *from, version)?;
     }
     change.events.iter().try_for_each(|event| events::insert(connection, event, change.at))?;
-    change.intent.map_or(Ok(()), |intent| mark(connection, intent))
+    change.intent.map_or(Ok(()), |intent| mark(connection, rows, intent))
 }
 
-pub(super) fn mark(connection: &Connection, intent: u64) -> Result<(), StoreError> {
-    connection.execute("INSERT INTO applied_intent (intent) VALUES (?1)", params![intent])?;
+pub(super) fn mark(connection: &Connection, rows: &mut Rows, intent: u64) -> Result<(), StoreError> {
+    let mac = rows.put(&Row::applied_intent(intent));
+    connection.execute("INSERT INTO applied_intent (intent, mac) VALUES (?1, ?2)", params![intent, mac])?;
     Ok(())
 }
 
-pub(super) fn is_applied(connection: &Connection, intent: u64) -> Result<bool, StoreError> {
-    let sql = "SELECT 1 FROM applied_intent WHERE intent = ?1";
-    Ok(connection.query_row(sql, params![intent], |_| Ok(())).optional()?.is_some())
+/// Verifies the marks at the start.
+pub(super) fn load_applied(connection: &Connection, verified: &mut Rows) -> Result<(), StoreError> {
+    let mut statement = connection.prepare("SELECT intent, mac FROM applied_intent")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        verified.load(&Row::applied_intent(row.get("intent")?), &row.get::<_, Vec<u8>>("mac")?);
+    }
+    Ok(())
 }
 
-pub(super) fn clear_applied_intents(connection: &Connection) -> Result<(), StoreError> {
+pub(super) fn is_applied(rows: &Rows, intent: u64) -> bool {
+    rows.contains(&Place::applied_intent(intent))
+}
+
+pub(super) fn clear_applied_intents(connection: &Connection, rows: &mut Rows) -> Result<(), StoreError> {
+    rows.remove_applied_intents();
     connection.execute("DELETE FROM applied_intent", [])?;
     Ok(())
 }
 
 pub(super) fn set_registration(
     connection: &Connection,
-    id: KeyId,
-    registration: Registration,
+    rows: &mut Rows,
+    version: &KeyVersion,
 ) -> Result<(), StoreError> {
-    connection.execute(
-        "UPDATE binding SET held = ?2, held_since = ?3 WHERE id = ?1",
-        params![id.to_bytes(), registration.held, registration.since.as_second()],
-    )?;
-    Ok(())
+    let id = version.id.to_bytes();
+    let (held, since) = version.registration.map(|it| (it.held, it.since.as_second())).unzip();
+    let sql = "UPDATE binding SET held = ?2, held_since = ?3 WHERE id = ?1";
+    let bound = connection.execute(sql, params![id, held, since])?;
+    let row = Row::version(version);
+    let sql = "UPDATE key_version SET mac = ?2 WHERE id = ?1 AND g1 IS NOT NULL";
+    let known = connection.execute(sql, params![id, rows.put(&row)])?;
+    if (bound, known) == (1, 1) { Ok(()) } else { Err(StoreError::Forged(row.to_string())) }
 }
 
-fn update(connection: &Connection, from: VersionStatus, version: &KeyVersion) -> Result<(), StoreError> {
+fn update(
+    connection: &Connection,
+    rows: &mut Rows,
+    from: VersionStatus,
+    version: &KeyVersion,
+) -> Result<(), StoreError> {
     let second = |time: Option<Timestamp>| time.map(Timestamp::as_second);
     let times = &version.times;
     let changed = connection.execute(
         "UPDATE key_version SET state = ?2, disabled = ?3, activated_at = ?4, superseded_at = ?5,
-             retired_at = ?6, destroy_at = ?7, destroyed_at = ?8, announced_at = ?9
+             retired_at = ?6, destroy_at = ?7, destroyed_at = ?8, announced_at = ?9, mac = ?13
          WHERE id = ?1 AND g1 IS NOT NULL AND state = ?10 AND disabled = ?11
              AND (state = 'destroyed' OR (destroy_at IS NOT NULL) = ?12)",
         params![
@@ -65,6 +84,7 @@ fn update(connection: &Connection, from: VersionStatus, version: &KeyVersion) ->
             from.lifecycle.as_str(),
             from.disabled,
             from.destruction_scheduled,
+            rows.put(&Row::version(version)),
         ],
     )?;
     if changed == 1 { Ok(()) } else { Err(StoreError::Conflict(version.version)) }

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::support::client::Answer;
 use crate::support::wallet::Wallet;
+use crate::support::with_store::with_store;
 use crate::support::{EOA, Installation, OTHER_EOA, Running};
 
 fn listed(installation: &Installation) -> Vec<Value> {
@@ -165,23 +166,14 @@ fn an_eoa_has_a_limited_number_of_logins_and_a_new_one_replaces_the_oldest() {
     assert_eq!(listed(&installation).len(), 33);
 }
 
-/// Puts access tokens of logins into the store, with an expiry this many seconds from now.
-fn put(store: &rusqlite::Connection, count: u32, seconds_ago: i64, first: u32) {
-    let sql = "WITH RECURSIVE n(i) AS (SELECT ?3 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?3 + ?1)
-               INSERT INTO access_token (id, hash, subject, scopes, created_at, expires_at, login, networks, keys)
-               SELECT printf('tok_%012x', i), randomblob(32), ?4, 'keys:read', unixepoch() - ?2 - 900,
-                      unixepoch() - ?2, 1, '', '' FROM n";
-    store.execute(sql, rusqlite::params![count, seconds_ago, first, OTHER_EOA]).unwrap();
-}
-
 #[test]
 fn expired_access_tokens_do_not_prevent_a_login() {
     const MOST: u32 = 200_000;
     let installation = Installation::new();
     installation.token(EOA);
+    with_store(&installation.data(), "login tokens", &format!("{MOST} 600"));
+    with_store(&installation.data(), "login tokens", "10 7200");
     let store = rusqlite::Connection::open(installation.data().join("store.sqlite")).unwrap();
-    put(&store, MOST, 600, 0);
-    put(&store, 10, 7_200, MOST);
     let count =
         || store.query_row("SELECT count(*) FROM access_token", [], |row| row.get::<_, u32>(0)).unwrap();
     let service = installation.serve();
@@ -201,8 +193,7 @@ fn expired_access_tokens_do_not_prevent_a_login() {
 fn an_eoa_with_a_key_logs_in_however_many_eoas_without_keys_do() {
     let installation = Installation::new();
     let token = installation.token(EOA);
-    let store = rusqlite::Connection::open(installation.data().join("store.sqlite")).unwrap();
-    put(&store, 100_000, -3_000, 0);
+    with_store(&installation.data(), "login tokens", "100000 -3000");
     let service = installation.serve();
     service.create(&token, EOA, "default");
     let log_in = |eoa: &str| {

@@ -3,10 +3,10 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 
-use avs_kms::auth::{Audience, Challenge, ChallengeKey};
 use serde_json::{Value, json};
 
 use crate::support::wallet::{Wallet, json_rpc_signer};
+use crate::support::with_store::with_store;
 use crate::support::{EOA, Installation, OTHER_EOA, Running};
 
 fn challenge(service: &Running, body: &Value) -> Value {
@@ -93,7 +93,11 @@ fn a_challenge_survives_a_restart_and_stays_spent_over_another() {
 #[test]
 fn another_signature_form_of_signature_or_challenge_gives_nothing() {
     let installation = Installation::new();
-    let service = installation.serve();
+    let url = "http://kms.example";
+    let expired = expired(&installation, url);
+    let service = installation.serve_with(|command| {
+        command.env("AVS_KMS__AUTH__PUBLIC_URL", url);
+    });
     let (wallet, other) = (Wallet::of(EOA), Wallet::of(OTHER_EOA));
     let offered = challenge(&service, &json!({"eoa": EOA}));
     let text = offered["message"].as_str().unwrap();
@@ -125,24 +129,14 @@ fn another_signature_form_of_signature_or_challenge_gives_nothing() {
     let mut other = offered.clone();
     other["challenge_id"] = json!(offered["challenge_id"].as_str().unwrap().replace('1', "2"));
     assert_eq!(verify(&service, &other, &good).code(), (401, "challenge_unknown"));
-    let expired = expired(&installation, &service);
     let signature = wallet.personal(expired["message"].as_str().unwrap());
     assert_eq!(verify(&service, &expired, &signature).code(), (401, "challenge_expired"));
     assert_eq!(verify(&service, &offered, &good).status, 200, "failed tries used the challenge up");
 }
 
-/// A challenge that this service made ten minutes ago: sealed with its own key.
-fn expired(installation: &Installation, service: &Running) -> Value {
-    let store = rusqlite::Connection::open(installation.data().join("store.sqlite")).unwrap();
-    let key = store.query_row("SELECT key FROM challenge_key", [], |row| row.get(0)).unwrap();
-    let audience = Audience::new(&format!("http://{}", service.address), 1).unwrap();
-    let then = jiff::Timestamp::now() - std::time::Duration::from_secs(301);
-    let scopes = "keys:read".parse().unwrap();
-    let challenge = Challenge::random(EOA.parse().unwrap(), scopes, 60, then).unwrap();
-    json!({
-        "challenge_id": ChallengeKey::new(key).seal(&challenge, &audience),
-        "message": challenge.message(&audience),
-    })
+/// A challenge that this service made five minutes ago: sealed with its own key.
+fn expired(installation: &Installation, url: &str) -> Value {
+    serde_json::from_str(&with_store(&installation.data(), "expired challenge", url)).unwrap()
 }
 
 #[test]

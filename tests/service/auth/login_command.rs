@@ -147,7 +147,19 @@ fn the_curl_line_of_a_signed_request_works_once() {
     let key = file(&installation, "key", Wallet::key_of(EOA), 0o600);
     let url = url(&service);
     let body = json!({"eoa": EOA, "name": "it-s"}).to_string();
-    let arguments = ["sign-request", "--url", &url, "--private-key-file", &key, "--body", &body, "/v1/keys"];
+    let id = installation.id();
+    let arguments = [
+        "sign-request",
+        "--installation",
+        &id,
+        "--url",
+        &url,
+        "--private-key-file",
+        &key,
+        "--body",
+        &body,
+        "/v1/keys",
+    ];
     let line = installation.must(&arguments);
     assert!(line.starts_with("curl ") && !line.contains(Wallet::key_of(EOA)), "{line}");
     let run = || -> Value {
@@ -157,7 +169,16 @@ fn the_curl_line_of_a_signed_request_works_once() {
     assert_eq!(run()["created"], true);
     assert_eq!(run()["code"], "unauthenticated");
     let path = format!("/v1/keys/{EOA}/it-s?a=%26");
-    let line = installation.must(&["sign-request", "--url", &url, "--private-key-file", &key, &path]);
+    let line = installation.must(&[
+        "sign-request",
+        "--installation",
+        &id,
+        "--url",
+        &url,
+        "--private-key-file",
+        &key,
+        &path,
+    ]);
     let output = process::output(Command::new("bash").args(["-euc", &line]));
     let shown: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(shown["name"], "it-s", "{shown}");
@@ -170,8 +191,65 @@ fn a_login_for_the_right_to_destroy_signs_the_scope_too() {
     let key = file(&installation, "key", Wallet::key_of(EOA), 0o600);
     let url = url(&service);
     let arguments = ["--json", "login", "--url", &url, "--private-key-file", &key, "--scope", "keys:destroy"];
+    let unnamed = text(&installation.run(&arguments).stderr);
+    assert!(unnamed.contains("--installation") && unnamed.contains("nothing was signed"), "{unnamed}");
+    let id = installation.id();
+    let arguments = [arguments.as_slice(), &["--installation", &id]].concat();
     let answer: Value = serde_json::from_str(&installation.must(&arguments)).unwrap();
     assert_eq!(answer["scopes"], json!(["keys:destroy"]), "{answer}");
     service.stop();
     assert_eq!(installation.records_of("auth.request").len(), 1);
+}
+
+#[test]
+fn what_was_signed_for_one_installation_is_worthless_at_another_with_the_same_url() {
+    let (staging, production) = (Installation::new(), Installation::new());
+    let url = "http://127.0.0.1:8254";
+    let same_url = |command: &mut Command| {
+        command.env("AVS_KMS__AUTH__PUBLIC_URL", url);
+    };
+    assert_ne!(staging.id(), production.id());
+    let key = file(&staging, "key", Wallet::key_of(EOA), 0o600);
+    for installation in [&staging, &production] {
+        installation.must(&["keys", "create", "--eoa", EOA]);
+    }
+    let body = json!({"eoa": EOA, "version": 1, "after_days": 30}).to_string();
+    let id = staging.id();
+    let arguments =
+        ["--json", "sign-request", "--installation", &id, "--url", url, "--private-key-file", &key];
+    let signed = staging.must(&[arguments.as_slice(), &["--body", &body, "/v1/keys/destroy"]].concat());
+    let signed: Value = serde_json::from_str(&signed).unwrap();
+    let request = format!(
+        "POST /v1/keys/destroy HTTP/1.1\r\nHost: test\r\nConnection: close\r\nAuthorization: {}\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        signed["authorization"].as_str().unwrap(),
+        body.len()
+    );
+    let service = production.serve_with(same_url);
+    let refused = service.send(request.as_bytes());
+    assert_eq!(refused.code(), (401, "unauthenticated"), "{refused:?}");
+    let shown = service.post("/v1/auth/challenge", None, &json!({"eoa": EOA})).body;
+    assert_eq!(shown["installation"], production.id());
+    for form in [shown["message"].to_string(), shown["typed_data"]["message"]["installation"].to_string()] {
+        assert!(form.contains(&production.id()), "{form}");
+    }
+    // The command signs no challenge of another installation than the configured one.
+    let other = production.run(&[
+        "login",
+        "--url",
+        &format!("http://{}", service.address),
+        "--audience",
+        url,
+        "--installation",
+        &id,
+        "--private-key-file",
+        &key,
+    ]);
+    assert!(text(&other.stderr).contains(&format!("is for installation {}", production.id())), "{other:?}");
+    service.stop();
+    let service = staging.serve_with(same_url);
+    assert_eq!(service.send(request.as_bytes()).status, 200);
+    let records = [staging.records(), production.records()];
+    let named: Vec<_> = records.iter().map(|records| records[0]["installation"].clone()).collect();
+    assert_eq!(named, [json!(staging.id()), json!(production.id())], "the log's first record");
 }

@@ -15,6 +15,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use test_report::Guarantee;
 
+use crate::support::with_store::with_store;
 use crate::support::{EOA, process, say, text};
 
 /// Whose calls are counted: a thread of each party makes its steps durable by them.
@@ -333,9 +334,7 @@ fn destruction() {
         [&["keys", "create"], &["keys", "rotate"], &["keys", "destroy", "--version", "2"]];
     let base = installation(directory.path(), &made);
     // Its date has come.
-    let store = rusqlite::Connection::open(base.join("store.sqlite")).unwrap();
-    store.execute("UPDATE key_version SET destroy_at = 1 WHERE destroy_at IS NOT NULL", []).unwrap();
-    store.close().unwrap();
+    with_store(&base, "destruction is due", "");
     let change = Change {
         operation: "keys.destroy_due",
         arguments: &["serve"],

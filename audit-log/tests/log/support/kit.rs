@@ -45,7 +45,7 @@ impl Recordable for Multiply {
 }
 
 pub fn boot() -> BuildInfo {
-    BuildInfo { version: "0.1.0".to_owned(), config_digest: [7; 32] }
+    BuildInfo { version: "0.1.0".to_owned(), config_digest: [7; 32], installation: None }
 }
 
 pub fn runtime() -> tokio::runtime::Runtime {

@@ -41,7 +41,7 @@ fn rehashed(mut bytes: Vec<u8>) -> Vec<u8> {
 
 #[test]
 fn a_record_survives_its_encoding() {
-    for payload in [Payload::Scalar(public_key()), Payload::Canary] {
+    for payload in [Payload::Scalar(public_key()), Payload::Canary, Payload::StoreKey] {
         let record = WrappedKey::new(header(payload), [4; IV_LEN], [5; SEALED_LEN]);
         assert!(WrappedKey::parse(record.encoded()).unwrap() == record);
     }

@@ -1,11 +1,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)] // a failed unwrap is a failed test
 
 use super::*;
-use crate::auth::EoaSignature;
 use crate::auth::credentials::signature::tests::{bytes, vectors};
+use crate::auth::{EoaSignature, InstallationId};
+
+const INSTALLATION: InstallationId = InstallationId::new([5; 16]);
 
 fn audience() -> Audience {
-    Audience::new("https://kms.example:8443/kms/", 17_000).unwrap()
+    Audience::new("https://kms.example:8443/kms/", 17_000, INSTALLATION).unwrap()
 }
 
 /// The challenge that the vectors are about.
@@ -46,14 +48,16 @@ fn everything_that_a_challenge_says_changes_both_digests() {
         let others = other.digests(&audience);
         assert!(others[0] != digests[0] && others[1] != digests[1], "{other:?}");
     }
-    for (url, chain) in [
-        ("https://kms.example:8443", 17_000),
-        ("http://kms.example:8443/kms", 17_000),
-        ("https://kms.example/kms", 17_000),
-        ("https://kms.example:8443/kms", 1),
+    let another = InstallationId::new([6; 16]);
+    for (url, chain, installation) in [
+        ("https://kms.example:8443", 17_000, INSTALLATION),
+        ("http://kms.example:8443/kms", 17_000, INSTALLATION),
+        ("https://kms.example/kms", 17_000, INSTALLATION),
+        ("https://kms.example:8443/kms", 1, INSTALLATION),
+        ("https://kms.example:8443/kms", 17_000, another),
     ] {
-        let others = first.digests(&Audience::new(url, chain).unwrap());
-        assert!(others[0] != digests[0] && others[1] != digests[1], "{url} {chain}");
+        let others = first.digests(&Audience::new(url, chain, installation).unwrap());
+        assert!(others[0] != digests[0] && others[1] != digests[1], "{url} {chain} {installation}");
     }
 }
 
@@ -63,8 +67,12 @@ fn a_sealed_challenge_opens_for_its_service_alone_and_no_bit_of_it_can_be_change
     let id = key.seal(&challenge, &audience());
     assert_eq!(key.open(&id, &audience()), Some(challenge));
     assert_eq!(ChallengeKey::new([2; 32]).open(&id, &audience()), None);
-    for (url, chain) in [("https://kms.example:8443/kms", 1), ("https://evil.example/kms", 17_000)] {
-        assert_eq!(key.open(&id, &Audience::new(url, chain).unwrap()), None);
+    for (url, chain, installation) in [
+        ("https://kms.example:8443/kms", 1, INSTALLATION),
+        ("https://evil.example/kms", 17_000, INSTALLATION),
+        ("https://kms.example:8443/kms", 17_000, InstallationId::new([6; 16])),
+    ] {
+        assert_eq!(key.open(&id, &Audience::new(url, chain, installation).unwrap()), None);
     }
     let bytes = hex::decode(id.strip_prefix("ch_").unwrap()).unwrap();
     for at in 0..bytes.len() * 8 {

@@ -5,12 +5,14 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::auth::credentials::signature::tests::{bytes, vectors};
-use crate::auth::{Unauthenticated, authenticate_signed};
+use crate::auth::{InstallationId, Unauthenticated, authenticate_signed};
 
 const ISSUED: u64 = 1_795_640_400;
 
+const INSTALLATION: InstallationId = InstallationId::new([5; 16]);
+
 fn audience() -> Audience {
-    Audience::new("https://kms.example:8443/kms", 17_000).unwrap()
+    Audience::new("https://kms.example:8443/kms", 17_000, INSTALLATION).unwrap()
 }
 
 fn request<'a>(audience: &'a Audience, body: &str) -> RequestToSign<'a> {
@@ -56,9 +58,12 @@ fn a_signature_is_for_one_request_of_one_operator() {
     let body = vectors["request"]["body"].as_str().unwrap().to_owned();
     let good = request(&audience, &body);
     let credentials = Credentials::parse(&header()).unwrap();
-    let elsewhere = Audience::new("https://kms.example:8443", 17_000).unwrap();
+    let elsewhere = Audience::new("https://kms.example:8443", 17_000, INSTALLATION).unwrap();
+    let staging = InstallationId::new([6; 16]);
+    let staging = Audience::new("https://kms.example:8443/kms", 17_000, staging).unwrap();
     for changed in [
         RequestToSign { audience: &elsewhere, ..good },
+        RequestToSign { audience: &staging, ..good },
         RequestToSign { method: "GET", ..good },
         RequestToSign { path: "/v1/keys?a=b%20d", ..good },
         RequestToSign { path: "/v1/keys", ..good },

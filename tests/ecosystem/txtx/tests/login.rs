@@ -69,11 +69,19 @@ async fn a_runbook_logs_in_with_the_operators_signer_and_stops_where_that_fails(
     let installation = Installation::new();
     let service = installation.serve(&[]);
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../examples/txtx/login-with-a-signer.tx");
-    let inputs = |url| [("kms_url", service.url.as_str()), ("operator", EOA), ("signer_url", url)];
+    let inputs_for = |url, id| {
+        [("kms_url", service.url.as_str()), ("operator", EOA), ("signer_url", url), ("kms_installation", id)]
+    };
+    let inputs = |url| inputs_for(url, installation.id.as_str());
 
     let url = signer(|request| personal_sign(KEY, request));
     let outputs = run(&file, &inputs(&url)).await.unwrap();
     assert!(outputs["token_expires_at"]["value"].is_string(), "{outputs}");
+
+    // Another service answers at the URL: nothing is signed for it.
+    let url = signer(|_| panic!("asked to sign for another installation"));
+    let shown = run(&file, &inputs_for(&url, "00000000000000000000000000000000")).await.unwrap_err();
+    assert!(shown.contains(&installation.id), "{shown}");
 
     let url = signer(|request| personal_sign(OTHER_KEY, request));
     let shown = run(&file, &inputs(&url)).await.unwrap_err();
