@@ -52,7 +52,7 @@ pub enum Unauthenticated {
     Replayed,
     /// The signature is not by the operator that the header names, or not over this request.
     #[error(
-        "the signature is not this operator's over this request (audience, method, path with query, body, times, \
+        "the signature is not this operator's over this request (audience, installation, method, path with query, body, times, \
          nonce)"
     )]
     Signature,

@@ -227,7 +227,7 @@ fn what_was_signed_for_one_installation_is_worthless_at_another_with_the_same_ur
     );
     let service = production.serve_with(same_url);
     let refused = service.send(request.as_bytes());
-    assert_eq!(refused.code(), (401, "unauthenticated"), "{refused:?}");
+    assert_eq!(refused.code(), (401, "signature_mismatch"), "{refused:?}");
     let shown = service.post("/v1/auth/challenge", None, &json!({"eoa": EOA})).body;
     assert_eq!(shown["installation"], production.id());
     for form in [shown["message"].to_string(), shown["typed_data"]["message"]["installation"].to_string()] {
