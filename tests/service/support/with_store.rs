@@ -32,6 +32,7 @@ pub(crate) fn with_store(data: &Path, work: &str, argument: &str) -> String {
 
 #[test]
 #[ignore = "a child of other tests"]
+#[allow(clippy::print_stdout, reason = "it answers its parent")]
 fn child() {
     let data = std::env::var_os(DATA).unwrap();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
