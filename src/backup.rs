@@ -21,13 +21,16 @@ pub use error::BackupError;
 pub use manifest::{Entry, Manifest};
 pub use restore::restore;
 
+/// Copies a database and counts its key versions.
+type CopyStore = fn(&Path) -> Result<(Vec<u8>, usize), StoreError>;
+
 /// Paths of what is saved or restored.
 #[derive(Clone, Debug)]
 pub struct BackupPaths {
     /// The database of the store.
     pub store: PathBuf,
     /// Copies the database and counts its key versions.
-    pub snapshot: fn(&Path) -> Result<(Vec<u8>, usize), StoreError>,
+    pub snapshot: CopyStore,
     /// The directory of the audit log.
     pub audit: PathBuf,
     /// SoftHSM's directory with `tokens/` and `backup/`; none for another module, whose vendor
