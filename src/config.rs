@@ -118,6 +118,7 @@ pub fn load(file: Option<&Path>, overrides: &[(&str, String)]) -> Result<Configu
     configuration.server.check(configuration.tls.is_some(), &mut reader);
     configuration.audit.check(&mut reader);
     configuration.auth.check(&mut reader);
+    configuration.chain.check(&configuration.auth.contract_wallets, &mut reader);
     configuration.events.check(&mut reader);
     configuration.telemetry.check(&mut reader);
     (configuration.digest, configuration.fixed_digest) = reader.finish(&sections()).map_err(ConfigErrors)?;

@@ -3,6 +3,7 @@
 //! Imports go one way: `server` → `endpoint` ← `routes`; `endpoint` → `middleware`, `openapi`; `routes` → `extract`,
 //! `dto`; all of them → `limits`, `error`. Not for: deciding anything (`auth`, `service`) or touching keys.
 
+mod allowed_hosts;
 mod app;
 mod dto;
 mod endpoint;
@@ -29,6 +30,7 @@ use routes::{
     access_tokens, audit, auth, docs, health, keys, lifecycle, maintenance, policy, schedule, signing,
 };
 
+pub use allowed_hosts::AllowedHosts;
 pub use app::{App, MAX_BODY_BYTES, ReloadableLimits};
 pub use endpoint::ApiRouter;
 pub use error::status;

@@ -38,8 +38,8 @@ pub enum Unauthenticated {
     /// The token was good once.
     #[error("the access token has expired; issue one, or log in again")]
     Expired,
-    /// A token that was presented from a network where it does not work.
-    #[error("the access token does not work from this address")]
+    /// A token that was presented from a network where it does not work: the same words as for an unknown one.
+    #[error("the access token is not valid")]
     WrongNetwork,
     /// Something else than `Bearer kms_…`.
     #[error("the Authorization header must be: Bearer kms_…")]
@@ -113,11 +113,11 @@ pub fn authenticate(
     if record.revoked_at.is_some() {
         return Err(Unauthenticated::Unknown);
     }
-    if now >= record.expires_at {
-        return Err(Unauthenticated::Expired);
-    }
     if from.is_some_and(|from| !record.networks.contain(from)) {
         return Err(Unauthenticated::WrongNetwork);
+    }
+    if now >= record.expires_at {
+        return Err(Unauthenticated::Expired);
     }
     let AccessTokenRecord { id, subject, keys, scopes, .. } = record;
     Ok(Caller { identity: Identity::Token { id, subject, keys }, scopes })

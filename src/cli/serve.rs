@@ -30,7 +30,7 @@ use self::sandbox::sandbox;
 use self::signals::Signals;
 use super::error::CliError;
 use crate::config::{self, ConfigErrors, Configuration, Section};
-use crate::http::{App, Listener, health_router, local_router, public_router, serve};
+use crate::http::{Listener, health_router, local_router, public_router, serve};
 use crate::metrics::Metrics;
 use crate::sandbox::Confined;
 use crate::service::{Publish, Recovered, Services};
@@ -165,8 +165,7 @@ async fn until_stopped(
     let unix = local_socket(configuration)?;
 
     let services = Arc::new(services);
-    let app =
-        App::new(Arc::clone(&services), configuration.server.body_timeout, limits::reloadable(configuration));
+    let app = limits::app(configuration, &services);
     // Everything is open and bound: no socket is created after this line.
     confined.filter().map_err(|error| CliError::context("cannot close the sandbox", &error))?;
     let (stop, stopped) = watch::channel(false);

@@ -110,6 +110,13 @@ pub(super) const EOA: Text<String> = text("an address: 0x and 40 hex digits", |t
     (digits.len() == 40 && digits.bytes().all(|byte| byte.is_ascii_hexdigit())).then(|| text.to_owned())
 });
 
+/// A host name or an IP address, without port.
+pub(super) const HOST: Text<String> = text("a host name or an IP address, without port", |text| {
+    let is_name = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
+    let is_host = !text.is_empty() && (is_name || text.parse::<std::net::IpAddr>().is_ok());
+    is_host.then(|| text.to_owned())
+});
+
 /// A filter of log lines.
 pub(super) const LOG_FILTER: Text<String> =
     text("`error`, `warn`, `info`, `debug` or `trace`, or a filter such as `info,avs_kms=debug`", |text| {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::auth::CertificateFingerprint;
+use crate::http::allowed_hosts::AllowedHosts;
 use crate::http::limits::admission::{AdmissionControl, AdmissionSettings};
 use crate::http::limits::rate_limit::{RateLimits, RateSettings};
 use crate::service::Services;
@@ -19,6 +20,8 @@ pub struct App {
     pub(crate) body_timeout: Duration,
     pub(crate) admission: Arc<AdmissionControl>,
     pub(crate) rates: Arc<RateLimits>,
+    /// The names of the listeners for clients; the local socket has none.
+    pub(crate) hosts: Arc<AllowedHosts>,
 }
 
 /// The limits that can change while the services runs.
@@ -32,13 +35,19 @@ pub struct ReloadableLimits {
 
 impl App {
     /// The application over a services; a request's body must arrive within `body_timeout`.
-    pub fn new(services: Arc<Services>, body_timeout: Duration, limits: ReloadableLimits) -> Self {
+    pub fn new(
+        services: Arc<Services>,
+        body_timeout: Duration,
+        limits: ReloadableLimits,
+        hosts: AllowedHosts,
+    ) -> Self {
         let ReloadableLimits { admission, rates } = limits;
         Self {
             services,
             body_timeout,
             admission: Arc::new(AdmissionControl::new(admission)),
             rates: Arc::new(RateLimits::new(rates)),
+            hosts: Arc::new(hosts),
         }
     }
 

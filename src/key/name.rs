@@ -5,13 +5,13 @@ use std::str::FromStr;
 
 use thiserror::Error;
 
-/// 1 to 64 characters of `a-z0-9._-`. The default is `default`.
+/// 1 to 64 characters of `a-z0-9._-`, other than `.` and `..`. The default is `default`.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct KeyName(String);
 
 /// Error of parsing a key name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("a key name is 1 to 64 characters of a-z, 0-9, dot, underscore and hyphen")]
+#[error("a key name is 1 to 64 characters of a-z, 0-9, dot, underscore and hyphen, and not . or ..")]
 pub struct NameError;
 
 impl KeyName {
@@ -32,7 +32,9 @@ impl FromStr for KeyName {
 
     fn from_str(text: &str) -> Result<Self, NameError> {
         let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._-".contains(&b);
-        if (1..=64).contains(&text.len()) && text.bytes().all(allowed) {
+        // Clients and proxies take the dots out of a path: the request would be about another one.
+        let is_path = text == "." || text == "..";
+        if (1..=64).contains(&text.len()) && text.bytes().all(allowed) && !is_path {
             Ok(Self(text.to_owned()))
         } else {
             Err(NameError)
@@ -60,14 +62,14 @@ mod tests {
 
     #[test]
     fn names_within_alphabet_and_length_are_accepted() {
-        for text in ["default", "a", "0", "eigenda.set-1_x", &"z".repeat(64)] {
+        for text in ["default", "a", "0", "eigenda.set-1_x", "...", ".a", &"z".repeat(64)] {
             assert_eq!(text.parse::<KeyName>().unwrap().as_str(), text);
         }
     }
 
     #[test]
     fn other_texts_are_refused() {
-        for text in ["", "A", "a b", "ä", "a/b", "а", "a\n", "%2e", &"z".repeat(65)] {
+        for text in ["", ".", "..", "A", "a b", "ä", "a/b", "а", "a\n", "%2e", &"z".repeat(65)] {
             assert_eq!(text.parse::<KeyName>(), Err(NameError), "{text}");
         }
     }

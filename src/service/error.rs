@@ -110,14 +110,14 @@ impl From<Unauthenticated> for ServiceError {
     fn from(error: Unauthenticated) -> Self {
         let code = match error {
             Unauthenticated::Expired => ErrorCode::TokenExpired,
-            Unauthenticated::WrongNetwork => ErrorCode::Forbidden,
             Unauthenticated::Signature => ErrorCode::SignatureMismatch,
             Unauthenticated::Malformed
             | Unauthenticated::Missing
             | Unauthenticated::Replayed
             | Unauthenticated::SignedForm(_)
             | Unauthenticated::SignedTimes
-            | Unauthenticated::Unknown => ErrorCode::Unauthenticated,
+            | Unauthenticated::Unknown
+            | Unauthenticated::WrongNetwork => ErrorCode::Unauthenticated,
         };
         Self::new(code, error.to_string())
     }

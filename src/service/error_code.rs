@@ -54,6 +54,7 @@ error_codes! {
     KeyDestroyed = "key_destroyed": "the version is destroyed or its destruction is scheduled";
     InvalidKeyState = "invalid_key_state": "the change is not possible in this state; the error says which one is needed";
     RegistryMismatch = "registry_mismatch": "the contract would check another registration; `field` says which part differs";
+    HostNotAllowed = "host_not_allowed": "`Host` names another service than this one; see `server.allowed_hosts`";
     RateLimited = "rate_limited": "a limit of the address, the access token, the EOA or the key";
     Internal = "internal": "a defect or a damaged record; the log has the cause under `request_id`, the body never has";
     Overloaded = "overloaded": "the queue is full, or the request waited too long in it";

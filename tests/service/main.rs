@@ -57,5 +57,6 @@ mod security {
     mod sandbox;
     mod stalled_hsm;
     mod tls;
+    mod trust;
 }
 mod support;

@@ -19,7 +19,7 @@ use crate::cli::serve::data_lock::DataLock;
 use crate::cli::serve::limits;
 use crate::cli::serve::open::{Needs, Opened, open, with_softhsm_environment};
 use crate::config::Configuration;
-use crate::http::{App, local_router};
+use crate::http::local_router;
 use crate::service::{Maintenance, Peer, Services};
 
 /// A request of a command.
@@ -111,8 +111,7 @@ async fn in_process(
         services.recover(open_intents).await.map_err(|failure| CliError::new(failure.to_string()))?;
     }
     let services = Arc::new(services);
-    let app =
-        App::new(Arc::clone(&services), configuration.server.body_timeout, limits::reloadable(configuration));
+    let app = limits::app(configuration, &services);
     let response = local_router(&app).respond(http_request(&request)?, Peer::Local).await;
     let status = response.status();
     let bytes = response.into_body().collect().await;

@@ -1,7 +1,12 @@
 //! Limits of the listeners, from the configuration.
 
+use std::sync::Arc;
+
 use crate::config::Configuration;
-use crate::http::{AdmissionSettings, Limits, NetworkQuota, RateSettings, ReloadableLimits};
+use crate::http::{
+    AdmissionSettings, AllowedHosts, App, Limits, NetworkQuota, RateSettings, ReloadableLimits,
+};
+use crate::service::Services;
 
 /// Connections of the health listener and of the local socket.
 const HEALTH_CONNECTIONS: u32 = 32;
@@ -22,6 +27,13 @@ pub(in crate::cli) const fn reloadable(configuration: &Configuration) -> Reloada
             signature_checks_per_address: limits.signature_checks_per_address,
         },
     }
+}
+
+/// The application with the limits and names of the configuration.
+pub(in crate::cli) fn app(configuration: &Configuration, services: &Arc<Services>) -> App {
+    let (server, public_url) = (&configuration.server, configuration.auth.public_url.as_deref());
+    let hosts = AllowedHosts::new(server.listen.ip(), public_url, &server.allowed_hosts);
+    App::new(Arc::clone(services), server.body_timeout, reloadable(configuration), hosts)
 }
 
 /// The bounds of the listener for clients.

@@ -6,6 +6,7 @@ use crate::auth::{Audience, InstallationId};
 use crate::chain::RpcClient;
 use crate::clock::Clock;
 use crate::config::{Configuration, FaultCheck, TokenSelector};
+use crate::key::{AddressError, Eoa};
 use crate::outbound::Outbound;
 use crate::service::operation::STORE_REFUSED;
 use crate::service::{Custody, LoginRules, ServiceParts, Services};
@@ -155,14 +156,16 @@ fn login_rules(
     let url = auth.public_url.as_ref().unwrap_or(&listening);
     let audience = Audience::new(url, auth.chain_id, installation)
         .map_err(|error| CliError::usage(format!("auth.public_url: {error}")))?;
-    let operators = auth.allowed_operators.iter().map(|text| {
-        text.parse().map_err(|error| CliError::usage(format!("auth.allowed_operators: {text}: {error}")))
-    });
+    let eoas = |setting: &str, texts: &[String]| -> Result<Vec<Eoa>, CliError> {
+        let wrong = |text, error| CliError::usage(format!("{setting}: {text}: {error}"));
+        texts.iter().map(|text| text.parse().map_err(|error: AddressError| wrong(text, error))).collect()
+    };
     Ok(LoginRules {
         audience,
         usual_life: auth.access_token_ttl,
         longest_life: auth.max_access_token_ttl,
-        operators: operators.collect::<Result<_, _>>()?,
+        operators: eoas("auth.allowed_operators", &auth.allowed_operators)?,
+        contract_wallets: eoas("auth.contract_wallets", &auth.contract_wallets)?,
         chain,
     })
 }

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::config::kinds::{ADDRESS, BOOL, Number, Optional, TIME};
+use crate::config::kinds::{ADDRESS, BOOL, HOST, List, Number, Optional, TIME};
 use crate::config::reader::Reader;
 use crate::config::section_macro::section;
 
@@ -17,6 +17,12 @@ section! {
         /// Accept plain HTTP on addresses other than loopback. Set it only where a network of your
         /// own protects everything that is sent, access tokens included.
         allow_plain_http: bool = "false", BOOL;
+        /// Names by which clients reach the service, without port, such as `kms.internal`: a request
+        /// for another name in `Host` is refused, so that no web page reaches the service through a
+        /// browser. Loopback names, the address of `server.listen` and the host of `auth.public_url`
+        /// need not be listed; `0.0.0.0` and `[::]` allow every IP address. Health and metrics answer
+        /// under every name.
+        allowed_hosts: Vec<String> = "", List(HOST);
         /// Address and port of a second listener for `/healthz`, `/readyz`, `/version` and
         /// `/metrics`, in plain HTTP. The limits of clients do not apply to it. Empty: none.
         health_listen: Option<SocketAddr> = "127.0.0.1:8255", Optional(ADDRESS);

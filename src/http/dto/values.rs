@@ -22,6 +22,17 @@ const EXAMPLE_ADDRESS: Option<&str> = Some("0xf39Fd6e51aad88F6F4ce6aB8827279cffF
 pub(super) const EXAMPLE_BYTES32: Option<&str> =
     Some("0x30644e72e131a029b85045b68181585d97816a916871ca8d3c208c16d87cfd46");
 
+/// Whether a reader sees the character, and sees it where it is: no control, no change of direction, no zero width.
+fn is_visible(character: char) -> bool {
+    use icu_properties::props::{DefaultIgnorableCodePoint, GeneralCategory, GeneralCategoryGroup};
+    let hidden = GeneralCategoryGroup::Other
+        .union(GeneralCategoryGroup::LineSeparator)
+        .union(GeneralCategoryGroup::ParagraphSeparator);
+    let category = icu_properties::CodePointMapData::<GeneralCategory>::new().get(character);
+    let ignorable = icu_properties::CodePointSetData::new::<DefaultIgnorableCodePoint>();
+    !hidden.contains(category) && !ignorable.contains(character)
+}
+
 request_text! {
     /// An address: any letter case, `0x` optional; a mixed-case one must have a valid EIP-55 checksum.
     Address(Eoa) = "^(0[xX])?[0-9a-fA-F]{40}$", EXAMPLE_ADDRESS, parse_address;
@@ -40,10 +51,10 @@ request_text! {
     /// A signature: hex, `0x` optional.
     SignatureBytes(Vec<u8>) = "^(0[xX])?([0-9a-fA-F]{2}){1,8192}$", None, parse_hex;
 
-    /// The reason of the change, for the audit log.
-    Reason(String) = r"^[^\u0000-\u001f\u007f-\u009f]{1,200}$", None, |text| {
-        let fits = (1..=200).contains(&text.chars().count()) && !text.chars().any(char::is_control);
-        let error = || InvalidValue::request("expected 1 to 200 printable characters");
+    /// The reason of the change, for the audit log: visible characters and spaces.
+    Reason(String) = r"^[^\u0000-\u001f\u007f-\u009f\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]{1,200}$", None, |text| {
+        let fits = (1..=200).contains(&text.chars().count()) && text.chars().all(is_visible);
+        let error = || InvalidValue::request("expected 1 to 200 visible characters");
         fits.then(|| text.to_owned()).ok_or_else(error)
     };
 
@@ -236,4 +247,45 @@ fn parse_hex(text: &str) -> Result<Vec<u8>, InvalidValue> {
 
 fn without_prefix(text: &str) -> &str {
     text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")).unwrap_or(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_visible;
+
+    #[test]
+    fn a_reason_shows_what_it_holds() {
+        assert!("quarterly – Schlüssel 鍵 №1 ✓".chars().all(is_visible));
+        for hidden in [
+            '\0',
+            '\n',
+            '\u{7f}',
+            '\u{85}',
+            '\u{ad}',
+            '\u{34f}',
+            '\u{61c}',
+            '\u{115f}',
+            '\u{180e}',
+            '\u{200b}',
+            '\u{200d}',
+            '\u{200f}',
+            '\u{2028}',
+            '\u{2029}',
+            '\u{202a}',
+            '\u{202e}',
+            '\u{2060}',
+            '\u{2066}',
+            '\u{2069}',
+            '\u{3164}',
+            '\u{fe0f}',
+            '\u{feff}',
+            '\u{ffa0}',
+            '\u{fff9}',
+            '\u{e0041}',
+            '\u{e000}',
+            '\u{378}',
+        ] {
+            assert!(!is_visible(hidden), "{:x}", u32::from(hidden));
+        }
+    }
 }

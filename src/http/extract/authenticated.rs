@@ -1,6 +1,5 @@
 //! Extractor of every call that has a caller: it authenticates the request, or the call never begins.
 
-use std::net::IpAddr;
 use std::sync::OnceLock;
 use std::time::Instant;
 
@@ -53,7 +52,7 @@ impl FromRequestParts<App> for AuthenticatedRequest {
                     Ok(caller) => caller,
                     Err(Rejected { misplaced: Some((token, subject)), .. }) => {
                         let context = context.showing(token, subject);
-                        return Err(token_used_from_wrong_network(app, operation, context, address.ip()));
+                        return Err(token_used_from_wrong_network(app, operation, &context));
                     }
                     Err(Rejected { error, .. }) => return Err(error.into()),
                 }
@@ -68,17 +67,13 @@ impl FromRequestParts<App> for AuthenticatedRequest {
     }
 }
 
-/// An access token that is used from another network may be stolen: the record names it, and it counts as a refused
-/// credential.
+/// An access token that is used from another network may be stolen: the record names it, the response does not.
 fn token_used_from_wrong_network(
     app: &App,
     operation: &'static OperationInfo,
-    context: Context,
-    from: IpAddr,
+    context: &Context,
 ) -> ServiceError {
-    let failure = ServiceError::from(Unauthenticated::WrongNetwork);
-    let failure = app.services.refuse(operation, &context, AuditSubject::default(), failure);
-    app.rates.record_auth_failure(from).err().map_or(failure, ServiceError::unrecorded)
+    app.services.refuse(operation, context, AuditSubject::default(), Unauthenticated::WrongNetwork.into())
 }
 
 impl AuthenticatedRequest {

@@ -72,6 +72,7 @@ pub(crate) async fn process(
 fn check_limits(app: &App, operation: Operation, peer: Peer, request: &Request) -> Result<(), ServiceError> {
     let Peer::Tcp(address) = peer else { return Ok(()) };
     app.rates.request(address.ip())?;
+    app.hosts.check(operation, request.uri(), request.headers())?;
     if needs_signature_check(operation, request.headers().get(header::AUTHORIZATION)) {
         app.rates.check_not_locked_out(address.ip())?;
         app.rates.signature_check(address.ip())

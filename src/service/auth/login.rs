@@ -243,11 +243,13 @@ impl Logins {
             }
             Err(error) => Some(error),
         };
-        let Some(node) = &rules.chain else {
+        // The node is believed, so it is asked about listed contracts only.
+        let listed = rules.chain.as_ref().filter(|_| rules.contract_wallets.contains(&challenge.eoa));
+        let Some(node) = listed else {
             let form = form.map_or_else(String::new, |error| format!(" ({error})"));
             let message = format!(
-                "the signature is not this EOA's over the challenge{form}; the signature of a contract wallet \
-                 (ERC-1271) cannot be checked: no node is configured (chain.rpc_url)"
+                "the signature is not this EOA's over the challenge{form}; a contract wallet (ERC-1271) logs in only \
+                 if auth.contract_wallets lists it and chain.rpc_url names a node"
             );
             return Err(ServiceError::new(ErrorCode::SignatureMismatch, message).field("signature"));
         };

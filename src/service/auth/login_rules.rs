@@ -20,7 +20,9 @@ pub struct LoginRules {
     pub longest_life: Duration,
     /// EOAs that may log in and sign requests; empty for all.
     pub operators: Vec<Eoa>,
-    /// The node that knows contract wallets (ERC-1271), if one is configured.
+    /// Contract wallets (ERC-1271) that may log in.
+    pub contract_wallets: Vec<Eoa>,
+    /// The node that knows contract wallets, if one is configured.
     pub chain: Option<RpcClient>,
 }
 

@@ -63,7 +63,7 @@ fn a_token_that_turns_up_elsewhere_is_named_in_the_record_and_counts_as_refused(
         command.env("AVS_KMS__LIMITS__AUTH_FAILURES_PER_ADDRESS", "3/min");
     });
     for _ in 0..3 {
-        assert_eq!(list_keys(&service, &far).code(), (403, "forbidden"));
+        assert_eq!(list_keys(&service, &far).code(), (401, "unauthenticated"));
     }
     assert_eq!(list_keys(&service, &far).code(), (429, "rate_limited"));
     let id = listed(&installation)[0]["id"].clone();
@@ -71,7 +71,7 @@ fn a_token_that_turns_up_elsewhere_is_named_in_the_record_and_counts_as_refused(
     let records = installation.records_of("keys.list");
     assert_eq!(records.len(), 4, "{records:?}");
     for record in records {
-        assert_eq!(record["code"], "forbidden");
+        assert_eq!(record["code"], "unauthenticated");
         assert_eq!(record["actor"]["kind"], "access_token");
         assert_eq!(
             (&record["actor"]["access_token"], &record["actor"]["eoa"]),

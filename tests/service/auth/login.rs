@@ -241,7 +241,9 @@ fn a_contract_wallet_logs_in_where_a_node_of_the_right_chain_is_configured() {
     let installation = Installation::new();
     let with = |url: String| {
         installation.serve_with(move |command| {
-            command.env("AVS_KMS__CHAIN__RPC_URL", url);
+            command
+                .env("AVS_KMS__CHAIN__RPC_URL", url)
+                .env("AVS_KMS__AUTH__CONTRACT_WALLETS", format!("{EOA},{OTHER_EOA}"));
         })
     };
     let service = with(node("0x1"));
@@ -262,6 +264,26 @@ fn a_contract_wallet_logs_in_where_a_node_of_the_right_chain_is_configured() {
     let service = with("http://127.0.0.1:9".to_owned());
     let offered = challenge(&service, &json!({"eoa": EOA}));
     assert_eq!(verify(&service, &offered, "0xc0ffee").code(), (503, "overloaded"));
+}
+
+#[test]
+fn a_contract_wallet_that_is_not_listed_never_reaches_the_node() {
+    let installation = Installation::new();
+    // Every connection is seen.
+    let node = TcpListener::bind("127.0.0.1:0").unwrap();
+    node.set_nonblocking(true).unwrap();
+    let url = format!("http://{}", node.local_addr().unwrap());
+    for listed in ["", OTHER_EOA] {
+        let service = installation.serve_with(|command| {
+            command.env("AVS_KMS__CHAIN__RPC_URL", &url).env("AVS_KMS__AUTH__CONTRACT_WALLETS", listed);
+        });
+        let offered = challenge(&service, &json!({"eoa": EOA}));
+        let answer = verify(&service, &offered, "0xc0ffee");
+        assert_eq!(answer.code(), (401, "signature_mismatch"));
+        assert!(answer.body["error"].as_str().unwrap().contains("auth.contract_wallets"), "{answer:?}");
+        service.kill();
+        assert_eq!(node.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+    }
 }
 
 #[test]

@@ -31,6 +31,8 @@ pub(crate) fn program(data: &Path) -> Command {
         .env("AVS_KMS__DATA__DIRECTORY", data)
         .env("AVS_KMS__SERVER__LISTEN", "127.0.0.1:0")
         .env("AVS_KMS__SERVER__HEALTH_LISTEN", "127.0.0.1:0")
+        // The name in the raw requests of the tests.
+        .env("AVS_KMS__SERVER__ALLOWED_HOSTS", "t")
         // Small segments, so that each test writes little.
         .env("AVS_KMS__AUDIT__SEGMENT_BYTES", "1048576")
         .stdin(Stdio::null());
