@@ -37,7 +37,7 @@ fn a_service_token_works_from_this_machine_unless_a_network_is_given() {
     let both = issue(&installation, &["--network", "10.0.0.0/8", "--network", "127.0.0.0/8"]);
     let service = installation.serve();
     assert_eq!(list_keys(&service, &here).status, 200);
-    assert_eq!(list_keys(&service, &far).code(), (403, "forbidden"));
+    assert_eq!(list_keys(&service, &far).code(), (401, "unauthenticated"));
     assert_eq!(list_keys(&service, &both).status, 200);
     let networks: Vec<_> = listed(&installation).iter().map(|token| token["networks"].clone()).collect();
     assert!(networks.contains(&json!(["127.0.0.0/8", "::1/128"])), "{networks:?}");
