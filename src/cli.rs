@@ -34,7 +34,7 @@ pub use self::exit::ExitStatus;
 /// Key management service for EigenLayer operators.
 ///
 /// Creates BN254 BLS keys, stores them wrapped by a PKCS#11 token, signs with them over HTTP, and
-/// records each signature in a tamper-evident log before it leaves.
+/// writes a record to a tamper-evident log before it uses a key.
 #[derive(Debug, Parser)]
 #[command(
     name = "avs-kms",
@@ -71,7 +71,7 @@ const GLOBAL: &str = "Global options";
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Create the data directory: token, PIN file, wrapping key, store and audit log
+    /// Create the data directory: token, PIN file, key-encryption key, store and audit log
     Init(init::Arguments),
     /// Run the service
     Serve(serve::Arguments),
@@ -95,9 +95,11 @@ enum Command {
     #[command(subcommand)]
     Softhsm(softhsm::Command),
     /// Check whether the running service is ready
-    #[command(after_help = "Example:\n  avs-kms health || systemctl restart avs-kms")]
+    #[command(after_help = "Example:\n  avs-kms health || logger -p daemon.err 'avs-kms is not ready'\n\nDo not restart on failure: a restart repairs no HSM, and tries the PIN again.")]
     Health,
-    /// Write everything that must survive, except the PIN, into one archive
+    /// Write store, audit log and SoftHSM token into one archive
+    ///
+    /// Not in it: PIN file, configuration, files of [tls], webhook secret, the token of an HSM.
     #[command(after_help = "Example:\n  avs-kms backup kms-2026-11-25.tar.zst")]
     Backup(backup::Arguments),
     /// Restore an archive into a data directory that does not exist yet

@@ -94,7 +94,7 @@ pub(super) enum Command {
     /// Verify offline that the record of a signature is in the log
     #[command(after_help = "\
 Example:
-  curl -s $URL/v1/audit/proof?seq=5 -H \"Authorization: Bearer $TOKEN\" >proof.json
+  curl -s \"$URL/v1/audit/proof?seq=5\" >proof.json
   avs-kms audit verify-receipt --answer answer.json --proof proof.json --public-key log.pub")]
     VerifyReceipt {
         /// File with the response of the signing call

@@ -20,7 +20,8 @@ Exit status:
   4  the token refused the PIN
 
 Example:
-  systemctl stop avs-kms && avs-kms doctor";
+  systemctl stop avs-kms
+  sudo -u avs-kms avs-kms --config /etc/avs-kms/avs-kms.toml doctor";
 
 /// Checks the token and the host. Needs the token for itself: the service must not run.
 pub(super) fn run(configuration: &Configuration, output: Output) -> Result<(), CliError> {

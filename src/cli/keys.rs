@@ -36,7 +36,7 @@ pub(super) enum Command {
     /// Create a key; a key that exists is shown
     #[command(after_help = "Example:\n  avs-kms keys create --eoa 0x… --allow typed --per-minute 60")]
     Create(Create),
-    /// Set the policy of a key; an option that is left out restricts nothing
+    /// Replace the whole policy of a key; an omitted option removes its restriction
     #[command(after_help = "\
 Example:
   avs-kms keys policy --eoa 0x… --allow typed --network 10.1.0.0/16 --per-minute 60")]

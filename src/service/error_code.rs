@@ -36,7 +36,7 @@ error_codes! {
     CoordinateOutOfRange = "coordinate_out_of_range": "a coordinate ≥ p";
     PointNotOnCurve = "point_not_on_curve": "the point is not on BN254";
     PointAtInfinity = "point_at_infinity": "the point is the point at infinity";
-    RegistryNotFound = "registry_not_found": "an empty contract read (`\"0x\"`): there is no such contract at the address";
+    RegistryNotFound = "registry_not_found": "a member is `\"0x\"`, an empty contract read: your node has no contract at the address that you read";
     Unauthenticated = "unauthenticated": "no credential, or a wrong, revoked or replayed one";
     TokenExpired = "token_expired": "the access token has expired: log in again";
     ChallengeUnknown = "challenge_unknown": "the challenge is not of this service, or was used";
@@ -58,7 +58,7 @@ error_codes! {
     RateLimited = "rate_limited": "a limit of the address, the access token, the EOA or the key";
     Internal = "internal": "a defect or a damaged record; the log has the cause under `request_id`, the body never has";
     Overloaded = "overloaded": "the queue is full, or the request waited too long in it";
-    HsmUnavailable = "hsm_unavailable": "the HSM cannot be used now; the service reconnects by itself";
+    HsmUnavailable = "hsm_unavailable": "the HSM cannot be used now; the service reconnects, except after a refused PIN";
     AuditUnavailable = "audit_unavailable": "the audit log cannot be written; a change may have been made: repeat to see";
     RpcUnavailable = "rpc_unavailable": "the chain's node does not respond";
     ShuttingDown = "shutting_down": "the service is stopping";

@@ -36,7 +36,8 @@ The program refuses an unknown setting and reports all errors at once, with exit
 reads the file again and applies the settings that say so; the others take a restart. If the file
 has an error, SIGHUP changes nothing and the log names the error.
 
-No setting is a secret: PIN, private keys and webhook secret are in files that settings name.
+No setting is a secret by itself: PIN, private keys and webhook secret are in files that settings
+name. But a URL may hold an API key (`chain.rpc_url`, webhooks): give the file mode 0600 then.
 
 The configuration file, the data directory, the PKCS#11 module and the files of `[tls]` decide what
 the service does. Each of them, and each directory above it, must belong to root or the user of the

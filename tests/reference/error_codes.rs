@@ -15,7 +15,9 @@ change; `code` does not.
 - 400: correct the request.
 - 401 and 403: authenticate, or ask for more rights.
 - 409: the state does not allow it.
-- 429, 503 and 504: nothing was signed. Repeat the same request after `retry_after_ms`.
+- 429, 503 and 504: no signature left the service. Repeat the same request after `retry_after_ms`. After
+  `audit_unavailable` and `deadline_exceeded` a change may have been made all the same: the repetition
+  then has `\"changed\": false`.
 
 | code | status | meaning |
 |---|---|---|

@@ -21,10 +21,10 @@ pub(in crate::cli) enum Command {
 Example:
   avs-kms access-token issue --eoa 0x… --scope keys:read,sign:typed --ttl 30d --network 10.1.0.0/16")]
     Issue {
-        /// EOA whose keys it may use, or `*` for every EOA
+        /// EOA whose keys it may use, or '*' for every EOA
         #[arg(long)]
         eoa: Subject,
-        /// What it allows; separate several by commas
+        /// What it allows; separate several by commas. keys:destroy allows nothing without a signed request
         #[arg(
             long = "scope",
             required = true,
@@ -54,12 +54,13 @@ Example:
     #[command(after_help = "\
 Examples:
   avs-kms access-token revoke tok_0123456789ab
-  avs-kms access-token revoke --eoa 0x…")]
+  avs-kms access-token revoke --eoa 0x…
+  avs-kms access-token revoke --eoa '*'")]
     Revoke {
         /// Its id, tok_…
         #[arg(required_unless_present = "eoa", conflicts_with = "eoa")]
         id: Option<AccessTokenId>,
-        /// Revoke every access token of this EOA, or of `*`
+        /// Revoke every access token of this EOA; '*' revokes those that were issued for every EOA
         #[arg(long)]
         eoa: Option<Subject>,
     },

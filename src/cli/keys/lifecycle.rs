@@ -59,7 +59,8 @@ pub(in crate::cli) enum Command {
 pub(in crate::cli) struct VersionRef {
     #[command(flatten)]
     key: KeyRef,
-    /// Number of the version, `current` or `next`
+    /// Number of the version, `current` or `next`; destroy and restore need it [default: the pending
+    /// version for activate, the only retiring one for retire, else the current one]
     #[arg(long)]
     version: Option<String>,
     #[command(flatten)]

@@ -31,8 +31,8 @@ section! {
 }
 
 section! {
-    /// What the service process gives up when everything is open: capabilities, files that this
-    /// configuration does not name (Landlock), and system calls (seccomp).
+    /// What the service process gives up: capabilities and files that this configuration does not
+    /// name (Landlock) before it opens store and token, system calls (seccomp) before the first request.
     ["sandbox"]
     pub struct Sandbox {
         /// `softhsm` leaves files; `network` leaves files and sockets, for the module of an HSM.

@@ -16,8 +16,8 @@ section! {
 }
 
 section! {
-    /// Traces for an OpenTelemetry collector. The package and the image have this export; a build from
-    /// source has it with the cargo feature `otlp`.
+    /// Traces for an OpenTelemetry collector. The image has this export; a build from source has it
+    /// with the cargo feature `otlp`.
     ["telemetry"]
     pub struct Telemetry {
         /// URL that gets one span per admitted request (id, operation, path, code, time) by OTLP over

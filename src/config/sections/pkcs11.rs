@@ -10,8 +10,8 @@ section! {
     /// The PKCS#11 token that wraps the keys.
     ["pkcs11"]
     pub struct Pkcs11 {
-        /// Path of the PKCS#11 module; a bare name is a file of the working directory. The default is SoftHSM. The module of any HSM works whose
-        /// token offers AES-GCM.
+        /// Path of the PKCS#11 module; a bare name is a file of the working directory. The default is
+        /// SoftHSM. The token of an HSM must offer AES-GCM, private data objects and EC keys.
         module: PathBuf = "/usr/lib/softhsm/libsofthsm2.so", PATH;
         /// Label of the token. A token is found by label or by serial number, never by slot number,
         /// which changes.
@@ -20,11 +20,11 @@ section! {
         serial: String = "", ANY;
         /// File with the user PIN of the token. Its mode must be 0600 or stricter, its owner the
         /// user of the service. A file of root may be readable for a group of the service: 0440, as
-        /// systemd and Kubernetes have it. The service tries a PIN once: after a wrong one it stops
-        /// rather than lock the token.
+        /// systemd and Kubernetes have it. The service tries the PIN once at each start and each
+        /// reconnection. After a refusal it does not reconnect.
         pin_file: PathBuf = "<data>/pin", PATH;
         /// Configuration file of SoftHSM, whose tokens are in the directory `tokens` beside it.
-        /// Empty for every other module.
+        /// Set it to `""` for every other module.
         softhsm_conf: Option<PathBuf> = "<data>/token/softhsm2.conf", Optional(PATH);
     }
 }
