@@ -99,7 +99,7 @@ enum Command {
     Health,
     /// Write store, audit log and SoftHSM token into one archive
     ///
-    /// Not in it: PIN file, configuration, files of [tls], webhook secret, the token of an HSM.
+    /// Not in it: PIN file, configuration, TLS files, webhook secret, the token of an HSM.
     #[command(after_help = "Example:\n  avs-kms backup kms-2026-11-25.tar.zst")]
     Backup(backup::Arguments),
     /// Restore an archive into a data directory that does not exist yet
