@@ -95,7 +95,9 @@ enum Command {
     #[command(subcommand)]
     Softhsm(softhsm::Command),
     /// Check whether the running service is ready
-    #[command(after_help = "Example:\n  avs-kms health || logger -p daemon.err 'avs-kms is not ready'\n\nDo not restart on failure: a restart repairs no HSM, and tries the PIN again.")]
+    #[command(
+        after_help = "Example:\n  avs-kms health || logger -p daemon.err 'avs-kms is not ready'\n\nDo not restart on failure: a restart repairs no HSM, and tries the PIN again."
+    )]
     Health,
     /// Write store, audit log and SoftHSM token into one archive
     ///

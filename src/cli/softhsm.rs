@@ -15,7 +15,9 @@ use crate::config::Configuration;
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Put back the copy of a token file that a kill during login destroyed; stop the service first
-    #[command(after_help = "Example:\n  systemctl stop avs-kms\n  sudo -u avs-kms avs-kms --config /etc/avs-kms/avs-kms.toml softhsm restore")]
+    #[command(
+        after_help = "Example:\n  systemctl stop avs-kms\n  sudo -u avs-kms avs-kms --config /etc/avs-kms/avs-kms.toml softhsm restore"
+    )]
     Restore,
 }
 
