@@ -19,8 +19,10 @@ mod logins;
 mod policies;
 mod schedules;
 mod sqlite;
+mod stamps;
 mod transitions;
 
+pub use authentic::Head as StoreHead;
 pub use backend::{Backend, ChallengeUse, Contents, KeyChange, Login, PendingDeliveries, VersionUpdate};
 pub use cache::Store;
 pub use error::{StoreError, VersionNotFound};

@@ -63,7 +63,8 @@ pub use format::head::{Head, Receipt};
 pub use format::log_id::{LogId, LogIdError};
 pub use format::merkle::{Hash, leaf_hash};
 pub use format::record::{
-    Actor, ActorKind, BuildInfo, Event, Input, Intent, KeyRef, Outcome, RECORD_SCHEMA, Value,
+    Actor, ActorKind, BuildInfo, Event, Input, Intent, KeyRef, Outcome, RECORD_SCHEMA, Stamper, StoreStamp,
+    Value,
 };
 pub use log::AuditLog;
 pub use log::recorded::{NotRecorded, OutcomeGuard, Recordable, Recorded};
@@ -72,6 +73,7 @@ pub use maintenance::snapshot::{Snapshot, SnapshotFile, snapshot};
 pub use read::export::{Filter, export};
 pub use read::lines::{Line, Lines, lines, tail};
 pub use read::page::Page;
+pub use read::store_stamp::FoundStamp;
 pub use settings::Settings;
 pub use verify::command::{VerifyError, VerifyOptions, public_key_in};
 pub use verify::report::{Soundness, Verdict};

@@ -22,10 +22,11 @@ use crate::error::{AuditError, OpenError};
 use crate::format::corruption::{ReadError, io_error};
 use crate::format::encode::{event_body, intent_body, outcome_body};
 use crate::format::head::{Head, Receipt};
-use crate::format::record::{BuildInfo, Event, MAX_BODY_BYTES, Outcome};
+use crate::format::record::{BuildInfo, Event, MAX_BODY_BYTES, Outcome, Stamper, StoreStamp};
 use crate::read::lines::{self, Lines};
 use crate::read::page::{self, Page};
 use crate::read::source::Source;
+use crate::read::store_stamp::{self, FoundStamp};
 use crate::settings::Settings;
 use crate::write::queue::Queue;
 use crate::write::recovery::OpenIntent;
@@ -123,10 +124,28 @@ impl AuditLog {
         intent: &OpenIntent,
         outcome: &Outcome,
     ) -> Result<Receipt, AuditError> {
-        let body = outcome_body("recovered", intent.receipt.seq, outcome);
+        let stamp = self.0.queue.stamp(intent.receipt.seq);
+        let body = outcome_body("recovered", intent.receipt.seq, outcome, stamp.as_ref());
         let (ack, answer) = oneshot::channel();
         self.0.queue.push_outcome(body, intent.receipt.seq, Some(ack));
         self.0.queue.answer(answer).await
+    }
+
+    /// Adds to outcomes what this makes, from now on. The first call counts.
+    pub fn stamp_outcomes(&self, stamper: Stamper) {
+        self.0.queue.stamp_with(stamper);
+    }
+
+    /// The newest stamp in the log that is authentic; the other part is the number of its intent. Reads segments from
+    /// the newest one back, and answers no further than it must.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub fn newest_stamp(
+        &self,
+        is_authentic: impl Fn(u64, &StoreStamp) -> bool,
+    ) -> Result<FoundStamp, ReadError> {
+        store_stamp::newest(&self.0.directory, is_authentic)
     }
 
     /// Whether an intent would be accepted now. False also while the disk has been silent for

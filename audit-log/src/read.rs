@@ -8,3 +8,4 @@ pub(crate) mod frame_reader;
 pub(crate) mod lines;
 pub(crate) mod page;
 pub(crate) mod source;
+pub(crate) mod store_stamp;

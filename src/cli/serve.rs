@@ -9,6 +9,7 @@ pub(super) mod open;
 mod reload;
 pub(super) mod sandbox;
 mod signals;
+pub(super) mod stamps;
 #[cfg(feature = "otlp")]
 mod telemetry;
 mod tls;
@@ -28,6 +29,7 @@ use self::open::{Needs, Opened, open, with_softhsm_environment};
 use self::reload::Reloadable;
 use self::sandbox::sandbox;
 use self::signals::Signals;
+use self::stamps::StoreHeadChain;
 use super::error::CliError;
 use crate::config::{self, ConfigErrors, Configuration, Section};
 use crate::http::{Listener, health_router, local_router, public_router, serve};
@@ -47,6 +49,11 @@ pub(super) struct Arguments {
     /// Pass the SIZE:ROOT printed by the refusal; repeat it for several. What the log lacks is lost.
     #[arg(long, value_name = "SIZE:ROOT")]
     pub(super) accept_audit_rollback: Vec<KnownHead>,
+    /// Start although the store is older than what the audit log knows of it; the log records it
+    ///
+    /// Pass the value printed by the refusal. Access tokens revoked since and versions disabled since work again.
+    #[arg(long, value_name = "CHAIN")]
+    pub(super) accept_store_rollback: Vec<StoreHeadChain>,
 }
 
 const EXAMPLE: &str = "Example:\n  avs-kms --data /var/lib/avs-kms serve --listen 127.0.0.1:8254";
@@ -72,8 +79,9 @@ type Reloader<'a> = dyn Fn() -> Result<Configuration, ConfigErrors> + 'a;
 pub(super) fn run(
     mut configuration: Configuration,
     reloader: &Reloader<'_>,
-    accepted_rollbacks: Vec<KnownHead>,
+    accepted_rollbacks: (Vec<KnownHead>, Vec<StoreHeadChain>),
 ) -> Result<(), CliError> {
+    let (accepted_rollbacks, accepted_stores) = accepted_rollbacks;
     let data = &configuration.data;
     if !data.store().exists() {
         let directory = data.directory.display();
@@ -109,7 +117,7 @@ pub(super) fn run(
     let metrics =
         Metrics::start().map_err(|error| CliError::context("cannot start the metrics recorder", &error))?;
     hsm::describe_metrics();
-    let opened = open(&configuration, Needs::Token, &runtime)?;
+    let opened = open(&configuration, Needs::Token, &accepted_stores, &runtime)?;
     let opening = Opening { opened, accepted_rollbacks, metrics, sockets, confined };
     let ended = runtime.block_on(until_stopped(&configuration, reloader, opening, (signals, &logging)));
     // Before the runtime ends: it sends the last spans.

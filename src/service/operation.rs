@@ -176,6 +176,8 @@ operations! {
     AUDIT_COMPRESS = OperationInfo::local("audit.compress");
     /// A start refused the store: it was changed from outside the service.
     STORE_REFUSED = OperationInfo::internal("store.refused");
+    /// Go on from an older copy of the store.
+    STORE_ROLLBACK_ACCEPTED = OperationInfo::internal("store.rollback_accepted");
     /// The service read its configuration again.
     SERVICE_RELOAD = OperationInfo::internal("service.reload");
 

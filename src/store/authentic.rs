@@ -16,4 +16,5 @@ mod row;
 mod rows;
 
 pub(super) use row::{Place, Row};
-pub(super) use rows::{Head, Rows};
+pub use rows::Head;
+pub(super) use rows::Rows;

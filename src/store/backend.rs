@@ -8,9 +8,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use hsm::KeyId;
+use hsm::{KeyId, StoreKey};
 use jiff::Timestamp;
 
+use super::authentic::Head;
 use super::error::StoreError;
 use super::key_event::{Delivery, KeyEvent, NewEvent};
 use crate::auth::{AccessTokenHash, AccessTokenId, AccessTokenRecord, ChallengeKey, Policy};
@@ -94,6 +95,18 @@ pub struct PendingDeliveries {
 pub trait Backend: fmt::Debug + Send + Sync {
     /// Verifies every row, and reads what the store keeps in memory.
     async fn load(&self) -> Result<Contents, StoreError>;
+
+    /// The state after the last durable change.
+    fn head(&self) -> Head;
+
+    /// The key that authenticates the store.
+    fn key(&self) -> &StoreKey;
+
+    /// Whether the store is this earlier state, or came from it by changes that it still has.
+    async fn descends_from(&self, counter: u64, chain: [u8; 32]) -> Result<bool, StoreError>;
+
+    /// Makes a change that is none, with a number above this one.
+    async fn skip_to(&self, counter: u64) -> Result<(), StoreError>;
 
     /// Reserves a version before the token creates its key. Replaces an incomplete version of the same id.
     async fn reserve(&self, reservation: Reservation, at: Timestamp) -> Result<(), StoreError>;

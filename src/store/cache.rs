@@ -4,7 +4,8 @@
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Instant;
 
 use hsm::StoreKey;
 
@@ -30,6 +31,8 @@ pub(super) struct Shared {
     policies: RwLock<HashMap<(Eoa, KeyName), Arc<Policy>>>,
     schedules: RwLock<HashMap<(Eoa, ScheduleScope), Schedule>>,
     challenge_key: ChallengeKey,
+    /// Counter of the last stamp, and when it was made.
+    pub(super) stamped: Mutex<Option<(u64, Instant)>>,
 }
 
 impl Store {
@@ -57,6 +60,7 @@ impl Store {
             policies: RwLock::new(policies.collect()),
             schedules: RwLock::new(schedules.collect()),
             challenge_key,
+            stamped: Mutex::default(),
         })))
     }
 

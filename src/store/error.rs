@@ -29,6 +29,20 @@ pub enum StoreError {
          signed; use the store and the token that belong together"
     )]
     OtherInstallation,
+    /// The store is older than what the audit log knows of it.
+    #[error(
+        "the store is not the one that the audit log knows: the store is at change {found} and the log at change \
+         {known}; an older copy was put back, or a backup restored; nothing was signed; put the newest store back, or \
+         accept what is lost with `serve --accept-store-rollback {chain}` (docs/operations/runbook.md)"
+    )]
+    RolledBack {
+        /// The last change in the store.
+        found: u64,
+        /// The last change in the log.
+        known: u64,
+        /// The chain in the log, hex.
+        chain: String,
+    },
     /// `init` over an existing store.
     #[error("the store exists already")]
     Exists,
@@ -46,6 +60,9 @@ pub enum StoreError {
         /// The version of this program.
         needed: i64,
     },
+    /// The audit log cannot be compared with the store.
+    #[error("the store cannot be compared with the audit log: {0}")]
+    Log(String),
     /// SQLite failed.
     #[error("the store cannot be read or written")]
     Sqlite(#[from] rusqlite::Error),
@@ -57,7 +74,14 @@ pub enum StoreError {
 impl StoreError {
     /// Whether the store was changed from outside the service.
     pub const fn is_tampering(&self) -> bool {
-        matches!(self, Self::Forged(_) | Self::RowsMissing | Self::OtherInstallation | Self::Corrupt(_))
+        matches!(
+            self,
+            Self::Forged(_)
+                | Self::RowsMissing
+                | Self::OtherInstallation
+                | Self::RolledBack { .. }
+                | Self::Corrupt(_)
+        )
     }
 }
 

@@ -21,7 +21,7 @@ use hsm::{KeyId, StoreKey};
 use jiff::Timestamp;
 use rusqlite::Connection;
 
-use super::authentic::Rows;
+use super::authentic::{Head, Rows};
 use super::backend::{Backend, ChallengeUse, Contents, KeyChange, Login, PendingDeliveries};
 use super::error::StoreError;
 use super::key_event::{Delivery, KeyEvent, NewEvent};
@@ -64,7 +64,12 @@ impl fmt::Debug for SqliteFile {
 
 /// A store in one SQLite file.
 #[derive(Debug)]
-pub struct SqliteBackend(Arc<Mutex<Verified>>);
+pub struct SqliteBackend {
+    verified: Arc<Mutex<Verified>>,
+    key: Arc<StoreKey>,
+    /// The durable head, so that reading it waits for no write.
+    head: Arc<Mutex<Head>>,
+}
 
 /// A connection, and the rows as they were verified or written last.
 #[derive(Debug)]
@@ -84,7 +89,8 @@ impl SqliteBackend {
 
     /// The store in this file; [`load`](Backend::load) verifies it.
     pub fn new(file: SqliteFile, key: Arc<StoreKey>) -> Self {
-        Self(Arc::new(Mutex::new(Verified { connection: file.0, rows: Rows::new(key) })))
+        let rows = Rows::new(Arc::clone(&key));
+        Self::over(Verified { connection: file.0, rows }, key)
     }
 
     /// A store that is empty and gone with the process: for commands that record something and read no key.
@@ -92,9 +98,14 @@ impl SqliteBackend {
     /// # Errors
     /// When SQLite fails.
     pub fn in_memory(key: Arc<StoreKey>) -> Result<Self, StoreError> {
-        let (mut connection, rows) = (Connection::open_in_memory()?, Rows::new(key));
+        let (mut connection, rows) = (Connection::open_in_memory()?, Rows::new(Arc::clone(&key)));
         schema::fill(&mut connection, &rows)?;
-        Ok(Self(Arc::new(Mutex::new(Verified { connection, rows }))))
+        Ok(Self::over(Verified { connection, rows }, key))
+    }
+
+    fn over(verified: Verified, key: Arc<StoreKey>) -> Self {
+        let head = Arc::new(Mutex::new(verified.rows.head().0));
+        Self { verified: Arc::new(Mutex::new(verified)), key, head }
     }
 
     /// Runs one transaction on a thread for blocking work. Rows and head change with it, or not at all.
@@ -102,7 +113,7 @@ impl SqliteBackend {
         &self,
         work: impl FnOnce(&Connection, &mut Rows) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let verified = Arc::clone(&self.0);
+        let (verified, published) = (Arc::clone(&self.verified), Arc::clone(&self.head));
         tokio::task::spawn_blocking(move || {
             // A panic under the lock left SQLite's transaction rolled back: the connection is good.
             let mut verified = verified.lock().unwrap_or_else(PoisonError::into_inner);
@@ -112,7 +123,7 @@ impl SqliteBackend {
             let written = work(&transaction, rows).and_then(|value| {
                 let next = rows.next_head();
                 if let Some((head, mac)) = &next {
-                    schema::write_head(&transaction, head, mac)?;
+                    schema::write_head(&transaction, &rows.head().0, head, mac)?;
                 }
                 transaction.commit()?;
                 Ok((value, next))
@@ -120,6 +131,7 @@ impl SqliteBackend {
             match written {
                 Ok((value, next)) => {
                     rows.commit(next.map(|(head, _)| head));
+                    *published.lock().unwrap_or_else(PoisonError::into_inner) = rows.head().0;
                     Ok(value)
                 }
                 Err(error) => {
@@ -152,6 +164,30 @@ impl Backend for SqliteBackend {
             }
             rows.loaded(head, &mac)?;
             Ok(contents)
+        })
+        .await
+    }
+
+    fn head(&self) -> Head {
+        *self.head.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn key(&self) -> &StoreKey {
+        &self.key
+    }
+
+    async fn descends_from(&self, counter: u64, chain: [u8; 32]) -> Result<bool, StoreError> {
+        self.run(move |connection, rows| {
+            let changes = schema::changes_after(connection, counter)?;
+            Ok(rows.head().0.counter >= counter && rows.descends(chain, changes.into_iter()))
+        })
+        .await
+    }
+
+    async fn skip_to(&self, counter: u64) -> Result<(), StoreError> {
+        self.run(move |_, rows| {
+            rows.skip_to(counter);
+            Ok(())
         })
         .await
     }

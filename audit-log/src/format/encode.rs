@@ -7,7 +7,9 @@
 use std::net::SocketAddr;
 
 use crate::format::json;
-use crate::format::record::{Actor, ActorKind, BuildInfo, Event, Input, Intent, KeyRef, Outcome, Value};
+use crate::format::record::{
+    Actor, ActorKind, BuildInfo, Event, Input, Intent, KeyRef, Outcome, StoreStamp, Value,
+};
 use crate::format::time::{self, RecordTime};
 use crate::format::view::START;
 
@@ -35,7 +37,12 @@ pub(crate) fn intent_body(intent: &Intent) -> Vec<u8> {
 
 /// The body of an outcome; `kind` is `outcome`, or `recovered` for an intent of an earlier run. It
 /// repeats nothing of its intent, which has the actor, the operation and the key.
-pub(crate) fn outcome_body(kind: &str, intent: u64, outcome: &Outcome) -> Vec<u8> {
+pub(crate) fn outcome_body(
+    kind: &str,
+    intent: u64,
+    outcome: &Outcome,
+    stamp: Option<&StoreStamp>,
+) -> Vec<u8> {
     let mut out = start(kind, 192);
     json::number(&mut out, "intent", intent);
     json::text(&mut out, "code", outcome.code);
@@ -45,6 +52,14 @@ pub(crate) fn outcome_body(kind: &str, intent: u64, outcome: &Outcome) -> Vec<u8
     json::number(&mut out, "micros", outcome.micros);
     if let Some(detail) = &outcome.detail {
         json::text(&mut out, "detail", shortened(detail));
+    }
+    if let Some(StoreStamp { counter, chain, root, mac }) = stamp {
+        object(&mut out, "store", |out| {
+            json::number(out, "counter", *counter);
+            json::hash(out, "chain_after", chain);
+            json::hash(out, "root_after", root);
+            json::hash(out, "mac", mac);
+        });
     }
     end(out)
 }

@@ -160,6 +160,22 @@ impl Outcome {
     }
 }
 
+/// The store as it was when an outcome was recorded: what a later start compares the store with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoreStamp {
+    /// Number of the store's last change.
+    pub counter: u64,
+    /// Head of the hash chain over its changes.
+    pub chain: [u8; 32],
+    /// Root over its rows.
+    pub root: [u8; 32],
+    /// MAC of the store over the number of the intent and all of the above.
+    pub mac: [u8; 32],
+}
+
+/// Makes the stamp for the outcome of the intent with this number, if one is due.
+pub type Stamper = Box<dyn Fn(u64) -> Option<StoreStamp> + Send + Sync>;
+
 /// An event without an intent: a refusal, a read, a change of the service's own state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {

@@ -94,7 +94,8 @@ impl OutcomeGuard {
     fn push(&mut self, outcome: &Outcome, ack: Option<NoteAck>) {
         let Some(queue) = self.queue.take() else { return };
         let intent = self.receipt.seq;
-        queue.push_outcome(outcome_body("outcome", intent, outcome), intent, ack);
+        let stamp = queue.stamp(intent);
+        queue.push_outcome(outcome_body("outcome", intent, outcome, stamp.as_ref()), intent, ack);
     }
 }
 

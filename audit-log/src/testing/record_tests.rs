@@ -59,8 +59,8 @@ fn bodies() -> Vec<(&'static str, Vec<u8>)> {
         ("intent-point", intent_body(&intent(Some(Input::Point([0x44; 64]))))),
         ("intent-digest", intent_body(&intent(Some(Input::Digest([0x55; 32]))))),
         ("intent-typed", intent_body(&intent(Some(typed)))),
-        ("outcome", outcome_body("outcome", 41, &outcome)),
-        ("recovered", outcome_body("recovered", 41, &Outcome::unknown())),
+        ("outcome", outcome_body("outcome", 41, &outcome, None)),
+        ("recovered", outcome_body("recovered", 41, &Outcome::unknown(), None)),
         ("event-operator", event_body(&event(operator, Some(fields), "forbidden"))),
         ("event-anonymous", event_body(&event(anonymous, None, "unauthenticated"))),
         ("event-local", event_body(&event(Actor::local(), None, "ok"))),
@@ -224,7 +224,7 @@ fn times_are_right_around_leap_days_and_centuries() {
 #[test]
 fn no_text_makes_a_record_larger_than_four_kib() {
     let detail = Some("\u{1}".repeat(9_000));
-    let body = outcome_body("outcome", 0, &Outcome { detail, ..Outcome::ok(1) });
+    let body = outcome_body("outcome", 0, &Outcome { detail, ..Outcome::ok(1) }, None);
     let mut record = Vec::new();
     prefix(&mut record, u64::MAX, RecordTime { wall_ns: u64::MAX, mono_ns: u64::MAX });
     assert!(record.len() <= MAX_RECORD_BYTES - MAX_BODY_BYTES, "{}", record.len());

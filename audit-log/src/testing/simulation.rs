@@ -97,7 +97,7 @@ fn entry(random: &mut Random, open: &BTreeSet<u64>) -> QueuedRecord {
     };
     let (ack, body) = match (random.below(3), open.first()) {
         (0, Some(&of)) => {
-            let body = outcome_body("outcome", of, &Outcome::ok(1));
+            let body = outcome_body("outcome", of, &Outcome::ok(1), None);
             (AckKind::Outcome { of, ack: None }, String::from_utf8(body).unwrap())
         }
         (1, _) => (AckKind::Note { ack: None }, format!("\"kind\":\"event\",\"fill\":\"{filler}\"}}")),

@@ -20,7 +20,7 @@ use self::state::{BATCH_RECORDS, State};
 use self::sync::{Condvar, Mutex, MutexGuard};
 use crate::error::AuditError;
 use crate::format::encode::event_body;
-use crate::format::record::{ActorKind, Event, MAX_BODY_BYTES};
+use crate::format::record::{ActorKind, Event, MAX_BODY_BYTES, Stamper, StoreStamp};
 use crate::format::time::RecordTime;
 use crate::settings::Settings;
 
@@ -43,6 +43,7 @@ pub(crate) struct Queue {
     enough: usize,
     /// The runtime of the waiters.
     runtime: OnceLock<Handle>,
+    stamper: OnceLock<Stamper>,
 }
 
 impl Queue {
@@ -60,6 +61,7 @@ impl Queue {
             batch_bytes,
             enough: cores * 4,
             runtime: OnceLock::new(),
+            stamper: OnceLock::new(),
         }
     }
 
@@ -112,6 +114,16 @@ impl Queue {
 
     /// Accepts an outcome, always while the writer runs: there are no more of them than there were
     /// intents. While nothing can be written it is kept for later and the waiter gets the error.
+    /// Adds to outcomes what this makes. The first call counts.
+    pub(crate) fn stamp_with(&self, stamper: Stamper) {
+        let _ = self.stamper.set(stamper);
+    }
+
+    /// The stamp of an outcome that is recorded now.
+    pub(crate) fn stamp(&self, intent: u64) -> Option<StoreStamp> {
+        self.stamper.get().and_then(|stamper| stamper(intent))
+    }
+
     pub(crate) fn push_outcome(&self, body: Vec<u8>, of: u64, mut ack: Option<NoteAck>) {
         let mut state = self.state();
         state.open = state.open.saturating_sub(1);

@@ -56,7 +56,7 @@ fn send_needing(
         .map_err(|error| CliError::context("cannot start threads", &error))?;
     match lock {
         Ok(_lock) => {
-            let Opened { services, open_intents } = open(configuration, needs, &runtime)?;
+            let Opened { services, open_intents } = open(configuration, needs, &[], &runtime)?;
             runtime.block_on(in_process(configuration, services, open_intents, (request, needs)))
         }
         Err(held) => runtime.block_on(over_socket(configuration, &request)).map_err(|reply| match reply {

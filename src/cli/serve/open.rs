@@ -17,6 +17,7 @@ use tokio::runtime::Runtime;
 use trusted_files::Readers;
 
 use super::sandbox::drop_privileges;
+use super::stamps::{self, StoreHeadChain};
 use crate::cli::error::CliError;
 
 /// What a command needs.
@@ -43,6 +44,7 @@ pub(in crate::cli) fn create_store(configuration: &Configuration, key: StoreKey)
 pub(in crate::cli) fn open(
     configuration: &Configuration,
     needs: Needs,
+    accepted: &[StoreHeadChain],
     runtime: &Runtime,
 ) -> Result<Opened, CliError> {
     let file = match needs {
@@ -73,6 +75,10 @@ pub(in crate::cli) fn open(
             let key = enclave.store_key();
             let installation = InstallationId::new(key.installation());
             let store = runtime.block_on(Store::over(Box::new(SqliteBackend::new(file, key))));
+            let store = store.and_then(|store| {
+                runtime.block_on(stamps::check(&store, &audit, accepted))?;
+                Ok(store)
+            });
             let store = store.map_err(|error| refused(configuration, runtime, &audit, &error))?;
             (Custody::new(enclave, configuration.enclave.canary_interval), store, installation)
         }

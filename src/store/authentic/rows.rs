@@ -19,19 +19,24 @@ const MOST_NAMED: usize = 10;
 
 /// The state of the store after its last change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::store) struct Head {
-    /// Changes since `init`.
-    pub(in crate::store) counter: u64,
+pub struct Head {
+    /// Number of the last change since `init`; it only grows.
+    pub counter: u64,
     /// Hash over the chain before, the counter and the root.
-    pub(in crate::store) chain: [u8; 32],
+    pub chain: [u8; 32],
     /// Root over the MACs of all rows.
-    pub(in crate::store) root: [u8; 32],
+    pub root: [u8; 32],
 }
 
 impl Head {
-    fn message(&self) -> Vec<u8> {
+    pub(in crate::store) fn message(&self) -> Vec<u8> {
         [self.counter.to_be_bytes().as_slice(), &self.chain, &self.root].concat()
     }
+}
+
+fn link(before: [u8; 32], counter: u64, root: [u8; 32]) -> [u8; 32] {
+    let link = Sha256::new_with_prefix(CHAIN).chain_update(before).chain_update(counter.to_be_bytes());
+    link.chain_update(root).finalize().into()
 }
 
 /// The rows of one open store.
@@ -43,6 +48,8 @@ pub(in crate::store) struct Rows {
     /// What the running transaction changed, to undo it.
     changed: Vec<(Place, Option<Mac>)>,
     forged: Vec<String>,
+    /// The least counter of the next change.
+    least: u64,
 }
 
 impl Rows {
@@ -50,7 +57,7 @@ impl Rows {
     pub(in crate::store) fn new(key: Arc<StoreKey>) -> Self {
         let mut leaves = Leaves::default();
         let head = Head { counter: 0, chain: [0; 32], root: leaves.root() };
-        Self { key, leaves, head, changed: Vec::new(), forged: Vec::new() }
+        Self { key, leaves, head, changed: Vec::new(), forged: Vec::new(), least: 0 }
     }
 
     pub(in crate::store) fn key(&self) -> &StoreKey {
@@ -121,17 +128,29 @@ impl Rows {
 
     /// The head after what the running transaction changed, and its MAC; none if nothing changed.
     pub(in crate::store) fn next_head(&mut self) -> Option<(Head, Mac)> {
-        if self.changed.is_empty() {
+        if self.changed.is_empty() && self.least <= self.head.counter {
             return None;
         }
-        let (counter, root) = (self.head.counter + 1, self.leaves.root());
-        let chain = Sha256::new_with_prefix(CHAIN)
-            .chain_update(self.head.chain)
-            .chain_update(counter.to_be_bytes())
-            .chain_update(root)
-            .finalize();
-        let head = Head { counter, chain: chain.into(), root };
+        let (counter, root) = (self.least.max(self.head.counter + 1), self.leaves.root());
+        let head = Head { counter, chain: link(self.head.chain, counter, root), root };
         Some((head, self.key.mac(HEAD, &head.message())))
+    }
+
+    /// Whether the store came from an earlier state by these changes: counter and root of each, oldest first.
+    pub(in crate::store) fn descends(
+        &self,
+        mut chain: [u8; 32],
+        changes: impl Iterator<Item = (u64, [u8; 32])>,
+    ) -> bool {
+        for (counter, root) in changes {
+            chain = link(chain, counter, root);
+        }
+        chain == self.head.chain
+    }
+
+    /// Makes a change that is none, with a number above this one and above all of its own.
+    pub(in crate::store) fn skip_to(&mut self, counter: u64) {
+        self.least = counter.max(self.head.counter).saturating_add(1);
     }
 
     /// Head and MAC of the store as it is.

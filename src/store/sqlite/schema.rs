@@ -14,6 +14,7 @@ pub(super) const VERSION: i64 = 6;
 /// A version without points is reserved: its creation was begun and is not complete. `state` is the state of the
 /// lifecycle; a version that is to be destroyed has a `destroy_at`, one whose record is gone a `destroyed_at`.
 /// `applied_intent` holds the intents of the audit log that were carried out, for recovery at the next start.
+/// `store_change` has the last changes, by which a start follows the chain from what the audit log knows to the head.
 /// `mac` authenticates its row, `store_head` all of them (`store::authentic`).
 const SCHEMA: &str = "
     CREATE TABLE key_version (
@@ -92,6 +93,10 @@ const SCHEMA: &str = "
         root BLOB NOT NULL CHECK (length(root) = 32),
         mac BLOB NOT NULL CHECK (length(mac) = 32)
     ) STRICT;
+    CREATE TABLE store_change (
+        counter INTEGER PRIMARY KEY,
+        root BLOB NOT NULL CHECK (length(root) = 32)
+    ) STRICT;
     CREATE TABLE used_challenge (
         nonce BLOB PRIMARY KEY CHECK (length(nonce) = 32),
         expires_at INTEGER NOT NULL,
@@ -165,11 +170,36 @@ pub(super) fn head(connection: &Connection) -> Result<(Head, Vec<u8>), StoreErro
     }
 }
 
+/// How many changes a crash may leave that the audit log knows nothing of.
+const CHANGES_KEPT: u64 = 1_000;
+
+/// The changes after this one, oldest first: counter and root.
+pub(super) fn changes_after(
+    connection: &Connection,
+    counter: u64,
+) -> Result<Vec<(u64, [u8; 32])>, StoreError> {
+    let sql = "SELECT counter, root FROM store_change WHERE counter > ?1 ORDER BY counter";
+    let mut statement = connection.prepare(sql)?;
+    let changes = statement.query_map([counter], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(changes.collect::<Result<_, _>>()?)
+}
+
 /// Moves the head on by one change.
-pub(super) fn write_head(connection: &Connection, head: &Head, mac: &[u8; 32]) -> Result<(), StoreError> {
+pub(super) fn write_head(
+    connection: &Connection,
+    before: &Head,
+    head: &Head,
+    mac: &[u8; 32],
+) -> Result<(), StoreError> {
+    connection.execute(
+        "INSERT INTO store_change (counter, root) VALUES (?1, ?2)",
+        params![head.counter, head.root],
+    )?;
+    let oldest = head.counter.saturating_sub(CHANGES_KEPT);
+    connection.execute("DELETE FROM store_change WHERE counter <= ?1", params![oldest])?;
     let changed = connection.execute(
-        "UPDATE store_head SET counter = ?1, chain = ?2, root = ?3, mac = ?4 WHERE counter = ?1 - 1",
-        params![head.counter, head.chain, head.root, mac],
+        "UPDATE store_head SET counter = ?1, chain = ?2, root = ?3, mac = ?4 WHERE counter = ?5",
+        params![head.counter, head.chain, head.root, mac, before.counter],
     )?;
     if changed == 1 { Ok(()) } else { Err(StoreError::RowsMissing) }
 }

@@ -212,8 +212,9 @@ fn what_was_signed_for_one_installation_is_worthless_at_another_with_the_same_ur
     let key = file(&staging, "key", Wallet::key_of(EOA), 0o600);
     for installation in [&staging, &production] {
         installation.must(&["keys", "create", "--eoa", EOA]);
+        installation.must(&["keys", "rotate", "--eoa", EOA]);
     }
-    let body = json!({"eoa": EOA, "version": 1, "after_days": 30}).to_string();
+    let body = json!({"eoa": EOA, "version": 2, "after_days": 30}).to_string();
     let id = staging.id();
     let arguments =
         ["--json", "sign-request", "--installation", &id, "--url", url, "--private-key-file", &key];

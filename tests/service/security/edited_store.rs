@@ -228,6 +228,69 @@ fn one_row_put_back_as_it_was_is_refused() {
 }
 
 #[test]
+fn an_older_copy_of_the_whole_store_is_refused_until_it_is_accepted() {
+    let installation = Installation::new();
+    let store = installation.data().join("store.sqlite");
+    let token = installation.token(EOA);
+    installation.must(&["keys", "create", "--eoa", EOA]);
+    let old = settle(&store);
+    installation.must(&["access-token", "revoke", "--eoa", EOA]);
+    let new = settle(&store);
+    put_back(&store, &old);
+    for arguments in [["serve", "--listen=127.0.0.1:0"], ["keys", "list"]] {
+        let refused = installation.run(&arguments);
+        let said = text(&refused.stderr);
+        assert!(!refused.status.success() && said.contains("older copy"), "{arguments:?}: {said}");
+    }
+    let said = text(&installation.run(&["serve"]).stderr);
+    let chain: String = said.split("--accept-store-rollback ").nth(1).unwrap().chars().take(64).collect();
+    let other = "0".repeat(64);
+    assert!(!installation.run(&["serve", "--accept-store-rollback", &other]).status.success());
+    let service = installation.serve_with(|command| {
+        command.args(["--accept-store-rollback", &chain]);
+    });
+    let lost = sign(&service, &token, "default", &json!("current"));
+    assert_eq!(lost.status, 200, "as the help says, what was revoked since works again: {lost:?}");
+    assert_eq!(service.stop(), Some(0));
+    let accepted = installation.records_of("store.rollback_accepted");
+    assert_eq!(accepted.len(), 2, "intent and outcome: {accepted:?}");
+    assert!(
+        accepted[1]["store"]["counter"].as_u64() > accepted[0]["input"]["fields"]["change_given_up"].as_u64()
+    );
+    // Accepted once: later starts need no word, and what was given up does not come back.
+    installation.must(&["keys", "disable", "--eoa", EOA, "--version", "1"]);
+    assert_eq!(installation.serve().stop(), Some(0));
+    let newest = settle(&store);
+    for older in [&old, &new] {
+        put_back(&store, older);
+        let refused = installation.run(&["serve"]);
+        assert!(text(&refused.stderr).contains("older copy"), "{refused:?}");
+    }
+    put_back(&store, &newest);
+    assert_eq!(installation.serve().stop(), Some(0));
+}
+
+#[test]
+fn an_older_backup_of_the_store_under_the_newest_log_is_refused() {
+    let installation = Installation::new();
+    let token = installation.token(EOA);
+    installation.must(&["keys", "create", "--eoa", EOA]);
+    let archive = installation.data().with_file_name("old.tar.zst");
+    installation.must(&["backup", archive.to_str().unwrap()]);
+    let service = installation.serve();
+    assert_eq!(sign(&service, &token, "default", &json!(1)).status, 200);
+    installation.must(&["keys", "disable", "--eoa", EOA, "--version", "1"]);
+    assert_eq!(sign(&service, &token, "default", &json!(1)).status, 409);
+    // As a crash leaves it: the log has no stop record.
+    service.kill();
+    let restored = installation.data().with_file_name("restored");
+    installation.must(&["--data", restored.to_str().unwrap(), "restore", archive.to_str().unwrap()]);
+    put_back(&installation.data().join("store.sqlite"), &settle(&restored.join("store.sqlite")));
+    let refused = installation.run(&["serve"]);
+    assert!(text(&refused.stderr).contains("older copy"), "{refused:?}");
+}
+
+#[test]
 fn the_store_of_another_installation_is_refused() {
     let (one, other) = (Installation::new(), Installation::new());
     let store = one.data().join("store.sqlite");
