@@ -73,6 +73,7 @@ pub fn local_router(app: &App) -> ApiRouter {
 /// The calls of supervisors and monitoring, on a listener that client floods do not reach. A proxy on this machine
 /// shares its address with them, so no rate limit applies.
 pub fn health_router(app: &App, metrics: Metrics) -> ApiRouter {
-    let app = App { rates: Arc::new(RateLimits::new(RateSettings::default())), ..app.clone() };
+    let rates = Arc::new(RateLimits::new(RateSettings::default()));
+    let app = App { rates, shows_load: true, ..app.clone() };
     ApiRouter::new(health::endpoints().into_iter().chain([health::metrics_endpoint(metrics)]), &app)
 }

@@ -11,6 +11,7 @@ mod name;
 mod schedule;
 mod schedule_scope;
 mod state;
+mod transition_table;
 mod version;
 mod version_number;
 
@@ -26,5 +27,6 @@ pub use schedule::{
 };
 pub use schedule_scope::ScheduleScope;
 pub use state::{KeyState, SigningRefusal, UnknownState};
+pub use transition_table::{Authority, TRANSITIONS, TransitionRule, Undo};
 pub use version::{KeyVersion, Registration, Reservation, VersionTimestamps};
 pub use version_number::{KeyVersionNumber, VersionSelector};

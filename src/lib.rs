@@ -8,6 +8,7 @@
 //! - [`clock`]: what time it is; a leaf.
 //! - [`sandbox`]: what the serving process gives up; a leaf.
 //! - [`request_id`]: the identity of one request; a leaf.
+//! - [`request_text`]: what a request says, cut and escaped for logs; a leaf.
 //! - [`outbound`]: calls that leave this machine, bounded.
 //! - [`chain`]: what a chain says, over JSON-RPC.
 //! - [`eigenlayer`]: public-data mathematics of the chain.
@@ -33,6 +34,7 @@ pub mod key;
 pub mod metrics;
 pub mod outbound;
 pub mod request_id;
+pub mod request_text;
 pub mod rotation;
 pub mod sandbox;
 pub mod service;

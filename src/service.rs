@@ -13,8 +13,10 @@ mod error_code;
 mod keys;
 mod metrics;
 pub mod operation;
+mod quotas;
 mod recorder;
 mod recovery;
+mod refusals;
 mod signing;
 mod subject;
 
@@ -40,7 +42,7 @@ pub use audit::reads::{AuditReads, Consistency, ReadEvents, ReadRecords};
 pub use auth::access_tokens::{AccessTokens, IssueAccessToken, Issued, Rejected, RevokeAccessTokens};
 pub use auth::authorise::Allowed;
 pub use auth::login::{IssuedChallenge, LoginResponse, Logins, RequestChallenge};
-pub use auth::login_rules::LoginRules;
+pub use auth::login_rules::{AllowedOperators, LoginRules};
 pub use auth::signed_requests::SignedRequests;
 pub use context::{Context, Peer};
 pub use custody::Custody;
@@ -53,6 +55,7 @@ pub use keys::read::*;
 pub use keys::rotate::*;
 pub use keys::schedule::*;
 pub use keys::transition::*;
+pub use quotas::Quotas;
 pub use recovery::Recovered;
 pub use signing::message::Message;
 pub use signing::prepared::{PreparedSignature, Sign};
@@ -109,25 +112,27 @@ pub struct ServiceParts {
     pub node: Option<RpcClient>,
     /// Rules of logins, where login is enabled.
     pub login: Option<LoginRules>,
+    /// What one EOA and all of them may have.
+    pub quotas: Quotas,
 }
 
 impl Services {
     /// The use cases over these parts.
     pub fn new(parts: ServiceParts) -> Self {
-        let ServiceParts { store, log, custody, clock, request_deadline, node, login } = parts;
+        let ServiceParts { store, log, custody, clock, request_deadline, node, login, quotas } = parts;
         let (custody, login) = (Arc::new(custody), login.map(Arc::new));
         let (changes, checkpoint_key) = (ChangeLock::default(), Arc::new(OnceLock::new()));
-        let recorder = Recorder::new(log.clone());
+        let recorder = Recorder::new(log.clone(), store.clone());
         let authorizer = Authorizer::new(store.clone(), recorder.clone(), clock.clone());
         let common = || (authorizer.clone(), recorder.clone());
         let token = || Arc::clone(&custody);
         Self {
             signing: Signing::new(common(), token(), store.clone(), RegistryCheck::new(node), clock.clone()),
-            keys: KeyAdmin::new(common(), token(), store.clone(), changes.clone(), clock.clone()),
+            keys: KeyAdmin::new(common(), token(), (store.clone(), changes.clone()), quotas, clock.clone()),
             key_reads: KeyReads::new(common(), store.clone()),
             policies: Policies::new(common(), store.clone()),
-            schedules: Schedules::new(common(), store.clone(), changes),
-            logins: Logins::new(recorder.clone(), store.clone(), login.clone(), clock.clone()),
+            schedules: Schedules::new(common(), store.clone(), changes, quotas),
+            logins: Logins::new(recorder.clone(), store.clone(), (login.clone(), quotas), clock.clone()),
             signed_requests: SignedRequests::new(
                 (recorder.clone(), log.clone()),
                 store.clone(),
@@ -167,6 +172,14 @@ impl Services {
         self.recorder.refuse(operation, context, subject, error)
     }
 
+    /// Records the counts of refusals without a record of their own, once in a minute at most. Runs for ever.
+    pub async fn record_counted_refusals(&self) {
+        loop {
+            tokio::time::sleep(refusals::WINDOW).await;
+            self.recorder.record_counted_refusals(false);
+        }
+    }
+
     /// Whether a change could be recorded and carried out now: the log is writable and the token serves.
     pub fn can_change(&self) -> bool {
         let health = self.custody.health();
@@ -203,6 +216,7 @@ impl Services {
     /// # Errors
     /// When the last records could not be made durable.
     pub async fn close(&self) -> Result<Head, AuditError> {
+        self.recorder.record_counted_refusals(true);
         let log = self.log.clone();
         let head = spawn_blocking(move || log.close()).await.unwrap_or(Err(AuditError::Closed));
         self.checkpoints.publish_last().await;

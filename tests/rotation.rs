@@ -25,7 +25,7 @@ use avs_kms::key::{
 use avs_kms::request_id::RequestId;
 use avs_kms::rotation::{SETTLING, SHUTDOWN_TIMEOUT, Scheduler, stats};
 use avs_kms::service::{
-    ChangeKey, Context, CreateKey, Custody, Message, Peer, ServiceParts, Services, SetSchedule, Sign,
+    ChangeKey, Context, CreateKey, Custody, Message, Peer, Quotas, ServiceParts, Services, SetSchedule, Sign,
 };
 use avs_kms::store::Store;
 use hsm::Enclave;
@@ -109,6 +109,7 @@ impl World {
             request_deadline: Duration::from_secs(30),
             node: None,
             login: None,
+            quotas: Quotas::NONE,
         });
         services.recover(open_intents).await.unwrap();
         let services = Arc::new(services);
@@ -152,7 +153,7 @@ async fn change(service: &Services, version: VersionSelector, change: LifecycleA
 }
 
 fn stages(service: &Services) -> Vec<(u32, LifecycleState)> {
-    let mut life = service.store().lifecycle(&OWNER, &KeyName::default()).0;
+    let mut life = service.store().lifecycle(&OWNER, &KeyName::default()).versions;
     life.sort_by_key(|(version, _)| *version);
     life.iter().map(|(version, status)| (version.number(), status.lifecycle)).collect()
 }

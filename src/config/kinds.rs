@@ -117,6 +117,11 @@ pub(super) const HOST: Text<String> = text("a host name or an IP address, withou
     is_host.then(|| text.to_owned())
 });
 
+/// An EOA, or all of them.
+pub(super) const OPERATOR: Text<String> = text("an address: 0x and 40 hex digits, or \"*\"", |text| {
+    if text == "*" { Some(text.to_owned()) } else { (EOA.read)(text) }
+});
+
 /// A filter of log lines.
 pub(super) const LOG_FILTER: Text<String> =
     text("`error`, `warn`, `info`, `debug` or `trace`, or a filter such as `info,avs_kms=debug`", |text| {

@@ -22,6 +22,8 @@ pub struct App {
     pub(crate) rates: Arc<RateLimits>,
     /// The names of the listeners for clients; the local socket has none.
     pub(crate) hosts: Arc<AllowedHosts>,
+    /// Whether `/readyz` tells workers and queue.
+    pub(crate) shows_load: bool,
 }
 
 /// The limits that can change while the services runs.
@@ -48,6 +50,7 @@ impl App {
             admission: Arc::new(AdmissionControl::new(admission)),
             rates: Arc::new(RateLimits::new(rates)),
             hosts: Arc::new(hosts),
+            shows_load: false,
         }
     }
 

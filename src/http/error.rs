@@ -1,12 +1,13 @@
 //! Error responses: the one table from codes to status codes, and the one form of a body.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::http::limits::log_budget::{LogBudget, Verdict};
 use crate::http::response::json;
 use crate::request_id::RequestId;
 use crate::service::{ErrorCode, ServiceError};
@@ -26,7 +27,7 @@ pub const fn status(code: ErrorCode) -> StatusCode {
         | ErrorCode::SignatureMismatch
         | ErrorCode::TokenExpired
         | ErrorCode::Unauthenticated => StatusCode::UNAUTHORIZED,
-        ErrorCode::Forbidden => StatusCode::FORBIDDEN,
+        ErrorCode::Forbidden | ErrorCode::LoginDisabled => StatusCode::FORBIDDEN,
         ErrorCode::NotFound | ErrorCode::KeyNotFound | ErrorCode::VersionNotFound => StatusCode::NOT_FOUND,
         ErrorCode::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         ErrorCode::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -37,7 +38,8 @@ pub const fn status(code: ErrorCode) -> StatusCode {
         | ErrorCode::KeyDestroyed
         | ErrorCode::KeyDisabled
         | ErrorCode::KeyRetired
-        | ErrorCode::InvalidKeyState => StatusCode::CONFLICT,
+        | ErrorCode::InvalidKeyState
+        | ErrorCode::QuotaExceeded => StatusCode::CONFLICT,
         ErrorCode::AuditUnavailable
         | ErrorCode::RpcUnavailable
         | ErrorCode::Overloaded
@@ -116,20 +118,37 @@ pub(crate) fn failure_in(mut response: Response) -> Result<Response, ServiceErro
     failure.map_or(Ok(response), Err)
 }
 
+/// Lines about errors of clients, and about errors of the service: a flood of the first hides none of the second.
+static CLIENT_ERRORS: LogBudget = LogBudget::new();
+static SERVER_ERRORS: LogBudget = LogBudget::new();
+
+/// Writes the line of a failed request, within the budget of the minute. Metrics count every one.
+fn log(failure: &ServiceError, status: StatusCode) {
+    let (code, is_ours) = (failure.code().as_str(), status.is_server_error());
+    // Under a flood of these a line each would use the budget of the others up.
+    if matches!(failure.code(), ErrorCode::Overloaded | ErrorCode::RateLimited) {
+        tracing::debug!(code, "{}", failure.message());
+        return;
+    }
+    let budget = if is_ours { &SERVER_ERRORS } else { &CLIENT_ERRORS };
+    let Verdict::Write { suppressed } = budget.take(Instant::now()) else {
+        tracing::debug!(code, "{}", failure.message());
+        return;
+    };
+    if suppressed > 0 {
+        tracing::warn!(suppressed, "refused requests of the minutes before have no line of their own");
+    }
+    match failure.cause() {
+        Some(cause) if is_ours => tracing::error!(code, cause, "{}", failure.message()),
+        Some(cause) => tracing::info!(code, cause, "{}", failure.message()),
+        None => tracing::info!(code, "{}", failure.message()),
+    }
+}
+
 /// The response to a failed request; the cause goes to the log, under the same request id.
 pub(crate) fn response(failure: &ServiceError, request: RequestId) -> Response {
     let status = status(failure.code());
-    match failure.cause() {
-        Some(cause) if status.is_server_error() => {
-            tracing::error!(code = failure.code().as_str(), cause, "{}", failure.message());
-        }
-        Some(cause) => tracing::info!(code = failure.code().as_str(), cause, "{}", failure.message()),
-        // Under a flood of refusals a line each would be a flood of lines.
-        None if matches!(failure.code(), ErrorCode::Overloaded | ErrorCode::RateLimited) => {
-            tracing::debug!(code = failure.code().as_str(), "{}", failure.message());
-        }
-        None => tracing::info!(code = failure.code().as_str(), "{}", failure.message()),
-    }
+    log(failure, status);
     let mut response = json(status, &ErrorBody::new(failure, request));
     response.extensions_mut().insert(LoggedError { code: failure.code(), retry: failure.retry() });
     if status == StatusCode::UNAUTHORIZED {

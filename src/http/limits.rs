@@ -2,4 +2,5 @@
 
 pub(crate) mod admission;
 pub(crate) mod connection_limit;
+pub(crate) mod log_budget;
 pub(crate) mod rate_limit;

@@ -9,7 +9,9 @@ use thiserror::Error;
 use super::state::{KeyState, SigningRefusal, UnknownState};
 use super::version_number::KeyVersionNumber;
 
-/// Progress of a version. It only moves forward; nothing follows `Destroyed`.
+/// Progress of a version. [`TRANSITIONS`] lists each change; nothing follows `Destroyed`.
+///
+/// [`TRANSITIONS`]: super::transition_table::TRANSITIONS
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LifecycleState {
     /// Created, not yet current.
@@ -37,12 +39,14 @@ pub struct VersionStatus {
 }
 
 /// Action on a version.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum LifecycleAction {
     /// Makes the version the current one.
     Activate,
     /// Stops the version from signing.
     Retire,
+    /// Ends `Retire`: the version is retiring again.
+    Unretire,
     /// Stops the version from signing until it is enabled.
     Disable,
     /// Ends `Disable`.
@@ -78,14 +82,11 @@ pub enum TransitionError {
     /// The version must be enabled first.
     #[error("this version of the key is disabled; enable it first")]
     Disabled,
-    /// The version was current before. A registry accepts no key a second time.
-    #[error("this version was current before and cannot become current again; rotate the key instead")]
-    Superseded,
     /// The version never was current, so there is nothing to retire from.
     #[error("this version is pending and cannot be retired; destroy it if you do not need it")]
     Pending,
-    /// A retired version does not sign, so it is neither disabled nor enabled.
-    #[error("this version of the key is retired")]
+    /// A retired version does not sign, so it is neither disabled nor enabled nor activated.
+    #[error("this version of the key is retired; unretire it first, by a signed request or on the host")]
     Retired,
     /// The version must be restored first.
     #[error("this version of the key is scheduled to be destroyed; restore it first")]
@@ -96,6 +97,34 @@ pub enum TransitionError {
     /// The key has no such version.
     #[error("the key has no such version")]
     Unknown,
+}
+
+impl LifecycleAction {
+    /// Every action.
+    pub const ALL: [Self; 8] = [
+        Self::Activate,
+        Self::Retire,
+        Self::Unretire,
+        Self::Disable,
+        Self::Enable,
+        Self::ScheduleDestroy,
+        Self::Restore,
+        Self::Destroy,
+    ];
+
+    /// The last part of its path and the name of its command.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Activate => "activate",
+            Self::Retire => "retire",
+            Self::Unretire => "unretire",
+            Self::Disable => "disable",
+            Self::Enable => "enable",
+            Self::ScheduleDestroy => "destroy",
+            Self::Restore => "restore",
+            Self::Destroy => "destroy_due",
+        }
+    }
 }
 
 impl LifecycleState {
@@ -152,14 +181,16 @@ impl VersionStatus {
     /// # Errors
     /// The reason why the action is not allowed.
     pub const fn after(self, action: LifecycleAction) -> Result<Self, TransitionError> {
-        use LifecycleAction::{Activate, Destroy, Disable, Enable, Restore, Retire, ScheduleDestroy};
+        use LifecycleAction::{
+            Activate, Destroy, Disable, Enable, Restore, Retire, ScheduleDestroy, Unretire,
+        };
         use LifecycleState::{Active, Destroyed, Pending, Retired, Retiring};
         if self.destruction_scheduled {
             return match action {
                 ScheduleDestroy => Ok(self),
                 Restore => Ok(Self { destruction_scheduled: false, ..self }),
                 Destroy => Ok(Self::new(Destroyed)),
-                Activate | Disable | Enable | Retire => Err(TransitionError::Scheduled),
+                Activate | Disable | Enable | Retire | Unretire => Err(TransitionError::Scheduled),
             };
         }
         match (action, self.lifecycle) {
@@ -168,12 +199,15 @@ impl VersionStatus {
             (Restore, _) => Ok(self),
             (Destroy, _) => Err(TransitionError::Unscheduled),
 
-            (Activate, Pending) if self.disabled => Err(TransitionError::Disabled),
-            (Activate, Pending) => Ok(Self::new(Active)),
+            (Activate, Pending | Retiring) if self.disabled => Err(TransitionError::Disabled),
+            (Activate, Pending | Retiring) => Ok(Self::new(Active)),
             (Activate, Active) => Ok(self),
-            (Activate, Retiring | Retired) => Err(TransitionError::Superseded),
+            (Activate, Retired) => Err(TransitionError::Retired),
 
-            (Retire, Retiring | Retired) => Ok(Self::new(Retired)),
+            // The mark stays, so that `Unretire` brings back exactly what was retired.
+            (Retire, Retiring | Retired) => Ok(Self { lifecycle: Retired, ..self }),
+            (Unretire, Retired) => Ok(Self { lifecycle: Retiring, ..self }),
+            (Unretire, Pending | Active | Retiring) => Ok(self),
             (Retire, Pending) => Err(TransitionError::Pending),
             (Retire | ScheduleDestroy, Active) => Err(TransitionError::Current),
             (ScheduleDestroy, Pending | Retiring | Retired) => {
@@ -189,7 +223,12 @@ impl VersionStatus {
 
 /// The versions of one key, in any order, with their status.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct KeyLifecycle(pub Vec<(KeyVersionNumber, VersionStatus)>);
+pub struct KeyLifecycle {
+    /// The versions.
+    pub versions: Vec<(KeyVersionNumber, VersionStatus)>,
+    /// Whether the current version may have been in a registry: a registry accepts no key twice.
+    pub current_was_registered: bool,
+}
 
 impl KeyLifecycle {
     /// Transitions that an action on one version causes, in order. The list is empty if the action
@@ -202,28 +241,41 @@ impl KeyLifecycle {
         target: KeyVersionNumber,
         action: LifecycleAction,
     ) -> Result<Vec<Transition>, TransitionError> {
-        let status = |version| self.0.iter().find(|(known, _)| *known == version).map(|(_, status)| *status);
+        let status =
+            |version| self.versions.iter().find(|(known, _)| *known == version).map(|(_, status)| *status);
         let from = status(target).ok_or(TransitionError::Unknown)?;
         let to = from.after(action)?;
         if from == to {
             return Ok(Vec::new());
         }
         let mut transitions = vec![Transition { version: target, from, to }];
+        let replaced = self.replaced_by(from.lifecycle);
         if action == LifecycleAction::Activate {
-            let current = self.0.iter().find(|(_, status)| status.lifecycle == LifecycleState::Active);
+            let current = self.versions.iter().find(|(_, status)| status.lifecycle == LifecycleState::Active);
             // The old version goes first: at no time are two versions current. It stays disabled if
             // it was.
             if let Some(&(version, from)) = current {
-                let to = VersionStatus { lifecycle: LifecycleState::Retiring, ..from };
+                let to = VersionStatus { lifecycle: replaced, ..from };
                 transitions.insert(0, Transition { version, from, to });
             }
         }
         Ok(transitions)
     }
 
+    /// What the current version becomes when a version in this state replaces it. Going back to an
+    /// older version leaves the newer one usable, unless a registry has seen it already.
+    fn replaced_by(&self, from: LifecycleState) -> LifecycleState {
+        let has_pending = self.versions.iter().any(|(_, status)| status.lifecycle == LifecycleState::Pending);
+        if from == LifecycleState::Retiring && !self.current_was_registered && !has_pending {
+            LifecycleState::Pending
+        } else {
+            LifecycleState::Retiring
+        }
+    }
+
     /// Number and state of the next version to create. Only the first version is current at once.
     pub fn next(&self) -> Option<(KeyVersionNumber, LifecycleState)> {
-        match self.0.iter().map(|(version, _)| version.number()).max() {
+        match self.versions.iter().map(|(version, _)| version.number()).max() {
             None => Some((KeyVersionNumber::FIRST, LifecycleState::Active)),
             Some(newest) => Some((KeyVersionNumber::new(newest.checked_add(1)?)?, LifecycleState::Pending)),
         }

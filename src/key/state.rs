@@ -8,7 +8,7 @@ use std::str::FromStr;
 use thiserror::Error;
 
 /// State of one version.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum KeyState {
     /// The current version. A key has exactly one.
     Active,

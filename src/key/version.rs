@@ -69,8 +69,22 @@ impl KeyVersion {
 
     /// Whether the version was current at this time, unix seconds.
     pub(crate) fn was_active_at(&self, second: i64) -> bool {
-        let begun = self.times.activated.is_some_and(|begin| begin.as_second() <= second);
-        begun && self.times.superseded.is_none_or(|end| second < end.as_second())
+        let VersionTimestamps { created, activated, superseded, .. } = self.times;
+        let begun = activated.is_some_and(|begin| begin.as_second() <= second);
+        match superseded {
+            // Activated again after another version: it was current before that one, too.
+            Some(end) if activated.is_some_and(|begin| end < begin) => {
+                begun || created.as_second() <= second && second < end.as_second()
+            }
+            Some(end) => begun && second < end.as_second(),
+            None => begun,
+        }
+    }
+
+    /// Whether a registry may have held this version: one that held it accepts it no second time.
+    pub fn may_have_been_registered(&self) -> bool {
+        let since_before = |since| self.times.activated.is_some_and(|activated| since <= activated);
+        self.registration.is_some_and(|answer| answer.held || !since_before(answer.since))
     }
 }
 

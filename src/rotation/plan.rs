@@ -123,7 +123,9 @@ pub fn due(
         }
     }
     for version in versions.iter().filter(|version| version.status.lifecycle == LifecycleState::Retiring) {
-        let Some(since) = version.times.superseded.filter(|_| !version.status.destruction_scheduled) else {
+        // What an operator has unretired is not retired again by a schedule.
+        let may_end = !version.status.destruction_scheduled && version.times.retired.is_none();
+        let Some(since) = version.times.superseded.filter(|_| may_end) else {
             continue;
         };
         let end = schedule.map_or(later(since, days(OVERLAP_DAYS)), |schedule| schedule.overlap_ends(since));

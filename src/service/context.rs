@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use crate::auth::{AccessTokenId, Caller, CertificateFingerprint, Subject};
+use crate::key::Eoa;
 use crate::request_id::RequestId;
 use audit_log::{Actor, ActorKind};
 
@@ -72,6 +73,14 @@ impl Context {
     /// The caller, after authentication.
     pub const fn caller(&self) -> Option<&Caller> {
         self.caller.as_ref()
+    }
+
+    /// The EOA of an access token that was presented from the wrong network.
+    pub(in crate::service) const fn shown_eoa(&self) -> Option<Eoa> {
+        match &self.shown {
+            Some((_, Subject::Eoa(eoa))) => Some(*eoa),
+            Some((_, Subject::Any)) | None => None,
+        }
     }
 
     /// The actor of audit records.

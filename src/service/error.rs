@@ -167,7 +167,6 @@ impl From<TransitionError> for ServiceError {
             TransitionError::Retired => ErrorCode::KeyRetired,
             TransitionError::Unknown => return VersionNotFound::Version.into(),
             TransitionError::Current
-            | TransitionError::Superseded
             | TransitionError::Pending
             | TransitionError::Scheduled
             | TransitionError::Unscheduled => ErrorCode::InvalidKeyState,

@@ -3,7 +3,7 @@
 macro_rules! error_codes {
     ($($code:ident = $text:literal: $meaning:literal;)*) => {
         /// What kind of error it is, for programs.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum ErrorCode {
             $(#[doc = $meaning] $code,)*
         }
@@ -42,6 +42,7 @@ error_codes! {
     ChallengeUnknown = "challenge_unknown": "the challenge is not of this service, or was used";
     ChallengeExpired = "challenge_expired": "the challenge is older than five minutes";
     SignatureMismatch = "signature_mismatch": "the signature is not of the EOA over this message";
+    LoginDisabled = "login_disabled": "logins and signed requests are disabled: `auth.allowed_operators` is empty";
     Forbidden = "forbidden": "another EOA's key, a missing scope, a network, or the policy of the key";
     NotFound = "not_found": "no such path";
     KeyNotFound = "key_not_found": "the EOA has no key of this name";
@@ -53,6 +54,7 @@ error_codes! {
     KeyRetired = "key_retired": "the version is retired";
     KeyDestroyed = "key_destroyed": "the version is destroyed or its destruction is scheduled";
     InvalidKeyState = "invalid_key_state": "the change is not possible in this state; the error says which one is needed";
+    QuotaExceeded = "quota_exceeded": "the EOA, the key or the service has all that `limits` allows; the error says which";
     RegistryMismatch = "registry_mismatch": "the contract would check another registration; `field` says which part differs";
     HostNotAllowed = "host_not_allowed": "`Host` names another service than this one; see `server.allowed_hosts`";
     RateLimited = "rate_limited": "a limit of the address, the access token, the EOA or the key";

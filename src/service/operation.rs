@@ -12,7 +12,7 @@ pub struct OperationInfo {
     pub name: &'static str,
     /// Which callers may ask for it.
     pub access: Access,
-    /// Whether it cannot be undone, so that an access token is not enough.
+    /// Whether an access token is not enough: it cannot be undone, or undoes what a thief must not undo.
     pub irrevocable: bool,
     /// What its audit record names as the subject of a refusal.
     pub subject: Subject,
@@ -102,6 +102,8 @@ operations! {
     KEYS_ACTIVATE = OperationInfo::on_key("keys.activate", Scope::KeysRotate);
     /// Retire a version: it signs no longer.
     KEYS_RETIRE = OperationInfo::on_key("keys.retire", Scope::KeysRotate);
+    /// Make a retired version retiring again.
+    KEYS_UNRETIRE = OperationInfo::on_key("keys.unretire", Scope::KeysRotate).irrevocable();
     /// Disable a version until it is enabled again.
     KEYS_DISABLE = OperationInfo::on_key("keys.disable", Scope::KeysRotate);
     /// Enable a disabled version.
@@ -178,6 +180,8 @@ operations! {
     STORE_REFUSED = OperationInfo::internal("store.refused");
     /// Go on from an older copy of the store.
     STORE_ROLLBACK_ACCEPTED = OperationInfo::internal("store.rollback_accepted");
+    /// How many refusals of a minute have no record of their own.
+    REFUSALS_COUNTED = OperationInfo::internal("refusals.counted");
     /// The service read its configuration again.
     SERVICE_RELOAD = OperationInfo::internal("service.reload");
 
@@ -262,9 +266,9 @@ mod tests {
     }
 
     #[test]
-    fn only_destruction_and_its_cancellation_need_more_than_an_access_token() {
+    fn only_what_ends_or_revives_a_version_needs_more_than_an_access_token() {
         let irrevocable = ALL.iter().filter(|operation| operation.irrevocable);
         let names: Vec<_> = irrevocable.map(|operation| operation.name).collect();
-        assert_eq!(names, ["keys.destroy", "keys.restore", "keys.destroy_due"]);
+        assert_eq!(names, ["keys.unretire", "keys.destroy", "keys.restore", "keys.destroy_due"]);
     }
 }

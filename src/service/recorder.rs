@@ -1,18 +1,29 @@
 //! Audit records of the use cases: refusals, reads, and intents with their outcomes.
 
 use std::future::Future;
+use std::sync::Arc;
+use std::time::Instant;
 
-use audit_log::{Actor, AuditLog, Event, Input, Intent, Outcome, OutcomeGuard, Recordable, Recorded, Value};
+use audit_log::{
+    Actor, ActorKind, AuditLog, Event, Input, Intent, Outcome, OutcomeGuard, Recordable, Recorded, Value,
+};
 
 use super::context::Context;
 use super::error::ServiceError;
-use super::operation::OperationInfo;
+use super::error_code::ErrorCode;
+use super::operation::{OperationInfo, REFUSALS_COUNTED};
+use super::refusals::{RefusalBudget, RefusalKind};
 use super::subject::AuditSubject;
-use crate::store::StoreError;
+use crate::auth::Caller;
+use crate::store::{Store, StoreError};
 
 /// Writes audit records.
 #[derive(Clone, Debug)]
-pub(in crate::service) struct Recorder(AuditLog);
+pub(in crate::service) struct Recorder {
+    log: AuditLog,
+    store: Store,
+    refusals: Arc<RefusalBudget>,
+}
 
 /// A change of something else than a key, ready to be recorded.
 pub(in crate::service) struct RecordedChange {
@@ -36,11 +47,12 @@ impl Recordable for RecordedChange {
 }
 
 impl Recorder {
-    pub(in crate::service) const fn new(log: AuditLog) -> Self {
-        Self(log)
+    pub(in crate::service) fn new(log: AuditLog, store: Store) -> Self {
+        Self { log, store, refusals: Arc::new(RefusalBudget::new()) }
     }
 
-    /// Records that an operation was refused or failed before anything was done, and returns the error.
+    /// Records that an operation was refused or failed before anything was done, and returns the error. Beyond the
+    /// budget of a minute it is counted instead.
     pub(in crate::service) fn refuse(
         &self,
         operation: &OperationInfo,
@@ -51,8 +63,40 @@ impl Recorder {
         if error.is_recorded() {
             return error;
         }
-        self.note(operation, context, subject, error.code().as_str());
+        self.record_counted_refusals(false);
+        if self.admits(operation, context, error.code()) {
+            self.note(operation, context, subject, error.code().as_str());
+        }
         error.recorded()
+    }
+
+    fn admits(&self, operation: &OperationInfo, context: &Context, code: ErrorCode) -> bool {
+        let caller = context.caller();
+        if caller.is_some_and(|caller| caller.is_local() || caller.is_service()) {
+            return true;
+        }
+        // An access token that was shown from the wrong network names its EOA, too.
+        let eoa = caller.and_then(Caller::eoa).or_else(|| context.shown_eoa());
+        let eoa = eoa.filter(|eoa| self.store.has_keys(eoa));
+        self.refusals.admits(RefusalKind { eoa, operation: operation.name, code })
+    }
+
+    /// Records how many refusals of the last minute have no record of their own. `anyway`: also of a minute that has
+    /// not ended.
+    pub(in crate::service) fn record_counted_refusals(&self, anyway: bool) {
+        for (kind, count) in self.refusals.take(Instant::now(), anyway) {
+            let RefusalKind { eoa, operation, code } = kind;
+            let eoa = eoa.map(|eoa| ("eoa", Value::Text(eoa.to_string())));
+            let counted = [("operation", Value::Text(operation.to_owned())), ("count", Value::Number(count))];
+            self.log.note(Event {
+                operation: REFUSALS_COUNTED.name,
+                actor: Actor { kind: ActorKind::Service, eoa: None, token_id: None, address: None },
+                request: None,
+                key: None,
+                input: Some(Input::Fields(eoa.into_iter().chain(counted).collect())),
+                code: code.as_str(),
+            });
+        }
     }
 
     /// Records an operation that needs no durable intent: a read, a refusal.
@@ -63,12 +107,12 @@ impl Recorder {
         subject: AuditSubject,
         code: &'static str,
     ) {
-        self.0.note(event(operation, context, subject, code));
+        self.log.note(event(operation, context, subject, code));
     }
 
     /// Records an operation that needs no intent, and waits until the record is durable.
     pub(in crate::service) async fn note_durable(&self, event: Event) -> Result<(), ServiceError> {
-        self.0.note_durable(event).await?;
+        self.log.note_durable(event).await?;
         Ok(())
     }
 
@@ -77,7 +121,7 @@ impl Recorder {
         &self,
         subject: T,
     ) -> Result<Recorded<T>, ServiceError> {
-        self.0.record(subject).await.map_err(|refused| ServiceError::from(refused.error).recorded())
+        self.log.record(subject).await.map_err(|refused| ServiceError::from(refused.error).recorded())
     }
 
     /// Intent, write, outcome: each durable before the next.

@@ -16,7 +16,7 @@ use super::error::ServiceError;
 use super::keys::admin::KeyAdmin;
 use super::operation::{
     KEYS_ACTIVATE, KEYS_CREATE, KEYS_DESTROY, KEYS_DESTROY_DUE, KEYS_DISABLE, KEYS_ENABLE, KEYS_RESTORE,
-    KEYS_RETIRE, KEYS_ROTATE, KEYS_SCHEDULE_SET,
+    KEYS_RETIRE, KEYS_ROTATE, KEYS_SCHEDULE_SET, KEYS_UNRETIRE,
 };
 use crate::clock::Clock;
 use crate::key::{KeyVersion, LifecycleState, Reservation};
@@ -123,6 +123,7 @@ impl Recovery<'_> {
         let marked = [
             KEYS_ACTIVATE.name,
             KEYS_RETIRE.name,
+            KEYS_UNRETIRE.name,
             KEYS_DISABLE.name,
             KEYS_ENABLE.name,
             KEYS_DESTROY.name,

@@ -6,6 +6,7 @@ use super::cache::Store;
 use super::error::StoreError;
 use super::keys::truncate_to_second;
 use crate::auth::{AccessTokenHash, AccessTokenId, AccessTokenRecord, Subject};
+use crate::key::Eoa;
 
 /// The last use of a token is written at most once in this time, seconds.
 const LAST_USE_INTERVAL: i64 = 60;
@@ -97,6 +98,15 @@ impl Store {
     /// How many access tokens are kept.
     pub fn access_token_count(&self) -> usize {
         self.shared().access_tokens().by_hash.len()
+    }
+
+    /// How many access tokens of an EOA are neither revoked nor expired.
+    pub fn live_access_tokens_of(&self, eoa: &Eoa, now: Timestamp) -> usize {
+        let index = self.shared().access_tokens();
+        let is_live = |record: &&AccessTokenRecord| {
+            record.subject == Subject::Eoa(*eoa) && record.revoked_at.is_none() && now < record.expires_at
+        };
+        index.by_hash.values().filter(is_live).count()
     }
 
     /// What is known of the access token with this hash.

@@ -98,8 +98,12 @@ impl Store {
     /// The lifecycle of a key; empty if there is no such key.
     pub fn lifecycle(&self, owner: &Eoa, name: &KeyName) -> KeyLifecycle {
         let index = self.shared().keys();
-        let versions = index.versions(owner, name).unwrap_or_default().iter().rev();
-        KeyLifecycle(versions.map(|version| (version.version, version.status)).collect())
+        let versions = index.versions(owner, name).unwrap_or_default();
+        let mut current = versions.iter().filter(|it| it.status.lifecycle == LifecycleState::Active);
+        KeyLifecycle {
+            versions: versions.iter().rev().map(|version| (version.version, version.status)).collect(),
+            current_was_registered: current.any(|version| version.may_have_been_registered()),
+        }
     }
 
     /// Every version of every key of an EOA: by name, newest version first.
@@ -114,6 +118,12 @@ impl Store {
     /// Whether an EOA owns a key.
     pub fn has_keys(&self, owner: &Eoa) -> bool {
         self.shared().keys().0.contains_key(owner)
+    }
+
+    /// How many keys an EOA owns, and how many there are.
+    pub fn key_counts(&self, owner: &Eoa) -> (usize, usize) {
+        let index = self.shared().keys();
+        (index.0.get(owner).map_or(0, HashMap::len), index.0.values().map(HashMap::len).sum())
     }
 
     /// Every version of every key, in no order.

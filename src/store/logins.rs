@@ -9,8 +9,9 @@ use super::cache::Store;
 use super::error::StoreError;
 use crate::auth::{AccessTokenHash, AccessTokenRecord, Challenge};
 
-/// Login tokens of one EOA; one more replaces the oldest.
-const TOKENS_PER_OWNER: u32 = 32;
+/// Rows of login tokens of one EOA, expired ones included; one more replaces the oldest. `limits.access_tokens_per_eoa`
+/// bounds the valid ones.
+const TOKENS_PER_OWNER: u32 = 1_000;
 
 /// How long an expired login token is kept, so that its holder gets `token_expired`.
 const KEPT_AFTER_EXPIRY: Duration = Duration::from_secs(3_600);

@@ -33,6 +33,11 @@ impl Store {
         self.shared().schedules().get(&(*owner, scope.clone())).copied()
     }
 
+    /// How many schedules an EOA has.
+    pub fn schedules_of(&self, owner: &Eoa) -> usize {
+        self.shared().schedules().keys().filter(|(eoa, _)| eoa == owner).count()
+    }
+
     /// The schedule that a key follows: its own, else its EOA's.
     pub fn schedule_of(&self, owner: &Eoa, name: &KeyName) -> Option<Schedule> {
         let own = self.schedule(owner, &ScheduleScope::One(name.clone()));

@@ -191,10 +191,17 @@ fn after(known: &KeyVersion, step: &Transition, change: &LifecycleUpdate) -> Key
     after.status = step.to;
     if step.from.lifecycle != step.to.lifecycle {
         match step.to.lifecycle {
-            LifecycleState::Active => after.times.activated = Some(at),
-            LifecycleState::Retiring => after.times.superseded = Some(at),
+            LifecycleState::Active => {
+                (after.times.activated, after.times.retired) = (Some(at), None);
+            }
+            LifecycleState::Retiring | LifecycleState::Pending
+                if step.from.lifecycle == LifecycleState::Active =>
+            {
+                after.times.superseded = Some(at);
+            }
             LifecycleState::Retired => after.times.retired = Some(at),
-            LifecycleState::Destroyed | LifecycleState::Pending => {}
+            // A version that was retired and is retiring again keeps both times: the scheduler leaves it alone.
+            LifecycleState::Destroyed | LifecycleState::Pending | LifecycleState::Retiring => {}
         }
     }
     if step.from.destruction_scheduled != step.to.destruction_scheduled

@@ -45,6 +45,8 @@ impl Installation {
             .env("AVS_KMS__DATA__DIRECTORY", self.directory.path().join("var"))
             .env("AVS_KMS__AUDIT__SEGMENT_BYTES", "1048576")
             .env("AVS_KMS__SERVER__HEALTH_LISTEN", "127.0.0.1:0")
+            // The second key of every development node.
+            .env("AVS_KMS__AUTH__ALLOWED_OPERATORS", "0x70997970C51812dc3A010C7d01b50e0d17dc79C8")
             // Tests fail on purpose, and often, from one address.
             .env("AVS_KMS__LIMITS__AUTH_FAILURES_PER_ADDRESS", "0")
             .stdin(Stdio::null());

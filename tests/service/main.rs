@@ -14,6 +14,7 @@ mod api {
     mod key_policies;
     mod keys;
     mod openapi;
+    mod quotas;
     mod scalar_mul;
     mod schedules;
     mod signing_messages;
@@ -25,6 +26,7 @@ mod auth {
     mod anvil;
     mod login;
     mod login_command;
+    mod operators;
     pub(crate) mod request_signatures;
 }
 mod lifecycle {
@@ -34,6 +36,7 @@ mod lifecycle {
     mod reload;
     mod start_stop;
     mod token_changes;
+    mod transitions;
 }
 mod operations {
     mod backup;
@@ -51,6 +54,7 @@ mod security {
     mod edited_store;
     mod fault_injection;
     mod files;
+    mod flooding;
     mod hsm_failure;
     mod limits;
     mod residue;

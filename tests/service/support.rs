@@ -76,6 +76,7 @@ impl Installation {
         command
             .args(arguments)
             .env("AVS_KMS__ENCLAVE__WORKERS", "2")
+            .env("AVS_KMS__AUTH__ALLOWED_OPERATORS", wallet::operators())
             // Most tests are wrong more often than a client may be.
             .env("AVS_KMS__LIMITS__AUTH_FAILURES_PER_ADDRESS", "0")
             .env("AVS_KMS__LIMITS__SIGNATURE_CHECKS_PER_ADDRESS", "0");

@@ -1,4 +1,4 @@
-//! `avs-kms keys rotate|activate|retire|disable|enable|destroy|restore`.
+//! `avs-kms keys rotate|activate|retire|unretire|disable|enable|destroy|restore`.
 
 use axum::http::Method;
 use clap::{Args, Subcommand};
@@ -29,11 +29,16 @@ pub(in crate::cli) enum Command {
         reason: Reason,
     },
     /// Make the pending version current; the old version still signs when asked for by number
+    ///
+    /// A retiring version can become current again: name its number.
     #[command(after_help = "Example:\n  avs-kms keys activate --eoa 0x… --version 2")]
     Activate(VersionRef),
-    /// Retire a version that is no longer current: it will not sign again
+    /// Retire a version that is no longer current: it signs nothing until it is unretired
     #[command(after_help = "Example:\n  avs-kms keys retire --eoa 0x… --version 1")]
     Retire(VersionRef),
+    /// Make a retired version retiring again: it signs when asked for by number
+    #[command(after_help = "Example:\n  avs-kms keys unretire --eoa 0x… --version 1")]
+    Unretire(VersionRef),
     /// Disable a version: it signs nothing until it is enabled
     #[command(after_help = "Example:\n  avs-kms keys disable --eoa 0x… --version current")]
     Disable(VersionRef),
@@ -92,6 +97,7 @@ pub(super) fn run(command: &Command, configuration: &Configuration, output: Outp
         }
         Command::Activate(version) => ("activate", version.body()),
         Command::Retire(version) => ("retire", version.body()),
+        Command::Unretire(version) => ("unretire", version.body()),
         Command::Disable(version) => ("disable", version.body()),
         Command::Enable(version) => ("enable", version.body()),
         Command::Destroy { version, after_days } => {

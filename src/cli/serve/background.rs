@@ -34,6 +34,14 @@ pub(in crate::cli) async fn start(
     let scheduler = Scheduler::new(Arc::clone(services), watcher);
     let mut tasks = vec![tokio::spawn(scheduler.run(configuration.rotation.check_interval, stop.clone()))];
 
+    let (counted, mut stopped) = (Arc::clone(services), stop.clone());
+    tasks.push(tokio::spawn(async move {
+        tokio::select! {
+            () = counted.record_counted_refusals() => {}
+            _ = stopped.wait_for(|stop| *stop) => {}
+        }
+    }));
+
     let hooks = events.webhook_urls.iter().map(|url| WebhookTarget::new(url)).collect::<Result<Vec<_>, _>>();
     let hooks = hooks.map_err(|_| CliError::usage("events.webhook_urls: an element is not a URL"))?;
     match &events.webhook_secret_file {

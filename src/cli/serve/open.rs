@@ -9,7 +9,7 @@ use crate::config::{Configuration, FaultCheck, TokenSelector};
 use crate::key::{AddressError, Eoa};
 use crate::outbound::Outbound;
 use crate::service::operation::STORE_REFUSED;
-use crate::service::{Custody, LoginRules, ServiceParts, Services};
+use crate::service::{AllowedOperators, Custody, LoginRules, Quotas, ServiceParts, Services};
 use crate::store::{SqliteBackend, SqliteFile, Store, StoreError};
 use audit_log::{Actor, AuditLog, BuildInfo, Event, Input, OpenIntent, Value};
 use hsm::StoreKey;
@@ -90,6 +90,7 @@ pub(in crate::cli) fn open(
         custody,
         clock: Clock::system(),
         request_deadline: configuration.server.request_deadline,
+        quotas: quotas(configuration),
         login: Some(login_rules(configuration, installation, chain.clone())?),
         node: chain,
     });
@@ -151,6 +152,17 @@ fn chain(configuration: &Configuration) -> Result<Option<RpcClient>, CliError> {
     Ok(Some(RpcClient::new(endpoint, outbound)))
 }
 
+const fn quotas(configuration: &Configuration) -> Quotas {
+    let limits = &configuration.limits;
+    Quotas {
+        keys_per_eoa: limits.keys_per_eoa,
+        versions_per_key: limits.versions_per_key,
+        access_tokens_per_eoa: limits.access_tokens_per_eoa,
+        schedules_per_eoa: limits.schedules_per_eoa,
+        keys: limits.max_keys,
+    }
+}
+
 /// The rules of logins. `serve` has filled in the URL where none is configured.
 fn login_rules(
     configuration: &Configuration,
@@ -166,11 +178,16 @@ fn login_rules(
         let wrong = |text, error| CliError::usage(format!("{setting}: {text}: {error}"));
         texts.iter().map(|text| text.parse().map_err(|error: AddressError| wrong(text, error))).collect()
     };
+    let operators = match auth.allowed_operators.as_slice() {
+        [] => AllowedOperators::None,
+        [all] if all == "*" => AllowedOperators::All,
+        listed => AllowedOperators::Listed(eoas("auth.allowed_operators", listed)?),
+    };
     Ok(LoginRules {
         audience,
         usual_life: auth.access_token_ttl,
         longest_life: auth.max_access_token_ttl,
-        operators: eoas("auth.allowed_operators", &auth.allowed_operators)?,
+        operators,
         contract_wallets: eoas("auth.contract_wallets", &auth.contract_wallets)?,
         chain,
     })

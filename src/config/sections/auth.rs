@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::config::kinds::{BOOL, EOA, LIFETIME, List, Number, Optional, TIME, URL};
+use crate::config::kinds::{BOOL, EOA, LIFETIME, List, Number, OPERATOR, Optional, TIME, URL};
 use crate::config::reader::Reader;
 use crate::config::section_macro::section;
 
@@ -20,8 +20,11 @@ section! {
         access_token_ttl: Duration = "15m", LIFETIME;
         /// Longest lifetime that a login may ask for.
         max_access_token_ttl: Duration = "1h", LIFETIME;
-        /// EOAs that may log in and sign requests. Empty: every EOA may, for its own keys.
-        allowed_operators: Vec<String> = "", List(EOA);
+        /// EOAs that may log in and sign requests, for their own keys. Empty: none, and both are
+        /// disabled; access tokens that the administrator issues on the host still work. `["*"]`:
+        /// every EOA, also one that was made a moment ago; only for a service that no other client
+        /// reaches.
+        allowed_operators: Vec<String> = "", List(OPERATOR);
         /// Addresses of contract wallets (ERC-1271) that may log in. The node of `chain.rpc_url` says
         /// which signature their contract accepts, so it can log in as each of them. Empty: none may.
         contract_wallets: Vec<String> = "", List(EOA);
@@ -50,6 +53,9 @@ impl Auth {
     pub(in crate::config) fn check(&self, reader: &mut Reader) {
         if self.access_token_ttl > self.max_access_token_ttl {
             reader.error("auth.access_token_ttl", "longer than auth.max_access_token_ttl");
+        }
+        if self.allowed_operators.len() > 1 && self.allowed_operators.iter().any(|it| it == "*") {
+            reader.error("auth.allowed_operators", "\"*\" stands for every EOA: remove the others, or it");
         }
     }
 }

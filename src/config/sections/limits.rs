@@ -33,6 +33,16 @@ section! {
         max_queued_requests: usize = "4096", Number(0..=1_000_000), reloads;
         /// Longest time that a request may wait. After it the request fails with `overloaded`.
         queue_timeout: Duration = "1s", TIME, reloads;
+        /// Keys of one EOA. The command line on the host is exempt from this quota and the next four.
+        keys_per_eoa: usize = "100", Number(1..=1_000_000);
+        /// Versions of one key that are not destroyed.
+        versions_per_key: usize = "32", Number(2..=1_000_000);
+        /// Access tokens of one EOA that are valid at a time.
+        access_tokens_per_eoa: usize = "50", Number(1..=1_000_000);
+        /// Rotation schedules of one EOA.
+        schedules_per_eoa: usize = "100", Number(1..=1_000_000);
+        /// Keys of all EOAs. A token has finite space, and a start reads each of them.
+        max_keys: usize = "20000", Number(1..=1_000_000);
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! The memory is bounded, however many addresses an attacker has: what is least limited is forgotten first. A wrong
 //! credential is counted after it was found wrong, so that guesses lock no valid access token out. Signatures are
-//! expensive to check: of a network with too many refused credentials none is checked.
+//! expensive to check: of a network with too many refused credentials for an EOA none for that EOA is checked. Others
+//! behind the same address still log in.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -19,6 +20,7 @@ use governor::{Quota, RateLimiter};
 
 use crate::auth::AccessTokenId;
 use crate::http::limits::connection_limit::ClientNetwork;
+use crate::key::Eoa;
 use crate::service::{ErrorCode, ServiceError};
 
 /// The rates of the client listeners; 0 is no limit.
@@ -43,9 +45,9 @@ struct Limiters {
     settings: RateSettings,
     requests: Option<KeyedLimiter<ClientNetwork>>,
     tokens: Option<KeyedLimiter<AccessTokenId>>,
-    auth_failures: Option<KeyedLimiter<ClientNetwork>>,
-    /// Until when a network has too many auth failures.
-    locked_out: Mutex<HashMap<ClientNetwork, Instant>>,
+    auth_failures: Option<KeyedLimiter<Claim>>,
+    /// Until when a network has too many auth failures for an EOA.
+    locked_out: Mutex<HashMap<Claim, Instant>>,
     signature_checks: Option<KeyedLimiter<ClientNetwork>>,
 }
 
@@ -71,9 +73,9 @@ impl RateLimits {
         count(self.0.load().tokens.as_ref(), token, "too many requests with this access token")
     }
 
-    /// Counts credentials that were refused.
-    pub(crate) fn record_auth_failure(&self, from: IpAddr) -> Result<(), ServiceError> {
-        let (limiters, from) = (self.0.load(), from.into());
+    /// Counts credentials that were presented and refused. `claimed` is the EOA that they name, if they name one.
+    pub(crate) fn record_auth_failure(&self, claimed: Option<Eoa>, from: IpAddr) -> Result<(), ServiceError> {
+        let (limiters, from) = (self.0.load(), Claim { claimed, from: from.into() });
         let counted = count(limiters.auth_failures.as_ref(), &from, TOO_MANY_AUTH_FAILURES);
         if let Some(wait) = counted.as_ref().err().and_then(ServiceError::retry) {
             limiters.lock_out(from, Instant::now() + wait);
@@ -81,10 +83,14 @@ impl RateLimits {
         counted
     }
 
-    /// Refuses an address with too many auth failures, before anything of its request is checked.
-    pub(crate) fn check_not_locked_out(&self, from: IpAddr) -> Result<(), ServiceError> {
+    /// Refuses an address with too many auth failures for this EOA, before a signature is checked.
+    pub(crate) fn check_not_locked_out(
+        &self,
+        claimed: Option<Eoa>,
+        from: IpAddr,
+    ) -> Result<(), ServiceError> {
         let limiters = self.0.load();
-        let until = limiters.locked_out().get(&from.into()).copied();
+        let until = limiters.locked_out().get(&Claim { claimed, from: from.into() }).copied();
         match until.and_then(|until| until.checked_duration_since(Instant::now())) {
             Some(wait) if !wait.is_zero() => {
                 let wait = wait.max(SHORTEST_WAIT);
@@ -99,6 +105,13 @@ impl RateLimits {
         let message = "too many signatures to check from this address";
         count(self.0.load().signature_checks.as_ref(), &from.into(), message)
     }
+}
+
+/// Whose credentials were refused, and from where.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Claim {
+    claimed: Option<Eoa>,
+    from: ClientNetwork,
 }
 
 const TOO_MANY_AUTH_FAILURES: &str = "too many refused credentials from this address";
@@ -121,11 +134,11 @@ impl Limiters {
         }
     }
 
-    fn locked_out(&self) -> std::sync::MutexGuard<'_, HashMap<ClientNetwork, Instant>> {
+    fn locked_out(&self) -> std::sync::MutexGuard<'_, HashMap<Claim, Instant>> {
         self.locked_out.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn lock_out(&self, from: ClientNetwork, until: Instant) {
+    fn lock_out(&self, from: Claim, until: Instant) {
         let mut locked_out = self.locked_out();
         evict_if_full(&mut locked_out, MAX_KEYS, &from);
         locked_out.insert(from, until);
@@ -202,12 +215,12 @@ mod tests {
     fn a_rate_is_kept_per_key_and_says_how_long_to_wait() {
         let rates = RateLimits::new(RateSettings { auth_failures_per_address: 3, ..RateSettings::default() });
         let (one, other) = (Ipv4Addr::new(192, 0, 2, 1).into(), Ipv4Addr::new(192, 0, 2, 2).into());
-        assert!((0..3).all(|_| rates.record_auth_failure(one).is_ok()));
-        let failure = rates.record_auth_failure(one).unwrap_err();
+        assert!((0..3).all(|_| rates.record_auth_failure(None, one).is_ok()));
+        let failure = rates.record_auth_failure(None, one).unwrap_err();
         assert_eq!(failure.code(), ErrorCode::RateLimited);
         let wait = failure.retry().unwrap();
         assert!(wait > Duration::from_secs(15) && wait <= Duration::from_secs(20), "{wait:?}");
-        assert!(rates.record_auth_failure(other).is_ok());
+        assert!(rates.record_auth_failure(None, other).is_ok());
         assert!(rates.request(one).is_ok(), "0 is no limit");
     }
 
@@ -216,14 +229,20 @@ mod tests {
         let rates = RateLimits::new(RateSettings { auth_failures_per_address: 3, ..RateSettings::default() });
         let (one, other) = (Ipv4Addr::new(192, 0, 2, 1).into(), Ipv4Addr::new(192, 0, 2, 2).into());
         assert!(
-            (0..3).all(|_| rates.check_not_locked_out(one).is_ok() && rates.record_auth_failure(one).is_ok())
+            (0..3).all(|_| rates.check_not_locked_out(None, one).is_ok()
+                && rates.record_auth_failure(None, one).is_ok())
         );
-        assert!(rates.check_not_locked_out(one).is_ok(), "three are not too many");
-        let counted = rates.record_auth_failure(one).unwrap_err();
-        let failure = rates.check_not_locked_out(one).unwrap_err();
+        assert!(rates.check_not_locked_out(None, one).is_ok(), "three are not too many");
+        let counted = rates.record_auth_failure(None, one).unwrap_err();
+        let failure = rates.check_not_locked_out(None, one).unwrap_err();
         assert_eq!(failure.code(), ErrorCode::RateLimited);
         assert!(failure.retry() <= counted.retry() && failure.retry() > Some(Duration::from_secs(10)));
-        assert!(rates.check_not_locked_out(other).is_ok());
+        assert!(rates.check_not_locked_out(None, other).is_ok());
+        let neighbour = Some(Eoa::new([7; 20]));
+        assert!(
+            rates.check_not_locked_out(neighbour, one).is_ok(),
+            "another EOA of this address is locked out"
+        );
     }
 
     #[test]
@@ -231,12 +250,12 @@ mod tests {
         let two = RateSettings { auth_failures_per_address: 2, ..RateSettings::default() };
         let rates = RateLimits::new(two);
         let one = Ipv4Addr::new(192, 0, 2, 1).into();
-        assert!((0..2).all(|_| rates.record_auth_failure(one).is_ok()));
+        assert!((0..2).all(|_| rates.record_auth_failure(None, one).is_ok()));
         rates.set(two);
-        assert!(rates.record_auth_failure(one).is_err());
+        assert!(rates.record_auth_failure(None, one).is_err());
         rates.set(RateSettings { auth_failures_per_address: 3, ..two });
-        assert!((0..3).all(|_| rates.record_auth_failure(one).is_ok()));
-        assert!(rates.record_auth_failure(one).is_err());
+        assert!((0..3).all(|_| rates.record_auth_failure(None, one).is_ok()));
+        assert!(rates.record_auth_failure(None, one).is_err());
     }
 
     #[test]

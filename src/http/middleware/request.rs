@@ -8,10 +8,13 @@ use tokio::time::{Instant, timeout_at};
 use tracing::{Instrument, Span};
 
 use super::reject_delay;
+use crate::auth::Credentials;
 use crate::http::app::{App, ClientCertificate, Deadline, RequestedOperation};
 use crate::http::error;
+use crate::key::Eoa;
 use crate::metrics;
 use crate::request_id::RequestId;
+use crate::request_text::RequestText;
 use crate::service::operation::OperationInfo;
 use crate::service::{AuditSubject, Context, ErrorCode, Peer, ServiceError};
 
@@ -46,7 +49,8 @@ pub(crate) async fn process(
                 Ok(()) => {
                     // The empty field is filled in when the result is known.
                     span = tracing::info_span!(
-                        "request", %id, method = %request.method(), path = request.uri().path(),
+                        "request", %id, method = %RequestText(request.method().as_str()),
+                        path = %RequestText(request.uri().path()),
                         operation = name, code = tracing::field::Empty
                     );
                     run_request(&app, operation, context, request, next, &span).await
@@ -73,8 +77,11 @@ fn check_limits(app: &App, operation: Operation, peer: Peer, request: &Request) 
     let Peer::Tcp(address) = peer else { return Ok(()) };
     app.rates.request(address.ip())?;
     app.hosts.check(operation, request.uri(), request.headers())?;
-    if needs_signature_check(operation, request.headers().get(header::AUTHORIZATION)) {
-        app.rates.check_not_locked_out(address.ip())?;
+    let credentials = request.headers().get(header::AUTHORIZATION);
+    if needs_signature_check(operation, credentials) {
+        if let Some(credentials) = credentials {
+            app.rates.check_not_locked_out(claimed_eoa(credentials), address.ip())?;
+        }
         app.rates.signature_check(address.ip())
     } else if request.method() == Method::POST {
         app.admission.check_capacity()
@@ -90,6 +97,12 @@ fn needs_signature_check(operation: Operation, credentials: Option<&HeaderValue>
     };
     operation.is_some_and(|operation| operation.checks_signature)
         || credentials.is_some_and(|it| !bearer(it.as_bytes()))
+}
+
+/// The EOA that a signed request names, before anything of it is checked.
+fn claimed_eoa(credentials: &HeaderValue) -> Option<Eoa> {
+    let (_, text) = credentials.to_str().ok()?.split_once(' ')?;
+    Credentials::parse(text).ok().map(|credentials| credentials.operator)
 }
 
 fn is_method_known(method: &Method) -> bool {
@@ -108,6 +121,7 @@ async fn run_request(
 ) -> Response {
     let deadline = Instant::now() + app.services.request_deadline();
     let id = context.request();
+    let presented = request.headers().get(header::AUTHORIZATION).map(claimed_eoa);
     let extensions = request.extensions_mut();
     extensions.insert(context.clone());
     extensions.insert(Deadline(deadline.into_std()));
@@ -134,18 +148,24 @@ async fn run_request(
                 }
                 Some(_) | None => failure,
             };
-            error::response(&record_auth_failure(app, context.peer(), failure), id)
+            error::response(&record_auth_failure(app, presented, context.peer(), failure), id)
         }
     })
 }
 
-/// Counts refused credentials against their address; the refusal itself is on record already.
-fn record_auth_failure(app: &App, peer: Peer, failure: ServiceError) -> ServiceError {
-    match peer {
-        Peer::Tcp(address) if error::status(failure.code()) == StatusCode::UNAUTHORIZED => {
-            app.rates.record_auth_failure(address.ip()).err().unwrap_or(failure)
+/// Counts credentials that were presented and refused against their address and the EOA that they name. A request
+/// without any guesses nothing. A login names its EOA in the body: `routes::auth` counts it.
+fn record_auth_failure(
+    app: &App,
+    presented: Option<Option<Eoa>>,
+    peer: Peer,
+    failure: ServiceError,
+) -> ServiceError {
+    match (peer, presented) {
+        (Peer::Tcp(address), Some(claimed)) if error::status(failure.code()) == StatusCode::UNAUTHORIZED => {
+            app.rates.record_auth_failure(claimed, address.ip()).err().unwrap_or(failure)
         }
-        Peer::Local | Peer::Tcp(_) => failure,
+        (Peer::Local | Peer::Tcp(_), _) => failure,
     }
 }
 

@@ -40,6 +40,8 @@ async fn recognised(
     credentials: Result<Credentials, ServiceError>,
     request: Request,
 ) -> Result<Request, ServiceError> {
+    // Where no operator may sign, that is the answer, whatever else is wrong.
+    app.services.logins.audience()?;
     let credentials = credentials?;
     let now = u64::try_from(app.services.clock().now().as_second()).unwrap_or_default();
     if !credentials.in_time(now) {

@@ -100,7 +100,7 @@ fn what_cannot_be_undone_takes_a_signature_and_nothing_that_is_signed_for_takes_
         let Some(ways) = operation["security"].as_array() else { continue };
         let names: Vec<_> = ways.iter().flat_map(|way| way.as_object().unwrap().keys()).collect();
         assert!(names.iter().all(|name| schemes.contains_key(*name)), "{id} {names:?}");
-        if ["keys_destroy", "keys_restore"].contains(&id) {
+        if ["keys_destroy", "keys_restore", "keys_unretire"].contains(&id) {
             assert_eq!(names, ["signature"], "{id}");
         }
         assert_eq!(id != "auth_revoke", names.iter().any(|name| *name == "signature"), "{id}");

@@ -16,6 +16,7 @@ use crate::http::dto::values::{
     Address, Bytes32, Hex32, MethodName, RequestPath, ScopeName, SignatureBytes, Time, TtlSeconds, hex0x,
 };
 use crate::http::endpoint::Endpoint;
+use crate::http::error;
 use crate::http::extract::authenticated::AuthenticatedRequest;
 use crate::http::extract::body;
 use crate::http::extract::query::Query;
@@ -37,7 +38,7 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
             described("Exchange a signed challenge for an access token (single use)")
                 .body::<VerifyChallengeBody>()
                 .returns::<AccessToken<'_>>(200, "An access token.")
-                .refuses(&[401, 403]),
+                .refuses(&[401, 403, 409]),
         ),
         Endpoint::post(&AUTH_REVOKE, "/v1/auth/revoke", revoke).describe(
             described("Revoke the access token that the request carries")
@@ -49,7 +50,8 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
                 .optional_query::<MethodName>("method", "POST if absent.")
                 .query::<RequestPath>("path", "With its query.")
                 .optional_query::<Hex32>("body_hash", "keccak256 of the body; of no bytes if absent.")
-                .returns::<TypedData>(200, "An EIP-712 object, and the header to send."),
+                .returns::<TypedData>(200, "An EIP-712 object, and the header to send.")
+                .refuses(&[403]),
         ),
     ]
 }
@@ -164,7 +166,18 @@ async fn verify(
 ) -> Result<Response, ServiceError> {
     let VerifyChallengeBody { challenge_id, signature: SignatureBytes(signature) } =
         body::read(request, app.body_timeout).await?;
-    let issued = app.services.logins.log_in(context, LoginResponse { challenge_id, signature }).await?;
+    let logins = &app.services.logins;
+    let claimed = logins.claimed_eoa(&challenge_id);
+    let from = context.address().map(|address| address.ip());
+    if let Some(from) = from {
+        app.rates.check_not_locked_out(claimed, from).map_err(ServiceError::unrecorded)?;
+    }
+    let logged_in = logins.log_in(context, LoginResponse { challenge_id, signature }).await;
+    let issued = logged_in.map_err(|failure| {
+        let refused = from.filter(|_| error::status(failure.code()) == StatusCode::UNAUTHORIZED);
+        let limited = refused.and_then(|from| app.rates.record_auth_failure(claimed, from).err());
+        limited.map_or(failure, ServiceError::unrecorded)
+    })?;
     let body = AccessToken {
         access_token: issued.token.expose(),
         token_type: "Bearer",

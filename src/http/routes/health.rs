@@ -46,8 +46,12 @@ struct Health {
 #[derive(Serialize, ToSchema)]
 struct Ready {
     status: &'static str,
-    workers: usize,
-    queue_depth: usize,
+    /// On the health listener only: a client could read the load from it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    workers: Option<usize>,
+    /// On the health listener only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    queue_depth: Option<usize>,
     audit: AuditHead,
 }
 
@@ -101,8 +105,8 @@ async fn readyz(State(app): State<App>) -> Result<Response, ServiceError> {
     let head = app.services.log().head();
     let body = Ready {
         status: "ready",
-        workers: health.workers,
-        queue_depth: health.queue_depth,
+        workers: app.shows_load.then_some(health.workers),
+        queue_depth: app.shows_load.then_some(health.queue_depth),
         audit: AuditHead { log: head.log.to_string(), size: head.size },
     };
     Ok(json(StatusCode::OK, &body))

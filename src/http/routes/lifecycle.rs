@@ -1,4 +1,4 @@
-//! `/v1/keys/activate`, `retire`, `disable`, `enable`, `destroy`, `restore`: changes of the state of a version.
+//! `/v1/keys/activate`, `retire`, `unretire`, `disable`, `enable`, `destroy`, `restore`: changes of the state of a version.
 
 use axum::extract::Request;
 use axum::http::StatusCode;
@@ -15,7 +15,7 @@ use crate::http::response::json;
 use crate::http::routes::keys::name_or_default;
 use crate::key::LifecycleAction;
 use crate::service::operation::{
-    KEYS_ACTIVATE, KEYS_DESTROY, KEYS_DISABLE, KEYS_ENABLE, KEYS_RESTORE, KEYS_RETIRE,
+    KEYS_ACTIVATE, KEYS_DESTROY, KEYS_DISABLE, KEYS_ENABLE, KEYS_RESTORE, KEYS_RETIRE, KEYS_UNRETIRE,
 };
 use crate::service::{ChangeKey, GRACE_DAYS, ServiceError};
 
@@ -28,9 +28,11 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
     let change = |summary| described(summary).body::<ChangeKeyBody>();
     vec![
         Endpoint::post(&KEYS_ACTIVATE, "/v1/keys/activate", activate)
-            .describe(change("Make a pending version the current one")),
+            .describe(change("Make a pending or retiring version the current one")),
         Endpoint::post(&KEYS_RETIRE, "/v1/keys/retire", retire)
             .describe(change("Retire a version that is no longer current: it will no longer sign")),
+        Endpoint::post(&KEYS_UNRETIRE, "/v1/keys/unretire", unretire)
+            .describe(change("Make a retired version retiring again; requires a signed request")),
         Endpoint::post(&KEYS_DISABLE, "/v1/keys/disable", disable)
             .describe(change("Disable a version until it is enabled again")),
         Endpoint::post(&KEYS_ENABLE, "/v1/keys/enable", enable)
@@ -104,6 +106,10 @@ async fn activate(call: AuthenticatedRequest, request: Request) -> Result<Respon
 
 async fn retire(call: AuthenticatedRequest, request: Request) -> Result<Response, ServiceError> {
     change(call, request, |body: ChangeKeyBody| body.into_change(LifecycleAction::Retire)).await
+}
+
+async fn unretire(call: AuthenticatedRequest, request: Request) -> Result<Response, ServiceError> {
+    change(call, request, |body: ChangeKeyBody| body.into_change(LifecycleAction::Unretire)).await
 }
 
 async fn disable(call: AuthenticatedRequest, request: Request) -> Result<Response, ServiceError> {

@@ -31,7 +31,7 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
             Description::new(Tag::Keys, "Set when a key, or every key of an EOA, is rotated")
                 .body::<SetScheduleBody>()
                 .returns::<ScheduleRecord>(200, "The schedule in force.")
-                .refuses(&[404]),
+                .refuses(&[404, 409]),
         ),
         Endpoint::get(&KEYS_SCHEDULE_GET, "/v1/keys/schedule", show).describe(
             Description::new(Tag::Keys, "Show when the keys of an EOA are rotated")

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use audit_log::{Actor, Value};
 use jiff::Timestamp;
+use tokio::sync::Mutex;
 
 use super::access_tokens::{Issued, facts_of};
 use super::contract_wallet::ContractWallets;
@@ -21,6 +22,7 @@ use crate::service::context::Context;
 use crate::service::error::ServiceError;
 use crate::service::error_code::ErrorCode;
 use crate::service::operation::{AUTH_CHALLENGE, AUTH_VERIFY};
+use crate::service::quotas::Quotas;
 use crate::service::recorder::{RecordedChange, Recorder};
 use crate::service::subject::AuditSubject;
 use crate::store::Store;
@@ -79,17 +81,20 @@ pub struct Logins {
     store: Store,
     rules: Option<Arc<LoginRules>>,
     contract_wallets: ContractWallets,
+    quotas: Quotas,
+    turn: Mutex<()>,
     clock: Clock,
 }
 
 impl Logins {
-    pub(in crate::service) const fn new(
+    pub(in crate::service) fn new(
         recorder: Recorder,
         store: Store,
-        rules: Option<Arc<LoginRules>>,
+        (rules, quotas): (Option<Arc<LoginRules>>, Quotas),
         clock: Clock,
     ) -> Self {
-        Self { recorder, store, rules, contract_wallets: ContractWallets::new(), clock }
+        let (contract_wallets, turn) = (ContractWallets::new(), Mutex::default());
+        Self { recorder, store, rules, contract_wallets, quotas, turn, clock }
     }
 
     /// This service, as signatures name it.
@@ -150,11 +155,20 @@ impl Logins {
         let (challenge, proof) = match self.verify(&response).await {
             Ok(verified) => verified,
             Err(error) => {
-                let subject = self.claimed_owner(&response);
+                let claimed = self.claimed_eoa(&response.challenge_id);
+                let subject = claimed.map(AuditSubject::keys_of).unwrap_or_default();
                 return Err(self.recorder.refuse(&AUTH_VERIFY, &context, subject, error));
             }
         };
-        if let Err(error) = self.check_token_count(&challenge.eoa).await {
+        // Two logins at once must not both take the last place.
+        let _turn = self.turn.lock().await;
+        let quota =
+            self.quotas.check_new_access_token(&context, &self.store, &challenge.eoa, self.clock.now());
+        let counted = match quota {
+            Ok(()) => self.check_token_count(&challenge.eoa).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = counted {
             return Err(self.recorder.refuse(&AUTH_VERIFY, &context, AuditSubject::default(), error));
         }
         let at = Timestamp::from_second(self.clock.now().as_second()).map_err(ServiceError::internal)?;
@@ -210,11 +224,10 @@ impl Logins {
         Err(ServiceError::new(ErrorCode::Overloaded, message).retry_after(ONE_MINUTE))
     }
 
-    /// The EOA that a refused response names.
-    fn claimed_owner(&self, response: &LoginResponse) -> AuditSubject {
-        let audience = self.audience().ok();
-        let challenge = audience.and_then(|it| self.store.challenge_key().open(&response.challenge_id, it));
-        challenge.map(|challenge| AuditSubject::keys_of(challenge.eoa)).unwrap_or_default()
+    /// The EOA that a challenge of this service names. It does not identify the client.
+    pub fn claimed_eoa(&self, challenge_id: &str) -> Option<Eoa> {
+        let challenge = self.store.challenge_key().open(challenge_id, self.audience().ok()?)?;
+        Some(challenge.eoa)
     }
 
     /// The challenge that was signed, and the form of the proof.
@@ -253,9 +266,11 @@ impl Logins {
             );
             return Err(ServiceError::new(ErrorCode::SignatureMismatch, message).field("signature"));
         };
-        rules.check_allowed(&challenge.eoa)?;
         let (hashes, node) = (digests.map(|(_, digest)| digest), (node, audience.chain_id()));
-        if !self.contract_wallets.accepts(node, &challenge.eoa, hashes, &response.signature).await? {
+        // Nothing is proved yet: an EOA beside the list gets the answer of a wrong signature, and no node is asked.
+        let accepted = rules.check_allowed(&challenge.eoa).is_ok()
+            && self.contract_wallets.accepts(node, &challenge.eoa, hashes, &response.signature).await?;
+        if !accepted {
             let message =
                 "the signature is neither this EOA's over the challenge nor one that its contract accepts";
             return Err(ServiceError::new(ErrorCode::SignatureMismatch, message).field("signature"));
@@ -264,7 +279,7 @@ impl Logins {
     }
 
     fn rules(&self) -> Result<&LoginRules, ServiceError> {
-        enabled(self.rules.as_ref()).map(Arc::as_ref)
+        enabled(self.rules.as_ref())
     }
 }
 

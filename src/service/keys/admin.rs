@@ -6,6 +6,7 @@ use super::change_lock::ChangeLock;
 use crate::clock::Clock;
 use crate::service::auth::authorise::Authorizer;
 use crate::service::custody::Custody;
+use crate::service::quotas::Quotas;
 use crate::service::recorder::Recorder;
 use crate::store::Store;
 
@@ -17,6 +18,7 @@ pub struct KeyAdmin {
     pub(super) custody: Arc<Custody>,
     pub(super) store: Store,
     pub(super) changes: ChangeLock,
+    pub(super) quotas: Quotas,
     pub(super) clock: Clock,
 }
 
@@ -24,10 +26,10 @@ impl KeyAdmin {
     pub(in crate::service) fn new(
         (authorizer, recorder): (Authorizer, Recorder),
         custody: Arc<Custody>,
-        store: Store,
-        changes: ChangeLock,
+        (store, changes): (Store, ChangeLock),
+        quotas: Quotas,
         clock: Clock,
     ) -> Self {
-        Self { authorizer, recorder, custody, store, changes, clock }
+        Self { authorizer, recorder, custody, store, changes, quotas, clock }
     }
 }

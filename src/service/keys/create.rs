@@ -65,6 +65,9 @@ impl KeyAdmin {
             self.recorder.note(&KEYS_CREATE, &context, AuditSubject::version(&version), "ok");
             return Ok(Created { version, created: false });
         }
+        let reservations =
+            self.store.reservations().await.map_err(|error| refuse(ServiceError::internal(error)))?;
+        self.quotas.check_new_key(&context, &self.store, (&eoa, &name), &reservations).map_err(refuse)?;
         let reservation = self.reserve(eoa, &name, KeyVersionNumber::FIRST, binding).await.map_err(refuse)?;
         let policy = Some(policy.unwrap_or_default());
         let reserved =

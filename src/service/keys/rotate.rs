@@ -59,6 +59,8 @@ impl KeyAdmin {
             return Ok(Created { version, created: false });
         }
         let next = self.next_version(&eoa, &name, version).map_err(refuse)?;
+        let versions = self.store.versions_of_key(&eoa, &name);
+        self.quotas.check_new_version(&context, &versions).map_err(refuse)?;
         let binding = binding.or(current.binding);
         let reservation = self.reserve(eoa, &name, next, binding).await.map_err(refuse)?;
         let reserved =

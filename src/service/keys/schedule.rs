@@ -16,6 +16,7 @@ use crate::service::context::Context;
 use crate::service::error::ServiceError;
 use crate::service::error_code::ErrorCode;
 use crate::service::operation::{KEYS_SCHEDULE_GET, KEYS_SCHEDULE_SET, Operation, OperationInfo, on_owner};
+use crate::service::quotas::Quotas;
 use crate::service::recorder::{Recorder, complete, fail};
 use crate::service::subject::{AuditSubject, key_ref};
 use crate::store::{Store, VersionNotFound};
@@ -114,6 +115,7 @@ pub struct Schedules {
     recorder: Recorder,
     store: Store,
     changes: ChangeLock,
+    quotas: Quotas,
 }
 
 impl Schedules {
@@ -121,8 +123,9 @@ impl Schedules {
         (authorizer, recorder): (Authorizer, Recorder),
         store: Store,
         changes: ChangeLock,
+        quotas: Quotas,
     ) -> Self {
-        Self { authorizer, recorder, store, changes }
+        Self { authorizer, recorder, store, changes, quotas }
     }
 
     /// Sets or ends a schedule; returns a warning where the overlap is short.
@@ -151,6 +154,9 @@ impl Schedules {
         if self.store.schedule(&eoa, &scope) == schedule {
             self.recorder.note(&KEYS_SCHEDULE_SET, &context, subject, "ok");
             return Ok(warning);
+        }
+        if schedule.is_some() {
+            self.quotas.check_schedule(&context, &self.store, &eoa, &scope).map_err(refuse)?;
         }
         let recorded = self.recorder.intent(PlannedSchedule { context, request }).await?;
         let number = recorded.receipt().seq;

@@ -1,4 +1,4 @@
-//! Transitions of a version: `POST /v1/keys/activate|retire|disable|enable|destroy|restore`, one line for all.
+//! Transitions of a version: `POST /v1/keys/activate|retire|unretire|disable|enable|destroy|restore`, one line for all.
 //!
 //! Durable transitions, in order: intent · all transitions of the change with their events · outcome. `key::KeyLifecycle` decides which
 //! transitions. Not for: the destruction itself (`destroy`).
@@ -19,7 +19,7 @@ use crate::service::error::ServiceError;
 use crate::service::error_code::ErrorCode;
 use crate::service::operation::{
     KEYS_ACTIVATE, KEYS_DESTROY, KEYS_DESTROY_DUE, KEYS_DISABLE, KEYS_ENABLE, KEYS_RESTORE, KEYS_RETIRE,
-    Operation, OperationInfo,
+    KEYS_UNRETIRE, Operation, OperationInfo,
 };
 use crate::service::recorder::{complete, fail};
 use crate::service::subject::{AuditSubject, version_ref};
@@ -53,6 +53,7 @@ impl ChangeKey {
         match change {
             LifecycleAction::Activate => &KEYS_ACTIVATE,
             LifecycleAction::Retire => &KEYS_RETIRE,
+            LifecycleAction::Unretire => &KEYS_UNRETIRE,
             LifecycleAction::Disable => &KEYS_DISABLE,
             LifecycleAction::Enable => &KEYS_ENABLE,
             LifecycleAction::ScheduleDestroy => &KEYS_DESTROY,
@@ -193,7 +194,7 @@ impl KeyAdmin {
         match (request.version, request.change) {
             (Some(selector), _) => version(selector),
             (None, LifecycleAction::Disable | LifecycleAction::Enable) => version(VersionSelector::Current),
-            // A repetition finds nothing pending or retiring any more: the change was made already.
+            // To go back to an older version needs its number. A repetition finds nothing pending any more.
             (None, LifecycleAction::Activate) => {
                 version(VersionSelector::Next).or_else(|_| version(VersionSelector::Current))
             }
@@ -209,7 +210,10 @@ impl KeyAdmin {
             }
             (
                 None,
-                LifecycleAction::Destroy | LifecycleAction::Restore | LifecycleAction::ScheduleDestroy,
+                LifecycleAction::Destroy
+                | LifecycleAction::Restore
+                | LifecycleAction::ScheduleDestroy
+                | LifecycleAction::Unretire,
             ) => {
                 let message = "the member `version` is missing: name the version by its number";
                 Err(ServiceError::new(ErrorCode::InvalidRequest, message).field("version"))

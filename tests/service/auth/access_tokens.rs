@@ -152,18 +152,30 @@ fn a_holder_revokes_its_own_token_and_the_machine_all_of_an_eoa() {
 }
 
 #[test]
-fn an_eoa_has_a_limited_number_of_logins_and_a_new_one_replaces_the_oldest() {
+fn an_eoa_has_a_limited_number_of_valid_logins_and_one_more_when_one_ends() {
     let installation = Installation::new();
     let service = installation.serve_with(|command| {
-        command.env("AVS_KMS__LIMITS__SIGNATURE_CHECKS_PER_ADDRESS", "0");
+        command.env("AVS_KMS__LIMITS__ACCESS_TOKENS_PER_EOA", "3");
     });
-    let issued = installation.token(EOA);
-    let tokens: Vec<_> = (0..33).map(|_| logged_in(&service, EOA)).collect();
-    assert_eq!(list_keys(&service, &tokens[0]).code(), (401, "unauthenticated"));
-    assert_eq!(list_keys(&service, &tokens[1]).status, 200);
-    assert_eq!(list_keys(&service, &tokens[32]).status, 200);
-    assert_eq!(list_keys(&service, &issued).status, 200);
-    assert_eq!(listed(&installation).len(), 33);
+    let tokens: Vec<_> = (0..3).map(|_| logged_in(&service, EOA)).collect();
+    let offered = service.post("/v1/auth/challenge", None, &json!({"eoa": EOA})).body;
+    let signature = Wallet::of(EOA).typed(&offered["typed_data"]);
+    let body = json!({"challenge_id": offered["challenge_id"], "signature": signature});
+    let refused = service.post("/v1/auth/verify", None, &body);
+    assert_eq!(refused.code(), (409, "quota_exceeded"));
+    assert!(refused.body["error"].as_str().unwrap().contains("limits.access_tokens_per_eoa"), "{refused:?}");
+    for token in &tokens {
+        assert_eq!(list_keys(&service, token).status, 200, "a login took a valid access token away");
+    }
+    // The administrator is exempt, and so is another EOA.
+    assert_eq!(list_keys(&service, &installation.token(EOA)).status, 200);
+    logged_in(&service, OTHER_EOA);
+    let revoked = service.post("/v1/auth/revoke", Some(&tokens[0]), &json!({}));
+    assert_eq!(revoked.status, 200, "{revoked:?}");
+    // The administrator's own counts as well: one more must go.
+    let revoked = service.post("/v1/auth/revoke", Some(&tokens[1]), &json!({}));
+    assert_eq!(revoked.status, 200, "{revoked:?}");
+    assert_eq!(service.post("/v1/auth/verify", None, &body).status, 200, "the challenge was spent in vain");
 }
 
 #[test]
@@ -194,7 +206,12 @@ fn an_eoa_with_a_key_logs_in_however_many_eoas_without_keys_do() {
     let installation = Installation::new();
     let token = installation.token(EOA);
     with_store(&installation.data(), "login tokens", "100000 -3000");
-    let service = installation.serve();
+    let service = installation.serve_with(|command| {
+        // The rows of this test are of one EOA.
+        command
+            .env("AVS_KMS__LIMITS__ACCESS_TOKENS_PER_EOA", "1000000")
+            .env("AVS_KMS__AUTH__ALLOWED_OPERATORS", "*");
+    });
     service.create(&token, EOA, "default");
     let log_in = |eoa: &str| {
         let offered = service.post("/v1/auth/challenge", None, &json!({"eoa": eoa})).body;

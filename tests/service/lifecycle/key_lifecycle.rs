@@ -69,7 +69,7 @@ fn a_rotation_keeps_both_versions_usable_until_the_old_one_is_retired() {
     assert!(retired.body["warning"].as_str().unwrap().contains("21 days"), "{retired:?}");
     assert_eq!(call(&service, &token, "retire", &json!({})).body["changed"], false);
     assert_eq!(sign(&service, &token, json!(1)), (409, "key_retired".into(), Value::Null));
-    assert_eq!(call(&service, &token, "activate", &json!({"version": 1})).code(), (409, "invalid_key_state"));
+    assert_eq!(call(&service, &token, "activate", &json!({"version": 1})).code(), (409, "key_retired"));
     assert_eq!(call(&service, &token, "retire", &json!({"version": 2})).code(), (409, "invalid_key_state"));
 
     // It all survives a kill, and the log says who and why.
@@ -92,7 +92,8 @@ fn a_rotation_keeps_both_versions_usable_until_the_old_one_is_retired() {
     assert_eq!(activation["input"]["fields"], json!({"from": "pending", "to": "active", "supersedes": 1}));
     let kinds: Vec<_> =
         installation.records_of("keys.activate").iter().map(|record| record["kind"].clone()).collect();
-    assert_eq!(kinds, ["intent", "outcome", "event"]);
+    // The last refusal may have died with the process: refusals are not waited for.
+    assert_eq!(kinds[..3], ["intent", "outcome", "event"]);
 }
 
 #[test]

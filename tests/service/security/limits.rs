@@ -134,6 +134,34 @@ fn guessing_is_slowed_down_and_does_not_lock_out_who_knows() {
     );
 }
 
+#[test]
+fn a_request_without_credentials_guesses_nothing_and_failures_lock_out_the_eoa_that_they_name() {
+    let installation = Installation::new();
+    let service = installation.serve_with(|command| {
+        command.env("AVS_KMS__LIMITS__AUTH_FAILURES_PER_ADDRESS", "3/min");
+    });
+    for _ in 0..20 {
+        assert_eq!(service.get(&format!("/v1/keys/{EOA}"), None).code(), (401, "unauthenticated"));
+    }
+    let challenge = |eoa: &str| {
+        let answer = service.post("/v1/auth/challenge", None, &json!({"eoa": eoa}));
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer.body
+    };
+    let wrong = Wallet::of(OTHER_EOA);
+    for _ in 0..5 {
+        let offered = challenge(EOA);
+        answer_challenge(&service, &offered, &wrong.typed(&offered["typed_data"]));
+    }
+    let offered = challenge(EOA);
+    let right = Wallet::of(EOA).typed(&offered["typed_data"]);
+    assert_eq!(answer_challenge(&service, &offered, &right).code(), (429, "rate_limited"));
+    // Another operator behind the same address is not locked out.
+    let offered = challenge(OTHER_EOA);
+    let answer = answer_challenge(&service, &offered, &wrong.typed(&offered["typed_data"]));
+    assert_eq!(answer.status, 200, "{answer:?}");
+}
+
 fn answer_challenge(service: &Running, challenge: &Value, signature: &str) -> client::Answer {
     let body = json!({"challenge_id": challenge["challenge_id"], "signature": signature});
     service.post("/v1/auth/verify", None, &body)

@@ -16,6 +16,11 @@ const KEYS: [(&str, &str); 3] = [
     (OTHER_EOA, "5de4111afa1a4b94908f83103eb1f1706367c2e68ca870fc3fb9a804cdab365a"),
 ];
 
+/// All of them, as `auth.allowed_operators` lists them.
+pub(crate) fn operators() -> String {
+    KEYS.map(|(eoa, _)| eoa).join(",")
+}
+
 pub(crate) struct Wallet(SigningKey);
 
 impl Wallet {

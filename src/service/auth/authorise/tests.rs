@@ -53,6 +53,7 @@ fn a_change_of_a_key_takes_the_right_to_rotate_and_a_destruction_more_than_a_tok
     for (change, called, scope, irrevocable) in [
         (LifecycleAction::Activate, "keys.activate", "keys:rotate", false),
         (LifecycleAction::Retire, "keys.retire", "keys:rotate", false),
+        (LifecycleAction::Unretire, "keys.unretire", "keys:rotate", true),
         (LifecycleAction::Disable, "keys.disable", "keys:rotate", false),
         (LifecycleAction::Enable, "keys.enable", "keys:rotate", false),
         (LifecycleAction::ScheduleDestroy, "keys.destroy", "keys:destroy", true),
