@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use ::metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use audit_log::metrics::{
     BATCH_RECORDS as AUDIT_BATCH, COMMIT_SECONDS as AUDIT_COMMIT_SECONDS, FAILURES as AUDIT_FAILURES,
-    RECORDS as AUDIT_RECORDS,
+    RECORDS as AUDIT_RECORDS, STUCK_SINKS,
 };
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
@@ -97,6 +97,7 @@ fn describe() {
         "Time from the head of a request to its response, by operation."
     );
     describe_gauge!(LAST_SIGNATURE, Unit::Seconds, "Time of the last signature, Unix seconds.");
+    describe_gauge!(STUCK_SINKS, "Places that have not taken an audit checkpoint for too long.");
     describe_counter!(AUDIT_RECORDS, "Audit records that became durable.");
     describe_histogram!(AUDIT_BATCH, "Audit records in one durable write.");
     describe_histogram!(

@@ -36,7 +36,7 @@ use recorder::Recorder;
 use recovery::Recovery;
 use signing::registry_check::RegistryCheck;
 
-pub use audit::checkpoint_publisher::{Checkpoints, Publish};
+pub use audit::checkpoint_publisher::{Checkpoints, Publish, sign_first};
 pub use audit::maintenance::{Maintenance, MaintenanceRecords, NoteMaintenance};
 pub use audit::reads::{AuditReads, Consistency, ReadEvents, ReadRecords};
 pub use auth::access_tokens::{AccessTokens, IssueAccessToken, Issued, Rejected, RevokeAccessTokens};
@@ -211,7 +211,7 @@ impl Services {
         &self.custody
     }
 
-    /// Closes the log, publishes its last checkpoint, then closes the token.
+    /// Closes the log, which publishes its last checkpoint, then closes the token.
     ///
     /// # Errors
     /// When the last records could not be made durable.
@@ -219,7 +219,6 @@ impl Services {
         self.recorder.record_counted_refusals(true);
         let log = self.log.clone();
         let head = spawn_blocking(move || log.close()).await.unwrap_or(Err(AuditError::Closed));
-        self.checkpoints.publish_last().await;
         let custody = Arc::clone(&self.custody);
         if let Err(error) = spawn_blocking(move || custody.close()).await {
             tracing::error!(%error, "the token was not closed");

@@ -7,6 +7,7 @@ pub(crate) mod encode;
 pub(crate) mod frame;
 pub(crate) mod head;
 pub(crate) mod json;
+pub(crate) mod known_head;
 pub(crate) mod log_id;
 pub(crate) mod merkle;
 pub(crate) mod names;

@@ -13,12 +13,13 @@
 //!
 //! What an auditor finds after the owner of the disk changed the log, by what the auditor has:
 //!
-//! | change | the files alone: `verify` | + public key: the checkpoints beside them | + the copy in an HSM, at start | + a checkpoint or receipt kept elsewhere | shown by |
+//! | change | the files alone: `verify` | + public key: their signatures | + the copy in an HSM, at start | + a checkpoint or receipt kept elsewhere | shown by |
 //! |---|---|---|---|---|---|
 //! | a flipped bit, a dropped, swapped, doubled or inserted record | located | located | refused, in the newest segment | located | `log tamper::` |
 //! | the same with all checksums, hashes and roots recomputed | – | seen | seen | seen | `log checkpoint::` |
 //! | the tail cut off cleanly, back to the newest checkpoint | – | – | – | seen, with a receipt | `log checkpoint::` |
-//! | the tail cut off behind the newest checkpoint | – | seen | seen, past the copy | seen | `log checkpoint::` |
+//! | the tail cut off behind the newest checkpoint | seen | seen | seen | seen | `log rewritten::` |
+//! | the same, and all checkpoints deleted | missing: named | refused | seen, past the copy; refused without one | seen | `log rewritten::`, `service rewritten_log::` |
 //! | an older copy of the whole directory, checkpoint included | – | – | seen, past the copy (5 minutes) | seen | `service checkpoints::` |
 //! | an older copy of the whole disk, SoftHSM's token included | – | – | – (SoftHSM only) | seen | `log checkpoint::` |
 //! | two histories for two readers | – | – | – | seen | `log checkpoint::` |
@@ -53,13 +54,16 @@ mod write;
 
 pub use checkpoint::key::{KeyError, PublicKey, VerifierKey};
 pub use checkpoint::proof::{ConsistencyProof, InclusionProof, ProofError};
-pub use checkpoint::publisher::{CheckpointSink, PublishError, PublisherSettings};
-pub use checkpoint::rollback::{KnownHead, ParseHeadError, RollbackDetected};
-pub use checkpoint::segment_checkpoint::checkpoint_files;
+pub use checkpoint::publish_error::PublishError;
+pub use checkpoint::publisher_settings::PublisherSettings;
+pub use checkpoint::rollback::RollbackDetected;
 pub use checkpoint::signed::{CheckpointError, CheckpointSigner, SignedCheckpoint};
+pub use checkpoint::sink::{CheckpointSink, SinkError};
 pub use error::{AuditError, OpenError};
 pub use format::corruption::{Corruption, CorruptionKind, ReadError};
 pub use format::head::{Head, Receipt};
+pub use format::json::hash_text;
+pub use format::known_head::{KnownHead, ParseHeadError};
 pub use format::log_id::{LogId, LogIdError};
 pub use format::merkle::{Hash, leaf_hash};
 pub use format::record::{
@@ -75,7 +79,8 @@ pub use read::lines::{Line, Lines, lines, tail};
 pub use read::page::Page;
 pub use read::store_stamp::FoundStamp;
 pub use settings::Settings;
-pub use verify::command::{VerifyError, VerifyOptions, public_key_in};
+pub use verify::command::VerifyOptions;
+pub use verify::files::{VerifyError, public_key_in};
 pub use verify::report::{Soundness, Verdict};
 pub use verify::verifier::{Progress, Report, TornTail, verify, verify_against, verify_with};
 pub use write::recovery::OpenIntent;

@@ -14,9 +14,12 @@ use tokio::sync::oneshot;
 
 use self::recorded::{NotRecorded, OutcomeGuard, Recordable, Recorded};
 use crate::checkpoint::proof::{ConsistencyProof, InclusionProof, ProofError};
-use crate::checkpoint::publisher::{self, PublishError, Publisher, PublisherSettings};
+use crate::checkpoint::publish_error::PublishError;
+use crate::checkpoint::publisher::Publisher;
+use crate::checkpoint::publisher_settings::PublisherSettings;
 use crate::checkpoint::rollback::RollbackDetected;
-use crate::checkpoint::signed::SignedCheckpoint;
+use crate::checkpoint::signed::{CheckpointSigner, SignedCheckpoint};
+use crate::checkpoint::{first, kept};
 use crate::durable_head::DurableHead;
 use crate::error::{AuditError, OpenError};
 use crate::format::corruption::{ReadError, io_error};
@@ -52,6 +55,17 @@ impl AuditLog {
     /// When the directory is not empty, or the disk refuses.
     pub fn create(settings: &Settings) -> Result<(), OpenError> {
         writer::create(settings)
+    }
+
+    /// Signs the first checkpoint of a log that was just created and keeps it beside the log, durably.
+    ///
+    /// # Errors
+    /// When the log has records, the signer does not sign, or the disk refuses.
+    pub fn sign_first(
+        settings: &Settings,
+        signer: &dyn CheckpointSigner,
+    ) -> Result<SignedCheckpoint, PublishError> {
+        first::sign_first(&settings.directory, signer)
     }
 
     /// Opens the log: takes its lock, recovers what a crash left, writes the start record and
@@ -187,12 +201,22 @@ impl AuditLog {
         &self,
         publishing: &PublisherSettings,
     ) -> Result<Vec<RollbackDetected>, PublishError> {
-        publisher::detect_rollback(&self.0.directory, &self.head(), publishing)
+        kept::detect_rollback(&self.0.directory, &self.head(), publishing)
     }
 
     /// The newest checkpoint, once they are published.
     pub fn checkpoint(&self) -> Option<Arc<SignedCheckpoint>> {
         self.0.publisher.get()?.newest()
+    }
+
+    /// The places that have not taken a checkpoint for longer than
+    /// [`stuck_after`](PublisherSettings::stuck_after), by their names. Empty before
+    /// [`publish`](Self::publish).
+    pub fn stuck_sinks(&self) -> Vec<String> {
+        let publisher = self.0.publisher.get();
+        publisher
+            .map(|publisher| publisher.stuck().into_iter().map(str::to_owned).collect())
+            .unwrap_or_default()
     }
 
     /// Proves that a record is in the log of the newest checkpoint. A few disk reads.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use metrics::{counter, histogram};
+use metrics::{counter, gauge, histogram};
 
 /// Records that became durable, a counter.
 pub const RECORDS: &str = "avs_kms_audit_records_total";
@@ -12,6 +12,8 @@ pub const BATCH_RECORDS: &str = "avs_kms_audit_batch_records";
 pub const COMMIT_SECONDS: &str = "avs_kms_audit_commit_seconds";
 /// Writes that failed, a counter.
 pub const FAILURES: &str = "avs_kms_audit_failures_total";
+/// Places that have not taken a checkpoint for too long, a gauge.
+pub const STUCK_SINKS: &str = "avs_kms_audit_stuck_sinks";
 
 /// A batch became durable.
 pub fn committed(records: usize, took: Duration) {
@@ -24,4 +26,9 @@ pub fn committed(records: usize, took: Duration) {
 /// A write failed.
 pub fn commit_failed() {
     counter!(FAILURES).increment(1);
+}
+
+/// How many sinks of checkpoints are stuck.
+pub fn stuck_sinks(count: usize) {
+    gauge!(STUCK_SINKS).set(f64::from(u32::try_from(count).unwrap_or(u32::MAX)));
 }

@@ -1,16 +1,16 @@
 //! `avs-kms audit …`: reads the files of the log or of a copy, without token and without the service.
 
 mod history;
+mod receipt;
 mod verify;
 
-use std::fs;
 use std::io::{BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::admin::local_socket::note_files;
 use super::error::CliError;
@@ -18,11 +18,13 @@ use super::output::Output;
 use crate::config::Configuration;
 use crate::key::{Eoa, KeyName};
 use crate::service::Maintenance;
-use audit_log::{Compressed, Filter, InclusionProof, Line, ReadError, Receipt, VerifierKey};
+use audit_log::{Compressed, Filter, Line, ReadError, VerifyOptions};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Verify every record and the hash chain; name the first bad record
+    /// Verify every record, the hash chain and all checkpoints beside it; name the first bad record
+    ///
+    /// Without --log, the copy of audit.checkpoint_file is compared, too.
     #[command(after_help = verify::HELP)]
     Verify {
         #[command(flatten)]
@@ -32,9 +34,13 @@ pub(super) enum Command {
         checkpoint: Vec<PathBuf>,
         /// File with the public key of the log, one line; repeat it if the log has had several
         ///
-        /// The checkpoints beside the log must be signed by it, and the log must extend them.
+        /// The checkpoints must be signed by it; without it signatures are not checked. Fails where there is no
+        /// checkpoint to check.
         #[arg(long, value_name = "FILE")]
         public_key: Vec<PathBuf>,
+        /// Accept missing checkpoints and segments; the verdict names them all the same
+        #[arg(long)]
+        allow_missing: bool,
     },
     /// Print the last records, one JSON object per line
     #[command(after_help = "Example:\n  avs-kms audit tail -n 20 --follow")]
@@ -92,21 +98,8 @@ pub(super) enum Command {
     /// Print the JSON Schema of the records
     Schema,
     /// Verify offline that the record of a signature is in the log
-    #[command(after_help = "\
-Example:
-  curl -s \"$URL/v1/audit/proof?seq=5\" >proof.json
-  avs-kms audit verify-receipt --answer answer.json --proof proof.json --public-key log.pub")]
-    VerifyReceipt {
-        /// File with the response of the signing call
-        #[arg(long, value_name = "FILE")]
-        answer: PathBuf,
-        /// File with the response of GET /v1/audit/proof?seq=…, or with its `proof` only
-        #[arg(long, value_name = "FILE")]
-        proof: PathBuf,
-        /// File with the public key of the log, one line
-        #[arg(long, value_name = "FILE")]
-        public_key: PathBuf,
-    },
+    #[command(after_help = receipt::HELP)]
+    VerifyReceipt(receipt::Arguments),
 }
 
 #[derive(Debug, Args)]
@@ -127,8 +120,17 @@ const FOLLOW_INTERVAL: Duration = Duration::from_millis(200);
 
 pub(super) fn run(command: &Command, configuration: &Configuration, output: Output) -> Result<(), CliError> {
     match command {
-        Command::Verify { location, checkpoint, public_key } => {
-            verify::run(location.directory(configuration), checkpoint, public_key, output)
+        Command::Verify { location, checkpoint, public_key, allow_missing } => {
+            // A copy elsewhere is older than the service's copies of the newest checkpoint.
+            let copies = configuration.audit.checkpoint_file.iter().filter(|_| location.log.is_none());
+            let options = VerifyOptions {
+                directory: location.directory(configuration).to_owned(),
+                copies: copies.cloned().collect(),
+                checkpoints: checkpoint.clone(),
+                public_keys: public_key.clone(),
+                allow_missing: *allow_missing,
+            };
+            verify::run(&options, output)
         }
         Command::Tail { location, lines, follow } => {
             let directory = location.directory(configuration);
@@ -177,51 +179,12 @@ pub(super) fn run(command: &Command, configuration: &Configuration, output: Outp
             output.print(&schema, || audit_log::RECORD_SCHEMA.trim_end().to_owned());
             Ok(())
         }
-        Command::VerifyReceipt { answer, proof, public_key } => {
-            let key = public_key_in(public_key)?;
-            let receipt = receipt_in(answer)?;
-            let text = read(proof)?;
-            // The whole response of the service, or the text of the proof.
-            let text = serde_json::from_str::<Value>(&text)
-                .ok()
-                .and_then(|value| value.get("proof").and_then(Value::as_str).map(str::to_owned))
-                .unwrap_or(text);
-            let checkpoint = InclusionProof::verify_receipt(&text, &key, &receipt)
-                .map_err(|error| CliError::context("the receipt does not hold", &error))?;
-            let (seq, size) = (receipt.seq, checkpoint.size());
-            output.print(&json!({"seq": seq, "size": size, "origin": checkpoint.origin()}), || {
-                format!("proven: record {seq} is in the log {} of {size} records", checkpoint.origin())
-            });
-            Ok(())
-        }
+        Command::VerifyReceipt(arguments) => receipt::run(arguments, output),
     }
 }
 
 fn unreadable(directory: &Path, error: &ReadError) -> CliError {
     CliError::context(format!("cannot read the audit log {}", directory.display()), error)
-}
-
-fn read(file: &Path) -> Result<String, CliError> {
-    fs::read_to_string(file)
-        .map_err(|error| CliError::context(format!("cannot read {}", file.display()), &error))
-}
-
-fn public_key_in(file: &Path) -> Result<VerifierKey, CliError> {
-    audit_log::public_key_in(file).map_err(|error| CliError::new(error.message()))
-}
-
-fn receipt_in(file: &Path) -> Result<Receipt, CliError> {
-    let unusable =
-        || CliError::new(format!("{} has no audit receipt {{seq, log, record_hash}}", file.display()));
-    let answer: Value = serde_json::from_str(&read(file)?).map_err(|_| unusable())?;
-    let receipt = answer.get("audit").ok_or_else(unusable)?;
-    let text = |name: &str| receipt.get(name).and_then(Value::as_str).ok_or_else(unusable);
-    let mut record_hash = [0; 32];
-    let digits = text("record_hash")?;
-    let digits = digits.strip_prefix("0x").unwrap_or(digits);
-    hex::decode_to_slice(digits, &mut record_hash).map_err(|_| unusable())?;
-    let log = text("log")?.parse().map_err(|_| unusable())?;
-    Ok(Receipt { seq: receipt.get("seq").and_then(Value::as_u64).ok_or_else(unusable)?, log, record_hash })
 }
 
 fn print(

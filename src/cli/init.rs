@@ -4,6 +4,7 @@
 
 use std::fs;
 use std::os::unix::fs::DirBuilderExt;
+use std::time::Duration;
 
 use clap::Args;
 use serde_json::json;
@@ -15,7 +16,9 @@ use super::serve::open::{
     audit_settings, create_store, enclave_settings, softhsm_token, with_softhsm_environment,
 };
 use super::serve::sandbox::drop_privileges;
+use crate::clock::Clock;
 use crate::config::Configuration;
+use crate::service::{Custody, sign_first};
 use audit_log::AuditLog;
 
 #[derive(Debug, Args)]
@@ -59,8 +62,9 @@ pub(super) fn run(
             false => failed,
         }
     })?;
-    AuditLog::create(&audit_settings(configuration))
-        .map_err(|error| CliError::context("cannot create the audit log", &error))?;
+    let audit = audit_settings(configuration);
+    AuditLog::create(&audit).map_err(|error| CliError::context("cannot create the audit log", &error))?;
+    first_checkpoint(&audit, settings, configuration.enclave.canary_interval)?;
     create_store(configuration, store_key)
         .map_err(|error| CliError::context("cannot create the store", &error))?;
     let fields = json!({
@@ -83,6 +87,23 @@ pub(super) fn run(
         )
     });
     Ok(())
+}
+
+/// Signs the first checkpoint: from now on a log without one has been tampered with.
+fn first_checkpoint(
+    audit: &audit_log::Settings,
+    settings: hsm::Settings,
+    canary_interval: Duration,
+) -> Result<(), CliError> {
+    let enclave =
+        hsm::Enclave::open(settings).map_err(|error| CliError::token("cannot open the new token", &error))?;
+    let custody = Custody::new(enclave, canary_interval);
+    let signed = sign_first(audit, &custody, &Clock::system());
+    custody.close();
+    signed.map_err(|error| {
+        let cause = error.cause().unwrap_or_else(|| error.to_string());
+        CliError::new(format!("cannot sign the first checkpoint of the audit log: {cause}"))
+    })
 }
 
 fn refuse_what_exists(configuration: &Configuration) -> Result<(), CliError> {

@@ -153,6 +153,7 @@ async fn until_stopped(
         mirror: audit.jsonl_file.clone(),
         webhook: audit.checkpoint_webhook_url.clone().unwrap_or_default(),
         anchor_every: audit.anchor_interval,
+        stuck_after: audit.checkpoint_timeout,
         accepted: accepted_rollbacks,
     };
     services

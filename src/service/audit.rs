@@ -1,6 +1,5 @@
 //! The audit log for clients and administrators: reads, publication of checkpoints, records of maintenance.
 
 pub(super) mod checkpoint_publisher;
-mod checkpoint_webhook;
 pub(super) mod maintenance;
 pub(super) mod reads;

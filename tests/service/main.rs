@@ -33,6 +33,7 @@ mod lifecycle {
     mod init;
     pub(crate) mod key_lifecycle;
     mod kill;
+    mod kill_first_start;
     mod reload;
     mod start_stop;
     mod token_changes;
@@ -46,6 +47,7 @@ mod operations {
     mod documents;
     mod metrics;
     mod registry;
+    mod rewritten_log;
     mod telemetry;
     pub(crate) mod webhooks;
 }

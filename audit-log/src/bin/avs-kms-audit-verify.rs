@@ -11,22 +11,24 @@ use std::process::ExitCode;
 use audit_log::{Soundness, VerifyOptions};
 
 const HELP: &str = "\
-Verify an avs-kms audit log: every record, the hash chain, the Merkle roots, and the checkpoints that were kept of it
+Verify an avs-kms audit log: every record, the hash chain, the Merkle roots, and the checkpoints beside it and its
+segments
 
 Usage: avs-kms-audit-verify [OPTIONS] --log <DIR>
 
 Options:
       --log <DIR>          Directory of the log, or of a copy of it
-      --public-key <FILE>  Public key of the log, one line. The checkpoints beside the log must be signed by it and fit
-                           the log. Repeat where the log has had more than one key
+      --public-key <FILE>  Public key of the log, one line. The checkpoints must be signed by it; without it signatures
+                           are not checked. Fails if there is no checkpoint. Repeat where the log has had several keys
       --checkpoint <FILE>  Checkpoint that was kept elsewhere. The log must contain its records unchanged. Needs
                            --public-key. Repeat for more
+      --allow-missing      Accept missing checkpoints and segments; the verdict names them all the same
       --json               Print the verdict as one JSON object
   -h, --help               Print help
   -V, --version            Print version
 
-Exit status: 0 sound; 1 damaged, forged or unreadable; 2 wrong usage; 3 sound as far as it is here, but segments are
-missing or a checkpoint cannot be compared
+Exit status: 0 sound; 1 damaged, forged or unreadable; 2 wrong usage; 3 sound as far as it is here, but segments or
+checkpoints are missing, or a checkpoint cannot be compared
 
 Example: avs-kms-audit-verify --log /mnt/copy/audit --public-key log.pub --checkpoint 2026-11.checkpoint
 ";
@@ -38,7 +40,7 @@ enum Request {
 }
 
 fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Request, String> {
-    let (mut log, mut checkpoints, mut public_keys, mut json) = (None, Vec::new(), Vec::new(), false);
+    let (mut log, mut json, mut examination) = (None, false, VerifyOptions::default());
     while let Some(argument) = arguments.next() {
         let (name, inline) = match argument.split_once('=') {
             Some((name, value)) if name.starts_with("--") => (name, Some(value.to_owned())),
@@ -52,18 +54,19 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Request, String>
             "-h" | "--help" => return Ok(Request::Help),
             "-V" | "--version" => return Ok(Request::Version),
             "--json" if inline.is_none() => json = true,
+            "--allow-missing" if inline.is_none() => examination.allow_missing = true,
             "--log" if log.is_none() => log = Some(value()?),
             "--log" => return Err("--log is given twice".to_owned()),
-            "--checkpoint" => checkpoints.push(value()?),
-            "--public-key" => public_keys.push(value()?),
+            "--checkpoint" => examination.checkpoints.push(value()?),
+            "--public-key" => examination.public_keys.push(value()?),
             _ => return Err(format!("unexpected argument `{argument}`")),
         }
     }
-    if !checkpoints.is_empty() && public_keys.is_empty() {
+    if !examination.checkpoints.is_empty() && examination.public_keys.is_empty() {
         return Err("--checkpoint needs --public-key".to_owned());
     }
-    let directory = log.ok_or("--log <DIR> is missing")?;
-    Ok(Request::Verify { examination: VerifyOptions { directory, checkpoints, public_keys }, json })
+    examination.directory = log.ok_or("--log <DIR> is missing")?;
+    Ok(Request::Verify { examination, json })
 }
 
 /// Nothing can be done about a terminal or pipe that was closed.

@@ -1,7 +1,8 @@
-//! Publisher thread: signs checkpoints, keeps the hashes for proofs, writes the JSON lines file.
+//! Publisher thread: signs checkpoints, keeps the hashes for proofs, hands checkpoints to the sinks.
 //!
 //! It only reads the segments, up to the durable head. It can be late or fail without any effect on
-//! signing. Not for: durability (`writer`).
+//! signing. What leaves this host goes first, and no sink waits for another. Not for: durability
+//! (`writer`).
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,103 +10,31 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use thiserror::Error;
-
 use crate::checkpoint::hash_index::{HashIndex, HashIndexReader};
 use crate::checkpoint::jsonl_mirror::Mirror;
-use crate::checkpoint::key::VerifierKey;
+use crate::checkpoint::kept::{LOG_DIRECTORY, detect_rollback};
 use crate::checkpoint::proof::{self, ConsistencyProof, InclusionProof, ProofError};
-use crate::checkpoint::rollback::{self, KnownCheckpoint, KnownHead, RollbackDetected};
+use crate::checkpoint::publish_error::PublishError;
+use crate::checkpoint::publisher_settings::PublisherSettings;
+use crate::checkpoint::rollback::RollbackDetected;
 use crate::checkpoint::segment_checkpoint::{PUBLIC, SegmentCheckpoints};
-use crate::checkpoint::signed::{CheckpointError, CheckpointSigner, SignedCheckpoint};
+use crate::checkpoint::signed::SignedCheckpoint;
+use crate::checkpoint::sink::{CheckpointSink, SinkThread};
 use crate::durable_head::DurableHead;
-use crate::format::corruption::{ReadError, io_error};
 use crate::format::head::Head;
 use crate::format::names::CHECKPOINT;
-use crate::read::source::Source;
-use crate::storage::atomic_write::{read_optional, write_atomically};
-
-/// Receives each new checkpoint, on the publisher's thread.
-pub type CheckpointSink = Box<dyn Fn(&SignedCheckpoint) + Send>;
-
-/// How checkpoints are made and where they go.
-pub struct PublisherSettings {
-    /// Signs them.
-    pub signer: Arc<dyn CheckpointSigner>,
-    /// The log's name in them, a URL without a scheme; `avs-kms/<log id>` by default.
-    pub origin: Option<String>,
-    /// Interval while there are new records.
-    pub every: Duration,
-    /// Interval while there are none: a heartbeat.
-    pub idle: Duration,
-    /// Copies of the newest checkpoint, e.g. on another disk.
-    pub files: Vec<PathBuf>,
-    /// Every record as a line of JSON, for log shippers.
-    pub mirror: Option<PathBuf>,
-    /// Checkpoints that were kept outside this disk: the log must still contain their heads.
-    pub anchors: Vec<Vec<u8>>,
-    /// Heads that the log may lack: an operator accepted the loss, and that is recorded.
-    pub accepted: Vec<KnownHead>,
-    /// Receives each new checkpoint: a log line, a webhook, the token.
-    pub on_checkpoint: Option<CheckpointSink>,
-}
-
-impl PublisherSettings {
-    /// Every second while there are new records, every minute otherwise, into the log's own
-    /// directory only.
-    pub fn new(signer: Arc<dyn CheckpointSigner>) -> Self {
-        Self {
-            signer,
-            origin: None,
-            every: Duration::from_secs(1),
-            idle: Duration::from_secs(60),
-            files: Vec::new(),
-            mirror: None,
-            anchors: Vec::new(),
-            accepted: Vec::new(),
-            on_checkpoint: None,
-        }
-    }
-}
-
-impl PublisherSettings {
-    fn origin(&self, head: &Head) -> String {
-        self.origin.clone().unwrap_or_else(|| head.log.origin())
-    }
-}
-
-/// Why the publisher does not start.
-#[derive(Debug, Error)]
-pub enum PublishError {
-    /// The log is not the one that an earlier checkpoint was made for: its disk was rolled back, or
-    /// it was forked.
-    #[error("{0}")]
-    RolledBack(RollbackDetected),
-    /// The token, or the earlier checkpoint.
-    #[error(transparent)]
-    Checkpoint(#[from] CheckpointError),
-    /// The disk.
-    #[error(transparent)]
-    Read(#[from] ReadError),
-    /// The disk, mostly full.
-    #[error("cannot write {}", .path.display())]
-    Write {
-        /// The file.
-        path: PathBuf,
-        /// The error of the system.
-        source: std::io::Error,
-    },
-    /// The thread.
-    #[error("cannot start the publisher thread")]
-    Thread(#[source] std::io::Error),
-    /// It is running.
-    #[error("checkpoints of this log are published already")]
-    Already,
-}
+use crate::metrics;
+use crate::storage::atomic_write::write_atomically;
 
 /// The publisher's results, for the rest of the program.
 pub(crate) struct Publisher {
-    newest: Mutex<Option<Arc<SignedCheckpoint>>>,
+    /// The newest checkpoint, and when it was signed.
+    newest: Mutex<Option<(Arc<SignedCheckpoint>, Instant)>>,
+    /// Where checkpoints go; the directory of the log is the last.
+    sinks: Vec<SinkThread>,
+    stuck_after: Duration,
+    /// The longest time between two checkpoints.
+    idle: Duration,
     stored: Option<HashIndexReader>,
     /// Whether the stored hashes were found to be wrong.
     distrusted: AtomicBool,
@@ -117,7 +46,7 @@ impl Publisher {
     pub(crate) fn start(
         directory: &Path,
         published: Arc<DurableHead>,
-        publishing: PublisherSettings,
+        mut publishing: PublisherSettings,
     ) -> Result<Arc<Self>, PublishError> {
         let head = published.head();
         let detected = detect_rollback(directory, &head, &publishing)?;
@@ -135,28 +64,29 @@ impl Publisher {
             tracing::warn!("older audit segments were moved away before they were indexed: no proofs");
         }
         let stored = index.as_ref().and_then(|index| index.reader().ok());
+        let sinks = sinks(directory, &mut publishing).map_err(PublishError::Thread)?;
         let this = Arc::new(Self {
             newest: Mutex::new(None),
+            sinks,
+            stuck_after: publishing.stuck_after,
+            idle: publishing.idle,
             stored,
             distrusted: AtomicBool::new(false),
             thread: Mutex::new(None),
         });
-        let mirror = publishing.mirror.clone().map(|path| Mirror::new(path, directory.to_owned()));
         let mut worker = Worker {
             directory: directory.to_owned(),
             origin,
             publishing,
             published,
             index,
-            mirror,
             publisher: this.clone(),
             seals: SegmentCheckpoints::default(),
-            last: None,
+            alarmed: Vec::new(),
         };
-        worker.checkpoint(&head)?;
-        if let Some(newest) = this.newest() {
-            worker.seals = SegmentCheckpoints::missing(directory, this.stored.as_ref(), &newest, &head)?;
-        }
+        let newest = worker.sign(&head)?;
+        worker.seals = SegmentCheckpoints::missing(directory, this.stored.as_ref(), &newest, &head)?;
+        worker.publish(&newest);
         let thread = std::thread::Builder::new()
             .name("audit-publisher".to_owned())
             .spawn(move || worker.run())
@@ -167,7 +97,17 @@ impl Publisher {
 
     /// The newest checkpoint.
     pub(crate) fn newest(&self) -> Option<Arc<SignedCheckpoint>> {
-        self.newest.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
+        newest.as_ref().map(|(newest, _)| Arc::clone(newest))
+    }
+
+    /// What has been behind for too long: sinks by their names, and the key that signs.
+    pub(crate) fn stuck(&self) -> Vec<&str> {
+        let limit = self.stuck_after;
+        let signed = self.newest.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(|(_, at)| *at);
+        let unsigned = signed.is_none_or(|at| at.elapsed() > limit.saturating_add(self.idle));
+        let sinks = self.sinks.iter().filter(|sink| sink.is_stuck(limit)).map(SinkThread::name);
+        unsigned.then_some("the key that signs checkpoints").into_iter().chain(sinks).collect()
     }
 
     pub(crate) fn inclusion(&self, seq: u64) -> Result<InclusionProof, ProofError> {
@@ -195,30 +135,42 @@ impl Publisher {
         self.note_wrong(proof)
     }
 
-    /// Waits for the last checkpoint, once the writer has ended.
+    /// Waits for the last checkpoint and its delivery, once the writer has ended. A stuck sink is
+    /// left behind after [`LAST_DELIVERY`].
     pub(crate) fn join(&self) {
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(thread) = thread {
             let _ = thread.join();
         }
+        let until = Instant::now() + LAST_DELIVERY;
+        self.sinks.iter().for_each(SinkThread::close);
+        for sink in self.sinks.iter().filter(|sink| !sink.join(until)) {
+            tracing::error!("{} did not take the last audit checkpoint in time", sink.name());
+        }
     }
 }
 
-/// The kept checkpoints whose heads the log of `head` does not contain.
-pub(crate) fn detect_rollback(
-    directory: &Path,
-    head: &Head,
-    publishing: &PublisherSettings,
-) -> Result<Vec<RollbackDetected>, PublishError> {
-    let key = VerifierKey::new(&publishing.origin(head), publishing.signer.public_key())
-        .map_err(|_| CheckpointError::OriginForm)?;
-    let kept = read_optional(&directory.join(CHECKPOINT)).map_err(|error| io_error(CHECKPOINT, error))?;
-    let mut claims: Vec<_> =
-        kept.into_iter().map(|note| KnownCheckpoint { kept_in: "the directory of the log", note }).collect();
-    claims.extend(
-        publishing.anchors.iter().map(|note| KnownCheckpoint { kept_in: "the token", note: note.clone() }),
-    );
-    Ok(rollback::detect(&Source::open(directory)?, head, &key, &claims)?)
+/// How long all sinks together have for the last checkpoint.
+const LAST_DELIVERY: Duration = Duration::from_secs(10);
+
+/// Starts the sinks: those of the caller, the copies, the JSON lines file, and at last the log's own
+/// directory.
+fn sinks(directory: &Path, publishing: &mut PublisherSettings) -> std::io::Result<Vec<SinkThread>> {
+    let file = |name: String, path: PathBuf| {
+        CheckpointSink::new(name, Duration::ZERO, move |one| {
+            Ok(write_atomically(&path, one.note().as_bytes(), PUBLIC)?)
+        })
+    };
+    let mut sinks = std::mem::take(&mut publishing.sinks);
+    sinks.extend(publishing.files.iter().map(|path| file(path.display().to_string(), path.clone())));
+    if let Some(path) = &publishing.mirror {
+        let mut mirror = Mirror::new(path.clone(), directory.to_owned());
+        sinks.push(CheckpointSink::new(path.display().to_string(), Duration::ZERO, move |one| {
+            Ok(mirror.update(one.size())?)
+        }));
+    }
+    sinks.push(file(LOG_DIRECTORY.to_owned(), directory.join(CHECKPOINT)));
+    sinks.into_iter().map(SinkThread::start).collect()
 }
 
 /// Nice value of the thread: under full load it gets a tenth of the time of another thread.
@@ -230,10 +182,10 @@ struct Worker {
     publishing: PublisherSettings,
     published: Arc<DurableHead>,
     index: Option<HashIndex>,
-    mirror: Option<Mirror>,
     publisher: Arc<Publisher>,
     seals: SegmentCheckpoints,
-    last: Option<(u64, Instant)>,
+    /// What was found stuck at the last look.
+    alarmed: Vec<String>,
 }
 
 impl Worker {
@@ -243,35 +195,31 @@ impl Worker {
         if let Err(error) = rustix::process::setpriority_process(None, NICE) {
             tracing::debug!(%error, "the publisher of checkpoints keeps the ordinary priority");
         }
-        let mut seen = self.last.map_or(0, |(size, _)| size);
+        let mut seen = self.publisher.newest().map_or(0, |newest| newest.size());
+        let mut last = Instant::now();
         loop {
             let closed = self.published.wait(seen, self.publishing.every);
             let head = self.published.head();
-            // Also when its checkpoint fails: the next attempt comes with the next interval.
-            seen = head.size;
-            let completed = self.published.take_sealed();
-            self.seals.make(completed, &self.directory, &self.origin, &*self.publishing.signer);
+            self.seals.add(self.published.take_sealed());
             if self.publisher.distrusted.swap(false, Ordering::Relaxed) {
                 self.rebuild_index();
             }
-            let (size, when) = self.last.map_or((0, None), |(size, when)| (size, Some(when)));
-            let quiet = when.is_some_and(|when| when.elapsed() < self.publishing.idle);
-            if (size != head.size || !quiet)
-                && let Err(error) = self.checkpoint(&head)
-            {
-                tracing::error!(
-                    error = &error as &dyn std::error::Error,
-                    "cannot make a checkpoint of the audit log; trying again with the next one"
-                );
+            let size = self.publisher.newest().map_or(0, |newest| newest.size());
+            if size != head.size || last.elapsed() >= self.publishing.idle {
+                match self.sign(&head) {
+                    Ok(checkpoint) => {
+                        last = Instant::now();
+                        self.publish(&checkpoint);
+                    }
+                    Err(error) => tracing::error!(
+                        error = &error as &dyn std::error::Error,
+                        "cannot make a checkpoint of the audit log; trying again with the next one"
+                    ),
+                }
             }
-            if let Some(mirror) = &mut self.mirror
-                && let Err(error) = mirror.update(head.size)
-            {
-                tracing::error!(
-                    error = &error as &dyn std::error::Error,
-                    "the JSON lines file of the audit log is behind"
-                );
-            }
+            // Also when its checkpoint fails: the next attempt comes with the next interval.
+            seen = head.size;
+            self.alarm();
             if closed {
                 return;
             }
@@ -286,8 +234,8 @@ impl Worker {
         }
     }
 
-    /// Makes the checkpoint of a head and passes it on.
-    fn checkpoint(&mut self, head: &Head) -> Result<(), PublishError> {
+    /// Makes the checkpoint of a head.
+    fn sign(&mut self, head: &Head) -> Result<Arc<SignedCheckpoint>, PublishError> {
         if let Some(index) = &mut self.index {
             // Proofs can be late; a checkpoint cannot.
             let failed = index.update(head.size).err();
@@ -296,23 +244,27 @@ impl Worker {
                 tracing::warn!(error, indexed = index.size(), size = head.size, "audit proofs are behind");
             }
         }
-        let checkpoint = SignedCheckpoint::sign(&self.origin, head, &*self.publishing.signer)?;
-        let path = self.directory.join(CHECKPOINT);
-        write_atomically(&path, checkpoint.note().as_bytes(), PUBLIC)
-            .map_err(|source| PublishError::Write { path, source })?;
-        for path in &self.publishing.files {
-            if let Err(error) = write_atomically(path, checkpoint.note().as_bytes(), PUBLIC) {
-                tracing::error!(
-                    error = &error as &dyn std::error::Error,
-                    "a copy of the checkpoint was not written"
-                );
-            }
+        Ok(Arc::new(SignedCheckpoint::sign(&self.origin, head, &*self.publishing.signer)?))
+    }
+
+    /// Passes a checkpoint on: outward first. The log's directory gets it after those of the segments
+    /// that it covers, so that a reader of the directory can tell which of them must be there.
+    fn publish(&mut self, checkpoint: &Arc<SignedCheckpoint>) {
+        *self.publisher.newest.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some((Arc::clone(checkpoint), Instant::now()));
+        let Some((own, outward)) = self.publisher.sinks.split_last() else { return };
+        outward.iter().for_each(|sink| sink.submit(checkpoint));
+        self.seals.make(&self.directory, &self.origin, &*self.publishing.signer);
+        own.submit(checkpoint);
+    }
+
+    /// Says once which sinks have become stuck, and counts them.
+    fn alarm(&mut self) {
+        let stuck: Vec<_> = self.publisher.stuck().into_iter().map(str::to_owned).collect();
+        metrics::stuck_sinks(stuck.len());
+        for name in stuck.iter().filter(|name| !self.alarmed.contains(name)) {
+            tracing::error!(sink = %name, "audit checkpoints do not leave this host as configured: a sink is stuck");
         }
-        if let Some(show) = &self.publishing.on_checkpoint {
-            show(&checkpoint);
-        }
-        *self.publisher.newest.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(checkpoint));
-        self.last = Some((head.size, Instant::now()));
-        Ok(())
+        self.alarmed = stuck;
     }
 }

@@ -14,14 +14,14 @@ use tlog_tiles::Checkpoint;
 use crate::checkpoint::key::VerifierKey;
 use crate::format::corruption::{CorruptionKind, ReadError};
 use crate::format::head::Head;
-use crate::format::merkle::Hash;
+use crate::format::known_head::KnownHead;
 use crate::read::cursor::root_at;
 use crate::read::source::Source;
 
 /// A checkpoint that was kept.
 pub(crate) struct KnownCheckpoint {
     /// The place, for people.
-    pub(crate) kept_in: &'static str,
+    pub(crate) kept_in: String,
     pub(crate) note: Vec<u8>,
 }
 
@@ -29,20 +29,10 @@ pub(crate) struct KnownCheckpoint {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RollbackDetected {
     /// The place where the checkpoint was kept.
-    pub kept_in: &'static str,
+    pub kept_in: String,
     /// What is given up if the log is used nevertheless.
     pub known: KnownHead,
     cause: RollbackCause,
-}
-
-/// A head that the log had once: its number of records and its root. Shown as `SIZE:ROOT`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct KnownHead {
-    /// Number of records.
-    pub size: u64,
-    /// The RFC 6962 root over them. For something that is no checkpoint at all: its SHA-256, with
-    /// size 0.
-    pub root: Hash,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,27 +43,20 @@ enum RollbackCause {
     OtherKey { origin: String },
     /// Not a checkpoint.
     Unreadable,
+    /// There is no checkpoint at all.
+    NothingKept { records: u64 },
 }
 
-impl fmt::Display for KnownHead {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.size, hex::encode(self.root))
-    }
-}
-
-/// The text is not `SIZE:ROOT`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("expected SIZE:ROOT, for example 1234:<64 hex digits>, as printed by the refusal")]
-pub struct ParseHeadError;
-
-impl std::str::FromStr for KnownHead {
-    type Err = ParseHeadError;
-
-    fn from_str(text: &str) -> Result<Self, ParseHeadError> {
-        let (size, digits) = text.split_once(':').ok_or(ParseHeadError)?;
-        let mut root = [0; 32];
-        hex::decode_to_slice(digits, &mut root).map_err(|_| ParseHeadError)?;
-        Ok(Self { size: size.parse().map_err(|_| ParseHeadError)?, root })
+impl RollbackDetected {
+    /// Nothing vouches for the log of this head: a forger deletes what would contradict. The value to
+    /// accept is the same at each start, although each start adds a record.
+    pub(crate) fn nothing_kept(head: &Head) -> Self {
+        let root = Sha256::digest(format!("no checkpoint of {}", head.log)).into();
+        Self {
+            kept_in: "no place".to_owned(),
+            known: KnownHead { size: 0, root },
+            cause: RollbackCause::NothingKept { records: head.size },
+        }
     }
 }
 
@@ -91,6 +74,11 @@ impl fmt::Display for RollbackDetected {
                 "the audit log or its key was replaced: {kept_in} has a checkpoint of {size} records of {origin}, which \
                  this token's key for this log did not sign"
             ),
+            RollbackCause::NothingKept { records } => write!(
+                f,
+                "nothing vouches for the {records} records of the audit log: neither its directory, nor a copy, nor \
+                 the token has a checkpoint of it. It may have been rewritten"
+            ),
             RollbackCause::Unreadable => {
                 write!(f, "{kept_in} has something that is not a checkpoint of an audit log")
             }
@@ -107,6 +95,7 @@ pub(crate) fn detect(
 ) -> Result<Vec<RollbackDetected>, ReadError> {
     let mut detected = Vec::new();
     for KnownCheckpoint { kept_in, note } in kept {
+        let kept_in = kept_in.clone();
         let (known, cause) = match key.open(note) {
             Ok(checkpoint) => {
                 let known = KnownHead { size: checkpoint.size(), root: checkpoint.root() };
@@ -139,7 +128,7 @@ fn compare(source: &Source, head: &Head, known: KnownHead) -> Result<Option<Corr
 }
 
 /// Origin and head of a checkpoint whose signature is not checked.
-fn unsigned(note: &[u8]) -> Option<(String, KnownHead)> {
+pub(crate) fn unsigned(note: &[u8]) -> Option<(String, KnownHead)> {
     let note = Note::from_bytes(note).ok()?;
     let checkpoint = Checkpoint::from_bytes(note.text()).ok()?;
     Some((checkpoint.origin().to_owned(), KnownHead { size: checkpoint.size(), root: checkpoint.hash().0 }))

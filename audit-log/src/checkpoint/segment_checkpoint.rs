@@ -10,12 +10,11 @@ use crate::checkpoint::hash_index::HashIndexReader;
 use crate::checkpoint::proof;
 use crate::checkpoint::signed::{CheckpointSigner, SignedCheckpoint};
 use crate::durable_head::SealedSegment;
-use crate::format::corruption::{ReadError, io_error};
+use crate::format::corruption::ReadError;
 use crate::format::head::Head;
-use crate::format::names::{self, CHECKPOINT, SEGMENT_CHECKPOINT};
+use crate::format::names::{self, SEGMENT_CHECKPOINT};
 use crate::read::source::Source;
 use crate::storage::atomic_write::write_atomically;
-use crate::storage::directory::names_in;
 
 /// Permission bits of a checkpoint: every user may read it.
 pub(crate) const PUBLIC: u32 = 0o644;
@@ -39,7 +38,7 @@ impl SegmentCheckpoints {
         let mut waiting = Vec::new();
         for pair in firsts.windows(2) {
             let &[first, next] = pair else { continue };
-            if path(directory, first).exists() {
+            if segment_checkpoint_path(directory, first).exists() {
                 continue;
             }
             let size = newest.size();
@@ -58,20 +57,22 @@ impl SegmentCheckpoints {
         Ok(Self { waiting })
     }
 
-    /// Signs for the waiting segments and for those that were completed since.
-    pub(crate) fn make(
-        &mut self,
-        completed: Vec<SealedSegment>,
-        directory: &Path,
-        origin: &str,
-        signer: &dyn CheckpointSigner,
-    ) {
+    /// Adds segments that were completed.
+    pub(crate) fn add(&mut self, completed: Vec<SealedSegment>) {
         self.waiting.extend(completed);
+    }
+
+    /// Signs for the waiting segments.
+    pub(crate) fn make(&mut self, directory: &Path, origin: &str, signer: &dyn CheckpointSigner) {
         self.waiting.retain(|sealed| {
             let done = SignedCheckpoint::sign(origin, &sealed.head, signer)
                 .map_err(Box::<dyn std::error::Error>::from)
                 .and_then(|note| {
-                    Ok(write_atomically(&path(directory, sealed.first), note.note().as_bytes(), PUBLIC)?)
+                    Ok(write_atomically(
+                        &segment_checkpoint_path(directory, sealed.first),
+                        note.note().as_bytes(),
+                        PUBLIC,
+                    )?)
                 });
             if let Err(error) = &done {
                 let error = &**error;
@@ -86,21 +87,7 @@ impl SegmentCheckpoints {
     }
 }
 
-/// The files of signed checkpoints in the directory of a log: the newest, and those of segments.
-///
-/// # Errors
-/// When the directory cannot be read.
-pub fn checkpoint_files(directory: &Path) -> Result<Vec<PathBuf>, ReadError> {
-    let mut names = names_in(directory).map_err(|error| io_error(&directory.to_string_lossy(), error))?;
-    let is_of_segment = |name: &str| {
-        let stem = name.strip_suffix(SEGMENT_CHECKPOINT).and_then(|name| name.strip_suffix('.'));
-        stem.is_some_and(|stem| names::any_first_of(&format!("{stem}.log")).is_some())
-    };
-    names.retain(|name| name == CHECKPOINT || is_of_segment(name));
-    names.sort();
-    Ok(names.into_iter().map(|name| directory.join(name)).collect())
-}
-
-fn path(directory: &Path, first: u64) -> PathBuf {
+/// The file with the checkpoint of one segment.
+pub(crate) fn segment_checkpoint_path(directory: &Path, first: u64) -> PathBuf {
     directory.join(names::segment(first)).with_extension(SEGMENT_CHECKPOINT)
 }

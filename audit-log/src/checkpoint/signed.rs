@@ -10,6 +10,7 @@ use tlog_tiles::Checkpoint;
 
 use crate::checkpoint::key::{PublicKey, VerifierKey};
 use crate::format::head::Head;
+use crate::format::known_head::KnownHead;
 use crate::format::log_id::LogId;
 use crate::format::merkle::Hash;
 
@@ -99,6 +100,11 @@ impl SignedCheckpoint {
     /// The RFC 6962 root over them.
     pub const fn root(&self) -> Hash {
         self.root
+    }
+
+    /// The head alone.
+    pub const fn known_head(&self) -> KnownHead {
+        KnownHead { size: self.size, root: self.root }
     }
 
     /// Has a head signed, and checks the signature before it is given out.

@@ -50,17 +50,22 @@ pub(crate) fn hex(out: &mut Vec<u8>, member: &'static str, value: &[u8]) {
 pub(crate) fn hash(out: &mut Vec<u8>, member: &'static str, value: &[u8; 32]) {
     name(out, member);
     out.push(b'"');
-    out.extend_from_slice(&hash_text(value));
+    out.extend_from_slice(&hash_characters(value));
     out.push(b'"');
 }
 
 /// A value of 32 bytes in base64url without padding (RFC 4648, section 5): a third shorter than
 /// hex, and each record has several.
-pub(crate) fn hash_text(value: &[u8; 32]) -> [u8; 43] {
+pub(crate) fn hash_characters(value: &[u8; 32]) -> [u8; 43] {
     let mut text = [0; 43];
     // 32 bytes fit 43 characters.
     let _ = URL_SAFE_NO_PAD.encode_slice(value, &mut text);
     text
+}
+
+/// A value of 32 bytes as records spell it: base64url without padding.
+pub fn hash_text(value: &[u8; 32]) -> String {
+    String::from_utf8_lossy(&hash_characters(value)).into_owned()
 }
 
 /// Appends lower-case hex digits.

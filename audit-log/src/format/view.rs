@@ -90,7 +90,7 @@ pub(crate) fn seq_of_line(line: &[u8]) -> Option<u64> {
 fn prev_member(prev: &Hash) -> [u8; 53] {
     let mut out = *b"\"prev\":\"-------------------------------------------\",";
     if let Some(text) = out.get_mut(8..51) {
-        text.copy_from_slice(&json::hash_text(prev));
+        text.copy_from_slice(&json::hash_characters(prev));
     }
     out
 }

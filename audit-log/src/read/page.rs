@@ -6,6 +6,7 @@
 //! anything (`verify`, `proof`).
 
 use std::collections::HashSet;
+use std::ops::Range;
 
 use crate::format::corruption::{Corruption, CorruptionKind, ReadError};
 use crate::format::frame::{FrameBody, FrameHead, SECTOR};
@@ -28,6 +29,9 @@ pub struct Page {
     pub records: Vec<String>,
     /// Request what follows this record next; equal to `after` when there is nothing new.
     pub next: u64,
+    /// Records among those that the page covers whose segments are not here: moved away by the
+    /// operator, or missing.
+    pub absent: Vec<Range<u64>>,
 }
 
 /// At most `limit` records after record `after`, up to a durable head of `size` records, that
@@ -41,18 +45,20 @@ pub(crate) fn page(
 ) -> Result<Page, ReadError> {
     let mut account = eoa.map(|eoa| Account::new(source, size, eoa, after));
     let read_from = account.as_ref().map_or(after.saturating_add(1), |account| account.known_from);
-    let mut page = Page { records: Vec::new(), next: after };
+    let mut page = Page { next: after, ..Page::default() };
     let firsts = source.firsts()?;
     let start = firsts.partition_point(|&first| first <= after.saturating_add(1)).saturating_sub(1);
-    // Only what is here counts: segments that were moved away are passed over.
     let mut examined = 0;
+    let mut expected = after.saturating_add(1);
     for (index, &first) in firsts.iter().enumerate().skip(start) {
         let until = firsts.get(index + 1).copied().unwrap_or(NONE).min(size);
+        page.skip(expected, first.min(size));
         let mut frames = Frames::new(source, first, until)?;
-        while page.records.len() < limit
-            && examined < MAX_EXAMINED
-            && let Some((head, bytes)) = frames.next(read_from)?
-        {
+        loop {
+            if page.records.len() >= limit || examined >= MAX_EXAMINED {
+                return Ok(page);
+            }
+            let Some((head, bytes)) = frames.next(read_from)? else { break };
             let mut prev = head.prev_hash;
             // The hashes of records before a wanted one are needed for its line only.
             let mut skipped: Vec<View<'_>> = Vec::new();
@@ -80,8 +86,20 @@ pub(crate) fn page(
                 skipped.push(view);
             }
         }
+        expected = expected.max(frames.next);
     }
+    page.skip(expected, size);
     Ok(page)
+}
+
+impl Page {
+    /// Passes over records that are not here. They are named: a gap must not look like silence.
+    fn skip(&mut self, from: u64, to: u64) {
+        if from < to {
+            self.absent.push(from..to);
+            self.next = to.saturating_sub(1);
+        }
+    }
 }
 
 /// Which records concern an account: those that name it, and the outcomes of its intents.

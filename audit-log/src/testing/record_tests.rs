@@ -173,7 +173,7 @@ fn a_line_of_an_operation_is_recognised_without_parsing_it() {
 #[test]
 fn a_record_with_the_reserved_members_is_a_record() {
     let schema: serde_json::Value = serde_json::from_str(RECORD_SCHEMA).unwrap();
-    let hash = String::from_utf8(crate::format::json::hash_text(&[1; 32]).to_vec()).unwrap();
+    let hash = String::from_utf8(crate::format::json::hash_characters(&[1; 32]).to_vec()).unwrap();
     let store = format!(
         "\"store\":{{\"counter\":7,\"chain_before\":\"{hash}\",\"chain_after\":\"{hash}\",\"root_before\":\"{hash}\",\"root_after\":\"{hash}\"}}"
     );

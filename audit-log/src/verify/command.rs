@@ -3,107 +3,80 @@
 
 use std::path::{Path, PathBuf};
 
-use serde_json::Value;
-use thiserror::Error;
-
-use super::report::Verdict;
+use super::files::{VerifyError, public_key_in};
+use super::kept::{KeptCheckpoint, Place};
+use super::report::{Comparison, Verdict};
 use super::verifier::{Progress, verify_against};
-use crate::checkpoint::key::VerifierKey;
-use crate::checkpoint::segment_checkpoint::checkpoint_files;
-use crate::checkpoint::signed::{CheckpointError, SignedCheckpoint};
+use crate::checkpoint::segment_checkpoint::segment_checkpoint_path;
+use crate::format::corruption::ReadError;
+use crate::format::names::{self, CHECKPOINT};
+use crate::read::source::Source;
 
-/// What is verified against what.
-#[derive(Clone, Debug)]
+/// What is verified against what. The checkpoints beside the log are always compared.
+#[derive(Clone, Debug, Default)]
 pub struct VerifyOptions {
     /// The directory of the log, or of a copy.
     pub directory: PathBuf,
+    /// Files that the service keeps copies of the newest checkpoint in.
+    pub copies: Vec<PathBuf>,
     /// Files with checkpoints that were kept elsewhere; they need a key.
     pub checkpoints: Vec<PathBuf>,
-    /// Files with the public keys that the log has had.
+    /// Files with the public keys that the log has had. Without one no signature is checked.
     pub public_keys: Vec<PathBuf>,
-}
-
-/// Why there is no verdict.
-#[derive(Debug, Error)]
-#[error("{doing}")]
-pub struct VerifyError {
-    /// What was tried.
-    pub doing: String,
-    /// Why it failed.
-    pub source: Box<dyn std::error::Error + Send + Sync>,
-}
-
-impl VerifyError {
-    fn new(doing: &str, path: &Path) -> impl FnOnce(Box<dyn std::error::Error + Send + Sync>) -> Self {
-        let doing = format!("{doing} {}", path.display());
-        move |source| Self { doing, source }
-    }
-
-    /// What was tried, and all that caused the failure.
-    pub fn message(&self) -> String {
-        let mut message = self.doing.clone();
-        let mut next: Option<&(dyn std::error::Error + 'static)> = Some(&*self.source);
-        while let Some(error) = next {
-            message.push_str(": ");
-            message.push_str(&error.to_string());
-            next = error.source();
-        }
-        message
-    }
+    /// Whether checkpoints and segments may be missing.
+    pub allow_missing: bool,
 }
 
 impl VerifyOptions {
-    /// Verifies the log, compares it with the checkpoints and, where there is a key, with those
-    /// beside the log.
+    /// Verifies the log and compares it with every checkpoint there is.
     ///
     /// # Errors
     /// When a file cannot be read or is not what it should be. Damage of the log is no error but a verdict.
     pub fn run(&self, progress: impl FnMut(Progress)) -> Result<Verdict, VerifyError> {
         let Self { directory, .. } = self;
-        let unreadable = || VerifyError::new("cannot read the audit log", directory);
+        let unreadable =
+            |error: ReadError| VerifyError::new("cannot read the audit log", directory)(error.into());
         let keys = self.public_keys.iter().map(|file| public_key_in(file)).collect::<Result<Vec<_>, _>>()?;
-        let signed = |files: &[PathBuf]| -> Result<Vec<_>, VerifyError> {
-            files.iter().map(|file| checkpoint_in(file, &keys)).collect()
-        };
-        let kept = signed(&self.checkpoints)?;
-        let beside = match &keys[..] {
-            [] => Vec::new(),
-            _ => signed(&checkpoint_files(directory).map_err(|error| unreadable()(error.into()))?)?,
-        };
-        let report = verify_against(directory, &[&kept[..], &beside].concat(), progress)
-            .map_err(|error| unreadable()(error.into()))?;
-        Ok(Verdict::new(&report, &kept))
-    }
-}
-
-fn read(file: &Path) -> Result<String, VerifyError> {
-    std::fs::read_to_string(file).map_err(|error| VerifyError::new("cannot read", file)(error.into()))
-}
-
-/// The public key in a file of one line.
-///
-/// # Errors
-/// When the file cannot be read or holds no key.
-pub fn public_key_in(file: &Path) -> Result<VerifierKey, VerifyError> {
-    let key = read(file)?.trim().parse::<VerifierKey>();
-    key.map_err(|error| VerifyError::new("cannot use", file)(error.into()))
-}
-
-/// A signed note, or the answer of `GET /v1/audit/checkpoint` with one in it.
-fn checkpoint_in(file: &Path, keys: &[VerifierKey]) -> Result<SignedCheckpoint, VerifyError> {
-    let text = read(file)?;
-    let note = serde_json::from_str::<Value>(&text)
-        .ok()
-        .and_then(|value| value.get("checkpoint").and_then(Value::as_str).map(str::to_owned))
-        .unwrap_or(text);
-    let mut opened = Err(CheckpointError::Form);
-    for key in keys {
-        opened = key.open(note.as_bytes());
-        if opened.is_ok() {
-            break;
+        // Checkpoints first: no log that is read after them can lack what they cover.
+        let (mut kept, mut missing) = (Vec::new(), Vec::new());
+        for file in &self.checkpoints {
+            kept.push(KeptCheckpoint::read(Place::Given(shown(file)), file, &keys)?);
         }
+        let newest = directory.join(CHECKPOINT);
+        let mut covered = 0;
+        if newest.exists() {
+            let newest = KeptCheckpoint::read(Place::Log, &newest, &keys)?;
+            covered = newest.head.size;
+            kept.push(newest);
+        } else {
+            missing.push("the checkpoint beside the log".to_owned());
+        }
+        for file in &self.copies {
+            if file.exists() {
+                kept.push(KeptCheckpoint::read(Place::Copy(shown(file)), file, &keys)?);
+            } else {
+                missing.push(format!("the copy of the checkpoint {}", file.display()));
+            }
+        }
+        let firsts = Source::open(directory).and_then(|source| source.firsts()).map_err(unreadable)?;
+        for (index, &first) in firsts.iter().enumerate() {
+            let file = segment_checkpoint_path(directory, first);
+            if file.exists() {
+                kept.push(KeptCheckpoint::read(Place::Segment, &file, &keys)?);
+            } else if firsts.get(index + 1).is_some_and(|&next| next <= covered) {
+                missing.push(format!("the checkpoint of {}", names::segment(first)));
+            }
+        }
+        let heads: Vec<_> = kept.iter().map(|one| one.head).collect();
+        let report = verify_against(directory, &heads, progress).map_err(unreadable)?;
+        let comparison =
+            Comparison { kept, missing, has_key: !keys.is_empty(), allow_missing: self.allow_missing };
+        Ok(Verdict::new(&report, comparison))
     }
-    opened.map_err(|error| VerifyError::new("cannot use", file)(error.into()))
+}
+
+fn shown(file: &Path) -> String {
+    file.display().to_string()
 }
 
 impl Progress {

@@ -1,6 +1,6 @@
 //! Comparison of a log, while it is read, with the checkpoints that were kept of it.
 
-use crate::checkpoint::signed::SignedCheckpoint;
+use crate::format::known_head::KnownHead;
 use crate::format::merkle::{Frontier, Hash};
 
 /// The checkpoints that are still ahead, nearest first.
@@ -12,8 +12,8 @@ pub(super) struct Targets {
 }
 
 impl Targets {
-    pub(super) fn new(checkpoints: &[SignedCheckpoint]) -> Self {
-        let mut ahead: Vec<_> = checkpoints.iter().map(|one| (one.size(), one.root())).collect();
+    pub(super) fn new(checkpoints: &[KnownHead]) -> Self {
+        let mut ahead: Vec<_> = checkpoints.iter().map(|one| (one.size, one.root)).collect();
         ahead.sort_unstable_by_key(|&(size, _)| std::cmp::Reverse(size));
         Self { ahead, reached: 0, hashes: Vec::new() }
     }

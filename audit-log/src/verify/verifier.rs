@@ -9,9 +9,9 @@ use std::path::Path;
 
 use super::targets::Targets;
 
-use crate::checkpoint::signed::SignedCheckpoint;
 use crate::format::corruption::{Corruption, CorruptionKind, ReadError};
 use crate::format::head::Head;
+use crate::format::known_head::KnownHead;
 use crate::format::log_id::LogId;
 use crate::format::segment::Reason;
 use crate::format::view::RecordRole;
@@ -98,7 +98,7 @@ pub fn verify_with(directory: &Path, progress: impl FnMut(Progress)) -> Result<R
 /// When the disk cannot be read. Corruption is not an error: it is in the report.
 pub fn verify_against(
     directory: &Path,
-    checkpoints: &[SignedCheckpoint],
+    checkpoints: &[KnownHead],
     progress: impl FnMut(Progress),
 ) -> Result<Report, ReadError> {
     let source = Source::open(directory)?;

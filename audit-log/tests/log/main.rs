@@ -22,5 +22,7 @@ mod golden;
 mod kill;
 mod open_record_close;
 mod read;
+mod rewritten;
+mod sinks;
 mod support;
 mod tamper;

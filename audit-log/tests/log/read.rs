@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::support::kit::{self, Log, Multiply, boot, runtime};
 use crate::support::signer::publishing;
-use audit_log::{Actor, AuditLog, Event, Outcome, PublisherSettings, lines};
+use audit_log::{Actor, AuditLog, CheckpointSink, Event, Outcome, PublisherSettings, lines};
 
 fn fill(log: &AuditLog, count: u8) {
     runtime().block_on(async {
@@ -76,6 +76,8 @@ fn pages_go_on_behind_segments_that_were_moved_away() {
     let page = runtime().block_on(open.page(Some(eoa.clone()), 0, 5)).unwrap();
     assert_eq!(page.records.len(), 5);
     assert!(page.records[0].contains(&format!("\"seq\":{moved},")) && page.next == moved + 4, "{page:?}");
+    assert_eq!(page.absent, vec![1..moved], "the gap is named");
+    assert!(runtime().block_on(open.page(None, page.next, 5)).unwrap().absent.is_empty());
     open.close().unwrap();
 }
 
@@ -105,9 +107,10 @@ fn a_quiet_log_still_shows_signs_of_life_and_a_busy_one_does_not_wait_for_the_se
     let quiet = PublisherSettings {
         every: Duration::from_millis(50),
         idle: Duration::from_millis(150),
-        on_checkpoint: Some(Box::new(move |one| {
+        sinks: vec![CheckpointSink::new("the test", Duration::ZERO, move |one| {
             let _ = send.send((one.size(), std::time::Instant::now()));
-        })),
+            Ok(())
+        })],
         ..publishing(1)
     };
     open.publish(quiet).unwrap();
@@ -195,6 +198,32 @@ fn a_damaged_or_missing_frame_inside_a_page_is_an_error_and_not_a_gap() {
         assert_eq!(page(0, 4).unwrap().records, before.records[..4], "{damage}");
         open.close().unwrap();
     }
+}
+
+#[test]
+fn a_missing_segment_is_named_in_every_page_that_covers_it() {
+    let log = Log::with_segments(5);
+    let (open, _) = AuditLog::open(log.settings(), boot()).unwrap();
+    let (firsts, size) = (log.firsts(), open.head().size);
+    let page = |after, limit| runtime().block_on(open.page(None, after, limit)).unwrap();
+    assert!(page(0, usize::MAX).absent.is_empty());
+    let aside = log.directory().with_extension("aside");
+    fs::rename(log.segment_path(firsts[1]), &aside).unwrap();
+    let gap = firsts[1]..firsts[2];
+    let whole = page(0, usize::MAX);
+    assert_eq!((whole.absent, whole.next), (vec![gap.clone()], size - 1));
+    // A page that is full before the gap does not name it, the next one does, and one that begins inside names the rest.
+    let limit = usize::try_from(gap.start - 1).unwrap();
+    let before = page(0, limit);
+    assert!(before.absent.is_empty() && before.next == gap.start - 1, "{:?} {}", before.absent, before.next);
+    assert_eq!(page(before.next, 3).absent, vec![gap.clone()]);
+    assert_eq!(page(gap.start + 2, 3).absent, vec![gap.start + 3..gap.end]);
+    fs::rename(&aside, log.segment_path(firsts[1])).unwrap();
+    // Nothing of the log is there any more.
+    firsts.iter().for_each(|&first| fs::remove_file(log.segment_path(first)).unwrap());
+    let nothing = page(0, 10);
+    assert_eq!((nothing.absent, nothing.next, nothing.records.len()), (vec![1..size], size - 1, 0));
+    open.close().unwrap_err();
 }
 
 #[test]

@@ -2,7 +2,6 @@
 //! verdict (`audit_log`).
 
 use std::io::IsTerminal;
-use std::path::{Path, PathBuf};
 
 use audit_log::{Progress, Soundness, VerifyOptions};
 
@@ -11,26 +10,16 @@ use crate::cli::output::Output;
 
 pub(super) const HELP: &str = "\
 Exit status:
-  0  every record is sound
+  0  every record is sound, and the log contains the heads of its checkpoints
   1  the log is damaged, or it does not extend a checkpoint
   2  wrong usage
-  3  what is there is sound, but segments are missing or a checkpoint cannot be compared
+  3  what is there is sound, but segments or checkpoints are missing, or a checkpoint cannot be compared
 
 Example:
   avs-kms audit verify --log /mnt/copy/audit --public-key log.pub --checkpoint kept.txt";
 
-/// Compares the log with the given checkpoints and, if there is a key, with those beside the log.
-pub(super) fn run(
-    directory: &Path,
-    checkpoint: &[PathBuf],
-    public_key: &[PathBuf],
-    output: Output,
-) -> Result<(), CliError> {
-    let options = VerifyOptions {
-        directory: directory.to_owned(),
-        checkpoints: checkpoint.to_vec(),
-        public_keys: public_key.to_vec(),
-    };
+/// Compares the log with every checkpoint there is.
+pub(super) fn run(options: &VerifyOptions, output: Output) -> Result<(), CliError> {
     let verdict = options.run(progress).map_err(|error| CliError::new(error.message()))?;
     match verdict.soundness {
         Soundness::Unsound => return Err(CliError::new(verdict.text)),

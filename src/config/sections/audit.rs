@@ -28,6 +28,10 @@ section! {
         /// does so at start and at a clean stop, too. At start the service notices by it that the
         /// disk was rolled back. With SoftHSM it shows nothing: its objects are on the same disk.
         anchor_interval: Duration = "5m", TIME;
+        /// How long a place that gets checkpoints may be without a due one: this directory, the copy,
+        /// the JSON lines file, the webhook, the token. Then the service raises an alarm and `/readyz`
+        /// answers 503; it still signs.
+        checkpoint_timeout: Duration = "2m", TIME;
     }
 }
 

@@ -1,5 +1,7 @@
 //! `/v1/audit…`: records for the callers they concern; checkpoints and proofs, which hold hashes only, for everyone.
 
+use std::ops::Range;
+
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -47,6 +49,15 @@ struct RecordPage {
     #[schema(value_type = Vec<Object>)]
     records: Vec<Box<RawValue>>,
     next: u64,
+    /// Records of this page that the service cannot read: their segments are not there. Empty as a rule.
+    absent: Vec<AbsentRecords>,
+}
+
+/// A gap, the first and the last record of it.
+#[derive(Serialize, ToSchema)]
+struct AbsentRecords {
+    from: u64,
+    to: u64,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -96,7 +107,9 @@ async fn records(call: AuthenticatedRequest, request: Request) -> Result<Respons
     let page = call.services().audit.records(call.context(), read).await?;
     let records = page.records.into_iter().map(RawValue::from_string).collect::<Result<_, _>>();
     let records = records.map_err(ServiceError::internal)?;
-    Ok(json(StatusCode::OK, &RecordPage { records, next: page.next }))
+    let gap = |range: Range<u64>| AbsentRecords { from: range.start, to: range.end.saturating_sub(1) };
+    let absent = page.absent.into_iter().map(gap).collect();
+    Ok(json(StatusCode::OK, &RecordPage { records, next: page.next, absent }))
 }
 
 async fn checkpoint(State(app): State<App>) -> Result<Response, ServiceError> {

@@ -88,12 +88,17 @@ async fn render(app: App, metrics: Metrics) -> Result<Response, ServiceError> {
     Ok(([(header::CONTENT_TYPE, form)], text).into_response())
 }
 
-/// The HSM is logged in, the canary was multiplied recently, the audit log is writable.
+/// The HSM is logged in, the canary was multiplied recently, the audit log is writable and its checkpoints are published.
 async fn readyz(State(app): State<App>) -> Result<Response, ServiceError> {
     let soon = Duration::from_secs(1);
     if !app.services.log().is_writable() {
         let failure = ServiceError::new(ErrorCode::AuditUnavailable, "the audit log cannot be written");
         return Err(failure.retry_after(soon));
+    }
+    // Checkpoints that do not leave this host are the one thing that shows a rewritten log.
+    if !app.services.log().stuck_sinks().is_empty() {
+        let message = "a place that gets audit checkpoints is stuck: the service's log names it";
+        return Err(ServiceError::new(ErrorCode::AuditUnavailable, message).retry_after(soon));
     }
     let health = app.services.custody().health();
     let ready = health.filter(|health| app.services.custody().is_ready(health));

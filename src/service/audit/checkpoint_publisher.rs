@@ -1,25 +1,23 @@
-//! Publication of checkpoints: to files, the service's log, the token and a webhook; and the refusal to start over a
-//! log that is older than one of them.
+//! Publication of checkpoints: to a webhook, the service's log, the token and files; and the refusal to start over a
+//! log that is older than one of them, or of which there is none.
 //!
 //! Not for: what a checkpoint is (`audit_log`), or answering clients (`reads`).
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use audit_log::{
     Actor, AuditLog, CheckpointSink, Event, Input, KnownHead, PublisherSettings, RollbackDetected,
-    SignedCheckpoint, Value, VerifierKey,
+    SignedCheckpoint, SinkError, Value, VerifierKey,
 };
 use serde_json::{Value as Json, json};
 use thiserror::Error;
-use tokio::sync::watch;
-use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::runtime::Handle;
 
-use super::checkpoint_webhook::{self, CheckpointWebhook};
 use crate::clock::Clock;
 use crate::metrics;
-use crate::outbound::Outbound;
+use crate::outbound::{Endpoint, Outbound};
 use crate::service::custody::{Custody, TokenAnchor};
 use crate::service::error::ServiceError;
 use crate::service::operation::AUDIT_ROLLBACK_ACCEPTED;
@@ -35,6 +33,8 @@ pub struct Publish {
     pub webhook: String,
     /// How often the token gets the newest one, while there are new records.
     pub anchor_every: Duration,
+    /// How long a place may be without the newest one until the service is not ready.
+    pub stuck_after: Duration,
     /// Heads whose loss the administrator accepts.
     pub accepted: Vec<KnownHead>,
 }
@@ -44,6 +44,9 @@ const HEAD_IN_LOG: Duration = Duration::from_secs(60);
 
 /// The shortest time between two calls of the webhook.
 const WEBHOOK_EVERY: Duration = Duration::from_secs(10);
+
+/// Timeout of one call of the webhook.
+const WEBHOOK_TIMEOUT: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Error)]
 #[error(
@@ -58,7 +61,6 @@ pub struct Checkpoints {
     log: AuditLog,
     custody: Arc<Custody>,
     key: Arc<OnceLock<VerifierKey>>,
-    webhook: Mutex<Option<JoinHandle<()>>>,
     clock: Clock,
 }
 
@@ -69,34 +71,43 @@ impl Checkpoints {
         key: Arc<OnceLock<VerifierKey>>,
         clock: Clock,
     ) -> Self {
-        Self { log, custody, key, webhook: Mutex::new(None), clock }
+        Self { log, custody, key, clock }
     }
 
     /// Starts the publication: from now on the token signs checkpoints. Blocks for the first one.
     ///
     /// # Errors
-    /// When the log is older than a checkpoint that was kept, or the token does not sign.
+    /// When the log is older than a checkpoint that was kept, none was kept, or the token does not sign.
     pub async fn publish(&self, publish: Publish) -> Result<(), ServiceError> {
-        let Publish { files, mirror, webhook, anchor_every, accepted } = publish;
+        let Publish { files, mirror, webhook, anchor_every, stuck_after, accepted } = publish;
         let signer = self.custody.checkpoint_signer()?;
         let head = self.log.head();
         let origin = head.log.origin();
         let key = VerifierKey::new(&origin, signer.public_key()).map_err(ServiceError::internal)?;
         let anchor = self.custody.anchor()?;
         let anchors: Vec<_> = anchor.read()?.into_iter().map(note_in).collect();
-        // The very first start has no anchor to compare with.
-        if anchors.is_empty() && head.size > 1 {
+        if anchors.is_empty() {
             tracing::warn!(
                 records = head.size,
                 "the token holds no checkpoint: it cannot show a rollback of the audit log before this start"
             );
         }
-        let mut publishing = PublisherSettings {
+        // Outward first: what leaves this host does not wait for its disk.
+        let mut sinks = Vec::new();
+        if !webhook.is_empty() {
+            let endpoint = webhook.parse().map_err(ServiceError::internal)?;
+            let outbound = Outbound::new(WEBHOOK_TIMEOUT).map_err(ServiceError::internal)?;
+            sinks.push(webhook_sink(endpoint, outbound, key.to_string(), Handle::current()));
+        }
+        sinks.extend([log_sink(), anchor_sink(anchor, anchor_every, self.clock.clone())]);
+        let publishing = PublisherSettings {
             origin: Some(origin),
             files,
             mirror,
             anchors,
             accepted,
+            sinks,
+            stuck_after,
             ..PublisherSettings::new(signer)
         };
         for lost in self.log.detect_rollback(&publishing).map_err(ServiceError::internal)? {
@@ -106,44 +117,22 @@ impl Checkpoints {
             tracing::warn!("{lost}; accepted on the command line");
             self.log.note_durable(acceptance(&lost, head.size)).await?;
         }
-        let (newest, receiver) = watch::channel(String::new());
-        let public_key = key.to_string();
-        let on_checkpoint = sink(anchor, anchor_every, self.clock.clone());
-        publishing.on_checkpoint = Some(Box::new(move |checkpoint| {
-            metrics::checkpointed(checkpoint.size());
-            on_checkpoint(checkpoint);
-            newest.send_replace(body(checkpoint, &public_key).to_string());
-        }));
         self.log.publish(publishing).map_err(ServiceError::internal)?;
-        if !webhook.is_empty() {
-            let endpoint = webhook.parse().map_err(ServiceError::internal)?;
-            let outbound = Outbound::new(checkpoint_webhook::TIMEOUT).map_err(ServiceError::internal)?;
-            let webhook = CheckpointWebhook { endpoint, outbound, every: WEBHOOK_EVERY, newest: receiver };
-            *self.webhook.lock().unwrap_or_else(PoisonError::into_inner) = Some(tokio::spawn(webhook.run()));
-        }
         tracing::info!(%key, "public key of the audit log");
         // Set once: a second `publish` is refused above.
         let _ = self.key.set(key);
         Ok(())
     }
+}
 
-    /// Publishes the last head to token and webhook, after the log is closed.
-    pub(in crate::service) async fn publish_last(&self) {
-        if let Some((checkpoint, anchor)) = self.log.checkpoint().zip(self.custody.anchor().ok()) {
-            let now = self.clock.now();
-            let kept = spawn_blocking(move || keep(&anchor, &checkpoint, now)).await;
-            if let Err(error) = kept {
-                tracing::error!(%error, "the token did not store the last audit checkpoint");
-            }
-        }
-        let webhook = self.webhook.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(webhook) = webhook {
-            let last = tokio::time::timeout(2 * checkpoint_webhook::TIMEOUT, webhook);
-            if last.await.is_err() {
-                tracing::warn!("the webhook did not accept the last audit checkpoint in time");
-            }
-        }
-    }
+/// Signs the first checkpoint of a new log and keeps it beside the log and in the token. Blocks.
+///
+/// # Errors
+/// When the token does not sign or store it, or the disk refuses.
+pub fn sign_first(log: &audit_log::Settings, custody: &Custody, clock: &Clock) -> Result<(), ServiceError> {
+    let signer = custody.checkpoint_signer()?;
+    let checkpoint = AuditLog::sign_first(log, &*signer).map_err(ServiceError::internal)?;
+    keep(&custody.anchor()?, &checkpoint, clock).map_err(ServiceError::internal)
 }
 
 /// A checkpoint as the webhook gets it.
@@ -157,37 +146,38 @@ fn body(checkpoint: &SignedCheckpoint, public_key: &str) -> Json {
     })
 }
 
-/// What the publisher's thread does with each checkpoint.
-fn sink(anchor: TokenAnchor, anchor_every: Duration, clock: Clock) -> CheckpointSink {
-    let (in_log, anchored) = (Mutex::new(None), Mutex::new(None));
-    Box::new(move |checkpoint: &SignedCheckpoint| {
-        if is_due(&in_log, HEAD_IN_LOG) {
-            let (size, root) = (checkpoint.size(), hex::encode(checkpoint.root()));
-            tracing::info!(size, root, origin = checkpoint.origin(), "audit checkpoint");
-        }
-        if is_due(&anchored, anchor_every) {
-            keep(&anchor, checkpoint, clock.now());
-        }
+/// The webhook.
+fn webhook_sink(endpoint: Endpoint, outbound: Outbound, key: String, runtime: Handle) -> CheckpointSink {
+    CheckpointSink::new(format!("the webhook {endpoint}"), WEBHOOK_EVERY, move |checkpoint| {
+        let body = body(checkpoint, &key).to_string().into_bytes();
+        let reply = runtime.block_on(outbound.post_json(&endpoint, &[], body))?;
+        if reply.is_success() { Ok(()) } else { Err(format!("it answered {}", reply.status).into()) }
     })
 }
 
-/// Whether this much time has passed since the last time; the first time is due at once.
-fn is_due(last: &Mutex<Option<Instant>>, every: Duration) -> bool {
-    let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
-    let due = last.is_none_or(|last| last.elapsed() >= every);
-    if due {
-        *last = Some(Instant::now());
-    }
-    due
+/// The metrics, and at times the service's log.
+fn log_sink() -> CheckpointSink {
+    let mut last: Option<Instant> = None;
+    CheckpointSink::new("the service's log", Duration::ZERO, move |checkpoint: &SignedCheckpoint| {
+        metrics::checkpointed(checkpoint.size());
+        if last.is_none_or(|last| last.elapsed() >= HEAD_IN_LOG) {
+            last = Some(Instant::now());
+            let (size, root) = (checkpoint.size(), hex::encode(checkpoint.root()));
+            tracing::info!(size, root, origin = checkpoint.origin(), "audit checkpoint");
+        }
+        Ok(())
+    })
+}
+
+/// The token.
+fn anchor_sink(anchor: TokenAnchor, every: Duration, clock: Clock) -> CheckpointSink {
+    CheckpointSink::new("the token", every, move |checkpoint| keep(&anchor, checkpoint, &clock))
 }
 
 /// The token signed the note, which names origin, size and root.
-fn keep(anchor: &TokenAnchor, checkpoint: &SignedCheckpoint, now: jiff::Timestamp) {
-    let text = json!({"time": now.to_string(), "checkpoint": checkpoint.note()}).to_string();
-    if let Err(error) = anchor.replace(text.into_bytes()) {
-        let error = &error as &dyn std::error::Error;
-        tracing::error!(error, "the token did not store the audit checkpoint");
-    }
+fn keep(anchor: &TokenAnchor, checkpoint: &SignedCheckpoint, clock: &Clock) -> Result<(), SinkError> {
+    let text = json!({"time": clock.now().to_string(), "checkpoint": checkpoint.note()}).to_string();
+    Ok(anchor.replace(text.into_bytes())?)
 }
 
 /// The note in an anchor. Anything else is passed on as it is, and is not accepted as a note.
@@ -208,7 +198,7 @@ fn acceptance(lost: &RollbackDetected, records: u64) -> Event {
         request: None,
         key: None,
         input: Some(Input::Fields(vec![
-            ("kept_by", Value::Text(lost.kept_in.to_owned())),
+            ("kept_by", Value::Text(lost.kept_in.clone())),
             ("size", Value::Number(lost.known.size)),
             ("root", Value::Bytes(lost.known.root.to_vec())),
             ("records_here", Value::Number(records)),

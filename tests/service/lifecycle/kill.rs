@@ -38,9 +38,9 @@ const PARTIES: [Party; 4] = [
 const MOST_CALLS: usize = 2_000;
 
 /// `kill.c`, compiled.
-const LIBRARY: &str = "kill.so";
+pub(super) const LIBRARY: &str = "kill.so";
 
-fn compile(library: &Path) {
+pub(super) fn compile(library: &Path) {
     let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/service/lifecycle/kill/kill.c");
     let compiled = Command::new("cc").args(["-shared", "-fPIC", "-o"]).arg(library).arg(source).status();
     assert!(

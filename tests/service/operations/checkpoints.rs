@@ -144,6 +144,10 @@ fn another_log_beside_the_same_token_is_not_taken_for_the_one_that_the_token_kno
     fs::remove_dir_all(&log).unwrap();
     fs::rename(other.data().join("audit"), &log).unwrap();
     let said = refusal(&installation, &[]);
+    assert!(said.contains("was replaced") && said.contains("the directory of the log has a checkpoint"), "{said}");
+    // Also without the checkpoint that came with it.
+    fs::remove_file(log.join("checkpoint")).unwrap();
+    let said = refusal(&installation, &[]);
     assert!(said.contains("was replaced") && said.contains("the token has a checkpoint of"), "{said}");
 }
 
@@ -262,7 +266,7 @@ fn a_webhook_that_is_away_harms_nothing() {
         command.env("AVS_KMS__AUDIT__CHECKPOINT_WEBHOOK_URL", "http://127.0.0.1:9/?key=s3cr3t");
     });
     let (mut log, begun) = (service.start.clone(), Instant::now());
-    while !log.contains("the webhook did not accept") {
+    while !log.contains("did not take the audit checkpoint") {
         assert!(begun.elapsed() < Duration::from_secs(20), "{log}");
         std::thread::sleep(Duration::from_millis(50));
         log.push_str(&service.log());

@@ -1,4 +1,5 @@
 /* Put before the C library: kills the process at the KILL_AT-th write to, or sync of, a file whose path contains KILL_IN.
+ * With KILL_ALL also at plain writes, at syncs of directories and new files, and at renames.
  * strace can do that too, but not look into a process that cannot be dumped, unless it has CAP_SYS_PTRACE: no container has. */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -35,4 +36,25 @@ ssize_t pwrite(int fd, const void *bytes, size_t length, off_t offset) { return 
 int fdatasync(int fd) {
     count(fd);
     return (int)syscall(SYS_fdatasync, fd);
+}
+
+ssize_t write(int fd, const void *bytes, size_t length) {
+    if (getenv("KILL_ALL") != NULL)
+        count(fd);
+    return syscall(SYS_write, fd, bytes, length);
+}
+
+int fsync(int fd) {
+    if (getenv("KILL_ALL") != NULL)
+        count(fd);
+    return (int)syscall(SYS_fsync, fd);
+}
+
+int rename(const char *from, const char *to) {
+    int parent = getenv("KILL_ALL") != NULL ? open(from, O_PATH | O_CLOEXEC) : -1;
+    if (parent >= 0) {
+        count(parent);
+        close(parent);
+    }
+    return (int)syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, 0);
 }
