@@ -168,10 +168,7 @@ fn dispatch(cli: Cli) -> Result<(), CliError> {
         Command::Restore(arguments) => backup::restore(&arguments, &configuration()?, output),
         Command::Softhsm(command) => softhsm::run(&command, &configuration()?, output),
         Command::Init(arguments) => init::run(&arguments, &configuration()?, output),
-        Command::Serve(arguments) => {
-            let accepted = (arguments.accept_audit_rollback, arguments.accept_store_rollback);
-            serve::run(configuration()?, &load, accepted)
-        }
+        Command::Serve(arguments) => serve::run(configuration()?, &load, arguments.accepted),
         Command::Keys(command) => keys::run(&command, &configuration()?, output),
         Command::AccessToken(command) => access_token::run(&command, &configuration()?, output),
         Command::Login(arguments) => login::run(&arguments, output),

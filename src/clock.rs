@@ -2,10 +2,16 @@
 //!
 //! Not for: deadlines and timeouts of requests (`std::time::Instant`).
 
+mod steady;
+
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+
+use steady::SteadyTime;
+
+pub use steady::SETTLING;
 
 /// A moment on two clocks, so that a jump of the wall clock is detected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,7 +24,10 @@ pub struct Moment {
 
 /// Tells the time.
 #[derive(Clone, Debug)]
-pub struct Clock(Source);
+pub struct Clock {
+    source: Source,
+    steady: Arc<Mutex<SteadyTime>>,
+}
 
 #[derive(Clone, Debug)]
 enum Source {
@@ -29,25 +38,42 @@ enum Source {
 impl Clock {
     /// The clocks of this machine.
     pub fn system() -> Self {
-        Self(Source::System(Instant::now()))
+        Self::new(Source::System(Instant::now()))
     }
 
     /// A clock that moves only by explicit calls; all clones move together.
     pub fn fixed(wall: Timestamp) -> Self {
-        Self(Source::Fixed(Arc::new(Mutex::new(Moment { wall, monotonic: Duration::ZERO }))))
+        Self::new(Source::Fixed(Arc::new(Mutex::new(Moment { wall, monotonic: Duration::ZERO }))))
+    }
+
+    fn new(source: Source) -> Self {
+        let steady = Arc::new(Mutex::new(SteadyTime::new(source.moment())));
+        Self { source, steady }
     }
 
     /// The time on both clocks.
     pub fn moment(&self) -> Moment {
-        match &self.0 {
-            Source::System(start) => Moment { wall: Timestamp::now(), monotonic: start.elapsed() },
-            Source::Fixed(moment) => *moment.lock().unwrap_or_else(PoisonError::into_inner),
-        }
+        self.source.moment()
     }
 
     /// The time on the wall clock.
     pub fn now(&self) -> Timestamp {
         self.moment().wall
+    }
+
+    /// The highest time that was seen and is believed; it never goes back. What has expired by it may be forgotten.
+    pub fn highest(&self) -> Timestamp {
+        self.steady.lock().unwrap_or_else(PoisonError::into_inner).highest(self.moment())
+    }
+
+    /// The time for credentials: the wall clock's, and never before [`highest`](Self::highest).
+    pub fn latest(&self) -> Timestamp {
+        self.highest().max(self.now())
+    }
+
+    /// Takes over a time that an earlier process has seen.
+    pub fn raise(&self, seen: Timestamp) {
+        self.steady.lock().unwrap_or_else(PoisonError::into_inner).raise(seen);
     }
 
     /// Lets time pass on both clocks of a fixed one.
@@ -64,8 +90,18 @@ impl Clock {
     }
 
     fn set(&self, change: impl FnOnce(&mut Moment)) {
-        if let Source::Fixed(moment) = &self.0 {
+        if let Source::Fixed(moment) = &self.source {
             change(&mut moment.lock().unwrap_or_else(PoisonError::into_inner));
+        }
+    }
+}
+
+impl Source {
+    #[expect(clippy::disallowed_methods, reason = "the one place that asks the system")]
+    fn moment(&self) -> Moment {
+        match self {
+            Self::System(start) => Moment { wall: Timestamp::now(), monotonic: start.elapsed() },
+            Self::Fixed(moment) => *moment.lock().unwrap_or_else(PoisonError::into_inner),
         }
     }
 }

@@ -11,7 +11,7 @@ mod registry_watcher;
 mod scheduler;
 mod webhook;
 
-pub use clock_guard::{ClockGuard, SETTLING};
+pub use clock_guard::ClockGuard;
 pub use metrics::{KeyStats, RotationStats, show_stats, stats};
 pub use plan::{Action, DueAction, RegistryStatus, due};
 pub use registry_watcher::RegistryWatcher;

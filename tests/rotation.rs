@@ -17,13 +17,13 @@ use std::time::{Duration, Instant};
 
 use audit_log::{AuditLog, BuildInfo, Settings, verify};
 use avs_kms::auth::Caller;
-use avs_kms::clock::Clock;
+use avs_kms::clock::{Clock, SETTLING};
 use avs_kms::key::ScheduleScope;
 use avs_kms::key::{
     Eoa, KeyName, KeyVersionNumber, LifecycleAction, LifecycleState, RetireOn, Schedule, VersionSelector,
 };
 use avs_kms::request_id::RequestId;
-use avs_kms::rotation::{SETTLING, SHUTDOWN_TIMEOUT, Scheduler, stats};
+use avs_kms::rotation::{SHUTDOWN_TIMEOUT, Scheduler, stats};
 use avs_kms::service::{
     ChangeKey, Context, CreateKey, Custody, Message, Peer, Quotas, ServiceParts, Services, SetSchedule, Sign,
 };
@@ -282,6 +282,53 @@ fn a_destruction_comes_at_its_date_and_not_by_a_clock_that_jumps() {
         assert!(!scheduler.tick().await.idle);
         service.log().clone().close().unwrap();
         assert!(scheduler.tick().await.idle, "something is done without a log");
+    });
+}
+
+#[test]
+fn a_start_with_a_clock_that_is_ahead_destroys_nothing_until_it_was_observed() {
+    let _limit = test_report::TimeLimit::of_this_test();
+    let Some(data) = std::env::var_os(CHILD) else {
+        in_child("a_start_with_a_clock_that_is_ahead_destroys_nothing_until_it_was_observed");
+        return;
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    runtime.block_on(async {
+        let world = World::open(Path::new(&data));
+        let (service, scheduler) = world.start().await;
+        key(&service, Schedule { every_days: 10, announce_days: 1, ..MONTHLY }).await;
+        while stages(&service).first() != Some(&(1, LifecycleState::Retired)) {
+            world.clock.advance(DAY);
+            scheduler.tick().await;
+        }
+        let destroying =
+            service.store().version_by_number(&OWNER, &KeyName::default(), KeyVersionNumber::FIRST).unwrap();
+        change(&service, FIRST, LifecycleAction::ScheduleDestroy).await;
+        let request = SetSchedule { eoa: OWNER, scope: ScheduleScope::All, schedule: None, reason: None };
+        service.schedules.set(operator(), request, soon()).await.unwrap();
+        service.log().clone().close().unwrap();
+        drop((service, scheduler));
+
+        // The host comes back with a clock that is 31 days ahead; the key is due in 30.
+        let right = world.clock.moment().wall;
+        world.clock.set_wall(right.saturating_add(31 * DAY).unwrap());
+        let (service, scheduler) = world.start().await;
+        for _ in 0..6 {
+            let looked = scheduler.tick().await;
+            assert_eq!((looked.idle, looked.done, looked.failed), (false, 0, 0));
+            world.clock.advance(SETTLING / 7);
+        }
+        assert!(service.custody().holds(&destroying), "a wrong clock destroyed a key");
+        // An operator corrects it in time: from that jump on it is observed anew.
+        world.clock.set_wall(right);
+        world.clock.advance(SETTLING - Duration::from_secs(1));
+        assert_eq!(scheduler.tick().await.done, 0);
+        world.clock.advance(29 * DAY);
+        assert_eq!(scheduler.tick().await.done, 0);
+        world.clock.advance(DAY);
+        assert_eq!(scheduler.tick().await.done, 1);
+        assert!(!service.custody().holds(&destroying));
+        service.log().clone().close().unwrap();
     });
 }
 

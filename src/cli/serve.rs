@@ -1,5 +1,6 @@
 //! `avs-kms serve`: starts the service, runs it until a signal, and stops it in order.
 
+mod accepted;
 mod background;
 pub(super) mod data_lock;
 pub(super) mod limits;
@@ -22,6 +23,7 @@ use clap::Args;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use self::accepted::Accepted;
 use self::data_lock::DataLock;
 use self::listeners::{Sockets, into_tokio, local_socket};
 use self::logging::Logging;
@@ -29,14 +31,12 @@ use self::open::{Needs, Opened, open, with_softhsm_environment};
 use self::reload::Reloadable;
 use self::sandbox::sandbox;
 use self::signals::Signals;
-use self::stamps::StoreHeadChain;
 use super::error::CliError;
 use crate::config::{self, ConfigErrors, Configuration, Section};
 use crate::http::{Listener, health_router, local_router, public_router, serve};
 use crate::metrics::Metrics;
 use crate::sandbox::Confined;
 use crate::service::{Publish, Recovered, Services};
-use audit_log::KnownHead;
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLE, after_long_help = settings())]
@@ -44,16 +44,8 @@ pub(super) struct Arguments {
     /// Address to listen on [default: server.listen of the configuration]; port 0 takes a free port
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub(super) listen: Option<String>,
-    /// Start although the audit log is older than a known checkpoint; the log records it
-    ///
-    /// Pass the SIZE:ROOT printed by the refusal; repeat it for several. What the log lacks is lost.
-    #[arg(long, value_name = "SIZE:ROOT")]
-    pub(super) accept_audit_rollback: Vec<KnownHead>,
-    /// Start although the store is older than what the audit log knows of it; the log records it
-    ///
-    /// Pass the value printed by the refusal. Access tokens revoked since and versions disabled since work again.
-    #[arg(long, value_name = "CHAIN")]
-    pub(super) accept_store_rollback: Vec<StoreHeadChain>,
+    #[command(flatten)]
+    pub(super) accepted: Accepted,
 }
 
 const EXAMPLE: &str = "Example:\n  avs-kms --data /var/lib/avs-kms serve --listen 127.0.0.1:8254";
@@ -79,9 +71,8 @@ type Reloader<'a> = dyn Fn() -> Result<Configuration, ConfigErrors> + 'a;
 pub(super) fn run(
     mut configuration: Configuration,
     reloader: &Reloader<'_>,
-    accepted_rollbacks: (Vec<KnownHead>, Vec<StoreHeadChain>),
+    accepted: Accepted,
 ) -> Result<(), CliError> {
-    let (accepted_rollbacks, accepted_stores) = accepted_rollbacks;
     let data = &configuration.data;
     if !data.store().exists() {
         let directory = data.directory.display();
@@ -117,8 +108,8 @@ pub(super) fn run(
     let metrics =
         Metrics::start().map_err(|error| CliError::context("cannot start the metrics recorder", &error))?;
     hsm::describe_metrics();
-    let opened = open(&configuration, Needs::Token, &accepted_stores, &runtime)?;
-    let opening = Opening { opened, accepted_rollbacks, metrics, sockets, confined };
+    let opened = open(&configuration, Needs::Token, &accepted.accept_store_rollback, &runtime)?;
+    let opening = Opening { opened, accepted, metrics, sockets, confined };
     let ended = runtime.block_on(until_stopped(&configuration, reloader, opening, (signals, &logging)));
     // Before the runtime ends: it sends the last spans.
     logging.close();
@@ -131,8 +122,7 @@ const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 /// What is open when the runtime begins.
 struct Opening {
     opened: Opened,
-    /// Known checkpoints that the audit log may lack.
-    accepted_rollbacks: Vec<KnownHead>,
+    accepted: Accepted,
     metrics: Metrics,
     sockets: Sockets,
     confined: Confined,
@@ -144,7 +134,7 @@ async fn until_stopped(
     opening: Opening,
     (mut signals, logging): (Signals, &Logging),
 ) -> Result<(), CliError> {
-    let Opening { opened, accepted_rollbacks, metrics, sockets, confined } = opening;
+    let Opening { opened, accepted, metrics, sockets, confined } = opening;
     let Opened { services, open_intents } = opened;
     // First: nothing is completed or rolled back over a log that was rolled back itself.
     let audit = &configuration.audit;
@@ -154,7 +144,7 @@ async fn until_stopped(
         webhook: audit.checkpoint_webhook_url.clone().unwrap_or_default(),
         anchor_every: audit.anchor_interval,
         stuck_after: audit.checkpoint_timeout,
-        accepted: accepted_rollbacks,
+        accepted: accepted.accept_audit_rollback,
     };
     services
         .checkpoints
@@ -166,8 +156,11 @@ async fn until_stopped(
     let recovered = recovered
         .map_err(|failure| CliError::new(format!("cannot recover operations of the last run: {failure}")))?;
     report(&recovered);
-    let restored = services.signed_requests.restore();
-    restored.map_err(|error| CliError::context("cannot read which signed requests were used", &error))?;
+    let restored = services.signed_requests.restore(accepted.accept_clock_set_back).await;
+    restored.map_err(|failure| {
+        let cause = failure.cause().unwrap_or_else(|| failure.to_string());
+        CliError::new(format!("cannot read which signed requests were used: {cause}"))
+    })?;
     let deleted = services.logins.delete_expired_tokens().await;
     deleted.map_err(|error| CliError::new(format!("cannot delete expired access tokens: {error}")))?;
     let has_keys = !services.store().all_versions().is_empty();

@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use super::clock_guard::ClockGuard;
 use super::plan::{Action, DueAction, RegistryStatus, due};
 use super::registry_watcher::RegistryWatcher;
+use crate::clock::SETTLING;
 use crate::key::{KeyVersion, LifecycleAction, VersionSelector};
 use crate::request_id::RequestId;
 use crate::service::{ChangeKey, Context, RotateKey, ServiceError, Services};
@@ -27,6 +28,8 @@ pub struct Scheduler {
     services: Arc<Services>,
     watcher: Option<RegistryWatcher>,
     clock_guard: Mutex<ClockGuard>,
+    /// How long nothing is destroyed after a start and after a jump of the clock.
+    observation_time: Duration,
     /// The last failure of each action: clients get one event for it, not one at each tick.
     failed: Mutex<HashMap<(KeyId, Action), &'static str>>,
 }
@@ -45,7 +48,13 @@ pub struct TickReport {
 impl Scheduler {
     /// A scheduler over the use cases; with a watcher it asks the registries, too.
     pub fn new(services: Arc<Services>, watcher: Option<RegistryWatcher>) -> Self {
-        Self { services, watcher, clock_guard: Mutex::default(), failed: Mutex::default() }
+        let clock_guard = Mutex::new(ClockGuard::new(services.clock().moment()));
+        Self { services, watcher, clock_guard, observation_time: SETTLING, failed: Mutex::default() }
+    }
+
+    /// The same scheduler with another observation time than [`SETTLING`].
+    pub fn observing(self, observation_time: Duration) -> Self {
+        Self { observation_time, ..self }
     }
 
     /// Ticks at every interval until `stop` is set. Then no further action begins, and the one under way has
@@ -75,7 +84,10 @@ impl Scheduler {
 
     async fn tick_unless(&self, is_stopping: impl Fn() -> bool) -> TickReport {
         let moment = self.services.clock().moment();
-        let plausible = self.clock_guard.lock().unwrap_or_else(PoisonError::into_inner).is_plausible(moment);
+        let (plausible, observed) = {
+            let mut guard = self.clock_guard.lock().unwrap_or_else(PoisonError::into_inner);
+            (guard.is_plausible(moment), guard.was_observed(self.observation_time))
+        };
         if !plausible || !self.services.can_change() {
             return TickReport { idle: true, ..TickReport::default() };
         }
@@ -85,6 +97,13 @@ impl Scheduler {
             for action in self.due(&versions, moment.wall).await {
                 if is_stopping() {
                     return report;
+                }
+                if !observed && matches!(action.action, Action::Destroy) {
+                    tracing::info!(
+                        eoa = %action.version.eoa, name = %action.version.name, version = %action.version.version,
+                        "a destruction waits until the clock was observed (rotation.observation_time)"
+                    );
+                    continue;
                 }
                 if self.perform(&action, moment.wall).await {
                     report.done += 1;

@@ -2,6 +2,8 @@
 
 pub(super) mod access_tokens;
 pub(super) mod authorise;
+#[cfg(test)]
+mod clock_tests;
 mod contract_wallet;
 pub(super) mod login;
 pub(super) mod login_rules;

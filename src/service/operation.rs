@@ -160,6 +160,8 @@ operations! {
     AUDIT_PROOF = OperationInfo::open("audit.proof");
     /// Accept that the log is older than a known checkpoint.
     AUDIT_ROLLBACK_ACCEPTED = OperationInfo::internal("audit.rollback_accepted");
+    /// Accept that the clock is behind the newest audit record.
+    AUDIT_CLOCK_SET_BACK_ACCEPTED = OperationInfo::internal("audit.clock_set_back_accepted");
 
     /// Issue an access token.
     ACCESS_TOKENS_ISSUE = OperationInfo::local("access_tokens.issue");

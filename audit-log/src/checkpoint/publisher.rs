@@ -87,6 +87,7 @@ impl Publisher {
         let newest = worker.sign(&head)?;
         worker.seals = SegmentCheckpoints::missing(directory, this.stored.as_ref(), &newest, &head)?;
         worker.publish(&newest);
+        worker.alarm();
         let thread = std::thread::Builder::new()
             .name("audit-publisher".to_owned())
             .spawn(move || worker.run())

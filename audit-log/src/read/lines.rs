@@ -22,6 +22,17 @@ pub struct Line {
 }
 
 impl Line {
+    /// Whether a run of the service begins with the record.
+    pub fn is_start(&self) -> bool {
+        self.json.contains("\"kind\":\"start\"")
+    }
+
+    /// When the record was written, RFC 3339 in UTC with microseconds: texts of this form are in the
+    /// order of their times.
+    pub fn time(&self) -> Option<&str> {
+        self.json.split_once("\"time\":\"").and_then(|(_, rest)| rest.get(..27))
+    }
+
     /// Whether the record may be an intent or event of that operation. False is certain; the JSON
     /// is not parsed, so that a caller can skip most of a large log cheaply.
     pub fn may_be_of(&self, operation: &str) -> bool {

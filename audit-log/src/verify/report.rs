@@ -97,7 +97,7 @@ impl Verdict {
             report.records, report.segments, head.log
         );
         if is_vacuous {
-            text.push_str("; compared with no checkpoint: it may have been rewritten or cut");
+            text.push_str("; compared with no checkpoint of any record: it may have been rewritten or cut");
         } else {
             let signatures = match has_key {
                 true => "signatures checked",
@@ -119,7 +119,7 @@ impl Verdict {
             let (bytes, offset, segment) = (cut.bytes, cut.offset, &cut.segment);
             text.push_str(&format!("; the last write is unfinished: {bytes} bytes at {offset} of {segment}"));
         }
-        let is_complete = absent.is_empty() && missing.is_empty() && !is_vacuous;
+        let is_complete = absent.is_empty() && missing.is_empty();
         let soundness = if is_complete || allow_missing { Soundness::Sound } else { Soundness::Incomplete };
         Self { soundness, text, json }
     }

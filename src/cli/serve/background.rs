@@ -31,8 +31,9 @@ pub(in crate::cli) async fn start(
             Some(RegistryWatcher::new(RpcClient::new(endpoint, client(chain.timeout)?)))
         }
     };
-    let scheduler = Scheduler::new(Arc::clone(services), watcher);
-    let mut tasks = vec![tokio::spawn(scheduler.run(configuration.rotation.check_interval, stop.clone()))];
+    let rotation = &configuration.rotation;
+    let scheduler = Scheduler::new(Arc::clone(services), watcher).observing(rotation.observation_time);
+    let mut tasks = vec![tokio::spawn(scheduler.run(rotation.check_interval, stop.clone()))];
 
     let (counted, mut stopped) = (Arc::clone(services), stop.clone());
     tasks.push(tokio::spawn(async move {

@@ -14,6 +14,9 @@ section! {
         /// Interval at which the scheduler checks schedules, dates of destruction and, with
         /// `chain.rpc_url`, the registrations of bound keys.
         check_interval: Duration = "60s", TIME;
+        /// How long nothing is destroyed after each start and after each jump of the wall clock: time
+        /// for an operator to correct a wrong clock.
+        observation_time: Duration = "1h", TIME;
     }
 }
 

@@ -204,7 +204,7 @@ async fn typed_data(State(app): State<App>, request: Request) -> Result<Response
     let body_hash = hash.map_or_else(|| body_hash(b""), |Hex32(hash)| hash);
     let mut nonce = [0; 32];
     getrandom::fill(&mut nonce).map_err(ServiceError::internal)?;
-    let issued = u64::try_from(app.services.clock().now().as_second()).unwrap_or_default();
+    let issued = u64::try_from(app.services.clock().latest().as_second()).unwrap_or_default();
     let expires = issued.saturating_add(LONGEST_LIFE);
     let audience = app.services.logins.audience()?;
     let request =

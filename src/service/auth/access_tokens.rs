@@ -100,7 +100,7 @@ impl AccessTokens {
         certificate: Option<CertificateFingerprint>,
     ) -> Result<Caller, Rejected> {
         let mut presented = None;
-        let caller = authenticate(header, Some(from), self.clock.now(), |hash| {
+        let caller = authenticate(header, Some(from), self.clock.latest(), |hash| {
             let record = self.store.access_token(hash).filter(|record| record.works_with(certificate));
             presented = record.as_ref().map(|record| (record.id.clone(), record.subject));
             record
@@ -140,7 +140,7 @@ impl AccessTokens {
             let error = ServiceError::new(ErrorCode::InvalidRequest, message).field(field);
             return Err(self.recorder.refuse(&ACCESS_TOKENS_ISSUE, &context, AuditSubject::default(), error));
         }
-        let created_at = Timestamp::from_second(self.clock.now().as_second());
+        let created_at = Timestamp::from_second(self.clock.latest().as_second());
         let created_at = created_at.map_err(ServiceError::internal)?;
         let token = AccessToken::random().map_err(ServiceError::internal)?;
         let record = AccessTokenRecord {

@@ -74,7 +74,7 @@ impl Authorizer {
     /// Checks the credential again after a wait: a revoked access token uses no key.
     pub(in crate::service) fn recheck_credential(&self, context: &Context) -> Result<(), ServiceError> {
         match context.caller().and_then(Caller::token_id) {
-            Some(id) if !self.store.is_live(id, self.clock.now()) => Err(Unauthenticated::Unknown.into()),
+            Some(id) if !self.store.is_live(id, self.clock.latest()) => Err(Unauthenticated::Unknown.into()),
             Some(_) | None => Ok(()),
         }
     }

@@ -134,7 +134,7 @@ impl Logins {
             return Err(self.recorder.refuse(&AUTH_CHALLENGE, context, AuditSubject::default(), error));
         }
         let life = u32::try_from(life.as_secs()).unwrap_or(u32::MAX);
-        let challenge = Challenge::random(request.eoa, scopes, life, self.clock.now());
+        let challenge = Challenge::random(request.eoa, scopes, life, self.clock.latest());
         let challenge = challenge.map_err(ServiceError::internal)?;
         let audience = &rules.audience;
         Ok(IssuedChallenge {
@@ -171,7 +171,7 @@ impl Logins {
         if let Err(error) = counted {
             return Err(self.recorder.refuse(&AUTH_VERIFY, &context, AuditSubject::default(), error));
         }
-        let at = Timestamp::from_second(self.clock.now().as_second()).map_err(ServiceError::internal)?;
+        let at = Timestamp::from_second(self.clock.latest().as_second()).map_err(ServiceError::internal)?;
         let life = Duration::from_secs(challenge.life.into());
         let token = AccessToken::random().map_err(ServiceError::internal)?;
         let record = AccessTokenRecord {
@@ -192,7 +192,7 @@ impl Logins {
         facts.push(("nonce", Value::Bytes(challenge.nonce.to_vec())));
         let actor = Some(Actor::operator(challenge.eoa.to_string(), context.address()));
         let change = RecordedChange { operation: &AUTH_VERIFY, context, actor, facts };
-        let logged_in = self.store.log_in(&challenge, token.hash(), record.clone(), at);
+        let logged_in = self.store.log_in(&challenge, token.hash(), record.clone(), self.clock.highest());
         if self.recorder.change(change, logged_in).await? {
             Ok(Issued { token, record })
         } else {
@@ -205,7 +205,7 @@ impl Logins {
     /// # Errors
     /// When the store cannot be written.
     pub async fn delete_expired_tokens(&self) -> Result<usize, ServiceError> {
-        self.store.delete_expired_tokens(self.clock.now()).await.map_err(ServiceError::internal)
+        self.store.delete_expired_tokens(self.clock.highest()).await.map_err(ServiceError::internal)
     }
 
     /// Refuses a login while too many access tokens are kept. Expired ones are deleted first.
@@ -215,7 +215,7 @@ impl Logins {
         if self.store.access_token_count() < most {
             return Ok(());
         }
-        let deleted = self.store.delete_dead_tokens(self.clock.now()).await;
+        let deleted = self.store.delete_dead_tokens(self.clock.highest()).await;
         // Replacing an expired token does not evict a valid one.
         if deleted.map_err(ServiceError::internal)? > 0 && self.store.access_token_count() < MOST_TOKENS {
             return Ok(());
@@ -236,7 +236,7 @@ impl Logins {
         let audience = &rules.audience;
         let challenge = self.store.challenge_key().open(&response.challenge_id, audience);
         let challenge = challenge.ok_or_else(unknown_challenge)?;
-        if self.clock.now() >= challenge.expires_at() {
+        if self.clock.latest() >= challenge.expires_at() {
             let message = "the challenge has expired; ask for a new one";
             return Err(ServiceError::new(ErrorCode::ChallengeExpired, message));
         }

@@ -1,11 +1,14 @@
 //! Signed requests: the signature of each request works once, also across restarts.
 //!
 //! The audit log keeps the nonces: the record of a signed request is durable before anything is done, and at start
-//! the last minutes of the log are read. Not for: what the caller may do (`authorise`).
+//! the last minutes of the log are read. Its newest time is the least that credentials are judged by from then on: a
+//! clock that is set back makes no old signature new. Not for: what the caller may do (`authorise`).
 
 use std::sync::Arc;
 
-use audit_log::{Actor, AuditLog, ReadError, Value};
+use audit_log::{Actor, AuditLog, Event, Input, Value};
+
+use jiff::Timestamp;
 
 use super::login_rules::{LoginRules, enabled};
 use super::replay_window::ReplayWindow;
@@ -18,7 +21,7 @@ use crate::key::Eoa;
 use crate::service::context::Context;
 use crate::service::error::ServiceError;
 use crate::service::error_code::ErrorCode;
-use crate::service::operation::AUTH_REQUEST;
+use crate::service::operation::{AUDIT_CLOCK_SET_BACK_ACCEPTED, AUTH_REQUEST};
 use crate::service::recorder::{Recorder, event};
 use crate::service::subject::AuditSubject;
 use crate::store::Store;
@@ -68,11 +71,10 @@ impl SignedRequests {
         let audience = &rules.audience;
         let body_hash = body_hash(body);
         let request = RequestToSign { audience, method, path, body_hash, issued, expires, nonce };
-        let now = self.clock.now();
-        let caller = authenticate_signed(credentials, &request, now)?;
+        let caller = authenticate_signed(credentials, &request, self.clock.latest())?;
         rules.check_allowed(&operator)?;
         let is_known = rules.is_known(&operator, &self.store);
-        self.window.take(credentials, u64::try_from(now.as_second()).unwrap_or_default(), is_known)?;
+        self.window.take(credentials, unix(self.clock.highest()), is_known)?;
         let subject = AuditSubject::fields(vec![
             ("nonce", Value::Bytes(nonce.to_vec())),
             ("issued", Value::Number(issued)),
@@ -94,25 +96,66 @@ impl SignedRequests {
         self.recorder.refuse(&AUTH_REQUEST, context, subject, error)
     }
 
-    /// Reads from the log which signatures were used in the last minutes. Runs once, before the first request. Blocks.
+    /// Reads from the log which signatures were used in the last minutes, and the highest time that it has seen,
+    /// unless the administrator gives that up. Runs once, before the first request. Blocks.
     ///
     /// # Errors
     /// When the log cannot be read: then a replay could not be detected.
-    pub fn restore(&self) -> Result<usize, ReadError> {
-        let start = u64::try_from(self.clock.now().as_second()).unwrap_or_default();
-        let since = start.saturating_sub(LONGEST_LIFE + CLOCK_SKEW + RESTORED_MARGIN);
-        for line in self.log.lines_since(since)? {
+    pub async fn restore(&self, accept_clock_set_back: bool) -> Result<usize, ServiceError> {
+        let wall = self.clock.now();
+        let since = unix(wall).saturating_sub(LONGEST_LIFE + CLOCK_SKEW + RESTORED_MARGIN);
+        // All times have one form, in which their order is that of the texts.
+        let (mut newest, mut before_this_run, mut nonces) = (String::new(), String::new(), Vec::new());
+        for line in self.log.lines_since(since).map_err(ServiceError::internal)? {
+            let line = line.map_err(ServiceError::internal)?;
+            if line.is_start() {
+                before_this_run.clone_from(&newest);
+            }
+            let time = line.time().filter(|time| *time > newest.as_str()).map(str::to_owned);
+            newest = time.unwrap_or(newest);
             // Without the name anywhere it is another record: most lines need not be parsed.
-            let line = line?;
-            if !line.may_be_of(AUTH_REQUEST.name) {
-                continue;
+            if line.may_be_of(AUTH_REQUEST.name) {
+                nonces.extend(used(&line.json));
             }
-            if let Some((operator, nonce, expires)) = used(&line.json).filter(|used| used.2 > start) {
-                self.window.restore(operator, nonce, expires);
+        }
+        let seen = before_this_run.parse::<Timestamp>().ok();
+        match seen {
+            Some(seen) if accept_clock_set_back && seen > wall => {
+                let fields =
+                    vec![("seen", Value::Text(seen.to_string())), ("now", Value::Text(wall.to_string()))];
+                let event = Event {
+                    operation: AUDIT_CLOCK_SET_BACK_ACCEPTED.name,
+                    actor: Actor::local(),
+                    request: None,
+                    key: None,
+                    input: Some(Input::Fields(fields)),
+                    code: "ok",
+                };
+                self.recorder.note_durable(event).await?;
             }
+            Some(seen) => self.clock.raise(seen),
+            None => {}
+        }
+        let behind = self.clock.highest().as_second().saturating_sub(wall.as_second());
+        if behind > i64::try_from(CLOCK_SKEW).unwrap_or_default() {
+            tracing::error!(
+                seconds = behind,
+                "the clock is behind the newest audit record: logins, access tokens and signed requests are judged by \
+                 the time of that record. Correct the clock; if the later time was wrong, start once with \
+                 --accept-clock-set-back"
+            );
+        }
+        // A clock that is ahead by mistake forgets no nonce.
+        let expired = unix(seen.map_or(wall, |seen| seen.min(wall)));
+        for (operator, nonce, expires) in nonces.into_iter().filter(|(_, _, expires)| *expires > expired) {
+            self.window.restore(operator, nonce, expires);
         }
         Ok(self.window.len())
     }
+}
+
+fn unix(time: Timestamp) -> u64 {
+    u64::try_from(time.as_second()).unwrap_or_default()
 }
 
 /// Operator, nonce and expiry of the record of a signed request that was accepted.

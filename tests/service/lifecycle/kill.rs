@@ -63,6 +63,7 @@ fn program(data: &Path, arguments: &[&str]) -> Command {
         .args(arguments)
         .env("AVS_KMS__ENCLAVE__WORKERS", "1")
         .env("AVS_KMS__ROTATION__CHECK_INTERVAL", "100ms")
+        .env("AVS_KMS__ROTATION__OBSERVATION_TIME", "1ms")
         .env("SOFTHSM2_CONF", data.join("token/softhsm2.conf"));
     command
 }

@@ -144,7 +144,10 @@ fn another_log_beside_the_same_token_is_not_taken_for_the_one_that_the_token_kno
     fs::remove_dir_all(&log).unwrap();
     fs::rename(other.data().join("audit"), &log).unwrap();
     let said = refusal(&installation, &[]);
-    assert!(said.contains("was replaced") && said.contains("the directory of the log has a checkpoint"), "{said}");
+    assert!(
+        said.contains("was replaced") && said.contains("the directory of the log has a checkpoint"),
+        "{said}"
+    );
     // Also without the checkpoint that came with it.
     fs::remove_file(log.join("checkpoint")).unwrap();
     let said = refusal(&installation, &[]);
