@@ -2,6 +2,7 @@
 //!
 //! Not for: deadlines and timeouts of requests (`std::time::Instant`).
 
+mod moment;
 mod steady;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,16 +12,8 @@ use jiff::Timestamp;
 
 use steady::SteadyTime;
 
+pub use moment::Moment;
 pub use steady::SETTLING;
-
-/// A moment on two clocks, so that a jump of the wall clock is detected.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Moment {
-    /// The wall clock.
-    pub wall: Timestamp,
-    /// Time since some start; never jumps.
-    pub monotonic: Duration,
-}
 
 /// Tells the time.
 #[derive(Clone, Debug)]

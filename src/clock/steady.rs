@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::Moment;
+use super::moment::Moment;
 
 /// How long the clock is observed after a start and after a jump: time for an operator to correct it.
 pub const SETTLING: Duration = Duration::from_secs(3_600);
