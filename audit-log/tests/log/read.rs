@@ -222,7 +222,10 @@ fn a_missing_segment_is_named_in_every_page_that_covers_it() {
     // Nothing of the log is there any more.
     firsts.iter().for_each(|&first| fs::remove_file(log.segment_path(first)).unwrap());
     let nothing = page(0, 10);
-    assert_eq!((nothing.absent, nothing.next, nothing.records.len()), (vec![1..size], size - 1, 0));
+    assert_eq!(
+        (nothing.absent, nothing.next, nothing.records.len()),
+        (std::iter::once(1..size).collect::<Vec<_>>(), size - 1, 0)
+    );
     open.close().unwrap_err();
 }
 
