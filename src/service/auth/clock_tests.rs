@@ -9,6 +9,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use audit_log::{AuditLog, BuildInfo, Settings};
@@ -16,7 +17,8 @@ use jiff::Timestamp;
 use k256::ecdsa::SigningKey;
 
 use crate::auth::{
-    Audience, Caller, Credentials, EoaSignature, RequestToSign, Scope, Subject, Unauthenticated, body_hash,
+    Audience, Caller, Credentials, EoaSignature, InstallationId, RequestToSign, Scope, Subject,
+    Unauthenticated, body_hash,
 };
 use crate::clock::{Clock, SETTLING};
 use crate::key::Eoa;
@@ -49,27 +51,29 @@ fn sign(digest: &[u8; 32]) -> [u8; 65] {
 }
 
 fn audience() -> Audience {
-    Audience::new("https://kms.example", 1).unwrap()
+    Audience::new("https://kms.example", 1, InstallationId::new([1; 16])).unwrap()
 }
 
 /// The service as a start makes it, without a token.
 async fn start(directory: &Path, clock: &Clock) -> Services {
     let path = directory.join("store.sqlite");
     let log = Settings::new(directory.join("audit"));
+    let key = Arc::new(hsm::StoreKey::of_tests([1; 16]).unwrap());
     if !path.exists() {
-        SqliteBackend::create(&path).unwrap();
+        SqliteBackend::create(&path, Arc::clone(&key)).unwrap();
         AuditLog::create(&log).unwrap();
     }
-    let boot = BuildInfo { version: "test".to_owned(), config_digest: [0; 32] };
+    let boot = BuildInfo { version: "test".to_owned(), config_digest: [0; 32], installation: None };
     let login = LoginRules {
         audience: audience(),
         usual_life: Duration::from_secs(900),
         longest_life: DAY,
         operators: vec![eoa()],
         chain: None,
+        contract_wallets: Vec::new(),
     };
     Services::new(ServiceParts {
-        store: Store::open(&path).await.unwrap(),
+        store: Store::open(&path, key).await.unwrap(),
         log: AuditLog::open(log, boot).unwrap().0,
         custody: Custody::absent(),
         clock: clock.clone(),

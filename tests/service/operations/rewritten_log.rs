@@ -209,7 +209,8 @@ fn a_receipt_proves_of_the_signature_what_its_records_say_and_no_more() {
         change(&mut answer);
         answer
     };
-    let changes: [(&str, &dyn Fn(&mut Value)); 9] = [
+    type Change<'a> = (&'a str, &'a dyn Fn(&mut Value));
+    let changes: [Change<'_>; 9] = [
         ("EOA", &|answer| answer["eoa"] = json!(OTHER_EOA)),
         ("name", &|answer| answer["name"] = json!("other")),
         ("version", &|answer| answer["version"] = json!(2)),

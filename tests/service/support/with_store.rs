@@ -63,7 +63,7 @@ async fn work(data: &Path) -> String {
         ("expired challenge", url) => {
             let store = Store::open(&path, Arc::clone(&key)).await.unwrap();
             let audience = Audience::new(url, 1, InstallationId::new(key.installation())).unwrap();
-            let then = Timestamp::now() - Duration::from_secs(301);
+            let then = avs_kms::clock::Clock::system().now() - Duration::from_secs(301);
             let scopes = "keys:read".parse().unwrap();
             let challenge = Challenge::random(EOA.parse().unwrap(), scopes, 60, then).unwrap();
             let id = store.challenge_key().seal(&challenge, &audience);
@@ -72,7 +72,8 @@ async fn work(data: &Path) -> String {
         // How many, and how many seconds ago they expired.
         ("login tokens", argument) => {
             let (count, ago) = argument.split_once(' ').unwrap();
-            let expired = Timestamp::now() - jiff::SignedDuration::from_secs(ago.parse().unwrap());
+            let expired =
+                avs_kms::clock::Clock::system().now() - jiff::SignedDuration::from_secs(ago.parse().unwrap());
             let backend = backend().await;
             backend.load().await.unwrap();
             let issued = (0..count.parse().unwrap()).map(|_: u32| {
@@ -103,7 +104,15 @@ async fn work(data: &Path) -> String {
                 VersionUpdate { from: version.status, version: Arc::new(version) }
             });
             let (updates, events) = (updates.collect(), Vec::new());
-            backend.change(KeyChange { updates, events, intent: None, at: Timestamp::now() }).await.unwrap();
+            backend
+                .change(KeyChange {
+                    updates,
+                    events,
+                    intent: None,
+                    at: avs_kms::clock::Clock::system().now(),
+                })
+                .await
+                .unwrap();
             String::new()
         }
         (other, _) => panic!("{other}"),
