@@ -319,7 +319,7 @@ fn a_start_with_a_clock_that_is_ahead_destroys_nothing_until_it_was_observed() {
             world.clock.advance(SETTLING / 7);
         }
         assert!(service.custody().holds(&destroying), "a wrong clock destroyed a key");
-        // An operator corrects it in time: from that jump on it is observed anew.
+        // An operator corrects it in time: from that jump on it is observed again.
         world.clock.set_wall(right);
         world.clock.advance(SETTLING - Duration::from_secs(1));
         assert_eq!(scheduler.tick().await.done, 0);

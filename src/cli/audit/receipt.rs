@@ -17,16 +17,16 @@ use crate::eigenlayer;
 use audit_log::{InclusionProof, ProofError, Receipt, SignedCheckpoint, VerifierKey, hash_text, leaf_hash};
 
 pub(super) const HELP: &str = "\
-Without --record only the record's place in the log is proven, and nothing about the signature. With the record, the
-answer must name the same EOA, key name, version, public key and message. With its outcome in the same file and a second
---proof for that, the signature is proven, too.
+Without --record only the record's place in the log is proven, and nothing about the signature.
+With the record, the answer must name the same EOA, key name, version, public key and message.
+With its outcome in the same file and a second --proof for that, the signature is proven, too.
 
 Example:
-  curl -s $URL/v1/audit/proof?seq=5 >proof.json
-  curl -s $URL/v1/audit/proof?seq=6 >outcome.json
-  curl -s $URL/v1/audit?after=4 -H \"Authorization: Bearer $TOKEN\" >records.json
-  avs-kms audit verify-receipt --answer answer.json --proof proof.json --proof outcome.json --record records.json \\
-    --public-key log.pub";
+  curl -s \"$URL/v1/audit/proof?seq=5\" >proof.json
+  curl -s \"$URL/v1/audit/proof?seq=6\" >outcome.json
+  curl -s \"$URL/v1/audit?after=4\" -H \"Authorization: Bearer $TOKEN\" >records.json
+  avs-kms audit verify-receipt --answer answer.json --public-key log.pub --record records.json \\
+    --proof proof.json --proof outcome.json";
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Arguments {
