@@ -3,7 +3,7 @@
 use audit_log::KnownHead;
 use clap::Args;
 
-use crate::store::StoreHeadChain;
+use super::stamps::StoreHeadChain;
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Accepted {
