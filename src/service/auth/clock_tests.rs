@@ -24,8 +24,8 @@ use crate::clock::{Clock, SETTLING};
 use crate::key::Eoa;
 use crate::request_id::RequestId;
 use crate::service::{
-    Context, Custody, ErrorCode, IssueAccessToken, LoginResponse, LoginRules, Peer, RequestChallenge,
-    ServiceError, ServiceParts, Services,
+    AllowedOperators, Context, Custody, ErrorCode, IssueAccessToken, LoginResponse, LoginRules, Peer, Quotas,
+    RequestChallenge, ServiceError, ServiceParts, Services,
 };
 use crate::store::{SqliteBackend, Store};
 
@@ -68,7 +68,7 @@ async fn start(directory: &Path, clock: &Clock) -> Services {
         audience: audience(),
         usual_life: Duration::from_secs(900),
         longest_life: DAY,
-        operators: vec![eoa()],
+        operators: AllowedOperators::Listed(vec![eoa()]),
         chain: None,
         contract_wallets: Vec::new(),
     };
@@ -80,6 +80,7 @@ async fn start(directory: &Path, clock: &Clock) -> Services {
         request_deadline: Duration::from_secs(30),
         node: None,
         login: Some(login),
+        quotas: Quotas::NONE,
     })
 }
 
