@@ -7,7 +7,7 @@ use thiserror::Error;
 
 /// Error response of the service: the call was not carried out.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{message} ({code}, {request_id})")]
+#[error("{}{message} ({code}, {request_id})", .field.as_ref().map(|field| format!("{field}: ")).unwrap_or_default())]
 pub struct ApiError {
     /// The HTTP status.
     pub status: u16,

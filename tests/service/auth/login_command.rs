@@ -221,7 +221,7 @@ fn what_was_signed_for_one_installation_is_worthless_at_another_with_the_same_ur
     let signed = staging.must(&[arguments.as_slice(), &["--body", &body, "/v1/keys/destroy"]].concat());
     let signed: Value = serde_json::from_str(&signed).unwrap();
     let request = format!(
-        "POST /v1/keys/destroy HTTP/1.1\r\nHost: test\r\nConnection: close\r\nAuthorization: {}\r\n\
+        "POST /v1/keys/destroy HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAuthorization: {}\r\n\
          Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
         signed["authorization"].as_str().unwrap(),
         body.len()
