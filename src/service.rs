@@ -16,7 +16,6 @@ pub mod operation;
 mod quotas;
 mod recorder;
 mod recovery;
-mod refusals;
 mod signing;
 mod subject;
 
@@ -175,7 +174,7 @@ impl Services {
     /// Records the counts of refusals without a record of their own, once in a minute at most. Runs for ever.
     pub async fn record_counted_refusals(&self) {
         loop {
-            tokio::time::sleep(refusals::WINDOW).await;
+            tokio::time::sleep(audit::refusals::WINDOW).await;
             self.recorder.record_counted_refusals(false);
         }
     }

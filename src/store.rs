@@ -16,10 +16,8 @@ mod index;
 mod key_event;
 mod keys;
 mod logins;
-mod policies;
-mod schedules;
+mod settings;
 mod sqlite;
-mod stamps;
 mod transitions;
 
 pub use authentic::Head as StoreHead;

@@ -14,7 +14,8 @@ use crate::error::{EnclaveError, OpenError};
 use crate::health::{CanaryReport, Health, TokenState};
 use crate::key::{KeyEntry, KeyId, NewKey, PublicKey};
 use crate::runtime::admin::{AdminCommand, AnchorCommand};
-use crate::runtime::start::{self, Initialised, Running};
+use crate::runtime::initialise::{Initialised, initialise};
+use crate::runtime::start::{self, Running};
 use crate::runtime::state::{self, Status};
 use crate::runtime::worker::{Job, Multiply};
 use crate::settings::Settings;
@@ -44,7 +45,7 @@ impl Enclave {
     /// [`OpenError::AlreadyInitialised`] where the canary or a wrapped key exists, and all that opening can meet. What an
     /// interrupted attempt left is no error: `init` continues from there.
     pub fn initialise(settings: &Settings) -> Result<Initialised, OpenError> {
-        start::initialise(settings, false)
+        initialise(settings, false)
     }
 
     /// As [`Enclave::initialise`], and takes over a token that is initialised and holds no key yet.
@@ -52,7 +53,7 @@ impl Enclave {
     /// # Errors
     /// [`OpenError::AlreadyInitialised`] where a wrapped key exists.
     pub fn adopt(settings: &Settings) -> Result<Initialised, OpenError> {
-        start::initialise(settings, true)
+        initialise(settings, true)
     }
 
     /// Locks the token for this process, logs in once, checks key-encryption key and canary, indexes and

@@ -47,7 +47,7 @@ pub use harden::harden_process;
 pub use health::{CanaryReport, Findings, Health, TokenState};
 pub use key::{KeyEntry, KeyId, KeyIdError, NewKey, PublicKey, StoredName, StoredNameError};
 pub use pkcs11::{Cause, Function, ReturnCode, TokenError};
-pub use runtime::start::{InitReport, Initialised};
+pub use runtime::initialise::{InitReport, Initialised};
 pub use settings::{Settings, TokenSelector};
 pub use softhsm::{
     MakeTokenError, SOFTHSM_MODULE, SofthsmToken, TokenMade, TokenObject, configure_softhsm,

@@ -3,6 +3,7 @@
 
 pub(crate) mod admin;
 pub(crate) mod heartbeat;
+pub(crate) mod initialise;
 pub(crate) mod recovery_request;
 pub(crate) mod session_worker;
 pub(crate) mod start;

@@ -8,11 +8,11 @@ use audit_log::{
     Actor, ActorKind, AuditLog, Event, Input, Intent, Outcome, OutcomeGuard, Recordable, Recorded, Value,
 };
 
+use super::audit::refusals::{RefusalBudget, RefusalKind};
 use super::context::Context;
 use super::error::ServiceError;
 use super::error_code::ErrorCode;
 use super::operation::{OperationInfo, REFUSALS_COUNTED};
-use super::refusals::{RefusalBudget, RefusalKind};
 use super::subject::AuditSubject;
 use crate::auth::Caller;
 use crate::store::{Store, StoreError};

@@ -14,6 +14,7 @@
 mod root;
 mod row;
 mod rows;
+mod stamps;
 
 pub(super) use row::{Place, Row};
 pub use rows::Head;

@@ -5,6 +5,7 @@
 
 mod access_tokens;
 mod events;
+mod file;
 mod keys;
 mod logins;
 mod rows;
@@ -12,7 +13,6 @@ mod schema;
 mod settings;
 mod transitions;
 
-use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -29,38 +29,11 @@ use crate::auth::{AccessTokenHash, AccessTokenId, AccessTokenRecord, ChallengeKe
 use crate::key::ScheduleScope;
 use crate::key::{Eoa, KeyName, KeyVersion, Reservation, Schedule};
 
+pub use file::SqliteFile;
 pub use schema::snapshot;
 
 /// Use of the store key that gives the key of login challenges: it rests nowhere.
 const CHALLENGE_KEY: &str = "avs-kms/login challenge/1";
-
-/// An open file whose rows are not verified yet: what can be checked before the token is asked.
-pub struct SqliteFile(Connection);
-
-impl SqliteFile {
-    /// Opens an existing store.
-    ///
-    /// # Errors
-    /// When the file is missing, damaged or of another schema version.
-    pub async fn open(path: &Path) -> Result<Self, StoreError> {
-        let path = path.to_owned();
-        Ok(Self(tokio::task::spawn_blocking(move || schema::open(&path)).await??))
-    }
-
-    /// Id of the installation that the file names. Nothing proves it before the rows are verified.
-    ///
-    /// # Errors
-    /// When the file cannot be read.
-    pub fn installation(&self) -> Result<[u8; 16], StoreError> {
-        schema::installation(&self.0)
-    }
-}
-
-impl fmt::Debug for SqliteFile {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SqliteFile").finish_non_exhaustive()
-    }
-}
 
 /// A store in one SQLite file.
 #[derive(Debug)]

@@ -6,9 +6,9 @@
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
-use super::authentic::Head;
-use super::cache::Store;
-use super::error::StoreError;
+use super::rows::Head;
+use crate::store::cache::Store;
+use crate::store::error::StoreError;
 
 const STAMP: &str = "avs-kms/store/stamp/1";
 

@@ -8,8 +8,8 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::error_code::ErrorCode;
 use crate::key::Eoa;
+use crate::service::error_code::ErrorCode;
 
 /// The time for which a budget lasts.
 pub(in crate::service) const WINDOW: Duration = Duration::from_secs(60);
