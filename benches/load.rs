@@ -116,6 +116,7 @@ fn program(data: &Path, cores: &str) -> Command {
         .env("AVS_KMS__LOG__LEVEL", "info")
         .env("AVS_KMS__SERVER__HEALTH_LISTEN", "")
         .env("AVS_KMS__LIMITS__CONNECTIONS_PER_ADDRESS", "0")
+        .env("AVS_KMS__LIMITS__KEYS_PER_EOA", "1000000")
         .env("AVS_KMS__LIMITS__REQUESTS_PER_ADDRESS", "0")
         .env("AVS_KMS__LIMITS__REQUESTS_PER_ACCESS_TOKEN", "0");
     command

@@ -196,6 +196,7 @@ fn program(data: &Path) -> Command {
         .env("AVS_KMS__LOG__LEVEL", "info")
         // All load comes from one address.
         .env("AVS_KMS__SERVER__HEALTH_LISTEN", "")
+        .env("AVS_KMS__LIMITS__KEYS_PER_EOA", "1000000")
         .env("AVS_KMS__LIMITS__REQUESTS_PER_ADDRESS", "0")
         .env("AVS_KMS__LIMITS__REQUESTS_PER_ACCESS_TOKEN", "0");
     command

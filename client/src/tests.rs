@@ -98,7 +98,7 @@ async fn an_error_response_is_not_retried_and_keeps_its_fields() {
     let (address, server) = service(vec![(409, body.to_string())]);
     let client = Client::anonymous(&address).unwrap();
     let error = client.create_key(&KeyRef::new(EOA)).await.unwrap_err();
-    assert_eq!(error.to_string(), "the key is disabled (key_disabled, req_7)");
+    assert_eq!(error.to_string(), "name: the key is disabled (key_disabled, req_7)");
     assert_eq!(error.api_error().unwrap().field.as_deref(), Some("name"));
     assert_eq!(server.join().unwrap().len(), 1);
 

@@ -145,8 +145,9 @@ fn too_little_lockable_memory_is_refused_with_the_limit() {
         let pin = fixture.directory.join("pin");
         fs::write(&pin, "1234567890\n").unwrap();
         fs::set_permissions(&pin, fs::Permissions::from_mode(0o600)).unwrap();
-        std::os::unix::fs::chown(&pin, Some(65534), None).unwrap();
-        fs::set_permissions(&fixture.directory, fs::Permissions::from_mode(0o777)).unwrap();
+        for path in [&pin, &fixture.directory] {
+            std::os::unix::fs::chown(path, Some(65534), None).unwrap();
+        }
         let command = again(name, &fixture.directory);
         let mut limited = Command::new("prlimit");
         limited.args(["--memlock=8192:8192", "setpriv", "--reuid=65534", "--clear-groups"]);

@@ -60,6 +60,7 @@ impl Bench {
             .env("AVS_KMS__PKCS11__MODULE", module)
             .env("AVS_KMS__PKCS11__SOFTHSM_CONF", self.installation.data().join("token/softhsm2.conf"))
             .env("AVS_KMS__SERVER__REQUEST_DEADLINE", format!("{}s", DEADLINE.as_secs()))
+            .env("AVS_KMS__LIMITS__KEYS_PER_EOA", "100000")
             .env("AVS_KMS__ENCLAVE__CANARY_INTERVAL", "1h") // it would take the faults that are meant for a request
             .env("HSM_FAULTS_RULES", self.file("rules"))
             .env("HSM_FAULTS_LOG", self.file("log"))

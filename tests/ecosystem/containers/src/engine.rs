@@ -141,6 +141,7 @@ pub fn ours_with(data: Option<Mount>, memlock: i64) -> ContainerRequest<GenericI
         .with_env_var("AVS_KMS__SERVER__LISTEN", "0.0.0.0:8254")
         .with_env_var("AVS_KMS__SERVER__ALLOW_PLAIN_HTTP", "true")
         .with_env_var("AVS_KMS__AUDIT__SEGMENT_BYTES", "1048576")
+        .with_env_var("AVS_KMS__LIMITS__KEYS_PER_EOA", "100000")
         // All clients of a load at once, on however few cores.
         .with_startup_timeout(Duration::from_secs(120))
         .with_host_config_modifier(move |host: &mut HostConfig| {

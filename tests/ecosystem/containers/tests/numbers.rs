@@ -26,9 +26,11 @@ fn program(directory: &tempfile::TempDir, arguments: &[&str]) -> Command {
     let program =
         std::env::var_os("AVS_KMS_PROGRAM").expect("AVS_KMS_PROGRAM; `make test-containers` sets it");
     let mut command = Command::new(program);
-    command.args(arguments).current_dir(directory.path()).stdin(Stdio::null()).env_remove("SOFTHSM2_CONF");
+    command.arg("--data").arg(directory.path().join("var")).args(arguments);
+    command.current_dir(directory.path()).stdin(Stdio::null()).env_remove("SOFTHSM2_CONF");
     // As the containers have it.
     command.env("AVS_KMS__AUDIT__SEGMENT_BYTES", "1048576");
+    command.env("AVS_KMS__LIMITS__KEYS_PER_EOA", "100000");
     command.env("AVS_KMS__SERVER__HEALTH_LISTEN", "127.0.0.1:0");
     command
 }
