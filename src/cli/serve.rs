@@ -150,19 +150,21 @@ async fn until_stopped(
         .checkpoints
         .publish(publish)
         .await
-        .map_err(|failure| CliError::new(failure.cause().unwrap_or_else(|| failure.to_string())))?;
+        .map_err(|failure| CliError::new(failure.cause_or_message()))?;
 
     let recovered = services.recover(open_intents).await;
-    let recovered = recovered
-        .map_err(|failure| CliError::new(format!("cannot recover operations of the last run: {failure}")))?;
+    let recovered = recovered.map_err(|failure| {
+        CliError::new(format!("cannot recover operations of the last run: {}", failure.cause_or_message()))
+    })?;
     report(&recovered);
     let restored = services.signed_requests.restore(accepted.accept_clock_set_back).await;
     restored.map_err(|failure| {
-        let cause = failure.cause().unwrap_or_else(|| failure.to_string());
-        CliError::new(format!("cannot read which signed requests were used: {cause}"))
+        CliError::new(format!("cannot read which signed requests were used: {}", failure.cause_or_message()))
     })?;
     let deleted = services.logins.delete_expired_tokens().await;
-    deleted.map_err(|error| CliError::new(format!("cannot delete expired access tokens: {error}")))?;
+    deleted.map_err(|failure| {
+        CliError::new(format!("cannot delete expired access tokens: {}", failure.cause_or_message()))
+    })?;
     let has_keys = !services.store().all_versions().is_empty();
     let unix = local_socket(configuration)?;
 

@@ -85,6 +85,11 @@ impl ServiceError {
         (!chain.is_empty()).then(|| chain.join(": "))
     }
 
+    /// The cause if there is one, else the message: for the administrator of this host, who may read both.
+    pub fn cause_or_message(&self) -> String {
+        self.cause().unwrap_or_else(|| self.to_string())
+    }
+
     /// An error without an audit record: many of them would be many records, and no key was involved.
     pub const fn unrecorded(self) -> Self {
         self.recorded()

@@ -108,7 +108,7 @@ async fn in_process(
 ) -> Result<Value, CliError> {
     // How an interrupted creation ended is known only from the token.
     if needs == Needs::Token {
-        services.recover(open_intents).await.map_err(|failure| CliError::new(failure.to_string()))?;
+        services.recover(open_intents).await.map_err(|failure| CliError::new(failure.cause_or_message()))?;
     }
     let services = Arc::new(services);
     let app = limits::app(configuration, &services);

@@ -38,10 +38,10 @@ request_text! {
     Address(Eoa) = "^(0[xX])?[0-9a-fA-F]{40}$", EXAMPLE_ADDRESS, parse_address;
 
     /// The name of a key among those of its EOA.
-    Name(KeyName) = "^[a-z0-9._-]{1,64}$", Some("default"), parse_name;
+    Name(KeyName) = "^([a-z0-9_-][a-z0-9._-]{0,63}|[.][a-z0-9_-][a-z0-9._-]{0,62}|[.]{2}[a-z0-9._-]{1,62})$", Some("default"), parse_name;
 
     /// A key's name, or `*` for every key of the EOA.
-    NameOrAll(ScheduleScope) = "^([a-z0-9._-]{1,64}|[*])$", None, |text| {
+    NameOrAll(ScheduleScope) = "^([a-z0-9_-][a-z0-9._-]{0,63}|[.][a-z0-9_-][a-z0-9._-]{0,62}|[.]{2}[a-z0-9._-]{1,62}|[*])$", None, |text| {
         text.parse().map_err(|_| InvalidValue::request("expected a key name, or \"*\" for every key of the EOA"))
     };
 
