@@ -11,6 +11,7 @@ mod reload;
 pub(super) mod sandbox;
 mod signals;
 pub(super) mod stamps;
+mod start_report;
 #[cfg(feature = "otlp")]
 mod telemetry;
 mod tls;
@@ -31,12 +32,14 @@ use self::open::{Needs, Opened, open, with_softhsm_environment};
 use self::reload::Reloadable;
 use self::sandbox::sandbox;
 use self::signals::Signals;
+use self::start_report::{next_steps, report};
 use super::error::CliError;
 use crate::config::{self, ConfigErrors, Configuration, Section};
 use crate::http::{Listener, health_router, local_router, public_router, serve};
 use crate::metrics::Metrics;
 use crate::sandbox::Confined;
-use crate::service::{Publish, Recovered, Services};
+use crate::service::{Publish, Services};
+use audit_log::OpenIntent;
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLE, after_long_help = settings())]
@@ -128,14 +131,34 @@ struct Opening {
     confined: Confined,
 }
 
+/// Serves, and closes log and token however that ends: a thread that is inside the module would crash the exit.
 async fn until_stopped(
     configuration: &Configuration,
     reloader: &Reloader<'_>,
     opening: Opening,
-    (mut signals, logging): (Signals, &Logging),
+    on: (Signals, &Logging),
 ) -> Result<(), CliError> {
     let Opening { opened, accepted, metrics, sockets, confined } = opening;
     let Opened { services, open_intents } = opened;
+    let (services, rest) = (Arc::new(services), (metrics, sockets, confined));
+    let grace = configuration.server.shutdown_grace;
+    match serve_requests(configuration, reloader, (&services, open_intents, accepted), rest, on).await {
+        Ok(()) => close(services, grace).await,
+        Err(error) => {
+            // Why it cannot serve is said already.
+            let _ = tokio::time::timeout(grace, services.close()).await;
+            Err(error)
+        }
+    }
+}
+
+async fn serve_requests(
+    configuration: &Configuration,
+    reloader: &Reloader<'_>,
+    (services, open_intents, accepted): (&Arc<Services>, Vec<OpenIntent>, Accepted),
+    (metrics, sockets, confined): (Metrics, Sockets, Confined),
+    (mut signals, logging): (Signals, &Logging),
+) -> Result<(), CliError> {
     // First: nothing is completed or rolled back over a log that was rolled back itself.
     let audit = &configuration.audit;
     let publish = Publish {
@@ -168,12 +191,11 @@ async fn until_stopped(
     let has_keys = !services.store().all_versions().is_empty();
     let unix = local_socket(configuration)?;
 
-    let services = Arc::new(services);
-    let app = limits::app(configuration, &services);
+    let app = limits::app(configuration, services);
     // Everything is open and bound: no socket is created after this line.
     confined.filter().map_err(|error| CliError::context("cannot close the sandbox", &error))?;
     let (stop, stopped) = watch::channel(false);
-    let background = background::start(configuration, &services, &stopped).await?;
+    let background = background::start(configuration, services, &stopped).await?;
     let upkeep = metrics.clone();
     tokio::spawn(async move {
         loop {
@@ -202,7 +224,7 @@ async fn until_stopped(
         app: app.clone(),
         share: bounds.connections_per_address.clone(),
         tls: sockets.tls,
-        services: Arc::clone(&services),
+        services: Arc::clone(services),
         running: configuration.into(),
     };
     listeners.spawn(serve(clients, public_router(&app), bounds, stopped));
@@ -222,8 +244,6 @@ async fn until_stopped(
         }
         break;
     }
-    // Both hold the services, and `close` waits until no operation does.
-    drop((reloadable, app));
     // Fails only when every listener has ended already.
     let _ = stop.send(true);
     while let Some(ended) = listeners.join_next().await {
@@ -237,17 +257,7 @@ async fn until_stopped(
         }
     }
     let _ = std::fs::remove_file(configuration.data.socket());
-    close(services, configuration.server.shutdown_grace).await
-}
-
-/// What to do with a service that has no keys yet.
-fn next_steps(configuration: &Configuration) {
-    let program = std::env::args().next().unwrap_or_else(|| "avs-kms".to_owned());
-    let program = format!("{program} --data {}", configuration.data.directory.display());
-    tracing::info!("next, create a key: {program} keys create --eoa YOUR_EOA");
-    tracing::info!(
-        "then issue an access token: {program} access-token issue --eoa YOUR_EOA --scope keys:read,sign:typed"
-    );
+    Ok(())
 }
 
 /// Closes the log before the token, which signs its last checkpoint, and both after the last
@@ -268,25 +278,5 @@ async fn close(services: Arc<Services>, grace: Duration) -> Result<(), CliError>
             Ok(())
         }
         Err(error) => Err(CliError::context("cannot close the audit log", &error)),
-    }
-}
-
-fn report(recovered: &Recovered) {
-    let Recovered { finished, undone, missing, unclaimed } = recovered;
-    if finished + undone > 0 {
-        tracing::warn!(
-            finished,
-            undone,
-            "operations that the last run left open were completed or rolled back"
-        );
-    }
-    for version in missing {
-        tracing::error!(
-            version,
-            "the token does not hold this key version as the store has it; it will not sign"
-        );
-    }
-    for record in unclaimed {
-        tracing::warn!(record, "the token holds a record that the store does not have; it was not changed");
     }
 }

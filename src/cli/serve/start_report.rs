@@ -1,0 +1,35 @@
+//! What a start says in the log: what it recovered, and what to do with a service without keys.
+
+use crate::config::Configuration;
+use crate::service::Recovered;
+
+/// What to do with a service that has no keys yet.
+pub(super) fn next_steps(configuration: &Configuration) {
+    let program = std::env::args().next().unwrap_or_else(|| "avs-kms".to_owned());
+    let program = format!("{program} --data {}", configuration.data.directory.display());
+    tracing::info!("next, create a key: {program} keys create --eoa YOUR_EOA");
+    tracing::info!(
+        "then issue an access token: {program} access-token issue --eoa YOUR_EOA --scope keys:read,sign:typed"
+    );
+}
+
+/// What the last run left open, and keys that need attention.
+pub(super) fn report(recovered: &Recovered) {
+    let Recovered { finished, undone, missing, unclaimed } = recovered;
+    if finished + undone > 0 {
+        tracing::warn!(
+            finished,
+            undone,
+            "operations that the last run left open were completed or rolled back"
+        );
+    }
+    for version in missing {
+        tracing::error!(
+            version,
+            "the token does not hold this key version as the store has it; it will not sign"
+        );
+    }
+    for record in unclaimed {
+        tracing::warn!(record, "the token holds a record that the store does not have; it was not changed");
+    }
+}
