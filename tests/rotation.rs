@@ -10,6 +10,9 @@
     reason = "a failing test should panic; the child tells its figures by printing"
 )]
 
+#[path = "service/support/enclave_settings.rs"]
+mod enclave_settings;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -28,6 +31,7 @@ use avs_kms::service::{
     ChangeKey, Context, CreateKey, Custody, Message, Peer, Quotas, ServiceParts, Services, SetSchedule, Sign,
 };
 use avs_kms::store::Store;
+use enclave_settings::softhsm;
 use hsm::Enclave;
 use jiff::Timestamp;
 use tokio::sync::watch;
@@ -63,6 +67,17 @@ fn in_child(test: &str) -> String {
     said
 }
 
+/// Runs the body of a test in a process of its own over a fresh installation, and shows what it printed.
+fn isolated(test: &str, body: impl AsyncFnOnce(&Path)) {
+    let _limit = test_report::TimeLimit::of_this_test();
+    let Some(data) = std::env::var_os(CHILD) else {
+        println!("{}", in_child(test));
+        return;
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    runtime.block_on(body(Path::new(&data)));
+}
+
 /// Everything that a restart leaves as it is.
 struct World {
     data: PathBuf,
@@ -72,24 +87,12 @@ struct World {
 
 impl World {
     fn open(data: &Path) -> Self {
-        Self::over(data, "/usr/lib/softhsm/libsofthsm2.so".into())
+        Self::over(data, softhsm(data).module)
     }
 
     /// Over another module in front of SoftHSM.
     fn over(data: &Path, module: PathBuf) -> Self {
-        let enclave = Enclave::open(hsm::Settings {
-            module,
-            token: hsm::TokenSelector::Label("avs-kms".into()),
-            pin_file: data.join("pin"),
-            lock_file: data.join("token.lock"),
-            sync_directory: Some(data.join("token/tokens")),
-            workers: 1,
-            queue: 16,
-            require_secret_memory: false,
-            fault_check: hsm::FaultCheck::Linear,
-            canary_interval: Duration::from_secs(600),
-            stall_timeout: Duration::from_secs(60),
-        });
+        let enclave = Enclave::open(hsm::Settings { module, ..softhsm(data) });
         let start: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
         Self { data: data.to_owned(), enclave: enclave.unwrap(), clock: Clock::fixed(start) }
     }
@@ -173,14 +176,8 @@ const MONTHLY: Schedule = Schedule {
 
 #[test]
 fn two_years_of_monthly_rotations_with_restarts_and_a_long_absence() {
-    let _limit = test_report::TimeLimit::of_this_test();
-    let Some(data) = std::env::var_os(CHILD) else {
-        println!("{}", in_child("two_years_of_monthly_rotations_with_restarts_and_a_long_absence"));
-        return;
-    };
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    runtime.block_on(async {
-        let world = World::open(Path::new(&data));
+    isolated("two_years_of_monthly_rotations_with_restarts_and_a_long_absence", async |data| {
+        let world = World::open(data);
         let (mut service, mut scheduler) = world.start().await;
         key(&service, MONTHLY).await;
         let (mut looks, mut restarts, begun) = (0, 0, Instant::now());
@@ -212,7 +209,8 @@ fn two_years_of_monthly_rotations_with_restarts_and_a_long_absence() {
         }
         let versions = service.store().versions_of_key(&OWNER, &KeyName::default());
         // 13 periods of 30 days up to day 390, then one at day 507 (made on day 500, announced for 7 days), then monthly.
-        let current = versions.iter().find(|version| version.status.lifecycle == LifecycleState::Active).unwrap();
+        let current =
+            versions.iter().find(|version| version.status.lifecycle == LifecycleState::Active).unwrap();
         let expected = 1 + 390 / 30 + 1 + (730 - 507) / 30;
         assert_eq!(current.version.number(), expected, "{:?}", stages(&service));
         for pair in versions.windows(2) {
@@ -220,15 +218,22 @@ fn two_years_of_monthly_rotations_with_restarts_and_a_long_absence() {
             let Some(activated) = newer.times.activated else { continue };
             assert_eq!(older.times.superseded, Some(activated), "no gap and no overlap in being current");
             let promised = activated.as_second() - newer.times.created.as_second();
-            assert!(promised >= 7 * 86_400, "v{} had {promised} s between its making and its use", newer.version);
+            assert!(
+                promised >= 7 * 86_400,
+                "v{} had {promised} s between its making and its use",
+                newer.version
+            );
             if let Some(retired) = older.times.retired {
                 assert!(retired.as_second() - activated.as_second() >= 21 * 86_400);
             }
         }
-        let retired = versions.iter().filter(|version| version.status.lifecycle == LifecycleState::Retired).count();
+        let retired =
+            versions.iter().filter(|version| version.status.lifecycle == LifecycleState::Retired).count();
         let rotations = kinds(&service).await.iter().filter(|kind| *kind == "version.activated").count() - 1;
-        println!("{looks} looks over 24 months in {:?}: {rotations} rotations, {retired} retired, {restarts} restarts",
-            begun.elapsed());
+        println!(
+            "{looks} looks over 24 months in {:?}: {rotations} rotations, {retired} retired, {restarts} restarts",
+            begun.elapsed()
+        );
         let due = kinds(&service).await.iter().filter(|kind| *kind == "version.rotation_due").count();
         assert!(due == rotations || due == rotations + 1, "{due} announcements for {rotations} rotations");
         service.log().clone().close().unwrap();
@@ -237,14 +242,8 @@ fn two_years_of_monthly_rotations_with_restarts_and_a_long_absence() {
 
 #[test]
 fn a_destruction_comes_at_its_date_and_not_by_a_clock_that_jumps() {
-    let _limit = test_report::TimeLimit::of_this_test();
-    let Some(data) = std::env::var_os(CHILD) else {
-        in_child("a_destruction_comes_at_its_date_and_not_by_a_clock_that_jumps");
-        return;
-    };
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    runtime.block_on(async {
-        let world = World::open(Path::new(&data));
+    isolated("a_destruction_comes_at_its_date_and_not_by_a_clock_that_jumps", async |data| {
+        let world = World::open(data);
         let (service, scheduler) = world.start().await;
         key(&service, Schedule { every_days: 10, announce_days: 1, ..MONTHLY }).await;
         while stages(&service).first() != Some(&(1, LifecycleState::Retired)) {
@@ -287,14 +286,8 @@ fn a_destruction_comes_at_its_date_and_not_by_a_clock_that_jumps() {
 
 #[test]
 fn a_start_with_a_clock_that_is_ahead_destroys_nothing_until_it_was_observed() {
-    let _limit = test_report::TimeLimit::of_this_test();
-    let Some(data) = std::env::var_os(CHILD) else {
-        in_child("a_start_with_a_clock_that_is_ahead_destroys_nothing_until_it_was_observed");
-        return;
-    };
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    runtime.block_on(async {
-        let world = World::open(Path::new(&data));
+    isolated("a_start_with_a_clock_that_is_ahead_destroys_nothing_until_it_was_observed", async |data| {
+        let world = World::open(data);
         let (service, scheduler) = world.start().await;
         key(&service, Schedule { every_days: 10, announce_days: 1, ..MONTHLY }).await;
         while stages(&service).first() != Some(&(1, LifecycleState::Retired)) {
@@ -334,101 +327,93 @@ fn a_start_with_a_clock_that_is_ahead_destroys_nothing_until_it_was_observed() {
 
 #[test]
 fn a_rotation_that_is_not_finished_is_overdue_and_an_old_version_that_still_signs_is_seen() {
-    let _limit = test_report::TimeLimit::of_this_test();
-    let Some(data) = std::env::var_os(CHILD) else {
-        in_child("a_rotation_that_is_not_finished_is_overdue_and_an_old_version_that_still_signs_is_seen");
-        return;
-    };
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    runtime.block_on(async {
-        let world = World::open(Path::new(&data));
-        let (service, scheduler) = world.start().await;
-        key(&service, Schedule { activate: false, retire_on: RetireOn::Confirmed, ..MONTHLY }).await;
-        let pass_to = async |day: i64| {
-            while world.day() < day {
-                world.clock.advance(DAY);
-                scheduler.tick().await;
-            }
-            stats(&service).await.unwrap()
-        };
-        let before = pass_to(29).await;
-        assert_eq!(before.keys[0].seconds_to_rotation, Some(86_400));
-        assert_eq!(before.keys[0].age_seconds, 29 * 86_400);
-        assert!(!before.keys[0].is_overdue());
-        let after = pass_to(31).await;
-        assert!(after.keys[0].is_overdue(), "{after:?}");
-        assert_eq!(stages(&service), [(1, LifecycleState::Active), (2, LifecycleState::Pending)]);
+    isolated(
+        "a_rotation_that_is_not_finished_is_overdue_and_an_old_version_that_still_signs_is_seen",
+        async |data| {
+            let world = World::open(data);
+            let (service, scheduler) = world.start().await;
+            key(&service, Schedule { activate: false, retire_on: RetireOn::Confirmed, ..MONTHLY }).await;
+            let pass_to = async |day: i64| {
+                while world.day() < day {
+                    world.clock.advance(DAY);
+                    scheduler.tick().await;
+                }
+                stats(&service).await.unwrap()
+            };
+            let before = pass_to(29).await;
+            assert_eq!(before.keys[0].seconds_to_rotation, Some(86_400));
+            assert_eq!(before.keys[0].age_seconds, 29 * 86_400);
+            assert!(!before.keys[0].is_overdue());
+            let after = pass_to(31).await;
+            assert!(after.keys[0].is_overdue(), "{after:?}");
+            assert_eq!(stages(&service), [(1, LifecycleState::Active), (2, LifecycleState::Pending)]);
 
-        change(&service, VersionSelector::Next, LifecycleAction::Activate).await;
-        assert!(!stats(&service).await.unwrap().keys[0].is_overdue());
-        let sign_with_the_old = async || {
-            let request = Sign::new(OWNER, KeyName::default(), FIRST, Message::Digest([7; 32]));
-            service.signing.sign(operator(), request, soon()).await.unwrap();
-            stats(&service).await.unwrap().signing_after_their_end
-        };
-        pass_to(31 + 20).await;
-        assert_eq!(sign_with_the_old().await, 0, "the overlap of 21 days is not over");
-        pass_to(31 + 22).await;
-        assert_eq!(sign_with_the_old().await, 1);
-        let shown = stats(&service).await.unwrap().last_signatures;
-        assert_eq!(shown.len(), 1, "{shown:?}");
-        assert_eq!(shown[0].1, world.clock.moment().wall);
-        change(&service, FIRST, LifecycleAction::Retire).await;
-        assert_eq!(
-            stats(&service).await.unwrap().signing_after_their_end,
-            0,
-            "what is retired signs nothing"
-        );
-        service.log().clone().close().unwrap();
-    });
+            change(&service, VersionSelector::Next, LifecycleAction::Activate).await;
+            assert!(!stats(&service).await.unwrap().keys[0].is_overdue());
+            let sign_with_the_old = async || {
+                let request = Sign::new(OWNER, KeyName::default(), FIRST, Message::Digest([7; 32]));
+                service.signing.sign(operator(), request, soon()).await.unwrap();
+                stats(&service).await.unwrap().signing_after_their_end
+            };
+            pass_to(31 + 20).await;
+            assert_eq!(sign_with_the_old().await, 0, "the overlap of 21 days is not over");
+            pass_to(31 + 22).await;
+            assert_eq!(sign_with_the_old().await, 1);
+            let shown = stats(&service).await.unwrap().last_signatures;
+            assert_eq!(shown.len(), 1, "{shown:?}");
+            assert_eq!(shown[0].1, world.clock.moment().wall);
+            change(&service, FIRST, LifecycleAction::Retire).await;
+            assert_eq!(
+                stats(&service).await.unwrap().signing_after_their_end,
+                0,
+                "what is retired signs nothing"
+            );
+            service.log().clone().close().unwrap();
+        },
+    );
 }
 
 #[test]
 fn a_shutdown_amid_due_rotations_and_a_stalled_hsm_ends_in_time_and_the_next_start_finishes_them() {
-    let _limit = test_report::TimeLimit::of_this_test();
-    let Some(data) = std::env::var_os(CHILD).map(PathBuf::from) else {
-        in_child(
-            "a_shutdown_amid_due_rotations_and_a_stalled_hsm_ends_in_time_and_the_next_start_finishes_them",
-        );
-        return;
-    };
-    let rules = |text: &str| {
-        // Renamed, so that two contents within one tick of the clock differ.
-        std::fs::write(data.join("rules.new"), text).unwrap();
-        std::fs::rename(data.join("rules.new"), data.join("rules")).unwrap();
-    };
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    runtime.block_on(async {
-        rules("");
-        let world = World::over(&data, test_report::fault_injection_module(&data));
-        let names = ["a", "b", "c", "d", "e"].map(|name| name.parse().unwrap());
-        let versions = |service: &Services| {
-            names.each_ref().map(|name| service.store().versions_of_key(&OWNER, name).len())
-        };
-        let (service, scheduler) = world.start().await;
-        keys(&service, MONTHLY, &names).await;
-        world.clock.advance(30 * DAY);
-        rules("C_CreateObject hang");
-        let before = service.log().head().size;
-        let (stop, stopped) = watch::channel(false);
-        let task = tokio::spawn(scheduler.run(DAY, stopped));
-        let end = Instant::now() + Duration::from_secs(60);
-        while service.log().head().size == before {
-            assert!(Instant::now() < end, "no rotation began");
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        stop.send(true).unwrap();
-        // One action alone may take 30 s; a stop that waited for it would be killed in the middle of it.
-        let limit = SHUTDOWN_TIMEOUT + Duration::from_secs(20);
-        tokio::time::timeout(limit, task).await.expect("the scheduler stops in time").unwrap();
-        assert_eq!(versions(&service), [1; 5]);
-        rules("");
-        service.log().clone().close().unwrap();
-        drop(service);
+    isolated(
+        "a_shutdown_amid_due_rotations_and_a_stalled_hsm_ends_in_time_and_the_next_start_finishes_them",
+        async |data| {
+            let rules = |text: &str| {
+                // Renamed, so that two contents within one tick of the clock differ.
+                std::fs::write(data.join("rules.new"), text).unwrap();
+                std::fs::rename(data.join("rules.new"), data.join("rules")).unwrap();
+            };
+            rules("");
+            let world = World::over(data, test_report::fault_injection_module(data));
+            let names = ["a", "b", "c", "d", "e"].map(|name| name.parse().unwrap());
+            let versions = |service: &Services| {
+                names.each_ref().map(|name| service.store().versions_of_key(&OWNER, name).len())
+            };
+            let (service, scheduler) = world.start().await;
+            keys(&service, MONTHLY, &names).await;
+            world.clock.advance(30 * DAY);
+            rules("C_CreateObject hang");
+            let before = service.log().head().size;
+            let (stop, stopped) = watch::channel(false);
+            let task = tokio::spawn(scheduler.run(DAY, stopped));
+            let end = Instant::now() + Duration::from_secs(60);
+            while service.log().head().size == before {
+                assert!(Instant::now() < end, "no rotation began");
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            stop.send(true).unwrap();
+            // One action alone may take 30 s; a stop that waited for it would be killed in the middle of it.
+            let limit = SHUTDOWN_TIMEOUT + Duration::from_secs(20);
+            tokio::time::timeout(limit, task).await.expect("the scheduler stops in time").unwrap();
+            assert_eq!(versions(&service), [1; 5]);
+            rules("");
+            service.log().clone().close().unwrap();
+            drop(service);
 
-        let (service, scheduler) = world.start().await;
-        while scheduler.tick().await.done > 0 {}
-        assert_eq!(versions(&service), [2; 5]);
-        service.log().clone().close().unwrap();
-    });
+            let (service, scheduler) = world.start().await;
+            while scheduler.tick().await.done > 0 {}
+            assert_eq!(versions(&service), [2; 5]);
+            service.log().clone().close().unwrap();
+        },
+    );
 }

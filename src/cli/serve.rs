@@ -111,9 +111,16 @@ pub(super) fn run(
     let metrics =
         Metrics::start().map_err(|error| CliError::context("cannot start the metrics recorder", &error))?;
     hsm::describe_metrics();
-    let opened = open(&configuration, Needs::Token, &accepted.accept_store_rollback, &runtime)?;
-    let opening = Opening { opened, accepted, metrics, sockets, confined };
-    let ended = runtime.block_on(until_stopped(&configuration, reloader, opening, (signals, &logging)));
+    let Opened { services, open_intents } =
+        open(&configuration, Needs::Token, &accepted.accept_store_rollback, &runtime)?;
+    let opening = Opening { open_intents, accepted, metrics, sockets, confined };
+    let ended = runtime.block_on(until_stopped(
+        &configuration,
+        reloader,
+        Arc::new(services),
+        opening,
+        (signals, &logging),
+    ));
     // Before the runtime ends: it sends the last spans.
     logging.close();
     ended
@@ -122,9 +129,9 @@ pub(super) fn run(
 /// How often observations move into histogram buckets; without it memory grows while nothing scrapes.
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 
-/// What is open when the runtime begins.
+/// What is open when the runtime begins, beside the services.
 struct Opening {
-    opened: Opened,
+    open_intents: Vec<OpenIntent>,
     accepted: Accepted,
     metrics: Metrics,
     sockets: Sockets,
@@ -135,14 +142,12 @@ struct Opening {
 async fn until_stopped(
     configuration: &Configuration,
     reloader: &Reloader<'_>,
+    services: Arc<Services>,
     opening: Opening,
     on: (Signals, &Logging),
 ) -> Result<(), CliError> {
-    let Opening { opened, accepted, metrics, sockets, confined } = opening;
-    let Opened { services, open_intents } = opened;
-    let (services, rest) = (Arc::new(services), (metrics, sockets, confined));
     let grace = configuration.server.shutdown_grace;
-    match serve_requests(configuration, reloader, (&services, open_intents, accepted), rest, on).await {
+    match serve_requests(configuration, reloader, &services, opening, on).await {
         Ok(()) => close(services, grace).await,
         Err(error) => {
             // Why it cannot serve is said already.
@@ -155,10 +160,11 @@ async fn until_stopped(
 async fn serve_requests(
     configuration: &Configuration,
     reloader: &Reloader<'_>,
-    (services, open_intents, accepted): (&Arc<Services>, Vec<OpenIntent>, Accepted),
-    (metrics, sockets, confined): (Metrics, Sockets, Confined),
+    services: &Arc<Services>,
+    opening: Opening,
     (mut signals, logging): (Signals, &Logging),
 ) -> Result<(), CliError> {
+    let Opening { open_intents, accepted, metrics, sockets, confined } = opening;
     // First: nothing is completed or rolled back over a log that was rolled back itself.
     let audit = &configuration.audit;
     let publish = Publish {

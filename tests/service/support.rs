@@ -1,6 +1,7 @@
 //! An installation in a directory of its own, and the service over it.
 
 pub(crate) mod client;
+mod enclave_settings;
 pub(crate) mod process;
 pub(crate) mod wallet;
 pub(crate) mod with_store;

@@ -121,7 +121,7 @@ async fn run_request(
 ) -> Response {
     let deadline = Instant::now() + app.services.request_deadline();
     let id = context.request();
-    let presented = request.headers().get(header::AUTHORIZATION).map(claimed_eoa);
+    let presented = request.headers().get(header::AUTHORIZATION).cloned();
     let extensions = request.extensions_mut();
     extensions.insert(context.clone());
     extensions.insert(Deadline(deadline.into_std()));
@@ -148,7 +148,7 @@ async fn run_request(
                 }
                 Some(_) | None => failure,
             };
-            error::response(&record_auth_failure(app, presented, context.peer(), failure), id)
+            error::response(&record_auth_failure(app, presented.as_ref(), context.peer(), failure), id)
         }
     })
 }
@@ -157,13 +157,16 @@ async fn run_request(
 /// without any guesses nothing. A login names its EOA in the body: `routes::auth` counts it.
 fn record_auth_failure(
     app: &App,
-    presented: Option<Option<Eoa>>,
+    presented: Option<&HeaderValue>,
     peer: Peer,
     failure: ServiceError,
 ) -> ServiceError {
     match (peer, presented) {
-        (Peer::Tcp(address), Some(claimed)) if error::status(failure.code()) == StatusCode::UNAUTHORIZED => {
-            app.rates.record_auth_failure(claimed, address.ip()).err().unwrap_or(failure)
+        (Peer::Tcp(address), Some(credentials))
+            if error::status(failure.code()) == StatusCode::UNAUTHORIZED =>
+        {
+            let counted = app.rates.record_auth_failure(claimed_eoa(credentials), address.ip());
+            counted.err().unwrap_or(failure)
         }
         (Peer::Local | Peer::Tcp(_), _) => failure,
     }

@@ -148,19 +148,9 @@ fn the_curl_line_of_a_signed_request_works_once() {
     let url = url(&service);
     let body = json!({"eoa": EOA, "name": "it-s"}).to_string();
     let id = installation.id();
-    let arguments = [
-        "sign-request",
-        "--installation",
-        &id,
-        "--url",
-        &url,
-        "--private-key-file",
-        &key,
-        "--body",
-        &body,
-        "/v1/keys",
-    ];
-    let line = installation.must(&arguments);
+    let own = ["sign-request", "--installation", &id, "--url", &url, "--private-key-file", &key];
+    let sign = |rest: &[&str]| installation.must(&[&own, rest].concat());
+    let line = sign(&["--body", &body, "/v1/keys"]);
     assert!(line.starts_with("curl ") && !line.contains(Wallet::key_of(EOA)), "{line}");
     let run = || -> Value {
         let output = process::output(Command::new("bash").args(["-euc", &line]));
@@ -169,16 +159,7 @@ fn the_curl_line_of_a_signed_request_works_once() {
     assert_eq!(run()["created"], true);
     assert_eq!(run()["code"], "unauthenticated");
     let path = format!("/v1/keys/{EOA}/it-s?a=%26");
-    let line = installation.must(&[
-        "sign-request",
-        "--installation",
-        &id,
-        "--url",
-        &url,
-        "--private-key-file",
-        &key,
-        &path,
-    ]);
+    let line = sign(&[&path]);
     let output = process::output(Command::new("bash").args(["-euc", &line]));
     let shown: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(shown["name"], "it-s", "{shown}");

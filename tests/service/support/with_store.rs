@@ -11,7 +11,8 @@ use avs_kms::store::{Backend, KeyChange, SqliteBackend, SqliteFile, Store, Versi
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::{EOA, MODULE, OTHER_EOA, process, text};
+use super::enclave_settings::softhsm;
+use super::{EOA, OTHER_EOA, process, text};
 
 const DATA: &str = "AVS_KMS_TEST_STORE";
 const WORK: &str = "AVS_KMS_TEST_STORE_WORK";
@@ -42,19 +43,7 @@ fn child() {
 }
 
 async fn work(data: &Path) -> String {
-    let enclave = hsm::Enclave::open(hsm::Settings {
-        module: MODULE.into(),
-        token: hsm::TokenSelector::Label("avs-kms".into()),
-        pin_file: data.join("pin"),
-        lock_file: data.join("token.lock"),
-        sync_directory: Some(data.join("token/tokens")),
-        workers: 1,
-        queue: 16,
-        require_secret_memory: false,
-        fault_check: hsm::FaultCheck::Linear,
-        canary_interval: Duration::from_secs(600),
-        stall_timeout: Duration::from_secs(60),
-    });
+    let enclave = hsm::Enclave::open(softhsm(data));
     let key = enclave.unwrap().store_key();
     let path = data.join("store.sqlite");
     let backend = || async { SqliteBackend::new(SqliteFile::open(&path).await.unwrap(), Arc::clone(&key)) };

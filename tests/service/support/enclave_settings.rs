@@ -1,0 +1,20 @@
+//! Settings of the enclave over an installation of SoftHSM, for tests that open it without the program.
+
+use std::path::Path;
+use std::time::Duration;
+
+pub(crate) fn softhsm(data: &Path) -> hsm::Settings {
+    hsm::Settings {
+        module: "/usr/lib/softhsm/libsofthsm2.so".into(),
+        token: hsm::TokenSelector::Label("avs-kms".into()),
+        pin_file: data.join("pin"),
+        lock_file: data.join("token.lock"),
+        sync_directory: Some(data.join("token/tokens")),
+        workers: 1,
+        queue: 16,
+        require_secret_memory: false,
+        fault_check: hsm::FaultCheck::Linear,
+        canary_interval: Duration::from_secs(600),
+        stall_timeout: Duration::from_secs(60),
+    }
+}
