@@ -3,7 +3,8 @@
 //! A tar compressed with zstd: `store.sqlite`, `token/…` (SoftHSM only), `audit/…`, and last
 //! `manifest.json` with the SHA-256 of each file. The order makes it consistent: the store first,
 //! so that the token, copied after it, has every key that the store names; the log last, so that it
-//! has every record of both. Every secret in it is ciphertext. The PIN is not in it; the operator
+//! has every record of both. A store that changed meanwhile is copied again: a start refuses one that
+//! is older than the log. Every secret in it is ciphertext. The PIN is not in it; the operator
 //! brings the PIN file to a restore. Not for: schedules, upload, tokens of other modules.
 
 mod archive;
@@ -13,24 +14,31 @@ mod manifest;
 mod restore;
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use crate::store::StoreError;
+use crate::store::{StoreCopy, StoreError};
 use archive::Archive;
+use audit_log::Snapshot;
 
 pub use error::BackupError;
 pub use manifest::{Entry, Manifest};
 pub use restore::restore;
 
-/// Copies a database and counts its key versions.
-type CopyStore = fn(&Path) -> Result<(Vec<u8>, usize), StoreError>;
+/// How often a store that changes all the time is copied; a restore of the last copy may need
+/// `serve --accept-store-rollback`.
+const ATTEMPTS: usize = 30;
+/// The pause between them.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// Paths of what is saved or restored.
 #[derive(Clone, Debug)]
 pub struct BackupPaths {
     /// The database of the store.
     pub store: PathBuf,
-    /// Copies the database and counts its key versions.
-    pub snapshot: CopyStore,
+    /// Copies the database.
+    pub snapshot: fn(&Path) -> Result<StoreCopy, StoreError>,
+    /// The number of its newest change.
+    pub newest_change: fn(&Path) -> Result<u64, StoreError>,
     /// The directory of the audit log.
     pub audit: PathBuf,
     /// SoftHSM's directory with `tokens/` and `backup/`; none for another module, whose vendor
@@ -46,15 +54,16 @@ pub fn write(paths: &BackupPaths, to: &Path, created_at: String) -> Result<Manif
     if to.exists() {
         return Err(BackupError::Exists(to.to_owned()));
     }
-    let mut archive = Archive::create(to)?;
-    let (store, key_versions) = (paths.snapshot)(&paths.store)?;
-    archive.bytes("store.sqlite", &store)?;
-    if let Some(token) = &paths.token {
-        for name in ["tokens", "backup"] {
-            archive.directory(&format!("token/{name}"), &token.join(name))?;
+    let mut attempt = 1;
+    let (mut archive, key_versions, Snapshot { files, records }) = loop {
+        let (archive, store, log) = begin(paths, to)?;
+        if attempt == ATTEMPTS || (paths.newest_change)(&paths.store)? == store.change {
+            break (archive, store.key_versions, log);
         }
-    }
-    let audit_log::Snapshot { files, records } = audit_log::snapshot(&paths.audit)?;
+        attempt += 1;
+        drop(archive);
+        std::thread::sleep(PAUSE);
+    };
     for part in files {
         archive.snapshot_file(&format!("audit/{}", part.name), part)?;
     }
@@ -67,4 +76,17 @@ pub fn write(paths: &BackupPaths, to: &Path, created_at: String) -> Result<Manif
         token: paths.token.is_some(),
         files: Vec::new(),
     })
+}
+
+/// An archive with store and token, and the log as it is after both.
+fn begin(paths: &BackupPaths, to: &Path) -> Result<(Archive, StoreCopy, Snapshot), BackupError> {
+    let mut archive = Archive::create(to)?;
+    let store = (paths.snapshot)(&paths.store)?;
+    archive.bytes("store.sqlite", &store.bytes)?;
+    if let Some(token) = &paths.token {
+        for name in ["tokens", "backup"] {
+            archive.directory(&format!("token/{name}"), &token.join(name))?;
+        }
+    }
+    Ok((archive, store, audit_log::snapshot(&paths.audit)?))
 }

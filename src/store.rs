@@ -25,5 +25,5 @@ pub use backend::{Backend, ChallengeUse, Contents, KeyChange, Login, PendingDeli
 pub use cache::Store;
 pub use error::{StoreError, VersionNotFound};
 pub use key_event::{Delivery, KeyEvent, NewEvent};
-pub use sqlite::{SqliteBackend, SqliteFile, snapshot};
+pub use sqlite::{SqliteBackend, SqliteFile, StoreCopy, newest_change, snapshot};
 pub use transitions::LifecycleUpdate;

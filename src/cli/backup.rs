@@ -96,6 +96,7 @@ fn places(configuration: &Configuration) -> Result<BackupPaths, CliError> {
     Ok(BackupPaths {
         store: configuration.data.store(),
         snapshot: store::snapshot,
+        newest_change: store::newest_change,
         audit: configuration.audit.directory.clone(),
         token: softhsm_token(configuration)?.map(|plan| plan.directory),
     })

@@ -30,7 +30,7 @@ use crate::key::ScheduleScope;
 use crate::key::{Eoa, KeyName, KeyVersion, Reservation, Schedule};
 
 pub use file::SqliteFile;
-pub use schema::snapshot;
+pub use schema::{StoreCopy, newest_change, snapshot};
 
 /// Use of the store key that gives the key of login challenges: it rests nowhere.
 const CHALLENGE_KEY: &str = "avs-kms/login challenge/1";

@@ -218,19 +218,42 @@ pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
-/// Copies a store that may be in use, as the bytes of its file, and counts its key versions. In memory: a file of
-/// it would need a place that no other user reads. Blocks.
+/// A copy of a store.
+#[derive(Debug)]
+pub struct StoreCopy {
+    /// The bytes of its file.
+    pub bytes: Vec<u8>,
+    /// How many key versions it has.
+    pub key_versions: usize,
+    /// The number of its newest change.
+    pub change: u64,
+}
+
+/// The number of the newest change of a store that may be in use. Blocks.
 ///
 /// # Errors
 /// When there is no store, or it cannot be read.
-pub fn snapshot(from: &Path) -> Result<(Vec<u8>, usize), StoreError> {
+pub fn newest_change(of: &Path) -> Result<u64, StoreError> {
+    change_in(&Connection::open_with_flags(of, OpenFlags::SQLITE_OPEN_READ_ONLY)?)
+}
+
+fn change_in(connection: &Connection) -> Result<u64, StoreError> {
+    Ok(connection.query_row("SELECT counter FROM store_head", [], |row| row.get(0))?)
+}
+
+/// Copies a store that may be in use. In memory: a file of it would need a place that no other user reads. Blocks.
+///
+/// # Errors
+/// When there is no store, or it cannot be read.
+pub fn snapshot(from: &Path) -> Result<StoreCopy, StoreError> {
     let mut connection = Connection::open_with_flags(from, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-    connection.execute_batch("BEGIN")?; // both reads see one state
+    connection.execute_batch("BEGIN")?; // all reads see one state
+    let change = change_in(&connection)?;
     let count: u32 =
         connection
             .query_row("SELECT count(*) FROM key_version WHERE g1 IS NOT NULL", [], |row| row.get(0))?;
     let bytes = connection.serialize(MAIN_DB)?.to_vec();
-    Ok((bytes, count as usize))
+    Ok(StoreCopy { bytes, key_versions: count as usize, change })
 }
 
 pub(super) fn connect(path: &Path) -> Result<Connection, StoreError> {
