@@ -23,7 +23,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-use self::admin::access_token;
+use self::admin::{access_token, freeze};
 use self::error::CliError;
 use self::output::{Output, say};
 use self::signer::{login, sign_request};
@@ -81,6 +81,15 @@ enum Command {
     /// Issue, list and revoke access tokens
     #[command(subcommand)]
     AccessToken(access_token::Command),
+    /// Stop every key from signing, at once and until `unfreeze`; restarts change nothing
+    ///
+    /// Also refused meanwhile: new keys and versions, registration proofs, and what schedules do.
+    /// Reads, disable, retire, revoke and restore go on.
+    #[command(after_help = "Example:\n  avs-kms freeze --reason \"host may be taken\"")]
+    Freeze(freeze::Arguments),
+    /// End the freeze: keys sign again
+    #[command(after_help = "Example:\n  avs-kms unfreeze --reason \"false alarm\"")]
+    Unfreeze(freeze::Arguments),
     /// Log in to a service with an EOA, and print or store the access token
     Login(login::Arguments),
     /// Sign one request with an EOA, and print the curl command that sends it
@@ -171,6 +180,8 @@ fn dispatch(cli: Cli) -> Result<(), CliError> {
         Command::Serve(arguments) => serve::run(configuration()?, &load, arguments.accepted),
         Command::Keys(command) => keys::run(&command, &configuration()?, output),
         Command::AccessToken(command) => access_token::run(&command, &configuration()?, output),
+        Command::Freeze(arguments) => freeze::run(true, &arguments, &configuration()?, output),
+        Command::Unfreeze(arguments) => freeze::run(false, &arguments, &configuration()?, output),
         Command::Login(arguments) => login::run(&arguments, output),
         Command::SignRequest(arguments) => sign_request::run(&arguments, output),
         Command::Audit(command) => audit::run(&command, &configuration()?, output),

@@ -27,7 +27,7 @@ use crate::metrics::Metrics;
 use endpoint::Endpoint;
 use limits::rate_limit::RateLimits;
 use routes::{
-    access_tokens, audit, auth, docs, health, keys, lifecycle, maintenance, policy, schedule, signing,
+    access_tokens, audit, auth, docs, freeze, health, keys, lifecycle, maintenance, policy, schedule, signing,
 };
 
 pub use allowed_hosts::AllowedHosts;
@@ -37,6 +37,7 @@ pub use error::status;
 pub use limits::admission::AdmissionSettings;
 pub use limits::connection_limit::NetworkQuota;
 pub use limits::rate_limit::RateSettings;
+pub use middleware::request::LOGIN;
 pub use server::{ClientAuth, Limits, Listener, Tls, TlsError, TlsFiles, serve};
 
 /// Every endpoint of the client listener and the local socket.
@@ -51,6 +52,7 @@ fn endpoints() -> impl Iterator<Item = Endpoint> {
         access_tokens::endpoints(),
         policy::endpoints(),
         maintenance::endpoints(),
+        freeze::endpoints(),
         health::endpoints(),
         docs::endpoints(&DOCUMENT),
     ]

@@ -6,6 +6,7 @@
 mod binding;
 mod eoa;
 mod event;
+mod freeze;
 mod lifecycle;
 mod name;
 mod schedule;
@@ -18,6 +19,7 @@ mod version_number;
 pub use binding::{Binding, Registry};
 pub use eoa::{AddressError, Eoa};
 pub use event::EventKind;
+pub use freeze::Freeze;
 pub use lifecycle::{
     KeyLifecycle, LifecycleAction, LifecycleState, Transition, TransitionError, VersionStatus,
 };

@@ -40,6 +40,7 @@ const NEXT_ROTATION: &str = "avs_kms_next_rotation_due_seconds";
 const PAST_RETIREMENT: &str = "avs_kms_key_versions_past_retirement";
 const DELIVERIES_PENDING: &str = "avs_kms_webhook_deliveries_pending";
 const DELIVERIES_FAILING: &str = "avs_kms_webhook_deliveries_failing";
+const FROZEN: &str = "avs_kms_frozen";
 const BUILD: &str = "avs_kms_build_info";
 const STARTED: &str = "avs_kms_start_timestamp_seconds";
 
@@ -133,6 +134,7 @@ fn describe() {
     describe_gauge!(PAST_RETIREMENT, "Retiring versions that signed after the end of their overlap.");
     describe_gauge!(DELIVERIES_PENDING, "Events that wait for delivery to a webhook.");
     describe_gauge!(DELIVERIES_FAILING, "Events whose delivery failed at least once and is retried.");
+    describe_gauge!(FROZEN, "1 while the administrator has frozen the service: nothing is signed.");
     describe_gauge!(BUILD, "Always 1; the label is the version of the program.");
     describe_gauge!(STARTED, Unit::Seconds, "Start time of the process, Unix seconds.");
 }
@@ -158,6 +160,11 @@ pub fn checkpointed(size: u64) {
 pub fn show_audit(writable: bool, size: u64) {
     gauge!(AUDIT_WRITABLE).set(flag(writable));
     gauge!(AUDIT_TREE_SIZE).set(whole(size));
+}
+
+/// Sets the gauge of the freeze.
+pub fn show_freeze(frozen: bool) {
+    gauge!(FROZEN).set(flag(frozen));
 }
 
 /// State of the enclave at the time of a scrape.

@@ -43,12 +43,13 @@ pub use auth::authorise::Allowed;
 pub use auth::login::{IssuedChallenge, LoginResponse, Logins, RequestChallenge};
 pub use auth::login_rules::{AllowedOperators, LoginRules};
 pub use auth::signed_requests::SignedRequests;
-pub use context::{Context, Peer};
+pub use context::{Context, LocalProcess, Peer};
 pub use custody::Custody;
 pub use error::ServiceError;
 pub use error_code::ErrorCode;
 pub use keys::admin::KeyAdmin;
 pub use keys::create::*;
+pub use keys::freeze::{FreezeSet, Freezes, SetFreeze};
 pub use keys::policy::*;
 pub use keys::read::*;
 pub use keys::rotate::*;
@@ -74,6 +75,8 @@ pub struct Services {
     pub policies: Policies,
     /// Rotation schedules.
     pub schedules: Schedules,
+    /// The freeze of all keys.
+    pub freezes: Freezes,
     /// Logins.
     pub logins: Logins,
     /// Signed requests.
@@ -131,6 +134,7 @@ impl Services {
             key_reads: KeyReads::new(common(), store.clone()),
             policies: Policies::new(common(), store.clone()),
             schedules: Schedules::new(common(), store.clone(), changes, quotas),
+            freezes: Freezes::new(common(), store.clone(), clock.clone()),
             logins: Logins::new(recorder.clone(), store.clone(), (login.clone(), quotas), clock.clone()),
             signed_requests: SignedRequests::new(
                 (recorder.clone(), log.clone()),
@@ -179,8 +183,20 @@ impl Services {
         }
     }
 
-    /// Whether a change could be recorded and carried out now: the log is writable and the token serves.
+    /// Whether the service would sign now, were everything else well.
+    ///
+    /// # Errors
+    /// While it is frozen.
+    pub fn check_not_frozen(&self) -> Result<(), ServiceError> {
+        keys::freeze::check_not_frozen(&self.store)
+    }
+
+    /// Whether the scheduler could record and carry out a change now: the log is writable, the token serves, and the
+    /// service is not frozen.
     pub fn can_change(&self) -> bool {
+        if self.store.freeze().is_some() {
+            return false;
+        }
         let health = self.custody.health();
         self.log.is_writable() && health.is_some_and(|health| self.custody.is_ready(&health))
     }

@@ -28,7 +28,8 @@ use avs_kms::key::{
 use avs_kms::request_id::RequestId;
 use avs_kms::rotation::{SHUTDOWN_TIMEOUT, Scheduler, stats};
 use avs_kms::service::{
-    ChangeKey, Context, CreateKey, Custody, Message, Peer, Quotas, ServiceParts, Services, SetSchedule, Sign,
+    ChangeKey, Context, CreateKey, Custody, LocalProcess, Message, Peer, Quotas, ServiceParts, Services,
+    SetSchedule, Sign,
 };
 use avs_kms::store::Store;
 use enclave_settings::softhsm;
@@ -126,7 +127,8 @@ impl World {
 }
 
 fn operator() -> Context {
-    Context::anonymous(RequestId::random().unwrap(), Peer::Local).recognised(Caller::local())
+    Context::anonymous(RequestId::random().unwrap(), Peer::Local(LocalProcess::this()))
+        .recognised(Caller::local())
 }
 
 fn soon() -> Instant {

@@ -67,8 +67,8 @@ pub use format::known_head::{KnownHead, ParseHeadError};
 pub use format::log_id::{LogId, LogIdError};
 pub use format::merkle::{Hash, leaf_hash};
 pub use format::record::{
-    Actor, ActorKind, BuildInfo, Event, Input, Intent, KeyRef, Outcome, RECORD_SCHEMA, Stamper, StoreStamp,
-    Value,
+    Actor, ActorKind, BuildInfo, Event, Input, Intent, KeyRef, LocalUser, Outcome, RECORD_SCHEMA, Stamper,
+    StoreStamp, Value,
 };
 pub use log::AuditLog;
 pub use log::recorded::{NotRecorded, OutcomeGuard, Recordable, Recorded};

@@ -56,6 +56,13 @@ impl Client {
         Transport::unix(socket).map(Self)
     }
 
+    /// The same client, saying the login name of its user: for the audit log, over the local socket.
+    #[must_use]
+    pub fn with_login(mut self, login: &str) -> Self {
+        self.0.login = reqwest::header::HeaderValue::try_from(login).ok();
+        self
+    }
+
     /// The same client with another retry policy.
     #[must_use]
     pub fn with_retry_policy(mut self, retry_policy: RetryPolicy) -> Self {

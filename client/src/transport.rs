@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
 use reqwest::redirect::Policy;
 use reqwest::{Method, Url};
 use secrecy::{ExposeSecret, SecretString};
@@ -48,8 +48,13 @@ pub(crate) struct Transport {
     http: reqwest::Client,
     base: Url,
     token: Option<SecretString>,
+    /// The login name that a request over the local socket says.
+    pub(crate) login: Option<HeaderValue>,
     pub(crate) retry_policy: RetryPolicy,
 }
+
+/// The header of the login name.
+const LOGIN: HeaderName = HeaderName::from_static("avs-kms-login");
 
 impl Transport {
     pub(crate) fn tcp(base: &str, token: Option<SecretString>) -> Result<Self, ClientError> {
@@ -84,7 +89,7 @@ impl Transport {
             .user_agent(concat!("avs-kms-client/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(ClientError::Setup)?;
-        Ok(Self { http, base, token, retry_policy: RetryPolicy::default() })
+        Ok(Self { http, base, token, login: None, retry_policy: RetryPolicy::default() })
     }
 
     /// Returns the body of a 2xx response. Between attempts it waits as long as the service says,
@@ -130,6 +135,9 @@ impl Transport {
             let mut header = header.map_err(|_| ClientError::Token)?;
             header.set_sensitive(true);
             request = request.header(AUTHORIZATION, header);
+        }
+        if let Some(login) = &self.login {
+            request = request.header(LOGIN, login.clone());
         }
         if let Some(body) = body {
             request = request.header(CONTENT_TYPE, "application/json").body(body.to_vec());

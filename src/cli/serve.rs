@@ -32,7 +32,7 @@ use self::open::{Needs, Opened, open, with_softhsm_environment};
 use self::reload::Reloadable;
 use self::sandbox::sandbox;
 use self::signals::Signals;
-use self::start_report::{next_steps, report};
+use self::start_report::{frozen, next_steps, report};
 use super::error::CliError;
 use crate::config::{self, ConfigErrors, Configuration, Section};
 use crate::http::{Listener, health_router, local_router, public_router, serve};
@@ -186,6 +186,7 @@ async fn serve_requests(
         CliError::new(format!("cannot recover operations of the last run: {}", failure.cause_or_message()))
     })?;
     report(&recovered);
+    services.store().freeze().iter().for_each(|freeze| frozen(freeze));
     let restored = services.signed_requests.restore(accepted.accept_clock_set_back).await;
     restored.map_err(|failure| {
         CliError::new(format!("cannot read which signed requests were used: {}", failure.cause_or_message()))

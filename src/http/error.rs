@@ -43,6 +43,7 @@ pub const fn status(code: ErrorCode) -> StatusCode {
         ErrorCode::AuditUnavailable
         | ErrorCode::RpcUnavailable
         | ErrorCode::Overloaded
+        | ErrorCode::ServiceFrozen
         | ErrorCode::ShuttingDown
         | ErrorCode::HsmUnavailable => StatusCode::SERVICE_UNAVAILABLE,
         ErrorCode::DeadlineExceeded => StatusCode::GATEWAY_TIMEOUT,

@@ -4,6 +4,7 @@ pub(crate) mod access_tokens;
 pub(crate) mod audit;
 pub(crate) mod auth;
 pub(crate) mod docs;
+pub(crate) mod freeze;
 pub(crate) mod health;
 pub(crate) mod keys;
 pub(crate) mod lifecycle;

@@ -5,15 +5,38 @@ use std::net::SocketAddr;
 use crate::auth::{AccessTokenId, Caller, CertificateFingerprint, Subject};
 use crate::key::Eoa;
 use crate::request_id::RequestId;
-use audit_log::{Actor, ActorKind};
+use audit_log::{Actor, ActorKind, LocalUser};
 
 /// The other end of the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Peer {
     /// The administrator of this host, on the socket in the data directory or in this process.
-    Local,
+    Local(LocalProcess),
     /// A client over TCP.
     Tcp(SocketAddr),
+}
+
+impl Peer {
+    /// Whether it is the administrator of this host.
+    pub const fn is_local(self) -> bool {
+        matches!(self, Self::Local(_))
+    }
+}
+
+/// A process of this host, as the kernel knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LocalProcess {
+    /// Its user.
+    pub uid: u32,
+    /// Its id, if the kernel told it.
+    pub pid: Option<u32>,
+}
+
+impl LocalProcess {
+    /// This process.
+    pub fn this() -> Self {
+        Self { uid: rustix::process::geteuid().as_raw(), pid: Some(std::process::id()) }
+    }
 }
 
 /// What every operation needs to know of its request.
@@ -27,12 +50,19 @@ pub struct Context {
     caller: Option<Caller>,
     /// An access token that was presented from the wrong network.
     shown: Option<(AccessTokenId, Subject)>,
+    /// The login name that a local command says.
+    login: Option<String>,
 }
 
 impl Context {
     /// The context of a request before authentication.
     pub const fn anonymous(request: RequestId, peer: Peer) -> Self {
-        Self { request, peer, certificate: None, caller: None, shown: None }
+        Self { request, peer, certificate: None, caller: None, shown: None, login: None }
+    }
+
+    /// The same request of a local command that says this login name.
+    pub fn logged_in_as(self, login: Option<String>) -> Self {
+        Self { login, ..self }
     }
 
     /// The same request over a connection with this client certificate.
@@ -42,7 +72,7 @@ impl Context {
 
     /// The context of an operation of the service itself: schedules, recovery.
     pub fn service(request: RequestId) -> Self {
-        Self::anonymous(request, Peer::Local).recognised(Caller::service())
+        Self::anonymous(request, Peer::Local(LocalProcess::this())).recognised(Caller::service())
     }
 
     /// The same request after authentication.
@@ -103,13 +133,19 @@ impl Context {
             }
         };
         let eoa = eoa.map(|eoa| eoa.to_string());
-        Actor { kind, eoa, token_id: token.map(ToString::to_string), address: self.address() }
+        let local = match self.peer {
+            Peer::Local(LocalProcess { uid, pid }) if kind == ActorKind::Local => {
+                Some(LocalUser { uid, login: self.login.clone(), pid })
+            }
+            Peer::Local(_) | Peer::Tcp(_) => None,
+        };
+        Actor { kind, eoa, token_id: token.map(ToString::to_string), address: self.address(), local }
     }
 
     /// The client's address; `None` for the administrator of this host.
     pub const fn address(&self) -> Option<SocketAddr> {
         match self.peer {
-            Peer::Local => None,
+            Peer::Local(_) => None,
             Peer::Tcp(address) => Some(address),
         }
     }

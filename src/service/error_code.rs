@@ -63,6 +63,7 @@ error_codes! {
     HsmUnavailable = "hsm_unavailable": "the HSM cannot be used now; the service reconnects, except after a refused PIN";
     AuditUnavailable = "audit_unavailable": "the audit log cannot be written; a change may have been made: repeat to see";
     RpcUnavailable = "rpc_unavailable": "the chain's node does not respond";
+    ServiceFrozen = "service_frozen": "the administrator of this service has frozen it: nothing is signed or made until `avs-kms unfreeze`";
     ShuttingDown = "shutting_down": "the service is stopping";
     DeadlineExceeded = "deadline_exceeded": "the request took longer than `server.request_deadline`; no signature left the service";
 }

@@ -5,6 +5,7 @@ pub(super) mod change_lock;
 pub(super) mod create;
 pub(super) mod destroy;
 pub(super) mod destruction;
+pub(in crate::service) mod freeze;
 pub(super) mod new_version;
 pub(super) mod policy;
 pub(super) mod read;

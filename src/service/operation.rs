@@ -170,6 +170,11 @@ operations! {
     /// Revoke access tokens.
     ACCESS_TOKENS_REVOKE = OperationInfo::local("access_tokens.revoke");
 
+    /// Freeze the service: no key signs until it ends.
+    SERVICE_FREEZE = OperationInfo::local("service.freeze");
+    /// End the freeze.
+    SERVICE_UNFREEZE = OperationInfo::local("service.unfreeze");
+
     /// Record work that the command line did on the files.
     MAINTENANCE_NOTE = OperationInfo::local("maintenance.note");
     /// The command line copied keys, log and token into an archive.

@@ -4,9 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Instant;
 
-use audit_log::{
-    Actor, ActorKind, AuditLog, Event, Input, Intent, Outcome, OutcomeGuard, Recordable, Recorded, Value,
-};
+use audit_log::{Actor, AuditLog, Event, Input, Intent, Outcome, OutcomeGuard, Recordable, Recorded, Value};
 
 use super::audit::refusals::{RefusalBudget, RefusalKind};
 use super::context::Context;
@@ -90,7 +88,7 @@ impl Recorder {
             let counted = [("operation", Value::Text(operation.to_owned())), ("count", Value::Number(count))];
             self.log.note(Event {
                 operation: REFUSALS_COUNTED.name,
-                actor: Actor { kind: ActorKind::Service, eoa: None, token_id: None, address: None },
+                actor: Actor::service(),
                 request: None,
                 key: None,
                 input: Some(Input::Fields(eoa.into_iter().chain(counted).collect())),

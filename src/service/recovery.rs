@@ -16,7 +16,7 @@ use super::error::ServiceError;
 use super::keys::admin::KeyAdmin;
 use super::operation::{
     KEYS_ACTIVATE, KEYS_CREATE, KEYS_DESTROY, KEYS_DESTROY_DUE, KEYS_DISABLE, KEYS_ENABLE, KEYS_RESTORE,
-    KEYS_RETIRE, KEYS_ROTATE, KEYS_SCHEDULE_SET, KEYS_UNRETIRE,
+    KEYS_RETIRE, KEYS_ROTATE, KEYS_SCHEDULE_SET, KEYS_UNRETIRE, SERVICE_FREEZE, SERVICE_UNFREEZE,
 };
 use crate::clock::Clock;
 use crate::key::{KeyVersion, LifecycleState, Reservation};
@@ -129,6 +129,8 @@ impl Recovery<'_> {
             KEYS_DESTROY.name,
             KEYS_RESTORE.name,
             KEYS_SCHEDULE_SET.name,
+            SERVICE_FREEZE.name,
+            SERVICE_UNFREEZE.name,
         ];
         if !is_one_of(&marked) {
             return Ok(None);

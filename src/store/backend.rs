@@ -16,7 +16,7 @@ use super::error::StoreError;
 use super::key_event::{Delivery, KeyEvent, NewEvent};
 use crate::auth::{AccessTokenHash, AccessTokenId, AccessTokenRecord, ChallengeKey, Policy};
 use crate::key::ScheduleScope;
-use crate::key::{Eoa, KeyName, KeyVersion, Reservation, Schedule, VersionStatus};
+use crate::key::{Eoa, Freeze, KeyName, KeyVersion, Reservation, Schedule, VersionStatus};
 
 /// Everything that the store keeps in memory.
 #[derive(Debug)]
@@ -29,6 +29,8 @@ pub struct Contents {
     pub policies: Vec<(Eoa, KeyName, Policy)>,
     /// Rotation schedules.
     pub schedules: Vec<(Eoa, ScheduleScope, Schedule)>,
+    /// Whether the service is frozen.
+    pub freeze: Option<Freeze>,
     /// The key that authenticates login challenges; derived from the store key.
     pub challenge_key: ChallengeKey,
 }
@@ -140,6 +142,9 @@ pub trait Backend: fmt::Debug + Send + Sync {
         schedule: Option<Schedule>,
         intent: u64,
     ) -> Result<(), StoreError>;
+
+    /// Freezes the service or ends it, and marks the intent.
+    async fn set_freeze(&self, freeze: Option<Freeze>, intent: u64) -> Result<(), StoreError>;
 
     /// Sets the policy of a key.
     async fn set_policy(&self, owner: Eoa, name: KeyName, policy: Policy) -> Result<(), StoreError>;

@@ -15,7 +15,7 @@ use super::index::{AccessTokenIndex, KeyIndex};
 use super::sqlite::{SqliteBackend, SqliteFile};
 use crate::auth::{ChallengeKey, Policy};
 use crate::key::ScheduleScope;
-use crate::key::{Eoa, KeyName, Schedule};
+use crate::key::{Eoa, Freeze, KeyName, Schedule};
 
 /// The store. Reads answer from memory unless they are asynchronous; a clone is the same store.
 #[derive(Clone, Debug)]
@@ -30,6 +30,7 @@ pub(super) struct Shared {
     access_tokens: RwLock<AccessTokenIndex>,
     policies: RwLock<HashMap<(Eoa, KeyName), Arc<Policy>>>,
     schedules: RwLock<HashMap<(Eoa, ScheduleScope), Schedule>>,
+    freeze: RwLock<Option<Arc<Freeze>>>,
     challenge_key: ChallengeKey,
     /// Counter of the last stamp, and when it was made.
     pub(super) stamped: Mutex<Option<(u64, Instant)>>,
@@ -49,7 +50,8 @@ impl Store {
     /// # Errors
     /// When the database cannot be read, or is not as this service wrote it.
     pub async fn over(backend: Box<dyn Backend>) -> Result<Self, StoreError> {
-        let Contents { versions, access_tokens, policies, schedules, challenge_key } = backend.load().await?;
+        let Contents { versions, access_tokens, policies, schedules, freeze, challenge_key } =
+            backend.load().await?;
         let policies = policies.into_iter().map(|(owner, name, it)| ((owner, name), Arc::new(it)));
         let schedules = schedules.into_iter().map(|(owner, scope, it)| ((owner, scope), it));
         Ok(Self(Arc::new(Shared {
@@ -59,6 +61,7 @@ impl Store {
             access_tokens: RwLock::new(access_tokens.into_iter().collect()),
             policies: RwLock::new(policies.collect()),
             schedules: RwLock::new(schedules.collect()),
+            freeze: RwLock::new(freeze.map(Arc::new)),
             challenge_key,
             stamped: Mutex::default(),
         })))
@@ -106,5 +109,6 @@ impl Shared {
     index!(keys, keys_mut, keys, KeyIndex);
     index!(access_tokens, access_tokens_mut, access_tokens, AccessTokenIndex);
     index!(policies, policies_mut, policies, HashMap<(Eoa, KeyName), Arc<Policy>>);
+    index!(freeze, freeze_mut, freeze, Option<Arc<Freeze>>);
     index!(schedules, schedules_mut, schedules, HashMap<(Eoa, ScheduleScope), Schedule>);
 }

@@ -1,12 +1,12 @@
-//! Policies and rotation schedules of keys. A key without a policy allows everything; a schedule is of one key, or of
-//! every key of an EOA that has none of its own.
+//! Policies and rotation schedules of keys, and the freeze of all of them. A key without a policy allows everything; a
+//! schedule is of one key, or of every key of an EOA that has none of its own.
 
 use std::sync::Arc;
 
 use super::cache::Store;
 use super::error::StoreError;
 use crate::auth::Policy;
-use crate::key::{Eoa, KeyName, Schedule, ScheduleScope};
+use crate::key::{Eoa, Freeze, KeyName, Schedule, ScheduleScope};
 
 impl Store {
     /// What a key allows, whether it exists or not.
@@ -46,6 +46,24 @@ impl Store {
                 Some(schedule) => schedules.insert((owner, scope), schedule),
                 None => schedules.remove(&(owner, scope)),
             };
+            Ok(())
+        })
+        .await
+    }
+
+    /// Whether the service is frozen: since when, and why.
+    pub fn freeze(&self) -> Option<Arc<Freeze>> {
+        self.shared().freeze().clone()
+    }
+
+    /// Freezes the service or ends it. Every later read sees it.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn set_freeze(&self, freeze: Option<Freeze>, intent: u64) -> Result<(), StoreError> {
+        self.write(move |shared| async move {
+            shared.backend.set_freeze(freeze.clone(), intent).await?;
+            *shared.freeze_mut() = freeze.map(Arc::new);
             Ok(())
         })
         .await

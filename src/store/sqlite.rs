@@ -27,7 +27,7 @@ use super::error::StoreError;
 use super::key_event::{Delivery, KeyEvent, NewEvent};
 use crate::auth::{AccessTokenHash, AccessTokenId, AccessTokenRecord, ChallengeKey, Policy};
 use crate::key::ScheduleScope;
-use crate::key::{Eoa, KeyName, KeyVersion, Reservation, Schedule};
+use crate::key::{Eoa, Freeze, KeyName, KeyVersion, Reservation, Schedule};
 
 pub use file::SqliteFile;
 pub use schema::{StoreCopy, newest_change, snapshot};
@@ -126,6 +126,7 @@ impl Backend for SqliteBackend {
                 access_tokens: access_tokens::load(connection, rows)?,
                 policies: settings::load_policies(connection, rows)?,
                 schedules: settings::load_schedules(connection, rows)?,
+                freeze: settings::load_freeze(connection, rows)?,
                 challenge_key: ChallengeKey::new(*rows.key().derive(CHALLENGE_KEY)),
             };
             keys::load_reservations(connection, rows)?;
@@ -210,6 +211,14 @@ impl Backend for SqliteBackend {
     ) -> Result<(), StoreError> {
         self.run(move |connection, rows| {
             settings::set_schedule(connection, rows, &owner, &scope, schedule.as_ref())?;
+            transitions::mark(connection, rows, intent)
+        })
+        .await
+    }
+
+    async fn set_freeze(&self, freeze: Option<Freeze>, intent: u64) -> Result<(), StoreError> {
+        self.run(move |connection, rows| {
+            settings::set_freeze(connection, rows, freeze.as_ref())?;
             transitions::mark(connection, rows, intent)
         })
         .await

@@ -45,7 +45,8 @@ mod operations {
     mod commands;
     mod default_ports;
     mod documents;
-    mod metrics;
+    mod freeze;
+    pub(crate) mod metrics;
     mod registry;
     mod rewritten_log;
     mod telemetry;
@@ -54,7 +55,7 @@ mod operations {
 mod security {
     mod connections;
     mod edited_store;
-    mod fault_injection;
+    pub(crate) mod fault_injection;
     mod files;
     mod flooding;
     mod hsm_failure;

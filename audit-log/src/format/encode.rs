@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 
 use crate::format::json;
 use crate::format::record::{
-    Actor, ActorKind, BuildInfo, Event, Input, Intent, KeyRef, Outcome, StoreStamp, Value,
+    Actor, ActorKind, BuildInfo, Event, Input, Intent, KeyRef, LocalUser, Outcome, StoreStamp, Value,
 };
 use crate::format::time::{self, RecordTime};
 use crate::format::view::START;
@@ -191,6 +191,15 @@ fn actor(out: &mut Vec<u8>, actor: &Actor) {
         }
         if let Some(address) = &actor.address {
             json::text(out, "address", &address.to_string());
+        }
+        if let Some(LocalUser { uid, login, pid }) = &actor.local {
+            json::number(out, "uid", u64::from(*uid));
+            if let Some(login) = login {
+                json::text(out, "login", shortened(login));
+            }
+            if let Some(pid) = pid {
+                json::number(out, "pid", u64::from(*pid));
+            }
         }
     });
 }

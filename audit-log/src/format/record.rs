@@ -40,32 +40,45 @@ pub struct Actor {
     pub token_id: Option<String>,
     /// The other end of the connection.
     pub address: Option<SocketAddr>,
+    /// Who ran the command, for [`ActorKind::Local`].
+    pub local: Option<LocalUser>,
+}
+
+/// Who ran a command on the service's own machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LocalUser {
+    /// User id, as the kernel knows it.
+    pub uid: u32,
+    /// Login name, as the command says it.
+    pub login: Option<String>,
+    /// Process id, as the kernel knows it.
+    pub pid: Option<u32>,
 }
 
 impl Actor {
     /// A client with an access token.
     pub fn token(eoa: Option<String>, token_id: impl Into<String>, address: Option<SocketAddr>) -> Self {
-        Self { kind: ActorKind::AccessToken, eoa, token_id: Some(token_id.into()), address }
+        Self { kind: ActorKind::AccessToken, eoa, token_id: Some(token_id.into()), address, local: None }
     }
 
     /// An operator who signed the request.
     pub const fn operator(eoa: String, address: Option<SocketAddr>) -> Self {
-        Self { kind: ActorKind::Operator, eoa: Some(eoa), token_id: None, address }
+        Self { kind: ActorKind::Operator, eoa: Some(eoa), token_id: None, address, local: None }
     }
 
     /// The local command line.
     pub const fn local() -> Self {
-        Self { kind: ActorKind::Local, eoa: None, token_id: None, address: None }
+        Self { kind: ActorKind::Local, eoa: None, token_id: None, address: None, local: None }
     }
 
     /// The service itself.
     pub const fn service() -> Self {
-        Self { kind: ActorKind::Service, eoa: None, token_id: None, address: None }
+        Self { kind: ActorKind::Service, eoa: None, token_id: None, address: None, local: None }
     }
 
     /// A client without authentication.
     pub const fn anonymous(address: Option<SocketAddr>) -> Self {
-        Self { kind: ActorKind::Anonymous, eoa: None, token_id: None, address }
+        Self { kind: ActorKind::Anonymous, eoa: None, token_id: None, address, local: None }
     }
 }
 

@@ -6,8 +6,8 @@ use crate::format::encode::{
 };
 use crate::format::merkle::leaf_hash;
 use crate::format::record::{
-    Actor, BuildInfo, Event, Input, Intent, KeyRef, MAX_BODY_BYTES, MAX_RECORD_BYTES, Outcome, RECORD_SCHEMA,
-    Value,
+    Actor, BuildInfo, Event, Input, Intent, KeyRef, LocalUser, MAX_BODY_BYTES, MAX_RECORD_BYTES, Outcome,
+    RECORD_SCHEMA, Value,
 };
 use crate::format::time::RecordTime;
 use crate::format::view::{RecordRole, View, seq_of_line};
@@ -55,6 +55,8 @@ fn bodies() -> Vec<(&'static str, Vec<u8>)> {
     let fields = Input::Fields(vec![("ttl_seconds", Value::Number(60))]);
     let operator = Actor::operator(EOA.to_owned(), None);
     let anonymous = Actor::anonymous(Some("[2001:db8::1]:9".parse().unwrap()));
+    let local = LocalUser { uid: 998, login: Some("alice".to_owned()), pid: Some(4_711) };
+    let user = Actor { local: Some(local), ..Actor::local() };
     vec![
         ("intent-point", intent_body(&intent(Some(Input::Point([0x44; 64]))))),
         ("intent-digest", intent_body(&intent(Some(Input::Digest([0x55; 32]))))),
@@ -64,6 +66,7 @@ fn bodies() -> Vec<(&'static str, Vec<u8>)> {
         ("event-operator", event_body(&event(operator, Some(fields), "forbidden"))),
         ("event-anonymous", event_body(&event(anonymous, None, "unauthenticated"))),
         ("event-local", event_body(&event(Actor::local(), None, "ok"))),
+        ("event-local-user", event_body(&event(user, None, "ok"))),
         ("event-service", event_body(&event(Actor::service(), None, "ok"))),
         (
             "aggregate",

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use avs_kms_client::{Client, RetryPolicy};
 use axum::body::Body;
-use axum::http::{Method, Request, header};
+use axum::http::{HeaderValue, Method, Request, header};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 
@@ -19,8 +19,8 @@ use crate::cli::serve::data_lock::DataLock;
 use crate::cli::serve::limits;
 use crate::cli::serve::open::{Needs, Opened, open, with_softhsm_environment};
 use crate::config::Configuration;
-use crate::http::local_router;
-use crate::service::{Maintenance, Peer, Services};
+use crate::http::{LOGIN, local_router};
+use crate::service::{LocalProcess, Maintenance, Peer, Services};
 
 /// A request of a command.
 pub(in crate::cli) struct LocalRequest {
@@ -112,7 +112,8 @@ async fn in_process(
     }
     let services = Arc::new(services);
     let app = limits::app(configuration, &services);
-    let response = local_router(&app).respond(http_request(&request)?, Peer::Local).await;
+    let response =
+        local_router(&app).respond(http_request(&request)?, Peer::Local(LocalProcess::this())).await;
     let status = response.status();
     let bytes = response.into_body().collect().await;
     let response = bytes
@@ -137,6 +138,10 @@ async fn over_socket(configuration: &Configuration, request: &LocalRequest) -> R
     let socket = configuration.data.socket();
     let client =
         Client::local(&socket).map_err(|error| Reply::NotRunning(error.into()))?.with_retry_policy(RETRIES);
+    let client = match login() {
+        Some(login) => client.with_login(&login),
+        None => client,
+    };
     let response = match &request.body {
         Some(body) => client.post(&request.path, body).await,
         None => client.get(&request.path).await,
@@ -147,9 +152,20 @@ async fn over_socket(configuration: &Configuration, request: &LocalRequest) -> R
     })
 }
 
+/// Name of the user who logged in to this host, for the audit log: the one before `sudo`.
+fn login() -> Option<String> {
+    let name = |variable| std::env::var(variable).ok().filter(|name| !name.is_empty());
+    ["SUDO_USER", "LOGNAME", "USER"].into_iter().find_map(name)
+}
+
 fn http_request(request: &LocalRequest) -> Result<Request<Body>, CliError> {
     let body = request.body.as_ref().map(Value::to_string).unwrap_or_default();
-    Request::builder()
+    let login = login().and_then(|login| HeaderValue::try_from(login).ok());
+    let mut built = Request::builder();
+    if let Some(login) = login {
+        built = built.header(LOGIN, login);
+    }
+    built
         .method(request.method.clone())
         .uri(&request.path)
         .header(header::HOST, "local")

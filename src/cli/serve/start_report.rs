@@ -1,6 +1,7 @@
 //! What a start says in the log: what it recovered, and what to do with a service without keys.
 
 use crate::config::Configuration;
+use crate::key::Freeze;
 use crate::service::Recovered;
 
 /// What to do with a service that has no keys yet.
@@ -11,6 +12,12 @@ pub(super) fn next_steps(configuration: &Configuration) {
     tracing::info!(
         "then issue an access token: {program} access-token issue --eoa YOUR_EOA --scope keys:read,sign:typed"
     );
+}
+
+/// That nothing will be signed until the administrator ends it.
+pub(super) fn frozen(freeze: &Freeze) {
+    let since = freeze.since;
+    tracing::warn!("the service is frozen since {since}: nothing is signed until `avs-kms unfreeze`");
 }
 
 /// What the last run left open, and keys that need attention.

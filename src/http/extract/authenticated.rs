@@ -35,7 +35,7 @@ impl FromRequestParts<App> for AuthenticatedRequest {
         let Deadline(deadline) = *parts.extensions.get::<Deadline>().ok_or_else(missing)?;
         let RequestedOperation(operation) = *parts.extensions.get().ok_or_else(missing)?;
         let caller = match context.peer() {
-            Peer::Local => Caller::local(),
+            Peer::Local(_) => Caller::local(),
             Peer::Tcp(_) if parts.extensions.get::<Caller>().is_some() => {
                 // Put there by `request_signature`, which has read the body.
                 parts.extensions.remove::<Caller>().ok_or_else(missing)?
@@ -114,7 +114,7 @@ impl AuthenticatedRequest {
     /// The right to search the audit log; to be kept until the search ends.
     pub(crate) async fn acquire_for_search(&self) -> Result<Option<OwnedSemaphorePermit>, ServiceError> {
         match self.context.peer() {
-            Peer::Local => Ok(None),
+            Peer::Local(_) => Ok(None),
             Peer::Tcp(_) => {
                 let permit = self.app.admission.acquire_for_search().await;
                 Ok(Some(permit.map_err(ServiceError::unrecorded)?))
@@ -134,7 +134,7 @@ impl AuthenticatedRequest {
         &self,
         permit: impl Future<Output = Result<Permit, ServiceError>>,
     ) -> Result<(), ServiceError> {
-        if self.context.peer() != Peer::Local {
+        if !self.context.peer().is_local() {
             // Only a second body would find it set, and calls have one.
             let _ = self.permit.set(permit.await.map_err(ServiceError::unrecorded)?);
         }

@@ -23,6 +23,7 @@ pub(crate) fn delay(peer: Option<Peer>, error: Option<LoggedError>) -> Option<Du
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::service::LocalProcess;
 
     #[test]
     fn only_a_rate_limited_client_is_delayed() {
@@ -34,7 +35,7 @@ mod tests {
         assert_eq!(delayed(ErrorCode::Overloaded, 100), None);
         assert_eq!(delayed(ErrorCode::AuditUnavailable, 100), None);
         assert_eq!(delayed(ErrorCode::ShuttingDown, 100), None);
-        assert_eq!(delay(Some(Peer::Local), error(ErrorCode::RateLimited, 100)), None);
+        assert_eq!(delay(Some(Peer::Local(LocalProcess::this())), error(ErrorCode::RateLimited, 100)), None);
         assert_eq!(delay(client, Some(LoggedError { code: ErrorCode::RateLimited, retry: None })), None);
         assert_eq!(delay(client, None), None);
     }

@@ -21,6 +21,9 @@ use crate::service::{AuditSubject, Context, ErrorCode, Peer, ServiceError};
 /// The header that names the request in every response, beside `request_id` in the body of errors.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+/// The header in which a local command says the login name of its user.
+pub const LOGIN: HeaderName = HeaderName::from_static("avs-kms-login");
+
 /// The operation that a route is for; none where no route matches.
 type Operation = Option<&'static OperationInfo>;
 
@@ -45,6 +48,7 @@ pub(crate) async fn process(
             let certificate = request.extensions_mut().remove::<ClientCertificate>();
             let certificate = certificate.map(|ClientCertificate(fingerprint)| fingerprint);
             let context = Context::anonymous(id, peer).certified(certificate);
+            let context = context.logged_in_as(login(peer, &request));
             match check_limits(&app, operation, peer, &request) {
                 Ok(()) => {
                     // The empty field is filled in when the result is known.
@@ -70,6 +74,12 @@ pub(crate) async fn process(
         tokio::time::sleep(delay).await;
     }
     response
+}
+
+/// The login name that a local command says; nobody else is asked.
+fn login(peer: Peer, request: &Request) -> Option<String> {
+    let said = request.headers().get(LOGIN).filter(|_| peer.is_local())?;
+    Some(RequestText(said.to_str().ok()?).to_string())
 }
 
 /// Applies the limits that need nothing of the request but its head. A refusal here leaves no audit record.
@@ -168,7 +178,7 @@ fn record_auth_failure(
             let counted = app.rates.record_auth_failure(claimed_eoa(credentials), address.ip());
             counted.err().unwrap_or(failure)
         }
-        (Peer::Local | Peer::Tcp(_), _) => failure,
+        (Peer::Local(_) | Peer::Tcp(_), _) => failure,
     }
 }
 

@@ -12,7 +12,7 @@ use axum::response::{IntoResponse, Response};
 use crate::auth::{Credentials, Unauthenticated};
 use crate::http::app::App;
 use crate::http::extract::body;
-use crate::service::{Context, Peer, ServiceError};
+use crate::service::{Context, ServiceError};
 
 const SCHEME: &str = "EIP712 ";
 
@@ -22,7 +22,7 @@ pub(crate) async fn recognise(State(app): State<App>, request: Request, next: Ne
         return ServiceError::internal("a request bypassed the middleware").into_response();
     };
     let credentials = match credentials(request.headers()) {
-        Ok(Some(text)) if context.peer() != Peer::Local => Credentials::parse(text),
+        Ok(Some(text)) if !context.peer().is_local() => Credentials::parse(text),
         // The local socket needs no signature, and two headers are refused later.
         _ => return next.run(request).await,
     };

@@ -88,9 +88,10 @@ async fn render(app: App, metrics: Metrics) -> Result<Response, ServiceError> {
     Ok(([(header::CONTENT_TYPE, form)], text).into_response())
 }
 
-/// The HSM is logged in, the canary was multiplied recently, the audit log is writable and its checkpoints are published.
+/// The service is not frozen, the HSM is logged in, the canary was multiplied recently, the audit log is writable and its checkpoints are published.
 async fn readyz(State(app): State<App>) -> Result<Response, ServiceError> {
     let soon = Duration::from_secs(1);
+    app.services.check_not_frozen()?;
     if !app.services.log().is_writable() {
         let failure = ServiceError::new(ErrorCode::AuditUnavailable, "the audit log cannot be written");
         return Err(failure.retry_after(soon));

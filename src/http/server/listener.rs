@@ -17,7 +17,7 @@ use crate::http::server::connection::{self, ConnectionContext};
 use crate::http::server::limits::Limits;
 use crate::http::server::tls::Tls;
 use crate::request_id::RequestId;
-use crate::service::{ErrorCode, Peer, ServiceError};
+use crate::service::{ErrorCode, LocalProcess, Peer, ServiceError};
 
 /// Where connections come from.
 #[derive(Debug)]
@@ -57,7 +57,7 @@ pub async fn serve(listener: Listener, router: ApiRouter, limits: Limits, mut st
             Some((slot, Ok((stream, peer)))) => {
                 let guard = match peer {
                     Peer::Tcp(address) => networks.enter(address.ip()).map(Some),
-                    Peer::Local => Some(None),
+                    Peer::Local(_) => Some(None),
                 };
                 match guard {
                     Some(guard) => connect(stream, peer, (slot, guard)),
@@ -102,7 +102,12 @@ async fn accept(listener: &Listener) -> io::Result<(Stream, Peer)> {
             let _ = stream.set_nodelay(true);
             Ok((Stream::Tcp(stream), Peer::Tcp(address)))
         }
-        Listener::Unix(listener) => Ok((Stream::Unix(listener.accept().await?.0), Peer::Local)),
+        Listener::Unix(listener) => {
+            let (stream, _) = listener.accept().await?;
+            let other = stream.peer_cred()?;
+            let pid = other.pid().and_then(|pid| pid.try_into().ok());
+            Ok((Stream::Unix(stream), Peer::Local(LocalProcess { uid: other.uid(), pid })))
+        }
     }
 }
 

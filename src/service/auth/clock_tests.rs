@@ -143,7 +143,7 @@ async fn an_access_token_ends_by_the_injected_clock_and_no_clock_brings_it_back(
         keys: Vec::new(),
         client_certificate: None,
     };
-    let local = context(Peer::Local).recognised(Caller::local());
+    let local = context(Peer::Local(crate::service::LocalProcess::this())).recognised(Caller::local());
     let issued = services.access_tokens.issue(local, request).await.unwrap();
     let header = format!("Bearer {}", issued.token.expose());
     let authenticate = || {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::admin::KeyAdmin;
+use super::freeze::check_not_frozen;
 use super::new_version::ReservedVersion;
 use crate::auth::Policy;
 use crate::key::{Binding, Eoa, KeyName, KeyVersion, KeyVersionNumber, LifecycleState};
@@ -65,6 +66,7 @@ impl KeyAdmin {
             self.recorder.note(&KEYS_CREATE, &context, AuditSubject::version(&version), "ok");
             return Ok(Created { version, created: false });
         }
+        check_not_frozen(&self.store).map_err(refuse)?;
         let reservations =
             self.store.reservations().await.map_err(|error| refuse(ServiceError::internal(error)))?;
         self.quotas.check_new_key(&context, &self.store, (&eoa, &name), &reservations).map_err(refuse)?;

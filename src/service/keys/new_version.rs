@@ -11,6 +11,7 @@ use audit_log::{Input, Intent, KeyRef, Outcome, Recordable, Recorded, Value};
 use hsm::{EnclaveError, KeyId, NewKey, StoredName};
 
 use super::admin::KeyAdmin;
+use super::freeze::check_not_frozen;
 use super::policy::facts_of;
 use crate::auth::Policy;
 use crate::key::{Binding, Eoa, KeyName, KeyVersion, KeyVersionNumber, Reservation};
@@ -113,6 +114,7 @@ impl KeyAdmin {
     async fn write_reservation(&self, recorded: &Recorded<ReservedVersion>) -> Result<(), ServiceError> {
         let ReservedVersion { context, reservation, policy, .. } = recorded.subject();
         self.authorizer.recheck_credential(context)?;
+        check_not_frozen(&self.store)?;
         let reserved = self.store.reserve(reservation.clone(), self.clock.now());
         reserved.await.map_err(ServiceError::internal)?;
         // Before the key exists. An interrupted creation may have left another policy.

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use super::admin::KeyAdmin;
 use super::create::{Created, bound_elsewhere};
+use super::freeze::check_not_frozen;
 use super::new_version::ReservedVersion;
 use crate::key::{Binding, Eoa, KeyName, KeyVersionNumber, VersionSelector};
 use crate::service::context::Context;
@@ -58,6 +59,7 @@ impl KeyAdmin {
             self.recorder.note(&KEYS_ROTATE, &context, AuditSubject::version(&version), "ok");
             return Ok(Created { version, created: false });
         }
+        check_not_frozen(&self.store).map_err(refuse)?;
         let next = self.next_version(&eoa, &name, version).map_err(refuse)?;
         let versions = self.store.versions_of_key(&eoa, &name);
         self.quotas.check_new_version(&context, &versions).map_err(refuse)?;

@@ -23,6 +23,7 @@ use crate::service::auth::authorise::{Allowed, Authorizer};
 use crate::service::context::Context;
 use crate::service::custody::Custody;
 use crate::service::error::ServiceError;
+use crate::service::keys::freeze::check_not_frozen;
 use crate::service::operation::{Operation, OperationInfo};
 use crate::service::recorder::Recorder;
 use crate::service::subject::{AuditSubject, version_ref};
@@ -167,6 +168,7 @@ impl Signing {
             found = self.store.version(eoa, name, VersionSelector::Number(KeyVersionNumber::FIRST));
         }
         let version = found?;
+        check_not_frozen(&self.store)?;
         self.authorizer.recheck(allowed, &version)?;
         let message = message.resolve(&version)?;
         self.rate_limits.take(eoa, name, self.store.policy(eoa, name).per_minute)?;
@@ -188,6 +190,7 @@ impl Signing {
     /// Checks again, after a wait, what was true before it.
     fn recheck(&self, prepared: &PreparedSignature) -> Result<(), ServiceError> {
         let allowed = &prepared.allowed;
+        check_not_frozen(&self.store)?;
         self.authorizer.recheck_credential(allowed.context())?;
         let Sign { eoa, name, .. } = allowed.operation();
         let number = VersionSelector::Number(prepared.version.version);

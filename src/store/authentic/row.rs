@@ -8,7 +8,7 @@ use std::fmt;
 use jiff::Timestamp;
 
 use crate::auth::{AccessTokenHash, AccessTokenRecord, Policy};
-use crate::key::{Binding, Eoa, KeyName, KeyVersion, Registry, Reservation, Schedule, ScheduleScope};
+use crate::key::{Binding, Eoa, Freeze, KeyName, KeyVersion, Registry, Reservation, Schedule, ScheduleScope};
 
 /// Tables whose rows decide something. The numbers are part of the MACs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,6 +21,7 @@ pub(in crate::store) enum Table {
     Schedule = 5,
     UsedChallenge = 6,
     AppliedIntent = 7,
+    Freeze = 8,
 }
 
 impl Table {
@@ -33,6 +34,7 @@ impl Table {
             Self::Schedule => "rotation schedule",
             Self::UsedChallenge => "used challenge",
             Self::AppliedIntent => "applied intent",
+            Self::Freeze => "freeze",
         }
     }
 }
@@ -128,6 +130,13 @@ impl Row {
         Self::new(Table::AppliedIntent, id, Columns::default(), intent.to_string())
     }
 
+    pub(in crate::store) fn freeze(freeze: &Freeze) -> Self {
+        let Freeze { since, reason } = freeze;
+        let mut content = Columns::default();
+        content.time(Some(*since)).optional(reason.as_deref(), Columns::text);
+        Self::new(Table::Freeze, Columns::default(), content, format!("since {since}"))
+    }
+
     fn new(table: Table, id: Columns, content: Columns, name: String) -> Self {
         Self { table, id, content, name }
     }
@@ -180,6 +189,10 @@ impl Place {
         let mut id = Columns::default();
         id.number(intent);
         Self::new(Table::AppliedIntent, &id)
+    }
+
+    pub(in crate::store) fn freeze() -> Self {
+        Self::new(Table::Freeze, &Columns::default())
     }
 
     pub(super) fn is_of(&self, table: Table) -> bool {

@@ -9,7 +9,7 @@ use crate::store::authentic::{Head, Rows};
 use crate::store::error::StoreError;
 
 /// The `user_version` of a file that this program reads; 1 to 4 are files of avs-kms 0.1.
-pub(super) const VERSION: i64 = 6;
+pub(super) const VERSION: i64 = 7;
 
 /// A version without points is reserved: its creation was begun and is not complete. `state` is the state of the
 /// lifecycle; a version that is to be destroyed has a `destroy_at`, one whose record is gone a `destroyed_at`.
@@ -70,6 +70,12 @@ const SCHEMA: &str = "
         mac BLOB NOT NULL CHECK (length(mac) = 32),
         PRIMARY KEY (eoa, name)
     ) STRICT, WITHOUT ROWID;
+    CREATE TABLE freeze (
+        only INTEGER PRIMARY KEY CHECK (only = 1),
+        since INTEGER NOT NULL,
+        reason TEXT,
+        mac BLOB NOT NULL CHECK (length(mac) = 32)
+    ) STRICT;
     CREATE TABLE access_token (
         id TEXT PRIMARY KEY,
         hash BLOB NOT NULL UNIQUE CHECK (length(hash) = 32),

@@ -1,12 +1,13 @@
-//! Policies and rotation schedules.
+//! Policies, rotation schedules, the freeze.
 
 use std::num::NonZeroU32;
 
 use rusqlite::{Connection, params};
 
+use super::rows::timestamp;
 use crate::auth::Policy;
 use crate::key::ScheduleScope;
-use crate::key::{Eoa, KeyName, Schedule};
+use crate::key::{Eoa, Freeze, KeyName, Schedule};
 use crate::store::authentic::{Place, Row, Rows};
 use crate::store::error::StoreError;
 
@@ -58,6 +59,36 @@ pub(super) fn set_policy(
             policy.per_minute.map(NonZeroU32::get),
             rows.put(&Row::policy(owner, name, policy)),
         ],
+    )?;
+    Ok(())
+}
+
+pub(super) fn load_freeze(
+    connection: &Connection,
+    verified: &mut Rows,
+) -> Result<Option<Freeze>, StoreError> {
+    let mut statement = connection.prepare("SELECT since, reason, mac FROM freeze")?;
+    let mut rows = statement.query([])?;
+    let Some(row) = rows.next()? else { return Ok(None) };
+    let freeze = Freeze { since: timestamp(row, "since")?, reason: row.get("reason")? };
+    verified.load(&Row::freeze(&freeze), &row.get::<_, Vec<u8>>("mac")?);
+    Ok(Some(freeze))
+}
+
+pub(super) fn set_freeze(
+    connection: &Connection,
+    rows: &mut Rows,
+    freeze: Option<&Freeze>,
+) -> Result<(), StoreError> {
+    connection.execute("DELETE FROM freeze", [])?;
+    let Some(freeze) = freeze else {
+        rows.remove(Place::freeze());
+        return Ok(());
+    };
+    let mac = rows.put(&Row::freeze(freeze));
+    connection.execute(
+        "INSERT INTO freeze (only, since, reason, mac) VALUES (1, ?1, ?2, ?3)",
+        params![freeze.since.as_second(), freeze.reason, mac],
     )?;
     Ok(())
 }

@@ -74,6 +74,7 @@ const EDITS: &[(&str, &str)] = &[
     ("another operator", "UPDATE binding SET operator = zeroblob(20)"),
     ("a registration", "UPDATE binding SET held = 1, held_since = 5"),
     ("a binding deleted", "DELETE FROM binding"),
+    ("a freeze inserted", "INSERT INTO freeze VALUES (1, 5, NULL, zeroblob(32))"),
     // Policies and schedules.
     ("a policy deleted", "DELETE FROM key_policy"),
     ("a wider policy", "UPDATE key_policy SET signing = 'digest point typed', networks = '0.0.0.0/0'"),

@@ -67,7 +67,7 @@ fn while_it_signs(bench: &Bench, token: &str, meanwhile: impl FnOnce()) -> clien
 }
 
 #[test]
-fn a_revocation_or_disable_during_a_token_call_prevents_the_signature() {
+fn a_revocation_disable_or_freeze_during_a_token_call_prevents_the_signature() {
     let mut bench = Bench::with(&[
         ("AVS_KMS__SERVER__REQUEST_DEADLINE", "20s"),
         ("AVS_KMS__ENCLAVE__STALL_TIMEOUT", "15s"),
@@ -86,10 +86,13 @@ fn a_revocation_or_disable_during_a_token_call_prevents_the_signature() {
         bench.installation.must(&["access-token", "revoke", "--eoa", OTHER_EOA]);
     });
     assert_eq!(revoked.code(), (401, "unauthenticated"), "{revoked:?}");
+    let token = bench.installation.token(OTHER_EOA);
+    let frozen = while_it_signs(&bench, &token, || drop(bench.installation.must(&["freeze"])));
+    assert_eq!(frozen.code(), (503, "service_frozen"), "{frozen:?}");
     bench.stop();
     let records = bench.installation.records_of("scalar_mul");
     let outcomes: Vec<_> = records.iter().filter(|record| record["kind"] == "outcome").collect();
     let codes: Vec<_> = outcomes.iter().map(|outcome| outcome["code"].as_str().unwrap()).collect();
-    assert_eq!(codes, ["ok", "key_disabled", "unauthenticated"]);
+    assert_eq!(codes, ["ok", "key_disabled", "unauthenticated", "service_frozen"]);
     assert!(outcomes[1..].iter().all(|outcome| outcome.get("signature_hash").is_none_or(Value::is_null)));
 }

@@ -1,0 +1,45 @@
+//! `avs-kms freeze | unfreeze`.
+
+use axum::http::Method;
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::local_socket::{LocalRequest, send};
+use crate::cli::error::CliError;
+use crate::cli::output::{Output, member};
+use crate::config::Configuration;
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Arguments {
+    /// Reason for the audit log
+    #[arg(long)]
+    reason: Option<String>,
+}
+
+/// Freezes the service, or ends it with `frozen` false.
+pub(in crate::cli) fn run(
+    frozen: bool,
+    arguments: &Arguments,
+    configuration: &Configuration,
+    output: Output,
+) -> Result<(), CliError> {
+    let path = if frozen { "/local/freeze" } else { "/local/unfreeze" };
+    let body = json!({"reason": arguments.reason});
+    let request = LocalRequest { method: Method::POST, path: path.to_owned(), body: Some(body) };
+    let response = send(configuration, request)?;
+    output.print(&response, || said(frozen, &response));
+    Ok(())
+}
+
+fn said(frozen: bool, response: &Value) -> String {
+    let since = member(response, "/since");
+    match (frozen, response.get("changed") == Some(&Value::Bool(true))) {
+        (true, true) => {
+            "frozen: nothing is signed and no key is made until `avs-kms unfreeze`, also after a restart"
+                .to_owned()
+        }
+        (true, false) => format!("nothing changed: the service is frozen since {since}"),
+        (false, true) => "the freeze has ended: keys sign again".to_owned(),
+        (false, false) => "nothing changed: the service is not frozen".to_owned(),
+    }
+}
