@@ -76,7 +76,7 @@ pub(crate) async fn process(
     response
 }
 
-/// The login name that a local command says; nobody else is asked.
+/// The login name that a local command says; a client over TCP is not asked.
 fn login(peer: Peer, request: &Request) -> Option<String> {
     let said = request.headers().get(LOGIN).filter(|_| peer.is_local())?;
     Some(RequestText(said.to_str().ok()?).to_string())

@@ -1,7 +1,7 @@
 //! Freeze of the service: `avs-kms freeze | unfreeze`, for the administrator of this host.
 //!
-//! While it lasts no scalar is used and no key is made, whoever asks; the scheduler does nothing. What only takes away
-//! and what only reads goes on. It needs neither the token nor the turn to change keys, so that neither delays it.
+//! While it lasts no scalar is used and no key is made, for any caller; the scheduler does nothing. What only takes away
+//! and what only reads continues. It needs neither the token nor the turn to change keys, so that neither delays it.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! `avs-kms freeze | unfreeze`: nothing signs and nothing is made meanwhile; what takes away and what reads goes on.
+//! `avs-kms freeze | unfreeze`: nothing signs and nothing is made meanwhile; what takes away and what reads continues.
 
 use serde_json::{Value, json};
 
@@ -29,7 +29,7 @@ fn said(output: &str) -> Value {
 }
 
 #[test]
-fn a_frozen_service_neither_signs_nor_makes_and_the_rest_goes_on_across_restarts() {
+fn a_frozen_service_neither_signs_nor_makes_and_the_rest_continues_across_restarts() {
     let installation = Installation::new();
     let token = installation.token_with(EOA, ALL, "1h");
     let service = installation.serve();
@@ -130,7 +130,7 @@ fn a_stopped_service_is_frozen_by_the_command_itself() {
 }
 
 #[test]
-fn nobody_freezes_over_the_network_or_by_an_edit_of_the_store() {
+fn no_client_freezes_over_the_network_or_by_an_edit_of_the_store() {
     let installation = Installation::new();
     let token = installation.token_with(EOA, ALL, "1h");
     let service = installation.serve();
