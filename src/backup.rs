@@ -1,7 +1,8 @@
 //! Backup archive of an installation, taken beside the running service, and its restore.
 //!
-//! A tar compressed with zstd: `store.sqlite`, `token/…` (SoftHSM only), `audit/…`, and last
-//! `manifest.json` with the SHA-256 of each file. The order makes it consistent: the store first,
+//! A tar compressed with zstd: `store.sqlite`, `token/…` (SoftHSM only), `audit/…`, then
+//! `manifest.json` with the SHA-256 of each file, and `manifest.sig`, by which the checkpoint key
+//! vouches for the manifest. The order makes it consistent: the store first,
 //! so that the token, copied after it, has every key that the store names; the log last, so that it
 //! has every record of both. A store that changed meanwhile is copied again: a start refuses one that
 //! is older than the log. Every secret in it is ciphertext. The PIN is not in it; the operator
@@ -12,6 +13,7 @@ mod bounds;
 mod error;
 mod manifest;
 mod restore;
+mod staging;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -21,8 +23,9 @@ use archive::Archive;
 use audit_log::Snapshot;
 
 pub use error::BackupError;
-pub use manifest::{Entry, Manifest};
-pub use restore::restore;
+pub use manifest::{Entry, Manifest, Signature};
+pub use restore::{Restore, restore};
+pub use staging::JOURNAL;
 
 /// How often a store that changes all the time is copied; a restore of the last copy may need
 /// `serve --accept-store-rollback`.
@@ -46,11 +49,17 @@ pub struct BackupPaths {
     pub token: Option<PathBuf>,
 }
 
-/// Writes an archive: complete and durable, or not at all. The service may run.
+/// Writes an archive: complete and durable, or not at all. The service may run. `sign` gets the SHA-256 of the
+/// manifest.
 ///
 /// # Errors
 /// When something cannot be read or written, or the file exists.
-pub fn write(paths: &BackupPaths, to: &Path, created_at: String) -> Result<Manifest, BackupError> {
+pub fn write(
+    paths: &BackupPaths,
+    to: &Path,
+    created_at: String,
+    sign: impl FnOnce([u8; 32]) -> Option<Signature>,
+) -> Result<(Manifest, Option<Signature>), BackupError> {
     if to.exists() {
         return Err(BackupError::Exists(to.to_owned()));
     }
@@ -67,7 +76,7 @@ pub fn write(paths: &BackupPaths, to: &Path, created_at: String) -> Result<Manif
     for part in files {
         archive.snapshot_file(&format!("audit/{}", part.name), part)?;
     }
-    archive.finish(Manifest {
+    let manifest = Manifest {
         format: 1,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         created_at,
@@ -75,7 +84,8 @@ pub fn write(paths: &BackupPaths, to: &Path, created_at: String) -> Result<Manif
         audit_records: records,
         token: paths.token.is_some(),
         files: Vec::new(),
-    })
+    };
+    archive.finish(manifest, sign)
 }
 
 /// An archive with store and token, and the log as it is after both.

@@ -114,8 +114,12 @@ enum Command {
     #[command(after_help = "Example:\n  avs-kms backup kms-2026-11-25.tar.zst")]
     Backup(backup::Arguments),
     /// Restore an archive into a data directory that does not exist yet
-    #[command(after_help = "Example:\n  avs-kms --data /var/lib/avs-kms restore kms-2026-11-25.tar.zst")]
-    Restore(backup::Arguments),
+    ///
+    /// Compares the archive with --public-key; without it the command shows who signed the archive, and asks.
+    #[command(
+        after_help = "Example:\n  avs-kms --data /var/lib/avs-kms restore --public-key log.pub kms-2026-11-25.tar.zst"
+    )]
+    Restore(backup::RestoreArguments),
     /// Print the version
     Version,
 }

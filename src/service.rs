@@ -36,7 +36,7 @@ use recovery::Recovery;
 use signing::registry_check::RegistryCheck;
 
 pub use audit::checkpoint_publisher::{Checkpoints, Publish, sign_first};
-pub use audit::maintenance::{Maintenance, MaintenanceRecords, NoteMaintenance};
+pub use audit::maintenance::{Maintenance, MaintenanceRecords, NoteMaintenance, SignedManifest};
 pub use audit::reads::{AuditReads, Consistency, ReadEvents, ReadRecords};
 pub use auth::access_tokens::{AccessTokens, IssueAccessToken, Issued, Rejected, RevokeAccessTokens};
 pub use auth::authorise::Allowed;
@@ -145,7 +145,7 @@ impl Services {
             access_tokens: AccessTokens::new(common(), store.clone(), clock.clone()),
             audit: AuditReads::new(common(), log.clone(), store.clone(), Arc::clone(&checkpoint_key)),
             checkpoints: Checkpoints::new(log.clone(), token(), checkpoint_key, clock.clone()),
-            maintenance: MaintenanceRecords::new(common()),
+            maintenance: MaintenanceRecords::new(common(), log.clone(), token()),
             recorder,
             store,
             log,

@@ -14,3 +14,4 @@ pub(crate) mod rollback;
 pub(crate) mod segment_checkpoint;
 pub(crate) mod signed;
 pub(crate) mod sink;
+pub(crate) mod statement;

@@ -59,6 +59,7 @@ pub use checkpoint::publisher_settings::PublisherSettings;
 pub use checkpoint::rollback::RollbackDetected;
 pub use checkpoint::signed::{CheckpointError, CheckpointSigner, SignedCheckpoint};
 pub use checkpoint::sink::{CheckpointSink, SinkError};
+pub use checkpoint::statement::StatementKind;
 pub use error::{AuditError, OpenError};
 pub use format::corruption::{Corruption, CorruptionKind, ReadError};
 pub use format::head::{Head, Receipt};

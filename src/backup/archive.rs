@@ -1,5 +1,5 @@
-//! Archive writer: each file with its hash, the manifest last; the archive gets its name when it is
-//! durable.
+//! Archive writer: each file with its hash, then the manifest and its signature; the archive gets its
+//! name when it is durable.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -12,11 +12,13 @@ use trusted_files::AtomicFile;
 use zstd::Encoder;
 
 use super::error::BackupError;
-use super::manifest::{Entry, Manifest};
+use super::manifest::{Entry, Manifest, Signature};
 use audit_log::SnapshotFile;
 
-/// The last entry.
+/// The entry behind all files.
 pub(super) const MANIFEST: &str = "manifest.json";
+/// The last entry, where the token could sign.
+pub(super) const SIGNATURE: &str = "manifest.sig";
 
 /// Preallocated segments are mostly zeros; ciphertexts do not shrink at any level.
 const LEVEL: i32 = 3;
@@ -95,17 +97,25 @@ impl Archive {
         Ok(())
     }
 
-    pub(super) fn finish(mut self, manifest: Manifest) -> Result<Manifest, BackupError> {
+    pub(super) fn finish(
+        mut self,
+        manifest: Manifest,
+        sign: impl FnOnce([u8; 32]) -> Option<Signature>,
+    ) -> Result<(Manifest, Option<Signature>), BackupError> {
         let manifest = Manifest { files: std::mem::take(&mut self.files), ..manifest };
         let text = serde_json::to_vec_pretty(&manifest).unwrap_or_default();
-        self.add(MANIFEST, text.len() as u64, text.as_slice())?;
+        self.bytes(MANIFEST, &text)?;
+        let signature = sign(Sha256::digest(&text).into());
+        if let Some(signature) = &signature {
+            self.bytes(SIGNATURE, signature.to_text().as_bytes())?;
+        }
         let Self { tar, new, to, .. } = self;
         let ended = || -> io::Result<()> {
             tar.into_inner()?.finish()?;
             new.commit_new()
         };
         ended().map_err(BackupError::io(&to))?;
-        Ok(manifest)
+        Ok((manifest, signature))
     }
 }
 

@@ -20,6 +20,13 @@ pub enum BackupError {
     /// A target exists.
     #[error("{} exists; nothing is restored over it", .0.display())]
     Exists(PathBuf),
+    /// A restore was interrupted, and its paths are not those of this one.
+    #[error(
+        "{} is of an interrupted restore to other paths; repeat that restore with its configuration, or remove what it \
+         made and then this file",
+        .0.display()
+    )]
+    Interrupted(PathBuf),
     /// The archive has another format.
     #[error("the archive has format {0}; this program reads format 1")]
     Form(u32),
@@ -36,6 +43,12 @@ pub enum BackupError {
     /// way round.
     #[error("{0}")]
     OtherModule(&'static str),
+    /// What the restored data needs cannot be made.
+    #[error("SoftHSM's configuration cannot be written")]
+    Prepare(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The manifest is not signed by a key that is believed.
+    #[error("{0}")]
+    Signature(String),
     /// The archive holds more than is read.
     #[error("the archive is too large: {0}")]
     TooLarge(String),

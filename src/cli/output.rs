@@ -1,6 +1,10 @@
 //! Output of commands: text for people on standard output, or one JSON object with `--json`.
 
+use std::io::{BufRead, IsTerminal};
+
 use serde_json::Value;
+
+use super::error::CliError;
 
 /// How commands print.
 #[derive(Clone, Copy, Debug)]
@@ -24,6 +28,21 @@ impl Output {
 #[expect(clippy::print_stderr, reason = "the one place where a command prints an error")]
 pub(super) fn say(message: &str) {
     eprintln!("avs-kms: {message}");
+}
+
+/// Asks on a terminal. Elsewhere no operator can answer: then `--yes` must say it.
+pub(super) fn confirm(question: &str, yes: bool) -> Result<(), CliError> {
+    if yes {
+        return Ok(());
+    }
+    if !std::io::stdin().is_terminal() {
+        return Err(CliError::usage(format!("{question}; there is no terminal to ask on: pass --yes")));
+    }
+    say(&format!("{question} [yes/no]"));
+    let mut answer = String::new();
+    let read = std::io::stdin().lock().read_line(&mut answer);
+    read.map_err(|error| CliError::context("cannot read the answer", &error))?;
+    if answer.trim() == "yes" { Ok(()) } else { Err(CliError::new(format!("{question} Not confirmed"))) }
 }
 
 /// A member at a JSON pointer, as people read it.

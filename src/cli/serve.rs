@@ -79,6 +79,10 @@ pub(super) fn run(
     let data = &configuration.data;
     if !data.store().exists() {
         let directory = data.directory.display();
+        if data.directory.join(crate::backup::JOURNAL).exists() {
+            return Err(CliError::new(format!("a restore into {directory} was interrupted"))
+                .with_hint("repeat it: it removes what it left"));
+        }
         return Err(CliError::new(format!("{directory} is not a data directory"))
             .with_hint(&format!("create it with `avs-kms --data {directory} init`")));
     }

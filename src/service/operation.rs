@@ -179,6 +179,8 @@ operations! {
     MAINTENANCE_NOTE = OperationInfo::local("maintenance.note");
     /// The command line copied keys, log and token into an archive.
     BACKUP = OperationInfo::local("backup");
+    /// Sign the manifest of an archive that the command line writes.
+    BACKUP_SIGN = OperationInfo::local("backup.sign");
     /// The command line restored an archive.
     RESTORE = OperationInfo::local("restore");
     /// The command line compressed completed segments of the log.

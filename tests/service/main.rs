@@ -34,6 +34,7 @@ mod lifecycle {
     pub(crate) mod key_lifecycle;
     mod kill;
     mod kill_first_start;
+    mod kill_restore;
     mod reload;
     mod start_stop;
     mod token_changes;
@@ -48,6 +49,7 @@ mod operations {
     mod freeze;
     pub(crate) mod metrics;
     mod registry;
+    mod restore;
     mod rewritten_log;
     mod telemetry;
     pub(crate) mod webhooks;

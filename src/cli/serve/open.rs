@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::auth::{Audience, InstallationId};
+use crate::backup::JOURNAL;
 use crate::chain::RpcClient;
 use crate::clock::Clock;
 use crate::config::{Configuration, FaultCheck, TokenSelector};
@@ -100,6 +101,12 @@ pub(in crate::cli) fn open(
 /// The file of the store. What can be wrong with it is said before the token is asked.
 fn store_file(configuration: &Configuration, runtime: &Runtime) -> Result<SqliteFile, CliError> {
     let path = configuration.data.store();
+    // With a store in place the restore was complete. A later one must not take this installation for its own.
+    let journal = configuration.data.directory.join(JOURNAL);
+    if path.exists() && journal.exists() {
+        std::fs::remove_file(&journal)
+            .map_err(|error| CliError::context(format!("cannot remove {}", journal.display()), &error))?;
+    }
     runtime.block_on(SqliteFile::open(&path)).map_err(|error| {
         let failed = store_error(configuration, &error);
         match path.exists() {

@@ -1,14 +1,20 @@
 //! Records of maintenance: what the command line did to the files itself, recorded after it was done.
 //!
-//! Other programs that read the files leave no record; file permissions are what keeps them out. Not for: the work
-//! itself (`backup`, `audit_log`).
+//! Other programs that read the files leave no record; file permissions are what keeps them out. A manifest of a backup
+//! is signed here. Not for: the work itself (`backup`, `audit_log`).
 
-use audit_log::Value;
+use std::sync::Arc;
+
+use audit_log::{AuditLog, StatementKind, Value, VerifierKey};
+use tokio::task::spawn_blocking;
 
 use crate::service::auth::authorise::Authorizer;
 use crate::service::context::Context;
+use crate::service::custody::Custody;
 use crate::service::error::ServiceError;
-use crate::service::operation::{AUDIT_COMPRESS, BACKUP, MAINTENANCE_NOTE, OperationInfo, RESTORE};
+use crate::service::operation::{
+    AUDIT_COMPRESS, BACKUP, BACKUP_SIGN, MAINTENANCE_NOTE, OperationInfo, RESTORE,
+};
 use crate::service::recorder::{Recorder, event};
 use crate::service::subject::AuditSubject;
 
@@ -53,16 +59,54 @@ pub struct NoteMaintenance {
     pub count: u64,
 }
 
+/// The signature of a manifest.
+#[derive(Debug)]
+pub struct SignedManifest {
+    /// The key that signed it.
+    pub key: VerifierKey,
+    /// The signed note.
+    pub note: String,
+}
+
 /// Records of maintenance.
 #[derive(Clone, Debug)]
 pub struct MaintenanceRecords {
     authorizer: Authorizer,
     recorder: Recorder,
+    log: AuditLog,
+    custody: Arc<Custody>,
 }
 
 impl MaintenanceRecords {
-    pub(in crate::service) fn new((authorizer, recorder): (Authorizer, Recorder)) -> Self {
-        Self { authorizer, recorder }
+    pub(in crate::service) fn new(
+        (authorizer, recorder): (Authorizer, Recorder),
+        log: AuditLog,
+        custody: Arc<Custody>,
+    ) -> Self {
+        Self { authorizer, recorder, log, custody }
+    }
+
+    /// Signs the SHA-256 of the manifest of an archive with the key of the log's checkpoints. The record is durable
+    /// before.
+    ///
+    /// # Errors
+    /// When the caller is not the administrator of this host, the log cannot be written, or the token does not sign.
+    pub async fn sign_manifest(
+        &self,
+        context: &Context,
+        manifest: [u8; 32],
+    ) -> Result<SignedManifest, ServiceError> {
+        self.authorizer.local(&BACKUP_SIGN, context)?;
+        let signer = self.custody.checkpoint_signer()?;
+        let name = self.log.head().log.origin();
+        let key = VerifierKey::new(&name, signer.public_key()).map_err(ServiceError::internal)?;
+        let fields = vec![("manifest", Value::Bytes(manifest.to_vec()))];
+        let event = event(&BACKUP_SIGN, context, AuditSubject::fields(fields), "ok");
+        self.recorder.note_durable(event).await?;
+        let line = hex::encode(manifest);
+        let signed = spawn_blocking(move || StatementKind::BackupManifest.sign(&name, &line, &*signer)).await;
+        let note = signed.map_err(ServiceError::internal)?.map_err(ServiceError::internal)?;
+        Ok(SignedManifest { key, note })
     }
 
     /// Records maintenance; the record is durable when this answers.

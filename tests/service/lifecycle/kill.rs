@@ -49,6 +49,12 @@ pub(super) fn compile(library: &Path) {
     );
 }
 
+pub(super) fn can_trace() -> bool {
+    let mut trace = Command::new("strace");
+    trace.args(["-qq", "-o", "/dev/null", "true"]).stderr(Stdio::null());
+    trace.status().is_ok_and(|status| status.success())
+}
+
 struct Change {
     operation: &'static str,
     arguments: &'static [&'static str],
@@ -114,7 +120,7 @@ fn killed(data: &Path, change: &Change, party: Party, count: usize) -> bool {
 }
 
 /// `command` under strace, which kills it at the `count`-th of these system calls.
-fn strace(calls: &str, count: usize, command: &Command) -> Command {
+pub(super) fn strace(calls: &str, count: usize, command: &Command) -> Command {
     let mut traced = Command::new("strace");
     let inject = format!("inject={calls}:signal=KILL:when={count}");
     traced.args(["-f", "-qq", "-o", "/dev/null", "-e", &format!("trace={calls}"), "-e", &inject]);
@@ -225,9 +231,7 @@ fn sweep(change: &Change, base: &Path, directory: &Path) {
     let long = std::env::var_os("AVS_KMS_LONG").is_some();
     let step = if long { 1 } else { 4 };
     let mut outcomes: BTreeMap<&str, usize> = BTreeMap::new();
-    let mut trace = Command::new("strace");
-    trace.args(["-qq", "-o", "/dev/null", "true"]).stderr(Stdio::null());
-    let can_trace = trace.status().is_ok_and(|status| status.success());
+    let can_trace = can_trace();
     compile(&directory.join(LIBRARY));
     for (nth, party) in PARTIES.into_iter().enumerate() {
         if matches!(party, Party::Token("write")) && !long {

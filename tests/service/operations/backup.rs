@@ -19,7 +19,7 @@ fn signature(service: &Running, token: &str, name: &str) -> Value {
 /// An installation with nothing but what the archive holds, and the PIN file.
 fn restored(from: &Installation, archive: &Path) -> Installation {
     let other = Installation::empty();
-    other.must(&["restore", archive.to_str().unwrap()]);
+    other.must(&["restore", "--yes", archive.to_str().unwrap()]);
     std::fs::copy(from.data().join("pin"), other.data().join("pin")).unwrap();
     other
 }
@@ -91,8 +91,9 @@ fn neither_the_pin_nor_anything_but_ciphertext_is_in_the_archive() {
 fn nothing_is_restored_over_anything_and_no_backup_over_a_file() {
     let installation = Installation::new();
     let path = archive(&installation);
-    for arguments in [["restore", path.to_str().unwrap()], ["backup", path.to_str().unwrap()]] {
-        let output = installation.run(&arguments);
+    for arguments in [&["restore", "--yes", path.to_str().unwrap()][..], &["backup", path.to_str().unwrap()]]
+    {
+        let output = installation.run(arguments);
         assert_eq!(output.status.code(), Some(1));
         assert!(text(&output.stderr).contains("exists; nothing is restored"), "{}", text(&output.stderr));
     }
@@ -114,7 +115,7 @@ fn a_damaged_or_cut_archive_is_refused_and_leaves_nothing() {
     ] {
         std::fs::write(&path, bytes).unwrap();
         let other = Installation::empty();
-        let output = other.run(&["restore", path.to_str().unwrap()]);
+        let output = other.run(&["restore", "--yes", path.to_str().unwrap()]);
         assert_eq!(output.status.code(), Some(1), "{what}: {}", text(&output.stdout));
         let left: Vec<_> = std::fs::read_dir(other.data().parent().unwrap()).unwrap().collect();
         assert!(left.is_empty(), "{what} left {left:?}");
@@ -135,7 +136,7 @@ fn an_archive_cannot_write_outside_of_the_data_directory() {
     header.set_cksum();
     tar.append(&header, b"evil".as_slice()).unwrap();
     tar.into_inner().unwrap().finish().unwrap();
-    let output = installation.run(&["restore", path.to_str().unwrap()]);
+    let output = installation.run(&["restore", "--yes", path.to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(1));
     assert!(text(&output.stderr).contains("unexpected entry"), "{}", text(&output.stderr));
     assert!(!place.join("out.x").exists() && !place.parent().unwrap().join("out.x").exists());

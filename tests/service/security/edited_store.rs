@@ -285,7 +285,7 @@ fn an_older_backup_of_the_store_under_the_newest_log_is_refused() {
     // As a crash leaves it: the log has no stop record.
     service.kill();
     let restored = installation.data().with_file_name("restored");
-    installation.must(&["--data", restored.to_str().unwrap(), "restore", archive.to_str().unwrap()]);
+    installation.must(&["--data", restored.to_str().unwrap(), "restore", "--yes", archive.to_str().unwrap()]);
     put_back(&installation.data().join("store.sqlite"), &settle(&restored.join("store.sqlite")));
     let refused = installation.run(&["serve"]);
     assert!(text(&refused.stderr).contains("older copy"), "{refused:?}");
