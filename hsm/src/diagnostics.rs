@@ -3,7 +3,7 @@
 use cryptoki::mechanism::{MechanismInfo, MechanismType};
 use cryptoki::slot::{Limit, TokenInfo};
 
-use crate::arena::SecretMemory;
+use crate::arena::{SecretMemory, Slot};
 use crate::error::OpenError;
 use crate::health::Findings;
 use crate::pkcs11::Module;
@@ -11,7 +11,7 @@ use crate::runtime::start::{self, Prepared};
 use crate::settings::Settings;
 use crate::token::canary;
 use crate::token::connection::{LoggedInToken, finalise};
-use crate::wrap::{self, Kek, ObjectKind, Scheme};
+use crate::wrap::{self, Kek, NoScheme, ObjectKind, Scheme, WrappedKey};
 
 /// One thing that was asked of the slot or the host.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,8 +39,10 @@ pub struct Diagnostics {
     pub pin: &'static str,
     /// Sessions in all and read-write ones, as the token counts them: open, and how many there may be.
     pub sessions: String,
-    /// The scheme that new records get, where the probe found one that works.
+    /// The scheme that new records get, where the probe found one that works, for example `S1`.
     pub scheme: Option<&'static str>,
+    /// Its variant; for S1 who chooses the initialisation vector.
+    pub variant: Option<&'static str>,
     /// Kind of memory for scalars.
     pub secret_memory: SecretMemory,
     /// Sound records, authenticity not checked.
@@ -94,27 +96,32 @@ fn with_login(
         let claim = claim.map(sizes).map_err(|error| error.to_string());
         check(what, false, claim);
     }
-    let probed = wrap::probe_new_key(|| login.session(), slot);
-    let scheme = probed.ok().map(Scheme::name);
-    let text = |error: &dyn std::error::Error| Err(error.to_string());
-    let works = "AES-GCM opens what it sealed and nothing else";
-    check(works, true, probed.map_or_else(|error| text(&error), |_| Ok("probed with a session key".into())));
-    match Kek::find(&session) {
+    let kek = Kek::find(&session);
+    let (how, probed) = probe(login, kek.as_ref().ok(), slot);
+    let scheme = probed.as_ref().ok().copied();
+    check(
+        "a wrapping scheme opens what it sealed and nothing else",
+        true,
+        match probed {
+            Ok(scheme) => Ok(format!("{scheme}, {how}")),
+            Err(error) => Err(error.to_string()),
+        },
+    );
+    match kek {
         Ok(kek) => {
             check("there is one fit key-encryption key", true, Ok(hex::encode(kek.id)));
-            let copy = kek.session_copy(&session).map(|copy| copy != kek.handle);
-            let copied = match copy {
-                Ok(true) => Ok("each use costs no file access".into()),
-                Ok(false) => Err("the token refuses; slower, and files are used at each signature".into()),
-                Err(error) => Err(error.to_string()),
-            };
-            check("the key-encryption key can be copied into a session", false, copied);
             let canary = canary::find(&session, &kek);
-            let canary = canary.and_then(|record| canary::open(&session, kek.handle, &record, slot));
+            let opened = canary.as_ref().map_err(|error| *error);
+            let opened = opened.and_then(|record| canary::open(&session, kek.handle, record, slot));
             check(
                 "the canary record is well",
                 true,
-                canary.map(|()| "decrypted".into()).map_err(|e| e.to_string()),
+                opened.map(|()| "decrypted".into()).map_err(|error| error.to_string()),
+            );
+            check(
+                "the key-encryption key can be copied into a session",
+                false,
+                copied(login, &kek, canary.ok(), slot),
             );
         }
         Err(error) => check("there is one fit key-encryption key", true, Err(error.to_string())),
@@ -143,12 +150,53 @@ fn with_login(
         token_serial: login.info.serial.clone(),
         pin: pin_state(&login.info.info),
         sessions: sessions(module, login),
-        scheme,
+        scheme: scheme.map(Scheme::name),
+        variant: scheme.map(Scheme::variant),
         secret_memory,
         keys,
         findings,
         checks,
     })
+}
+
+/// The scheme that works, and the key that it was probed with: the key-encryption key and its own scheme where there
+/// is one and session keys do not do.
+fn probe(
+    login: &LoggedInToken,
+    kek: Option<&Kek>,
+    slot: &mut Slot,
+) -> (&'static str, Result<Scheme, NoScheme>) {
+    let own = kek.and_then(|kek| Some((kek, canary::find(&login.session().ok()?, kek).ok()?.header.scheme)));
+    let schemes = own.as_ref().map_or(Scheme::ALL, |(_, scheme)| std::slice::from_ref(scheme));
+    let probed = wrap::probe_session_key(schemes, || login.session(), slot);
+    match (probed, &own) {
+        (Err(refused), Some((kek, _))) if refused.blames_session_keys() => {
+            let probed = wrap::probe_key(schemes, || login.session(), kek.handle, slot);
+            ("probed with the key-encryption key, for session keys do not do", probed)
+        }
+        (probed, _) => ("probed with a session key", probed),
+    }
+}
+
+/// Whether other sessions can use a session's copy of the key-encryption key.
+fn copied(
+    login: &LoggedInToken,
+    kek: &Kek,
+    canary: Option<WrappedKey>,
+    slot: &mut Slot,
+) -> Result<String, String> {
+    let holder = login.session().map_err(|error| error.to_string())?;
+    let copy = kek.session_copy(&holder).map_err(|error| error.to_string())?;
+    if copy == kek.handle {
+        return Err("the token refuses; its own object is used, which is slower in SoftHSM".into());
+    }
+    let Some(canary) = canary else { return Ok("not tried: there is no canary record".into()) };
+    let opened =
+        login.session().map_err(Into::into).and_then(|other| canary::open(&other, copy, &canary, slot));
+    match opened {
+        Ok(()) => Ok("each use costs no file access".into()),
+        Err(error) => Err(format!("no other session can use it ({error}); the token's own object is used")),
+    }
 }
 
 /// Looked at while the holder's and one more session are open.

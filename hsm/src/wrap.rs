@@ -12,12 +12,14 @@ mod scalar;
 mod scheme;
 mod sealing;
 
+#[cfg(test)]
+pub(crate) use kek::KekKind;
 pub(crate) use kek::{Kek, KekError};
 pub(crate) use object::{
     ObjectKind, StoredRecord, data_template, data_value, find_data, find_labelled, key_label, scan, store,
 };
-pub(crate) use probe::{ProbeError, probe, probe_new_key};
-pub(crate) use record::{Header, PLAIN_LEN, Payload, RecordError, WrappedKey};
+pub(crate) use probe::{NoScheme, ProbeError, probe, probe_key, probe_session_key};
+pub(crate) use record::{Header, Payload, RecordError, WrappedKey};
 pub(crate) use scalar::{Fingerprint, GenerateError, UnwrappedScalar, UseError};
-pub(crate) use scheme::{Scheme, SealError, UnwrapError};
+pub(crate) use scheme::{PLAIN_LEN, Scheme, SealError, UnwrapError};
 pub(crate) use sealing::{open, seal, seal_known};

@@ -67,6 +67,7 @@ fn print(examined: &hsm::Diagnostics, output: Output) {
         "pin": examined.pin,
         "sessions": examined.sessions,
         "scheme": examined.scheme,
+        "variant": examined.variant,
         "secret_memory": examined.secret_memory.as_str(),
         "keys": examined.keys,
         "damaged": examined.findings.damaged.len(),
@@ -81,7 +82,10 @@ fn print(examined: &hsm::Diagnostics, output: Output) {
             format!("module   {}", examined.library),
             format!("token    {label} (serial {serial}), user PIN {pin}"),
             format!("sessions {}", examined.sessions),
-            format!("scheme   {}", examined.scheme.unwrap_or("none works")),
+            match (examined.scheme, examined.variant) {
+                (Some(scheme), Some(variant)) => format!("scheme   {scheme}, {variant}"),
+                _ => "scheme   none works".to_owned(),
+            },
             format!(
                 "objects  {keys} keys, {} incomplete objects, {} objects of other applications",
                 findings.incomplete, findings.foreign

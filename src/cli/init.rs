@@ -73,17 +73,22 @@ pub(super) fn run(
         "token_label": report.token_label,
         "token_serial": report.token_serial,
         "kek_label": report.kek_label,
+        "scheme": report.scheme,
+        "variant": report.variant,
         "pin_file": configuration.pkcs11.pin_file,
     });
     output.print(&fields, || {
         format!(
-            "created {}: installation {}, token {} (serial {}), PIN in {}, wrapping key {}, audit log, store",
+            "created {}: installation {}, token {} (serial {}), PIN in {}, wrapping key {}, scheme {}/{}, audit log, \
+             store",
             directory.display(),
             report.installation,
             report.token_label,
             report.token_serial,
             configuration.pkcs11.pin_file.display(),
             report.kek_label,
+            report.scheme,
+            report.variant,
         )
     });
     Ok(())

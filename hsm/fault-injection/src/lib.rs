@@ -1,5 +1,5 @@
 //! A PKCS#11 module between the enclave and the real one, for tests only: injects faults by rule file and writes down what
-//! no caller may do. Never part of the service.
+//! no caller may do; `devices` emulates devices. Never part of the service.
 //!
 //! Environment: `HSM_FAULTS_MODULE` (the module), `HSM_FAULTS_RULES` (see [`rules`]), `HSM_FAULTS_LOG` (lines `VIOLATION …` and
 //! `FINALIZE logins=… open=…`).
@@ -18,6 +18,7 @@ use std::sync::OnceLock;
 
 use cryptoki_sys::*;
 
+mod devices;
 pub mod guard;
 mod handles;
 mod objects;
@@ -161,6 +162,7 @@ plain! {
 
 unsafe extern "C" fn C_Initialize(arguments: CK_VOID_PTR) -> CK_RV {
     guard::initialised();
+    devices::initialised();
     through("C_Initialize", None, || unsafe { real().C_Initialize.unwrap()(arguments) }, |_| {})
 }
 
@@ -270,16 +272,18 @@ unsafe extern "C" fn C_EncryptInit(
             iv.iter_mut().for_each(|byte| *byte = byte.wrapping_mul(5).wrapping_add(77));
         }
     }
-    through(
-        "C_EncryptInit",
-        Some(s),
-        || unsafe { real().C_EncryptInit.unwrap()(s, m, handles::inward(key)) },
-        |_| {},
-    )
+    let call = || unsafe {
+        if devices::hides(s, key) {
+            return CKR_OBJECT_HANDLE_INVALID;
+        }
+        devices::encrypt_init(s, m, key)
+            .unwrap_or_else(|| real().C_EncryptInit.unwrap()(s, m, handles::inward(key)))
+    };
+    through("C_EncryptInit", Some(s), call, |_| {})
 }
 
 macro_rules! spoiled {
-    ($($name:ident;)*) => {$(
+    ($($name:ident by $device:ident;)*) => {$(
         unsafe extern "C" fn $name(
             s: CK_SESSION_HANDLE,
             data: CK_BYTE_PTR,
@@ -287,13 +291,13 @@ macro_rules! spoiled {
             out: CK_BYTE_PTR,
             n: CK_ULONG_PTR,
         ) -> CK_RV {
-            let call = || unsafe { real().$name.unwrap()(s, data, size, out, n) };
+            let call = || unsafe { devices::$device(s, data, size, out, n) };
             through(stringify!($name), Some(s), call, |rule| unsafe { spoil(rule, out, n) })
         }
     )*};
 }
 
-spoiled! { C_Encrypt; C_Decrypt; }
+spoiled! { C_Encrypt by encrypt; C_Decrypt by decrypt; }
 
 unsafe extern "C" fn C_GenerateRandom(s: CK_SESSION_HANDLE, out: CK_BYTE_PTR, n: CK_ULONG) -> CK_RV {
     let mut length = n;

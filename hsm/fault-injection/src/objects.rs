@@ -3,7 +3,7 @@
 use cryptoki_sys::*;
 
 use crate::rules::{Effect, Rule, active};
-use crate::{handles, real, through};
+use crate::{devices, handles, real, through};
 
 macro_rules! on_object {
     ($($name:ident($session:ident $(, $before:ident: $type:ty)*; $object:ident);)*) => {$(
@@ -18,8 +18,31 @@ macro_rules! on_object {
 
 on_object! {
     C_DestroyObject(s; object);
-    C_DecryptInit(s, m: CK_MECHANISM_PTR; key);
-    C_SignInit(s, m: CK_MECHANISM_PTR; key);
+}
+
+/// The calls that begin the use of a key.
+macro_rules! on_key {
+    ($($name:ident $(as $device:ident)?;)*) => {$(
+        pub(crate) unsafe extern "C" fn $name(
+            s: CK_SESSION_HANDLE, m: CK_MECHANISM_PTR, key: CK_OBJECT_HANDLE
+        ) -> CK_RV {
+            let call = || unsafe {
+                if devices::hides(s, key) {
+                    return CKR_OBJECT_HANDLE_INVALID;
+                }
+                $(if let Some(rv) = devices::$device(s, m, key) {
+                    return rv;
+                })?
+                real().$name.unwrap()(s, m, handles::inward(key))
+            };
+            through(stringify!($name), Some(s), call, |_| {})
+        }
+    )*};
+}
+
+on_key! {
+    C_DecryptInit as decrypt_init;
+    C_SignInit;
 }
 
 /// The calls that make an object from a template.
@@ -30,7 +53,7 @@ macro_rules! making {
             template: CK_ATTRIBUTE_PTR, n: CK_ULONG, made: CK_OBJECT_HANDLE_PTR
         ) -> CK_RV {
             let call = || unsafe {
-                if refused(stringify!($name), template, n) {
+                if refused(stringify!($name), template, n) || devices::refuses(template, n) {
                     return CKR_TEMPLATE_INCONSISTENT;
                 }
                 let rv = real().$name.unwrap()(
@@ -38,6 +61,7 @@ macro_rules! making {
                 );
                 if rv == CKR_OK {
                     *made = handles::outward(*made);
+                    devices::made($session, template, n, *made);
                 }
                 rv
             };

@@ -67,13 +67,7 @@ fn version() -> Option<(SystemTime, u64)> {
 
 /// The rule for this call, if there is one and its turn has come.
 pub fn active(function: &str) -> Option<Rule> {
-    let mut book = BOOK.lock().unwrap();
-    let version = version();
-    if version != book.version {
-        let text = path().and_then(|path| std::fs::read_to_string(path).ok()).unwrap_or_default();
-        book.rules = text.lines().filter_map(parse).collect();
-        book.version = version;
-    }
+    let mut book = current();
     let fits =
         |rule: &&mut Rule| rule.function == function || rule.function == "*" && function.starts_with("C_");
     let rule = book.rules.iter_mut().filter(|rule| rule.times > 0).find(fits)?;
@@ -83,6 +77,23 @@ pub fn active(function: &str) -> Option<Rule> {
     }
     rule.times -= 1;
     Some(rule.clone())
+}
+
+/// The device that a rule `device:NAME` asks for.
+pub fn device() -> Option<String> {
+    let book = current();
+    book.rules.iter().find_map(|rule| rule.function.strip_prefix("device:")).map(ToOwned::to_owned)
+}
+
+fn current() -> std::sync::MutexGuard<'static, RuleBook> {
+    let mut book = BOOK.lock().unwrap();
+    let version = version();
+    if version != book.version {
+        let text = path().and_then(|path| std::fs::read_to_string(path).ok()).unwrap_or_default();
+        book.rules = text.lines().filter_map(parse).collect();
+        book.version = version;
+    }
+    book
 }
 
 /// Returns when the rules have changed, or after a minute.

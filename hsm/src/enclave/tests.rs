@@ -347,7 +347,7 @@ fn a_key_encryption_key_that_could_leave_the_token_is_refused() {
 fn a_second_key_encryption_key_is_refused() {
     isolated("a_second_key_encryption_key_is_refused", |fixture| {
         fixture.initialised();
-        let error = meddle(&fixture, |session| Kek::generate(session).unwrap_err());
+        let error = meddle(&fixture, |session| Kek::generate(session, wrap::KekKind::Aes).unwrap_err());
         assert!(matches!(error, wrap::KekError::Duplicate(2)), "{error}");
         let error = Enclave::open(fixture.settings()).unwrap_err();
         assert!(matches!(error, OpenError::KekDuplicate { count: 2, .. }), "{error}");

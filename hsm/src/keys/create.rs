@@ -3,7 +3,7 @@
 
 use bn254_ct::{G1Point, G2Point};
 
-use super::index::Entry;
+use super::index::{Entry, Index};
 use cryptoki::object::ObjectHandle;
 
 use crate::arena::Arena;
@@ -18,6 +18,7 @@ use crate::wrap::{
 /// One creation.
 pub(crate) struct Creation<'a> {
     key: NewKey,
+    index: &'a Index,
     second: &'a mut Arena,
     sync: &'a dyn Fn() -> Result<(), EnclaveError>,
     stored: bool,
@@ -26,10 +27,11 @@ pub(crate) struct Creation<'a> {
 impl<'a> Creation<'a> {
     pub(crate) fn new(
         key: NewKey,
+        index: &'a Index,
         second: &'a mut Arena,
         sync: &'a dyn Fn() -> Result<(), EnclaveError>,
     ) -> Self {
-        Self { key, second, sync, stored: false }
+        Self { key, index, second, sync, stored: false }
     }
 
     /// Whether the token was asked to store something, whatever it answered.
@@ -65,7 +67,11 @@ impl<'a> Creation<'a> {
         stored: &StoredRecord,
     ) -> Result<Option<Entry>, AttemptError> {
         let Ok(record) = &stored.record else { return Ok(None) };
-        if record.header.key != self.key.id || record.header.kek != attempt.connection.kek.id {
+        let connection = attempt.connection;
+        if record.header.key != self.key.id || record.header.kek != connection.kek.id {
+            return Ok(None);
+        }
+        if record.header.scheme != connection.scheme {
             return Ok(None);
         }
         let Some(entry) = Entry::new(record.clone()) else { return Ok(None) };
@@ -98,7 +104,6 @@ impl<'a> Creation<'a> {
         };
         let header = Header {
             scheme: connection.scheme,
-            iv_policy: connection.scheme.iv_policy(),
             kek: connection.kek.id,
             key: self.key.id,
             owner: self.key.owner,
@@ -109,6 +114,9 @@ impl<'a> Creation<'a> {
         };
         // Sealed by the session copy, opened below by the token's own key: the one that outlives this process.
         let record = wrap::seal(session, connection.session_kek, header, &fresh)?;
+        if !self.index.take_iv(record.iv()) {
+            return Err(violation(Function::Encrypt, "it used an initialisation vector again").into());
+        }
         self.stored = true;
         wrap::store(session, label, &record)?;
         (self.sync)()?;
@@ -161,10 +169,12 @@ impl From<GenerateError> for AttemptError {
 
 impl From<SealError> for AttemptError {
     fn from(error: SealError) -> Self {
-        match error {
-            SealError::Token(error) => error.into(),
-            SealError::Length(_) => violation(Function::Encrypt, "its ciphertext has another length").into(),
-            SealError::Random(error) => EnclaveError::Internal(error.to_string()).into(),
+        match error.into_token_error() {
+            Ok(error) => {
+                tracing::error!(%error, "nothing was sealed");
+                error.into()
+            }
+            Err(error) => EnclaveError::Internal(error.to_string()).into(),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The records of the token, cached as ciphertext, so that no signature waits for a search. The token
 //! stays the source of truth; a clear scalar is never here.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
@@ -84,6 +84,8 @@ pub(crate) struct Index {
     entries: RwLock<HashMap<KeyId, Arc<Entry>>>,
     /// Keys whose record in the token is no authentic record of theirs.
     damaged: RwLock<BTreeSet<KeyId>>,
+    /// Initialisation vectors under the key-encryption key, also of records that were destroyed since the start.
+    ivs: RwLock<HashSet<Box<[u8]>>>,
 }
 
 impl Index {
@@ -130,7 +132,9 @@ impl Index {
         }
         findings.damaged = damaged.iter().copied().collect();
         findings.duplicated.sort();
-        Ok((Self { entries: RwLock::new(entries), damaged: RwLock::new(damaged) }, findings))
+        let ivs = entries.values().map(|entry: &Arc<Entry>| entry.record.iv().into()).collect();
+        let (entries, damaged) = (RwLock::new(entries), RwLock::new(damaged));
+        Ok((Self { entries, damaged, ivs: RwLock::new(ivs) }, findings))
     }
 
     /// The record to work with.
@@ -144,6 +148,11 @@ impl Index {
 
     pub(crate) fn is_damaged(&self, id: KeyId) -> bool {
         self.damaged.read().unwrap_or_else(PoisonError::into_inner).contains(&id)
+    }
+
+    /// Whether no record had this initialisation vector so far; one has it from now on.
+    pub(crate) fn take_iv(&self, iv: &[u8]) -> bool {
+        self.ivs.write().unwrap_or_else(PoisonError::into_inner).insert(iv.into())
     }
 
     pub(crate) fn insert(&self, entry: Entry) {

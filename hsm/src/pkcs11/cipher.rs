@@ -3,22 +3,23 @@
 use cryptoki::object::ObjectHandle;
 
 use super::error::{Function, TokenError};
-use super::secret::{Gcm, IV_LEN};
+use super::secret::{Gcm, GcmMechanism};
 use super::session::Session;
 
 impl Session {
-    /// Encrypts `plain` under `key` into `out`; gives the length written, ciphertext and tag.
+    /// Encrypts `plain` under `key` into `out`; gives the length written: ciphertext, tag, and what the token adds.
     ///
-    /// A token that insists on a vector of its own leaves it in `iv`.
+    /// A token that insists on a vector of its own may leave it in `iv`.
     pub(crate) fn encrypt(
         &self,
+        mechanism: GcmMechanism,
         key: ObjectHandle,
-        iv: &mut [u8; IV_LEN],
+        iv: &mut [u8],
         aad: &[u8],
         plain: &[u8],
         out: &mut [u8],
     ) -> Result<usize, TokenError> {
-        let mut gcm = Gcm::encryption(iv, aad);
+        let mut gcm = Gcm::encryption(mechanism, iv, aad);
         self.secret(Function::EncryptInit, |list, session| list.encrypt_init(session, key, &mut gcm))?;
         self.secret(Function::Encrypt, |list, session| list.encrypt(session, plain, out))
     }
@@ -28,13 +29,14 @@ impl Session {
     /// On an error `out` may hold plaintext all the same (kryoptic leaves it there): the caller wipes.
     pub(crate) fn decrypt(
         &self,
+        mechanism: GcmMechanism,
         key: ObjectHandle,
-        iv: &[u8; IV_LEN],
+        iv: &[u8],
         aad: &[u8],
         sealed: &[u8],
         out: &mut [u8],
     ) -> Result<usize, TokenError> {
-        let mut gcm = Gcm::decryption(iv, aad);
+        let mut gcm = Gcm::decryption(mechanism, iv, aad);
         self.secret(Function::DecryptInit, |list, session| list.decrypt_init(session, key, &mut gcm))?;
         self.secret(Function::Decrypt, |list, session| list.decrypt(session, sealed, out))
     }

@@ -111,6 +111,11 @@ impl TokenError {
         }
     }
 
+    /// Whether the module does not know the object: also said where only another session may use it.
+    pub(crate) const fn is_unknown_handle(&self) -> bool {
+        matches!(self.code(), Some(RvError::KeyHandleInvalid | RvError::ObjectHandleInvalid))
+    }
+
     /// The return code, where the module gave one.
     pub(crate) const fn code(&self) -> Option<RvError> {
         match self.cause {

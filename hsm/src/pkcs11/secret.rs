@@ -19,6 +19,27 @@ pub(crate) const TAG_LEN: usize = 16;
 /// Length of the initialisation vector, bytes.
 pub(crate) const IV_LEN: usize = 12;
 
+/// Which mechanism AES-GCM is asked for by.
+#[derive(Clone, Copy)]
+pub(crate) enum GcmMechanism {
+    /// CKM_AES_GCM.
+    Standard,
+    /// CKM_CLOUDHSM_AES_GCM (AWS CloudHSM Client SDK 5, `cloudhsm_pkcs11_vendor_defs.h`).
+    CloudHsm,
+    /// CKM_CLOUDKMS_AES_GCM (Google kms-integrations, `kmsp11.h`).
+    CloudKms,
+}
+
+impl GcmMechanism {
+    const fn number(self) -> CK_MECHANISM_TYPE {
+        match self {
+            Self::Standard => CKM_AES_GCM,
+            Self::CloudHsm => CKM_VENDOR_DEFINED | CKM_AES_GCM,
+            Self::CloudKms => CKM_VENDOR_DEFINED | 0x1e101,
+        }
+    }
+}
+
 /// Whose PIN is presented.
 #[derive(Clone, Copy)]
 pub(crate) enum Role {
@@ -56,39 +77,40 @@ impl SecretFunctions {
     }
 }
 
-/// Parameters of one AES-GCM operation (PKCS#11 2.40 errata layout, with `ulIvBits`). They borrow IV and AAD, and must
-/// live until the operation has ended.
+/// One AES-GCM operation (PKCS#11 2.40 errata layout, with `ulIvBits`). It borrows IV and AAD, and must live until the
+/// operation has ended: kmsp11 writes the IV during C_Encrypt.
 pub(super) struct Gcm<'a> {
+    mechanism: GcmMechanism,
     parameters: CK_GCM_PARAMS,
     _borrowed: PhantomData<&'a mut [u8]>,
 }
 
 impl<'a> Gcm<'a> {
-    /// A token that insists on a vector of its own leaves it in `iv`.
-    pub(super) fn encryption(iv: &'a mut [u8; IV_LEN], aad: &'a [u8]) -> Self {
-        Self::new(iv.as_mut_ptr(), aad)
+    /// A token that insists on a vector of its own may leave it in `iv`. An empty one is given as a null pointer.
+    pub(super) fn encryption(mechanism: GcmMechanism, iv: &'a mut [u8], aad: &'a [u8]) -> Self {
+        Self::new(mechanism, iv.as_mut_ptr(), iv.len(), aad)
     }
 
     /// The module only reads `iv`.
-    pub(super) fn decryption(iv: &'a [u8; IV_LEN], aad: &'a [u8]) -> Self {
-        Self::new(iv.as_ptr().cast_mut(), aad)
+    pub(super) fn decryption(mechanism: GcmMechanism, iv: &'a [u8], aad: &'a [u8]) -> Self {
+        Self::new(mechanism, iv.as_ptr().cast_mut(), iv.len(), aad)
     }
 
-    fn new(iv: *mut u8, aad: &'a [u8]) -> Self {
+    fn new(mechanism: GcmMechanism, iv: *mut u8, iv_length: usize, aad: &'a [u8]) -> Self {
         let parameters = CK_GCM_PARAMS {
-            pIv: iv,
-            ulIvLen: IV_LEN as CK_ULONG,
-            ulIvBits: 8 * IV_LEN as CK_ULONG,
+            pIv: if iv_length == 0 { std::ptr::null_mut() } else { iv },
+            ulIvLen: iv_length as CK_ULONG,
+            ulIvBits: 8 * iv_length as CK_ULONG,
             pAAD: aad.as_ptr().cast_mut(),
             ulAADLen: aad.len() as CK_ULONG,
             ulTagBits: 8 * TAG_LEN as CK_ULONG,
         };
-        Self { parameters, _borrowed: PhantomData }
+        Self { mechanism, parameters, _borrowed: PhantomData }
     }
 
     fn mechanism(&mut self) -> CK_MECHANISM {
         CK_MECHANISM {
-            mechanism: CKM_AES_GCM,
+            mechanism: self.mechanism.number(),
             pParameter: (&raw mut self.parameters).cast(),
             ulParameterLen: size_of::<CK_GCM_PARAMS>() as CK_ULONG,
         }

@@ -126,7 +126,7 @@ impl Admin {
             None => {}
         }
         let sync = || sync(self.sync_directory.as_deref());
-        let mut creation = Creation::new(key, &mut self.second, &sync);
+        let mut creation = Creation::new(key, &shared.index, &mut self.second, &sync);
         let made = self.worker.run_with_retry(deadline, None, |attempt| creation.attempt(attempt));
         let stored = creation.has_stored();
         match made {

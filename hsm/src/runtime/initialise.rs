@@ -1,15 +1,16 @@
 //! Initialising a token: what `init` makes in it, and in which order.
 
 use super::start::{Prepared, prepare};
-use crate::arena::Arena;
+use crate::arena::{Arena, Slot};
 use crate::error::OpenError;
 use crate::labels::{CANARY_LABEL, KEK_LABEL};
+use crate::pkcs11::Session;
 use crate::settings::Settings;
 use crate::token::canary;
 use crate::token::checkpoint_key::CheckpointSigner;
 use crate::token::connection::{LoggedInToken, finalise};
 use crate::token::store_key::{self, StoreKey};
-use crate::wrap::{self, Kek, KekError};
+use crate::wrap::{self, Kek, KekError, NoScheme, Scheme};
 
 /// What `init` made in the token.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +23,10 @@ pub struct InitReport {
     pub kek_label: String,
     /// Its `CKA_ID`, 32 hex digits.
     pub kek_id: String,
+    /// The wrapping scheme that works with this token and that every record has, for example `S1`.
+    pub scheme: &'static str,
+    /// Its variant; for S1 who chooses the initialisation vector.
+    pub variant: &'static str,
     /// Id of this installation, 32 hex digits.
     pub installation: String,
 }
@@ -39,18 +44,20 @@ pub struct Initialised {
 pub(crate) fn initialise(settings: &Settings, adopt: bool) -> Result<Initialised, OpenError> {
     let Prepared { lock: _lock, memory, pin, mut arena, module } = prepare(settings)?;
     let login = LoggedInToken::new(&module, &settings.token, None, &pin)?;
-    let made = make_kek(&login, &mut arena, settings, adopt).and_then(|kek| {
-        let store_key = store_key::open(&login.session()?, &kek, arena.parts().0, memory)?;
-        Ok((kek, store_key))
+    let made = make_kek(&login, &mut arena, settings, adopt).and_then(|(kek, scheme)| {
+        let store_key = store_key::open(&login.session()?, &kek, scheme, arena.parts().0, memory)?;
+        Ok((kek, scheme, store_key))
     });
     drop(login.holder);
     finalise(&module);
-    let (kek, store_key) = made?;
+    let (kek, scheme, store_key) = made?;
     let report = InitReport {
         token_label: login.info.label,
         token_serial: login.info.serial,
         kek_label: KEK_LABEL.to_owned(),
         kek_id: hex::encode(kek.id),
+        scheme: scheme.name(),
+        variant: scheme.variant(),
         installation: hex::encode(store_key.installation()),
     };
     Ok(Initialised { report, store_key })
@@ -63,7 +70,7 @@ fn make_kek(
     arena: &mut Arena,
     settings: &Settings,
     adopt: bool,
-) -> Result<Kek, OpenError> {
+) -> Result<(Kek, Scheme), OpenError> {
     let session = login.session()?;
     let found = match Kek::find(&session) {
         Ok(kek) => Some(kek),
@@ -80,13 +87,14 @@ fn make_kek(
     if keys > 0 {
         return already(&format!("{keys} wrapped keys"));
     }
-    let scheme = wrap::probe_new_key(|| login.session(), arena.parts().0)?;
-    let kek = match found {
+    let slot = arena.parts().0;
+    let (kek, scheme) = match found {
         Some(kek) => {
             tracing::warn!(label = KEK_LABEL, "continuing with what an earlier init left in the token");
-            kek
+            let schemes = schemes_of(&session, &kek, planted)?;
+            (kek, wrap::probe_key(&schemes, || login.session(), kek.handle, slot)?)
         }
-        None => Kek::generate(&session)?,
+        None => new_kek(login, &session, slot)?,
     };
     if CheckpointSigner::exists(&session)? {
         CheckpointSigner::find(&session)?
@@ -106,5 +114,46 @@ fn make_kek(
         let synced = std::fs::File::open(directory).and_then(|opened| Ok(rustix::fs::syncfs(&opened)?));
         synced.map_err(|source| OpenError::Host { what: "the token directory was not synced", source })?;
     }
-    Ok(kek)
+    Ok((kek, scheme))
+}
+
+/// The schemes that a key-encryption key of an earlier init may have: that of its records, where it made any.
+fn schemes_of(session: &Session, kek: &Kek, planted: bool) -> Result<Vec<Scheme>, OpenError> {
+    if planted {
+        return Ok(vec![canary::find(session, kek)?.header.scheme]);
+    }
+    if store_key::exists(session)? {
+        return Ok(vec![store_key::find(session, kek)?.header.scheme]);
+    }
+    Ok(Scheme::ALL.iter().copied().filter(|scheme| scheme.kek_kind() == kek.kind).collect())
+}
+
+/// A key-encryption key of the kind that the first working scheme needs. Where session keys cannot be probed with, the
+/// key is made first, and destroyed again if nothing works with it.
+fn new_kek(login: &LoggedInToken, session: &Session, slot: &mut Slot) -> Result<(Kek, Scheme), OpenError> {
+    let mut refused = match wrap::probe_session_key(Scheme::ALL, || login.session(), slot) {
+        Ok(scheme) => return Ok((Kek::generate(session, scheme.kek_kind())?, scheme)),
+        Err(refused) if !refused.blames_session_keys() => return Err(refused.into()),
+        Err(refused) => refused,
+    };
+    tracing::info!("session keys cannot be probed with; the key-encryption key itself is");
+    for schemes in Scheme::ALL.chunk_by(|one, next| one.kek_kind() == next.kek_kind()) {
+        let Some(first) = schemes.first() else { continue };
+        let kek = match Kek::generate(session, first.kek_kind()) {
+            Ok(kek) => kek,
+            Err(KekError::Token(error)) => {
+                refused = refused.and(NoScheme::no_key(*first, error));
+                continue;
+            }
+            Err(error) => return Err(error.into()),
+        };
+        match wrap::probe_key(schemes, || login.session(), kek.handle, slot) {
+            Ok(scheme) => return Ok((kek, scheme)),
+            Err(also) => {
+                session.destroy(kek.handle)?;
+                refused = refused.and(also);
+            }
+        }
+    }
+    Err(refused.into())
 }

@@ -99,8 +99,13 @@ pub(crate) fn open(settings: Settings) -> Result<Running, OpenError> {
     let probed = wrap::probe(connection.scheme, || connection.session(), connection.session_kek, slot)
         .map_err(OpenError::from);
     let loaded = probed.and_then(|()| {
-        let store_key = store_key::open(&connection.session()?, &connection.kek, slot, memory)?;
-        Ok((Index::load(&connection, slot)?, Arc::new(store_key)))
+        let store_key =
+            store_key::open(&connection.session()?, &connection.kek, connection.scheme, slot, memory)?;
+        let (index, findings) = Index::load(&connection, slot)?;
+        for iv in [connection.canary.iv(), store_key.record_iv()] {
+            index.take_iv(iv);
+        }
+        Ok(((index, findings), Arc::new(store_key)))
     });
     let ((index, findings), store_key) = loaded.inspect_err(|_| connection.disconnect())?;
     if let Some(tokens) = &settings.sync_directory {

@@ -31,7 +31,6 @@ pub(crate) enum CanaryError {
 pub(crate) fn create(session: &Session, kek: &Kek, scheme: Scheme, slot: &mut Slot) -> Result<(), OpenError> {
     let header = Header {
         scheme,
-        iv_policy: scheme.iv_policy(),
         kek: kek.id,
         key: KeyId::from_bytes([0; 16]),
         owner: [0; 20],
@@ -40,12 +39,11 @@ pub(crate) fn create(session: &Session, kek: &Kek, scheme: Scheme, slot: &mut Sl
         created: crate::clock::unix_seconds(),
         payload: Payload::Canary,
     };
-    let record = match wrap::seal_known(session, kek.handle, header, CANARY_PLAINTEXT) {
-        Ok(record) => record,
-        Err(wrap::SealError::Token(error)) => return Err(error.into()),
-        Err(wrap::SealError::Random(error)) => return Err(error.into()),
-        Err(wrap::SealError::Length(_)) => return Err(OpenError::CanaryFailed { source: None }),
-    };
+    let sealed = wrap::seal_known(session, kek.handle, header, CANARY_PLAINTEXT);
+    let record = sealed.map_err(|error| match error.into_token_error() {
+        Ok(error) => OpenError::from(error),
+        Err(error) => error.into(),
+    })?;
     wrap::store(session, CANARY_LABEL, &record)?;
     let found = find(session, kek)?;
     if found != record {

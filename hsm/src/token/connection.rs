@@ -15,7 +15,7 @@ use crate::error::OpenError;
 use crate::labels::{CHECKPOINT_KEY_LABEL, KEK_LABEL};
 use crate::pkcs11::{Cause, Function, Generation, Module, ReturnCode, Role, Session, TokenError, TokenInfo};
 use crate::settings::TokenSelector;
-use crate::wrap::{Kek, KekError, ProbeError, Scheme, WrappedKey};
+use crate::wrap::{Kek, KekError, NoScheme, ProbeError, Scheme, WrappedKey};
 
 /// How long C_Finalize may wait for calls of other threads to come back.
 const QUIESCE: Duration = Duration::from_secs(2);
@@ -40,7 +40,7 @@ pub(crate) struct TokenConnection {
     /// Its copy, owned by the holder session: works without a file, valid in every session of this login.
     pub(crate) session_kek: ObjectHandle,
     pub(crate) canary: WrappedKey,
-    /// The scheme of the canary record, which every record has.
+    /// The scheme of the canary record, with its variant; every record has it.
     pub(crate) scheme: Scheme,
     /// Signs the audit log's checkpoints.
     pub(crate) checkpoint_signer: CheckpointSigner,
@@ -82,7 +82,16 @@ impl LoggedInToken {
             let worker = Session::open(&module, generation, info.slot)?;
             let canary = canary::find(&worker, &kek)?;
             canary::open(&worker, kek.handle, &canary, slot)?;
-            canary::open(&worker, session_kek, &canary, slot)?;
+            let session_kek = match canary::open(&worker, session_kek, &canary, slot) {
+                Ok(()) => session_kek,
+                // wolfPKCS11: an object of a session exists for that session alone.
+                Err(CanaryError::Token(error)) if error.is_unknown_handle() && session_kek != kek.handle => {
+                    tracing::warn!(%error, "no other session sees the copy of the key-encryption key; its own object is used");
+                    let _ = holder.destroy(session_kek);
+                    kek.handle
+                }
+                Err(error) => return Err(error.into()),
+            };
             Ok((kek, session_kek, canary, CheckpointSigner::find(holder)?))
         };
         match build(&holder) {
@@ -226,12 +235,16 @@ impl From<KekError> for OpenError {
 
 impl From<ProbeError> for OpenError {
     fn from(error: ProbeError) -> Self {
-        match error {
-            ProbeError::Token(error) => error.into(),
-            ProbeError::RoundTrip | ProbeError::IgnoresHeader | ProbeError::IgnoresTag => {
-                Self::TokenUnfit { problem: error.to_string() }
-            }
+        if let ProbeError::Token(error) = error {
+            return error.into();
         }
+        Self::TokenUnfit { problem: error.to_string() }
+    }
+}
+
+impl From<NoScheme> for OpenError {
+    fn from(error: NoScheme) -> Self {
+        Self::TokenUnfit { problem: error.to_string() }
     }
 }
 

@@ -16,7 +16,7 @@ use crate::key::{KeyId, StoredName};
 use crate::labels::STORE_KEY_LABEL;
 use crate::pkcs11::{Session, TokenError};
 use crate::wrap::{
-    self, GenerateError, Header, Kek, Payload, Scheme, SealError, UnwrapError, UnwrappedScalar, WrappedKey,
+    self, GenerateError, Header, Kek, Payload, Scheme, UnwrapError, UnwrappedScalar, WrappedKey,
 };
 
 /// Length of the key, bytes.
@@ -26,6 +26,8 @@ const KEY_LEN: usize = 32;
 pub struct StoreKey {
     page: SecretPage,
     installation: [u8; 16],
+    /// Of its record.
+    iv: Box<[u8]>,
 }
 
 impl StoreKey {
@@ -36,7 +38,7 @@ impl StoreKey {
     #[doc(hidden)]
     pub fn of_tests(installation: [u8; 16]) -> Result<Self, ArenaError> {
         let page = SecretPage::new(SecretMemoryPolicy::PreferSecret, |page| page.fill(1))?;
-        Ok(Self { page, installation })
+        Ok(Self { page, installation, iv: Box::default() })
     }
 
     /// A key that no token has: for a store in memory that is gone with the process.
@@ -47,13 +49,18 @@ impl StoreKey {
         let mut filled = Ok(());
         let page = SecretPage::new(SecretMemoryPolicy::PreferSecret, |page| filled = getrandom::fill(page))?;
         filled?;
-        Ok(Self { page, installation: [0; 16] })
+        Ok(Self { page, installation: [0; 16], iv: Box::default() })
     }
 
     /// Random id of this installation, made at `init` and never changed.
     #[must_use]
     pub const fn installation(&self) -> [u8; 16] {
         self.installation
+    }
+
+    /// The initialisation vector of its record: no other record may have it.
+    pub(crate) fn record_iv(&self) -> &[u8] {
+        &self.iv
     }
 
     /// The MAC of a message under a context: what is made for one context is worthless in every other.
@@ -104,7 +111,6 @@ pub(crate) fn exists(session: &Session) -> Result<bool, TokenError> {
 pub(crate) fn create(session: &Session, kek: &Kek, scheme: Scheme, slot: &mut Slot) -> Result<(), OpenError> {
     let header = Header {
         scheme,
-        iv_policy: scheme.iv_policy(),
         kek: kek.id,
         key: KeyId::random()?,
         owner: [0; 20],
@@ -118,10 +124,10 @@ pub(crate) fn create(session: &Session, kek: &Kek, scheme: Scheme, slot: &mut Sl
         GenerateError::Random(error) => error.into(),
         GenerateError::Exhausted => unfit("no key could be drawn"),
     })?;
-    let record = wrap::seal(session, kek.handle, header, &fresh).map_err(|error| match error {
-        SealError::Token(error) => OpenError::from(error),
-        SealError::Random(error) => error.into(),
-        SealError::Length(_) => unfit("its ciphertext has another length"),
+    let sealed = wrap::seal(session, kek.handle, header, &fresh);
+    let record = sealed.map_err(|error| match error.into_token_error() {
+        Ok(error) => OpenError::from(error),
+        Err(error) => error.into(),
     })?;
     wrap::store(session, STORE_KEY_LABEL, &record)?;
     Ok(())
@@ -131,19 +137,25 @@ pub(crate) fn create(session: &Session, kek: &Kek, scheme: Scheme, slot: &mut Sl
 pub(crate) fn open(
     session: &Session,
     kek: &Kek,
+    scheme: Scheme,
     slot: &mut Slot,
     memory: SecretMemoryPolicy,
 ) -> Result<StoreKey, OpenError> {
     let record = find(session, kek)?;
+    if record.header.scheme != scheme {
+        return Err(unfit("its record has another wrapping scheme than the canary"));
+    }
     let unwrapped = wrap::open(session, kek.handle, &record, slot).map_err(|error| match error {
         UnwrapError::Token(TokenError { cause, .. }) => unfit(&format!("it does not decrypt ({cause})")),
         UnwrapError::Length(_) => unfit("it decrypts to another length"),
     })?;
     let page = SecretPage::new(memory, |page| unwrapped.copy_key_to(page))?;
-    Ok(StoreKey { page, installation: record.header.key.to_bytes() })
+    let iv = record.iv().into();
+    Ok(StoreKey { page, installation: record.header.key.to_bytes(), iv })
 }
 
-fn find(session: &Session, kek: &Kek) -> Result<WrappedKey, OpenError> {
+/// The one record of the store key under this key-encryption key.
+pub(crate) fn find(session: &Session, kek: &Kek) -> Result<WrappedKey, OpenError> {
     let mut found = wrap::find_labelled(session, STORE_KEY_LABEL)?;
     let record = match (found.pop(), found.len()) {
         (Some(stored), 0) => stored.record.map_err(|error| unfit(&error.to_string()))?,

@@ -11,6 +11,7 @@ use crate::pkcs11::{Session, TokenError};
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Kek {
     pub(crate) handle: ObjectHandle,
+    pub(crate) kind: KekKind,
     /// Its `CKA_ID`, which every record names.
     pub(crate) id: [u8; 16],
 }
@@ -30,24 +31,105 @@ pub(crate) enum KekError {
     Token(#[from] TokenError),
 }
 
-/// What the key must be. Every capability but ENCRYPT and DECRYPT is refused: with one of those, a second mechanism could
-/// export what AES-GCM guards.
-///
-/// CKA_MODIFIABLE is not here: SoftHSM refuses to make a session copy of a key that has it false, and what an owner of
-/// the PIN could change with it (never SENSITIVE or EXTRACTABLE) is checked at every start.
-const REQUIRED: [(Attribute, &str); 11] = [
-    (Attribute::Token(true), "CKA_TOKEN must be true"),
-    (Attribute::Private(true), "CKA_PRIVATE must be true"),
-    (Attribute::Sensitive(true), "CKA_SENSITIVE must be true"),
-    (Attribute::Encrypt(true), "CKA_ENCRYPT must be true"),
-    (Attribute::Decrypt(true), "CKA_DECRYPT must be true"),
-    (Attribute::Extractable(false), "CKA_EXTRACTABLE must be false"),
-    (Attribute::Wrap(false), "CKA_WRAP must be false"),
-    (Attribute::Unwrap(false), "CKA_UNWRAP must be false"),
-    (Attribute::Derive(false), "CKA_DERIVE must be false"),
-    (Attribute::Sign(false), "CKA_SIGN must be false"),
-    (Attribute::Verify(false), "CKA_VERIFY must be false"),
-];
+/// What a key-encryption key is made of and may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum KekKind {
+    /// AES-256 that encrypts and decrypts.
+    Aes,
+}
+
+/// How long a key lives.
+#[derive(Clone, Copy)]
+pub(super) enum Lifetime<'a> {
+    Token { label: &'a str, id: [u8; 16] },
+    Session,
+}
+
+impl KekKind {
+    const ALL: &[Self] = &[Self::Aes];
+
+    fn of_type(key_type: KeyType) -> Option<Self> {
+        Self::ALL.iter().copied().find(|kind| kind.key_type() == key_type)
+    }
+
+    const fn key_type(self) -> KeyType {
+        match self {
+            Self::Aes => KeyType::AES,
+        }
+    }
+
+    fn mechanism(self) -> Mechanism<'static> {
+        match self {
+            Self::Aes => Mechanism::AesKeyGen,
+        }
+    }
+
+    /// The only two capabilities that such a key has.
+    const fn allows(self) -> [AttributeType; 2] {
+        match self {
+            Self::Aes => [AttributeType::Encrypt, AttributeType::Decrypt],
+        }
+    }
+
+    /// Makes a key of the kind.
+    pub(super) fn generate(
+        self,
+        session: &Session,
+        lifetime: Lifetime<'_>,
+    ) -> Result<ObjectHandle, TokenError> {
+        let mut template = vec![
+            Attribute::Class(ObjectClass::SECRET_KEY),
+            Attribute::KeyType(self.key_type()),
+            Attribute::ValueLen(LENGTH),
+        ];
+        template.extend(self.required().into_iter().map(|(attribute, _)| attribute));
+        match lifetime {
+            Lifetime::Token { label, id } => template.extend([
+                Attribute::Token(true),
+                Attribute::Label(label.into()),
+                Attribute::Id(id.into()),
+            ]),
+            Lifetime::Session => template.push(Attribute::Token(false)),
+        }
+        session.generate_key(&self.mechanism(), &template)
+    }
+
+    /// What a key of the kind must be. Every capability but its own is refused: with one of those, a second mechanism
+    /// could export what the scheme guards.
+    ///
+    /// CKA_MODIFIABLE is not here: SoftHSM refuses to make a session copy of a key that has it false, and what an owner of
+    /// the PIN could change with it (never SENSITIVE or EXTRACTABLE) is checked at every start.
+    fn required(self) -> Vec<(Attribute, &'static str)> {
+        let mut required = vec![
+            (Attribute::Private(true), "CKA_PRIVATE must be true"),
+            (Attribute::Sensitive(true), "CKA_SENSITIVE must be true"),
+            (Attribute::Extractable(false), "CKA_EXTRACTABLE must be false"),
+        ];
+        for (right, kind, must, must_not) in [
+            (
+                Attribute::Encrypt as fn(bool) -> Attribute,
+                AttributeType::Encrypt,
+                "CKA_ENCRYPT must be true",
+                "CKA_ENCRYPT must be false",
+            ),
+            (
+                Attribute::Decrypt,
+                AttributeType::Decrypt,
+                "CKA_DECRYPT must be true",
+                "CKA_DECRYPT must be false",
+            ),
+            (Attribute::Wrap, AttributeType::Wrap, "CKA_WRAP must be true", "CKA_WRAP must be false"),
+            (Attribute::Unwrap, AttributeType::Unwrap, "CKA_UNWRAP must be true", "CKA_UNWRAP must be false"),
+            (Attribute::Derive, AttributeType::Derive, "CKA_DERIVE must be true", "CKA_DERIVE must be false"),
+            (Attribute::Sign, AttributeType::Sign, "CKA_SIGN must be true", "CKA_SIGN must be false"),
+            (Attribute::Verify, AttributeType::Verify, "CKA_VERIFY must be true", "CKA_VERIFY must be false"),
+        ] {
+            let allowed = self.allows().contains(&kind);
+            required.push((right(allowed), if allowed { must } else { must_not }));
+        }
+        required
+    }
+}
 
 /// History of the key; not every token keeps it.
 const REQUIRED_IF_PRESENT: [(Attribute, &str); 3] = [
@@ -60,23 +142,20 @@ const LENGTH: Ulong = Ulong::new(32);
 
 impl Kek {
     /// Makes the key in the token. The caller has made sure that there is none.
-    pub(crate) fn generate(session: &Session) -> Result<Self, KekError> {
+    pub(crate) fn generate(session: &Session, kind: KekKind) -> Result<Self, KekError> {
         let mut id = [0; 16];
         getrandom::fill(&mut id)?;
-        let mut template = vec![
-            Attribute::Class(ObjectClass::SECRET_KEY),
-            Attribute::KeyType(KeyType::AES),
-            Attribute::ValueLen(LENGTH),
-            Attribute::Label(KEK_LABEL.into()),
-            Attribute::Id(id.into()),
-        ];
-        template.extend(REQUIRED.map(|(attribute, _)| attribute));
-        session.generate_key(&Mechanism::AesKeyGen, &template)?;
-        let kek = Self::find(session)?;
-        if kek.id != id {
-            return Err(KekError::Unfit("it is not the one that was just made".into()));
+        let made = kind.generate(session, Lifetime::Token { label: KEK_LABEL, id })?;
+        match Self::find(session) {
+            Ok(kek) if kek.id == id => Ok(kek),
+            Ok(_) => Err(KekError::Unfit("it is not the one that was just made".into())),
+            Err(KekError::Unfit(problem)) => {
+                // Not left behind: the next `init` would find it.
+                session.destroy(made)?;
+                Err(KekError::Unfit(problem))
+            }
+            Err(error) => Err(error),
         }
-        Ok(kek)
     }
 
     /// Finds the one key of the label and checks what it is.
@@ -91,13 +170,13 @@ impl Kek {
         let [handle] = found[..] else {
             return Err(if found.is_empty() { KekError::Missing } else { KekError::Duplicate(found.len()) });
         };
-        check(session, handle)?;
+        let kind = check(session, handle)?;
         let id = match read(session, handle, AttributeType::Id)? {
             Some(Attribute::Id(id)) => <[u8; 16]>::try_from(id).ok(),
             _ => None,
         };
         let id = id.ok_or_else(|| KekError::Unfit("CKA_ID is not 16 bytes".into()))?;
-        Ok(Self { handle, id })
+        Ok(Self { handle, kind, id })
     }
 
     /// A copy that lives in `session` and dies with it: it needs no file of SoftHSM and is three times as fast.
@@ -123,8 +202,13 @@ impl Kek {
     }
 }
 
-fn check(session: &Session, kek: ObjectHandle) -> Result<(), KekError> {
-    for (attribute, problem) in REQUIRED {
+fn check(session: &Session, kek: ObjectHandle) -> Result<KekKind, KekError> {
+    let kind = match read(session, kek, AttributeType::KeyType)? {
+        Some(Attribute::KeyType(key_type)) => KekKind::of_type(key_type),
+        _ => None,
+    };
+    let kind = kind.ok_or_else(|| KekError::Unfit("CKA_KEY_TYPE must be CKK_AES".into()))?;
+    for (attribute, problem) in kind.required() {
         if !has(session, kek, &attribute)? {
             return Err(KekError::Unfit(problem.into()));
         }
@@ -134,18 +218,13 @@ fn check(session: &Session, kek: ObjectHandle) -> Result<(), KekError> {
             return Err(KekError::Unfit(format!("{name} must be true: the key was not made in the token")));
         }
     }
-    for (attribute, problem) in [
-        (Attribute::KeyType(KeyType::AES), "CKA_KEY_TYPE must be CKK_AES"),
-        (Attribute::ValueLen(LENGTH), "CKA_VALUE_LEN must be 32"),
-    ] {
-        if !has(session, kek, &attribute)? {
-            return Err(KekError::Unfit(problem.into()));
-        }
+    if !has(session, kek, &Attribute::ValueLen(LENGTH))? {
+        return Err(KekError::Unfit("CKA_VALUE_LEN must be 32".into()));
     }
     if !session.hides(kek, AttributeType::Value)? {
         return Err(KekError::Unfit("the token shows its value".into()));
     }
-    Ok(())
+    Ok(kind)
 }
 
 /// Whether the object has this attribute with this value. One call each: where one attribute is unknown, some modules

@@ -1,29 +1,77 @@
 //! Live probe of a scheme. That a mechanism is listed proves nothing: SoftHSM lists an OAEP that ignores its label,
 //! other tokens list what always fails.
 
-use cryptoki::mechanism::Mechanism;
-use cryptoki::object::{Attribute, ObjectHandle};
-use cryptoki::types::Ulong;
+use std::fmt;
 
-use super::record::{Header, PLAIN_LEN, Payload, WrappedKey};
-use super::scheme::{Scheme, SealError};
+use cryptoki::object::ObjectHandle;
+
+use super::kek::{KekKind, Lifetime};
+use super::record::{Header, Payload, WrappedKey};
+use super::scheme::{PLAIN_LEN, Scheme, SealError};
 use super::sealing::{open, seal_known};
 use crate::arena::Slot;
 use crate::key::{KeyId, StoredName};
 use crate::pkcs11::{Session, TokenError};
 
-/// Why a token cannot be trusted with records.
+/// Why a token cannot be trusted with records of a scheme.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ProbeError {
     #[error("its encryption failed: {0}")]
     Token(#[from] TokenError),
+    #[error("it makes no session key: {0}")]
+    NoSessionKey(TokenError),
+    #[error("it makes no key: {0}")]
+    NoKey(TokenError),
     #[error("its encryption does not give back what was sealed")]
     RoundTrip,
     #[error("its encryption opens a record under another header: records could be swapped")]
     IgnoresHeader,
     #[error("its encryption opens a changed ciphertext")]
     IgnoresTag,
+    #[error("in its encryption {0}")]
+    Iv(&'static str),
+    #[error("its encryption uses an initialisation vector twice")]
+    RepeatedIv,
 }
+
+/// No scheme works, with the reason of each that was tried.
+#[derive(Debug)]
+pub(crate) struct NoScheme(Vec<(Scheme, ProbeError)>);
+
+impl NoScheme {
+    /// Whether a key of the token may work where a session key did not: session keys are refused, or no other session
+    /// sees them.
+    pub(crate) fn blames_session_keys(&self) -> bool {
+        let blames = |error: &ProbeError| {
+            matches!(error, ProbeError::NoSessionKey(_))
+                || matches!(error, ProbeError::Token(error) if error.is_unknown_handle())
+        };
+        self.0.iter().any(|(_, error)| blames(error))
+    }
+
+    /// Both, as one report.
+    pub(crate) fn and(mut self, other: Self) -> Self {
+        self.0.extend(other.0);
+        self
+    }
+
+    /// No key of the kind that the scheme needs could be made.
+    pub(crate) fn no_key(scheme: Scheme, error: TokenError) -> Self {
+        Self(vec![(scheme, ProbeError::NoKey(error))])
+    }
+}
+
+impl fmt::Display for NoScheme {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("no wrapping scheme works with it")?;
+        for (at, (scheme, error)) in self.0.iter().enumerate() {
+            write!(f, "{} {scheme}: {error}", if at == 0 { ':' } else { ';' })?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for NoScheme {}
 
 /// Begins and ends with zeros, which some tokens cut off.
 const VECTOR: &[u8; PLAIN_LEN] = b"\0\0probe: a public text, 32 B.\0\0\0";
@@ -38,7 +86,6 @@ pub(crate) fn probe(
 ) -> Result<(), ProbeError> {
     let header = Header {
         scheme,
-        iv_policy: scheme.iv_policy(),
         kek: [1; 16],
         key: KeyId::from_bytes([2; 16]),
         owner: [3; 20],
@@ -47,60 +94,98 @@ pub(crate) fn probe(
         created: 5,
         payload: Payload::Canary,
     };
-    let record = match seal_known(&session()?, key, header, VECTOR) {
-        Ok(record) => record,
-        Err(SealError::Token(error)) => return Err(error.into()),
-        Err(SealError::Random(_) | SealError::Length(_)) => return Err(ProbeError::RoundTrip),
+    let seal = || {
+        seal_known(&session()?, key, header, VECTOR).map_err(|error| match error {
+            SealError::Token(error) => error.into(),
+            SealError::Iv(what) => ProbeError::Iv(what),
+            SealError::Random(_) | SealError::Length(_) => ProbeError::RoundTrip,
+        })
     };
+    let record = seal()?;
+    if seal()?.iv() == record.iv() {
+        return Err(ProbeError::RepeatedIv);
+    }
     match open(&session()?, key, &record, slot) {
         Ok(opened) if opened.holds(VECTOR) => {}
         Ok(_) => return Err(ProbeError::RoundTrip),
         Err(error) => return Err(error.as_token_error().into()),
     }
     let swapped = Header { owner: [6; 20], ..header };
-    if open(&session()?, key, &WrappedKey::new(swapped, *record.iv(), *record.sealed()), slot).is_ok() {
+    let opens = |header, sealed: &[u8], slot: &mut Slot| {
+        let changed = WrappedKey::new(header, record.iv(), sealed).ok_or(ProbeError::RoundTrip)?;
+        Ok::<_, ProbeError>(open(&session()?, key, &changed, slot).is_ok())
+    };
+    if opens(swapped, record.sealed(), slot)? {
         return Err(ProbeError::IgnoresHeader);
     }
-    let mut sealed = *record.sealed();
-    sealed[0] ^= 1;
-    if open(&session()?, key, &WrappedKey::new(header, *record.iv(), sealed), slot).is_ok() {
+    let mut sealed = record.sealed().to_vec();
+    if let Some(first) = sealed.first_mut() {
+        *first ^= 1;
+    }
+    if opens(header, &sealed, slot)? {
         return Err(ProbeError::IgnoresTag);
     }
     Ok(())
 }
 
-/// The first scheme that works with a key that lives as long as the probe, of the kind that a key-encryption key is.
-pub(crate) fn probe_new_key(
+/// The first of these schemes that works with this key.
+pub(crate) fn probe_key(
+    schemes: &[Scheme],
     session: impl Fn() -> Result<Session, TokenError>,
+    key: ObjectHandle,
     slot: &mut Slot,
-) -> Result<Scheme, ProbeError> {
-    let mut refused = ProbeError::RoundTrip;
-    for scheme in Scheme::ALL {
-        match probe_scheme(*scheme, &session, slot) {
-            Ok(()) => return Ok(*scheme),
-            Err(error) => refused = error,
-        }
-    }
-    Err(refused)
+) -> Result<Scheme, NoScheme> {
+    first(schemes, |scheme| probe(scheme, &session, key, slot))
 }
 
-fn probe_scheme(
-    scheme: Scheme,
+/// The first of these schemes that works with a key that lives as long as the probe, of the kind that a key-encryption
+/// key is. Every other session must be able to use it.
+pub(crate) fn probe_session_key(
+    schemes: &[Scheme],
     session: impl Fn() -> Result<Session, TokenError>,
     slot: &mut Slot,
-) -> Result<(), ProbeError> {
-    let owner = session()?;
-    let template = [
-        Attribute::ValueLen(Ulong::new(32)),
-        Attribute::Token(false),
-        Attribute::Private(true),
-        Attribute::Sensitive(true),
-        Attribute::Extractable(false),
-        Attribute::Encrypt(true),
-        Attribute::Decrypt(true),
-    ];
-    let key = owner.generate_key(&Mechanism::AesKeyGen, &template)?;
-    let probed = probe(scheme, session, key, slot);
-    owner.destroy(key)?;
-    probed
+) -> Result<Scheme, NoScheme> {
+    let mut owner = None;
+    let mut made: Vec<(KekKind, ObjectHandle)> = Vec::new();
+    let found = first(schemes, |scheme| {
+        let kind = scheme.kek_kind();
+        let owner = match &owner {
+            Some(owner) => owner,
+            None => owner.insert(session()?),
+        };
+        let key = match made.iter().find(|(of, _)| *of == kind) {
+            Some((_, key)) => *key,
+            None => {
+                let key = kind.generate(owner, Lifetime::Session).map_err(ProbeError::NoSessionKey)?;
+                made.push((kind, key));
+                key
+            }
+        };
+        probe(scheme, &session, key, slot)
+    });
+    if let Some(owner) = owner {
+        for (_, key) in made {
+            if let Err(error) = owner.destroy(key) {
+                tracing::warn!(%error, "the probe's session key was not destroyed; it dies with its session");
+            }
+        }
+    }
+    found
+}
+
+fn first(
+    schemes: &[Scheme],
+    mut works: impl FnMut(Scheme) -> Result<(), ProbeError>,
+) -> Result<Scheme, NoScheme> {
+    let mut refused = Vec::new();
+    for scheme in schemes {
+        match works(*scheme) {
+            Ok(()) => return Ok(*scheme),
+            Err(error) => {
+                tracing::info!(%scheme, %error, "a wrapping scheme does not work with this token");
+                refused.push((*scheme, error));
+            }
+        }
+    }
+    Err(NoScheme(refused))
 }

@@ -1,6 +1,6 @@
 //! The wrapped record as bytes, format 2: strict parse, one encoding. Pure: not for tokens, keys or clocks.
 //!
-//! Big-endian: `magic 4 | format 1 | scheme 1 | IV policy 1 | KEK id 16 | key id 16 | owner 20 | version 4 |
+//! Big-endian: `magic 4 | format 1 | scheme 1 | variant 1 | KEK id 16 | key id 16 | owner 20 | version 4 |
 //! name length 1 | name | curve 1 | kind 1 | flags 2 | created 8 | public length 2 | public | IV length 1 | IV |
 //! sealed length 2 | sealed | SHA-256 of all before`.
 //!
@@ -10,9 +10,8 @@
 use bn254_ct::{G1Point, G2Point, PointError};
 use sha2::{Digest, Sha256};
 
-use super::scheme::{IvPolicy, Scheme};
+use super::scheme::Scheme;
 use crate::key::{KeyId, PublicKey, StoredName};
-use crate::pkcs11::{IV_LEN, TAG_LEN};
 
 /// Said before the header in the AAD, so that no other use of the same key can be taken for a record.
 const CONTEXT: &[u8; 16] = b"avs-kms/record/2";
@@ -23,10 +22,6 @@ const FORMAT_0_1: u8 = 1;
 const CURVE_BN254: u8 = 1;
 const PUBLIC_LEN: usize = 64 + 128;
 const HASH_LEN: usize = 32;
-/// Length of what is wrapped, bytes.
-pub(crate) const PLAIN_LEN: usize = 32;
-/// Length of the sealed part, bytes.
-pub(crate) const SEALED_LEN: usize = PLAIN_LEN + TAG_LEN;
 
 /// What a record wraps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +38,6 @@ pub(crate) enum Payload {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Header {
     pub(crate) scheme: Scheme,
-    pub(crate) iv_policy: IvPolicy,
     /// `CKA_ID` of the key-encryption key.
     pub(crate) kek: [u8; 16],
     pub(crate) key: KeyId,
@@ -91,7 +85,8 @@ impl Header {
         let mut out = Vec::with_capacity(512);
         out.extend_from_slice(CONTEXT);
         out.extend_from_slice(MAGIC);
-        out.extend_from_slice(&[FORMAT, self.scheme.number(), self.iv_policy.number()]);
+        out.push(FORMAT);
+        out.extend_from_slice(&self.scheme.numbers());
         out.extend_from_slice(&self.kek);
         out.extend_from_slice(&self.key.to_bytes());
         out.extend_from_slice(&self.owner);
@@ -120,25 +115,27 @@ impl Payload {
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct WrappedKey {
     pub(crate) header: Header,
-    iv: [u8; IV_LEN],
-    sealed: [u8; SEALED_LEN],
     /// [`CONTEXT`] and the encoding, so that the AAD is a slice of it.
     bytes: Box<[u8]>,
     aad_length: usize,
 }
 
 impl WrappedKey {
-    /// Puts a header and what was sealed under it together.
-    pub(crate) fn new(header: Header, iv: [u8; IV_LEN], sealed: [u8; SEALED_LEN]) -> Self {
+    /// Puts a header and what was sealed under it together; none where a length is not the scheme's.
+    pub(crate) fn new(header: Header, iv: &[u8], sealed: &[u8]) -> Option<Self> {
+        let scheme = header.scheme;
+        if iv.len() != scheme.iv_len() || sealed.len() != scheme.sealed_len() {
+            return None;
+        }
         let mut bytes = header.aad();
         let aad_length = bytes.len();
-        bytes.push(IV_LEN as u8);
-        bytes.extend_from_slice(&iv);
-        bytes.extend_from_slice(&(SEALED_LEN as u16).to_be_bytes());
-        bytes.extend_from_slice(&sealed);
+        bytes.push(iv.len() as u8);
+        bytes.extend_from_slice(iv);
+        bytes.extend_from_slice(&(sealed.len() as u16).to_be_bytes());
+        bytes.extend_from_slice(sealed);
         let hash = Sha256::digest(bytes.get(CONTEXT.len()..).unwrap_or_default());
         bytes.extend_from_slice(&hash);
-        Self { header, iv, sealed, bytes: bytes.into(), aad_length }
+        Some(Self { header, bytes: bytes.into(), aad_length })
     }
 
     /// Reads the one encoding of a record and refuses everything else.
@@ -157,8 +154,8 @@ impl WrappedKey {
             FORMAT_0_1 => return Err(RecordError::Format0_1),
             other => return Err(RecordError::Unknown("format", other)),
         }
-        let scheme = reader.known("scheme", Scheme::from_number)?;
-        let iv_policy = reader.known("IV policy", IvPolicy::from_number)?;
+        let numbers: [u8; 2] = reader.array()?;
+        let scheme = Scheme::from_numbers(numbers).ok_or_else(|| unknown_scheme(numbers))?;
         let (kek, key, owner) = (reader.array()?, KeyId::from_bytes(reader.array()?), reader.array()?);
         let version = u32::from_be_bytes(reader.array()?);
         let length = usize::from(reader.byte()?);
@@ -179,19 +176,19 @@ impl WrappedKey {
             (1..=3, _) => return Err(RecordError::Length("public key")),
             (other, _) => return Err(RecordError::Unknown("kind", other)),
         };
-        if usize::from(reader.byte()?) != IV_LEN {
+        if usize::from(reader.byte()?) != scheme.iv_len() {
             return Err(RecordError::Length("IV"));
         }
-        let iv = reader.array()?;
-        if usize::from(u16::from_be_bytes(reader.array()?)) != SEALED_LEN {
+        let iv = reader.slice(scheme.iv_len())?;
+        if usize::from(u16::from_be_bytes(reader.array()?)) != scheme.sealed_len() {
             return Err(RecordError::Length("sealed part"));
         }
-        let sealed = reader.array()?;
+        let sealed = reader.slice(scheme.sealed_len())?;
         if !reader.0.is_empty() {
             return Err(RecordError::Long);
         }
-        let header = Header { scheme, iv_policy, kek, key, owner, version, name, created, payload };
-        Ok(Self::new(header, iv, sealed))
+        let header = Header { scheme, kek, key, owner, version, name, created, payload };
+        Self::new(header, iv, sealed).ok_or(RecordError::Short)
     }
 
     /// The bytes to be stored.
@@ -203,18 +200,33 @@ impl WrappedKey {
         self.bytes.get(..self.aad_length).unwrap_or_default()
     }
 
-    pub(crate) fn iv(&self) -> &[u8; IV_LEN] {
-        &self.iv
+    /// The initialisation vector, or what the scheme has in its place.
+    pub(crate) fn iv(&self) -> &[u8] {
+        self.part(1, self.header.scheme.iv_len())
     }
 
-    pub(crate) fn sealed(&self) -> &[u8; SEALED_LEN] {
-        &self.sealed
+    pub(crate) fn sealed(&self) -> &[u8] {
+        let scheme = self.header.scheme;
+        self.part(1 + scheme.iv_len() + 2, scheme.sealed_len())
+    }
+
+    /// Bytes after the header.
+    fn part(&self, offset: usize, length: usize) -> &[u8] {
+        let begin = self.aad_length + offset;
+        self.bytes.get(begin..begin + length).unwrap_or_default()
+    }
+}
+
+fn unknown_scheme([scheme, variant]: [u8; 2]) -> RecordError {
+    match Scheme::ALL.iter().any(|known| known.numbers()[0] == scheme) {
+        true => RecordError::Unknown("variant", variant),
+        false => RecordError::Unknown("scheme", scheme),
     }
 }
 
 struct Reader<'a>(&'a [u8]);
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
     fn array<const N: usize>(&mut self) -> Result<[u8; N], RecordError> {
         let (head, tail) = self.0.split_first_chunk::<N>().ok_or(RecordError::Short)?;
         self.0 = tail;
@@ -226,19 +238,10 @@ impl Reader<'_> {
         Ok(byte)
     }
 
-    fn slice(&mut self, length: usize) -> Result<&[u8], RecordError> {
+    fn slice(&mut self, length: usize) -> Result<&'a [u8], RecordError> {
         let (head, tail) = self.0.split_at_checked(length).ok_or(RecordError::Short)?;
         self.0 = tail;
         Ok(head)
-    }
-
-    fn known<T>(
-        &mut self,
-        what: &'static str,
-        from_number: impl Fn(u8) -> Option<T>,
-    ) -> Result<T, RecordError> {
-        let number = self.byte()?;
-        from_number(number).ok_or(RecordError::Unknown(what, number))
     }
 
     fn expect(&mut self, what: &'static str, wanted: u8) -> Result<(), RecordError> {

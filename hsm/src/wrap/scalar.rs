@@ -9,7 +9,7 @@ use bn254_ct::{
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use super::record::PLAIN_LEN;
+use super::scheme::PLAIN_LEN;
 use crate::arena::{SLOT_LEN, Slot, Stack};
 use crate::pkcs11::{Session, TokenError};
 

@@ -1,67 +1,162 @@
-//! Wrapping schemes and who chooses their initialisation vector: what a record names. Nothing falls back to another.
+//! Wrapping schemes and their variants: what a record names. Nothing falls back to another.
 //!
 //! A new scheme is a variant here, with a sibling of `gcm` that `sealing` calls.
 
-use crate::pkcs11::{Function, TokenError};
+use super::kek::KekKind;
+use crate::pkcs11::{Function, GcmMechanism, IV_LEN, TAG_LEN, TokenError};
+
+/// Length of what is wrapped, bytes.
+pub(crate) const PLAIN_LEN: usize = 32;
+/// The longest output of any scheme, bytes.
+pub(super) const SEALED_MAX: usize = 1024;
 
 /// How a scalar is wrapped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Scheme {
     /// AES-256-GCM by C_Encrypt and C_Decrypt; the record's header is the additional authenticated data.
-    S1,
+    S1(IvPolicy),
 }
 
-/// Who chooses the initialisation vector.
+/// Who chooses the initialisation vector of S1, and where the token leaves its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum IvPolicy {
-    /// 96 random bits of the service. A token that replaces them leaves its own in the record.
+    /// 96 random bits of the service; the token must leave them as they are.
     Caller,
+    /// The service gives 12 zero bytes, and the token overwrites them with its own (AWS CloudHSM).
+    Token,
+    /// The token ignores what it is given and appends 16 bytes of its own to the output (Luna in FIPS mode).
+    Appended,
+    /// As `Appended`, where the token refuses to be given one (Luna in FIPS mode from firmware 7.9.3).
+    AppendedUnasked,
+    /// AWS CloudHSM's own mechanism: given none, the token puts 12 bytes in front of the output.
+    CloudHsm,
+    /// Google kmsp11's own mechanism: as `Token`.
+    CloudKms,
+}
+
+/// Where the initialisation vector of a fresh record is found.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum IvPlace {
+    Given,
+    WrittenBack,
+    Appended,
+    InFront,
 }
 
 impl Scheme {
     /// The order in which new installations try them.
-    pub(crate) const ALL: &[Self] = &[Self::S1];
+    pub(crate) const ALL: &[Self] = &[
+        Self::S1(IvPolicy::Caller),
+        Self::S1(IvPolicy::Token),
+        Self::S1(IvPolicy::Appended),
+        Self::S1(IvPolicy::AppendedUnasked),
+        Self::S1(IvPolicy::CloudHsm),
+        Self::S1(IvPolicy::CloudKms),
+    ];
 
-    /// Its number in a record.
-    pub(crate) const fn number(self) -> u8 {
+    /// Its two numbers in a record: of the scheme and of the variant.
+    pub(crate) const fn numbers(self) -> [u8; 2] {
         match self {
-            Self::S1 => 1,
+            Self::S1(policy) => [1, policy.number()],
         }
     }
 
-    /// The scheme with this number.
-    pub(crate) fn from_number(number: u8) -> Option<Self> {
-        Self::ALL.iter().copied().find(|scheme| scheme.number() == number)
+    /// The scheme with these numbers.
+    pub(crate) fn from_numbers(numbers: [u8; 2]) -> Option<Self> {
+        Self::ALL.iter().copied().find(|scheme| scheme.numbers() == numbers)
+    }
+
+    /// The kind of key-encryption key that it needs.
+    pub(crate) const fn kek_kind(self) -> KekKind {
+        match self {
+            Self::S1(_) => KekKind::Aes,
+        }
     }
 
     /// Its name in diagnostics and documents.
     pub(crate) const fn name(self) -> &'static str {
         match self {
-            Self::S1 => "S1",
+            Self::S1(_) => "S1",
         }
     }
 
-    /// The policy that new records get.
-    pub(crate) const fn iv_policy(self) -> IvPolicy {
+    /// The name of its variant: for S1 the IV policy.
+    pub(crate) const fn variant(self) -> &'static str {
         match self {
-            Self::S1 => IvPolicy::Caller,
+            Self::S1(policy) => policy.name(),
+        }
+    }
+
+    /// Length of the IV of its records, bytes.
+    pub(crate) const fn iv_len(self) -> usize {
+        match self {
+            Self::S1(policy) => match policy.place() {
+                IvPlace::Appended => 16,
+                IvPlace::Given | IvPlace::WrittenBack | IvPlace::InFront => IV_LEN,
+            },
+        }
+    }
+
+    /// Length of the sealed part of its records, bytes.
+    pub(crate) const fn sealed_len(self) -> usize {
+        const { assert!(PLAIN_LEN + TAG_LEN <= SEALED_MAX) };
+        match self {
+            Self::S1(_) => PLAIN_LEN + TAG_LEN,
         }
     }
 }
 
+impl std::fmt::Display for Scheme {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.name(), self.variant())
+    }
+}
+
 impl IvPolicy {
-    /// Its number in a record.
-    pub(crate) const fn number(self) -> u8 {
+    const fn number(self) -> u8 {
         match self {
             Self::Caller => 1,
+            Self::Token => 2,
+            Self::Appended => 3,
+            Self::AppendedUnasked => 4,
+            Self::CloudHsm => 5,
+            Self::CloudKms => 6,
         }
     }
 
-    /// The policy with this number.
-    pub(crate) const fn from_number(number: u8) -> Option<Self> {
-        match number {
-            1 => Some(Self::Caller),
-            _ => None,
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Caller => "caller",
+            Self::Token => "token",
+            Self::Appended => "appended",
+            Self::AppendedUnasked => "appended-unasked",
+            Self::CloudHsm => "cloudhsm",
+            Self::CloudKms => "cloudkms",
+        }
+    }
+
+    pub(super) const fn place(self) -> IvPlace {
+        match self {
+            Self::Caller => IvPlace::Given,
+            Self::Token | Self::CloudKms => IvPlace::WrittenBack,
+            Self::Appended | Self::AppendedUnasked => IvPlace::Appended,
+            Self::CloudHsm => IvPlace::InFront,
+        }
+    }
+
+    /// Bytes of the vector that the encryption is given.
+    pub(super) const fn given_len(self) -> usize {
+        match self {
+            Self::Caller | Self::Token | Self::Appended | Self::CloudKms => IV_LEN,
+            Self::AppendedUnasked | Self::CloudHsm => 0,
+        }
+    }
+
+    pub(super) const fn mechanism(self) -> GcmMechanism {
+        match self {
+            Self::Caller | Self::Token | Self::Appended | Self::AppendedUnasked => GcmMechanism::Standard,
+            Self::CloudHsm => GcmMechanism::CloudHsm,
+            Self::CloudKms => GcmMechanism::CloudKms,
         }
     }
 }
@@ -75,6 +170,23 @@ pub(crate) enum SealError {
     Random(#[from] getrandom::Error),
     #[error("the token made {0} bytes of ciphertext")]
     Length(usize),
+    /// The vector is worthless or not the agreed one: two records could have the same.
+    #[error("{0}")]
+    Iv(&'static str),
+}
+
+impl SealError {
+    /// The answer of the token as a refusal, for the recovery table; the error itself where the host failed.
+    pub(crate) fn into_token_error(self) -> Result<TokenError, getrandom::Error> {
+        match self {
+            Self::Token(error) => Ok(error),
+            Self::Random(error) => Err(error),
+            Self::Length(_) => {
+                Ok(TokenError::protocol_violation(Function::Encrypt, "its ciphertext has another length"))
+            }
+            Self::Iv(what) => Ok(TokenError::protocol_violation(Function::Encrypt, what)),
+        }
+    }
 }
 
 /// Why a record gave no scalar.
@@ -97,6 +209,23 @@ impl UnwrapError {
                 Function::Decrypt,
                 "it gave another number of bytes than were sealed",
             ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_scheme_has_numbers_and_a_name_of_its_own() {
+        for (at, scheme) in Scheme::ALL.iter().enumerate() {
+            assert_eq!(Scheme::from_numbers(scheme.numbers()), Some(*scheme));
+            assert!(scheme.sealed_len() <= SEALED_MAX);
+            for other in Scheme::ALL.iter().skip(at + 1) {
+                assert_ne!(scheme.numbers(), other.numbers());
+                assert_ne!(scheme.to_string(), other.to_string());
+            }
         }
     }
 }

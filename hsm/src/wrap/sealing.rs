@@ -3,9 +3,9 @@
 use cryptoki::object::ObjectHandle;
 
 use super::gcm;
-use super::record::{Header, PLAIN_LEN, WrappedKey};
+use super::record::{Header, WrappedKey};
 use super::scalar::UnwrappedScalar;
-use super::scheme::{Scheme, SealError, UnwrapError};
+use super::scheme::{PLAIN_LEN, Scheme, SealError, UnwrapError};
 use crate::arena::Slot;
 use crate::pkcs11::Session;
 
@@ -27,7 +27,7 @@ pub(crate) fn seal_known(
     plain: &[u8; PLAIN_LEN],
 ) -> Result<WrappedKey, SealError> {
     match header.scheme {
-        Scheme::S1 => gcm::seal(session, kek, header, plain),
+        Scheme::S1(policy) => gcm::seal(session, kek, header, policy, plain),
     }
 }
 
@@ -40,7 +40,7 @@ pub(crate) fn open<'slot>(
 ) -> Result<UnwrappedScalar<'slot>, UnwrapError> {
     let mut unwrapped = UnwrappedScalar::guard(slot);
     let length = match record.header.scheme {
-        Scheme::S1 => gcm::open(session, kek, record, unwrapped.page())?,
+        Scheme::S1(policy) => gcm::open(session, kek, record, policy, unwrapped.page())?,
     };
     if length != PLAIN_LEN {
         return Err(UnwrapError::Length(length));

@@ -163,6 +163,7 @@ fn a_token_that_a_kill_destroyed_is_noticed_and_restored() {
     let warned = fit["checks"].as_array().unwrap().iter().any(|check| check["passed"] == false);
     assert_eq!(output.status.code(), Some(if warned { 3 } else { 0 }), "{fit}");
     assert_eq!((&fit["fit"], &fit["keys"], &fit["scheme"]), (&true.into(), &1.into(), &"S1".into()), "{fit}");
+    assert_eq!(fit["variant"], "caller", "{fit}");
 
     let tokens = installation.data().join("token/tokens");
     let object = fs::read_dir(tokens).unwrap().next().unwrap().unwrap().path().join("token.object");

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::wrap::scheme::IvPolicy;
 
 fn public_key() -> PublicKey {
     let mut one = [0; 32];
@@ -15,8 +16,7 @@ fn public_key() -> PublicKey {
 
 fn header(payload: Payload) -> Header {
     Header {
-        scheme: Scheme::S1,
-        iv_policy: IvPolicy::Caller,
+        scheme: Scheme::S1(IvPolicy::Caller),
         kek: [1; 16],
         key: KeyId::from_bytes([2; 16]),
         owner: [3; 20],
@@ -27,8 +27,13 @@ fn header(payload: Payload) -> Header {
     }
 }
 
+fn of(header: Header) -> WrappedKey {
+    let (iv, sealed) = (vec![4; header.scheme.iv_len()], vec![5; header.scheme.sealed_len()]);
+    WrappedKey::new(header, &iv, &sealed).unwrap()
+}
+
 fn record() -> WrappedKey {
-    WrappedKey::new(header(Payload::Scalar(public_key())), [4; IV_LEN], [5; SEALED_LEN])
+    of(header(Payload::Scalar(public_key())))
 }
 
 /// The encoding with its hash made right again, so that only the change itself can be noticed.
@@ -42,8 +47,12 @@ fn rehashed(mut bytes: Vec<u8>) -> Vec<u8> {
 #[test]
 fn a_record_survives_its_encoding() {
     for payload in [Payload::Scalar(public_key()), Payload::Canary, Payload::StoreKey] {
-        let record = WrappedKey::new(header(payload), [4; IV_LEN], [5; SEALED_LEN]);
-        assert!(WrappedKey::parse(record.encoded()).unwrap() == record);
+        for scheme in Scheme::ALL {
+            let record = of(Header { scheme: *scheme, ..header(payload) });
+            assert!(WrappedKey::parse(record.encoded()).unwrap() == record);
+            assert!(record.iv().iter().all(|byte| *byte == 4) && record.iv().len() == scheme.iv_len());
+            assert!(record.sealed().iter().all(|byte| *byte == 5));
+        }
     }
 }
 
@@ -70,6 +79,7 @@ fn every_header_field_is_in_the_aad() {
     let base = header(Payload::Scalar(public_key()));
     let mut seen = vec![base.aad()];
     for other in [
+        Header { scheme: Scheme::S1(IvPolicy::Token), ..base },
         Header { kek: [9; 16], ..base },
         Header { key: KeyId::from_bytes([9; 16]), ..base },
         Header { owner: [9; 20], ..base },
@@ -112,15 +122,15 @@ fn unknown_values_are_refused_even_under_a_right_hash() {
     for (offset, what) in [
         (4, "format"),
         (5, "scheme"),
-        (6, "IV policy"),
+        (6, "variant"),
         (68, "curve"),
         (69, "kind"),
         (70, "flag"),
         (71, "flag"),
     ] {
         let mut bytes = record.encoded().to_vec();
-        bytes[offset] = 7;
-        assert_eq!(WrappedKey::parse(&rehashed(bytes)).err(), Some(RecordError::Unknown(what, 7)));
+        bytes[offset] = 77;
+        assert_eq!(WrappedKey::parse(&rehashed(bytes)).err(), Some(RecordError::Unknown(what, 77)));
     }
     for (offset, what) in [(81, "public key"), (274, "IV"), (288, "sealed part")] {
         let mut bytes = record.encoded().to_vec();

@@ -1,0 +1,242 @@
+//! Devices that are not at hand, as their public documents describe them, over the real module. A rule names the device:
+//! `device:NAME slow`. Beside it, `iv_zeros slow` and `iv_repeats slow` break the vectors that the device makes.
+//!
+//! - `aws_cloudhsm`: AES-GCM takes twelve zeros only and writes its own IV over them.
+//!   <https://docs.aws.amazon.com/cloudhsm/latest/userguide/pkcs11-mechanisms.html>
+//! - `aws_cloudhsm_vendor`: the same page's CKM_CLOUDHSM_AES_GCM alone: given no IV, it puts its own in front.
+//! - `kmsp11`: CKM_CLOUDKMS_AES_GCM alone: twelve zeros, its own IV written at C_Encrypt.
+//!   <https://github.com/GoogleCloudPlatform/kms-integrations/blob/master/kmsp11/kmsp11.h>
+//! - `luna_fips`: ignores the IV, appends sixteen bytes of its own after the tag.
+//!   <https://thalesdocs.com/gphsm/luna/7/docs/network/Content/sdk/mechanisms/CKM_AES_GCM.htm>
+//! - `luna_fips_793`: the same page, from firmware 7.9.3: the length of the IV must be 0 for that.
+//!
+//! And what several devices have in common: `session_keys_refused`, `session_objects_private` (wolfPKCS11: an object of
+//! a session exists for that session alone).
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+
+use cryptoki_sys::*;
+
+use crate::rules::{active, device};
+use crate::{handles, real};
+
+const CLOUDHSM_AES_GCM: CK_MECHANISM_TYPE = 0x8000_1087;
+const CLOUDKMS_AES_GCM: CK_MECHANISM_TYPE = 0x8001_e101;
+
+/// An encryption or decryption that the device has begun and finishes in its own way.
+#[derive(Clone, Copy)]
+enum Begun {
+    /// The IV goes to this address once the text is encrypted.
+    WriteBack {
+        address: usize,
+        iv: [u8; 16],
+    },
+    Append {
+        iv: [u8; 16],
+    },
+    PutInFront {
+        iv: [u8; 16],
+    },
+    /// The IV is in front of the text: the address of the parameters, and the key.
+    TakeFromFront {
+        parameters: usize,
+        key: CK_OBJECT_HANDLE,
+    },
+}
+
+static BEGUN: Mutex<Option<HashMap<CK_SESSION_HANDLE, Begun>>> = Mutex::new(None);
+static OWNERS: Mutex<Option<HashMap<CK_OBJECT_HANDLE, CK_SESSION_HANDLE>>> = Mutex::new(None);
+
+fn begin(session: CK_SESSION_HANDLE, begun: Begun) {
+    BEGUN.lock().unwrap().get_or_insert_default().insert(session, begun);
+}
+
+fn end(session: CK_SESSION_HANDLE) -> Option<Begun> {
+    BEGUN.lock().unwrap().get_or_insert_default().remove(&session)
+}
+
+fn own_iv() -> [u8; 16] {
+    if active("iv_zeros").is_some() {
+        return [0; 16];
+    }
+    let mut iv = [0x07; 16];
+    if active("iv_repeats").is_none() {
+        assert_eq!(unsafe { libc::getrandom(iv.as_mut_ptr().cast(), iv.len(), 0) }, 16);
+    }
+    iv
+}
+
+/// C_Initialize: sessions and handles of before are gone.
+pub(crate) fn initialised() {
+    *BEGUN.lock().unwrap() = None;
+    *OWNERS.lock().unwrap() = None;
+}
+
+/// C_EncryptInit as the device has it; none where it is the real module's.
+pub(crate) unsafe fn encrypt_init(
+    s: CK_SESSION_HANDLE,
+    m: CK_MECHANISM_PTR,
+    key: CK_OBJECT_HANDLE,
+) -> Option<CK_RV> {
+    let device = device()?;
+    let wanted = unsafe { (*m).mechanism };
+    let parameters = unsafe { (*m).pParameter.cast::<CK_GCM_PARAMS>() };
+    let only = match device.as_str() {
+        "kmsp11" => CLOUDKMS_AES_GCM,
+        "aws_cloudhsm_vendor" => CLOUDHSM_AES_GCM,
+        "aws_cloudhsm" | "luna_fips" | "luna_fips_793" => CKM_AES_GCM,
+        other => panic!("no device {other:?}"),
+    };
+    if ![CKM_AES_GCM, CLOUDHSM_AES_GCM, CLOUDKMS_AES_GCM].contains(&wanted) {
+        return None;
+    }
+    if wanted != only {
+        return Some(CKR_MECHANISM_INVALID);
+    }
+    let given = unsafe { *parameters };
+    let zeros = given.ulIvLen == 12 && unsafe { std::slice::from_raw_parts(given.pIv, 12) } == [0; 12];
+    let mut iv = own_iv();
+    let (length, begun) = match device.as_str() {
+        "aws_cloudhsm" | "kmsp11" if zeros => (12, Begun::WriteBack { address: given.pIv as usize, iv }),
+        "aws_cloudhsm_vendor" if given.pIv.is_null() && given.ulIvLen == 0 => (12, Begun::PutInFront { iv }),
+        "luna_fips" if given.ulIvLen > 0 => (16, Begun::Append { iv }),
+        "luna_fips_793" if given.ulIvLen == 0 => (16, Begun::Append { iv }),
+        _ => return Some(CKR_MECHANISM_PARAM_INVALID),
+    };
+    let rv = unsafe { init(real().C_EncryptInit.unwrap(), s, given, &mut iv[..length], key) };
+    if rv == CKR_OK {
+        begin(s, begun);
+    }
+    Some(rv)
+}
+
+/// Begins the real module's AES-GCM with another IV.
+unsafe fn init(
+    function: unsafe extern "C" fn(CK_SESSION_HANDLE, CK_MECHANISM_PTR, CK_OBJECT_HANDLE) -> CK_RV,
+    s: CK_SESSION_HANDLE,
+    given: CK_GCM_PARAMS,
+    iv: &mut [u8],
+    key: CK_OBJECT_HANDLE,
+) -> CK_RV {
+    let length = iv.len() as CK_ULONG;
+    let mut own = CK_GCM_PARAMS { pIv: iv.as_mut_ptr(), ulIvLen: length, ulIvBits: 8 * length, ..given };
+    let mut mechanism = CK_MECHANISM {
+        mechanism: CKM_AES_GCM,
+        pParameter: (&raw mut own).cast(),
+        ulParameterLen: size_of::<CK_GCM_PARAMS>() as CK_ULONG,
+    };
+    unsafe { function(s, &raw mut mechanism, handles::inward(key)) }
+}
+
+/// C_Encrypt as the device has it.
+pub(crate) unsafe fn encrypt(
+    s: CK_SESSION_HANDLE,
+    data: CK_BYTE_PTR,
+    size: CK_ULONG,
+    out: CK_BYTE_PTR,
+    n: CK_ULONG_PTR,
+) -> CK_RV {
+    let begun = end(s);
+    let rv = unsafe { real().C_Encrypt.unwrap()(s, data, size, out, n) };
+    let (Some(begun), CKR_OK) = (begun, rv) else { return rv };
+    unsafe {
+        let length = *n as usize;
+        match begun {
+            Begun::WriteBack { address, iv } => {
+                std::ptr::copy_nonoverlapping(iv.as_ptr(), address as *mut u8, 12)
+            }
+            Begun::Append { iv } => {
+                std::ptr::copy_nonoverlapping(iv.as_ptr(), out.add(length), 16);
+                *n += 16;
+            }
+            Begun::PutInFront { iv } => {
+                std::ptr::copy(out, out.add(12), length);
+                std::ptr::copy_nonoverlapping(iv.as_ptr(), out, 12);
+                *n += 12;
+            }
+            Begun::TakeFromFront { .. } => return CKR_OPERATION_NOT_INITIALIZED,
+        }
+    }
+    rv
+}
+
+/// C_DecryptInit as the device has it; none where it is the real module's.
+pub(crate) unsafe fn decrypt_init(
+    s: CK_SESSION_HANDLE,
+    m: CK_MECHANISM_PTR,
+    key: CK_OBJECT_HANDLE,
+) -> Option<CK_RV> {
+    let device = device()?;
+    unsafe {
+        let parameters = (*m).pParameter.cast::<CK_GCM_PARAMS>();
+        match (device.as_str(), (*m).mechanism) {
+            ("kmsp11", CLOUDKMS_AES_GCM) => {
+                let given = *parameters;
+                let iv = std::slice::from_raw_parts(given.pIv, given.ulIvLen as usize);
+                Some(init(real().C_DecryptInit.unwrap(), s, given, &mut iv.to_vec(), key))
+            }
+            ("aws_cloudhsm_vendor", CLOUDHSM_AES_GCM) => {
+                begin(s, Begun::TakeFromFront { parameters: parameters as usize, key });
+                Some(CKR_OK)
+            }
+            ("kmsp11" | "aws_cloudhsm_vendor", CKM_AES_GCM) => Some(CKR_MECHANISM_INVALID),
+            _ => None,
+        }
+    }
+}
+
+/// C_Decrypt as the device has it.
+pub(crate) unsafe fn decrypt(
+    s: CK_SESSION_HANDLE,
+    data: CK_BYTE_PTR,
+    size: CK_ULONG,
+    out: CK_BYTE_PTR,
+    n: CK_ULONG_PTR,
+) -> CK_RV {
+    unsafe {
+        let Some(Begun::TakeFromFront { parameters, key }) = end(s) else {
+            return real().C_Decrypt.unwrap()(s, data, size, out, n);
+        };
+        if size < 12 {
+            return CKR_ENCRYPTED_DATA_LEN_RANGE;
+        }
+        let given = *(parameters as *const CK_GCM_PARAMS);
+        let mut iv = std::slice::from_raw_parts(data, 12).to_vec();
+        let rv = init(real().C_DecryptInit.unwrap(), s, given, &mut iv, key);
+        if rv != CKR_OK {
+            return rv;
+        }
+        real().C_Decrypt.unwrap()(s, data.add(12), size - 12, out, n)
+    }
+}
+
+/// Whether the device makes no key or copy from this template because it is a session's.
+pub(crate) unsafe fn refuses(template: CK_ATTRIBUTE_PTR, n: CK_ULONG) -> bool {
+    active("session_keys_refused").is_some() && unsafe { is_of_session(template, n) }
+}
+
+/// Notes which session made a session object.
+pub(crate) unsafe fn made(
+    s: CK_SESSION_HANDLE,
+    template: CK_ATTRIBUTE_PTR,
+    n: CK_ULONG,
+    object: CK_OBJECT_HANDLE,
+) {
+    if unsafe { is_of_session(template, n) } {
+        OWNERS.lock().unwrap().get_or_insert_default().insert(object, s);
+    }
+}
+
+/// Whether the object is another session's, on a device that keeps them apart.
+pub(crate) fn hides(s: CK_SESSION_HANDLE, object: CK_OBJECT_HANDLE) -> bool {
+    let owner = OWNERS.lock().unwrap().get_or_insert_default().get(&object).copied();
+    owner.is_some_and(|owner| owner != s) && active("session_objects_private").is_some()
+}
+
+unsafe fn is_of_session(template: CK_ATTRIBUTE_PTR, n: CK_ULONG) -> bool {
+    let attributes = unsafe { std::slice::from_raw_parts(template, n as usize) };
+    attributes.iter().any(|attribute| {
+        attribute.type_ == CKA_TOKEN && unsafe { *attribute.pValue.cast::<CK_BBOOL>() } == CK_FALSE
+    })
+}

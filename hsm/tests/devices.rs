@@ -1,0 +1,194 @@
+//! Devices that are not at hand, emulated by the fault-injecting module over SoftHSM: which scheme each gets, that it
+//! signs right under it, before and after a restart, and that a worthless initialisation vector is refused.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)] // a failed unwrap is a failed test
+#![allow(clippy::wildcard_enum_match_arm, clippy::print_stdout)] // what was not expected is printed
+
+use std::time::Duration;
+
+use ark_bn254::{Fq, Fr, G1Affine};
+use ark_ec::{AffineRepr, CurveGroup};
+use ark_ff::{BigInteger, PrimeField};
+use hsm::*;
+use test_report::fault_injection_module;
+
+#[path = "support/token.rs"]
+mod support;
+use support::*;
+
+/// A token behind the device's rules, and the settings that reach it.
+fn device(fixture: &Fixture, rules: &str) -> Settings {
+    make_softhsm_token(&fixture.plan()).unwrap();
+    rule(fixture, rules);
+    Settings {
+        module: fault_injection_module(&fixture.directory),
+        canary_interval: Duration::from_secs(3600),
+        ..fixture.settings()
+    }
+}
+
+fn rule(fixture: &Fixture, rules: &str) {
+    // A new name each time: two contents within one clock tick would look the same.
+    let path = fixture.directory.join("rules.new");
+    std::fs::write(&path, rules).unwrap();
+    std::fs::rename(path, fixture.directory.join("rules")).unwrap();
+}
+
+fn fq(bytes: &[u8]) -> Fq {
+    Fq::from_be_bytes_mod_order(bytes)
+}
+
+/// Signs `count` points h·G1 of known h: the product must be h·(public key), which arkworks computes.
+fn signs_right(enclave: &Enclave, id: KeyId, key: &PublicKey, count: u64) {
+    let bytes = key.g1.to_bytes();
+    let public = G1Affine::new(fq(&bytes[..32]), fq(&bytes[32..]));
+    let encoded = |point: G1Affine| {
+        let coordinate = |value: Fq| value.into_bigint().to_bytes_be();
+        let bytes = [coordinate(point.x), coordinate(point.y)].concat();
+        G1Point::from_bytes(&bytes.try_into().unwrap()).unwrap()
+    };
+    for at in 1..=count {
+        let h = Fr::from(at) * Fr::from(0x1234_5678_9abc_def1_u64);
+        let point = encoded((G1Affine::generator() * h).into_affine());
+        let product = run(enclave.scalar_mul(id, point, soon())).unwrap();
+        assert_eq!(product, encoded((public * h).into_affine()), "signature {at}");
+    }
+}
+
+/// Init, two keys, 200 signatures against arkworks, restart, signatures again; then what `doctor` says.
+fn walk(name: &str, rules: &str, scheme: &str, variant: &str) {
+    isolated(name, |fixture| {
+        let settings = device(&fixture, rules);
+        let report = Enclave::initialise(&settings).unwrap().report;
+        assert_eq!((report.scheme, report.variant), (scheme, variant));
+        let enclave = Enclave::open(settings.clone()).unwrap();
+        let keys = [new_key(1), new_key(2)].map(|key| (key.id, create(&enclave, key)));
+        signs_right(&enclave, keys[0].0, &keys[0].1, 200);
+        enclave.close();
+        let enclave = Enclave::open(settings.clone()).unwrap();
+        assert_eq!(enclave.health().findings, Findings::default());
+        for (id, key) in &keys {
+            signs_right(&enclave, *id, key, 20);
+        }
+        enclave.close();
+        let examined = Enclave::examine(&settings).unwrap();
+        assert!(examined.is_fit(), "{examined:?}");
+        assert_eq!((examined.scheme, examined.variant), (Some(scheme), Some(variant)));
+    });
+}
+
+#[test]
+fn aws_cloudhsm_chooses_the_vector_and_writes_it_back() {
+    let name = "aws_cloudhsm_chooses_the_vector_and_writes_it_back";
+    walk(name, "device:aws_cloudhsm slow", "S1", "token");
+}
+
+#[test]
+fn aws_cloudhsm_puts_the_vector_in_front_by_its_own_mechanism() {
+    let name = "aws_cloudhsm_puts_the_vector_in_front_by_its_own_mechanism";
+    walk(name, "device:aws_cloudhsm_vendor slow", "S1", "cloudhsm");
+}
+
+#[test]
+fn google_kmsp11_writes_the_vector_back_by_its_own_mechanism() {
+    walk("google_kmsp11_writes_the_vector_back_by_its_own_mechanism", "device:kmsp11 slow", "S1", "cloudkms");
+}
+
+#[test]
+fn luna_in_fips_mode_appends_the_vector() {
+    walk("luna_in_fips_mode_appends_the_vector", "device:luna_fips slow", "S1", "appended");
+}
+
+#[test]
+fn luna_in_fips_mode_of_newer_firmware_is_given_none() {
+    let name = "luna_in_fips_mode_of_newer_firmware_is_given_none";
+    walk(name, "device:luna_fips_793 slow", "S1", "appended-unasked");
+}
+
+#[test]
+fn a_token_without_session_keys_is_probed_with_the_key_itself() {
+    let name = "a_token_without_session_keys_is_probed_with_the_key_itself";
+    walk(name, "session_keys_refused slow", "S1", "caller");
+}
+
+#[test]
+fn a_token_whose_session_objects_are_private_to_their_session_is_served_by_its_own_key() {
+    let name = "a_token_whose_session_objects_are_private_to_their_session_is_served_by_its_own_key";
+    walk(name, "session_objects_private slow", "S1", "caller");
+}
+
+#[test]
+fn an_init_that_finds_no_scheme_leaves_nothing_and_names_each_that_it_tried() {
+    let name = "an_init_that_finds_no_scheme_leaves_nothing_and_names_each_that_it_tried";
+    isolated(name, |fixture| {
+        let nothing = "C_EncryptInit rv=0x70\nC_SignInit rv=0x70\nC_DecryptInit rv=0x70\n";
+        for rules in [nothing.to_owned(), format!("{nothing}session_keys_refused slow")] {
+            let settings = device(&fixture, &rules);
+            match Enclave::initialise(&settings) {
+                Err(OpenError::TokenUnfit { problem }) => {
+                    assert!(problem.contains("S1/caller: "), "{problem}");
+                    assert!(problem.contains("CKR_MECHANISM_INVALID"), "{problem}");
+                }
+                other => panic!("{other:?}"),
+            }
+            rule(&fixture, "");
+            assert_eq!(
+                std::fs::read_dir(fixture.token_directory()).unwrap().count(),
+                OBJECTS_OF_AN_EMPTY_TOKEN
+            );
+        }
+        Enclave::initialise(&fixture.settings()).unwrap();
+    });
+}
+
+/// SoftHSM's files of a token without objects: token.object, token.lock, generation.
+const OBJECTS_OF_AN_EMPTY_TOKEN: usize = 3;
+
+#[test]
+fn a_vector_of_zeros_or_one_that_repeats_is_refused_when_the_token_is_probed() {
+    let name = "a_vector_of_zeros_or_one_that_repeats_is_refused_when_the_token_is_probed";
+    isolated(name, |fixture| {
+        let tried = ["aws_cloudhsm", "aws_cloudhsm_vendor", "kmsp11", "luna_fips", "luna_fips_793"];
+        for device_name in tried {
+            for (broken, said) in [("iv_zeros", "is zeros"), ("iv_repeats", "vector twice")] {
+                // Nothing but AES-GCM, so that no other scheme is taken.
+                let rules = format!("device:{device_name} slow\n{broken} slow\nC_SignInit rv=0x70\n");
+                let settings = device(&fixture, &rules);
+                match Enclave::initialise(&settings) {
+                    Err(OpenError::TokenUnfit { problem }) => assert!(problem.contains(said), "{problem}"),
+                    other => panic!("{device_name} {broken}: {other:?}"),
+                }
+            }
+        }
+    });
+}
+
+#[test]
+fn a_vector_that_another_record_has_makes_no_record_also_after_a_restart() {
+    let name = "a_vector_that_another_record_has_makes_no_record_also_after_a_restart";
+    isolated(name, |fixture| {
+        let settings = device(&fixture, "device:luna_fips slow");
+        Enclave::initialise(&settings).unwrap();
+        let enclave = Enclave::open(settings.clone()).unwrap();
+        let broken = |rules: &str, said: &str, enclave: &Enclave| {
+            rule(&fixture, &format!("device:luna_fips slow\n{rules}"));
+            let refused = run(enclave.create(new_key(1), soon()));
+            let Err(EnclaveError::TokenUnavailable { source: Some(error), .. }) = refused else {
+                panic!("{rules}: {refused:?}");
+            };
+            assert!(error.to_string().contains(said), "{error}");
+            rule(&fixture, "device:luna_fips slow");
+        };
+        broken("iv_zeros slow", "is zeros", &enclave);
+        rule(&fixture, "device:luna_fips slow\niv_repeats slow");
+        // The first time no other record has it.
+        let first = new_key(1);
+        let key = create(&enclave, first);
+        broken("iv_repeats slow", "vector again", &enclave);
+        enclave.close();
+        let enclave = Enclave::open(settings).unwrap();
+        broken("iv_repeats slow", "vector again", &enclave);
+        assert_eq!(enclave.keys().len(), 1);
+        assert!(signs(&enclave, first.id, &key));
+        assert!(signs(&enclave, first.id, &create(&enclave, first)));
+    });
+}
