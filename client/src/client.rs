@@ -11,9 +11,12 @@ use crate::error::ClientError;
 use crate::hex::Bytes;
 use crate::point::G1Point;
 use crate::request::{KeyRef, Registration};
-use crate::response::KeyList;
 use crate::response::{Checkpoint, Created, Key, KeyRecord, SignResult};
+use crate::response::{KeyList, KeyPage};
 use crate::transport::{RetryPolicy, Transport};
+
+/// The most items of a page that the API gives.
+const PAGE_LIMIT: usize = 1_000;
 
 /// A connection to one service with one access token. Cheap to clone; `Debug` does not show the
 /// token.
@@ -79,21 +82,48 @@ impl Client {
         self.post("/v1/keys", &serde_json::json!({"eoa": key.eoa, "name": key.name})).await
     }
 
-    /// Lists every version of every key of an address, newest first (`GET /v1/keys/{eoa}`).
+    /// Lists every version of every key of an address: by name, newest version first
+    /// (`GET /v1/keys/{eoa}`, page by page).
     ///
     /// # Errors
     /// As [`Client::create_key`].
     pub async fn keys(&self, eoa: &str) -> Result<Vec<KeyRecord>, ClientError> {
-        let list: KeyList = self.get(&format!("/v1/keys/{}", percent_encoded(eoa))).await?;
-        Ok(list.keys)
+        let path = format!("/v1/keys/{}", percent_encoded(eoa));
+        let mut next = None;
+        let mut keys = Vec::new();
+        loop {
+            let page: KeyList = self.page(&path, next.as_deref()).await?;
+            let is_last = page.keys.is_empty();
+            keys.extend(page.keys);
+            match page.next {
+                Some(after) if !is_last => next = Some(after),
+                Some(_) | None => return Ok(keys),
+            }
+        }
     }
 
-    /// Returns one key with its versions (`GET /v1/keys/{eoa}/{name}`).
+    /// Returns one key with its versions (`GET /v1/keys/{eoa}/{name}`, page by page).
     ///
     /// # Errors
     /// As [`Client::create_key`].
     pub async fn key(&self, key: &KeyRef) -> Result<Key, ClientError> {
-        self.get(&format!("/v1/keys/{}/{}", percent_encoded(&key.eoa), percent_encoded(&key.name))).await
+        let path = format!("/v1/keys/{}/{}", percent_encoded(&key.eoa), percent_encoded(&key.name));
+        let KeyPage { mut key, mut next } = self.page(&path, None).await?;
+        while let Some(after) = next {
+            let page: KeyPage = self.page(&path, Some(&after.to_string())).await?;
+            next = page.next.filter(|_| !page.key.versions.is_empty());
+            key.versions.extend(page.key.versions);
+        }
+        Ok(key)
+    }
+
+    async fn page<T: DeserializeOwned>(&self, path: &str, after: Option<&str>) -> Result<T, ClientError> {
+        match after {
+            None => self.get(&format!("{path}?limit={PAGE_LIMIT}")).await,
+            Some(after) => {
+                self.get(&format!("{path}?limit={PAGE_LIMIT}&after={}", percent_encoded(after))).await
+            }
+        }
     }
 
     /// Signs a point without hashing (`POST /v1/scalar_mul`).

@@ -54,6 +54,15 @@ pub struct Key {
 #[derive(Debug, Deserialize)]
 pub(crate) struct KeyList {
     pub(crate) keys: Vec<KeyRecord>,
+    pub(crate) next: Option<String>,
+}
+
+/// A key with a page of its versions.
+#[derive(Debug, Deserialize)]
+pub(crate) struct KeyPage {
+    #[serde(flatten)]
+    pub(crate) key: Key,
+    pub(crate) next: Option<u32>,
 }
 
 /// A signature, its key, and its receipt from the audit log.

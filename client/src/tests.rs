@@ -134,7 +134,47 @@ async fn requests_have_the_form_of_the_api() {
                    "verifying_contract": "0xcc", "avs": "0xaa", "operator_set_id": 7}),
         ]
     );
-    assert!(requests[4].starts_with("GET /v1/keys/..%2Fx%3F/a%2Fb HTTP/1.1\r\n"), "{}", requests[4]);
+    assert!(
+        requests[4].starts_with("GET /v1/keys/..%2Fx%3F/a%2Fb?limit=1000 HTTP/1.1\r\n"),
+        "{}",
+        requests[4]
+    );
+}
+
+#[tokio::test]
+async fn a_list_is_read_to_its_last_page() {
+    let g1 = format!(r#"{{"x":"0x{0}","y":"0x{0}"}}"#, "07".repeat(32));
+    let g2 = format!(r#"{{"x":["0x{0}","0x{0}"],"y":["0x{0}","0x{0}"]}}"#, "07".repeat(32));
+    let record = |version: u32| {
+        json!({
+            "eoa": EOA, "name": "a", "curve": "bn254", "version": version, "state": "active",
+            "g1": serde_json::from_str::<Value>(&g1).unwrap(), "g2": serde_json::from_str::<Value>(&g2).unwrap(),
+            "key_data": format!("0x{}", "07".repeat(192)), "operator_id": format!("0x{}", "07".repeat(32)),
+            "created_at_unix": 0,
+        })
+    };
+    let page = |versions: &[u32], next: Value| json!({"keys": versions.iter().map(|&version| record(version)).collect::<Vec<_>>(), "next": next});
+    let pages = [page(&[3, 2], "a/2".into()), page(&[1], Value::Null)];
+    let (address, server) = service(pages.map(|page| (200, page.to_string())).into());
+    let keys = Client::anonymous(&address).unwrap().keys(EOA).await.unwrap();
+    assert_eq!(keys.iter().map(|key| key.version).collect::<Vec<_>>(), [3, 2, 1]);
+    let requests = server.join().unwrap();
+    assert!(requests[0].starts_with(&format!("GET /v1/keys/{EOA}?limit=1000 HTTP")), "{requests:?}");
+    assert!(
+        requests[1].starts_with(&format!("GET /v1/keys/{EOA}?limit=1000&after=a%2F2 HTTP")),
+        "{requests:?}"
+    );
+
+    let shown = |versions: &[u32], next: Value| {
+        let mut shown = record(3);
+        shown["versions"] = page(versions, Value::Null)["keys"].clone();
+        shown["next"] = next;
+        (200, shown.to_string())
+    };
+    let (address, server) = service(vec![shown(&[3, 2], 2.into()), shown(&[1], Value::Null)]);
+    let key = Client::anonymous(&address).unwrap().key(&KeyRef::new(EOA)).await.unwrap();
+    assert_eq!(key.versions.iter().map(|key| key.version).collect::<Vec<_>>(), [3, 2, 1]);
+    assert!(server.join().unwrap()[1].contains("after=2 HTTP"));
 }
 
 #[test]

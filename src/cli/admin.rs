@@ -2,4 +2,6 @@
 
 pub(super) mod access_token;
 pub(super) mod freeze;
+mod local_request;
 pub(super) mod local_socket;
+mod pages;

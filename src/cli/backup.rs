@@ -4,7 +4,6 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 
 use audit_log::{VerifierKey, public_key_in};
-use axum::http::Method;
 use clap::Args;
 use serde_json::json;
 
@@ -73,8 +72,7 @@ pub(super) fn run(
 /// Has the manifest signed by the running service, or by the token. Without a signature the archive is written all
 /// the same: a backup is needed most while the token is away.
 fn sign(configuration: &Configuration, manifest: [u8; 32]) -> Option<Signature> {
-    let body = Some(json!({"manifest": hex::encode(manifest)}));
-    let request = LocalRequest { method: Method::POST, path: "/local/backup/sign".to_owned(), body };
+    let request = LocalRequest::post("/local/backup/sign", json!({"manifest": hex::encode(manifest)}));
     let signed = send(configuration, request).and_then(|response| {
         let key = member(&response, "/key").parse();
         let key = key.map_err(|error| CliError::context("the response names no key", &error))?;

@@ -1,7 +1,5 @@
 //! `avs-kms health`: whether the running service is ready, for supervisors and container engines.
 
-use axum::http::Method;
-
 use super::admin::local_socket::{LocalRequest, send_to_running};
 use super::error::CliError;
 use super::output::Output;
@@ -9,8 +7,7 @@ use crate::config::Configuration;
 
 /// Fails when the service is not ready or does not answer.
 pub(super) fn run(configuration: &Configuration, output: Output) -> Result<(), CliError> {
-    let (method, path) = (Method::GET, "/readyz".to_owned());
-    let request = LocalRequest { method, path, body: None };
+    let request = LocalRequest::get("/readyz".to_owned());
     let response = send_to_running(configuration, &request)?;
     output.print(&response, || "ready".to_owned());
     Ok(())

@@ -8,7 +8,6 @@ mod schedule;
 
 use std::num::NonZeroU32;
 
-use axum::http::Method;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
@@ -19,16 +18,19 @@ use super::output::{Output, list, rows};
 use super::values::one_of;
 use crate::auth::{Networks, SignatureKind};
 use crate::config::Configuration;
-use crate::key::Eoa;
+use crate::key::{Eoa, KeyState};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// List keys: all, or those of one EOA
-    #[command(after_help = "Example:\n  avs-kms keys list --eoa 0x…")]
+    #[command(after_help = "Example:\n  avs-kms keys list --eoa 0x… --state active")]
     List {
         /// Owner of the keys
         #[arg(long)]
         eoa: Option<Eoa>,
+        /// Only versions in this state
+        #[arg(long, value_parser = one_of::<KeyState>(KeyState::ALL.map(KeyState::as_str)))]
+        state: Option<KeyState>,
     },
     /// Show one key with all its versions
     #[command(after_help = "Example:\n  avs-kms keys show --eoa 0x… --name default")]
@@ -111,26 +113,30 @@ impl Policy {
 }
 
 pub(super) fn run(command: &Command, configuration: &Configuration, output: Output) -> Result<(), CliError> {
-    let get = |path: String| LocalRequest { method: Method::GET, path, body: None };
-    let post =
-        |path: &str, body| LocalRequest { method: Method::POST, path: path.to_owned(), body: Some(body) };
     let request = match command {
         Command::Lifecycle(command) => return lifecycle::run(command, configuration, output),
         Command::Schedule(command) => return schedule::run(command, configuration, output),
-        Command::List { eoa: None } => get("/local/keys".to_owned()),
-        Command::List { eoa: Some(eoa) } => get(format!("/v1/keys/{eoa}")),
-        Command::Show(KeyRef { eoa, name }) => get(format!("/v1/keys/{eoa}/{name}")),
-        Command::Events { after } => get(format!("/v1/events?limit=1000&after={after}")),
+        Command::List { eoa, state } => {
+            let list = eoa.map_or("/local/keys".to_owned(), |eoa| format!("/v1/keys/{eoa}"));
+            let state = state.map(|state| format!("&state={}", state.as_str())).unwrap_or_default();
+            LocalRequest::list(format!("{list}?limit=1000{state}"), "keys")
+        }
+        Command::Show(KeyRef { eoa, name }) => {
+            LocalRequest::list(format!("/v1/keys/{eoa}/{name}?limit=1000"), "versions")
+        }
+        Command::Events { after } => {
+            LocalRequest::list(format!("/v1/events?limit=1000&after={after}"), "events")
+        }
         Command::Create(Create { key, policy, binding }) => {
             let mut body = key.body();
             put(&mut body, "policy", policy.body());
             binding.put(&mut body);
-            post("/v1/keys", body)
+            LocalRequest::post("/v1/keys", body)
         }
         Command::Policy(SetPolicy { key, policy }) => {
             let mut body = key.body();
             put(&mut body, "policy", Some(policy.body().unwrap_or_else(|| json!({}))));
-            post("/local/keys/policy", body)
+            LocalRequest::post("/local/keys/policy", body)
         }
     };
     let response = send(configuration, request)?;

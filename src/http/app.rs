@@ -72,3 +72,8 @@ pub(crate) struct RequestedOperation(pub(crate) &'static OperationInfo);
 /// A client's certificate, verified.
 #[derive(Clone, Copy)]
 pub(crate) struct ClientCertificate(pub(crate) CertificateFingerprint);
+
+/// The turn of a connection's lists: the page before must have been sent. A client that reads nothing on the streams
+/// of an HTTP/2 connection holds one page.
+#[derive(Clone, Debug)]
+pub(crate) struct ListTurn(pub(crate) Arc<tokio::sync::Semaphore>);

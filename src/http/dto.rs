@@ -3,9 +3,11 @@
 //! Not for: bodies of one call, which stand beside their handler (`routes`).
 
 pub(crate) mod binding;
+pub(crate) mod cursor;
 pub(crate) mod invalid_value;
 pub(crate) mod key;
 pub(crate) mod list;
+pub(crate) mod page;
 pub(crate) mod point;
 pub(crate) mod policy;
 pub(crate) mod signature;

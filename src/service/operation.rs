@@ -2,8 +2,12 @@
 //!
 //! Router, metrics, OpenAPI, authorisation and audit records read it. Not for: paths and methods (`http`).
 
+mod lane;
+
 use crate::auth::Scope;
 use crate::key::{Eoa, KeyName};
+
+pub use lane::Lane;
 
 /// One operation of the service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +24,8 @@ pub struct OperationInfo {
     pub records_refusals: bool,
     /// Whether the service checks a signature of the client before it does anything else.
     pub checks_signature: bool,
+    /// Which requests it shares a concurrency limit and a queue with.
+    pub lane: Lane,
 }
 
 /// Which callers may ask for an operation.
@@ -68,7 +74,20 @@ impl OperationInfo {
     }
 
     const fn new(name: &'static str, access: Access, subject: Subject) -> Self {
-        Self { name, access, irrevocable: false, subject, records_refusals: true, checks_signature: false }
+        let lane = usual_lane(access);
+        Self {
+            name,
+            access,
+            irrevocable: false,
+            subject,
+            records_refusals: true,
+            checks_signature: false,
+            lane,
+        }
+    }
+
+    const fn on_lane(self, lane: Lane) -> Self {
+        Self { lane, ..self }
     }
 
     const fn irrevocable(self) -> Self {
@@ -81,6 +100,16 @@ impl OperationInfo {
             Access::Scope(scope) | Access::Own(scope) => Some(scope),
             Access::Caller | Access::Local | Access::Open | Access::Internal => None,
         }
+    }
+}
+
+/// The lane of operations that need no other.
+const fn usual_lane(access: Access) -> Lane {
+    match access {
+        Access::Scope(Scope::KeysCreate | Scope::KeysRotate | Scope::KeysDestroy) => Lane::Change,
+        Access::Scope(Scope::KeysRead) | Access::Own(_) => Lane::Read,
+        Access::Scope(_) | Access::Caller | Access::Local | Access::Internal => Lane::Use,
+        Access::Open => Lane::Open,
     }
 }
 
@@ -140,10 +169,12 @@ operations! {
     SIGN_CERTIFICATE = OperationInfo::on_key("sign.certificate", Scope::SignTyped);
 
     /// Ask for a login challenge.
-    AUTH_CHALLENGE = OperationInfo { checks_signature: true, ..OperationInfo::open("auth.challenge") };
+    AUTH_CHALLENGE = OperationInfo {
+        checks_signature: true, ..OperationInfo::open("auth.challenge").on_lane(Lane::Login)
+    };
     /// Exchange a signed challenge for an access token.
     AUTH_VERIFY = OperationInfo {
-        records_refusals: true, checks_signature: true, ..OperationInfo::open("auth.verify")
+        records_refusals: true, checks_signature: true, ..OperationInfo::open("auth.verify").on_lane(Lane::Login)
     };
     /// Revoke the access token that the request carries.
     AUTH_REVOKE = OperationInfo::new("auth.revoke", Access::Caller, Subject::None);
@@ -153,11 +184,12 @@ operations! {
     AUTH_REQUEST = OperationInfo::internal("auth.request");
 
     /// Read audit records that concern the caller.
-    AUDIT_READ = OperationInfo::new("audit.read", Access::Own(Scope::AuditRead), Subject::None);
+    AUDIT_READ = OperationInfo::new(
+        "audit.read", Access::Own(Scope::AuditRead), Subject::None).on_lane(Lane::Search);
     /// Read the newest checkpoint.
     AUDIT_CHECKPOINT = OperationInfo::open("audit.checkpoint");
     /// Read an inclusion or consistency proof.
-    AUDIT_PROOF = OperationInfo::open("audit.proof");
+    AUDIT_PROOF = OperationInfo::open("audit.proof").on_lane(Lane::Proof);
     /// Accept that the log is older than a known checkpoint.
     AUDIT_ROLLBACK_ACCEPTED = OperationInfo::internal("audit.rollback_accepted");
     /// Accept that the clock is behind the newest audit record.
@@ -195,13 +227,13 @@ operations! {
     SERVICE_RELOAD = OperationInfo::internal("service.reload");
 
     /// Whether the process answers.
-    HEALTH = OperationInfo::open("service.health");
+    HEALTH = OperationInfo::open("service.health").on_lane(Lane::Exempt);
     /// Whether the service can sign.
-    READY = OperationInfo::open("service.ready");
+    READY = OperationInfo::open("service.ready").on_lane(Lane::Exempt);
     /// The program and its version.
-    VERSION = OperationInfo::open("service.version");
+    VERSION = OperationInfo::open("service.version").on_lane(Lane::Exempt);
     /// Metrics in Prometheus' text form.
-    METRICS = OperationInfo::open("service.metrics");
+    METRICS = OperationInfo::open("service.metrics").on_lane(Lane::Exempt);
     /// The OpenAPI document.
     DOCS_OPENAPI = OperationInfo::open("docs.openapi");
     /// The browser page of the API.
@@ -263,21 +295,4 @@ macro_rules! on_owner {
 pub(in crate::service) use {on_key, on_owner};
 
 #[cfg(test)]
-mod tests {
-    use std::collections::HashSet;
-
-    use super::*;
-
-    #[test]
-    fn every_operation_has_a_name_of_its_own() {
-        let names: HashSet<_> = ALL.iter().map(|operation| operation.name).collect();
-        assert_eq!(names.len(), ALL.len());
-    }
-
-    #[test]
-    fn only_what_ends_or_revives_a_version_needs_more_than_an_access_token() {
-        let irrevocable = ALL.iter().filter(|operation| operation.irrevocable);
-        let names: Vec<_> = irrevocable.map(|operation| operation.name).collect();
-        assert_eq!(names, ["keys.unretire", "keys.destroy", "keys.restore", "keys.destroy_due"]);
-    }
-}
+mod tests;

@@ -120,10 +120,20 @@ impl Store {
         index.by_id(id).is_some_and(|record| record.revoked_at.is_none() && now < record.expires_at)
     }
 
-    /// Every access token, oldest first.
-    pub fn all_access_tokens(&self) -> Vec<AccessTokenRecord> {
-        let mut records: Vec<_> = self.shared().access_tokens().by_hash.values().cloned().collect();
-        records.sort_by(|a, b| (a.created_at, &a.id).cmp(&(b.created_at, &b.id)));
-        records
+    /// At most `most` access tokens, oldest first, behind the one of this time and id.
+    pub fn access_tokens_after(
+        &self,
+        after: Option<&(Timestamp, AccessTokenId)>,
+        most: usize,
+    ) -> Vec<AccessTokenRecord> {
+        fn place(record: &AccessTokenRecord) -> (Timestamp, &AccessTokenId) {
+            (record.created_at, &record.id)
+        }
+        let index = self.shared().access_tokens();
+        let records = index.by_hash.values();
+        let mut records: Vec<_> =
+            records.filter(|record| after.is_none_or(|(at, id)| place(record) > (*at, id))).collect();
+        records.sort_unstable_by(|a, b| place(a).cmp(&place(b)));
+        records.into_iter().take(most).cloned().collect()
     }
 }

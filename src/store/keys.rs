@@ -108,11 +108,31 @@ impl Store {
 
     /// Every version of every key of an EOA: by name, newest version first.
     pub fn versions_of_eoa(&self, owner: &Eoa) -> Vec<Arc<KeyVersion>> {
+        self.versions_after(Some(owner), usize::MAX, |_| true)
+    }
+
+    /// At most `most` matching versions of the keys of one EOA, or of all: by EOA, name, newest version first. What was
+    /// made or changed meanwhile moves no other version, so a cursor stays where it is.
+    pub fn versions_after(
+        &self,
+        owner: Option<&Eoa>,
+        most: usize,
+        matches: impl Fn(&KeyVersion) -> bool,
+    ) -> Vec<Arc<KeyVersion>> {
+        let order = |a: &&Arc<KeyVersion>, b: &&Arc<KeyVersion>| {
+            (a.eoa, &a.name, b.version).cmp(&(b.eoa, &b.name, a.version))
+        };
         let index = self.shared().keys();
-        let names = index.0.get(owner);
-        let mut versions: Vec<_> = names.into_iter().flat_map(HashMap::values).flatten().cloned().collect();
-        versions.sort_by(|a, b| (&a.name, b.version).cmp(&(&b.name, a.version)));
-        versions
+        let of_owner = owner.into_iter().filter_map(|owner| index.0.get(owner));
+        let of_all = owner.is_none().then(|| index.0.values()).into_iter().flatten();
+        let versions = of_owner.chain(of_all).flat_map(HashMap::values).flatten();
+        let mut versions: Vec<_> = versions.filter(|version| matches(version)).collect();
+        if versions.len() > most {
+            versions.select_nth_unstable_by(most, order);
+            versions.truncate(most);
+        }
+        versions.sort_unstable_by(order);
+        versions.into_iter().map(Arc::clone).collect()
     }
 
     /// Whether an EOA owns a key.

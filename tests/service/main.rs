@@ -13,6 +13,7 @@ mod api {
     mod bad_input;
     mod key_policies;
     mod keys;
+    mod lists;
     mod openapi;
     mod quotas;
     mod scalar_mul;

@@ -22,6 +22,9 @@ const MAX_EXAMINED: u64 = 50_000;
 /// one by one.
 const LOOK_BACK: u64 = 1024;
 
+/// Bytes of records after which a page ends: a client that reads slowly holds no more.
+const MAX_PAGE_BYTES: usize = 128 * 1024;
+
 /// Records in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Page {
@@ -48,21 +51,21 @@ pub(crate) fn page(
     let mut page = Page { next: after, ..Page::default() };
     let firsts = source.firsts()?;
     let start = firsts.partition_point(|&first| first <= after.saturating_add(1)).saturating_sub(1);
-    let mut examined = 0;
+    let (mut examined, mut bytes) = (0, 0);
     let mut expected = after.saturating_add(1);
     for (index, &first) in firsts.iter().enumerate().skip(start) {
         let until = firsts.get(index + 1).copied().unwrap_or(NONE).min(size);
         page.skip(expected, first.min(size));
         let mut frames = Frames::new(source, first, until)?;
         loop {
-            if page.records.len() >= limit || examined >= MAX_EXAMINED {
+            if page.records.len() >= limit || examined >= MAX_EXAMINED || bytes >= MAX_PAGE_BYTES {
                 return Ok(page);
             }
-            let Some((head, bytes)) = frames.next(read_from)? else { break };
+            let Some((head, frame)) = frames.next(read_from)? else { break };
             let mut prev = head.prev_hash;
             // The hashes of records before a wanted one are needed for its line only.
             let mut skipped: Vec<View<'_>> = Vec::new();
-            for view in frames.records(&head, &bytes)? {
+            for view in frames.records(&head, &frame)? {
                 let view = view?;
                 let concerns = match &mut account {
                     Some(account) => account.concerns(&view)?,
@@ -72,7 +75,7 @@ pub(crate) fn page(
                     skipped.push(view);
                     continue;
                 }
-                if page.records.len() >= limit || examined >= MAX_EXAMINED {
+                if page.records.len() >= limit || examined >= MAX_EXAMINED || bytes >= MAX_PAGE_BYTES {
                     return Ok(page);
                 }
                 examined += 1;
@@ -81,6 +84,7 @@ pub(crate) fn page(
                     prev = skipped.drain(..).fold(prev, |prev, view| view.hash(&prev));
                     let mut line = Vec::with_capacity(1024);
                     view.line(&prev, &mut line);
+                    bytes += line.len();
                     page.records.push(String::from_utf8_lossy(&line).into_owned());
                 }
                 skipped.push(view);

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use axum::http::Method;
 use clap::Subcommand;
 use serde_json::{Value, json};
 
@@ -71,7 +70,7 @@ pub(in crate::cli) fn run(
     configuration: &Configuration,
     output: Output,
 ) -> Result<(), CliError> {
-    let (method, path, body) = match command {
+    let request = match command {
         Command::Issue { eoa, scopes, ttl, networks, keys, client_certificate } => {
             let scopes: Vec<_> = scopes.iter().map(|scope| scope.as_str()).collect();
             let networks: Vec<_> =
@@ -86,15 +85,15 @@ pub(in crate::cli) fn run(
             if let Some(members) = body.as_object_mut().filter(|_| !networks.is_empty()) {
                 members.insert("networks".to_owned(), networks.into());
             }
-            (Method::POST, "/local/access-tokens", Some(body))
+            LocalRequest::post("/local/access-tokens", body)
         }
-        Command::List => (Method::GET, "/local/access-tokens", None),
+        Command::List => LocalRequest::list("/local/access-tokens?limit=1000".to_owned(), "access_tokens"),
         Command::Revoke { id, eoa } => {
             let (id, eoa) = (id.as_ref().map(AccessTokenId::as_str), eoa.map(|eoa| eoa.to_string()));
-            (Method::POST, "/local/access-tokens/revoke", Some(json!({"id": id, "eoa": eoa})))
+            LocalRequest::post("/local/access-tokens/revoke", json!({"id": id, "eoa": eoa}))
         }
     };
-    let response = send(configuration, LocalRequest { method, path: path.to_owned(), body })?;
+    let response = send(configuration, request)?;
     output.print(&response, || match command {
         // Nothing else on standard output, so that TOKEN=$(avs-kms access-token issue …) works.
         Command::Issue { .. } => member(&response, "/access_token"),

@@ -1,6 +1,5 @@
 //! `avs-kms freeze | unfreeze`.
 
-use axum::http::Method;
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -25,7 +24,7 @@ pub(in crate::cli) fn run(
 ) -> Result<(), CliError> {
     let path = if frozen { "/local/freeze" } else { "/local/unfreeze" };
     let body = json!({"reason": arguments.reason});
-    let request = LocalRequest { method: Method::POST, path: path.to_owned(), body: Some(body) };
+    let request = LocalRequest::post(path, body);
     let response = send(configuration, request)?;
     output.print(&response, || said(frozen, &response));
     Ok(())

@@ -9,10 +9,11 @@ use std::time::Duration;
 
 use avs_kms_client::{Client, RetryPolicy};
 use axum::body::Body;
-use axum::http::{HeaderValue, Method, Request, header};
+use axum::http::{HeaderValue, Request, header};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 
+use super::pages::all_pages;
 use crate::cli::error::CliError;
 use crate::cli::output::say;
 use crate::cli::serve::data_lock::DataLock;
@@ -22,12 +23,7 @@ use crate::config::Configuration;
 use crate::http::{LOGIN, local_router};
 use crate::service::{LocalProcess, Maintenance, Peer, Services};
 
-/// A request of a command.
-pub(in crate::cli) struct LocalRequest {
-    pub(in crate::cli) method: Method,
-    pub(in crate::cli) path: String,
-    pub(in crate::cli) body: Option<Value>,
-}
+pub(in crate::cli) use super::local_request::LocalRequest;
 
 /// Sends the request and returns the JSON of the response, or the service's own error.
 pub(in crate::cli) fn send(configuration: &Configuration, request: LocalRequest) -> Result<Value, CliError> {
@@ -74,8 +70,7 @@ fn send_needing(
 /// message on standard error says so.
 pub(in crate::cli) fn note_files(configuration: &Configuration, work: Maintenance, path: &Path, count: u64) {
     let body = json!({"work": work.name(), "path": path.display().to_string(), "count": count});
-    let (method, path) = (Method::POST, "/local/maintenance".to_owned());
-    let note = LocalRequest { method, path, body: Some(body) };
+    let note = LocalRequest::post("/local/maintenance", body);
     // A restore has no PIN yet, so neither token nor store can be opened.
     if let Err(error) = send_needing(configuration, note, Needs::Log) {
         say(&format!("done, but {} is not in the audit log: {}", work.name(), error.message()));
@@ -112,13 +107,17 @@ async fn in_process(
     }
     let services = Arc::new(services);
     let app = limits::app(configuration, &services);
-    let response =
-        local_router(&app).respond(http_request(&request)?, Peer::Local(LocalProcess::this())).await;
-    let status = response.status();
-    let bytes = response.into_body().collect().await;
-    let response = bytes
-        .map_err(|error| CliError::context("cannot read the response", &error))
-        .and_then(|body| parse_response(status.is_success(), &body.to_bytes()));
+    let response = all_pages(&request, async |path| {
+        let response = local_router(&app)
+            .respond(http_request(&request, path)?, Peer::Local(LocalProcess::this()))
+            .await;
+        let status = response.status();
+        let bytes = response.into_body().collect().await;
+        bytes
+            .map_err(|error| CliError::context("cannot read the response", &error))
+            .and_then(|body| parse_response(status.is_success(), &body.to_bytes()))
+    })
+    .await;
     match services.close().await {
         Ok(_) => response,
         Err(error) => Err(CliError::context("cannot close the audit log", &error)),
@@ -142,14 +141,17 @@ async fn over_socket(configuration: &Configuration, request: &LocalRequest) -> R
         Some(login) => client.with_login(&login),
         None => client,
     };
-    let response = match &request.body {
-        Some(body) => client.post(&request.path, body).await,
-        None => client.get(&request.path).await,
-    };
-    response.map_err(|error| match error.api_error() {
-        Some(error) => Reply::Error(CliError::new(error.to_string())),
-        None => Reply::NotRunning(error.into()),
+    all_pages(request, async |path| {
+        let response = match &request.body {
+            Some(body) => client.post(path, body).await,
+            None => client.get(path).await,
+        };
+        response.map_err(|error| match error.api_error() {
+            Some(error) => Reply::Error(CliError::new(error.to_string())),
+            None => Reply::NotRunning(error.into()),
+        })
     })
+    .await
 }
 
 /// Name of the user who logged in to this host, for the audit log: the one before `sudo`.
@@ -158,7 +160,7 @@ fn login() -> Option<String> {
     ["SUDO_USER", "LOGNAME", "USER"].into_iter().find_map(name)
 }
 
-fn http_request(request: &LocalRequest) -> Result<Request<Body>, CliError> {
+fn http_request(request: &LocalRequest, path: &str) -> Result<Request<Body>, CliError> {
     let body = request.body.as_ref().map(Value::to_string).unwrap_or_default();
     let login = login().and_then(|login| HeaderValue::try_from(login).ok());
     let mut built = Request::builder();
@@ -167,7 +169,7 @@ fn http_request(request: &LocalRequest) -> Result<Request<Body>, CliError> {
     }
     built
         .method(request.method.clone())
-        .uri(&request.path)
+        .uri(path)
         .header(header::HOST, "local")
         .header(header::CONTENT_TYPE, "application/json")
         .body(Body::from(body))

@@ -1,6 +1,5 @@
 //! `avs-kms keys rotate|activate|retire|unretire|disable|enable|destroy|restore`.
 
-use axum::http::Method;
 use clap::{Args, Subcommand};
 use serde_json::Value;
 
@@ -107,8 +106,7 @@ pub(super) fn run(command: &Command, configuration: &Configuration, output: Outp
         }
         Command::Restore(version) => ("restore", version.body()),
     };
-    let (method, path) = (Method::POST, format!("/v1/keys/{path}"));
-    let response = send(configuration, LocalRequest { method, path, body: Some(body) })?;
+    let response = send(configuration, LocalRequest::post(format!("/v1/keys/{path}"), body))?;
     output.print(&response, || {
         let changed = ["/changed", "/created"].iter().any(|pointer| member(&response, pointer) == "true");
         let warning =

@@ -1,6 +1,5 @@
 //! `avs-kms keys schedule set|show`.
 
-use axum::http::Method;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
@@ -78,13 +77,9 @@ impl Schedule {
 
 pub(super) fn run(command: &Command, configuration: &Configuration, output: Output) -> Result<(), CliError> {
     let request = match command {
-        Command::Set(schedule) => {
-            let (path, body) = ("/v1/keys/schedule".to_owned(), Some(schedule.body()));
-            LocalRequest { method: Method::POST, path, body }
-        }
+        Command::Set(schedule) => LocalRequest::post("/v1/keys/schedule", schedule.body()),
         Command::Show { eoa } => {
-            let path = format!("/v1/keys/schedule?eoa={eoa}");
-            LocalRequest { method: Method::GET, path, body: None }
+            LocalRequest::list(format!("/v1/keys/schedule?limit=1000&eoa={eoa}"), "keys")
         }
     };
     let response = send(configuration, request)?;

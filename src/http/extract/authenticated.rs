@@ -1,18 +1,17 @@
 //! Extractor of every call that has a caller: it authenticates the request, or the call never begins.
 
-use std::sync::OnceLock;
+use std::sync::Arc;
 use std::time::Instant;
 
 use axum::extract::{FromRequestParts, Request};
-use axum::http::header;
 use axum::http::request::Parts;
+use axum::http::{Method, header};
 use serde::de::DeserializeOwned;
-use tokio::sync::OwnedSemaphorePermit;
 
 use super::body;
 use crate::auth::{Caller, Unauthenticated};
 use crate::http::app::{App, Deadline, RequestedOperation};
-use crate::http::limits::admission::Permit;
+use crate::http::limits::admission::Ticket;
 use crate::service::operation::OperationInfo;
 use crate::service::{AuditSubject, Context, Peer, Rejected, ServiceError, Services};
 
@@ -22,8 +21,8 @@ pub(crate) struct AuthenticatedRequest {
     operation: &'static OperationInfo,
     context: Context,
     deadline: Instant,
-    /// Held from when the request is parsed until its response is made.
-    permit: OnceLock<Permit>,
+    /// Admitted once the request has arrived whole; held until its response is made.
+    ticket: Arc<Ticket>,
 }
 
 impl FromRequestParts<App> for AuthenticatedRequest {
@@ -63,7 +62,12 @@ impl FromRequestParts<App> for AuthenticatedRequest {
             app.rates.token(token).map_err(ServiceError::unrecorded)?;
         }
         let context = context.recognised(caller);
-        Ok(Self { app: app.clone(), operation, context, deadline, permit: OnceLock::new() })
+        let ticket = parts.extensions.get::<Arc<Ticket>>().map(Arc::clone).ok_or_else(missing)?;
+        // No body is waited for.
+        if parts.method == Method::GET {
+            ticket.admit().await?;
+        }
+        Ok(Self { app: app.clone(), operation, context, deadline, ticket })
     }
 }
 
@@ -89,56 +93,16 @@ impl AuthenticatedRequest {
         &self.context
     }
 
-    /// Reads and parses the body, then waits for a permit; a refusal is recorded under the caller's name.
+    /// Reads and parses the body, then waits to be admitted; a refusal is recorded under the caller's name.
     pub(crate) async fn parse<B: DeserializeOwned, T>(
         &self,
         request: Request,
         convert: impl FnOnce(B) -> Result<T, ServiceError>,
     ) -> Result<T, ServiceError> {
-        let parsed = self.read(request, convert).await?;
-        self.hold(self.app.admission.acquire()).await?;
+        let body = body::read(request, self.app.body_timeout).await;
+        let parsed = self.checked(body.and_then(convert))?;
+        self.ticket.admit().await?;
         Ok(parsed)
-    }
-
-    /// The same for a change of keys, which waits for other changes.
-    pub(crate) async fn parse_key_change<B: DeserializeOwned, T>(
-        &self,
-        request: Request,
-        convert: impl FnOnce(B) -> Result<T, ServiceError>,
-    ) -> Result<T, ServiceError> {
-        let parsed = self.read(request, convert).await?;
-        self.hold(self.app.admission.acquire_for_key_change()).await?;
-        Ok(parsed)
-    }
-
-    /// The right to search the audit log; to be kept until the search ends.
-    pub(crate) async fn acquire_for_search(&self) -> Result<Option<OwnedSemaphorePermit>, ServiceError> {
-        match self.context.peer() {
-            Peer::Local(_) => Ok(None),
-            Peer::Tcp(_) => {
-                let permit = self.app.admission.acquire_for_search().await;
-                Ok(Some(permit.map_err(ServiceError::unrecorded)?))
-            }
-        }
-    }
-
-    async fn read<B: DeserializeOwned, T>(
-        &self,
-        request: Request,
-        convert: impl FnOnce(B) -> Result<T, ServiceError>,
-    ) -> Result<T, ServiceError> {
-        self.checked(body::read(request, self.app.body_timeout).await.and_then(convert))
-    }
-
-    async fn hold(
-        &self,
-        permit: impl Future<Output = Result<Permit, ServiceError>>,
-    ) -> Result<(), ServiceError> {
-        if !self.context.peer().is_local() {
-            // Only a second body would find it set, and calls have one.
-            let _ = self.permit.set(permit.await.map_err(ServiceError::unrecorded)?);
-        }
-        Ok(())
     }
 
     /// Records a refusal under the caller's name.

@@ -7,17 +7,13 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::http::dto::invalid_value::{from_value, invalid, printable};
+use crate::http::dto::page::PageLimit;
 use crate::http::dto::text::request_number;
 use crate::service::ServiceError;
-
-/// The most items of one page.
-const MAX_PAGE: u64 = 1_000;
 
 request_number! {
     /// The number of a record or an event, up to 2^63 - 1, which every client's JSON can hold.
     Seq(u64) = 0, i64::MAX.unsigned_abs();
-    /// The most items of a page.
-    PageLimit(u64) = 1, MAX_PAGE;
 }
 
 pub(crate) struct Query(BTreeMap<String, String>);
@@ -60,12 +56,15 @@ impl Query {
         self.0.remove(name).map(read).transpose()
     }
 
-    /// The parameters of a page: `after`, 0 if absent, and `limit`, 100 if absent.
-    pub(crate) fn page(mut self) -> Result<(u64, usize), ServiceError> {
+    /// The most items of a page.
+    pub(crate) fn limit(&mut self) -> Result<usize, ServiceError> {
+        self.number("limit").map(PageLimit::items)
+    }
+
+    /// The parameters of a page of numbered items: `after`, 0 if absent, and `limit`.
+    pub(crate) fn numbered_page(&mut self) -> Result<(u64, usize), ServiceError> {
         let after = self.number("after")?.map_or(0, |Seq(seq)| seq);
-        let limit = self.number("limit")?.map_or(100, |PageLimit(limit)| limit);
-        self.finish()?;
-        Ok((after, usize::try_from(limit).unwrap_or(usize::MAX)))
+        Ok((after, self.limit()?))
     }
 
     pub(crate) fn finish(self) -> Result<(), ServiceError> {

@@ -1,30 +1,34 @@
-//! Admission control: a concurrency limit with a bounded FIFO wait queue.
+//! Admission control: a concurrency limit with a bounded FIFO wait queue for each lane of operations.
 //!
 //! More requests at work than the cores can serve make every response later and none earlier. A short queue absorbs
 //! bursts and fills the audit log's batches; its length and the time in it are bounded, so that overload ends in a
 //! refusal and not in memory. A refused request has used no key. Under overload refusals are most of the work, so
-//! they leave no audit record.
+//! they leave no audit record. Unauthenticated clients have lanes of their own: whatever they ask for, keys are used.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 
+use crate::service::operation::Lane;
 use crate::service::{ErrorCode, ServiceError};
 
-/// Searches of the audit log at a time: they take threads from the requests that write to it.
+/// Searches and proofs of the audit log at a time: they take threads from the requests that write to it.
 const MAX_SEARCHES: usize = 2;
 
 /// Changes of keys that hold permits at a time: one at work, and one that is ready when it ends.
 const MAX_KEY_CHANGES: usize = 2;
 
+/// Requests of a lane that wait, for each that it serves, in the lanes that use no key.
+const QUEUED_PER_PERMIT: usize = 16;
+
 /// The settings of admission control.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AdmissionSettings {
-    /// Requests that are served at the same time.
+    /// Requests that use a key and are served at the same time; logins, reads and what is open have a quarter each.
     pub max_concurrent: usize,
     /// Requests that wait for one of those; a further one is refused at once.
     pub max_queued: usize,
@@ -32,21 +36,31 @@ pub struct AdmissionSettings {
     pub queue_timeout: Duration,
 }
 
-/// The concurrency limit of all client listeners; it can be resized while requests are served.
+/// The concurrency limits of all client listeners; they can be resized while requests are served.
 #[derive(Debug)]
-pub(crate) struct AdmissionControl {
-    capacity: ArcSwap<Capacity>,
+pub(crate) struct AdmissionControl(ArcSwap<Lanes>);
+
+/// The limit of each lane.
+#[derive(Debug)]
+struct Lanes {
+    settings: AdmissionSettings,
+    using: Limit,
     /// Changes of keys exclude each other: those that wait for another change hold no permit meanwhile.
-    key_changes: Arc<Semaphore>,
-    searches: Arc<Semaphore>,
+    key_changes: Limit,
+    reads: Limit,
+    searches: Limit,
+    proofs: Limit,
+    logins: Limit,
+    open: Limit,
 }
 
+/// A concurrency limit and its queue.
 #[derive(Debug)]
-struct Capacity {
-    settings: AdmissionSettings,
+struct Limit {
     /// A tokio semaphore is fair: permits are given in the order in which they were asked for.
     permits: Arc<Semaphore>,
     queued: AtomicUsize,
+    max_queued: usize,
 }
 
 /// The right to be served; released when dropped.
@@ -56,80 +70,101 @@ pub(crate) struct Permit {
     _key_change: Option<OwnedSemaphorePermit>,
 }
 
-impl AdmissionControl {
-    pub(crate) fn new(settings: AdmissionSettings) -> Self {
-        Self {
-            capacity: ArcSwap::from_pointee(Capacity::new(settings)),
-            key_changes: Arc::new(Semaphore::new(MAX_KEY_CHANGES)),
-            searches: Arc::new(Semaphore::new(MAX_SEARCHES)),
-        }
+/// A request's way through admission: its lane, and its permit once it has one. The permit is held until the ticket is
+/// dropped.
+#[derive(Debug)]
+pub(crate) struct Ticket {
+    admission: Arc<AdmissionControl>,
+    lane: Lane,
+    permit: OnceCell<Permit>,
+}
+
+impl Ticket {
+    pub(crate) fn new(admission: Arc<AdmissionControl>, lane: Lane) -> Self {
+        Self { admission, lane, permit: OnceCell::new() }
     }
 
-    /// Applies other settings; permits and places in the queue that were given stay valid.
-    pub(crate) fn resize(&self, settings: AdmissionSettings) {
-        if self.capacity.load().settings != settings {
-            self.capacity.store(Arc::new(Capacity::new(settings)));
-        }
-    }
-
-    /// Refuses while the queue is full: costs nothing, so it comes before the request is read.
-    pub(crate) fn check_capacity(&self) -> Result<(), ServiceError> {
-        let capacity = self.capacity.load();
-        if capacity.permits.available_permits() == 0 && capacity.is_queue_full() {
-            return Err(capacity.overloaded());
+    /// Waits for a permit of the lane. To be asked for once nothing is waited for that the client does.
+    pub(crate) async fn admit(&self) -> Result<(), ServiceError> {
+        if self.lane != Lane::Exempt {
+            let acquired = self.permit.get_or_try_init(|| self.admission.acquire(self.lane)).await;
+            acquired.map_err(ServiceError::unrecorded)?;
         }
         Ok(())
     }
 
-    /// A permit for a request.
-    pub(crate) async fn acquire(&self) -> Result<Permit, ServiceError> {
-        let capacity = self.capacity.load_full();
-        let request = capacity.acquire(&capacity.permits, capacity.give_up_at()).await?;
-        Ok(Permit { _request: request, _key_change: None })
-    }
-
-    /// A permit for a change of keys, once it is among the next two of those.
-    pub(crate) async fn acquire_for_key_change(&self) -> Result<Permit, ServiceError> {
-        let capacity = self.capacity.load_full();
-        let give_up_at = capacity.give_up_at();
-        let key_change = capacity.acquire(&self.key_changes, give_up_at).await?;
-        let request = capacity.acquire(&capacity.permits, give_up_at).await?;
-        Ok(Permit { _request: request, _key_change: Some(key_change) })
-    }
-
-    /// The right to search the audit log, which takes no permit from other requests.
-    pub(crate) async fn acquire_for_search(&self) -> Result<OwnedSemaphorePermit, ServiceError> {
-        let capacity = self.capacity.load_full();
-        capacity.acquire(&self.searches, capacity.give_up_at()).await
+    /// Whether the request may be served.
+    pub(crate) fn is_admitted(&self) -> bool {
+        self.lane == Lane::Exempt || self.permit.initialized()
     }
 }
 
-impl Capacity {
-    fn new(settings: AdmissionSettings) -> Self {
-        let permits = Arc::new(Semaphore::new(settings.max_concurrent));
-        Self { settings, permits, queued: AtomicUsize::new(0) }
+impl AdmissionControl {
+    pub(crate) fn new(settings: AdmissionSettings) -> Self {
+        Self(ArcSwap::from_pointee(Lanes::new(settings)))
     }
 
-    fn give_up_at(&self) -> Instant {
-        Instant::now() + self.settings.queue_timeout
-    }
-
-    fn is_queue_full(&self) -> bool {
-        self.queued.load(Ordering::Relaxed) >= self.settings.max_queued
-    }
-
-    async fn acquire(
-        &self,
-        permits: &Arc<Semaphore>,
-        give_up_at: Instant,
-    ) -> Result<OwnedSemaphorePermit, ServiceError> {
-        if let Ok(permit) = Arc::clone(permits).try_acquire_owned() {
-            return Ok(permit);
+    /// Applies other settings; permits and places in the queue that were given stay valid.
+    pub(crate) fn resize(&self, settings: AdmissionSettings) {
+        if self.0.load().settings != settings {
+            self.0.store(Arc::new(Lanes::new(settings)));
         }
-        let _slot = QueueSlot::take(self).ok_or_else(|| self.overloaded())?;
-        match timeout_at(give_up_at, Arc::clone(permits).acquire_owned()).await {
-            Ok(Ok(permit)) => Ok(permit),
-            Ok(Err(_)) | Err(_) => Err(self.overloaded()),
+    }
+
+    /// Refuses while the lane's queue is full: costs nothing, so it comes before the request is read.
+    pub(crate) fn check_capacity(&self, lane: Lane) -> Result<(), ServiceError> {
+        let lanes = self.0.load();
+        match lanes.limit(lane) {
+            Some(limit) if limit.permits.available_permits() == 0 && limit.is_queue_full() => {
+                Err(lanes.overloaded())
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// A permit for a request of this lane.
+    async fn acquire(&self, lane: Lane) -> Result<Permit, ServiceError> {
+        let lanes = self.0.load_full();
+        let give_up_at = Instant::now() + lanes.settings.queue_timeout;
+        let overloaded = || lanes.overloaded();
+        let key_change = if lane == Lane::Change {
+            Some(lanes.key_changes.acquire(give_up_at).await.ok_or_else(overloaded)?)
+        } else {
+            None
+        };
+        let limit = lanes.limit(lane).ok_or_else(|| ServiceError::internal("a lane without a limit"))?;
+        let request = limit.acquire(give_up_at).await.ok_or_else(overloaded)?;
+        Ok(Permit { _request: request, _key_change: key_change })
+    }
+}
+
+impl Lanes {
+    fn new(settings: AdmissionSettings) -> Self {
+        let AdmissionSettings { max_concurrent, max_queued, .. } = settings;
+        let side = |permits: usize| Limit::new(permits, max_queued.min(permits * QUEUED_PER_PERMIT));
+        let quarter = max_concurrent.div_ceil(4);
+        Self {
+            settings,
+            using: Limit::new(max_concurrent, max_queued),
+            key_changes: Limit::new(MAX_KEY_CHANGES, max_queued),
+            reads: side(quarter),
+            searches: side(MAX_SEARCHES),
+            proofs: side(MAX_SEARCHES),
+            logins: side(quarter),
+            open: side(quarter),
+        }
+    }
+
+    /// The limit of a lane; none where there is none.
+    const fn limit(&self, lane: Lane) -> Option<&Limit> {
+        match lane {
+            Lane::Exempt => None,
+            Lane::Use | Lane::Change => Some(&self.using),
+            Lane::Read => Some(&self.reads),
+            Lane::Search => Some(&self.searches),
+            Lane::Proof => Some(&self.proofs),
+            Lane::Login => Some(&self.logins),
+            Lane::Open => Some(&self.open),
         }
     }
 
@@ -140,15 +175,33 @@ impl Capacity {
     }
 }
 
+impl Limit {
+    fn new(permits: usize, max_queued: usize) -> Self {
+        Self { permits: Arc::new(Semaphore::new(permits)), queued: AtomicUsize::new(0), max_queued }
+    }
+
+    fn is_queue_full(&self) -> bool {
+        self.queued.load(Ordering::Relaxed) >= self.max_queued
+    }
+
+    /// A permit; none where the queue is full or the time has passed.
+    async fn acquire(&self, give_up_at: Instant) -> Option<OwnedSemaphorePermit> {
+        if let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() {
+            return Some(permit);
+        }
+        let _slot = QueueSlot::take(self)?;
+        timeout_at(give_up_at, Arc::clone(&self.permits).acquire_owned()).await.ok()?.ok()
+    }
+}
+
 /// A place in the queue; given back when dropped.
 struct QueueSlot<'a>(&'a AtomicUsize);
 
 impl<'a> QueueSlot<'a> {
-    fn take(capacity: &'a Capacity) -> Option<Self> {
-        let max = capacity.settings.max_queued;
-        let one_more = |queued| (queued < max).then_some(queued + 1);
-        capacity.queued.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).ok()?;
-        Some(Self(&capacity.queued))
+    fn take(limit: &'a Limit) -> Option<Self> {
+        let one_more = |queued| (queued < limit.max_queued).then_some(queued + 1);
+        limit.queued.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).ok()?;
+        Some(Self(&limit.queued))
     }
 }
 

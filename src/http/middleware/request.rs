@@ -1,5 +1,7 @@
 //! What every request passes: id, rate limits, admission, its own task, a deadline, metrics, the record of a refusal.
 
+use std::sync::Arc;
+
 use axum::extract::{Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
@@ -9,13 +11,15 @@ use tracing::{Instrument, Span};
 
 use super::reject_delay;
 use crate::auth::Credentials;
-use crate::http::app::{App, ClientCertificate, Deadline, RequestedOperation};
+use crate::http::app::{App, ClientCertificate, Deadline, ListTurn, RequestedOperation};
 use crate::http::error;
+use crate::http::limits::admission::Ticket;
+use crate::http::response::holding;
 use crate::key::Eoa;
 use crate::metrics;
 use crate::request_id::RequestId;
 use crate::request_text::RequestText;
-use crate::service::operation::OperationInfo;
+use crate::service::operation::{Access, Lane, OperationInfo};
 use crate::service::{AuditSubject, Context, ErrorCode, Peer, ServiceError};
 
 /// The header that names the request in every response, beside `request_id` in the body of errors.
@@ -93,11 +97,20 @@ fn check_limits(app: &App, operation: Operation, peer: Peer, request: &Request) 
             app.rates.check_not_locked_out(claimed_eoa(credentials), address.ip())?;
         }
         app.rates.signature_check(address.ip())
-    } else if request.method() == Method::POST {
-        app.admission.check_capacity()
     } else {
-        Ok(())
+        app.admission.check_capacity(lane(operation))
     }
+}
+
+/// The lane of a request. One that no route matches is open to all.
+fn lane(operation: Operation) -> Lane {
+    operation.map_or(Lane::Open, |operation| operation.lane)
+}
+
+/// Whether a request is admitted before its handler runs: it has neither credentials nor a body to wait for. Every
+/// other one is admitted once both have arrived.
+fn is_admitted_at_once(operation: Operation, method: &Method) -> bool {
+    operation.is_none_or(|operation| operation.access == Access::Open && *method == Method::GET)
 }
 
 /// Whether a signature must be checked for this request: logins, and any credentials but an access token.
@@ -138,10 +151,39 @@ async fn run_request(
     if let Some(operation) = operation {
         extensions.insert(RequestedOperation(operation));
     }
+    // The administrator of this host has no queue.
+    let lane = if context.peer().is_local() { Lane::Exempt } else { lane(operation) };
+    let ticket = Arc::new(Ticket::new(Arc::clone(&app.admission), lane));
+    extensions.insert(Arc::clone(&ticket));
     let response = if is_method_known(request.method()) {
-        let task = tokio::spawn(next.run(request).instrument(span.clone()));
-        match timeout_at(deadline, task).await {
-            Ok(Ok(response)) => Ok(response),
+        let at_once = is_admitted_at_once(operation, request.method());
+        let admitted = Arc::clone(&ticket);
+        let lists = request
+            .extensions_mut()
+            .remove::<ListTurn>()
+            .filter(|_| matches!(lane, Lane::Read | Lane::Search));
+        let serve = async move {
+            if at_once {
+                admitted.admit().await?;
+            }
+            let turn = match lists {
+                Some(ListTurn(turn)) => {
+                    timeout_at(deadline, turn.acquire_owned()).await.ok().and_then(Result::ok)
+                }
+                None => None,
+            };
+            let response = error::failure_in(next.run(request).await)?;
+            let response = match turn {
+                Some(turn) => holding(response, turn),
+                None => response,
+            };
+            // A handler that forgot to ask serves no client.
+            let bypassed = || ServiceError::internal("a request was served without admission");
+            admitted.is_admitted().then_some(response).ok_or_else(bypassed)
+        };
+        drop(ticket);
+        match timeout_at(deadline, tokio::spawn(serve.instrument(span.clone()))).await {
+            Ok(Ok(response)) => response,
             Ok(Err(panic)) => Err(ServiceError::internal(panic)),
             // The operation continues and leaves its own record.
             Err(_) => return error::response(&ServiceError::too_late(), id),
@@ -149,9 +191,9 @@ async fn run_request(
     } else {
         Err(method_not_allowed())
     };
-    span.in_scope(|| match response.map(error::failure_in) {
-        Ok(Ok(response)) => response,
-        Ok(Err(failure)) | Err(failure) => {
+    span.in_scope(|| match response {
+        Ok(response) => response,
+        Err(failure) => {
             let failure = match operation {
                 Some(operation) if operation.records_refusals => {
                     app.services.refuse(operation, &context, AuditSubject::default(), failure)

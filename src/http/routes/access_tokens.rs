@@ -6,15 +6,19 @@ use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 use crate::auth;
+use crate::http::dto::cursor::AccessTokenCursor;
 use crate::http::dto::invalid_value::invalid;
 use crate::http::dto::list::{List, NetworkList};
+use crate::http::dto::page::Page;
 use crate::http::dto::values::{
     AccessTokenId, AddressOrAll, CertificateFingerprint, Name, ScopeName, Seconds, Time,
 };
 use crate::http::endpoint::Endpoint;
 use crate::http::extract::authenticated::AuthenticatedRequest;
+use crate::http::extract::query::Query;
 use crate::http::response::json;
 use crate::service::operation::{ACCESS_TOKENS_ISSUE, ACCESS_TOKENS_LIST, ACCESS_TOKENS_REVOKE};
 use crate::service::{IssueAccessToken, RevokeAccessTokens, ServiceError};
@@ -121,6 +125,13 @@ struct IssuedAccessToken<'a> {
 }
 
 #[derive(Serialize)]
+struct AccessTokenPage {
+    access_tokens: Vec<Box<RawValue>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+}
+
+#[derive(Serialize)]
 struct AccessTokenList {
     access_tokens: Vec<AccessTokenRecord>,
 }
@@ -139,9 +150,19 @@ async fn issue(call: AuthenticatedRequest, request: Request) -> Result<Response,
     Ok(json(StatusCode::CREATED, &body))
 }
 
-async fn list(call: AuthenticatedRequest) -> Result<Response, ServiceError> {
-    let records = call.services().access_tokens.list(call.context())?;
-    Ok(json(StatusCode::OK, &AccessTokenList::from(&records[..])))
+async fn list(call: AuthenticatedRequest, request: Request) -> Result<Response, ServiceError> {
+    let read = || {
+        let mut query = Query::of(&request)?;
+        let after = query.text("after")?.map(|AccessTokenCursor(after)| after);
+        let limit = query.limit()?;
+        query.finish()?;
+        Ok((after, limit))
+    };
+    let (after, limit) = call.checked(read())?;
+    let records = call.services().access_tokens.list(call.context(), after.as_ref(), limit + 1)?;
+    let page = Page::of(records, limit, |record| AccessTokenRecord::from(record))?;
+    let next = page.next(|record| format!("{}/{}", record.created_at.as_second(), record.id));
+    Ok(json(StatusCode::OK, &AccessTokenPage { access_tokens: page.items, next }))
 }
 
 async fn revoke(call: AuthenticatedRequest, request: Request) -> Result<Response, ServiceError> {

@@ -11,10 +11,11 @@ use utoipa::ToSchema;
 
 use crate::http::app::App;
 use crate::http::dto::invalid_value::invalid;
+use crate::http::dto::page::PageLimit;
 use crate::http::dto::values::Bytes32;
 use crate::http::endpoint::Endpoint;
 use crate::http::extract::authenticated::AuthenticatedRequest;
-use crate::http::extract::query::{PageLimit, Query, Seq};
+use crate::http::extract::query::{Query, Seq};
 use crate::http::openapi::description::{Description, Tag};
 use crate::http::response::json;
 use crate::service::operation::{AUDIT_CHECKPOINT, AUDIT_PROOF, AUDIT_READ};
@@ -101,9 +102,11 @@ struct ConsistencyProof {
 }
 
 async fn records(call: AuthenticatedRequest, request: Request) -> Result<Response, ServiceError> {
-    let page = Query::of(&request).and_then(Query::page);
+    let page = Query::of(&request).and_then(|mut query| {
+        let page = query.numbered_page()?;
+        query.finish().map(|()| page)
+    });
     let read = call.checked(page.map(|(after, limit)| ReadRecords { after, limit }))?;
-    let _permit = call.acquire_for_search().await?;
     let page = call.services().audit.records(call.context(), read).await?;
     let records = page.records.into_iter().map(RawValue::from_string).collect::<Result<_, _>>();
     let records = records.map_err(ServiceError::internal)?;

@@ -1,5 +1,7 @@
 //! `/v1/auth/…`: login challenge, its exchange for an access token, revocation, and what a signed request signs.
 
+use std::sync::Arc;
+
 use axum::Extension;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
@@ -20,6 +22,7 @@ use crate::http::error;
 use crate::http::extract::authenticated::AuthenticatedRequest;
 use crate::http::extract::body;
 use crate::http::extract::query::Query;
+use crate::http::limits::admission::Ticket;
 use crate::http::openapi::description::{Description, Tag};
 use crate::http::response::json;
 use crate::service::operation::{AUTH_CHALLENGE, AUTH_REVOKE, AUTH_TYPED_DATA, AUTH_VERIFY};
@@ -135,6 +138,7 @@ struct TypedData {
 async fn challenge(
     State(app): State<App>,
     Extension(context): Extension<Context>,
+    Extension(ticket): Extension<Arc<Ticket>>,
     caller: Option<Extension<Caller>>,
     request: Request,
 ) -> Result<Response, ServiceError> {
@@ -143,6 +147,7 @@ async fn challenge(
         None => context,
     };
     let body: RequestChallengeBody = body::read(request, app.body_timeout).await?;
+    ticket.admit().await?;
     let made = app.services.logins.challenge(&context, body.into())?;
     let expires_at = made.challenge.expires_at();
     let body = Challenge {
@@ -162,10 +167,12 @@ async fn challenge(
 async fn verify(
     State(app): State<App>,
     Extension(context): Extension<Context>,
+    Extension(ticket): Extension<Arc<Ticket>>,
     request: Request,
 ) -> Result<Response, ServiceError> {
     let VerifyChallengeBody { challenge_id, signature: SignatureBytes(signature) } =
         body::read(request, app.body_timeout).await?;
+    ticket.admit().await?;
     let logins = &app.services.logins;
     let claimed = logins.claimed_eoa(&challenge_id);
     let from = context.address().map(|address| address.ip());

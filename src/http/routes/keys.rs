@@ -5,25 +5,29 @@ use axum::extract::{Path, Request};
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use crate::http::dto::binding::BindingBody;
+use crate::http::dto::cursor::{self, AllKeysCursor, KeyCursor};
 use crate::http::dto::invalid_value::{InvalidValue, invalid};
 use crate::http::dto::key::KeyRecord;
+use crate::http::dto::page::{Page, PageLimit};
 use crate::http::dto::policy::{PolicyBody, PolicyRecord};
 use crate::http::dto::signature::SignResult;
 use crate::http::dto::values::{
-    Address, ChecksumAddress, Curve, Name, Reason, VersionNumber, parse_address, parse_name,
+    Address, ChecksumAddress, Curve, Name, Reason, StateName, VersionNumber, parse_address, parse_name,
 };
 use crate::http::endpoint::Endpoint;
 use crate::http::extract::authenticated::AuthenticatedRequest;
+use crate::http::extract::query::Query;
 use crate::http::openapi::description::{Description, Tag};
 use crate::http::response::json;
 use crate::key::{KeyVersion, KeyVersionNumber, LifecycleState};
 use crate::service::operation::{
     KEYS_CREATE, KEYS_LIST, KEYS_LIST_ALL, KEYS_ROTATE, KEYS_SHOW, OperationInfo,
 };
-use crate::service::{CreateKey, Created, ListKeys, RotateKey, ServiceError, ShowKey};
+use crate::service::{CreateKey, Created, ListAllKeys, ListKeys, RotateKey, ServiceError, ShowKey};
 
 pub(crate) fn endpoints() -> Vec<Endpoint> {
     let keys = |summary| Description::new(Tag::Keys, summary);
@@ -43,14 +47,19 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
                 .refuses(&[404, 409]),
         ),
         Endpoint::get(&KEYS_LIST, "/v1/keys/{eoa}", list).describe(
-            keys("List the keys of an EOA, newest version first")
+            keys("List the keys of an EOA, by name, newest version first")
                 .path::<Address>("eoa")
-                .returns::<KeyList>(200, "The keys."),
+                .optional_query::<StateName>("state", "Only versions in this state.")
+                .optional_query::<KeyCursor>("after", "Where the page before ended: its `next`.")
+                .optional_query::<PageLimit>("limit", "The most versions of the page; 100 if absent.")
+                .returns::<KeyList>(200, "A page of the keys."),
         ),
         Endpoint::get(&KEYS_SHOW, "/v1/keys/{eoa}/{name}", show).describe(
-            keys("Show the current version of a key, and all its versions")
+            keys("Show the current version of a key, and its versions, newest first")
                 .path::<Address>("eoa")
                 .path::<Name>("name")
+                .optional_query::<VersionNumber>("after", "Where the page before ended: its `next`.")
+                .optional_query::<PageLimit>("limit", "The most versions of the page; 100 if absent.")
                 .returns::<KeyWithVersions>(200, "The key.")
                 .refuses(&[404]),
         ),
@@ -124,12 +133,18 @@ struct CreatedKey {
 #[derive(Serialize, ToSchema)]
 struct KeyList {
     eoa: ChecksumAddress,
-    keys: Vec<KeyRecord>,
+    #[schema(value_type = Vec<KeyRecord>)]
+    keys: Vec<Box<RawValue>>,
+    /// The `after` of the next page; absent on the last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
 }
 
 #[derive(Serialize)]
 struct AllKeys {
-    keys: Vec<KeyRecord>,
+    keys: Vec<Box<RawValue>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -137,7 +152,11 @@ struct KeyWithVersions {
     #[serde(flatten)]
     record: KeyRecord,
     policy: PolicyRecord,
-    versions: Vec<KeyRecord>,
+    #[schema(value_type = Vec<KeyRecord>)]
+    versions: Vec<Box<RawValue>>,
+    /// The `after` of the next page; absent on the last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<u32>,
 }
 
 /// The name of a key; `default` where a request says none.
@@ -146,13 +165,13 @@ pub(crate) fn name_or_default(name: Option<Name>) -> crate::key::KeyName {
 }
 
 async fn create(call: AuthenticatedRequest, request: Request) -> Result<Response, ServiceError> {
-    let key = call.parse_key_change(request, |body: CreateKeyBody| CreateKey::try_from(body)).await?;
+    let key = call.parse(request, |body: CreateKeyBody| CreateKey::try_from(body)).await?;
     let created = call.services().keys.create(call.context().clone(), key, call.deadline()).await?;
     created_response(&call, created, &KEYS_CREATE).await
 }
 
 async fn rotate(call: AuthenticatedRequest, request: Request) -> Result<Response, ServiceError> {
-    let rotation = call.parse_key_change(request, |body: RotateKeyBody| RotateKey::try_from(body)).await?;
+    let rotation = call.parse(request, |body: RotateKeyBody| RotateKey::try_from(body)).await?;
     let created = call.services().keys.rotate(call.context().clone(), rotation, call.deadline()).await?;
     created_response(&call, created, &KEYS_ROTATE).await
 }
@@ -183,39 +202,69 @@ async fn created_response(
 async fn list(
     call: AuthenticatedRequest,
     path: Result<Path<String>, PathRejection>,
+    request: Request,
 ) -> Result<Response, ServiceError> {
-    let list = call.checked(path.map_err(bad_path).and_then(|Path(eoa)| {
-        Ok(ListKeys { eoa: parse_address(&eoa).map_err(|error| in_path(error, "eoa"))? })
-    }))?;
+    let read = || {
+        let Path(eoa) = path.map_err(bad_path)?;
+        let eoa = parse_address(&eoa).map_err(|error| in_path(error, "eoa"))?;
+        let mut query = Query::of(&request)?;
+        let state = query.text("state")?.map(|StateName(state)| state);
+        let after = query.text("after")?.map(|KeyCursor(after)| after);
+        let limit = query.limit()?;
+        query.finish()?;
+        Ok((ListKeys { eoa, state, after, most: limit + 1 }, limit))
+    };
+    let (list, limit) = call.checked(read())?;
     let eoa = ChecksumAddress(list.eoa);
-    let keys = records(&call.services().key_reads.list(call.context().clone(), list)?);
-    Ok(json(StatusCode::OK, &KeyList { eoa, keys }))
+    let versions = call.services().key_reads.list(call.context().clone(), list)?;
+    let page = Page::of(versions, limit, |version| KeyRecord::from(&**version))?;
+    let next = page.next(|version| cursor::of_key(version));
+    Ok(json(StatusCode::OK, &KeyList { eoa, keys: page.items, next }))
 }
 
 /// `GET /local/keys`: the keys of all EOAs, for the administrator of this host.
-async fn list_all(call: AuthenticatedRequest) -> Result<Response, ServiceError> {
-    let keys = records(&call.services().key_reads.list_all(call.context())?);
-    Ok(json(StatusCode::OK, &AllKeys { keys }))
+async fn list_all(call: AuthenticatedRequest, request: Request) -> Result<Response, ServiceError> {
+    let read = || {
+        let mut query = Query::of(&request)?;
+        let state = query.text("state")?.map(|StateName(state)| state);
+        let after = query.text("after")?.map(|AllKeysCursor(after)| after);
+        let limit = query.limit()?;
+        query.finish()?;
+        Ok((ListAllKeys { state, after, most: limit + 1 }, limit))
+    };
+    let (list, limit) = call.checked(read())?;
+    let versions = call.services().key_reads.list_all(call.context(), &list)?;
+    let page = Page::of(versions, limit, |version| KeyRecord::from(&**version))?;
+    let next = page.next(|version| cursor::of_any_key(version));
+    Ok(json(StatusCode::OK, &AllKeys { keys: page.items, next }))
 }
 
 async fn show(
     call: AuthenticatedRequest,
     path: Result<Path<(String, String)>, PathRejection>,
+    request: Request,
 ) -> Result<Response, ServiceError> {
-    let show = call.checked(path.map_err(bad_path).and_then(|Path((eoa, name))| {
+    let read = || {
+        let Path((eoa, name)) = path.map_err(bad_path)?;
         let eoa = parse_address(&eoa).map_err(|error| in_path(error, "eoa"))?;
-        Ok(ShowKey { eoa, name: parse_name(&name).map_err(|error| in_path(error, "name"))? })
-    }))?;
+        let name = parse_name(&name).map_err(|error| in_path(error, "name"))?;
+        let mut query = Query::of(&request)?;
+        let after = query.number("after")?.map(|VersionNumber(number)| number);
+        let limit = query.limit()?;
+        query.finish()?;
+        Ok((ShowKey { eoa, name }, after, limit))
+    };
+    let (show, after, limit) = call.checked(read())?;
     let versions = call.services().key_reads.show(call.context().clone(), show)?;
     let active = versions.iter().find(|version| version.status.lifecycle == LifecycleState::Active);
     let current = active.or_else(|| versions.first());
     let current = current.ok_or_else(|| ServiceError::internal("a key without versions"))?;
     let (record, policy) = (KeyRecord::from(&**current), policy_of(&call, current));
-    Ok(json(StatusCode::OK, &KeyWithVersions { record, policy, versions: records(&versions) }))
-}
-
-fn records(versions: &[std::sync::Arc<KeyVersion>]) -> Vec<KeyRecord> {
-    versions.iter().map(|version| KeyRecord::from(&**version)).collect()
+    let number = |version: &KeyVersion| version.version.number();
+    let older = versions.iter().filter(|version| after.is_none_or(|after| number(version) < after));
+    let page = Page::of(older, limit, |version| KeyRecord::from(&***version))?;
+    let next = page.next(|version| number(version));
+    Ok(json(StatusCode::OK, &KeyWithVersions { record, policy, versions: page.items, next }))
 }
 
 fn policy_of(call: &AuthenticatedRequest, version: &KeyVersion) -> PolicyRecord {

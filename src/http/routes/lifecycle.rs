@@ -133,7 +133,7 @@ async fn change<B: serde::de::DeserializeOwned>(
     request: Request,
     convert: fn(B) -> ChangeKey,
 ) -> Result<Response, ServiceError> {
-    let change = call.parse_key_change(request, |body| Ok(convert(body))).await?;
+    let change = call.parse(request, |body| Ok(convert(body))).await?;
     let changed = call.services().keys.change(call.context().clone(), change, call.deadline()).await?;
     let body = ChangedKey {
         record: KeyRecord::from(&*changed.version),

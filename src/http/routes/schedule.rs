@@ -7,17 +7,18 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use crate::http::dto::invalid_value::invalid;
+use crate::http::dto::page::{Page, PageLimit};
 use crate::http::dto::values::{
-    Address, AnnounceDays, Bytes32, ChecksumAddress, Days, JitterHours, NameOrAll, Reason, RetireOnName,
-    StateName, Time,
+    Address, AnnounceDays, Bytes32, ChecksumAddress, Days, JitterHours, Name, NameOrAll, Reason,
+    RetireOnName, StateName, Time,
 };
 use crate::http::endpoint::Endpoint;
 use crate::http::extract::authenticated::AuthenticatedRequest;
-use crate::http::extract::query::{PageLimit, Query, Seq};
+use crate::http::extract::query::{Query, Seq};
 use crate::http::openapi::description::{Description, Tag};
 use crate::http::response::json;
 use crate::key::ScheduleScope;
@@ -36,7 +37,9 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
         Endpoint::get(&KEYS_SCHEDULE_GET, "/v1/keys/schedule", show).describe(
             Description::new(Tag::Keys, "Show when the keys of an EOA are rotated")
                 .query::<Address>("eoa", "The owner of the keys.")
-                .returns::<SchedulePage>(200, "Each key and its next dates."),
+                .optional_query::<Name>("after", "Where the page before ended: its `next`.")
+                .optional_query::<PageLimit>("limit", "The most keys of the page; 100 if absent.")
+                .returns::<SchedulePage>(200, "A page of the keys, by name, each with its next dates."),
         ),
         Endpoint::get(&EVENTS_READ, "/v1/events", events).describe(
             Description::new(Tag::Keys, "List what happened to the caller's keys")
@@ -132,7 +135,11 @@ struct ScheduleRecord {
 #[derive(Serialize, ToSchema)]
 struct SchedulePage {
     eoa: ChecksumAddress,
-    keys: Vec<ScheduledKey>,
+    #[schema(value_type = Vec<ScheduledKey>)]
+    keys: Vec<Box<RawValue>>,
+    /// The `after` of the next page; absent on the last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
 }
 
 /// A key and what comes next for it.
@@ -204,7 +211,7 @@ impl From<&(Arc<KeyVersion>, Timestamp)> for VersionEnd {
 #[derive(Serialize, ToSchema)]
 struct EventPage {
     #[schema(value_type = Vec<KeyEvent>)]
-    events: Vec<Value>,
+    events: Vec<Box<RawValue>>,
     next: u64,
 }
 
@@ -228,7 +235,7 @@ struct KeyEvent {
 }
 
 async fn set(call: AuthenticatedRequest, request: Request) -> Result<Response, ServiceError> {
-    let set = call.parse_key_change(request, |body: SetScheduleBody| Ok(SetSchedule::from(body))).await?;
+    let set = call.parse(request, |body: SetScheduleBody| Ok(SetSchedule::from(body))).await?;
     let (eoa, name, schedule) = (ChecksumAddress(set.eoa), set.scope.to_string(), set.schedule);
     let warning = call.services().schedules.set(call.context().clone(), set, call.deadline()).await?;
     let rules = schedule.as_ref().map(ScheduleRules::from).unwrap_or_default();
@@ -237,23 +244,32 @@ async fn set(call: AuthenticatedRequest, request: Request) -> Result<Response, S
 }
 
 async fn show(call: AuthenticatedRequest, request: Request) -> Result<Response, ServiceError> {
-    let read = call.checked(Query::of(&request).and_then(|mut query| {
+    let read = || {
+        let mut query = Query::of(&request)?;
         let eoa = query.text("eoa")?;
+        let after = query.text("after")?.map(|Name(name)| name);
+        let limit = query.limit()?;
         query.finish()?;
         let Address(eoa) = eoa.ok_or_else(|| invalid("missing query parameter `eoa`").field("eoa"))?;
-        Ok(GetSchedule { eoa })
-    }))?;
+        Ok((GetSchedule { eoa, after, most: limit + 1 }, limit))
+    };
+    let (read, limit) = call.checked(read())?;
     let eoa = ChecksumAddress(read.eoa);
     let keys = call.services().schedules.get(call.context().clone(), read)?;
-    Ok(json(StatusCode::OK, &SchedulePage { eoa, keys: keys.iter().map(ScheduledKey::from).collect() }))
+    let page = Page::of(keys, limit, |planned| ScheduledKey::from(planned))?;
+    let next = page.next(|planned| planned.current.name.to_string());
+    Ok(json(StatusCode::OK, &SchedulePage { eoa, keys: page.items, next }))
 }
 
 async fn events(call: AuthenticatedRequest, request: Request) -> Result<Response, ServiceError> {
-    let page = Query::of(&request).and_then(Query::page);
+    let page = Query::of(&request).and_then(|mut query| {
+        let page = query.numbered_page()?;
+        query.finish().map(|()| page)
+    });
     let read = call.checked(page.map(|(after, limit)| ReadEvents { after, limit }))?;
-    let after = read.after;
+    let (after, limit) = (read.after, read.limit);
     let events = call.services().audit.events(call.context(), read).await?;
-    let next = events.last().map_or(after, |event| event.seq);
-    let events = events.iter().map(|event| event.to_json()).collect();
-    Ok(json(StatusCode::OK, &EventPage { events, next }))
+    let page = Page::of(events, limit, |event| event.to_json())?;
+    let next = page.last.map_or(after, |event| event.seq);
+    Ok(json(StatusCode::OK, &EventPage { events: page.items, next }))
 }

@@ -19,11 +19,11 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulConnection;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
 
 use crate::auth::CertificateFingerprint;
-use crate::http::app::ClientCertificate;
+use crate::http::app::{ClientCertificate, ListTurn};
 use crate::http::endpoint::ApiRouter;
 use crate::http::server::error_rewrite::ErrorRewrite;
 use crate::http::server::limits::Limits;
@@ -61,14 +61,14 @@ where
 {
     let stream = WriteTimeout::new(stream, context.limits.write);
     let Some(tls) = context.tls.clone() else {
-        return http1(ErrorRewrite::new(stream), Client { peer, certificate: None }, context, stop).await;
+        return http1(ErrorRewrite::new(stream), Client::new(peer, None), context, stop).await;
     };
     let stream = timeout(context.limits.header, tls.acceptor().accept(stream)).await??;
     let (_, session) = stream.get_ref();
     let certificate = session.peer_certificates().and_then(<[_]>::first);
     let certificate =
         certificate.map(|certificate| ClientCertificate(CertificateFingerprint::of(certificate)));
-    let client = Client { peer, certificate };
+    let client = Client::new(peer, certificate);
     if session.alpn_protocol() == Some(b"h2") {
         http2(stream, client, context, stop).await
     } else {
@@ -173,15 +173,20 @@ where
 }
 
 /// The other end of the connection.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 struct Client {
     peer: Peer,
     certificate: Option<ClientCertificate>,
+    lists: ListTurn,
 }
 
 impl Client {
+    fn new(peer: Peer, certificate: Option<ClientCertificate>) -> Self {
+        Self { peer, certificate, lists: ListTurn(Arc::new(Semaphore::new(1))) }
+    }
+
     fn respond(
-        self,
+        &self,
         request: hyper::Request<Incoming>,
         context: Arc<ConnectionContext>,
     ) -> impl Future<Output = Result<Response, Infallible>> + use<> {
@@ -189,9 +194,10 @@ impl Client {
         if let Some(certificate) = self.certificate {
             request.extensions_mut().insert(certificate);
         }
-        let old = request.version() < Version::HTTP_2;
+        request.extensions_mut().insert(self.lists.clone());
+        let (old, peer) = (request.version() < Version::HTTP_2, self.peer);
         async move {
-            let mut response = context.router.clone().respond(request, self.peer).await;
+            let mut response = context.router.clone().respond(request, peer).await;
             // Other clients wait for a slot: this one reconnects for its next request.
             if old && *context.full.borrow() {
                 response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));

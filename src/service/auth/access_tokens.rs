@@ -171,14 +171,21 @@ impl AccessTokens {
         Ok(Issued { token, record })
     }
 
-    /// Every access token, without its secret.
+    /// At most this many access tokens without their secrets, oldest first, behind the one of this time and id.
     ///
     /// # Errors
     /// When the caller is not the administrator of this host.
-    pub fn list(&self, context: &Context) -> Result<Vec<AccessTokenRecord>, ServiceError> {
+    pub fn list(
+        &self,
+        context: &Context,
+        after: Option<&(Timestamp, AccessTokenId)>,
+        most: usize,
+    ) -> Result<Vec<AccessTokenRecord>, ServiceError> {
         self.authorizer.local(&ACCESS_TOKENS_LIST, context)?;
-        self.recorder.note(&ACCESS_TOKENS_LIST, context, AuditSubject::default(), "ok");
-        Ok(self.store.all_access_tokens())
+        if after.is_none() {
+            self.recorder.note(&ACCESS_TOKENS_LIST, context, AuditSubject::default(), "ok");
+        }
+        Ok(self.store.access_tokens_after(after, most))
     }
 
     /// Revokes access tokens at once, and returns those that it found. Revoking twice is no error.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::key::{Eoa, KeyName, KeyVersion};
+use crate::key::{Eoa, KeyName, KeyState, KeyVersion, KeyVersionNumber};
 use crate::service::auth::authorise::Authorizer;
 use crate::service::context::Context;
 use crate::service::error::ServiceError;
@@ -11,14 +11,31 @@ use crate::service::recorder::Recorder;
 use crate::service::subject::AuditSubject;
 use crate::store::{Store, VersionNotFound};
 
-/// A request for every key of an EOA.
+/// A request for a page of the keys of an EOA.
 #[derive(Debug)]
 pub struct ListKeys {
     /// Owner of the keys.
     pub eoa: Eoa,
+    /// Only versions in this state.
+    pub state: Option<KeyState>,
+    /// Only what follows this version.
+    pub after: Option<(KeyName, KeyVersionNumber)>,
+    /// At most this many.
+    pub most: usize,
 }
 
 on_owner!(ListKeys, KEYS_LIST);
+
+/// A request for a page of the keys of every EOA.
+#[derive(Debug)]
+pub struct ListAllKeys {
+    /// Only versions in this state.
+    pub state: Option<KeyState>,
+    /// Only what follows this version.
+    pub after: Option<(Eoa, KeyName, KeyVersionNumber)>,
+    /// At most this many.
+    pub most: usize,
+}
 
 /// A request for one key with its versions.
 #[derive(Debug)]
@@ -44,26 +61,42 @@ impl KeyReads {
         Self { authorizer, recorder, store }
     }
 
-    /// Every version of every key of the EOA: by name, newest version first.
+    /// Versions of the keys of the EOA: by name, newest version first.
     ///
     /// # Errors
     /// When the caller may not.
     pub fn list(&self, context: Context, request: ListKeys) -> Result<Vec<Arc<KeyVersion>>, ServiceError> {
-        let (context, ListKeys { eoa }) = self.authorizer.authorise(context, request)?.into_parts();
+        let (context, request) = self.authorizer.authorise(context, request)?.into_parts();
+        let ListKeys { eoa, state, after, most } = request;
         self.recorder.note(&KEYS_LIST, &context, AuditSubject::keys_of(eoa), "ok");
-        Ok(self.store.versions_of_eoa(&eoa))
+        Ok(self.store.versions_after(Some(&eoa), most, |it| {
+            let is_behind =
+                |(name, version): &(KeyName, KeyVersionNumber)| (&it.name, *version) > (name, it.version);
+            state.is_none_or(|state| it.state() == state) && after.as_ref().is_none_or(is_behind)
+        }))
     }
 
-    /// Every version of every key, for the administrator of this host: by EOA, name, newest version first.
+    /// Versions of every key, for the administrator of this host: by EOA, name, newest version first.
     ///
     /// # Errors
     /// For every other caller.
-    pub fn list_all(&self, context: &Context) -> Result<Vec<Arc<KeyVersion>>, ServiceError> {
+    pub fn list_all(
+        &self,
+        context: &Context,
+        request: &ListAllKeys,
+    ) -> Result<Vec<Arc<KeyVersion>>, ServiceError> {
         self.authorizer.local(&KEYS_LIST_ALL, context)?;
-        self.recorder.note(&KEYS_LIST_ALL, context, AuditSubject::default(), "ok");
-        let mut versions = self.store.all_versions();
-        versions.sort_by(|a, b| (a.eoa, &a.name, b.version).cmp(&(b.eoa, &b.name, a.version)));
-        Ok(versions)
+        let ListAllKeys { state, after, most } = request;
+        // The pages of one list are one reading.
+        if after.is_none() {
+            self.recorder.note(&KEYS_LIST_ALL, context, AuditSubject::default(), "ok");
+        }
+        Ok(self.store.versions_after(None, *most, |it| {
+            let is_behind = |(eoa, name, version): &(Eoa, KeyName, KeyVersionNumber)| {
+                (it.eoa, &it.name, *version) > (*eoa, name, it.version)
+            };
+            state.is_none_or(|state| it.state() == state) && after.as_ref().is_none_or(is_behind)
+        }))
     }
 
     /// Every version of one key, newest first; never empty.

@@ -34,11 +34,15 @@ pub struct SetSchedule {
     pub reason: Option<String>,
 }
 
-/// A request for the schedules of an EOA.
+/// A request for a page of the schedules of an EOA.
 #[derive(Debug)]
 pub struct GetSchedule {
     /// Owner of the keys.
     pub eoa: Eoa,
+    /// Only keys behind this name.
+    pub after: Option<KeyName>,
+    /// At most this many.
+    pub most: usize,
 }
 
 /// A key, the schedule that it follows, and its next dates.
@@ -183,11 +187,14 @@ impl Schedules {
         context: Context,
         request: GetSchedule,
     ) -> Result<Vec<ScheduledRotation>, ServiceError> {
-        let (context, GetSchedule { eoa }) = self.authorizer.authorise(context, request)?.into_parts();
+        let (context, request) = self.authorizer.authorise(context, request)?.into_parts();
+        let GetSchedule { eoa, after, most } = request;
         self.recorder.note(&KEYS_SCHEDULE_GET, &context, AuditSubject::keys_of(eoa), "ok");
-        let versions = self.store.versions_of_eoa(&eoa);
-        let current = versions.iter().filter(|version| version.status.lifecycle == LifecycleState::Active);
-        Ok(current.map(|current| self.of(current)).collect())
+        let current = self.store.versions_after(Some(&eoa), most, |version| {
+            version.status.lifecycle == LifecycleState::Active
+                && after.as_ref().is_none_or(|after| version.name > *after)
+        });
+        Ok(current.iter().map(|current| self.of(current)).collect())
     }
 
     /// The schedule and dates of the key with this current version.

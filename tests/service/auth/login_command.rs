@@ -158,7 +158,7 @@ fn the_curl_line_of_a_signed_request_works_once() {
     };
     assert_eq!(run()["created"], true);
     assert_eq!(run()["code"], "unauthenticated");
-    let path = format!("/v1/keys/{EOA}/it-s?a=%26");
+    let path = format!("/v1/keys/{EOA}/it-s?limit=%37");
     let line = sign(&[&path]);
     let output = process::output(Command::new("bash").args(["-euc", &line]));
     let shown: Value = serde_json::from_slice(&output.stdout).unwrap();

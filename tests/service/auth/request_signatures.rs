@@ -51,7 +51,7 @@ fn a_signed_request_does_what_its_operator_may_and_the_log_holds_the_signature()
     let wallet = Wallet::of(EOA);
     let created = post(&service, &wallet, EOA, "/v1/keys", &json!({"eoa": EOA}));
     assert_eq!(created.status, 201, "{created:?}");
-    let path = format!("/v1/keys/{EOA}?x=%20&y");
+    let path = format!("/v1/keys/{EOA}?limit=%37&state=active");
     let header = authorization(&service, &wallet, EOA, "GET", &path, "");
     assert_eq!(send(&service, "GET", &path, &header, "").status, 200);
     let other = post(&service, &wallet, EOA, "/v1/keys", &json!({"eoa": OTHER_EOA}));

@@ -21,7 +21,7 @@ fn every_operation_on_keys_asks_for_its_scope_and_its_owner() {
         |registry| Message::Registration(Binding { chain_id, registry, verifying_contract, operator });
     let registrar = place(Registry::KeyRegistrar { avs, operator_set_id: 1 });
     let table: Vec<(Box<dyn Operation>, &str, &str, bool)> = vec![
-        (Box::new(ListKeys { eoa }), "keys.list", "keys:read", false),
+        (Box::new(ListKeys { eoa, state: None, after: None, most: 1 }), "keys.list", "keys:read", false),
         (Box::new(ShowKey { eoa, name: name.clone() }), "keys.show", "keys:read", true),
         (
             Box::new(CreateKey { eoa, name: name.clone(), binding: None, policy: None }),
