@@ -1,8 +1,8 @@
 //! Guarded memory for secrets: a slot and a stack per thread that no other process reads, that are in no dump and in
 //! no fork, and that are wiped after every use. Not for what the secrets are.
 //!
-//! Layout, lowest address first, one reservation: `guard | slot 4 KiB | guard | stack 64 KiB | guard`. An overrun of either
-//! hits an unmapped page. The data pages are `memfd_secret(2)` where the kernel has it, else anonymous locked pages
+//! Layout, lowest address first, one reservation: `guard | slot 4 KiB | guard | stack 64 KiB | guard | stack of the
+//! ciphers 32 KiB | guard`. An overrun of any hits an unmapped page. The data pages are `memfd_secret(2)` where the kernel has it, else anonymous locked pages
 //! left out of dumps; both are not inherited by a fork.
 
 mod map;
@@ -19,6 +19,7 @@ pub use map::{ArenaError, SecretMemory};
 pub(crate) use pin::{Pin, PinReadError};
 pub(crate) use secret_page::SecretPage;
 pub(crate) use signals::block_signals;
+use slot::CIPHER_STACK_LEN;
 pub(crate) use slot::{SLOT_LEN, Slot};
 use stack::STACK_LEN;
 pub(crate) use stack::Stack;
@@ -32,9 +33,9 @@ pub(crate) struct Arena {
 impl Arena {
     /// Maps, locks and touches it.
     pub(crate) fn new(policy: SecretMemoryPolicy) -> Result<Self, ArenaError> {
-        let mapping = Mapping::new(&[SLOT_LEN, STACK_LEN], policy)?;
-        let (slot, stack) = (mapping.part(0), mapping.part(1));
-        Ok(Self { slot: Slot { start: slot }, stack: Stack { start: stack, mapping } })
+        let mapping = Mapping::new(&[SLOT_LEN, STACK_LEN, CIPHER_STACK_LEN], policy)?;
+        let (start, stack, cipher) = (mapping.part(0), mapping.part(1), mapping.part(2));
+        Ok(Self { slot: Slot { start, stack: cipher }, stack: Stack { start: stack, mapping } })
     }
 
     /// What the kernel gave.

@@ -8,7 +8,7 @@ use crate::error::OpenError;
 use crate::health::Findings;
 use crate::pkcs11::Module;
 use crate::runtime::start::{self, Prepared};
-use crate::settings::Settings;
+use crate::settings::{SchemeChoice, Settings};
 use crate::token::canary;
 use crate::token::connection::{LoggedInToken, finalise};
 use crate::wrap::{self, Kek, NoScheme, ObjectKind, Scheme, WrappedKey};
@@ -65,7 +65,7 @@ impl Diagnostics {
 pub(crate) fn examine(settings: &Settings) -> Result<Diagnostics, OpenError> {
     let Prepared { lock: _lock, pin, mut arena, module, .. } = start::prepare(settings)?;
     let login = LoggedInToken::new(&module, &settings.token, None, &pin)?;
-    let examined = with_login(&module, &login, &mut arena);
+    let examined = with_login(&module, &login, settings.scheme, &mut arena);
     drop(login);
     finalise(&module);
     let mut examined = examined?;
@@ -76,6 +76,7 @@ pub(crate) fn examine(settings: &Settings) -> Result<Diagnostics, OpenError> {
 fn with_login(
     module: &Module,
     login: &LoggedInToken,
+    choice: SchemeChoice,
     arena: &mut crate::arena::Arena,
 ) -> Result<Diagnostics, OpenError> {
     let secret_memory = arena.kind();
@@ -97,7 +98,7 @@ fn with_login(
         check(what, false, claim);
     }
     let kek = Kek::find(&session);
-    let (how, probed) = probe(login, kek.as_ref().ok(), slot);
+    let (how, probed) = probe(login, kek.as_ref().ok(), choice, slot);
     let scheme = probed.as_ref().ok().copied();
     check(
         "a wrapping scheme opens what it sealed and nothing else",
@@ -164,14 +165,15 @@ fn with_login(
 fn probe(
     login: &LoggedInToken,
     kek: Option<&Kek>,
+    choice: SchemeChoice,
     slot: &mut Slot,
 ) -> (&'static str, Result<Scheme, NoScheme>) {
     let own = kek.and_then(|kek| Some((kek, canary::find(&login.session().ok()?, kek).ok()?.header.scheme)));
-    let schemes = own.as_ref().map_or(Scheme::ALL, |(_, scheme)| std::slice::from_ref(scheme));
-    let probed = wrap::probe_session_key(schemes, || login.session(), slot);
+    let schemes = own.as_ref().map_or_else(|| Scheme::admitted(choice), |(_, scheme)| vec![*scheme]);
+    let probed = wrap::probe_session_key(&schemes, || login.session(), slot);
     match (probed, &own) {
         (Err(refused), Some((kek, _))) if refused.blames_session_keys() => {
-            let probed = wrap::probe_key(schemes, || login.session(), kek.handle, slot);
+            let probed = wrap::probe_key(&schemes, || login.session(), kek.handle, slot);
             ("probed with the key-encryption key, for session keys do not do", probed)
         }
         (probed, _) => ("probed with a session key", probed),

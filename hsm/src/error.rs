@@ -200,6 +200,12 @@ pub enum OpenError {
         /// What it does or does not do.
         problem: String,
     },
+    /// The token was initialised with a wrapping scheme that the settings do not allow.
+    #[error("the token was initialised with wrapping scheme {found}, which pkcs11.scheme does not allow")]
+    SchemeRefused {
+        /// Scheme and variant of its records.
+        found: String,
+    },
     /// Memory for secrets could not be had.
     #[error("no memory for secrets")]
     Memory(#[from] ArenaError),

@@ -15,5 +15,5 @@ mod timing;
 pub use error::{Cause, Function, ReturnCode, TokenError};
 pub(crate) use error::{OPERATION_CANCEL_FAILED, TOKEN_RESOURCE_EXCEEDED};
 pub(crate) use module::{Generation, Module, TokenInfo};
-pub(crate) use secret::{GcmMechanism, IV_LEN, Role, TAG_LEN};
+pub(crate) use secret::{GcmMechanism, IV_LEN, KeyWrap, Role, TAG_LEN};
 pub(crate) use session::Session;

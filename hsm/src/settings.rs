@@ -14,6 +14,19 @@ pub enum TokenSelector {
     Serial(String),
 }
 
+/// Which wrapping schemes may be used. Every other refuses the token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SchemeChoice {
+    /// The first that works; afterwards the one that the token was initialised with.
+    Auto,
+    /// AES-GCM by the token.
+    S1,
+    /// AES key wrap by the token.
+    S2,
+    /// AES-GCM in guarded memory, under a key of the record that the token derives by HMAC.
+    S6,
+}
+
 /// Everything [`crate::Enclave::open`] needs to know.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -21,6 +34,8 @@ pub struct Settings {
     pub module: PathBuf,
     /// Which token of the module.
     pub token: TokenSelector,
+    /// Which wrapping scheme the token must have.
+    pub scheme: SchemeChoice,
     /// File with the user PIN; mode 0600 or stricter, owned by the effective user or root.
     pub pin_file: PathBuf,
     /// File that is locked while a process uses the token.

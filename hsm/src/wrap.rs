@@ -3,8 +3,10 @@
 //!
 //! A clear scalar exists only as an [`UnwrappedScalar`] guard on a slot; dropping it wipes the slot.
 
+mod derived;
 mod gcm;
 mod kek;
+mod key_wrap;
 mod object;
 mod probe;
 mod record;
@@ -12,6 +14,8 @@ mod scalar;
 mod scheme;
 mod sealing;
 
+#[cfg(test)]
+pub(crate) use derived::key_for_test;
 #[cfg(test)]
 pub(crate) use kek::KekKind;
 pub(crate) use kek::{Kek, KekError};

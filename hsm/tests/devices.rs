@@ -117,6 +117,90 @@ fn a_token_whose_session_objects_are_private_to_their_session_is_served_by_its_o
 }
 
 #[test]
+fn yubihsm_2_derives_the_key_of_each_record() {
+    walk("yubihsm_2_derives_the_key_of_each_record", "device:yubihsm2 slow", "S6", "hmac-sha256");
+}
+
+#[test]
+fn a_token_without_aes_gcm_derives_the_key_of_each_record() {
+    let name = "a_token_without_aes_gcm_derives_the_key_of_each_record";
+    walk(name, "device:no_gcm slow", "S6", "hmac-sha256");
+}
+
+#[test]
+fn a_token_with_key_wrap_alone_wraps_by_rfc_3394() {
+    walk("a_token_with_key_wrap_alone_wraps_by_rfc_3394", "device:key_wrap slow", "S2", "kw");
+}
+
+#[test]
+fn a_token_with_padded_key_wrap_alone_wraps_by_rfc_5649() {
+    let name = "a_token_with_padded_key_wrap_alone_wraps_by_rfc_5649";
+    walk(name, "device:key_wrap_padded slow", "S2", "kwp");
+}
+
+#[test]
+fn a_demanded_scheme_is_taken_or_refused_and_a_token_keeps_its_own() {
+    let name = "a_demanded_scheme_is_taken_or_refused_and_a_token_keeps_its_own";
+    isolated(name, |fixture| {
+        let settings = device(&fixture, "");
+        let demand = |scheme| Settings { scheme, ..settings.clone() };
+        match Enclave::initialise(&demand(SchemeChoice::S2)) {
+            Err(OpenError::TokenUnfit { problem }) => {
+                assert!(problem.contains("S2/kw: ") && !problem.contains("S1"), "{problem}");
+            }
+            other => panic!("{other:?}"),
+        }
+        let report = Enclave::initialise(&demand(SchemeChoice::S6)).unwrap().report;
+        assert_eq!(report.scheme, "S6");
+        for other in [SchemeChoice::S1, SchemeChoice::S2] {
+            let refused = Enclave::open(demand(other)).unwrap_err();
+            assert!(
+                matches!(&refused, OpenError::SchemeRefused { found } if found == "S6/hmac-sha256"),
+                "{refused}"
+            );
+        }
+        for same in [SchemeChoice::Auto, SchemeChoice::S6] {
+            let enclave = Enclave::open(demand(same)).unwrap();
+            create(&enclave, new_key(1));
+            enclave.close();
+        }
+        let examined = Enclave::examine(&settings).unwrap();
+        assert!(examined.is_fit(), "{examined:?}");
+        assert_eq!((examined.keys, examined.scheme), (2, Some("S6")));
+    });
+}
+
+#[test]
+fn a_token_that_derives_the_same_key_twice_makes_no_record() {
+    let name = "a_token_that_derives_the_same_key_twice_makes_no_record";
+    isolated(name, |fixture| {
+        let settings = Settings { scheme: SchemeChoice::S6, ..device(&fixture, "C_Sign fill=0") };
+        match Enclave::initialise(&settings) {
+            Err(OpenError::TokenUnfit { problem }) => {
+                assert!(problem.contains("one key for two"), "{problem}")
+            }
+            other => panic!("{other:?}"),
+        }
+        rule(&fixture, "");
+        Enclave::initialise(&settings).unwrap();
+        let enclave = Enclave::open(settings).unwrap();
+        // After the canary of the creation: its two derivations are one.
+        rule(&fixture, "C_Sign fill=0 after=2");
+        let refused = run(enclave.create(new_key(1), soon()));
+        assert!(matches!(refused, Err(EnclaveError::TokenUnavailable { .. })), "{refused:?}");
+        rule(&fixture, "");
+        assert!(enclave.keys().is_empty());
+        let (key, deadline) = (new_key(1), soon());
+        // The canary failed too: the token is reconnected.
+        while run(enclave.create(key, soon())).is_err() {
+            assert!(std::time::Instant::now() < deadline, "it did not recover");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        assert!(signs(&enclave, key.id, &enclave.public_key(key.id).unwrap()));
+    });
+}
+
+#[test]
 fn an_init_that_finds_no_scheme_leaves_nothing_and_names_each_that_it_tried() {
     let name = "an_init_that_finds_no_scheme_leaves_nothing_and_names_each_that_it_tried";
     isolated(name, |fixture| {

@@ -10,6 +10,11 @@
 //!   <https://thalesdocs.com/gphsm/luna/7/docs/network/Content/sdk/mechanisms/CKM_AES_GCM.htm>
 //! - `luna_fips_793`: the same page, from firmware 7.9.3: the length of the IV must be 0 for that.
 //!
+//! - `yubihsm2`: no AES-GCM; an HMAC key has its own type; no session keys, no copies. Not emulated: what it refuses of
+//!   data objects. <https://github.com/Yubico/yubihsm-shell/tree/master/pkcs11>
+//! - `no_gcm`: neither AES-GCM nor key wrap (opencryptoki 3.8.1, p11-kit 0.24.1 on the wire).
+//! - `key_wrap`, `key_wrap_padded`: RFC 3394 or RFC 5649 by C_Encrypt, and no AES-GCM, no HMAC: what NSS and kryoptic can.
+//!
 //! And what several devices have in common: `session_keys_refused`, `session_objects_private` (wolfPKCS11: an object of
 //! a session exists for that session alone).
 
@@ -19,7 +24,7 @@ use std::sync::Mutex;
 use cryptoki_sys::*;
 
 use crate::rules::{active, device};
-use crate::{handles, real};
+use crate::{handles, key_wrap, real};
 
 const CLOUDHSM_AES_GCM: CK_MECHANISM_TYPE = 0x8000_1087;
 const CLOUDKMS_AES_GCM: CK_MECHANISM_TYPE = 0x8001_e101;
@@ -81,8 +86,12 @@ pub(crate) unsafe fn encrypt_init(
 ) -> Option<CK_RV> {
     let device = device()?;
     let wanted = unsafe { (*m).mechanism };
+    if let Some(rv) = key_wrap::init(&device, s, wanted, key) {
+        return Some(rv);
+    }
     let parameters = unsafe { (*m).pParameter.cast::<CK_GCM_PARAMS>() };
     let only = match device.as_str() {
+        "yubihsm2" | "no_gcm" | "key_wrap" | "key_wrap_padded" => return Some(CKR_MECHANISM_INVALID),
         "kmsp11" => CLOUDKMS_AES_GCM,
         "aws_cloudhsm_vendor" => CLOUDHSM_AES_GCM,
         "aws_cloudhsm" | "luna_fips" | "luna_fips_793" => CKM_AES_GCM,
@@ -137,6 +146,9 @@ pub(crate) unsafe fn encrypt(
     out: CK_BYTE_PTR,
     n: CK_ULONG_PTR,
 ) -> CK_RV {
+    if let Some(operation) = key_wrap::take(s) {
+        return unsafe { operation.wrap(s, data, size, out, n) };
+    }
     let begun = end(s);
     let rv = unsafe { real().C_Encrypt.unwrap()(s, data, size, out, n) };
     let (Some(begun), CKR_OK) = (begun, rv) else { return rv };
@@ -168,6 +180,9 @@ pub(crate) unsafe fn decrypt_init(
     key: CK_OBJECT_HANDLE,
 ) -> Option<CK_RV> {
     let device = device()?;
+    if let Some(rv) = key_wrap::init(&device, s, unsafe { (*m).mechanism }, key) {
+        return Some(rv);
+    }
     unsafe {
         let parameters = (*m).pParameter.cast::<CK_GCM_PARAMS>();
         match (device.as_str(), (*m).mechanism) {
@@ -180,6 +195,7 @@ pub(crate) unsafe fn decrypt_init(
                 begin(s, Begun::TakeFromFront { parameters: parameters as usize, key });
                 Some(CKR_OK)
             }
+            ("yubihsm2" | "no_gcm" | "key_wrap" | "key_wrap_padded", _) => Some(CKR_MECHANISM_INVALID),
             ("kmsp11" | "aws_cloudhsm_vendor", CKM_AES_GCM) => Some(CKR_MECHANISM_INVALID),
             _ => None,
         }
@@ -194,6 +210,9 @@ pub(crate) unsafe fn decrypt(
     out: CK_BYTE_PTR,
     n: CK_ULONG_PTR,
 ) -> CK_RV {
+    if let Some(operation) = key_wrap::take(s) {
+        return unsafe { operation.unwrap(s, data, size, out, n) };
+    }
     unsafe {
         let Some(Begun::TakeFromFront { parameters, key }) = end(s) else {
             return real().C_Decrypt.unwrap()(s, data, size, out, n);
@@ -211,8 +230,48 @@ pub(crate) unsafe fn decrypt(
     }
 }
 
+/// C_SignInit as the device has it; none where it is the real module's.
+pub(crate) unsafe fn sign_init(
+    _: CK_SESSION_HANDLE,
+    m: CK_MECHANISM_PTR,
+    _: CK_OBJECT_HANDLE,
+) -> Option<CK_RV> {
+    let without = device()?.starts_with("key_wrap") && unsafe { (*m).mechanism } == CKM_SHA256_HMAC;
+    without.then_some(CKR_MECHANISM_INVALID)
+}
+
+/// C_Sign as the device has it.
+pub(crate) unsafe fn sign(
+    s: CK_SESSION_HANDLE,
+    data: CK_BYTE_PTR,
+    size: CK_ULONG,
+    out: CK_BYTE_PTR,
+    n: CK_ULONG_PTR,
+) -> CK_RV {
+    unsafe { real().C_Sign.unwrap()(s, data, size, out, n) }
+}
+
+/// YubiHSM 2: an HMAC key of its own type is made, and one of the generic type is not.
+unsafe fn is_hmac_key(template: CK_ATTRIBUTE_PTR, n: CK_ULONG) -> Option<bool> {
+    let attributes = unsafe { std::slice::from_raw_parts(template, n as usize) };
+    let kind = attributes.iter().find(|attribute| attribute.type_ == CKA_KEY_TYPE)?.pValue;
+    let kind = kind.cast::<CK_KEY_TYPE>();
+    match unsafe { *kind } {
+        CKK_SHA256_HMAC => {
+            // The real module knows the generic type alone.
+            unsafe { *kind = CKK_GENERIC_SECRET };
+            Some(true)
+        }
+        CKK_GENERIC_SECRET => Some(false),
+        _ => None,
+    }
+}
+
 /// Whether the device makes no key or copy from this template because it is a session's.
 pub(crate) unsafe fn refuses(template: CK_ATTRIBUTE_PTR, n: CK_ULONG) -> bool {
+    if device().as_deref() == Some("yubihsm2") {
+        return unsafe { is_of_session(template, n) || is_hmac_key(template, n) == Some(false) };
+    }
     active("session_keys_refused").is_some() && unsafe { is_of_session(template, n) }
 }
 

@@ -21,6 +21,7 @@ use cryptoki_sys::*;
 mod devices;
 pub mod guard;
 mod handles;
+mod key_wrap;
 mod objects;
 pub mod rules;
 
@@ -297,7 +298,7 @@ macro_rules! spoiled {
     )*};
 }
 
-spoiled! { C_Encrypt by encrypt; C_Decrypt by decrypt; }
+spoiled! { C_Encrypt by encrypt; C_Decrypt by decrypt; C_Sign by sign; }
 
 unsafe extern "C" fn C_GenerateRandom(s: CK_SESSION_HANDLE, out: CK_BYTE_PTR, n: CK_ULONG) -> CK_RV {
     let mut length = n;
@@ -322,7 +323,7 @@ pub unsafe extern "C" fn C_GetFunctionList(list: *mut *mut CK_FUNCTION_LIST) -> 
         List(std::cell::UnsafeCell::new(replaced! {
             C_Initialize C_Finalize C_GetSlotList C_GetTokenInfo C_OpenSession C_CloseSession C_GetSessionInfo C_Login
             C_Logout C_GenerateKey C_CreateObject C_CopyObject C_DestroyObject C_GetAttributeValue C_FindObjectsInit
-            C_FindObjects C_FindObjectsFinal C_SignInit C_EncryptInit C_Encrypt C_DecryptInit C_Decrypt C_GenerateRandom C_InitPIN
+            C_FindObjects C_FindObjectsFinal C_SignInit C_Sign C_EncryptInit C_Encrypt C_DecryptInit C_Decrypt C_GenerateRandom C_InitPIN
         }))
     });
     unsafe { *list = ours.0.get() };

@@ -42,7 +42,7 @@ macro_rules! on_key {
 
 on_key! {
     C_DecryptInit as decrypt_init;
-    C_SignInit;
+    C_SignInit as sign_init;
 }
 
 /// The calls that make an object from a template.

@@ -5,7 +5,7 @@ use std::io::Read;
 use secrecy::ExposeSecret;
 
 use super::map::{ArenaError, Mapping, SecretMemoryPolicy};
-use super::slot::{SLOT_LEN, Slot};
+use super::slot::{CIPHER_STACK_LEN, SLOT_LEN, Slot};
 
 /// Longest PIN, bytes.
 pub(crate) const PIN_MAX: usize = 255;
@@ -29,8 +29,9 @@ pub(crate) enum PinReadError {
 impl Pin {
     /// Reads one line straight into the guarded page; a last newline is not part of the PIN.
     pub(crate) fn read(source: &mut impl Read, policy: SecretMemoryPolicy) -> Result<Self, PinReadError> {
-        let mapping = Mapping::new(&[SLOT_LEN], policy).map_err(PinReadError::Memory)?;
-        let mut pin = Self { slot: Slot { start: mapping.part(0) }, length: 0, _mapping: mapping };
+        let mapping = Mapping::new(&[SLOT_LEN, CIPHER_STACK_LEN], policy).map_err(PinReadError::Memory)?;
+        let slot = Slot { start: mapping.part(0), stack: mapping.part(1) };
+        let mut pin = Self { slot, length: 0, _mapping: mapping };
         let page = pin.slot.page();
         let mut filled = 0;
         while let Some(rest) = page.get_mut(filled..PIN_MAX + 3) {

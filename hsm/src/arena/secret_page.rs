@@ -3,7 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use super::map::{ArenaError, Mapping, SecretMemoryPolicy};
-use super::slot::{SLOT_LEN, Slot};
+use super::slot::{CIPHER_STACK_LEN, SLOT_LEN, Slot};
 
 /// A locked page that threads share; wiped when dropped.
 pub(crate) struct SecretPage {
@@ -16,8 +16,8 @@ impl SecretPage {
         policy: SecretMemoryPolicy,
         fill: impl FnOnce(&mut [u8; SLOT_LEN]),
     ) -> Result<Self, ArenaError> {
-        let mapping = Mapping::new(&[SLOT_LEN], policy)?;
-        let mut slot = Slot { start: mapping.part(0) };
+        let mapping = Mapping::new(&[SLOT_LEN, CIPHER_STACK_LEN], policy)?;
+        let mut slot = Slot { start: mapping.part(0), stack: mapping.part(1) };
         fill(slot.page());
         Ok(Self { page: Mutex::new((slot, mapping)) })
     }

@@ -27,16 +27,30 @@ impl Stack {
     ///
     /// A panic is caught before the switch back: nothing unwinds across it. `R` must be public.
     pub(crate) fn run<R>(&mut self, section: impl FnOnce() -> R) -> Result<R, Panicked> {
-        let guarded = || catch_unwind(AssertUnwindSafe(section)).map_err(std::mem::forget);
-        // SAFETY: STACK_LEN mapped bytes, page aligned, used by nothing else while borrowed; `guarded` does not unwind.
-        let outcome = unsafe { psm::on_stack(self.start, STACK_LEN, guarded) };
-        self.wipe();
-        wipe_registers();
-        outcome.map_err(|()| Panicked)
+        // SAFETY: STACK_LEN mapped bytes, page aligned, used by nothing else while borrowed.
+        unsafe { run_on(self.start, STACK_LEN, section) }
     }
 
     pub(super) fn wipe(&mut self) {
         // SAFETY: mapped readable and writable, STACK_LEN long, and nothing runs on it while borrowed.
         wipe(unsafe { std::slice::from_raw_parts_mut(self.start, STACK_LEN) });
     }
+}
+
+/// Runs `section` on a stack and wipes stack and registers after it, also after a panic.
+///
+/// # Safety
+/// `start` is page aligned and begins `length` mapped bytes that nothing else uses meanwhile.
+pub(super) unsafe fn run_on<R>(
+    start: *mut u8,
+    length: usize,
+    section: impl FnOnce() -> R,
+) -> Result<R, Panicked> {
+    let guarded = || catch_unwind(AssertUnwindSafe(section)).map_err(std::mem::forget);
+    // SAFETY: what the caller promises; `guarded` does not unwind.
+    let outcome = unsafe { psm::on_stack(start, length, guarded) };
+    // SAFETY: the same bytes; nothing runs on them any more.
+    wipe(unsafe { std::slice::from_raw_parts_mut(start, length) });
+    wipe_registers();
+    outcome.map_err(|()| Panicked)
 }

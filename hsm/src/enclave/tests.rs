@@ -9,13 +9,16 @@ use cryptoki::types::Ulong;
 use super::*;
 use crate::arena::SecretMemoryPolicy;
 use crate::labels::{CANARY_LABEL, KEK_LABEL};
+use crate::make_softhsm_token;
 use crate::pkcs11::{Module, Session};
+use crate::settings::SchemeChoice;
 use crate::token::connection::{LoggedInToken, finalise};
 use crate::token::pin;
 use crate::wrap::{self, Kek, WrappedKey};
 
 mod residue;
 mod scanner;
+mod schemes;
 
 #[path = "../../tests/support/token.rs"]
 mod support;

@@ -113,8 +113,8 @@ impl<'a> Creation<'a> {
             payload: Payload::Scalar(public_key),
         };
         // Sealed by the session copy, opened below by the token's own key: the one that outlives this process.
-        let record = wrap::seal(session, connection.session_kek, header, &fresh)?;
-        if !self.index.take_iv(record.iv()) {
+        let record = wrap::seal(session, connection.session_kek, header, &mut fresh)?;
+        if connection.scheme.has_iv() && !self.index.take_iv(record.iv()) {
             return Err(violation(Function::Encrypt, "it used an initialisation vector again").into());
         }
         self.stored = true;

@@ -1,9 +1,9 @@
-//! AES-GCM and random bytes on a session, under the check of its generation.
+//! Ciphers, MACs that are keys, and random bytes on a session, under the check of its generation.
 
 use cryptoki::object::ObjectHandle;
 
 use super::error::{Function, TokenError};
-use super::secret::{Gcm, GcmMechanism};
+use super::secret::{Cipher, Gcm, GcmMechanism, KeyWrap};
 use super::session::Session;
 
 impl Session {
@@ -19,9 +19,7 @@ impl Session {
         plain: &[u8],
         out: &mut [u8],
     ) -> Result<usize, TokenError> {
-        let mut gcm = Gcm::encryption(mechanism, iv, aad);
-        self.secret(Function::EncryptInit, |list, session| list.encrypt_init(session, key, &mut gcm))?;
-        self.secret(Function::Encrypt, |list, session| list.encrypt(session, plain, out))
+        self.encrypt_by(Cipher::Gcm(Gcm::encryption(mechanism, iv, aad)), key, plain, out)
     }
 
     /// Decrypts `sealed` under `key` straight into `out`; gives the length that the module claims to have written.
@@ -36,9 +34,63 @@ impl Session {
         sealed: &[u8],
         out: &mut [u8],
     ) -> Result<usize, TokenError> {
-        let mut gcm = Gcm::decryption(mechanism, iv, aad);
-        self.secret(Function::DecryptInit, |list, session| list.decrypt_init(session, key, &mut gcm))?;
+        self.decrypt_by(Cipher::Gcm(Gcm::decryption(mechanism, iv, aad)), key, sealed, out)
+    }
+
+    /// Wraps `plain` under `key` by AES key wrap; gives the length written.
+    pub(crate) fn wrap_bytes(
+        &self,
+        mechanism: KeyWrap,
+        key: ObjectHandle,
+        plain: &[u8],
+        out: &mut [u8],
+    ) -> Result<usize, TokenError> {
+        self.encrypt_by(Cipher::KeyWrap(mechanism), key, plain, out)
+    }
+
+    /// The opposite of [`wrap_bytes`](Self::wrap_bytes), as [`decrypt`](Self::decrypt).
+    pub(crate) fn unwrap_bytes(
+        &self,
+        mechanism: KeyWrap,
+        key: ObjectHandle,
+        sealed: &[u8],
+        out: &mut [u8],
+    ) -> Result<usize, TokenError> {
+        self.decrypt_by(Cipher::KeyWrap(mechanism), key, sealed, out)
+    }
+
+    fn encrypt_by(
+        &self,
+        mut cipher: Cipher<'_>,
+        key: ObjectHandle,
+        plain: &[u8],
+        out: &mut [u8],
+    ) -> Result<usize, TokenError> {
+        self.secret(Function::EncryptInit, |list, session| list.encrypt_init(session, key, &mut cipher))?;
+        self.secret(Function::Encrypt, |list, session| list.encrypt(session, plain, out))
+    }
+
+    fn decrypt_by(
+        &self,
+        mut cipher: Cipher<'_>,
+        key: ObjectHandle,
+        sealed: &[u8],
+        out: &mut [u8],
+    ) -> Result<usize, TokenError> {
+        self.secret(Function::DecryptInit, |list, session| list.decrypt_init(session, key, &mut cipher))?;
         self.secret(Function::Decrypt, |list, session| list.decrypt(session, sealed, out))
+    }
+
+    /// HMAC-SHA-256 of a public text under `key`, straight into `out`; gives the length that the module claims. The MAC
+    /// is a secret here: it is a key.
+    pub(crate) fn derive_key(
+        &self,
+        key: ObjectHandle,
+        text: &[u8],
+        out: &mut [u8],
+    ) -> Result<usize, TokenError> {
+        self.secret(Function::SignInit, |list, session| list.mac_init(session, key))?;
+        self.secret(Function::Sign, |list, session| list.mac(session, text, out))
     }
 
     /// Fills `out` from the token's generator.

@@ -1,4 +1,4 @@
-//! The module's functions that carry a secret: login, PINs, AES-GCM and random bytes, straight between the module and the
+//! The module's functions that carry a secret: login, PINs, ciphers, MACs and random bytes, straight between the module and the
 //! caller's guarded memory. No copy is made on this side. Not for anything that `cryptoki` can do without a secret.
 //!
 //! One function of the standard each; `Session` and `Module` call them under the check of the generation.
@@ -37,6 +37,33 @@ impl GcmMechanism {
             Self::CloudHsm => CKM_VENDOR_DEFINED | CKM_AES_GCM,
             Self::CloudKms => CKM_VENDOR_DEFINED | 0x1e101,
         }
+    }
+}
+
+/// AES key wrap with the default initial value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum KeyWrap {
+    /// CKM_AES_KEY_WRAP: RFC 3394.
+    Rfc3394,
+    /// CKM_AES_KEY_WRAP_KWP: RFC 5649.
+    Rfc5649,
+}
+
+/// One encryption or decryption.
+pub(super) enum Cipher<'a> {
+    Gcm(Gcm<'a>),
+    KeyWrap(KeyWrap),
+}
+
+impl Cipher<'_> {
+    fn mechanism(&mut self) -> CK_MECHANISM {
+        let mechanism = match self {
+            Self::Gcm(gcm) => return gcm.mechanism(),
+            Self::KeyWrap(KeyWrap::Rfc3394) => CKM_AES_KEY_WRAP,
+            // Of PKCS#11 3.1: `cryptoki_sys` does not name it.
+            Self::KeyWrap(KeyWrap::Rfc5649) => 0x210b,
+        };
+        CK_MECHANISM { mechanism, pParameter: std::ptr::null_mut(), ulParameterLen: 0 }
     }
 }
 
@@ -151,10 +178,10 @@ impl SecretFunctions {
         &self,
         session: CK_SESSION_HANDLE,
         key: ObjectHandle,
-        gcm: &mut Gcm<'_>,
+        cipher: &mut Cipher<'_>,
     ) -> Result<(), TokenError> {
-        let mut mechanism = gcm.mechanism();
-        // SAFETY: mechanism, parameters, IV and AAD outlive the call; `gcm` allows the IV to be written.
+        let mut mechanism = cipher.mechanism();
+        // SAFETY: mechanism, parameters, IV and AAD outlive the call; `cipher` allows the IV to be written.
         let rv = self.list.C_EncryptInit.map(|f| unsafe { f(session, &raw mut mechanism, key.handle()) });
         checked(Function::EncryptInit, rv)
     }
@@ -181,9 +208,9 @@ impl SecretFunctions {
         &self,
         session: CK_SESSION_HANDLE,
         key: ObjectHandle,
-        gcm: &mut Gcm<'_>,
+        cipher: &mut Cipher<'_>,
     ) -> Result<(), TokenError> {
-        let mut mechanism = gcm.mechanism();
+        let mut mechanism = cipher.mechanism();
         // SAFETY: mechanism, parameters, IV and AAD outlive the call; the module only reads them.
         let rv = self.list.C_DecryptInit.map(|f| unsafe { f(session, &raw mut mechanism, key.handle()) });
         checked(Function::DecryptInit, rv)
@@ -205,6 +232,32 @@ impl SecretFunctions {
         });
         checked(Function::Decrypt, rv)?;
         checked_length(Function::Decrypt, length, out.len())
+    }
+
+    /// C_SignInit for HMAC-SHA-256.
+    pub(super) fn mac_init(&self, session: CK_SESSION_HANDLE, key: ObjectHandle) -> Result<(), TokenError> {
+        let mut mechanism =
+            CK_MECHANISM { mechanism: CKM_SHA256_HMAC, pParameter: std::ptr::null_mut(), ulParameterLen: 0 };
+        // SAFETY: the mechanism outlives the call and has no parameter.
+        let rv = self.list.C_SignInit.map(|f| unsafe { f(session, &raw mut mechanism, key.handle()) });
+        checked(Function::SignInit, rv)
+    }
+
+    /// C_Sign; gives the length that the module reports. On an error `out` may hold the MAC all the same.
+    pub(super) fn mac(
+        &self,
+        session: CK_SESSION_HANDLE,
+        text: &[u8],
+        out: &mut [u8],
+    ) -> Result<usize, TokenError> {
+        let (data, size) = (text.as_ptr().cast_mut(), text.len() as CK_ULONG);
+        let mut length = out.len() as CK_ULONG;
+        let rv = self.list.C_Sign.map(|f| {
+            // SAFETY: `length` is the size of `out`; the module only reads `data`.
+            unsafe { f(session, data, size, out.as_mut_ptr(), &raw mut length) }
+        });
+        checked(Function::Sign, rv)?;
+        checked_length(Function::Sign, length, out.len())
     }
 
     /// C_GenerateRandom.

@@ -5,7 +5,7 @@ use crate::arena::{Arena, Slot};
 use crate::error::OpenError;
 use crate::labels::{CANARY_LABEL, KEK_LABEL};
 use crate::pkcs11::Session;
-use crate::settings::Settings;
+use crate::settings::{SchemeChoice, Settings};
 use crate::token::canary;
 use crate::token::checkpoint_key::CheckpointSigner;
 use crate::token::connection::{LoggedInToken, finalise};
@@ -91,10 +91,10 @@ fn make_kek(
     let (kek, scheme) = match found {
         Some(kek) => {
             tracing::warn!(label = KEK_LABEL, "continuing with what an earlier init left in the token");
-            let schemes = schemes_of(&session, &kek, planted)?;
+            let schemes = schemes_of(&session, &kek, planted, settings.scheme)?;
             (kek, wrap::probe_key(&schemes, || login.session(), kek.handle, slot)?)
         }
-        None => new_kek(login, &session, slot)?,
+        None => new_kek(login, &session, settings.scheme, slot)?,
     };
     if CheckpointSigner::exists(&session)? {
         CheckpointSigner::find(&session)?
@@ -118,26 +118,45 @@ fn make_kek(
 }
 
 /// The schemes that a key-encryption key of an earlier init may have: that of its records, where it made any.
-fn schemes_of(session: &Session, kek: &Kek, planted: bool) -> Result<Vec<Scheme>, OpenError> {
-    if planted {
-        return Ok(vec![canary::find(session, kek)?.header.scheme]);
+fn schemes_of(
+    session: &Session,
+    kek: &Kek,
+    planted: bool,
+    choice: SchemeChoice,
+) -> Result<Vec<Scheme>, OpenError> {
+    let made = if planted {
+        Some(canary::find(session, kek)?.header.scheme)
+    } else if store_key::exists(session)? {
+        Some(store_key::find(session, kek)?.header.scheme)
+    } else {
+        None
+    };
+    match made {
+        Some(scheme) if scheme.is_admitted(choice) => Ok(vec![scheme]),
+        Some(scheme) => Err(OpenError::SchemeRefused { found: scheme.to_string() }),
+        None => {
+            let of_its_kind = |scheme: &Scheme| scheme.kek_kind() == kek.kind;
+            Ok(Scheme::admitted(choice).into_iter().filter(of_its_kind).collect())
+        }
     }
-    if store_key::exists(session)? {
-        return Ok(vec![store_key::find(session, kek)?.header.scheme]);
-    }
-    Ok(Scheme::ALL.iter().copied().filter(|scheme| scheme.kek_kind() == kek.kind).collect())
 }
 
 /// A key-encryption key of the kind that the first working scheme needs. Where session keys cannot be probed with, the
 /// key is made first, and destroyed again if nothing works with it.
-fn new_kek(login: &LoggedInToken, session: &Session, slot: &mut Slot) -> Result<(Kek, Scheme), OpenError> {
-    let mut refused = match wrap::probe_session_key(Scheme::ALL, || login.session(), slot) {
+fn new_kek(
+    login: &LoggedInToken,
+    session: &Session,
+    choice: SchemeChoice,
+    slot: &mut Slot,
+) -> Result<(Kek, Scheme), OpenError> {
+    let all = Scheme::admitted(choice);
+    let mut refused = match wrap::probe_session_key(&all, || login.session(), slot) {
         Ok(scheme) => return Ok((Kek::generate(session, scheme.kek_kind())?, scheme)),
         Err(refused) if !refused.blames_session_keys() => return Err(refused.into()),
         Err(refused) => refused,
     };
     tracing::info!("session keys cannot be probed with; the key-encryption key itself is");
-    for schemes in Scheme::ALL.chunk_by(|one, next| one.kek_kind() == next.kek_kind()) {
+    for schemes in all.chunk_by(|one, next| one.kek_kind() == next.kek_kind()) {
         let Some(first) = schemes.first() else { continue };
         let kek = match Kek::generate(session, first.kek_kind()) {
             Ok(kek) => kek,

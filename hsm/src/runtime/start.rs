@@ -95,6 +95,10 @@ pub(crate) fn open(settings: Settings) -> Result<Running, OpenError> {
     getrandom::fill(&mut digest_key)?;
     let connection = LoggedInToken::new(&module, &settings.token, None, &pin)?.connect(1, arena.parts().0)?;
     let connection = Arc::new(connection);
+    if !connection.scheme.is_admitted(settings.scheme) {
+        connection.disconnect();
+        return Err(OpenError::SchemeRefused { found: connection.scheme.to_string() });
+    }
     let slot = arena.parts().0;
     let probed = wrap::probe(connection.scheme, || connection.session(), connection.session_kek, slot)
         .map_err(OpenError::from);

@@ -39,7 +39,7 @@ pub(crate) fn create(session: &Session, kek: &Kek, scheme: Scheme, slot: &mut Sl
         created: crate::clock::unix_seconds(),
         payload: Payload::Canary,
     };
-    let sealed = wrap::seal_known(session, kek.handle, header, CANARY_PLAINTEXT);
+    let sealed = wrap::seal_known(session, kek.handle, header, CANARY_PLAINTEXT, slot);
     let record = sealed.map_err(|error| match error.into_token_error() {
         Ok(error) => OpenError::from(error),
         Err(error) => error.into(),

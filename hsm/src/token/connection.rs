@@ -277,6 +277,7 @@ pub(crate) fn may_pass(error: &OpenError) -> bool {
         | OpenError::CanaryFailed { .. }
         | OpenError::RecordFormat
         | OpenError::TokenUnfit { .. }
+        | OpenError::SchemeRefused { .. }
         | OpenError::Memory(_)
         | OpenError::Token(_)
         | OpenError::Host { .. }

@@ -119,12 +119,12 @@ pub(crate) fn create(session: &Session, kek: &Kek, scheme: Scheme, slot: &mut Sl
         created: crate::clock::unix_seconds(),
         payload: Payload::StoreKey,
     };
-    let fresh = UnwrappedScalar::random_key(session, slot).map_err(|error| match error {
+    let mut fresh = UnwrappedScalar::random_key(session, slot).map_err(|error| match error {
         GenerateError::Token(error) => OpenError::from(error),
         GenerateError::Random(error) => error.into(),
         GenerateError::Exhausted => unfit("no key could be drawn"),
     })?;
-    let sealed = wrap::seal(session, kek.handle, header, &fresh);
+    let sealed = wrap::seal(session, kek.handle, header, &mut fresh);
     let record = sealed.map_err(|error| match error.into_token_error() {
         Ok(error) => OpenError::from(error),
         Err(error) => error.into(),

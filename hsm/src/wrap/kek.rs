@@ -36,6 +36,8 @@ pub(crate) enum KekError {
 pub(crate) enum KekKind {
     /// AES-256 that encrypts and decrypts.
     Aes,
+    /// A generic secret of 32 bytes that makes MACs.
+    Mac,
 }
 
 /// How long a key lives.
@@ -46,28 +48,32 @@ pub(super) enum Lifetime<'a> {
 }
 
 impl KekKind {
-    const ALL: &[Self] = &[Self::Aes];
+    const ALL: &[Self] = &[Self::Aes, Self::Mac];
 
     fn of_type(key_type: KeyType) -> Option<Self> {
-        Self::ALL.iter().copied().find(|kind| kind.key_type() == key_type)
+        Self::ALL.iter().copied().find(|kind| kind.key_types().contains(&key_type))
     }
 
-    const fn key_type(self) -> KeyType {
+    /// The types that such a key may have, in the order in which they are tried: YubiHSM 2 wants the MAC's own type.
+    const fn key_types(self) -> &'static [KeyType] {
         match self {
-            Self::Aes => KeyType::AES,
+            Self::Aes => &[KeyType::AES],
+            Self::Mac => &[KeyType::GENERIC_SECRET, KeyType::SHA256_HMAC],
         }
     }
 
     fn mechanism(self) -> Mechanism<'static> {
         match self {
             Self::Aes => Mechanism::AesKeyGen,
+            Self::Mac => Mechanism::GenericSecretKeyGen,
         }
     }
 
-    /// The only two capabilities that such a key has.
-    const fn allows(self) -> [AttributeType; 2] {
+    /// The only capabilities that such a key has.
+    const fn allows(self) -> &'static [AttributeType] {
         match self {
-            Self::Aes => [AttributeType::Encrypt, AttributeType::Decrypt],
+            Self::Aes => &[AttributeType::Encrypt, AttributeType::Decrypt],
+            Self::Mac => &[AttributeType::Sign],
         }
     }
 
@@ -77,11 +83,7 @@ impl KekKind {
         session: &Session,
         lifetime: Lifetime<'_>,
     ) -> Result<ObjectHandle, TokenError> {
-        let mut template = vec![
-            Attribute::Class(ObjectClass::SECRET_KEY),
-            Attribute::KeyType(self.key_type()),
-            Attribute::ValueLen(LENGTH),
-        ];
+        let mut template = vec![Attribute::Class(ObjectClass::SECRET_KEY), Attribute::ValueLen(LENGTH)];
         template.extend(self.required().into_iter().map(|(attribute, _)| attribute));
         match lifetime {
             Lifetime::Token { label, id } => template.extend([
@@ -91,7 +93,14 @@ impl KekKind {
             ]),
             Lifetime::Session => template.push(Attribute::Token(false)),
         }
-        session.generate_key(&self.mechanism(), &template)
+        let make = |key_type: &KeyType| {
+            let template = [&template[..], &[Attribute::KeyType(*key_type)]].concat();
+            session.generate_key(&self.mechanism(), &template)
+        };
+        let (first, others) = self.key_types().split_first().unwrap_or((&KeyType::AES, &[]));
+        others
+            .iter()
+            .fold(make(first), |made, key_type| made.or_else(|error| make(key_type).map_err(|_| error)))
     }
 
     /// What a key of the kind must be. Every capability but its own is refused: with one of those, a second mechanism
@@ -207,7 +216,9 @@ fn check(session: &Session, kek: ObjectHandle) -> Result<KekKind, KekError> {
         Some(Attribute::KeyType(key_type)) => KekKind::of_type(key_type),
         _ => None,
     };
-    let kind = kind.ok_or_else(|| KekError::Unfit("CKA_KEY_TYPE must be CKK_AES".into()))?;
+    let kind = kind.ok_or_else(|| {
+        KekError::Unfit("CKA_KEY_TYPE must be CKK_AES, CKK_GENERIC_SECRET or CKK_SHA256_HMAC".into())
+    })?;
     for (attribute, problem) in kind.required() {
         if !has(session, kek, &attribute)? {
             return Err(KekError::Unfit(problem.into()));

@@ -28,6 +28,8 @@ pub(crate) enum ProbeError {
     IgnoresHeader,
     #[error("its encryption opens a changed ciphertext")]
     IgnoresTag,
+    #[error("its encryption opens a record under another initialisation vector or salt")]
+    IgnoresIv,
     #[error("in its encryption {0}")]
     Iv(&'static str),
     #[error("its encryption uses an initialisation vector twice")]
@@ -94,15 +96,16 @@ pub(crate) fn probe(
         created: 5,
         payload: Payload::Canary,
     };
-    let seal = || {
-        seal_known(&session()?, key, header, VECTOR).map_err(|error| match error {
+    let seal = |slot: &mut Slot| {
+        seal_known(&session()?, key, header, VECTOR, slot).map_err(|error| match error {
             SealError::Token(error) => error.into(),
             SealError::Iv(what) => ProbeError::Iv(what),
             SealError::Random(_) | SealError::Length(_) => ProbeError::RoundTrip,
         })
     };
-    let record = seal()?;
-    if seal()?.iv() == record.iv() {
+    let record = seal(slot)?;
+    let second = seal(slot)?;
+    if scheme.has_iv() && second.iv() == record.iv() {
         return Err(ProbeError::RepeatedIv);
     }
     match open(&session()?, key, &record, slot) {
@@ -111,19 +114,22 @@ pub(crate) fn probe(
         Err(error) => return Err(error.as_token_error().into()),
     }
     let swapped = Header { owner: [6; 20], ..header };
-    let opens = |header, sealed: &[u8], slot: &mut Slot| {
-        let changed = WrappedKey::new(header, record.iv(), sealed).ok_or(ProbeError::RoundTrip)?;
+    let opens = |header, iv: &[u8], sealed: &[u8], slot: &mut Slot| {
+        let changed = WrappedKey::new(header, iv, sealed).ok_or(ProbeError::RoundTrip)?;
         Ok::<_, ProbeError>(open(&session()?, key, &changed, slot).is_ok())
     };
-    if opens(swapped, record.sealed(), slot)? {
+    if opens(swapped, record.iv(), record.sealed(), slot)? {
         return Err(ProbeError::IgnoresHeader);
     }
     let mut sealed = record.sealed().to_vec();
     if let Some(first) = sealed.first_mut() {
         *first ^= 1;
     }
-    if opens(header, &sealed, slot)? {
+    if opens(header, record.iv(), &sealed, slot)? {
         return Err(ProbeError::IgnoresTag);
+    }
+    if scheme.has_iv() && opens(header, second.iv(), record.sealed(), slot)? {
+        return Err(ProbeError::IgnoresIv);
     }
     Ok(())
 }

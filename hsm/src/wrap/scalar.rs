@@ -57,6 +57,10 @@ impl<'slot> UnwrappedScalar<'slot> {
         Self { slot }
     }
 
+    pub(super) fn slot(&mut self) -> &mut Slot {
+        self.slot
+    }
+
     pub(super) fn page(&mut self) -> &mut [u8; SLOT_LEN] {
         self.slot.page()
     }

@@ -3,10 +3,13 @@
 //! A new scheme is a variant here, with a sibling of `gcm` that `sealing` calls.
 
 use super::kek::KekKind;
-use crate::pkcs11::{Function, GcmMechanism, IV_LEN, TAG_LEN, TokenError};
+use crate::pkcs11::{Function, GcmMechanism, IV_LEN, KeyWrap, TAG_LEN, TokenError};
+use crate::settings::SchemeChoice;
 
 /// Length of what is wrapped, bytes.
 pub(crate) const PLAIN_LEN: usize = 32;
+/// Length of the salt of S6, bytes.
+pub(super) const SALT_LEN: usize = 32;
 /// The longest output of any scheme, bytes.
 pub(super) const SEALED_MAX: usize = 1024;
 
@@ -15,6 +18,10 @@ pub(super) const SEALED_MAX: usize = 1024;
 pub(crate) enum Scheme {
     /// AES-256-GCM by C_Encrypt and C_Decrypt; the record's header is the additional authenticated data.
     S1(IvPolicy),
+    /// AES key wrap of scalar and digest of the header, by C_Encrypt and C_Decrypt.
+    S2(KeyWrap),
+    /// AES-256-GCM in guarded memory, under a key of the record that the token derives by HMAC-SHA-256.
+    S6,
 }
 
 /// Who chooses the initialisation vector of S1, and where the token leaves its own.
@@ -52,12 +59,33 @@ impl Scheme {
         Self::S1(IvPolicy::AppendedUnasked),
         Self::S1(IvPolicy::CloudHsm),
         Self::S1(IvPolicy::CloudKms),
+        Self::S6,
+        Self::S2(KeyWrap::Rfc3394),
+        Self::S2(KeyWrap::Rfc5649),
     ];
+
+    /// Those of them that the settings allow, in the same order.
+    pub(crate) fn admitted(choice: SchemeChoice) -> Vec<Self> {
+        Self::ALL.iter().copied().filter(|scheme| scheme.is_admitted(choice)).collect()
+    }
+
+    /// Whether the settings allow it.
+    pub(crate) fn is_admitted(self, choice: SchemeChoice) -> bool {
+        match choice {
+            SchemeChoice::Auto => true,
+            SchemeChoice::S1 => matches!(self, Self::S1(_)),
+            SchemeChoice::S2 => matches!(self, Self::S2(_)),
+            SchemeChoice::S6 => self == Self::S6,
+        }
+    }
 
     /// Its two numbers in a record: of the scheme and of the variant.
     pub(crate) const fn numbers(self) -> [u8; 2] {
         match self {
             Self::S1(policy) => [1, policy.number()],
+            Self::S2(KeyWrap::Rfc3394) => [2, 1],
+            Self::S2(KeyWrap::Rfc5649) => [2, 2],
+            Self::S6 => [6, 1],
         }
     }
 
@@ -69,7 +97,8 @@ impl Scheme {
     /// The kind of key-encryption key that it needs.
     pub(crate) const fn kek_kind(self) -> KekKind {
         match self {
-            Self::S1(_) => KekKind::Aes,
+            Self::S1(_) | Self::S2(_) => KekKind::Aes,
+            Self::S6 => KekKind::Mac,
         }
     }
 
@@ -77,23 +106,35 @@ impl Scheme {
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::S1(_) => "S1",
+            Self::S2(_) => "S2",
+            Self::S6 => "S6",
         }
     }
 
-    /// The name of its variant: for S1 the IV policy.
+    /// The name of its variant: for S1 the IV policy, for S2 the padding.
     pub(crate) const fn variant(self) -> &'static str {
         match self {
             Self::S1(policy) => policy.name(),
+            Self::S2(KeyWrap::Rfc3394) => "kw",
+            Self::S2(KeyWrap::Rfc5649) => "kwp",
+            Self::S6 => "hmac-sha256",
         }
     }
 
-    /// Length of the IV of its records, bytes.
+    /// Whether two records may not have the same IV. S2 has none.
+    pub(crate) const fn has_iv(self) -> bool {
+        self.iv_len() > 0
+    }
+
+    /// Length of the IV of its records, bytes; for S6 of the salt.
     pub(crate) const fn iv_len(self) -> usize {
         match self {
             Self::S1(policy) => match policy.place() {
                 IvPlace::Appended => 16,
                 IvPlace::Given | IvPlace::WrittenBack | IvPlace::InFront => IV_LEN,
             },
+            Self::S2(_) => 0,
+            Self::S6 => SALT_LEN,
         }
     }
 
@@ -101,7 +142,9 @@ impl Scheme {
     pub(crate) const fn sealed_len(self) -> usize {
         const { assert!(PLAIN_LEN + TAG_LEN <= SEALED_MAX) };
         match self {
-            Self::S1(_) => PLAIN_LEN + TAG_LEN,
+            Self::S1(_) | Self::S6 => PLAIN_LEN + TAG_LEN,
+            // Scalar and digest, and one block of check.
+            Self::S2(_) => PLAIN_LEN + 32 + 8,
         }
     }
 }

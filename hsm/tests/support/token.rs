@@ -64,6 +64,7 @@ impl Fixture {
         Settings {
             module: SOFTHSM_MODULE.into(),
             token: TokenSelector::Label(LABEL.into()),
+            scheme: SchemeChoice::Auto,
             pin_file: self.directory.join("pin"),
             lock_file: self.directory.join("lock"),
             sync_directory: Some(self.directory.join("tokens")),

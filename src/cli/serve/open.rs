@@ -6,7 +6,7 @@ use crate::auth::{Audience, InstallationId};
 use crate::backup::JOURNAL;
 use crate::chain::RpcClient;
 use crate::clock::Clock;
-use crate::config::{Configuration, FaultCheck, TokenSelector};
+use crate::config::{Configuration, FaultCheck, Scheme, TokenSelector};
 use crate::key::{AddressError, Eoa};
 use crate::outbound::Outbound;
 use crate::service::operation::STORE_REFUSED;
@@ -212,6 +212,12 @@ pub(in crate::cli) fn enclave_settings(configuration: &Configuration) -> hsm::Se
         token: match pkcs11.selector() {
             TokenSelector::Label(label) => hsm::TokenSelector::Label(label),
             TokenSelector::Serial(serial) => hsm::TokenSelector::Serial(serial),
+        },
+        scheme: match pkcs11.scheme {
+            Scheme::Auto => hsm::SchemeChoice::Auto,
+            Scheme::S1 => hsm::SchemeChoice::S1,
+            Scheme::S2 => hsm::SchemeChoice::S2,
+            Scheme::S6 => hsm::SchemeChoice::S6,
         },
         pin_file: pkcs11.pin_file.clone(),
         lock_file: configuration.data.token_lock(),

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::config::kinds::{ANY, Optional, PATH};
+use crate::config::kinds::{ANY, Choice, Optional, PATH};
 use crate::config::reader::Reader;
 use crate::config::section_macro::section;
 
@@ -11,13 +11,17 @@ section! {
     ["pkcs11"]
     pub struct Pkcs11 {
         /// Path of the PKCS#11 module; a bare name is a file of the working directory. The default is
-        /// SoftHSM. The token of an HSM must offer AES-GCM, private data objects and EC keys.
+        /// SoftHSM. The token of an HSM must offer AES-GCM, HMAC-SHA-256 or AES key wrap, private data
+        /// objects and EC keys.
         module: PathBuf = "/usr/lib/softhsm/libsofthsm2.so", PATH;
         /// Label of the token. A token is found by label or by serial number, never by slot number,
         /// which changes.
         label: String = "avs-kms", ANY;
         /// Serial number of the token, in place of its label. Empty: the label counts.
         serial: String = "", ANY;
+        /// Wrapping scheme. With `auto`, `init` takes the first that works with the token, of S1, S6 and
+        /// S2, and the service keeps to it. Any other value refuses a token with another scheme.
+        scheme: Scheme = "auto", Choice(SCHEMES);
         /// File with the user PIN of the token. Its mode must be 0600 or stricter, its owner the
         /// user of the service. A file of root may be readable for a group of the service: 0440, as
         /// systemd and Kubernetes have it. The service tries the PIN once at each start and each
@@ -28,6 +32,22 @@ section! {
         softhsm_conf: Option<PathBuf> = "<data>/token/softhsm2.conf", Optional(PATH);
     }
 }
+
+/// How scalars are wrapped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scheme {
+    /// The first that works.
+    Auto,
+    /// AES-GCM by the token.
+    S1,
+    /// AES key wrap by the token.
+    S2,
+    /// AES-GCM in guarded memory, under a key that the token derives by HMAC.
+    S6,
+}
+
+const SCHEMES: &[(&str, Scheme)] =
+    &[("auto", Scheme::Auto), ("S1", Scheme::S1), ("S6", Scheme::S6), ("S2", Scheme::S2)];
 
 /// How the token is found.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,6 +7,7 @@ pub(crate) fn softhsm(data: &Path) -> hsm::Settings {
     hsm::Settings {
         module: "/usr/lib/softhsm/libsofthsm2.so".into(),
         token: hsm::TokenSelector::Label("avs-kms".into()),
+        scheme: hsm::SchemeChoice::Auto,
         pin_file: data.join("pin"),
         lock_file: data.join("token.lock"),
         sync_directory: Some(data.join("token/tokens")),

@@ -9,7 +9,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use secrecy::ExposeSecret;
 use test_report::Guarantee;
 
-use super::scanner::{Hits, Scanner, may_look};
+use super::scanner::{DERIVED_KEY, Hits, Scanner, may_look};
 use super::*;
 use crate::arena::{Arena, SecretMemory};
 
@@ -143,15 +143,40 @@ fn snapshots() -> usize {
     if std::env::var_os("AVS_KMS_LONG").is_some() { 300 } else { 30 }
 }
 
-/// Under load SoftHSM's own heap shows the bytes that it decrypts, for as long as the call lasts.
+/// Under load SoftHSM's own heap shows the bytes that it decrypts or derives, for as long as the call lasts.
 fn only_softhsms_heap(hits: &Hits) -> bool {
-    hits.keys()
-        .all(|(shape, place)| *shape == "scalar, big-endian" && (place == "[heap]" || place == "anonymous"))
+    let passes = |shape: &str| shape == "scalar, big-endian" || shape == DERIVED_KEY;
+    hits.keys().all(|(shape, place)| passes(shape) && (place == "[heap]" || place == "anonymous"))
 }
 
 #[test]
 fn no_scalar_and_no_pin_is_left_in_readable_memory() {
-    let name = "no_scalar_and_no_pin_is_left_in_readable_memory";
+    nothing_is_left("no_scalar_and_no_pin_is_left_in_readable_memory", SchemeChoice::S1);
+}
+
+#[test]
+fn no_scalar_and_no_derived_key_is_left_in_readable_memory_under_s6() {
+    nothing_is_left("no_scalar_and_no_derived_key_is_left_in_readable_memory_under_s6", SchemeChoice::S6);
+}
+
+/// The keys that the token derives for the records of S6.
+fn derived_keys(fixture: &Fixture) -> Vec<[u8; 32]> {
+    meddle(fixture, |session| {
+        let kek = Kek::find(session).unwrap();
+        let mut arena = Arena::new(SecretMemoryPolicy::PreferSecret).unwrap();
+        let mut found = Vec::new();
+        wrap::scan(session, |object| {
+            if let wrap::ObjectKind::Key(_, record) = object {
+                let record = record.as_ref().as_ref().unwrap();
+                found.push(wrap::key_for_test(session, kek.handle, record, arena.parts().0));
+            }
+        })
+        .unwrap();
+        found
+    })
+}
+
+fn nothing_is_left(name: &str, scheme: SchemeChoice) {
     isolated(&format!("residue::{name}"), |fixture| {
         match std::env::var("HSM_VICTIM").as_deref() {
             Ok("enclave") => return victim(&fixture),
@@ -162,7 +187,8 @@ fn no_scalar_and_no_pin_is_left_in_readable_memory() {
             Guarantee::Residue.skipped("needs CAP_SYS_PTRACE to read the memory of the victim");
             return;
         }
-        fixture.initialised();
+        make_softhsm_token(&fixture.plan()).unwrap();
+        Enclave::initialise(&Settings { scheme, ..fixture.settings() }).unwrap();
         let enclave = fixture.open();
         if enclave.health().secret_memory != SecretMemory::MemfdSecret {
             Guarantee::Residue.skipped("needs memfd_secret: on this kernel root can read locked pages");
@@ -176,6 +202,11 @@ fn no_scalar_and_no_pin_is_left_in_readable_memory() {
         let known = scalars(&fixture, true);
         assert_eq!(known.len(), KEYS);
         known.iter().for_each(|scalar| scanner.scalar(scalar));
+        if scheme == SchemeChoice::S6 {
+            let keys = derived_keys(&fixture);
+            assert_eq!(keys.len(), KEYS);
+            keys.iter().for_each(|key| scanner.derived_key(key));
+        }
         let pin = pin::read(&fixture.settings().pin_file, SecretMemoryPolicy::PreferSecret).unwrap();
         scanner.pin(pin.expose_secret());
 

@@ -1,4 +1,5 @@
 //! Searches the readable memory of another process for secrets in every shape they could have. Test equipment.
+#![allow(dead_code)] // the tests of the service use a part of it
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
@@ -13,6 +14,9 @@ pub(super) struct Scanner {
     first: Vec<bool>,
     pieces: HashMap<[u8; 8], &'static str>,
 }
+
+/// As the token writes it.
+pub(super) const DERIVED_KEY: &str = "derived key";
 
 /// Where a piece was found, and how often.
 pub(super) type Hits = BTreeMap<(&'static str, String), usize>;
@@ -61,6 +65,11 @@ impl Scanner {
         }
         self.piece("hex", hex::encode(scalar).as_bytes());
         self.piece("hex", hex::encode_upper(scalar).as_bytes());
+    }
+
+    /// The key that a token derived for one record.
+    pub(super) fn derived_key(&mut self, key: &[u8; 32]) {
+        self.both_orders(DERIVED_KEY, "derived key, little-endian", key);
     }
 
     pub(super) fn pin(&mut self, pin: &[u8]) {
