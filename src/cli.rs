@@ -19,7 +19,6 @@ mod softhsm;
 mod values;
 
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
@@ -98,14 +97,13 @@ enum Command {
     #[command(subcommand)]
     Audit(audit::Command),
     /// Check the token and this host; the service must be stopped
-    #[command(after_help = doctor::HELP)]
-    Doctor,
+    Doctor(doctor::Arguments),
     /// Repair a SoftHSM token
     #[command(subcommand)]
     Softhsm(softhsm::Command),
     /// Check whether the running service is ready
     #[command(
-        after_help = "Example:\n  avs-kms health || logger -p daemon.err 'avs-kms is not ready'\n\nDo not restart on failure: a restart repairs no HSM, and tries the PIN again."
+        after_help = "Example:\n  avs-kms health || logger -p daemon.err 'avs-kms is not ready'\n\nDo not restart on failure: a restart repairs no HSM."
     )]
     Health,
     /// Write store, audit log and SoftHSM token into one archive
@@ -130,22 +128,27 @@ pub fn command() -> clap::Command {
     Cli::command()
 }
 
+/// Runs the command line of this process and ends it.
+pub fn main() -> ! {
+    hsm::end_process(run().code())
+}
+
 /// Runs the command line of this process.
-pub fn run() -> ExitCode {
+fn run() -> ExitStatus {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
             let status = if error.use_stderr() { ExitStatus::Usage } else { ExitStatus::Done };
             // Nothing can be printed to a terminal that is closed.
             let _ = error.print();
-            return ExitCode::from(status.code());
+            return status;
         }
     };
     match dispatch(cli) {
-        Ok(()) => ExitCode::from(ExitStatus::Done.code()),
+        Ok(()) => ExitStatus::Done,
         Err(error) => {
             say(error.message());
-            ExitCode::from(error.status().code())
+            error.status()
         }
     }
 }
@@ -175,7 +178,7 @@ fn dispatch(cli: Cli) -> Result<(), CliError> {
             });
             Ok(())
         }
-        Command::Doctor => doctor::run(&configuration()?, output),
+        Command::Doctor(arguments) => doctor::run(&arguments, &configuration()?, output),
         Command::Health => health::run(&configuration()?, output),
         Command::Backup(arguments) => backup::run(&arguments, &configuration()?, output),
         Command::Restore(arguments) => backup::restore(&arguments, &configuration()?, output),

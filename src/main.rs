@@ -1,7 +1,5 @@
 //! The program: everything is in the library, so that tests can reach it.
 
-use std::process::ExitCode;
-
-fn main() -> ExitCode {
-    avs_kms::cli::run()
+fn main() {
+    avs_kms::cli::main()
 }

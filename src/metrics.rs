@@ -185,7 +185,7 @@ pub struct EnclaveReading {
     /// Worker threads whose PKCS#11 call exceeded the stall timeout.
     pub stuck_workers: usize,
     /// Wrapped records that cannot be read or authenticated.
-    pub damaged_keys: usize,
+    pub unreadable_keys: usize,
 }
 
 /// Sets the gauges of the enclave.
@@ -200,7 +200,7 @@ pub fn show_enclave(reading: EnclaveReading) {
     gauge!(QUEUE_DEPTH).set(whole(reading.queue_depth as u64));
     gauge!(WORKERS).set(whole(reading.workers as u64));
     gauge!(STUCK_WORKERS).set(whole(reading.stuck_workers as u64));
-    gauge!(KEYS_UNREADABLE).set(whole(reading.damaged_keys as u64));
+    gauge!(KEYS_UNREADABLE).set(whole(reading.unreadable_keys as u64));
 }
 
 /// Sets the number of versions in each state; a state without versions is 0.

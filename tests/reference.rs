@@ -9,18 +9,21 @@ mod cli;
 mod configuration;
 #[path = "reference/error_codes.rs"]
 mod error_codes;
+#[path = "reference/return_codes.rs"]
+mod return_codes;
 #[path = "reference/transitions.rs"]
 mod transitions;
 
 use std::path::Path;
 
 /// The generated files, each with its content.
-fn documents() -> [(&'static str, String); 5] {
+fn documents() -> [(&'static str, String); 6] {
     [
         ("avs-kms.example.toml", configuration::example()),
         ("docs/reference/configuration.md", configuration::page()),
         ("docs/reference/cli.md", cli::page()),
         ("docs/reference/error-codes.md", error_codes::page()),
+        ("docs/reference/return-codes.md", return_codes::page()),
         ("docs/reference/transitions.md", transitions::page()),
     ]
 }

@@ -63,8 +63,8 @@ impl Diagnostics {
 
 /// See [`crate::Enclave::examine`].
 pub(crate) fn examine(settings: &Settings) -> Result<Diagnostics, OpenError> {
-    let Prepared { lock: _lock, pin, mut arena, module, .. } = start::prepare(settings)?;
-    let login = LoggedInToken::new(&module, &settings.token, None, &pin)?;
+    let Prepared { lock: _lock, credential, mut arena, module, .. } = start::prepare(settings)?;
+    let login = LoggedInToken::new(&module, &settings.token, None, &credential)?;
     let examined = with_login(&module, &login, settings.scheme, &mut arena);
     drop(login);
     finalise(&module);
@@ -131,16 +131,16 @@ fn with_login(
     wrap::scan(&session, |found| match found {
         ObjectKind::Key(id, record) => match *record {
             Ok(_) => keys += 1,
-            Err(_) => findings.damaged.push(id),
+            Err(_) => findings.unreadable.push(id),
         },
         ObjectKind::Internal => {}
         ObjectKind::Incomplete => findings.incomplete += 1,
         ObjectKind::Foreign => findings.foreign += 1,
     })?;
     check(
-        "no record is damaged",
+        "every record can be read",
         false,
-        match findings.damaged.len() {
+        match findings.unreadable.len() {
             0 => Ok(format!("{keys} records")),
             count => Err(format!("{count} of {}", keys + count)),
         },

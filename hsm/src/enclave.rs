@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 
 use crate::diagnostics::{self, Diagnostics};
 use crate::error::{EnclaveError, OpenError};
-use crate::health::{CanaryReport, Health, TokenState};
+use crate::health::{CanaryReport, Findings, Health, TokenState};
 use crate::key::{KeyEntry, KeyId, NewKey, PublicKey};
 use crate::runtime::admin::{AdminCommand, AnchorCommand};
 use crate::runtime::initialise::{Initialised, initialise};
@@ -107,16 +107,18 @@ impl Enclave {
         self.ask(&self.running.jobs, job, deadline).await
     }
 
-    /// The public key of a record, from the index of the token's records. None for a damaged one.
+    /// The public key of a record, from the index of the token's records. None for an unreadable one.
     #[must_use]
     pub fn public_key(&self, id: KeyId) -> Option<PublicKey> {
         self.running.shared.index.describe(id).map(|entry| entry.public_key)
     }
 
     /// What the authenticated record of a key says: its owner, its public key, its time of creation.
-    #[must_use]
-    pub fn key(&self, id: KeyId) -> Option<KeyEntry> {
-        self.running.shared.index.describe(id)
+    ///
+    /// # Errors
+    /// [`EnclaveError::UnknownKey`] where there is none, [`EnclaveError::KeyUnreadable`] where it does not open.
+    pub fn key(&self, id: KeyId) -> Result<KeyEntry, EnclaveError> {
+        Ok(self.running.shared.index.find(id)?.describe())
     }
 
     /// Every usable key, by id.
@@ -180,7 +182,7 @@ impl Enclave {
         answer.recv_deadline(deadline + GRACE).unwrap_or(Err(EnclaveError::DeadlineExceeded))
     }
 
-    /// Destroys the record of a key and proves that it is gone. Cannot be undone. Also for damaged records.
+    /// Destroys the record of a key and proves that it is gone. Cannot be undone. Also for unreadable records.
     ///
     /// # Errors
     /// [`EnclaveError::UnknownKey`] where there is none (also when repeated).
@@ -241,9 +243,10 @@ impl Enclave {
             queue_depth: self.running.jobs.len(),
             workers,
             stuck_workers,
+            stalled: shared.is_stalled(),
             secret_memory: shared.secret_memory,
             keys: shared.index.count(),
-            findings: shared.findings.clone(),
+            findings: Findings { unreadable: shared.index.unreadable(), ..shared.findings.clone() },
             recoveries: shared.recoveries.load(Ordering::Relaxed),
         }
     }

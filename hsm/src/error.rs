@@ -32,9 +32,17 @@ pub enum EnclaveError {
         #[source]
         source: Option<TokenError>,
     },
-    /// The record of this key is torn, tampered with or not its own; other keys are not affected.
-    #[error("the wrapped record of the key is damaged")]
-    KeyDamaged,
+    /// The record of this key does not open: torn, tampered with, not its own, or the token is at fault with it alone.
+    /// Other keys are not affected. It is tried again at every check of the canary.
+    #[error("the wrapped record of the key cannot be read")]
+    KeyUnreadable,
+    /// The token has no room for another object; nothing was created.
+    #[error("the token is full")]
+    TokenFull {
+        /// The call that was refused.
+        #[source]
+        source: TokenError,
+    },
     /// A product failed its check twice and was withheld.
     #[error("the product failed its check and was withheld")]
     FaultDetected,
@@ -55,7 +63,8 @@ impl EnclaveError {
             Self::UnknownKey => "key_not_found",
             Self::KeyExists => "key_exists",
             Self::TokenUnavailable { .. } => "hsm_unavailable",
-            Self::KeyDamaged => "key_damaged",
+            Self::KeyUnreadable => "key_unreadable",
+            Self::TokenFull { .. } => "hsm_full",
             Self::FaultDetected => "fault_detected",
             Self::ShuttingDown => "shutting_down",
             Self::Internal(_) => "internal",
@@ -113,11 +122,20 @@ pub enum OpenError {
         /// What is wrong with it.
         problem: PinFileProblem,
     },
-    /// The token refused the PIN. It was tried once and is never tried again by this process.
+    /// The token refused the PIN. It was tried once, and no process of this installation tries it again.
     #[error("the token refused the PIN (tried once, not tried again)")]
     WrongPin,
-    /// The token has locked the PIN, or would lock it at the next mistake; no login was tried.
-    #[error("the token's user PIN is locked or one mistake away from it; the security officer must act")]
+    /// The token refused this PIN at an earlier try; no login was tried.
+    #[error("the token has refused this PIN before, so it was not tried again (record {})", record.display())]
+    PinRefusedBefore {
+        /// Where refused PINs are remembered.
+        record: PathBuf,
+    },
+    /// One wrong PIN more locks the token's user PIN; no login was tried.
+    #[error("one wrong PIN more locks the token, so the PIN was not tried")]
+    PinFinalTry,
+    /// The token has locked the PIN.
+    #[error("the token's user PIN is locked; its security officer must set it again")]
     PinLocked,
     /// Another process uses the token.
     #[error("the token is in use by process {} (lock {})", holder.map_or_else(|| "unknown".into(), |p| p.to_string()), lock.display())]

@@ -34,8 +34,9 @@ pub struct CanaryReport {
 /// Objects of the token that are not sound records; none of them is ever deleted by itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Findings {
-    /// Keys whose record is torn, tampered with or not theirs; each is refused, the others sign.
-    pub damaged: Vec<KeyId>,
+    /// Keys whose record does not open: torn, tampered with, not theirs, or the token is at fault. Each is refused and
+    /// tried again at every check of the canary; the others sign.
+    pub unreadable: Vec<KeyId>,
     /// Keys with more than one identical record.
     pub duplicated: Vec<KeyId>,
     /// Objects of other applications.
@@ -59,11 +60,13 @@ pub struct Health {
     pub workers: usize,
     /// Worker threads that have been inside one call for too long.
     pub stuck_workers: usize,
+    /// Whether a call is out for longer than the stall timeout, and none has succeeded since it began.
+    pub stalled: bool,
     /// Kind of memory that holds scalars.
     pub secret_memory: SecretMemory,
     /// Usable keys.
     pub keys: usize,
-    /// What was wrong with the token's objects at start.
+    /// What was wrong with the token's objects at start, and the keys that cannot be read now.
     pub findings: Findings,
     /// How many times the connection to the token was re-established.
     pub recoveries: u64,

@@ -43,12 +43,12 @@ pub use bn254_ct::{FaultCheck, G1Point, G2Point, PointError};
 pub use diagnostics::{DiagnosticCheck, Diagnostics};
 pub use enclave::Enclave;
 pub use error::{EnclaveError, OpenError, PinFileProblem};
-pub use harden::harden_process;
+pub use harden::{end_process, harden_process};
 pub use health::{CanaryReport, Findings, Health, TokenState};
 pub use key::{KeyEntry, KeyId, KeyIdError, NewKey, PublicKey, StoredName, StoredNameError};
-pub use pkcs11::{Cause, Function, ReturnCode, TokenError};
+pub use pkcs11::{Advice, Cause, Function, ReturnCode, TokenError, return_codes};
 pub use runtime::initialise::{InitReport, Initialised};
-pub use settings::{SchemeChoice, Settings, TokenSelector};
+pub use settings::{PinUse, SchemeChoice, Settings, TokenSelector};
 pub use softhsm::{
     MakeTokenError, SOFTHSM_MODULE, SofthsmToken, TokenMade, TokenObject, configure_softhsm,
     make_softhsm_token, restore_softhsm_token, softhsm_token_objects,

@@ -3,6 +3,7 @@
 //! Everything that carries no secret goes through the crate `cryptoki`. What carries one (PINs, clear scalars, random
 //! bytes) goes through [`secret`], straight between the module and guarded memory: `cryptoki` would copy it to the heap.
 
+mod advice;
 mod cipher;
 mod error;
 mod module;
@@ -12,8 +13,9 @@ mod session;
 mod signing;
 mod timing;
 
+pub use advice::{Advice, return_codes};
+pub(crate) use error::{AEAD_DECRYPT_FAILED, OPERATION_CANCEL_FAILED, TOKEN_RESOURCE_EXCEEDED};
 pub use error::{Cause, Function, ReturnCode, TokenError};
-pub(crate) use error::{OPERATION_CANCEL_FAILED, TOKEN_RESOURCE_EXCEEDED};
 pub(crate) use module::{Generation, Module, TokenInfo};
 pub(crate) use secret::{GcmMechanism, IV_LEN, KeyWrap, Role, TAG_LEN};
 pub(crate) use session::Session;

@@ -27,6 +27,15 @@ pub enum SchemeChoice {
     S6,
 }
 
+/// What to do with a PIN that the token would rather not see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PinUse {
+    /// Present it only if the token has not refused it before, and not at the last try.
+    Careful,
+    /// Present it once in any case: an operator has checked it.
+    TryOnce,
+}
+
 /// Everything [`crate::Enclave::open`] needs to know.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -38,6 +47,10 @@ pub struct Settings {
     pub scheme: SchemeChoice,
     /// File with the user PIN; mode 0600 or stricter, owned by the effective user or root.
     pub pin_file: PathBuf,
+    /// File that remembers PINs which the token refused, so that no restart presents one again; none: not remembered.
+    pub refused_pins: Option<PathBuf>,
+    /// Whether the PIN is presented where it was refused before, or at the last try.
+    pub pin_use: PinUse,
     /// File that is locked while a process uses the token.
     pub lock_file: PathBuf,
     /// SoftHSM's token directory: synced before a creation is reported, because SoftHSM itself never syncs.

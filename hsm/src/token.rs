@@ -6,6 +6,8 @@ pub(crate) mod attempt;
 pub(crate) mod canary;
 pub(crate) mod checkpoint_key;
 pub(crate) mod connection;
+pub(crate) mod login;
 pub(crate) mod pin;
 pub(crate) mod recovery;
+pub(crate) mod refused_pin;
 pub(crate) mod store_key;

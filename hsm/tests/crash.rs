@@ -98,7 +98,7 @@ fn a_creation_that_dies_anywhere_loses_nothing_and_can_be_repeated() {
                 assert!(signs(&enclave, id, &made));
                 keys += 1;
                 assert_eq!(enclave.keys().len(), keys, "{call} {effect}");
-                assert!(enclave.health().findings.damaged.is_empty());
+                assert!(enclave.health().findings.unreadable.is_empty());
                 enclave.close();
             }
         }

@@ -196,7 +196,7 @@ fn a_full_disk_fails_the_creation_and_nothing_else() {
         enclave.close();
         let enclave = fixture.open();
         assert!(signs(&enclave, failed.id, &made) && signs(&enclave, key.id, &public));
-        assert!(enclave.health().findings.damaged.is_empty());
+        assert!(enclave.health().findings.unreadable.is_empty());
         enclave.close();
         drop(unmount);
     });

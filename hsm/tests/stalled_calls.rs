@@ -39,6 +39,7 @@ fn calls_that_hang_cost_their_callers_a_deadline_and_no_other_caller_anything() 
             (health.workers, health.stuck_workers)
         };
         wait_for(|| crew() == (2, 2));
+        assert!(!bench.enclave().health().stalled, "others sign");
         // They come back and leave; the spares stay.
         bench.rules("");
         wait_for(|| crew() == (2, 0));
@@ -50,10 +51,26 @@ fn calls_that_hang_cost_their_callers_a_deadline_and_no_other_caller_anything() 
         let begun = Instant::now();
         assert!(matches!(sign(5000), Err(EnclaveError::TokenUnavailable { .. })));
         assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
+        assert!(bench.enclave().health().stalled);
         // And it is over when it is over.
         bench.rules("");
         wait_for(|| sign(1000).is_ok_and(|product| product == key.g1));
         wait_for(|| crew() == (2, 0));
+        bench.finish();
+    });
+}
+
+#[test]
+fn a_canary_that_hangs_shows_without_any_request() {
+    isolated("a_canary_that_hangs_shows_without_any_request", |fixture| {
+        let mut bench = Bench::new(fixture);
+        bench.settings.canary_interval = Duration::from_millis(50);
+        bench.reopen();
+        assert!(!bench.enclave().health().stalled);
+        bench.rules("C_Decrypt hang");
+        wait_for(|| bench.enclave().health().stalled);
+        bench.rules("");
+        wait_for(|| !bench.enclave().health().stalled);
         bench.finish();
     });
 }

@@ -1,5 +1,6 @@
 //! `avs-kms doctor`: what the configured token and this host can do.
 
+use clap::Args;
 use serde_json::json;
 
 use super::error::CliError;
@@ -10,7 +11,7 @@ use super::serve::sandbox::{drop_privileges, profile};
 use crate::config::Configuration;
 use crate::sandbox::{self, Landlock, Profile};
 
-pub(super) const HELP: &str = "\
+const HELP: &str = "\
 Each check is ok, WARN or FAIL.
 
 Exit status:
@@ -23,14 +24,30 @@ Example:
   systemctl stop avs-kms
   sudo -u avs-kms avs-kms --config /etc/avs-kms/avs-kms.toml doctor";
 
+#[derive(Debug, Args)]
+#[command(after_help = HELP)]
+pub(super) struct Arguments {
+    /// Present the PIN once, also if the token refused it before or one wrong PIN more locks the token
+    #[arg(long)]
+    try_pin: bool,
+}
+
 /// Checks the token and the host. Needs the token for itself: the service must not run.
-pub(super) fn run(configuration: &Configuration, output: Output) -> Result<(), CliError> {
+pub(super) fn run(
+    arguments: &Arguments,
+    configuration: &Configuration,
+    output: Output,
+) -> Result<(), CliError> {
     with_softhsm_environment(configuration)?;
     drop_privileges(configuration)?;
     let _lock = DataLock::acquire(&configuration.data)?.map_err(|held| held.error(&configuration.data))?;
     refuse_damaged_token(configuration)?;
-    let mut examined = hsm::Enclave::examine(&enclave_settings(configuration))
-        .map_err(|error| CliError::token("cannot open the token", &error))?;
+    let mut settings = enclave_settings(configuration);
+    if arguments.try_pin {
+        settings.pin_use = hsm::PinUse::TryOnce;
+    }
+    let mut examined =
+        hsm::Enclave::examine(&settings).map_err(|error| CliError::token("cannot open the token", &error))?;
     examined.checks.extend(sandbox_checks(profile(configuration)));
     print(&examined, output);
     let failed = examined.checks.iter().filter(|check| !check.passed).count();
@@ -70,7 +87,7 @@ fn print(examined: &hsm::Diagnostics, output: Output) {
         "variant": examined.variant,
         "secret_memory": examined.secret_memory.as_str(),
         "keys": examined.keys,
-        "damaged": examined.findings.damaged.len(),
+        "damaged": examined.findings.unreadable.len(),
         "incomplete": examined.findings.incomplete,
         "foreign": examined.findings.foreign,
         "checks": checks,

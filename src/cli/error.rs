@@ -38,6 +38,9 @@ impl CliError {
                 message.push_str(": ");
                 message.push_str(&text);
             }
+            if let Some(advice) = error.downcast_ref::<hsm::TokenError>().and_then(hsm::TokenError::advice) {
+                message.push_str(&format!(" ({}); {}", advice.cause, advice.cure));
+            }
             next = error.source();
         }
         Self::new(message)
@@ -46,9 +49,9 @@ impl CliError {
     /// An error of the token: a refused PIN has an exit status of its own, so that no supervisor
     /// tries it again until the token locks.
     pub(super) fn token(what: impl fmt::Display, error: &hsm::OpenError) -> Self {
-        let refused = matches!(error, hsm::OpenError::WrongPin | hsm::OpenError::PinLocked);
-        let status = if refused { ExitStatus::PinRefused } else { ExitStatus::Failed };
-        Self::context(what, error).with_status(status)
+        let failed = Self::context(what, error);
+        let Some(cure) = pin_cure(error) else { return failed };
+        failed.with_hint(cure).with_status(ExitStatus::PinRefused)
     }
 
     /// Adds what to do.
@@ -69,6 +72,22 @@ impl CliError {
 
     pub(super) const fn status(&self) -> ExitStatus {
         self.status
+    }
+}
+
+/// What to do about a refused PIN; none for every other error.
+#[allow(clippy::wildcard_enum_match_arm)] // only these four concern the PIN
+const fn pin_cure(error: &hsm::OpenError) -> Option<&'static str> {
+    match error {
+        hsm::OpenError::WrongPin | hsm::OpenError::PinRefusedBefore { .. } => Some(
+            "correct the PIN file (pkcs11.pin_file): a start tries a changed PIN; \
+             if the PIN of the token was changed instead, run `avs-kms doctor --try-pin` once",
+        ),
+        hsm::OpenError::PinFinalTry => {
+            Some("compare the PIN file with the token's PIN, then run `avs-kms doctor --try-pin` once")
+        }
+        hsm::OpenError::PinLocked => Some("then store the new PIN in the PIN file (pkcs11.pin_file)"),
+        _ => None,
     }
 }
 
@@ -93,6 +112,8 @@ mod tests {
         let status = |error| CliError::token("cannot open the token", &error).status().code();
         assert_eq!(status(hsm::OpenError::WrongPin), 4);
         assert_eq!(status(hsm::OpenError::PinLocked), 4);
+        assert_eq!(status(hsm::OpenError::PinFinalTry), 4);
+        assert_eq!(status(hsm::OpenError::PinRefusedBefore { record: "pin-refused".into() }), 4);
         assert_eq!(status(hsm::OpenError::KekMissing { label: String::new() }), 1);
         assert_eq!(CliError::usage("").status().code(), 2);
         assert_eq!(CliError::doubtful("").status().code(), 3);

@@ -127,7 +127,7 @@ fn refuse_what_exists(configuration: &Configuration) -> Result<(), CliError> {
             return Err(CliError::context(format!("cannot read {}", directory.display()), &error));
         }
     };
-    let ours = ["lock", "token.lock", "lost+found"];
+    let ours = ["lock", "token.lock", "pin-refused", "lost+found"];
     // The administrator stores the PIN of an HSM before init.
     let pin = configuration.pkcs11.softhsm_conf.is_none().then_some(&configuration.pkcs11.pin_file);
     let foreign = entries

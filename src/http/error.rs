@@ -47,7 +47,8 @@ pub const fn status(code: ErrorCode) -> StatusCode {
         | ErrorCode::ShuttingDown
         | ErrorCode::HsmUnavailable => StatusCode::SERVICE_UNAVAILABLE,
         ErrorCode::DeadlineExceeded => StatusCode::GATEWAY_TIMEOUT,
-        ErrorCode::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        ErrorCode::Internal | ErrorCode::KeyUnreadable => StatusCode::INTERNAL_SERVER_ERROR,
+        ErrorCode::HsmFull => StatusCode::INSUFFICIENT_STORAGE,
     }
 }
 

@@ -23,7 +23,7 @@ fn a_scrape_shows_every_event_under_its_listed_name() {
         queue_depth: 0,
         workers: 2,
         stuck_workers: 0,
-        damaged_keys: 0,
+        unreadable_keys: 0,
     });
     show_rotation(RotationReading {
         overdue: 1,

@@ -5,7 +5,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hsm::{CheckpointKey, Enclave, EnclaveError, G1Point, Health, KeyId, NewKey, PublicKey, TokenState};
+use hsm::{
+    CheckpointKey, Enclave, EnclaveError, G1Point, Health, KeyEntry, KeyId, NewKey, PublicKey, TokenState,
+};
 
 use crate::key::KeyVersion;
 use crate::metrics::EnclaveReading;
@@ -47,6 +49,14 @@ impl TokenAnchor {
     pub(in crate::service) fn replace(&self, anchor: Vec<u8>) -> Result<(), EnclaveError> {
         self.enclave.replace_audit_anchor(anchor, Instant::now() + CHECKPOINT_TIMEOUT)
     }
+}
+
+/// Whether the token's authenticated record names what the store says of this version.
+fn is_of(entry: &KeyEntry, version: &KeyVersion) -> bool {
+    entry.owner == *version.eoa.as_bytes()
+        && entry.name.as_str() == version.name.as_str()
+        && entry.version == version.version.number()
+        && entry.public_key == version.public_key
 }
 
 /// The enclave.
@@ -127,18 +137,12 @@ impl Custody {
     /// the store: no key is used under another name.
     fn confirmed(&self, version: &KeyVersion) -> Result<&Enclave, EnclaveError> {
         let enclave = self.enclave()?;
-        if self.holds(version) { Ok(enclave) } else { Err(EnclaveError::UnknownKey) }
+        if is_of(&enclave.key(version.id)?, version) { Ok(enclave) } else { Err(EnclaveError::UnknownKey) }
     }
 
     /// Whether the token has a record of this version with the same owner, name and public key.
     pub fn holds(&self, version: &KeyVersion) -> bool {
-        let entry = self.enclave.as_ref().and_then(|enclave| enclave.key(version.id));
-        entry.is_some_and(|entry| {
-            entry.owner == *version.eoa.as_bytes()
-                && entry.name.as_str() == version.name.as_str()
-                && entry.version == version.version.number()
-                && entry.public_key == version.public_key
-        })
+        self.confirmed(version).is_ok()
     }
 
     /// The public key of a record in the token, if there is one.
@@ -157,6 +161,7 @@ impl Custody {
         matches!(health.token, TokenState::Ready)
             && health.logged_in
             && health.workers > 0
+            && !health.stalled
             && health
                 .canary
                 .as_ref()
@@ -179,7 +184,7 @@ impl Custody {
             queue_depth: health.queue_depth,
             workers: health.workers,
             stuck_workers: health.stuck_workers,
-            damaged_keys: health.findings.damaged.len(),
+            unreadable_keys: health.findings.unreadable.len(),
         })
     }
 

@@ -214,9 +214,18 @@ impl From<EnclaveError> for ServiceError {
                 Self::new(ErrorCode::HsmUnavailable, message).retry_after(*retry_after).source(error)
             }
             EnclaveError::ShuttingDown => Self::shutting_down(),
+            EnclaveError::KeyUnreadable => {
+                let message = "the HSM does not open the record of this key; nothing was signed; other keys \
+                               sign; the operator finds the cause in the service's log";
+                Self::new(ErrorCode::KeyUnreadable, message).source(error)
+            }
+            EnclaveError::TokenFull { .. } => {
+                let message = "the HSM has no room for another key; nothing was created; the operator must \
+                               destroy keys or make room in the HSM";
+                Self::new(ErrorCode::HsmFull, message).source(error)
+            }
             EnclaveError::FaultDetected
             | EnclaveError::Internal(_)
-            | EnclaveError::KeyDamaged
             | EnclaveError::KeyExists
             | EnclaveError::UnknownKey => Self::internal(error),
         }

@@ -58,12 +58,14 @@ error_codes! {
     RegistryMismatch = "registry_mismatch": "the contract would check another registration; `field` says which part differs";
     HostNotAllowed = "host_not_allowed": "`Host` names another service than this one; see `server.allowed_hosts`";
     RateLimited = "rate_limited": "a limit of the address, the access token, the EOA or the key";
-    Internal = "internal": "a defect or a damaged record; the log has the cause under `request_id`, the body never has";
+    KeyUnreadable = "key_unreadable": "the HSM does not open the record of this key; the service tries again at each check of the HSM";
+    Internal = "internal": "a defect; the log has the cause under `request_id`, the body never has";
     Overloaded = "overloaded": "the queue is full, or the request waited too long in it";
     HsmUnavailable = "hsm_unavailable": "the HSM cannot be used now; the service reconnects, except after a refused PIN";
     AuditUnavailable = "audit_unavailable": "the audit log cannot be written; a change may have been made: repeat to see";
     RpcUnavailable = "rpc_unavailable": "the chain's node does not respond";
     ServiceFrozen = "service_frozen": "the administrator of this service has frozen it: nothing is signed or made until `avs-kms unfreeze`";
     ShuttingDown = "shutting_down": "the service is stopping";
+    HsmFull = "hsm_full": "the HSM has no room for another key; nothing was created";
     DeadlineExceeded = "deadline_exceeded": "the request took longer than `server.request_deadline`; no signature left the service";
 }

@@ -36,6 +36,7 @@ mod lifecycle {
     mod kill;
     mod kill_first_start;
     mod kill_restore;
+    mod refused_pin;
     mod reload;
     mod start_stop;
     mod token_changes;

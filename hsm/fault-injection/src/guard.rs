@@ -63,8 +63,22 @@ impl Drop for Passing {
     }
 }
 
+unsafe extern "C" {
+    fn atexit(handler: extern "C" fn()) -> std::ffi::c_int;
+}
+
+/// As some modules do: the process dies when it exits, long after C_Finalize.
+extern "C" fn crash_at_exit() {
+    std::process::abort();
+}
+
 /// C_Initialize begins.
 pub fn initialised() {
+    static REGISTERED: std::sync::Once = std::sync::Once::new();
+    if std::env::var_os("HSM_FAULTS_CRASH_AT_EXIT").is_some() {
+        // SAFETY: the handler is a function of this library, which is never unloaded.
+        REGISTERED.call_once(|| assert_eq!(unsafe { atexit(crash_at_exit) }, 0));
+    }
     ledger(|ledger| *ledger = Ledger { initialised: true, ..Ledger::default() });
 }
 

@@ -3,7 +3,9 @@
 use std::io::Read;
 
 use secrecy::ExposeSecret;
+use sha2::{Digest, Sha256};
 
+use super::Arena;
 use super::map::{ArenaError, Mapping, SecretMemoryPolicy};
 use super::slot::{CIPHER_STACK_LEN, SLOT_LEN, Slot};
 
@@ -14,6 +16,7 @@ pub(crate) const PIN_MAX: usize = 255;
 pub(crate) struct Pin {
     slot: Slot,
     length: usize,
+    policy: SecretMemoryPolicy,
     _mapping: Mapping,
 }
 
@@ -31,7 +34,7 @@ impl Pin {
     pub(crate) fn read(source: &mut impl Read, policy: SecretMemoryPolicy) -> Result<Self, PinReadError> {
         let mapping = Mapping::new(&[SLOT_LEN, CIPHER_STACK_LEN], policy).map_err(PinReadError::Memory)?;
         let slot = Slot { start: mapping.part(0), stack: mapping.part(1) };
-        let mut pin = Self { slot, length: 0, _mapping: mapping };
+        let mut pin = Self { slot, length: 0, policy, _mapping: mapping };
         let page = pin.slot.page();
         let mut filled = 0;
         while let Some(rest) = page.get_mut(filled..PIN_MAX + 3) {
@@ -53,6 +56,15 @@ impl Pin {
         }
         pin.length = text.len();
         Ok(pin)
+    }
+
+    /// SHA-256 of salt and PIN, computed on a guarded stack: what may leave guarded memory in its place.
+    pub(crate) fn digest(&self, salt: &[u8; 16]) -> Result<[u8; 32], ArenaError> {
+        let mut arena = Arena::new(self.policy)?;
+        let hash = || Sha256::new().chain_update(salt).chain_update(self.expose_secret()).finalize().into();
+        let (_, stack) = arena.parts();
+        // A panic in SHA-256 leaves nothing to continue with.
+        Ok(stack.run(hash).unwrap_or_else(|_| std::process::abort()))
     }
 }
 

@@ -13,7 +13,7 @@ use crate::make_softhsm_token;
 use crate::pkcs11::{Module, Session};
 use crate::settings::SchemeChoice;
 use crate::token::connection::{LoggedInToken, finalise};
-use crate::token::pin;
+use crate::token::login::Credential;
 use crate::wrap::{self, Kek, WrappedKey};
 
 mod residue;
@@ -40,8 +40,8 @@ fn meddle_with_sessions<R>(fixture: &Fixture, with: impl FnOnce(&dyn Fn() -> Ses
 
 fn meddle_by<R>(settings: &Settings, with: impl FnOnce(&dyn Fn() -> Session) -> R) -> R {
     let module = Module::load(&settings.module).unwrap();
-    let pin = pin::read(&settings.pin_file, SecretMemoryPolicy::PreferSecret).unwrap();
-    let login = LoggedInToken::new(&module, &settings.token, None, &pin).unwrap();
+    let credential = Credential::read(settings, SecretMemoryPolicy::PreferSecret).unwrap();
+    let login = LoggedInToken::new(&module, &settings.token, None, &credential).unwrap();
     let result = with(&|| login.session().unwrap());
     finalise(&module);
     result
@@ -99,13 +99,13 @@ fn forged(name: &str, forge: impl FnOnce(&WrappedKey, &WrappedKey) -> Vec<u8>) {
         });
         let enclave = fixture.open();
         let answer = run(enclave.scalar_mul(victim.id, G1Point::generator(), soon()));
-        assert!(matches!(answer, Err(EnclaveError::KeyDamaged)), "{answer:?}");
+        assert!(matches!(answer, Err(EnclaveError::KeyUnreadable)), "{answer:?}");
         assert_eq!(enclave.public_key(victim.id), None);
-        assert_eq!(enclave.health().findings.damaged, [victim.id]);
+        assert_eq!(enclave.health().findings.unreadable, [victim.id]);
         assert_eq!(enclave.keys().len(), 1);
         assert!(signs(&enclave, other.id, &sound));
         // Not deleted by itself, and not overwritten by a creation of the same name.
-        assert!(matches!(run(enclave.create(victim, soon())), Err(EnclaveError::KeyDamaged)));
+        assert!(matches!(run(enclave.create(victim, soon())), Err(EnclaveError::KeyUnreadable)));
         run(enclave.destroy(victim.id, soon())).unwrap();
         let again = create(&enclave, victim);
         assert!(signs(&enclave, victim.id, &again));
@@ -202,7 +202,7 @@ fn two_records_that_were_swapped_are_both_refused() {
         let enclave = fixture.open();
         for key in [first, second] {
             let answer = run(enclave.scalar_mul(key.id, G1Point::generator(), soon()));
-            assert!(matches!(answer, Err(EnclaveError::KeyDamaged)), "{answer:?}");
+            assert!(matches!(answer, Err(EnclaveError::KeyUnreadable)), "{answer:?}");
         }
         assert!(enclave.keys().is_empty());
     });
@@ -269,7 +269,7 @@ fn foreign_and_incomplete_objects_are_counted_and_left_alone() {
         let enclave = fixture.open();
         let findings = enclave.health().findings;
         assert_eq!((findings.foreign, findings.incomplete), (2, 2));
-        assert!(findings.damaged.is_empty() && findings.duplicated.is_empty());
+        assert!(findings.unreadable.is_empty() && findings.duplicated.is_empty());
         assert!(signs(&enclave, key.id, &public));
         enclave.close();
         assert_eq!(meddle(&fixture, count), before);
@@ -289,7 +289,7 @@ fn two_identical_records_are_one_key_and_two_different_ones_are_none() {
         meddle(&fixture, |session| {
             let bytes = record(session, twice.id).encoded().to_vec();
             put(session, &wrap::key_label(twice.id), "avs-kms/1", &bytes);
-            // A damaged second record beside a sound one does not harm the sound one.
+            // An unreadable second record beside a sound one does not harm the sound one.
             put(session, &wrap::key_label(torn.id), "avs-kms/1", b"AVSK");
         });
         let enclave = fixture.open();
@@ -297,7 +297,7 @@ fn two_identical_records_are_one_key_and_two_different_ones_are_none() {
         let mut both = vec![twice.id, torn.id];
         both.sort();
         assert_eq!(findings.duplicated, both);
-        assert!(findings.damaged.is_empty());
+        assert!(findings.unreadable.is_empty());
         assert!(signs(&enclave, twice.id, &public));
     });
 }

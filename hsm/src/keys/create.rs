@@ -52,7 +52,7 @@ impl<'a> Creation<'a> {
         }
         if !found.is_empty() && !self.stored {
             // Something of that name was there before: do not delete it.
-            return Err(EnclaveError::KeyDamaged.into());
+            return Err(EnclaveError::KeyUnreadable.into());
         }
         for stored in found {
             attempt.session.destroy(stored.handle)?;

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
-use crate::arena::Slot;
+use crate::arena::{Arena, Slot};
 use crate::error::EnclaveError;
 use crate::health::Findings;
 use crate::key::{KeyEntry, KeyId, PublicKey};
@@ -23,8 +23,11 @@ pub(crate) struct Entry {
 }
 
 const USABLE: u8 = 0;
-const DAMAGED: u8 = 1;
-const DESTROYED: u8 = 2;
+/// The token did not open the record, though its canary is good: tried again.
+const SUSPECTED: u8 = 1;
+/// This host computed a wrong product twice: not used again by this process.
+const WITHDRAWN: u8 = 2;
+const DESTROYED: u8 = 3;
 
 impl Entry {
     /// None for a canary.
@@ -48,24 +51,37 @@ impl Entry {
         let _ = self.proof.set(digest);
     }
 
-    pub(crate) fn set_damaged(&self) {
-        self.standing.fetch_max(DAMAGED, Ordering::AcqRel);
+    pub(crate) fn suspect(&self) {
+        self.standing.fetch_max(SUSPECTED, Ordering::AcqRel);
+    }
+
+    /// Ends a suspicion, and nothing that is worse.
+    fn clear(&self) {
+        let _ = self.standing.compare_exchange(SUSPECTED, USABLE, Ordering::AcqRel, Ordering::Acquire);
+    }
+
+    fn is_suspected(&self) -> bool {
+        self.standing.load(Ordering::Acquire) == SUSPECTED
+    }
+
+    pub(crate) fn withdraw(&self) {
+        self.standing.fetch_max(WITHDRAWN, Ordering::AcqRel);
     }
 
     pub(crate) fn set_destroyed(&self) {
         self.standing.fetch_max(DESTROYED, Ordering::AcqRel);
     }
 
-    /// Refuses damaged and destroyed records, also for work that was queued before they became so.
+    /// Refuses unreadable and destroyed records, also for work that was queued before they became so.
     pub(crate) fn check_usable(&self) -> Result<(), EnclaveError> {
         match self.standing.load(Ordering::Acquire) {
-            DAMAGED => Err(EnclaveError::KeyDamaged),
+            SUSPECTED | WITHDRAWN => Err(EnclaveError::KeyUnreadable),
             DESTROYED => Err(EnclaveError::UnknownKey),
             _ => Ok(()),
         }
     }
 
-    fn describe(&self) -> KeyEntry {
+    pub(crate) fn describe(&self) -> KeyEntry {
         let header = &self.record.header;
         KeyEntry {
             id: header.key,
@@ -82,8 +98,8 @@ impl Entry {
 #[derive(Default)]
 pub(crate) struct Index {
     entries: RwLock<HashMap<KeyId, Arc<Entry>>>,
-    /// Keys whose record in the token is no authentic record of theirs.
-    damaged: RwLock<BTreeSet<KeyId>>,
+    /// Keys whose record was no authentic record of theirs when it was last read.
+    unreadable: RwLock<BTreeSet<KeyId>>,
     /// Initialisation vectors under the key-encryption key, also of records that were destroyed since the start.
     ivs: RwLock<HashSet<Box<[u8]>>>,
 }
@@ -100,7 +116,7 @@ impl Index {
         wrap::scan(&session, |found| match found {
             ObjectKind::Key(id, record) => {
                 if let Err(problem) = &*record {
-                    tracing::error!(key = %id, %problem, "a record in the token is damaged");
+                    tracing::error!(key = %id, %problem, "a record in the token cannot be read");
                 }
                 records.entry(id).or_default().push(record.ok());
             }
@@ -108,17 +124,10 @@ impl Index {
             ObjectKind::Incomplete => findings.incomplete += 1,
             ObjectKind::Foreign => findings.foreign += 1,
         })?;
-        let (mut entries, mut damaged) = (HashMap::new(), BTreeSet::new());
+        let (mut entries, mut unreadable) = (HashMap::new(), BTreeSet::new());
         for (id, copies) in records {
             let duplicated = copies.len() > 1;
-            let mut sound = Vec::new();
-            for record in copies.into_iter().flatten() {
-                if authentic(&mut session, connection, id, &record, slot)? && !sound.contains(&record) {
-                    sound.push(record);
-                }
-            }
-            // Two different authentic records of one id: which one is the key is not for this program to say.
-            match (sound.pop().filter(|_| sound.is_empty())).and_then(Entry::new) {
+            match the_authentic(&mut session, connection, id, copies.into_iter().flatten(), slot)? {
                 Some(entry) => {
                     entries.insert(id, Arc::new(entry));
                     if duplicated {
@@ -126,15 +135,57 @@ impl Index {
                     }
                 }
                 None => {
-                    damaged.insert(id);
+                    unreadable.insert(id);
                 }
             }
         }
-        findings.damaged = damaged.iter().copied().collect();
+        findings.unreadable = unreadable.iter().copied().collect();
         findings.duplicated.sort();
         let ivs = entries.values().map(|entry: &Arc<Entry>| entry.record.iv().into()).collect();
-        let (entries, damaged) = (RwLock::new(entries), RwLock::new(damaged));
-        Ok((Self { entries, damaged, ivs: RwLock::new(ivs) }, findings))
+        let (entries, unreadable) = (RwLock::new(entries), RwLock::new(unreadable));
+        Ok((Self { entries, unreadable, ivs: RwLock::new(ivs) }, findings))
+    }
+
+    /// Every key that cannot be read now, by id.
+    pub(crate) fn unreadable(&self) -> Vec<KeyId> {
+        let mut ids = self.unreadable.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
+        ids.extend(entries.iter().filter(|(_, entry)| entry.check_usable().is_err()).map(|(id, _)| *id));
+        ids.into_iter().collect()
+    }
+
+    /// Tries an unreadable key once more; whether it is usable now.
+    pub(crate) fn retest(
+        &self,
+        connection: &TokenConnection,
+        id: KeyId,
+        arena: &mut Arena,
+    ) -> Result<bool, TokenError> {
+        let mut session = connection.session()?;
+        let (slot, stack) = arena.parts();
+        let known = self.entries.read().unwrap_or_else(PoisonError::into_inner).get(&id).cloned();
+        if let Some(entry) = known {
+            let opened = entry.is_suspected().then(|| {
+                wrap::open(&session, connection.session_kek, &entry.record, slot)
+                    .is_ok_and(|mut scalar| scalar.belongs_to(stack, &entry.public_key.g1).unwrap_or(false))
+            });
+            if opened == Some(true) {
+                entry.clear();
+            }
+            return Ok(opened == Some(true));
+        }
+        let found = wrap::find_labelled(&session, &wrap::key_label(id))?;
+        let records = found.into_iter().filter_map(|stored| stored.record.ok());
+        let Some(entry) = the_authentic(&mut session, connection, id, records, slot)? else {
+            return Ok(false);
+        };
+        // Destroyed meanwhile: it must not come back.
+        if !self.unreadable.write().unwrap_or_else(PoisonError::into_inner).remove(&id) {
+            return Ok(false);
+        }
+        self.take_iv(entry.record.iv());
+        self.insert(entry);
+        Ok(true)
     }
 
     /// The record to work with.
@@ -143,11 +194,11 @@ impl Index {
             entry.check_usable()?;
             return Ok(Arc::clone(entry));
         }
-        if self.is_damaged(id) { Err(EnclaveError::KeyDamaged) } else { Err(EnclaveError::UnknownKey) }
+        if self.is_unreadable(id) { Err(EnclaveError::KeyUnreadable) } else { Err(EnclaveError::UnknownKey) }
     }
 
-    pub(crate) fn is_damaged(&self, id: KeyId) -> bool {
-        self.damaged.read().unwrap_or_else(PoisonError::into_inner).contains(&id)
+    pub(crate) fn is_unreadable(&self, id: KeyId) -> bool {
+        self.unreadable.read().unwrap_or_else(PoisonError::into_inner).contains(&id)
     }
 
     /// Whether no record had this initialisation vector so far; one has it from now on.
@@ -164,7 +215,7 @@ impl Index {
         if let Some(entry) = self.entries.write().unwrap_or_else(PoisonError::into_inner).remove(&id) {
             entry.set_destroyed();
         }
-        self.damaged.write().unwrap_or_else(PoisonError::into_inner).remove(&id);
+        self.unreadable.write().unwrap_or_else(PoisonError::into_inner).remove(&id);
     }
 
     pub(crate) fn describe(&self, id: KeyId) -> Option<KeyEntry> {
@@ -183,6 +234,23 @@ impl Index {
     pub(crate) fn count(&self) -> usize {
         self.entries.read().unwrap_or_else(PoisonError::into_inner).len()
     }
+}
+
+/// The one authentic record of this key. Two different ones: which of them is the key is not for this program to say.
+fn the_authentic(
+    session: &mut Session,
+    connection: &TokenConnection,
+    id: KeyId,
+    records: impl Iterator<Item = WrappedKey>,
+    slot: &mut Slot,
+) -> Result<Option<Entry>, TokenError> {
+    let mut sound = Vec::new();
+    for record in records {
+        if authentic(session, connection, id, &record, slot)? && !sound.contains(&record) {
+            sound.push(record);
+        }
+    }
+    Ok(sound.pop().filter(|_| sound.is_empty()).and_then(Entry::new))
 }
 
 /// Whether the record is this key's, of this key-encryption key, and its tag is right.

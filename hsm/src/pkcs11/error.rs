@@ -126,10 +126,11 @@ impl TokenError {
 }
 
 /// Return codes of later versions of the standard, which `cryptoki` does not name.
+pub(crate) const AEAD_DECRYPT_FAILED: RvError = RvError::UnknownErrorCode(0x42);
 pub(crate) const TOKEN_RESOURCE_EXCEEDED: RvError = RvError::UnknownErrorCode(0x201);
 pub(crate) const OPERATION_CANCEL_FAILED: RvError = RvError::UnknownErrorCode(0x202);
 const LATER_CODES: [(RvError, &str); 3] = [
-    (RvError::UnknownErrorCode(0x42), "CKR_AEAD_DECRYPT_FAILED"),
+    (AEAD_DECRYPT_FAILED, "CKR_AEAD_DECRYPT_FAILED"),
     (TOKEN_RESOURCE_EXCEEDED, "CKR_TOKEN_RESOURCE_EXCEEDED"),
     (OPERATION_CANCEL_FAILED, "CKR_OPERATION_CANCEL_FAILED"),
 ];

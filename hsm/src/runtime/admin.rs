@@ -122,7 +122,7 @@ impl Admin {
         match shared.index.describe(key.id) {
             Some(known) if known.is(&key) => return Ok(known.public_key),
             Some(_) => return Err(EnclaveError::KeyExists),
-            None if shared.index.is_damaged(key.id) => return Err(EnclaveError::KeyDamaged),
+            None if shared.index.is_unreadable(key.id) => return Err(EnclaveError::KeyUnreadable),
             None => {}
         }
         let sync = || sync(self.sync_directory.as_deref());
@@ -162,7 +162,7 @@ impl Admin {
 
     fn destroy(&mut self, id: KeyId, deadline: Instant) -> Result<(), EnclaveError> {
         let shared = Arc::clone(&self.worker.shared);
-        let known = shared.index.describe(id).is_some() || shared.index.is_damaged(id);
+        let known = shared.index.describe(id).is_some() || shared.index.is_unreadable(id);
         let directory = self.sync_directory.clone();
         let mut destroyed = known;
         self.worker.run_with_retry(deadline, None, |Attempt { session, connection, arena, .. }| {

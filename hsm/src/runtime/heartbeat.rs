@@ -45,6 +45,14 @@ impl Heartbeat {
         }
     }
 
+    /// When the call began that has lasted for too long, if one has.
+    pub(crate) fn stuck_since(&self) -> Option<Instant> {
+        match self.busy_since.load(Ordering::Acquire) {
+            0 => None,
+            since => Some(self.started + Duration::from_millis(since - 1)).filter(|_| self.is_stuck()),
+        }
+    }
+
     /// A spare has replaced the thread.
     pub(crate) fn abandon(&self) {
         self.abandoned.store(true, Ordering::Release);

@@ -42,8 +42,8 @@ pub struct Initialised {
 
 /// See [`crate::Enclave::initialise`] and [`crate::Enclave::adopt`].
 pub(crate) fn initialise(settings: &Settings, adopt: bool) -> Result<Initialised, OpenError> {
-    let Prepared { lock: _lock, memory, pin, mut arena, module } = prepare(settings)?;
-    let login = LoggedInToken::new(&module, &settings.token, None, &pin)?;
+    let Prepared { lock: _lock, memory, credential, mut arena, module } = prepare(settings)?;
+    let login = LoggedInToken::new(&module, &settings.token, None, &credential)?;
     let made = make_kek(&login, &mut arena, settings, adopt).and_then(|(kek, scheme)| {
         let store_key = store_key::open(&login.session()?, &kek, scheme, arena.parts().0, memory)?;
         Ok((kek, scheme, store_key))

@@ -47,7 +47,7 @@ impl SessionWorker {
                 AttemptError::Fault if number > 1 => {
                     // A right scalar and a wrong product, twice: the key is out of service until an operator acts.
                     if let Some(entry) = subject {
-                        entry.set_damaged();
+                        entry.withdraw();
                         tracing::error!(key = %entry.record.header.key, "a key was taken out of service");
                     }
                     return Err(EnclaveError::FaultDetected);
@@ -89,15 +89,17 @@ impl SessionWorker {
             let canary = self.check_canary(connection);
             action = decide(error, canary, number);
         }
-        tracing::info!(%error, attempt = number, action = action.as_str(), "a call of the token failed");
+        let cause = error.advice().map(|advice| advice.cause);
+        tracing::info!(%error, cause, attempt = number, action = action.as_str(), "a call of the token failed");
         let action = match action {
             NextStep::Retry => return Ok(()),
             NextStep::Refuse | NextStep::CheckCanary => return Err(refused(error)),
-            NextStep::KeyDamaged => {
+            NextStep::Full => return Err(EnclaveError::TokenFull { source: error }),
+            NextStep::SuspectKey => {
                 let Some(entry) = subject else { return Err(refused(error)) };
-                entry.set_damaged();
-                tracing::error!(key = %entry.record.header.key, %error, "the record of a key is damaged");
-                return Err(EnclaveError::KeyDamaged);
+                entry.suspect();
+                tracing::error!(key = %entry.record.header.key, %error, "the record of a key cannot be read");
+                return Err(EnclaveError::KeyUnreadable);
             }
             NextStep::LogIn => RecoveryAction::LogIn,
             NextStep::Reinitialise => RecoveryAction::Reinitialise,

@@ -14,15 +14,16 @@ use super::state::{Shared, Status};
 use super::supervisor::Supervisor;
 use super::watchdog::{SpareWorkers, Watchdog};
 use super::worker::{self, Job};
-use crate::arena::{Arena, Pin, SecretMemory, SecretMemoryPolicy};
+use crate::arena::{Arena, SecretMemory, SecretMemoryPolicy};
 use crate::error::OpenError;
 use crate::keys::index::Index;
 use crate::keys::lock::TokenLock;
+use crate::keys::retest::Retest;
 use crate::pkcs11::Module;
 use crate::settings::Settings;
 use crate::softhsm;
 use crate::token::connection::{LoggedInToken, finalise};
-use crate::token::pin;
+use crate::token::login::Credential;
 use crate::token::store_key::{self, StoreKey};
 use crate::wrap;
 
@@ -55,7 +56,7 @@ struct Threads {
 pub(crate) struct Prepared {
     pub(crate) lock: TokenLock,
     pub(crate) memory: SecretMemoryPolicy,
-    pub(crate) pin: Pin,
+    pub(crate) credential: Credential,
     pub(crate) arena: Arena,
     pub(crate) module: Arc<Module>,
 }
@@ -68,7 +69,7 @@ pub(crate) fn prepare(settings: &Settings) -> Result<Prepared, OpenError> {
     } else {
         SecretMemoryPolicy::PreferSecret
     };
-    let pin = pin::read(&settings.pin_file, memory)?;
+    let credential = Credential::read(settings, memory)?;
     let arena = Arena::new(memory)?;
     if arena.kind() == SecretMemory::LockedPages {
         tracing::warn!("the kernel gives no memfd_secret; scalars are in locked pages that root can read");
@@ -76,7 +77,7 @@ pub(crate) fn prepare(settings: &Settings) -> Result<Prepared, OpenError> {
     let module = &settings.module;
     let module =
         Module::load(module).map_err(|source| OpenError::ModuleMissing { path: module.clone(), source })?;
-    Ok(Prepared { lock, memory, pin, arena, module })
+    Ok(Prepared { lock, memory, credential, arena, module })
 }
 
 /// See [`crate::Enclave::open`].
@@ -87,13 +88,14 @@ pub(crate) fn open(settings: Settings) -> Result<Running, OpenError> {
     if settings.queue == 0 {
         return Err(OpenError::Settings("queue must be at least 1"));
     }
-    let Prepared { lock, memory, pin, mut arena, module } = prepare(&settings)?;
+    let Prepared { lock, memory, credential, mut arena, module } = prepare(&settings)?;
     let arenas = (0..settings.workers).map(|_| Arena::new(memory)).collect::<Result<Vec<_>, _>>()?;
     let admin_arenas = [Arena::new(memory)?, Arena::new(memory)?];
     bn254_ct::initialise();
     let mut digest_key = [0; 32];
     getrandom::fill(&mut digest_key)?;
-    let connection = LoggedInToken::new(&module, &settings.token, None, &pin)?.connect(1, arena.parts().0)?;
+    let connection =
+        LoggedInToken::new(&module, &settings.token, None, &credential)?.connect(1, arena.parts().0)?;
     let connection = Arc::new(connection);
     if !connection.scheme.is_admitted(settings.scheme) {
         connection.disconnect();
@@ -124,7 +126,7 @@ pub(crate) fn open(settings: Settings) -> Result<Running, OpenError> {
         token = connection.info.label,
         serial = connection.info.serial,
         keys = index.count(),
-        damaged = findings.damaged.len(),
+        unreadable = findings.unreadable.len(),
         incomplete = findings.incomplete,
         foreign = findings.foreign,
         memory = arena.kind().as_str(),
@@ -141,7 +143,8 @@ pub(crate) fn open(settings: Settings) -> Result<Running, OpenError> {
         let mut threads = running.threads.lock().unwrap_or_else(PoisonError::into_inner);
         threads.lock = Some(lock);
         let (selector, interval) = (settings.token, settings.canary_interval);
-        let supervisor = Supervisor { shared: Arc::clone(&running.shared), arena, selector, pin, interval };
+        let (shared, retest) = (Arc::clone(&running.shared), Retest::default());
+        let supervisor = Supervisor { shared, arena, selector, credential, interval, retest };
         threads.supervisor = Some(spawn("hsm-supervisor".into(), move || supervisor.run(&notices))?);
         let admin = Admin::new(Arc::clone(&running.shared), admin_arenas, settings.sync_directory);
         threads.admin = Some(spawn("hsm-admin".into(), move || admin.run(&command_inbox))?);

@@ -51,6 +51,10 @@ pub(crate) struct Shared {
     pub(crate) workers: Mutex<Vec<Arc<Heartbeat>>>,
     /// The administration thread.
     pub(crate) admin: Heartbeat,
+    /// The supervisor: canary, login, recovery.
+    pub(crate) supervisor: Heartbeat,
+    /// When a call of the token last succeeded.
+    last_success: Mutex<Option<Instant>>,
     /// No worker is left that could take work.
     pub(crate) circuit_open: AtomicBool,
     /// Result of the last canary check and when it ended.
@@ -84,6 +88,8 @@ impl Shared {
             recoveries: AtomicU64::new(0),
             workers: Mutex::default(),
             admin: Heartbeat::new(settings.stall_timeout),
+            supervisor: Heartbeat::new(settings.stall_timeout),
+            last_success: Mutex::default(),
             circuit_open: AtomicBool::new(false),
             canary: Mutex::new(Some((true, Instant::now()))),
             inbox,
@@ -129,7 +135,8 @@ impl Shared {
             // Set here, so that no other thread begins work on a connection that is known to be broken.
             let (last, next_try) = (Arc::clone(connection), Instant::now());
             *status = Status::Recovering { last, cause: error.to_string(), next_try };
-            tracing::warn!(%error, epoch, action = action.as_str(), "the token failed; recovering");
+            let cure = error.advice().map(|advice| advice.cure);
+            tracing::warn!(%error, cure, epoch, action = action.as_str(), "the token failed; recovering");
             // The inbox is unbounded and this is the only request of the epoch.
             let _ = self.inbox.send(SupervisorEvent::Recover(RecoveryRequest { epoch, action }));
         }
@@ -154,12 +161,29 @@ impl Shared {
         with(&mut self.workers.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// A call of the token succeeded just now.
+    pub(crate) fn note_success(&self) {
+        *self.last_success.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    /// Whether a call is out for longer than the stall timeout, and none has succeeded since it began.
+    pub(crate) fn is_stalled(&self) -> bool {
+        let workers = self.heartbeats(|all| all.iter().filter_map(|one| one.stuck_since()).min());
+        let others = [self.admin.stuck_since(), self.supervisor.stuck_since()];
+        let oldest = workers.into_iter().chain(others.into_iter().flatten()).min();
+        let succeeded = *self.last_success.lock().unwrap_or_else(PoisonError::into_inner);
+        oldest.is_some_and(|began| succeeded.is_none_or(|succeeded| succeeded <= began))
+    }
+
     pub(crate) fn is_closing(&self) -> bool {
         self.closing.load(Ordering::Acquire)
     }
 
     pub(crate) fn note_canary(&self, passed: bool) {
         *self.canary.lock().unwrap_or_else(PoisonError::into_inner) = Some((passed, Instant::now()));
+        if passed {
+            self.note_success();
+        }
     }
 }
 

@@ -8,11 +8,13 @@ use crossbeam_channel::{Receiver, RecvTimeoutError};
 
 use super::recovery_request::{RecoveryAction, SupervisorEvent};
 use super::state::{Shared, Status};
-use crate::arena::{self, Arena, Pin};
+use crate::arena::{self, Arena};
 use crate::error::OpenError;
+use crate::keys::retest::Retest;
 use crate::settings::TokenSelector;
 use crate::telemetry;
 use crate::token::connection::{LoggedInToken, TokenConnection, may_pass};
+use crate::token::login::Credential;
 
 /// Pauses between two tries to get the token back.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -25,8 +27,9 @@ pub(crate) struct Supervisor {
     pub(crate) shared: Arc<Shared>,
     pub(crate) arena: Arena,
     pub(crate) selector: TokenSelector,
-    pub(crate) pin: Pin,
+    pub(crate) credential: Credential,
     pub(crate) interval: Duration,
+    pub(crate) retest: Retest,
 }
 
 impl Supervisor {
@@ -46,12 +49,16 @@ impl Supervisor {
                 Ok(SupervisorEvent::Recover(request)) => Some((request.epoch, request.action)),
                 Err(RecvTimeoutError::Timeout) => None,
             };
+            self.shared.supervisor.begin();
             match (self.shared.status(), action) {
                 (Status::Stopped { .. }, _) => {}
                 (Status::Ready(connection), None) => {
                     next_canary = Instant::now() + self.interval;
-                    if let Err(cause) = self.check(&connection) {
-                        self.recover(&connection, RecoveryAction::Reinitialise, &cause, &mut pause);
+                    match self.check(&connection) {
+                        Ok(()) => self.retest.run(&self.shared.index, &connection, &mut self.arena),
+                        Err(cause) => {
+                            self.recover(&connection, RecoveryAction::Reinitialise, &cause, &mut pause);
+                        }
                     }
                 }
                 // Answered already: the connection is a newer one than the request's.
@@ -63,6 +70,7 @@ impl Supervisor {
                     next_canary = Instant::now() + self.interval;
                 }
             }
+            self.shared.supervisor.end();
         }
     }
 
@@ -102,7 +110,9 @@ impl Supervisor {
                 *pause = FIRST_PAUSE;
                 self.shared.note_canary(true);
                 self.shared.recoveries.fetch_add(1, Ordering::Relaxed);
-                self.shared.set_status(Status::Ready(Arc::new(connection)));
+                let connection = Arc::new(connection);
+                self.shared.set_status(Status::Ready(Arc::clone(&connection)));
+                self.retest.run(&self.shared.index, &connection, &mut self.arena);
             }
             Err(error) if may_pass(&error) => {
                 let wait = jittered(*pause);
@@ -132,7 +142,7 @@ impl Supervisor {
         let (slot, _) = self.arena.parts();
         let epoch = last.epoch + 1;
         if action == RecoveryAction::LogIn {
-            match last.renew(&self.pin).and_then(|login| login.connect(epoch, slot)) {
+            match last.renew(&self.credential).and_then(|login| login.connect(epoch, slot)) {
                 Ok(connection) => return Ok(connection),
                 Err(error) if !may_pass(&error) => return Err(error),
                 Err(error) => tracing::info!(%error, "logging in again was not enough"),
@@ -140,7 +150,7 @@ impl Supervisor {
         }
         last.disconnect();
         let serial = Some(last.info.serial.as_str());
-        LoggedInToken::new(&last.module, &self.selector, serial, &self.pin)?.connect(epoch, slot)
+        LoggedInToken::new(&last.module, &self.selector, serial, &self.credential)?.connect(epoch, slot)
     }
 }
 

@@ -39,6 +39,7 @@ pub(crate) struct Multiply {
 pub(crate) fn run(shared: Arc<Shared>, arena: Arena, heartbeat: &Heartbeat, jobs: &Receiver<Job>) {
     arena::block_signals();
     let (check, digest_key) = (shared.fault_check, shared.digest_key);
+    let watched = Arc::clone(&shared);
     let mut worker = SessionWorker::new(shared, arena);
     while let Ok(Job::Multiply(job)) = jobs.recv() {
         // The caller has stopped waiting.
@@ -62,6 +63,9 @@ pub(crate) fn run(shared: Arc<Shared>, arena: Arena, heartbeat: &Heartbeat, jobs
             Err(EnclaveError::Internal("a worker panicked; its slot was wiped".into()))
         });
         telemetry::ended(OperationKind::Multiply, result_label(&result), begun);
+        if result.is_ok() {
+            watched.note_success();
+        }
         // A caller that has just given up gets nothing.
         let _ = job.reply.send(result);
         if !heartbeat.end() {

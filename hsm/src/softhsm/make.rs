@@ -12,6 +12,7 @@ use crate::keys::lock::TokenLock;
 use crate::pkcs11::{Generation, Module, Role, Session, TokenInfo};
 use crate::settings::TokenSelector;
 use crate::token::connection::{LoggedInToken, finalise};
+use crate::token::login::Credential;
 use crate::token::pin;
 
 /// What there is now.
@@ -53,7 +54,8 @@ pub fn make_softhsm_token(plan: &SofthsmToken) -> Result<TokenMade, MakeTokenErr
     let created = made?;
     // As the service will do it: from a fresh initialisation, by label, with the PIN of the file.
     let pin = pin::read(&plan.pin_file, SecretMemoryPolicy::PreferSecret)?;
-    let login = LoggedInToken::new(&module, &TokenSelector::Label(plan.label.clone()), None, &pin)?;
+    let credential = Credential::of_new_token(pin);
+    let login = LoggedInToken::new(&module, &TokenSelector::Label(plan.label.clone()), None, &credential)?;
     let serial = login.info.serial.clone();
     drop(login);
     finalise(&module);

@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use cryptoki::error::RvError;
 use cryptoki::object::ObjectHandle;
-use secrecy::ExposeSecret;
 
 use super::canary::{self, CanaryError};
 use super::checkpoint_key::{CheckpointKeyError, CheckpointSigner};
-use crate::arena::{Pin, Slot};
+use super::login::Credential;
+use crate::arena::Slot;
 use crate::error::OpenError;
 use crate::labels::{CHECKPOINT_KEY_LABEL, KEK_LABEL};
-use crate::pkcs11::{Cause, Function, Generation, Module, ReturnCode, Role, Session, TokenError, TokenInfo};
+use crate::pkcs11::{Cause, Function, Generation, Module, ReturnCode, Session, TokenError, TokenInfo};
 use crate::settings::TokenSelector;
 use crate::wrap::{Kek, KekError, NoScheme, ProbeError, Scheme, WrappedKey};
 
@@ -56,13 +56,13 @@ impl LoggedInToken {
         module: &Arc<Module>,
         selector: &TokenSelector,
         serial: Option<&str>,
-        pin: &Pin,
+        credential: &Credential,
     ) -> Result<Self, OpenError> {
         let generation = module.initialise()?;
         let login = || {
             let info = select(module.tokens(generation)?, selector, serial)?;
             let holder = Session::open(module, generation, info.slot)?;
-            log_in(&holder, &info, pin)?;
+            credential.log_in(&holder, &info)?;
             Ok(Self { module: Arc::clone(module), generation, info, holder })
         };
         login().inspect_err(|_| finalise(module))
@@ -127,7 +127,7 @@ impl TokenConnection {
 
     /// A login of the same initialisation, repeated if the module has forgotten it. The PIN is presented only if the
     /// module reports that no user is logged in.
-    pub(crate) fn renew(&self, pin: &Pin) -> Result<LoggedInToken, OpenError> {
+    pub(crate) fn renew(&self, credential: &Credential) -> Result<LoggedInToken, OpenError> {
         let (module, generation) = (Arc::clone(&self.module), self.generation);
         let holder = self.session()?;
         let mut info = self.info.clone();
@@ -135,7 +135,7 @@ impl TokenConnection {
             let here = module.tokens(generation)?.into_iter().find(|seen| seen.serial == info.serial);
             let gone = TokenError::protocol_violation(Function::GetSlotList, "the token is in no slot");
             info = here.ok_or(gone)?;
-            log_in(&holder, &info, pin)?;
+            credential.log_in(&holder, &info)?;
         }
         Ok(LoggedInToken { module, generation, info, holder })
     }
@@ -193,21 +193,6 @@ fn select(
     }
 }
 
-/// Tries the PIN once, and not at all where one mistake more would lock it.
-fn log_in(holder: &Session, seen: &TokenInfo, pin: &Pin) -> Result<(), OpenError> {
-    if seen.info.user_pin_locked() || seen.info.user_pin_final_try() {
-        return Err(OpenError::PinLocked);
-    }
-    use RvError as R;
-    let Err(error) = holder.log_in(Role::User, pin.expose_secret()) else { return Ok(()) };
-    match error.code() {
-        Some(R::UserAlreadyLoggedIn) => Ok(()),
-        Some(R::PinLocked) => Err(OpenError::PinLocked),
-        Some(R::PinIncorrect | R::PinInvalid | R::PinLenRange | R::PinExpired) => Err(OpenError::WrongPin),
-        _ => Err(error.into()),
-    }
-}
-
 impl From<CheckpointKeyError> for OpenError {
     fn from(error: CheckpointKeyError) -> Self {
         match error {
@@ -257,7 +242,10 @@ impl From<getrandom::Error> for OpenError {
 /// Whether a recovery may try again. Only what concerns the PIN may not: a token in trouble says everything else.
 pub(crate) fn may_pass(error: &OpenError) -> bool {
     match error {
-        OpenError::WrongPin | OpenError::PinLocked => false,
+        OpenError::WrongPin
+        | OpenError::PinLocked
+        | OpenError::PinFinalTry
+        | OpenError::PinRefusedBefore { .. } => false,
         OpenError::Token(TokenError { function: Function::Login, cause }) => {
             *cause != Cause::Refused(ReturnCode(RvError::UserPinNotInitialized))
         }

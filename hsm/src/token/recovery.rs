@@ -6,7 +6,8 @@
 use cryptoki::error::RvError;
 
 use crate::pkcs11::{
-    Cause, Function, OPERATION_CANCEL_FAILED, ReturnCode, TOKEN_RESOURCE_EXCEEDED, TokenError,
+    AEAD_DECRYPT_FAILED, Cause, Function, OPERATION_CANCEL_FAILED, ReturnCode, TOKEN_RESOURCE_EXCEEDED,
+    TokenError,
 };
 
 /// What the canary record said about the token.
@@ -28,8 +29,10 @@ pub(crate) enum NextStep {
     Reinitialise,
     /// Check the canary on a new session and consult the table again.
     CheckCanary,
-    /// This record is bad and the token is well: refuse this key only.
-    KeyDamaged,
+    /// The token is well and this record seems bad: refuse this key until it opens again.
+    SuspectKey,
+    /// The token has no room for another object: report it, change nothing.
+    Full,
     /// The token refuses this one operation and is well: report it, change nothing.
     Refuse,
     /// Nothing a program should try again: wait for the operator.
@@ -44,7 +47,8 @@ impl NextStep {
             Self::LogIn => "log in",
             Self::Reinitialise => "reinitialise",
             Self::CheckCanary => "check the canary",
-            Self::KeyDamaged => "refuse this key",
+            Self::SuspectKey => "refuse this key",
+            Self::Full => "refuse: the token is full",
             Self::Refuse => "refuse",
             Self::Stop => "stop",
         }
@@ -59,11 +63,8 @@ pub(crate) fn decide(error: TokenError, canary: Canary, attempt: u32) -> NextSte
         Cause::Stale => NextStep::Reinitialise,
         Cause::Unsupported => NextStep::Stop,
         // An answer that cannot be right is as doubtful as a code that proves nothing.
-        // S6 opens records by a MAC of the token's, in C_Sign.
-        Cause::ProtocolViolation(_) if error.function == Function::Sign => {
-            by_canary(Function::Decrypt, canary, attempt)
-        }
-        Cause::ProtocolViolation(_) | Cause::Busy => by_canary(error.function, canary, attempt),
+        Cause::ProtocolViolation(_) => by_canary(canary, attempt, suspects(error.function, None)),
+        Cause::Busy => by_canary(canary, attempt, NextStep::Refuse),
     }
 }
 
@@ -81,7 +82,7 @@ fn by_code(code: RvError, function: Function, canary: Canary, attempt: u32) -> N
         | R::SessionHandleInvalid
         | R::SessionClosed => match attempt {
             1 => NextStep::Retry,
-            _ => by_canary(function, canary, attempt),
+            _ => by_canary(canary, attempt, NextStep::Refuse),
         },
         // Login or handles are gone.
         R::KeyHandleInvalid | R::ObjectHandleInvalid | R::UnwrappingKeyHandleInvalid | R::UserNotLoggedIn => {
@@ -118,24 +119,49 @@ fn by_code(code: RvError, function: Function, canary: Canary, attempt: u32) -> N
         | R::SessionReadOnly
         | R::TokenWriteProtected
         | R::SessionCount
-        | R::DeviceMemory
-        | TOKEN_RESOURCE_EXCEEDED
         | R::RandomNoRng => NextStep::Refuse,
+        // The token is full: no session, no login and no repetition makes room.
+        R::DeviceMemory | TOKEN_RESOURCE_EXCEEDED => NextStep::Full,
         // Tampering and transient failures look alike here: TokenNotPresent, Device…, GeneralError, FunctionFailed,
         // HostMemory, EncryptedData…, and every code that no table knows.
-        _ => by_canary(function, canary, attempt),
+        _ => by_canary(canary, attempt, suspects(function, Some(code))),
     }
 }
 
-fn by_canary(function: Function, canary: Canary, attempt: u32) -> NextStep {
+/// `at_last`: what follows a second failure beside a good canary.
+const fn by_canary(canary: Canary, attempt: u32, at_last: NextStep) -> NextStep {
     match (canary, attempt) {
         (Canary::NotChecked, _) => NextStep::CheckCanary,
         (Canary::Bad, _) => NextStep::Reinitialise,
         (Canary::Good, 1) => NextStep::Retry,
-        (Canary::Good, _) if matches!(function, Function::Decrypt | Function::DecryptInit) => {
-            NextStep::KeyDamaged
-        }
-        (Canary::Good, _) => NextStep::Refuse,
+        (Canary::Good, _) => at_last,
+    }
+}
+
+/// Only C_Decrypt speaks of the record, and only with a code about data or one that can mean anything. Codes about
+/// session, login or device are the token's trouble, however often they come.
+#[allow(clippy::wildcard_enum_match_arm)] // every other code speaks of something else
+const fn suspects(function: Function, code: Option<RvError>) -> NextStep {
+    use RvError as R;
+    match (function, code) {
+        (
+            Function::Decrypt,
+            None
+            | Some(
+                R::EncryptedDataInvalid
+                | R::EncryptedDataLenRange
+                | R::DataInvalid
+                | R::DataLenRange
+                | R::GeneralError
+                | R::FunctionFailed
+                | R::DeviceError
+                | AEAD_DECRYPT_FAILED
+                | R::VendorDefined(_),
+            ),
+        )
+        // S6 opens records by a MAC of the token, and this program checks the tag.
+        | (Function::Sign, None) => NextStep::SuspectKey,
+        _ => NextStep::Refuse,
     }
 }
 
@@ -175,14 +201,54 @@ mod tests {
             RvError::DeviceError,
             RvError::FunctionFailed,
             RvError::EncryptedDataInvalid,
-            RvError::UnknownErrorCode(0x42), // CKR_AEAD_DECRYPT_FAILED
+            AEAD_DECRYPT_FAILED,
             RvError::VendorDefined(0x8000_0001),
         ] {
             assert_eq!(next(Function::Decrypt, code, Canary::NotChecked, 1), NextStep::CheckCanary);
             assert_eq!(next(Function::Decrypt, code, Canary::Bad, 1), NextStep::Reinitialise);
             assert_eq!(next(Function::Decrypt, code, Canary::Good, 1), NextStep::Retry);
-            assert_eq!(next(Function::Decrypt, code, Canary::Good, 2), NextStep::KeyDamaged);
+            assert_eq!(next(Function::Decrypt, code, Canary::Good, 2), NextStep::SuspectKey);
             assert_eq!(next(Function::CreateObject, code, Canary::Good, 2), NextStep::Refuse);
+        }
+    }
+
+    #[test]
+    fn a_key_is_suspected_only_by_what_c_decrypt_says_of_data() {
+        let codes = (1..0x400).chain([0x8000_0042]).filter_map(|code| match Rv::from(code) {
+            Rv::Error(code) => Some(code),
+            Rv::Ok => None,
+        });
+        for code in codes {
+            for function in Function::ALL {
+                for attempt in [1, 2] {
+                    let step = next(*function, code, Canary::Good, attempt);
+                    let of_data = matches!(
+                        code,
+                        RvError::EncryptedDataInvalid
+                            | RvError::EncryptedDataLenRange
+                            | RvError::DataInvalid
+                            | RvError::DataLenRange
+                            | RvError::GeneralError
+                            | RvError::FunctionFailed
+                            | RvError::DeviceError
+                            | AEAD_DECRYPT_FAILED
+                            | RvError::VendorDefined(_)
+                    );
+                    let suspected = *function == Function::Decrypt && attempt == 2 && of_data;
+                    assert_eq!(step == NextStep::SuspectKey, suspected, "{function} {code:?} {attempt}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_full_token_is_neither_asked_again_nor_renewed() {
+        for code in [RvError::DeviceMemory, TOKEN_RESOURCE_EXCEEDED] {
+            for canary in CANARIES {
+                for attempt in [1, 2] {
+                    assert_eq!(next(Function::CreateObject, code, canary, attempt), NextStep::Full);
+                }
+            }
         }
     }
 
@@ -190,7 +256,7 @@ mod tests {
     fn what_the_service_finds_out_itself_is_no_return_code_and_has_a_row_of_its_own() {
         let violation = TokenError::protocol_violation(Function::Decrypt, "it is wrong");
         assert_eq!(decide(violation, Canary::NotChecked, 1), NextStep::CheckCanary);
-        assert_eq!(decide(violation, Canary::Good, 2), NextStep::KeyDamaged);
+        assert_eq!(decide(violation, Canary::Good, 2), NextStep::SuspectKey);
         assert_eq!(violation.code(), None);
         let stale = TokenError { function: Function::Decrypt, cause: Cause::Stale };
         assert_eq!(decide(stale, Canary::NotChecked, 1), NextStep::Reinitialise);

@@ -9,13 +9,13 @@ pub enum Outcome {
     Serves,
     /// Right answers or clear refusals while it is there, right ones afterwards, without a restart.
     Recovers,
-    /// One key is refused until a restart; the other signs.
-    Damaged,
+    /// One key is refused until the next check of the token; the other signs.
+    Unreadable,
     /// Refused until a restart, whatever happens to the fault.
     Stops,
 }
 
-use Outcome::{Damaged, Recovers, Serves, Stops};
+use Outcome::{Recovers, Serves, Stops, Unreadable};
 
 pub type Row = (&'static str, &'static str, Outcome);
 
@@ -77,6 +77,19 @@ pub const SESSIONS: &[Row] = &[
     ("all handles are renumbered once", "C_DecryptInit renumber times=1", Serves),
     ("handles are renumbered at every decryption", "C_DecryptInit renumber", Recovers),
     ("a third session is one too many", "C_OpenSession capacity=3\nC_DecryptInit rv=0xB3 times=1", Recovers),
+    // An HA group with one flaky member: its codes speak of the session, never of the record.
+    ("the session is lost twice, the canary is well", "C_DecryptInit rv=0xB3 times=2", Recovers),
+    ("the session is lost twice at C_Decrypt", "C_Decrypt rv=0xB3 times=2", Recovers),
+    (
+        "a session fails twice in some way",
+        "C_DecryptInit rv=0x5 times=1\nC_DecryptInit rv=0x5 after=2 times=1",
+        Recovers,
+    ),
+    (
+        "the device is away twice for one call",
+        "C_Decrypt rv=0x32 times=1\nC_Decrypt rv=0x32 after=2 times=1",
+        Recovers,
+    ),
     ("no session is left", "C_OpenSession capacity=0\nC_DecryptInit rv=0xB3 times=1", Recovers),
 ];
 
@@ -98,12 +111,12 @@ pub const WRONG_ANSWERS: &[Row] = &[
     (
         "one record fails twice, the canary is well",
         "C_Decrypt rv=0x40 times=1\nC_Decrypt rv=0x40 after=2 times=1",
-        Damaged,
+        Unreadable,
     ),
     (
         "one record gives another scalar twice",
         "C_Decrypt fill=17 times=1\nC_Decrypt fill=17 after=2 times=1",
-        Damaged,
+        Unreadable,
     ),
     ("ciphertext is flipped at creation", "C_Encrypt flip times=1", Serves),
     ("ciphertext is always flipped", "C_Encrypt flip", Recovers),
@@ -120,6 +133,7 @@ pub const CREATIONS: &[Row] = &[
     ("the reply to every creation is lost", "C_CreateObject lost=0x30", Serves),
     ("the reply and the session are lost", "C_CreateObject lost=0xB3 times=1", Serves),
     ("the token is full", "C_CreateObject rv=0x31", Recovers),
+    ("the token has no resources", "C_CreateObject rv=0x201", Recovers),
     ("the template is refused", "C_CreateObject rv=0xD1", Recovers),
     ("the token is write-protected", "C_CreateObject rv=0xE2", Recovers),
     ("the generator fails", "C_GenerateRandom rv=0x121", Recovers),

@@ -66,6 +66,8 @@ impl Fixture {
             token: TokenSelector::Label(LABEL.into()),
             scheme: SchemeChoice::Auto,
             pin_file: self.directory.join("pin"),
+            refused_pins: None,
+            pin_use: PinUse::Careful,
             lock_file: self.directory.join("lock"),
             sync_directory: Some(self.directory.join("tokens")),
             workers: 2,

@@ -220,6 +220,8 @@ pub(in crate::cli) fn enclave_settings(configuration: &Configuration) -> hsm::Se
             Scheme::S6 => hsm::SchemeChoice::S6,
         },
         pin_file: pkcs11.pin_file.clone(),
+        refused_pins: Some(configuration.data.refused_pins()),
+        pin_use: hsm::PinUse::Careful,
         lock_file: configuration.data.token_lock(),
         sync_directory: pkcs11.softhsm_directory(),
         workers: enclave.workers,

@@ -34,6 +34,11 @@ impl Data {
         self.directory.join("token.lock")
     }
 
+    /// PINs that the token refused: none is presented twice.
+    pub fn refused_pins(&self) -> PathBuf {
+        self.directory.join("pin-refused")
+    }
+
     /// The socket of the running service for the commands of this host's administrator.
     pub fn socket(&self) -> PathBuf {
         self.directory.join("admin.sock")

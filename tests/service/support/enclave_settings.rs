@@ -9,6 +9,8 @@ pub(crate) fn softhsm(data: &Path) -> hsm::Settings {
         token: hsm::TokenSelector::Label("avs-kms".into()),
         scheme: hsm::SchemeChoice::Auto,
         pin_file: data.join("pin"),
+        refused_pins: None,
+        pin_use: hsm::PinUse::Careful,
         lock_file: data.join("token.lock"),
         sync_directory: Some(data.join("token/tokens")),
         workers: 1,

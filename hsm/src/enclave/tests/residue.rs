@@ -207,7 +207,8 @@ fn nothing_is_left(name: &str, scheme: SchemeChoice) {
             assert_eq!(keys.len(), KEYS);
             keys.iter().for_each(|key| scanner.derived_key(key));
         }
-        let pin = pin::read(&fixture.settings().pin_file, SecretMemoryPolicy::PreferSecret).unwrap();
+        let pin =
+            crate::token::pin::read(&fixture.settings().pin_file, SecretMemoryPolicy::PreferSecret).unwrap();
         scanner.pin(pin.expose_secret());
 
         let mut watched = Watched::start(name, &fixture, "enclave");
