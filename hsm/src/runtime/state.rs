@@ -172,7 +172,10 @@ impl Shared {
         let others = [self.admin.stuck_since(), self.supervisor.stuck_since()];
         let oldest = workers.into_iter().chain(others.into_iter().flatten()).min();
         let succeeded = *self.last_success.lock().unwrap_or_else(PoisonError::into_inner);
-        oldest.is_some_and(|began| succeeded.is_none_or(|succeeded| succeeded <= began))
+        // The heartbeat counts whole milliseconds.
+        oldest.is_some_and(|began| {
+            succeeded.is_none_or(|succeeded| succeeded <= began + Duration::from_millis(1))
+        })
     }
 
     pub(crate) fn is_closing(&self) -> bool {

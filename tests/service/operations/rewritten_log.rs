@@ -119,8 +119,9 @@ fn a_place_that_takes_no_checkpoint_makes_the_service_unready_until_it_does() {
     fs::write(copy.join("file"), "").unwrap();
     let _ = installation.token(OTHER_EOA);
     until("the service is unready", || service.get("/readyz", None).code() == (503, "audit_unavailable"));
-    let metrics = super::metrics::scrape(service.health.unwrap());
-    assert!(metrics.contains("avs_kms_audit_stuck_sinks 1"), "{metrics}");
+    until("the metric counts it", || {
+        super::metrics::scrape(service.health.unwrap()).contains("avs_kms_audit_stuck_sinks 1")
+    });
     // The others have the newest checkpoint, and signing continues.
     let token = installation.token(EOA);
     service.create(&token, EOA, "default");
