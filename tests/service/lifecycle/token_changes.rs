@@ -58,6 +58,9 @@ fn the_copy_of_the_token_object_follows_a_change_of_the_pin() {
 
     // The first start with the new PIN takes a new copy, and makes the file read-only again.
     write(&new);
+    let again = try_to_serve();
+    assert!(text(&again.stderr).contains("refused this PIN before"), "{}", text(&again.stderr));
+    assert!(matches!(installation.run(&["doctor", "--try-pin"]).status.code(), Some(0 | 3)));
     let service = installation.serve();
     assert!(service.start.contains("a new copy"), "{}", service.start);
     assert_eq!(service.stop(), Some(0));

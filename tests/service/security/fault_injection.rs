@@ -170,6 +170,13 @@ impl Bench {
                 let log = fs::read_to_string(self.file("log")).unwrap_or_default();
                 assert!(!log.contains("logins=2"), "{name}: the PIN was tried again: {log}");
                 self.stop();
+                // A refused PIN is presented again only by an operator.
+                if self.installation.data().join("pin-refused").exists() {
+                    let mut command = self.installation.command(&["doctor", "--try-pin"]);
+                    self.environment(&mut command);
+                    let status = crate::support::process::output(&mut command).status.code();
+                    assert!(matches!(status, Some(0 | 3)), "{name}: {status:?}");
+                }
                 self.start();
                 assert!(Self::all_is_well(&self.load(2, &format!("row-{number}"))), "{name}");
                 "after a restart".to_owned()
