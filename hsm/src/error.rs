@@ -36,7 +36,7 @@ pub enum EnclaveError {
     /// Other keys are not affected. It is tried again at every check of the canary.
     #[error("the wrapped record of the key cannot be read")]
     KeyUnreadable,
-    /// The token has no room for another object; nothing was created.
+    /// The token has no space for another object; nothing was created.
     #[error("the token is full")]
     TokenFull {
         /// The call that was refused.

@@ -220,8 +220,8 @@ impl From<EnclaveError> for ServiceError {
                 Self::new(ErrorCode::KeyUnreadable, message).source(error)
             }
             EnclaveError::TokenFull { .. } => {
-                let message = "the HSM has no room for another key; nothing was created; the operator must \
-                               destroy keys or make room in the HSM";
+                let message = "the HSM has no space for another key; nothing was created; the operator must \
+                               destroy keys or make space in the HSM";
                 Self::new(ErrorCode::HsmFull, message).source(error)
             }
             EnclaveError::FaultDetected

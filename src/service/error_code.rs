@@ -66,6 +66,6 @@ error_codes! {
     RpcUnavailable = "rpc_unavailable": "the chain's node does not respond";
     ServiceFrozen = "service_frozen": "the administrator of this service has frozen it: nothing is signed or made until `avs-kms unfreeze`";
     ShuttingDown = "shutting_down": "the service is stopping";
-    HsmFull = "hsm_full": "the HSM has no room for another key; nothing was created";
+    HsmFull = "hsm_full": "the HSM has no space for another key; nothing was created";
     DeadlineExceeded = "deadline_exceeded": "the request took longer than `server.request_deadline`; no signature left the service";
 }

@@ -69,7 +69,7 @@ const TABLE: &[(u64, Advice)] = table! {
     0x30 "the HSM reports a fault of its own"
         => NETWORK;
     0x31 "the token is full"
-        => "destroy keys that are not needed, or make room with the vendor's tools; with SoftHSM, on the disk";
+        => "destroy keys that are not needed, or make space with the vendor's tools; with SoftHSM, on the disk";
     0x32 "the token was removed"
         => NETWORK;
     0x40 "the HSM does not accept a ciphertext: it was changed, or another key made it"

@@ -31,7 +31,7 @@ pub(crate) enum NextStep {
     CheckCanary,
     /// The token is well and this record seems bad: refuse this key until it opens again.
     SuspectKey,
-    /// The token has no room for another object: report it, change nothing.
+    /// The token has no space for another object: report it, change nothing.
     Full,
     /// The token refuses this one operation and is well: report it, change nothing.
     Refuse,
@@ -120,7 +120,7 @@ fn by_code(code: RvError, function: Function, canary: Canary, attempt: u32) -> N
         | R::TokenWriteProtected
         | R::SessionCount
         | R::RandomNoRng => NextStep::Refuse,
-        // The token is full: no session, no login and no repetition makes room.
+        // The token is full: no session, no login and no repetition makes space.
         R::DeviceMemory | TOKEN_RESOURCE_EXCEEDED => NextStep::Full,
         // Tampering and transient failures look alike here: TokenNotPresent, Device…, GeneralError, FunctionFailed,
         // HostMemory, EncryptedData…, and every code that no table knows.

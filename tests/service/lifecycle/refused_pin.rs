@@ -51,7 +51,7 @@ impl Bench {
         (output, logins.unwrap_or_default())
     }
 
-    /// The command must end with status 4 after so many logins; gives what it said.
+    /// The command must end with status 4 after this number of logins; gives what it said.
     fn refused(&self, arguments: &[&str], logins: usize) -> String {
         let (output, presented) = self.run(arguments);
         let said = text(&output.stderr);
