@@ -7,6 +7,7 @@ mod binding;
 mod eoa;
 mod event;
 mod freeze;
+mod intent_ref;
 mod lifecycle;
 mod name;
 mod schedule;
@@ -20,6 +21,7 @@ pub use binding::{Binding, Registry};
 pub use eoa::{AddressError, Eoa};
 pub use event::EventKind;
 pub use freeze::Freeze;
+pub use intent_ref::IntentRef;
 pub use lifecycle::{
     KeyLifecycle, LifecycleAction, LifecycleState, Transition, TransitionError, VersionStatus,
 };

@@ -25,17 +25,20 @@ use std::time::Duration;
 use audit_log::{AuditError, AuditLog, Head, OpenIntent};
 use tokio::task::spawn_blocking;
 
+use crate::auth::Caller;
 use crate::chain::RpcClient;
 use crate::clock::Clock;
+use crate::request_id::RequestId;
 use crate::store::Store;
 use auth::authorise::Authorizer;
 use keys::change_lock::ChangeLock;
+use keys::take_away::RecordedTakeAway;
 use operation::OperationInfo;
 use recorder::Recorder;
 use recovery::Recovery;
 use signing::registry_check::RegistryCheck;
 
-pub use audit::checkpoint_publisher::{Checkpoints, Publish, sign_first};
+pub use audit::checkpoint_publisher::{Checkpoints, Publish, compare_log, sign_first};
 pub use audit::maintenance::{Maintenance, MaintenanceRecords, NoteMaintenance, SignedManifest};
 pub use audit::reads::{AuditReads, Consistency, ReadEvents, ReadRecords};
 pub use auth::access_tokens::{AccessTokens, IssueAccessToken, Issued, Rejected, RevokeAccessTokens};
@@ -44,7 +47,7 @@ pub use auth::login::{IssuedChallenge, LoginResponse, Logins, RequestChallenge};
 pub use auth::login_rules::{AllowedOperators, LoginRules};
 pub use auth::signed_requests::SignedRequests;
 pub use context::{Context, LocalProcess, Peer};
-pub use custody::Custody;
+pub use custody::{Custody, public_key_of};
 pub use error::ServiceError;
 pub use error_code::ErrorCode;
 pub use keys::admin::KeyAdmin;
@@ -54,6 +57,7 @@ pub use keys::policy::*;
 pub use keys::read::*;
 pub use keys::rotate::*;
 pub use keys::schedule::*;
+pub use keys::take_away::TakeAway;
 pub use keys::transition::*;
 pub use quotas::Quotas;
 pub use recovery::Recovered;
@@ -162,6 +166,24 @@ impl Services {
     pub async fn recover(&self, open_intents: Vec<OpenIntent>) -> Result<Recovered, ServiceError> {
         let Self { keys, store, log, custody, clock, .. } = self;
         Recovery { keys, store, log, custody, clock }.run(open_intents).await
+    }
+
+    /// Records what the next start takes away, before it signs anything; gives the number of the record, which is
+    /// durable. `login` is the user's name as the command says it. For the administrator of this host while no service runs and the token is away.
+    ///
+    /// # Errors
+    /// When the log cannot be written.
+    pub async fn take_away_at_next_start(
+        &self,
+        login: Option<String>,
+        what: TakeAway,
+        reason: Option<String>,
+    ) -> Result<u64, ServiceError> {
+        let request = RequestId::random().map_err(ServiceError::internal)?;
+        let peer = Peer::Local(LocalProcess::this());
+        let context = Context::anonymous(request, peer).recognised(Caller::local()).logged_in_as(login);
+        let recorded = self.recorder.intent(RecordedTakeAway { context, what, reason }).await?;
+        Ok(recorded.leave_to_next_start().seq)
     }
 
     /// Records that a request was refused or failed before anything was done, and returns the error.

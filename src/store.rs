@@ -21,7 +21,9 @@ mod sqlite;
 mod transitions;
 
 pub use authentic::Head as StoreHead;
-pub use backend::{Backend, ChallengeUse, Contents, KeyChange, Login, PendingDeliveries, VersionUpdate};
+pub use backend::{
+    Backend, ChallengeUse, Contents, IntentMark, KeyChange, Login, PendingDeliveries, VersionUpdate,
+};
 pub use cache::Store;
 pub use error::{StoreError, VersionNotFound};
 pub use key_event::{Delivery, KeyEvent, NewEvent};

@@ -287,6 +287,42 @@ fn a_destruction_comes_at_its_date_and_not_by_a_clock_that_jumps() {
 }
 
 #[test]
+fn a_date_that_is_set_while_the_clock_is_behind_counts_from_the_highest_time_seen() {
+    isolated(
+        "a_date_that_is_set_while_the_clock_is_behind_counts_from_the_highest_time_seen",
+        async |data| {
+            let world = World::open(data);
+            let (service, scheduler) = world.start().await;
+            key(&service, Schedule { every_days: 10, announce_days: 1, ..MONTHLY }).await;
+            while stages(&service).first() != Some(&(1, LifecycleState::Retired)) {
+                world.clock.advance(DAY);
+                scheduler.tick().await;
+            }
+            let destroying = service
+                .store()
+                .version_by_number(&OWNER, &KeyName::default(), KeyVersionNumber::FIRST)
+                .unwrap();
+            let request = SetSchedule { eoa: OWNER, scope: ScheduleScope::All, schedule: None, reason: None };
+            service.schedules.set(operator(), request, soon()).await.unwrap();
+            let right = world.clock.moment().wall;
+            world.clock.set_wall(right.saturating_sub(40 * DAY).unwrap());
+            change(&service, FIRST, LifecycleAction::ScheduleDestroy).await;
+            world.clock.set_wall(right);
+            scheduler.tick().await;
+            for _ in 0..29 {
+                world.clock.advance(DAY);
+                let looked = scheduler.tick().await;
+                assert_eq!((looked.idle, looked.done), (false, 0));
+            }
+            assert!(service.custody().holds(&destroying), "a clock that was behind brought it forward");
+            world.clock.advance(DAY);
+            assert_eq!(scheduler.tick().await.done, 1);
+            service.log().clone().close().unwrap();
+        },
+    );
+}
+
+#[test]
 fn a_start_with_a_clock_that_is_ahead_destroys_nothing_until_it_was_observed() {
     isolated("a_start_with_a_clock_that_is_ahead_destroys_nothing_until_it_was_observed", async |data| {
         let world = World::open(data);

@@ -21,6 +21,7 @@
 //! | the tail cut off behind the newest checkpoint | seen | seen | seen | seen | `log rewritten::` |
 //! | the same, and all checkpoints deleted | missing: named | refused | seen, past the copy; refused without one | seen | `log rewritten::`, `service rewritten_log::` |
 //! | an older copy of the whole directory, checkpoint included | – | – | seen, past the copy (5 minutes) | seen | `service checkpoints::` |
+//! | the same, and the copy in the HSM deleted | – | – | refused without one | seen | `service rewritten_log::` |
 //! | an older copy of the whole disk, SoftHSM's token included | – | – | – (SoftHSM only) | seen | `log checkpoint::` |
 //! | two histories for two readers | – | – | – | seen | `log checkpoint::` |
 //! | a new history signed with another key | – | seen | seen | seen | `log checkpoint::` |
@@ -52,6 +53,7 @@ mod testing;
 mod verify;
 mod write;
 
+pub use checkpoint::kept::detect_rollback_of;
 pub use checkpoint::key::{KeyError, PublicKey, VerifierKey};
 pub use checkpoint::proof::{ConsistencyProof, InclusionProof, ProofError};
 pub use checkpoint::publish_error::PublishError;
@@ -72,6 +74,7 @@ pub use format::record::{
     StoreStamp, Value,
 };
 pub use log::AuditLog;
+pub use log::reads::FoundRecord;
 pub use log::recorded::{NotRecorded, OutcomeGuard, Recordable, Recorded};
 pub use maintenance::compress::{Compressed, compress};
 pub use maintenance::snapshot::{Snapshot, SnapshotFile, snapshot};

@@ -1,8 +1,9 @@
 //! [`AuditLog`]: the handle to an open log.
 //!
 //! It returns a [`Recorded`] only when its intent is durable, and the enclave requires one. Not
-//! for: files and threads (`writer`, `appender`).
+//! for: files and threads (`writer`, `appender`), reads (`reads`).
 
+pub(crate) mod reads;
 pub(crate) mod recorded;
 
 use std::path::PathBuf;
@@ -22,14 +23,9 @@ use crate::checkpoint::signed::{CheckpointSigner, SignedCheckpoint};
 use crate::checkpoint::{first, kept};
 use crate::durable_head::DurableHead;
 use crate::error::{AuditError, OpenError};
-use crate::format::corruption::{ReadError, io_error};
 use crate::format::encode::{event_body, intent_body, outcome_body};
 use crate::format::head::{Head, Receipt};
-use crate::format::record::{BuildInfo, Event, MAX_BODY_BYTES, Outcome, Stamper, StoreStamp};
-use crate::read::lines::{self, Lines};
-use crate::read::page::{self, Page};
-use crate::read::source::Source;
-use crate::read::store_stamp::{self, FoundStamp};
+use crate::format::record::{BuildInfo, Event, MAX_BODY_BYTES, Outcome, Stamper};
 use crate::settings::Settings;
 use crate::write::queue::Queue;
 use crate::write::recovery::OpenIntent;
@@ -150,18 +146,6 @@ impl AuditLog {
         self.0.queue.stamp_with(stamper);
     }
 
-    /// The newest stamp in the log that is authentic; the other part is the number of its intent. Reads segments from
-    /// the newest one back, and answers no further than it must.
-    ///
-    /// # Errors
-    /// When the log cannot be read.
-    pub fn newest_stamp(
-        &self,
-        is_authentic: impl Fn(u64, &StoreStamp) -> bool,
-    ) -> Result<FoundStamp, ReadError> {
-        store_stamp::newest(&self.0.directory, is_authentic)
-    }
-
     /// Whether an intent would be accepted now. False also while the disk has been silent for
     /// longer than the configured time.
     pub fn is_writable(&self) -> bool {
@@ -233,30 +217,6 @@ impl AuditLog {
     /// When no checkpoint covers `to` yet, or none are made.
     pub fn prove_consistency(&self, from: u64, to: u64) -> Result<ConsistencyProof, ProofError> {
         self.0.publisher.get().ok_or(ProofError::Off)?.consistency(from, to)
-    }
-
-    /// At most `limit` durable records after record `after` that concern the account, or any
-    /// account without one.
-    ///
-    /// Reads the disk on tokio's blocking threads; looks at 50,000 records at most, so a page may
-    /// be empty although its `next` moved.
-    ///
-    /// # Errors
-    /// When the disk cannot be read.
-    pub async fn page(&self, eoa: Option<String>, after: u64, limit: usize) -> Result<Page, ReadError> {
-        let (directory, size) = (self.0.directory.clone(), self.head().size);
-        let read = move || page::page(&Source::open(&directory)?, size, eoa.as_deref(), after, limit);
-        tokio::task::spawn_blocking(read)
-            .await
-            .unwrap_or_else(|error| Err(io_error("the audit log", std::io::Error::other(error))))
-    }
-
-    /// Every durable record since a time, unix seconds, and some of before. Reads the disk.
-    ///
-    /// # Errors
-    /// When the log cannot be read.
-    pub fn lines_since(&self, since: u64) -> Result<Lines, ReadError> {
-        lines::lines_since(&self.0.directory, since)
     }
 
     /// Writes the queued records and the stop record, syncs and ends the writer. Blocks; other

@@ -9,8 +9,9 @@ use crate::health::Findings;
 use crate::pkcs11::Module;
 use crate::runtime::start::{self, Prepared};
 use crate::settings::{SchemeChoice, Settings};
-use crate::token::canary;
+use crate::token::checkpoint_key::{CheckpointKey, CheckpointSigner};
 use crate::token::connection::{LoggedInToken, finalise};
+use crate::token::{anchor, canary};
 use crate::wrap::{self, Kek, NoScheme, ObjectKind, Scheme, WrappedKey};
 
 /// One thing that was asked of the slot or the host.
@@ -49,6 +50,10 @@ pub struct Diagnostics {
     pub keys: usize,
     /// Other objects.
     pub findings: Findings,
+    /// What the token remembers of the audit log ([`crate::Enclave::audit_anchors`]).
+    pub audit_anchors: Vec<Vec<u8>>,
+    /// The public half of the key that signs checkpoints, where there is one fit.
+    pub checkpoint_key: Option<CheckpointKey>,
     /// Everything that was checked, in order.
     pub checks: Vec<DiagnosticCheck>,
 }
@@ -156,6 +161,8 @@ fn with_login(
         secret_memory,
         keys,
         findings,
+        audit_anchors: anchor::read(&session)?,
+        checkpoint_key: CheckpointSigner::find(&session).ok().map(|signer| signer.public),
         checks,
     })
 }

@@ -10,6 +10,7 @@ use super::serve::open::{enclave_settings, softhsm_token, with_softhsm_environme
 use super::serve::sandbox::{drop_privileges, profile};
 use crate::config::Configuration;
 use crate::sandbox::{self, Landlock, Profile};
+use crate::service::{compare_log, public_key_of};
 
 const HELP: &str = "\
 Each check is ok, WARN or FAIL.
@@ -49,6 +50,7 @@ pub(super) fn run(
     let mut examined =
         hsm::Enclave::examine(&settings).map_err(|error| CliError::token("cannot open the token", &error))?;
     examined.checks.extend(sandbox_checks(profile(configuration)));
+    examined.checks.extend(log_check(configuration, &examined));
     print(&examined, output);
     let failed = examined.checks.iter().filter(|check| !check.passed).count();
     match (examined.is_fit(), failed) {
@@ -56,6 +58,21 @@ pub(super) fn run(
         (true, count) => Err(CliError::doubtful(format!("{count} check(s) gave a warning: see WARN"))),
         (false, _) => Err(CliError::new("the service cannot run with this token on this host: see FAIL")),
     }
+}
+
+/// Compares the audit log with what token and checkpoints remember of it, as `serve` does.
+fn log_check(configuration: &Configuration, examined: &hsm::Diagnostics) -> Option<hsm::DiagnosticCheck> {
+    let audit = &configuration.audit;
+    let key = examined.checkpoint_key.filter(|_| audit.directory.exists())?;
+    let files: Vec<_> = audit.checkpoint_file.iter().cloned().collect();
+    let compared = compare_log(&audit.directory, &files, public_key_of(key), examined.audit_anchors.clone());
+    let (passed, found) = match compared {
+        Ok(lost) if lost.is_empty() => (true, "compared with the token and every checkpoint".to_owned()),
+        Ok(lost) => (false, lost.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")),
+        Err(error) => (false, CliError::context("cannot read the audit log", &error).message().to_owned()),
+    };
+    let what = "the audit log is the one that the token and the checkpoints know";
+    Some(hsm::DiagnosticCheck { what, passed, fatal: false, found })
 }
 
 fn refuse_damaged_token(configuration: &Configuration) -> Result<(), CliError> {

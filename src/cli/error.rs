@@ -10,11 +10,13 @@ use super::exit::ExitStatus;
 pub(super) struct CliError {
     message: String,
     status: ExitStatus,
+    /// Whether the token could not be opened.
+    of_token: bool,
 }
 
 impl CliError {
     pub(super) fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), status: ExitStatus::Failed }
+        Self { message: message.into(), status: ExitStatus::Failed, of_token: false }
     }
 
     /// Wrong arguments or configuration.
@@ -49,9 +51,14 @@ impl CliError {
     /// An error of the token: a refused PIN has an exit status of its own, so that no supervisor
     /// tries it again until the token locks.
     pub(super) fn token(what: impl fmt::Display, error: &hsm::OpenError) -> Self {
-        let failed = Self::context(what, error);
+        let failed = Self { of_token: true, ..Self::context(what, error) };
         let Some(cure) = pin_cure(error) else { return failed };
         failed.with_hint(cure).with_status(ExitStatus::PinRefused)
+    }
+
+    /// Whether the token could not be opened.
+    pub(super) const fn is_of_token(&self) -> bool {
+        self.of_token
     }
 
     /// Adds what to do.

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 
 use super::binding::Binding;
 use super::eoa::Eoa;
+use super::intent_ref::IntentRef;
 use super::lifecycle::VersionStatus;
 use super::name::KeyName;
 use super::state::KeyState;
@@ -31,6 +32,8 @@ pub struct KeyVersion {
     pub registration: Option<Registration>,
     /// Times of its transitions, whole seconds.
     pub times: VersionTimestamps,
+    /// What asked for its destruction: without it nothing is destroyed.
+    pub destroy_intent: Option<IntentRef>,
 }
 
 /// Times of the transitions of a version; `None` for those that have not happened.

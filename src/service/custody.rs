@@ -194,10 +194,7 @@ impl Custody {
     /// When there is no enclave, or the token is away.
     pub fn checkpoint_signer(&self) -> Result<Arc<dyn CheckpointSigner>, EnclaveError> {
         let enclave = self.enclave()?.clone();
-        let key = match enclave.checkpoint_key()? {
-            CheckpointKey::Ed25519(key) => audit_log::PublicKey::Ed25519(key),
-            CheckpointKey::P256(point) => audit_log::PublicKey::P256(point),
-        };
+        let key = public_key_of(enclave.checkpoint_key()?);
         Ok(Arc::new(TokenSigner { enclave, key }))
     }
 
@@ -214,5 +211,13 @@ impl Custody {
         if let Some(enclave) = &self.enclave {
             enclave.clone().close();
         }
+    }
+}
+
+/// The key as the audit log has it.
+pub const fn public_key_of(key: CheckpointKey) -> audit_log::PublicKey {
+    match key {
+        CheckpointKey::Ed25519(key) => audit_log::PublicKey::Ed25519(key),
+        CheckpointKey::P256(point) => audit_log::PublicKey::P256(point),
     }
 }

@@ -11,4 +11,5 @@ pub(super) mod policy;
 pub(super) mod read;
 pub(super) mod rotate;
 pub(super) mod schedule;
+pub(super) mod take_away;
 pub(super) mod transition;

@@ -4,7 +4,10 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Instant;
 
-use audit_log::{Actor, AuditLog, Event, Input, Intent, Outcome, OutcomeGuard, Recordable, Recorded, Value};
+use audit_log::{
+    Actor, AuditLog, Event, FoundRecord, Input, Intent, LogId, Outcome, OutcomeGuard, Recordable, Recorded,
+    Value,
+};
 
 use super::audit::refusals::{RefusalBudget, RefusalKind};
 use super::context::Context;
@@ -112,6 +115,14 @@ impl Recorder {
     pub(in crate::service) async fn note_durable(&self, event: Event) -> Result<(), ServiceError> {
         self.log.note_durable(event).await?;
         Ok(())
+    }
+
+    /// The id of the log, and the record with this number.
+    pub(in crate::service) async fn record_at(&self, seq: u64) -> Result<(LogId, FoundRecord), ServiceError> {
+        let log = self.log.clone();
+        let read = tokio::task::spawn_blocking(move || log.record_at(seq)).await;
+        let found = read.map_err(ServiceError::internal)?.map_err(ServiceError::internal)?;
+        Ok((self.log.head().log, found))
     }
 
     /// Records an intent. It is durable when this answers.

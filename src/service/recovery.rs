@@ -2,7 +2,8 @@
 //!
 //! A transition is one database transaction, which the number of its intent marks as applied. A destruction that was
 //! begun continues. A reservation whose record is in the token is completed: the key is whole. One without a record
-//! is given up. Records that the store does not know are reported and left alone.
+//! is given up. What was taken away while the token was away comes first. Records that the store does not know are
+//! reported and left alone.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use super::context::Context;
 use super::custody::Custody;
 use super::error::ServiceError;
 use super::keys::admin::KeyAdmin;
+use super::keys::take_away::TakeAway;
 use super::operation::{
     KEYS_ACTIVATE, KEYS_CREATE, KEYS_DESTROY, KEYS_DESTROY_DUE, KEYS_DISABLE, KEYS_ENABLE, KEYS_RESTORE,
     KEYS_RETIRE, KEYS_ROTATE, KEYS_SCHEDULE_SET, KEYS_UNRETIRE, SERVICE_FREEZE, SERVICE_UNFREEZE,
@@ -60,6 +62,25 @@ impl Recovery<'_> {
     /// Settles everything that is open. Runs once, before the first request.
     pub(super) async fn run(&self, open_intents: Vec<OpenIntent>) -> Result<Recovered, ServiceError> {
         let mut recovered = Recovered::default();
+        // First: what was taken away while nothing ran signs no more, whatever fails below.
+        let (taken_away, open_intents): (Vec<_>, Vec<_>) = open_intents
+            .into_iter()
+            .map(|intent| (TakeAway::of(&intent), intent))
+            .partition(|(what, _)| what.is_some());
+        for (what, intent) in taken_away {
+            let Some(what) = what else { continue };
+            let missing = what.carry_out(self.store, &intent.receipt, self.clock.now()).await?;
+            let code = if missing.is_none() { "recovered_applied" } else { "recovered_not_applied" };
+            if let Some(missing) = missing {
+                tracing::warn!(
+                    record = intent.receipt.seq,
+                    "nothing was taken away by this record: {missing}"
+                );
+            }
+            let detail = missing.map(str::to_owned);
+            self.log.record_recovered(&intent, &Outcome { code, detail, ..Outcome::unknown() }).await?;
+            recovered.finished += usize::from(missing.is_none());
+        }
         // A key that is whole was finished, whichever process finished it.
         let versions = self.store.all_versions();
         let mut ends: Vec<_> =
@@ -84,7 +105,7 @@ impl Recovery<'_> {
                 }
             }
         }
-        for intent in open_intents {
+        for (_, intent) in open_intents {
             let code = match self.outcome_of(&intent, &ends).await? {
                 Some(RecoveredOutcome::Finished) => "recovered_applied",
                 Some(RecoveredOutcome::Undone) => "recovered_not_applied",

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use super::backend::IntentMark;
 use super::cache::Store;
 use super::error::StoreError;
 use super::keys::truncate_to_second;
@@ -38,11 +39,11 @@ impl Store {
         id: AccessTokenId,
         at: Timestamp,
     ) -> Result<Option<AccessTokenRecord>, StoreError> {
-        self.write(|shared| async move {
+        self.write(move |shared| async move {
             let Some((hash, mut record)) = shared.access_tokens().entry(&id) else { return Ok(None) };
             if record.revoked_at.is_none() {
                 record.revoked_at = Some(truncate_to_second(at));
-                shared.backend.revoke_access_tokens(vec![(hash, record.clone())]).await?;
+                shared.backend.revoke_access_tokens(vec![(hash, record.clone())], None).await?;
                 shared.access_tokens_mut().insert(hash, record.clone());
             }
             Ok(Some(record))
@@ -59,12 +60,33 @@ impl Store {
         subject: Subject,
         at: Timestamp,
     ) -> Result<Vec<AccessTokenRecord>, StoreError> {
-        self.write(|shared| async move {
-            let is_live =
-                |record: &AccessTokenRecord| record.subject == subject && record.revoked_at.is_none();
+        self.revoke_matching(move |record| record.subject == subject, at, None).await
+    }
+
+    /// Revokes, once, what a record of the audit log asked for without the token.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn take_access_tokens_away(
+        &self,
+        which: impl Fn(&AccessTokenRecord) -> bool + Send + 'static,
+        record: [u8; 32],
+        at: Timestamp,
+    ) -> Result<Vec<AccessTokenRecord>, StoreError> {
+        self.revoke_matching(which, at, Some(IntentMark::TakenAway(record))).await
+    }
+
+    async fn revoke_matching(
+        &self,
+        which: impl Fn(&AccessTokenRecord) -> bool + Send + 'static,
+        at: Timestamp,
+        mark: Option<IntentMark>,
+    ) -> Result<Vec<AccessTokenRecord>, StoreError> {
+        self.write(move |shared| async move {
+            let is_live = |record: &AccessTokenRecord| record.revoked_at.is_none() && which(record);
             let mut revoked = shared.access_tokens().matching(is_live);
             revoked.iter_mut().for_each(|(_, record)| record.revoked_at = Some(truncate_to_second(at)));
-            shared.backend.revoke_access_tokens(revoked.clone()).await?;
+            shared.backend.revoke_access_tokens(revoked.clone(), mark).await?;
             let mut index = shared.access_tokens_mut();
             revoked.iter().for_each(|(hash, record)| index.insert(*hash, record.clone()));
             Ok(revoked.into_iter().map(|(_, record)| record).collect())
@@ -107,6 +129,11 @@ impl Store {
             record.subject == Subject::Eoa(*eoa) && record.revoked_at.is_none() && now < record.expires_at
         };
         index.by_hash.values().filter(is_live).count()
+    }
+
+    /// Whether there is an access token with this id, revoked or not.
+    pub fn has_access_token(&self, id: &AccessTokenId) -> bool {
+        self.shared().access_tokens().by_id(id).is_some()
     }
 
     /// What is known of the access token with this hash.

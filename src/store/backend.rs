@@ -44,6 +44,15 @@ pub struct VersionUpdate {
     pub version: Arc<KeyVersion>,
 }
 
+/// The mark that an intent of the audit log was carried out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IntentMark {
+    /// By its number; until the next start has recorded the outcome.
+    Applied(u64),
+    /// By the hash of its record; for ever: it was carried out from the record alone.
+    TakenAway([u8; 32]),
+}
+
 /// Updates of versions of one key, with their events.
 #[derive(Clone, Debug)]
 pub struct KeyChange {
@@ -51,8 +60,8 @@ pub struct KeyChange {
     pub updates: Vec<VersionUpdate>,
     /// Events of the change.
     pub events: Vec<NewEvent>,
-    /// The number of the intent in the audit log, if recovery asks for it with [`Backend::is_applied`].
-    pub intent: Option<u64>,
+    /// The mark of the intent, if recovery asks for it.
+    pub mark: Option<IntentMark>,
     /// When it happens.
     pub at: Timestamp,
 }
@@ -128,10 +137,10 @@ pub trait Backend: fmt::Debug + Send + Sync {
     /// Stores what the registry says of a bound version.
     async fn set_registration(&self, version: Arc<KeyVersion>) -> Result<(), StoreError>;
 
-    /// Whether the change with this intent was written.
-    async fn is_applied(&self, intent: u64) -> Result<bool, StoreError>;
+    /// Whether the intent with this mark was carried out.
+    async fn is_applied(&self, mark: IntentMark) -> Result<bool, StoreError>;
 
-    /// Deletes the marks of all intents.
+    /// Deletes the marks of all intents, but of those that take away from the record alone.
     async fn clear_applied_intents(&self) -> Result<(), StoreError>;
 
     /// Sets or deletes a schedule and marks the intent.
@@ -144,7 +153,7 @@ pub trait Backend: fmt::Debug + Send + Sync {
     ) -> Result<(), StoreError>;
 
     /// Freezes the service or ends it, and marks the intent.
-    async fn set_freeze(&self, freeze: Option<Freeze>, intent: u64) -> Result<(), StoreError>;
+    async fn set_freeze(&self, freeze: Option<Freeze>, mark: IntentMark) -> Result<(), StoreError>;
 
     /// Sets the policy of a key.
     async fn set_policy(&self, owner: Eoa, name: KeyName, policy: Policy) -> Result<(), StoreError>;
@@ -155,10 +164,11 @@ pub trait Backend: fmt::Debug + Send + Sync {
         issued: Vec<(AccessTokenHash, AccessTokenRecord)>,
     ) -> Result<(), StoreError>;
 
-    /// Stores when access tokens were revoked.
+    /// Stores when access tokens were revoked, and the mark of an intent that was carried out from its record alone.
     async fn revoke_access_tokens(
         &self,
         revoked: Vec<(AccessTokenHash, AccessTokenRecord)>,
+        mark: Option<IntentMark>,
     ) -> Result<(), StoreError>;
 
     /// Stores when an access token was last used.

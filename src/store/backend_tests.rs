@@ -13,7 +13,7 @@ use std::time::Duration;
 use hsm::{G1Point, G2Point, KeyId, PublicKey};
 use jiff::Timestamp;
 
-use super::backend::{Backend, ChallengeUse, KeyChange, Login, VersionUpdate};
+use super::backend::{Backend, ChallengeUse, IntentMark, KeyChange, Login, VersionUpdate};
 use super::cache::Store;
 use super::error::{StoreError, VersionNotFound};
 use super::key_event::NewEvent;
@@ -23,7 +23,7 @@ use crate::auth::{
 };
 use crate::key::ScheduleScope;
 use crate::key::{
-    Binding, Eoa, EventKind, KeyName, KeyVersionNumber, LifecycleAction, LifecycleState, Registry,
+    Binding, Eoa, EventKind, IntentRef, KeyName, KeyVersionNumber, LifecycleAction, LifecycleState, Registry,
     Reservation, RetireOn, Schedule, VersionSelector,
 };
 
@@ -45,6 +45,8 @@ type Opened = Box<dyn Backend>;
 pub(super) async fn suite<F: AsyncFn() -> Opened>(make: impl Fn() -> F) {
     versions_survive_a_restart_and_a_reservation_is_completed_once(make()).await;
     a_change_is_written_as_a_whole_or_not_at_all(make()).await;
+    what_was_taken_away_by_a_record_is_marked_for_ever(make()).await;
+    a_scheduled_destruction_names_its_intent_until_it_is_cancelled(make()).await;
     settings_survive_a_restart(make()).await;
     access_tokens_are_revoked_and_deleted_durably(make()).await;
     a_challenge_gives_one_token_and_an_owner_holds_few(make()).await;
@@ -53,6 +55,10 @@ pub(super) async fn suite<F: AsyncFn() -> Opened>(make: impl Fn() -> F) {
 
 fn at(seconds: u64) -> Timestamp {
     START.saturating_add(Duration::from_secs(seconds)).unwrap()
+}
+
+const fn intent(record: u64) -> IntentRef {
+    IntentRef { log: [7; 16], record, hash: [record as u8; 32] }
 }
 
 fn name(text: &str) -> KeyName {
@@ -153,7 +159,8 @@ async fn a_change_is_written_as_a_whole_or_not_at_all(open: impl AsyncFn() -> Op
         eoa: OWNER,
         name: name("one"),
         transitions,
-        intent: 17,
+        intent: intent(17),
+        is_take_away: false,
         at: at(9),
         destroy_at: None,
         reason: Some("because".to_owned()),
@@ -161,17 +168,17 @@ async fn a_change_is_written_as_a_whole_or_not_at_all(open: impl AsyncFn() -> Op
     let before = store.version(&OWNER, &name("one"), VersionSelector::Current).unwrap();
     assert_eq!(store.apply(transition.clone()).await.unwrap().len(), 2);
     assert!(store.is_applied(17).await.unwrap() && !store.is_applied(18).await.unwrap());
-    let refused = store.apply(LifecycleUpdate { intent: 18, ..transition }).await.unwrap_err();
+    let refused = store.apply(LifecycleUpdate { intent: intent(18), ..transition }).await.unwrap_err();
     assert!(matches!(refused, StoreError::Conflict(_)), "{refused:?}");
 
     // The database refuses a stale change by itself, with its events and its mark: an index may be old.
     let stale = VersionUpdate { from: before.status, version: Arc::clone(&before) };
     let events = vec![NewEvent::of(EventKind::VersionActivated, &before)];
-    let change = KeyChange { updates: vec![stale], events, intent: Some(19), at: at(9) };
+    let change = KeyChange { updates: vec![stale], events, mark: Some(IntentMark::Applied(19)), at: at(9) };
     let count = backend.events(None, 0, 100).await.unwrap().len();
     assert!(matches!(backend.change(change).await, Err(StoreError::Conflict(_))));
     assert_eq!(backend.events(None, 0, 100).await.unwrap().len(), count);
-    assert!(!backend.is_applied(19).await.unwrap());
+    assert!(!backend.is_applied(IntentMark::Applied(19)).await.unwrap());
 
     let again = Store::over(open().await).await.unwrap();
     let current = again.version(&OWNER, &name("one"), VersionSelector::Current).unwrap();
@@ -180,6 +187,66 @@ async fn a_change_is_written_as_a_whole_or_not_at_all(open: impl AsyncFn() -> Op
     assert_eq!((old.status.lifecycle, old.times.superseded), (LifecycleState::Retiring, Some(at(9))));
     again.clear_applied_intents().await.unwrap();
     assert!(!again.is_applied(17).await.unwrap());
+}
+
+async fn what_was_taken_away_by_a_record_is_marked_for_ever(open: impl AsyncFn() -> Opened) {
+    let store = Store::over(open().await).await.unwrap();
+    store.reserve(reservation(1, "one", 1), START).await.unwrap();
+    store.complete(reservation(1, "one", 1), public_key(), START).await.unwrap();
+    let change = |record, transitions| LifecycleUpdate {
+        eoa: OWNER,
+        name: name("one"),
+        transitions,
+        intent: intent(record),
+        is_take_away: true,
+        at: at(9),
+        destroy_at: None,
+        reason: None,
+    };
+    let life = store.lifecycle(&OWNER, &name("one"));
+    let disable = life.transitions(KeyVersionNumber::FIRST, LifecycleAction::Disable).unwrap();
+    store.apply(change(1, disable)).await.unwrap();
+    // Nothing to do is marked, too.
+    store.apply(change(2, Vec::new())).await.unwrap();
+    store.take_access_tokens_away(|_| true, intent(3).hash, at(9)).await.unwrap();
+    store.clear_applied_intents().await.unwrap();
+    let again = Store::over(open().await).await.unwrap();
+    for (record, is_marked) in [(1, true), (2, true), (3, true), (4, false)] {
+        assert_eq!(again.is_taken_away(intent(record).hash).await.unwrap(), is_marked, "{record}");
+        assert!(!again.is_applied(record).await.unwrap());
+    }
+    assert!(again.version(&OWNER, &name("one"), VersionSelector::Current).unwrap().status.disabled);
+}
+
+async fn a_scheduled_destruction_names_its_intent_until_it_is_cancelled(open: impl AsyncFn() -> Opened) {
+    let store = Store::over(open().await).await.unwrap();
+    for number in [1, 2] {
+        let id = u8::try_from(number).unwrap();
+        store.reserve(reservation(id, "one", number), START).await.unwrap();
+        store.complete(reservation(id, "one", number), public_key(), START).await.unwrap();
+    }
+    let two = KeyVersionNumber::new(2).unwrap();
+    let change = async |action, record| {
+        let transitions = store.lifecycle(&OWNER, &name("one")).transitions(two, action).unwrap();
+        let update = LifecycleUpdate {
+            eoa: OWNER,
+            name: name("one"),
+            transitions,
+            intent: intent(record),
+            is_take_away: false,
+            at: at(9),
+            destroy_at: Some(at(99)),
+            reason: None,
+        };
+        store.apply(update).await.unwrap();
+        let again = Store::over(open().await).await.unwrap();
+        again.version_by_number(&OWNER, &name("one"), two).unwrap().destroy_intent
+    };
+    assert_eq!(change(LifecycleAction::ScheduleDestroy, 5).await, Some(intent(5)));
+    assert_eq!(change(LifecycleAction::Restore, 6).await, None);
+    assert_eq!(change(LifecycleAction::ScheduleDestroy, 7).await, Some(intent(7)));
+    // What was asked for stays said.
+    assert_eq!(change(LifecycleAction::Destroy, 8).await, Some(intent(7)));
 }
 
 async fn settings_survive_a_restart(open: impl AsyncFn() -> Opened) {

@@ -187,7 +187,18 @@ fn created(reservation: Reservation, public_key: PublicKey, at: Timestamp, first
         announced: None,
     };
     let status = VersionStatus::new(if first { LifecycleState::Active } else { LifecycleState::Pending });
-    KeyVersion { id, eoa, name, version, status, public_key, binding, registration: None, times }
+    KeyVersion {
+        id,
+        eoa,
+        name,
+        version,
+        status,
+        public_key,
+        binding,
+        registration: None,
+        times,
+        destroy_intent: None,
+    }
 }
 
 /// The store keeps whole seconds.

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use super::backend::IntentMark;
 use super::cache::Store;
 use super::error::StoreError;
 use crate::auth::Policy;
@@ -60,9 +61,9 @@ impl Store {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn set_freeze(&self, freeze: Option<Freeze>, intent: u64) -> Result<(), StoreError> {
+    pub async fn set_freeze(&self, freeze: Option<Freeze>, mark: IntentMark) -> Result<(), StoreError> {
         self.write(move |shared| async move {
-            shared.backend.set_freeze(freeze.clone(), intent).await?;
+            shared.backend.set_freeze(freeze.clone(), mark).await?;
             *shared.freeze_mut() = freeze.map(Arc::new);
             Ok(())
         })

@@ -12,6 +12,7 @@ mod rows;
 mod schema;
 mod settings;
 mod transitions;
+mod verified;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,12 +23,14 @@ use jiff::Timestamp;
 use rusqlite::Connection;
 
 use super::authentic::{Head, Rows};
-use super::backend::{Backend, ChallengeUse, Contents, KeyChange, Login, PendingDeliveries};
+use super::backend::{Backend, ChallengeUse, Contents, IntentMark, KeyChange, Login, PendingDeliveries};
 use super::error::StoreError;
 use super::key_event::{Delivery, KeyEvent, NewEvent};
 use crate::auth::{AccessTokenHash, AccessTokenId, AccessTokenRecord, ChallengeKey, Policy};
 use crate::key::ScheduleScope;
 use crate::key::{Eoa, Freeze, KeyName, KeyVersion, Reservation, Schedule};
+
+use verified::Verified;
 
 pub use file::SqliteFile;
 pub use schema::{StoreCopy, newest_change, snapshot};
@@ -42,13 +45,6 @@ pub struct SqliteBackend {
     key: Arc<StoreKey>,
     /// The durable head, so that reading it waits for no write.
     head: Arc<Mutex<Head>>,
-}
-
-/// A connection, and the rows as they were verified or written last.
-#[derive(Debug)]
-struct Verified {
-    connection: Connection,
-    rows: Rows,
 }
 
 impl SqliteBackend {
@@ -90,28 +86,9 @@ impl SqliteBackend {
         tokio::task::spawn_blocking(move || {
             // A panic under the lock left SQLite's transaction rolled back: the connection is good.
             let mut verified = verified.lock().unwrap_or_else(PoisonError::into_inner);
-            let Verified { connection, rows } = &mut *verified;
-            rows.undo(); // what a panic left
-            let transaction = connection.transaction()?;
-            let written = work(&transaction, rows).and_then(|value| {
-                let next = rows.next_head();
-                if let Some((head, mac)) = &next {
-                    schema::write_head(&transaction, &rows.head().0, head, mac)?;
-                }
-                transaction.commit()?;
-                Ok((value, next))
-            });
-            match written {
-                Ok((value, next)) => {
-                    rows.commit(next.map(|(head, _)| head));
-                    *published.lock().unwrap_or_else(PoisonError::into_inner) = rows.head().0;
-                    Ok(value)
-                }
-                Err(error) => {
-                    rows.undo();
-                    Err(error)
-                }
-            }
+            let value = verified.transact(work)?;
+            *published.lock().unwrap_or_else(PoisonError::into_inner) = verified.rows.head().0;
+            Ok(value)
         })
         .await?
     }
@@ -194,8 +171,8 @@ impl Backend for SqliteBackend {
         self.run(move |connection, rows| transitions::set_registration(connection, rows, &version)).await
     }
 
-    async fn is_applied(&self, intent: u64) -> Result<bool, StoreError> {
-        self.run(move |_, rows| Ok(transitions::is_applied(rows, intent))).await
+    async fn is_applied(&self, mark: IntentMark) -> Result<bool, StoreError> {
+        self.run(move |_, rows| Ok(transitions::is_applied(rows, mark))).await
     }
 
     async fn clear_applied_intents(&self) -> Result<(), StoreError> {
@@ -211,15 +188,15 @@ impl Backend for SqliteBackend {
     ) -> Result<(), StoreError> {
         self.run(move |connection, rows| {
             settings::set_schedule(connection, rows, &owner, &scope, schedule.as_ref())?;
-            transitions::mark(connection, rows, intent)
+            transitions::mark(connection, rows, IntentMark::Applied(intent))
         })
         .await
     }
 
-    async fn set_freeze(&self, freeze: Option<Freeze>, intent: u64) -> Result<(), StoreError> {
+    async fn set_freeze(&self, freeze: Option<Freeze>, mark: IntentMark) -> Result<(), StoreError> {
         self.run(move |connection, rows| {
             settings::set_freeze(connection, rows, freeze.as_ref())?;
-            transitions::mark(connection, rows, intent)
+            transitions::mark(connection, rows, mark)
         })
         .await
     }
@@ -242,8 +219,13 @@ impl Backend for SqliteBackend {
     async fn revoke_access_tokens(
         &self,
         revoked: Vec<(AccessTokenHash, AccessTokenRecord)>,
+        mark: Option<IntentMark>,
     ) -> Result<(), StoreError> {
-        self.run(move |connection, rows| access_tokens::revoke(connection, rows, &revoked)).await
+        self.run(move |connection, rows| {
+            access_tokens::revoke(connection, rows, &revoked)?;
+            mark.map_or(Ok(()), |mark| transitions::mark(connection, rows, mark))
+        })
+        .await
     }
 
     async fn set_last_use(&self, id: AccessTokenId, at: Timestamp) -> Result<(), StoreError> {

@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::backend::{KeyChange, VersionUpdate};
+use super::backend::{IntentMark, KeyChange, VersionUpdate};
 use super::cache::{Shared, Store};
 use super::error::StoreError;
 use super::key_event::NewEvent;
 use super::keys::truncate_to_second;
-use crate::key::{Eoa, EventKind, KeyName, KeyVersion, LifecycleState, Registration, Transition};
+use crate::key::{Eoa, EventKind, IntentRef, KeyName, KeyVersion, LifecycleState, Registration, Transition};
 
 /// A change of a key, decided and recorded.
 #[derive(Clone, Debug)]
@@ -22,8 +22,10 @@ pub struct LifecycleUpdate {
     pub name: KeyName,
     /// What changes, in this order.
     pub transitions: Vec<Transition>,
-    /// The number of the intent in the audit log.
-    pub intent: u64,
+    /// The intent in the audit log.
+    pub intent: IntentRef,
+    /// Whether it is carried out from its record alone: then no later start does it again.
+    pub is_take_away: bool,
     /// When.
     pub at: Timestamp,
     /// When a version that is scheduled for destruction is to be destroyed.
@@ -51,7 +53,10 @@ impl Store {
                 events.extend(event.map(|event| event.with_reason(change.reason.as_deref())));
                 updates.push(VersionUpdate { from: step.from, version: Arc::new(after) });
             }
-            write_change(&shared, updates, events, Some(change.intent), change.at).await
+            let IntentRef { record, hash, .. } = change.intent;
+            let mark =
+                if change.is_take_away { IntentMark::TakenAway(hash) } else { IntentMark::Applied(record) };
+            write_change(&shared, updates, events, Some(mark), change.at).await
         })
         .await
     }
@@ -131,7 +136,27 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn is_applied(&self, intent: u64) -> Result<bool, StoreError> {
-        self.shared().backend.is_applied(intent).await
+        self.shared().backend.is_applied(IntentMark::Applied(intent)).await
+    }
+
+    /// Whether the intent of this record was carried out, from the record alone.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn is_taken_away(&self, record: [u8; 32]) -> Result<bool, StoreError> {
+        self.shared().backend.is_applied(IntentMark::TakenAway(record)).await
+    }
+
+    /// Marks the intent of this record, of which nothing was left to do.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn mark_taken_away(&self, record: [u8; 32], at: Timestamp) -> Result<(), StoreError> {
+        let mark = Some(IntentMark::TakenAway(record));
+        self.write(move |shared| async move {
+            write_change(&shared, Vec::new(), Vec::new(), mark, at).await.map(drop)
+        })
+        .await
     }
 
     /// Deletes the marks of intents: the audit log has the outcome of each.
@@ -166,11 +191,11 @@ async fn write_change(
     shared: &Shared,
     updates: Vec<VersionUpdate>,
     events: Vec<NewEvent>,
-    intent: Option<u64>,
+    mark: Option<IntentMark>,
     at: Timestamp,
 ) -> Result<Vec<Arc<KeyVersion>>, StoreError> {
     let changed: Vec<_> = updates.iter().map(|update| Arc::clone(&update.version)).collect();
-    shared.backend.change(KeyChange { updates, events, intent, at }).await?;
+    shared.backend.change(KeyChange { updates, events, mark, at }).await?;
     let mut index = shared.keys_mut();
     changed.iter().for_each(|version| index.replace(Arc::clone(version)));
     Ok(changed)
@@ -207,8 +232,9 @@ fn after(known: &KeyVersion, step: &Transition, change: &LifecycleUpdate) -> Key
     if step.from.destruction_scheduled != step.to.destruction_scheduled
         && step.to.lifecycle != LifecycleState::Destroyed
     {
-        after.times.destroy =
-            change.destroy_at.filter(|_| step.to.destruction_scheduled).map(truncate_to_second);
+        let is_scheduled = step.to.destruction_scheduled;
+        after.times.destroy = change.destroy_at.filter(|_| is_scheduled).map(truncate_to_second);
+        after.destroy_intent = is_scheduled.then_some(change.intent);
     }
     after
 }

@@ -31,14 +31,16 @@ mod auth {
     pub(crate) mod request_signatures;
 }
 mod lifecycle {
+    mod destroy_intent;
     mod init;
     pub(crate) mod key_lifecycle;
-    mod kill;
+    pub(crate) mod kill;
     mod kill_first_start;
     mod kill_restore;
     mod refused_pin;
     mod reload;
     mod start_stop;
+    mod take_away;
     mod token_changes;
     mod transitions;
 }
@@ -58,6 +60,7 @@ mod operations {
 }
 mod security {
     mod connections;
+    mod death_of_a_change;
     mod edited_store;
     pub(crate) mod fault_injection;
     mod files;

@@ -3,9 +3,9 @@
 //!
 //! Not for: the comparison (`rollback`).
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use crate::checkpoint::key::VerifierKey;
+use crate::checkpoint::key::{PublicKey, VerifierKey};
 use crate::checkpoint::publish_error::PublishError;
 use crate::checkpoint::publisher_settings::PublisherSettings;
 use crate::checkpoint::rollback::{self, KnownCheckpoint, RollbackDetected};
@@ -14,7 +14,10 @@ use crate::checkpoint::signed::CheckpointError;
 use crate::format::corruption::{ReadError, io_error};
 use crate::format::head::Head;
 use crate::format::names::CHECKPOINT;
-use crate::read::source::Source;
+use crate::read::chain::Chain;
+use crate::read::cursor::step_with_retry;
+use crate::read::frame_reader::{FrameEvent, FrameReader};
+use crate::read::source::{Segment, Source};
 use crate::storage::atomic_write::read_optional;
 
 /// The directory of the log as a place where checkpoints are kept.
@@ -28,21 +31,58 @@ pub(crate) fn detect_rollback(
 ) -> Result<Vec<RollbackDetected>, PublishError> {
     let key = VerifierKey::new(&publishing.origin(head), publishing.signer.public_key())
         .map_err(|_| CheckpointError::OriginForm)?;
+    let PublisherSettings { files, anchors, requires_checkpoint, requires_anchor, .. } = publishing;
+    compare(directory, head, &key, (files, anchors), (*requires_checkpoint, *requires_anchor))
+}
+
+/// The same of a log that no process has open, as a start that requires both would find it. Empty where there is no
+/// log.
+///
+/// # Errors
+/// When the log cannot be read.
+pub fn detect_rollback_of(
+    directory: &Path,
+    public_key: PublicKey,
+    files: &[PathBuf],
+    anchors: &[Vec<u8>],
+) -> Result<Vec<RollbackDetected>, PublishError> {
+    let source = Source::open(directory)?;
+    let Some(&last) = source.firsts()?.last() else { return Ok(Vec::new()) };
+    let Segment { name, file, header } = source.segment(last)?;
+    let mut chain = Chain::at(&header);
+    let mut reader = FrameReader::new(&file, &name, header.bytes);
+    while let FrameEvent::Frame { .. } = step_with_retry(&file, &mut reader, &mut chain, |_| ())? {}
+    let head = Head { log: header.log, size: chain.size(), record_hash: chain.last, root: chain.root };
+    let key = VerifierKey::new(&head.log.origin(), public_key).map_err(|_| CheckpointError::OriginForm)?;
+    compare(directory, &head, &key, (files, anchors), (true, true))
+}
+
+fn compare(
+    directory: &Path,
+    head: &Head,
+    key: &VerifierKey,
+    (files, anchors): (&[PathBuf], &[Vec<u8>]),
+    (requires_checkpoint, requires_anchor): (bool, bool),
+) -> Result<Vec<RollbackDetected>, PublishError> {
     let source = Source::open(directory)?;
     let mut claims = Vec::new();
     for (kept_in, path) in std::iter::once((LOG_DIRECTORY.to_owned(), directory.join(CHECKPOINT)))
-        .chain(publishing.files.iter().map(|path| (path.display().to_string(), path.clone())))
+        .chain(files.iter().map(|path| (path.display().to_string(), path.clone())))
     {
         let note = read_optional(&path).map_err(|error| io_error(&path.to_string_lossy(), error))?;
         claims.extend(note.map(|note| KnownCheckpoint { kept_in, note }));
     }
-    let anchors = publishing.anchors.iter().cloned();
-    claims.extend(anchors.map(|note| KnownCheckpoint { kept_in: "the token".to_owned(), note }));
-    if claims.is_empty() && publishing.requires_checkpoint {
+    let kept = anchors.iter().cloned();
+    claims.extend(kept.map(|note| KnownCheckpoint { kept_in: "the token".to_owned(), note }));
+    if claims.is_empty() && requires_checkpoint {
         return Ok(vec![RollbackDetected::nothing_kept(head)]);
     }
     claims.extend(segment_claims(directory, &source)?);
-    Ok(rollback::detect(&source, head, &key, &claims)?)
+    let mut detected = rollback::detect(&source, head, key, &claims)?;
+    if requires_anchor && anchors.is_empty() {
+        detected.push(RollbackDetected::no_anchor(head));
+    }
+    Ok(detected)
 }
 
 /// The checkpoints of the segments that are here.

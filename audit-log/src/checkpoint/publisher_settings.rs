@@ -30,6 +30,8 @@ pub struct PublisherSettings {
     /// Whether a log of which no checkpoint is kept is refused. False for a log that has just been
     /// created.
     pub requires_checkpoint: bool,
+    /// Whether a log without an [anchor](Self::anchors) is refused. False where nothing outside this disk keeps one.
+    pub requires_anchor: bool,
     /// Further places that get each new checkpoint: a webhook, the token, the service's log.
     pub sinks: Vec<CheckpointSink>,
     /// How long a sink may be behind until [`AuditLog::stuck_sinks`](crate::AuditLog::stuck_sinks)
@@ -51,6 +53,7 @@ impl PublisherSettings {
             anchors: Vec::new(),
             accepted: Vec::new(),
             requires_checkpoint: true,
+            requires_anchor: false,
             sinks: Vec::new(),
             stuck_after: Duration::from_secs(120),
         }

@@ -45,6 +45,8 @@ enum RollbackCause {
     Unreadable,
     /// There is no checkpoint at all.
     NothingKept { records: u64 },
+    /// The token has none, although it got one when the log was created.
+    NoAnchor { records: u64 },
 }
 
 impl RollbackDetected {
@@ -56,6 +58,18 @@ impl RollbackDetected {
             kept_in: "no place".to_owned(),
             known: KnownHead { size: 0, root },
             cause: RollbackCause::NothingKept { records: head.size },
+        }
+    }
+}
+
+impl RollbackDetected {
+    /// The token has lost its checkpoint: an older one may have been put back beside an older log.
+    pub(crate) fn no_anchor(head: &Head) -> Self {
+        let root = Sha256::digest(format!("no checkpoint of {} in the token", head.log)).into();
+        Self {
+            kept_in: "the token".to_owned(),
+            known: KnownHead { size: 0, root },
+            cause: RollbackCause::NoAnchor { records: head.size },
         }
     }
 }
@@ -78,6 +92,11 @@ impl fmt::Display for RollbackDetected {
                 f,
                 "nothing vouches for the {records} records of the audit log: neither its directory, nor a copy, nor \
                  the token has a checkpoint of it. It may have been rewritten"
+            ),
+            RollbackCause::NoAnchor { records } => write!(
+                f,
+                "the token holds no checkpoint of the audit log, although init stored one there: the {records} records \
+                 here may be an older copy of the log, with its own older checkpoint"
             ),
             RollbackCause::Unreadable => {
                 write!(f, "{kept_in} has something that is not a checkpoint of an audit log")

@@ -59,6 +59,12 @@ impl<T> Recorded<T> {
         self.guard.receipt
     }
 
+    /// Leaves the intent without an outcome: the next start carries it out, from the record alone.
+    pub fn leave_to_next_start(mut self) -> Receipt {
+        self.guard.queue = None;
+        self.guard.receipt
+    }
+
     /// The operation, to be carried out once, and the guard for its outcome.
     pub fn consume(self) -> (T, OutcomeGuard) {
         (self.subject, self.guard)

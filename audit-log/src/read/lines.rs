@@ -75,9 +75,8 @@ pub fn tail(directory: &Path, count: u64, follow: Option<Duration>) -> Result<Li
     lines(directory, size.saturating_sub(count), follow)
 }
 
-/// The lines that were written at or after a time, unix seconds, and some of before: all of its
-/// segment.
-pub(crate) fn lines_since(directory: &Path, since: u64) -> Result<Lines, ReadError> {
+/// The first record of the newest segment that was begun at or before a time, unix seconds.
+pub(crate) fn segment_since(directory: &Path, since: u64) -> Result<u64, ReadError> {
     let source = Source::open(directory)?;
     let mut from = 0;
     for first in source.firsts()?.into_iter().rev() {
@@ -86,7 +85,7 @@ pub(crate) fn lines_since(directory: &Path, since: u64) -> Result<Lines, ReadErr
             break;
         }
     }
-    lines(directory, from, None)
+    Ok(from)
 }
 
 impl Iterator for Lines {

@@ -5,13 +5,14 @@ use std::time::Duration;
 use clap::Subcommand;
 use serde_json::{Value, json};
 
-use super::local_socket::{LocalRequest, send};
+use super::local_socket::{LocalRequest, left_to_next_start, send, send_or_record};
 use crate::auth::{AccessTokenId, CertificateFingerprint, Networks, Scope, Subject};
 use crate::cli::error::CliError;
 use crate::cli::output::{Output, list, member, rows};
 use crate::cli::values::{lifetime, one_of};
 use crate::config::Configuration;
 use crate::key::KeyName;
+use crate::service::TakeAway;
 
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum Command {
@@ -50,6 +51,8 @@ Example:
     #[command(after_help = "Example:\n  avs-kms access-token list --json")]
     List,
     /// Revoke one access token, or all of an EOA; it takes effect at once
+    ///
+    /// While the service is stopped and the token is away, the next start carries it out before it signs anything.
     #[command(after_help = "\
 Examples:
   avs-kms access-token revoke tok_0123456789ab
@@ -93,8 +96,19 @@ pub(in crate::cli) fn run(
             LocalRequest::post("/local/access-tokens/revoke", json!({"id": id, "eoa": eoa}))
         }
     };
-    let response = send(configuration, request)?;
+    let take_away = match command {
+        Command::Revoke { id: Some(id), .. } => Some(TakeAway::RevokeOne(id.clone())),
+        Command::Revoke { eoa: Some(subject), .. } => Some(TakeAway::RevokeAllOf(*subject)),
+        Command::Revoke { .. } | Command::Issue { .. } | Command::List => None,
+    };
+    let response = match take_away {
+        Some(what) => send_or_record(configuration, request, (what, None))?,
+        None => send(configuration, request)?,
+    };
     output.print(&response, || match command {
+        Command::Revoke { .. } if response.get("recorded").is_some() => {
+            left_to_next_start(&response).unwrap_or_default()
+        }
         // Nothing else on standard output, so that TOKEN=$(avs-kms access-token issue …) works.
         Command::Issue { .. } => member(&response, "/access_token"),
         Command::List | Command::Revoke { .. } => {

@@ -3,10 +3,11 @@
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::local_socket::{LocalRequest, send};
+use super::local_socket::{LocalRequest, left_to_next_start, send, send_or_record};
 use crate::cli::error::CliError;
 use crate::cli::output::{Output, member};
 use crate::config::Configuration;
+use crate::service::TakeAway;
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Arguments {
@@ -25,8 +26,13 @@ pub(in crate::cli) fn run(
     let path = if frozen { "/local/freeze" } else { "/local/unfreeze" };
     let body = json!({"reason": arguments.reason});
     let request = LocalRequest::post(path, body);
-    let response = send(configuration, request)?;
-    output.print(&response, || said(frozen, &response));
+    let response = if frozen {
+        let reason = arguments.reason.clone();
+        send_or_record(configuration, request, (TakeAway::Freeze { reason: reason.clone() }, reason))?
+    } else {
+        send(configuration, request)?
+    };
+    output.print(&response, || left_to_next_start(&response).unwrap_or_else(|| said(frozen, &response)));
     Ok(())
 }
 

@@ -21,13 +21,56 @@ use crate::cli::serve::limits;
 use crate::cli::serve::open::{Needs, Opened, open, with_softhsm_environment};
 use crate::config::Configuration;
 use crate::http::{LOGIN, local_router};
-use crate::service::{LocalProcess, Maintenance, Peer, Services};
+use crate::service::{LocalProcess, Maintenance, Peer, Services, TakeAway};
 
 pub(in crate::cli) use super::local_request::LocalRequest;
 
 /// Sends the request and returns the JSON of the response, or the service's own error.
 pub(in crate::cli) fn send(configuration: &Configuration, request: LocalRequest) -> Result<Value, CliError> {
     send_needing(configuration, request, Needs::Token)
+}
+
+/// The same for what only takes away. While no service runs and the token cannot be opened, it is recorded, and the
+/// next start carries it out before it signs anything.
+pub(in crate::cli) fn send_or_record(
+    configuration: &Configuration,
+    request: LocalRequest,
+    (what, reason): (TakeAway, Option<String>),
+) -> Result<Value, CliError> {
+    let error = match send(configuration, request) {
+        Err(error) if error.is_of_token() => error,
+        result => return result,
+    };
+    let _lock = DataLock::acquire(&configuration.data)?.map_err(|held| held.error(&configuration.data))?;
+    let runtime = runtime()?;
+    let Opened { services, .. } = open(configuration, Needs::Log, &[], &runtime)?;
+    let recorded = runtime.block_on(async {
+        let recorded = services.take_away_at_next_start(login(), what, reason).await;
+        services.close().await.map_err(|error| CliError::context("cannot close the audit log", &error))?;
+        recorded.map_err(|failure| CliError::new(failure.cause_or_message()))
+    })?;
+    say(&format!(
+        "{}; no service runs, so nothing signs now. Audit record {recorded} says what to take away: the next start \
+         does it before it signs anything. The store was not read: whether what you named exists is checked then",
+        error.message()
+    ));
+    Ok(json!({"recorded": recorded, "applied": "at_next_start"}))
+}
+
+/// What is printed of a taking away that the next start carries out; none of one that was carried out.
+pub(in crate::cli) fn left_to_next_start(response: &Value) -> Option<String> {
+    let recorded = response.get("recorded")?.as_u64()?;
+    Some(format!(
+        "recorded as audit record {recorded}; the next start carries it out before it signs anything"
+    ))
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, CliError> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|error| CliError::context("cannot start threads", &error))
 }
 
 fn send_needing(
@@ -45,11 +88,7 @@ fn send_needing(
         with_softhsm_environment(configuration)?;
     }
     let lock = DataLock::acquire(&configuration.data)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .map_err(|error| CliError::context("cannot start threads", &error))?;
+    let runtime = runtime()?;
     match lock {
         Ok(_lock) => {
             let Opened { services, open_intents } = open(configuration, needs, &[], &runtime)?;

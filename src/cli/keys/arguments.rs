@@ -17,6 +17,10 @@ pub(in crate::cli) struct KeyRef {
 }
 
 impl KeyRef {
+    pub(super) fn owner_and_name(&self) -> (Eoa, KeyName) {
+        (self.eoa, self.name.clone())
+    }
+
     /// The members of a request that name the key.
     pub(super) fn body(&self) -> Value {
         json!({"eoa": self.eoa.to_string(), "name": self.name.as_str()})
@@ -73,6 +77,10 @@ impl Binding {
 }
 
 impl Reason {
+    pub(super) fn text(&self) -> Option<String> {
+        self.reason.clone()
+    }
+
     pub(super) fn put(&self, body: &mut Value) {
         put(body, "reason", self.reason.clone());
     }

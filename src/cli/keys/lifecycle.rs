@@ -5,10 +5,12 @@ use serde_json::Value;
 
 use super::arguments::{Binding, KeyRef, Reason, put};
 use super::print::details;
-use crate::cli::admin::local_socket::{LocalRequest, send};
+use crate::cli::admin::local_socket::{LocalRequest, left_to_next_start, send, send_or_record};
 use crate::cli::error::CliError;
 use crate::cli::output::{Output, member};
 use crate::config::Configuration;
+use crate::key::{KeyVersionNumber, VersionSelector};
+use crate::service::TakeAway;
 
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum Command {
@@ -39,6 +41,8 @@ pub(in crate::cli) enum Command {
     #[command(after_help = "Example:\n  avs-kms keys unretire --eoa 0x… --version 1")]
     Unretire(VersionRef),
     /// Disable a version: it signs nothing until it is enabled
+    ///
+    /// While the service is stopped and the token is away, the next start carries it out before it signs anything.
     #[command(after_help = "Example:\n  avs-kms keys disable --eoa 0x… --version current")]
     Disable(VersionRef),
     /// Enable a disabled version
@@ -83,6 +87,22 @@ impl VersionRef {
         self.reason.put(&mut body);
         body
     }
+
+    /// To disable it while the token is away.
+    fn take_away(&self) -> Result<TakeAway, CliError> {
+        let version = match self.version.as_deref() {
+            None | Some("current") => VersionSelector::Current,
+            Some("next") => VersionSelector::Next,
+            Some(text) => {
+                let number = text.parse().ok().and_then(KeyVersionNumber::new);
+                let number = number
+                    .ok_or_else(|| CliError::usage("a version is a number from 1, `current` or `next`"))?;
+                VersionSelector::Number(number)
+            }
+        };
+        let (eoa, name) = self.key.owner_and_name();
+        Ok(TakeAway::Disable { eoa, name, version })
+    }
 }
 
 pub(super) fn run(command: &Command, configuration: &Configuration, output: Output) -> Result<(), CliError> {
@@ -106,8 +126,17 @@ pub(super) fn run(command: &Command, configuration: &Configuration, output: Outp
         }
         Command::Restore(version) => ("restore", version.body()),
     };
-    let response = send(configuration, LocalRequest::post(format!("/v1/keys/{path}"), body))?;
+    let request = LocalRequest::post(format!("/v1/keys/{path}"), body);
+    let response = match command {
+        Command::Disable(version) => {
+            send_or_record(configuration, request, (version.take_away()?, version.reason.text()))?
+        }
+        _ => send(configuration, request)?,
+    };
     output.print(&response, || {
+        if let Some(left) = left_to_next_start(&response) {
+            return left;
+        }
         let changed = ["/changed", "/created"].iter().any(|pointer| member(&response, pointer) == "true");
         let warning =
             response.get("warning").map(|_| format!("warning: {}\n", member(&response, "/warning")));

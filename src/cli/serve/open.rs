@@ -71,8 +71,11 @@ pub(in crate::cli) fn open(
         }
         Some(file) => {
             drop_privileges(configuration)?;
-            let enclave = hsm::Enclave::open(enclave_settings(configuration))
-                .map_err(|error| CliError::token("cannot open the token", &error))?;
+            let enclave = hsm::Enclave::open(enclave_settings(configuration)).map_err(|error| {
+                // Its lock is free when this returns: the command may record something without the token.
+                let _ = audit.clone().close();
+                CliError::token("cannot open the token", &error)
+            })?;
             let key = enclave.store_key();
             let installation = InstallationId::new(key.installation());
             let store = runtime.block_on(Store::over(Box::new(SqliteBackend::new(file, key))));

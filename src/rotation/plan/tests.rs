@@ -51,6 +51,7 @@ fn version(number: u32, lifecycle: LifecycleState) -> KeyVersion {
             destroyed: None,
             announced: None,
         },
+        destroy_intent: None,
     }
 }
 

@@ -3,13 +3,13 @@
 //!
 //! Not for: what a checkpoint is (`audit_log`), or answering clients (`reads`).
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use audit_log::{
-    Actor, AuditLog, CheckpointSink, Event, Input, KnownHead, PublisherSettings, RollbackDetected,
-    SignedCheckpoint, SinkError, Value, VerifierKey,
+    Actor, AuditLog, CheckpointSink, Event, Input, KnownHead, PublicKey, PublishError, PublisherSettings,
+    RollbackDetected, SignedCheckpoint, SinkError, Value, VerifierKey,
 };
 use serde_json::{Value as Json, json};
 use thiserror::Error;
@@ -86,13 +86,6 @@ impl Checkpoints {
         let key = VerifierKey::new(&origin, signer.public_key()).map_err(ServiceError::internal)?;
         let anchor = self.custody.anchor()?;
         let anchors: Vec<_> = anchor.read()?.into_iter().map(note_in).collect();
-        if anchors.is_empty() {
-            tracing::warn!(
-                records = head.size,
-                "the token holds no checkpoint: it cannot show a rollback of the audit log before this start"
-            );
-        }
-        // Outward first: what leaves this host does not wait for its disk.
         let mut sinks = Vec::new();
         if !webhook.is_empty() {
             let endpoint = webhook.parse().map_err(ServiceError::internal)?;
@@ -108,6 +101,7 @@ impl Checkpoints {
             accepted,
             sinks,
             stuck_after,
+            requires_anchor: true,
             ..PublisherSettings::new(signer)
         };
         for lost in self.log.detect_rollback(&publishing).map_err(ServiceError::internal)? {
@@ -123,6 +117,20 @@ impl Checkpoints {
         let _ = self.key.set(key);
         Ok(())
     }
+}
+
+/// The kept checkpoints whose heads a log that no service uses does not contain, as a start would find them.
+///
+/// # Errors
+/// When the log cannot be read.
+pub fn compare_log(
+    directory: &Path,
+    files: &[PathBuf],
+    key: PublicKey,
+    anchors: Vec<Vec<u8>>,
+) -> Result<Vec<RollbackDetected>, PublishError> {
+    let anchors: Vec<_> = anchors.into_iter().map(note_in).collect();
+    audit_log::detect_rollback_of(directory, key, files, &anchors)
 }
 
 /// Signs the first checkpoint of a new log and keeps it beside the log and in the token. Blocks.

@@ -24,8 +24,8 @@ use crate::clock::{Clock, SETTLING};
 use crate::key::Eoa;
 use crate::request_id::RequestId;
 use crate::service::{
-    AllowedOperators, Context, Custody, ErrorCode, IssueAccessToken, LoginResponse, LoginRules, Peer, Quotas,
-    RequestChallenge, ServiceError, ServiceParts, Services,
+    AllowedOperators, Context, Custody, ErrorCode, IssueAccessToken, LocalProcess, LoginResponse, LoginRules,
+    Maintenance, NoteMaintenance, Peer, Quotas, RequestChallenge, ServiceError, ServiceParts, Services,
 };
 use crate::store::{SqliteBackend, Store};
 
@@ -57,7 +57,7 @@ fn audience() -> Audience {
 /// The service as a start makes it, without a token.
 async fn start(directory: &Path, clock: &Clock) -> Services {
     let path = directory.join("store.sqlite");
-    let log = Settings::new(directory.join("audit"));
+    let log = Settings { segment_bytes: 65_536, ..Settings::new(directory.join("audit")) };
     let key = Arc::new(hsm::StoreKey::of_tests([1; 16]).unwrap());
     if !path.exists() {
         SqliteBackend::create(&path, Arc::clone(&key)).unwrap();
@@ -143,7 +143,7 @@ async fn an_access_token_ends_by_the_injected_clock_and_no_clock_brings_it_back(
         keys: Vec::new(),
         client_certificate: None,
     };
-    let local = context(Peer::Local(crate::service::LocalProcess::this())).recognised(Caller::local());
+    let local = context(Peer::Local(LocalProcess::this())).recognised(Caller::local());
     let issued = services.access_tokens.issue(local, request).await.unwrap();
     let header = format!("Bearer {}", issued.token.expose());
     let authenticate = || {
@@ -251,4 +251,44 @@ async fn a_restart_with_a_wrong_clock_replays_nothing() {
     let lines = audit_log::lines(&directory.path().join("audit"), 0, None).unwrap();
     let accepted = lines.filter(|line| line.as_ref().unwrap().may_be_of("audit.clock_set_back_accepted"));
     assert_eq!(accepted.count(), 1);
+}
+
+#[tokio::test]
+async fn a_start_far_ahead_forgets_no_nonce_whose_segment_was_completed_since() {
+    let directory = tempfile::tempdir().unwrap();
+    let now = Clock::system().now();
+    let segments = || {
+        let names = std::fs::read_dir(directory.path().join("audit")).unwrap();
+        names.filter(|name| name.as_ref().unwrap().path().extension().is_some_and(|it| it == "log")).count()
+    };
+    let services = start(directory.path(), &Clock::fixed(now)).await;
+    let request = signed(now, 1);
+    present(&services, &request).await.unwrap();
+    // The segments after it are full, too.
+    let local = || context(Peer::Local(LocalProcess::this())).recognised(Caller::local());
+    let mut records = 0;
+    while segments() < 4 {
+        services
+            .maintenance
+            .note(&local(), NoteMaintenance { work: Maintenance::Backup, path: "x".repeat(400), count: 0 })
+            .await
+            .unwrap();
+        records += 1;
+        assert!(records < 10_000, "segments do not fill");
+    }
+    services.close().await.unwrap();
+    drop(services);
+    for wall in [ahead(now, DAY), ahead(now, YEAR), now] {
+        let clock = Clock::fixed(wall);
+        let services = start(directory.path(), &clock).await;
+        assert_eq!(services.signed_requests.restore(false).await.unwrap(), 1, "at {wall}");
+        clock.set_wall(now);
+        assert!(present(&services, &request).await.is_err(), "replayed after {wall}");
+        services.close().await.unwrap();
+    }
+    // Accepted by name, the right clock is believed; the nonce is known all the same.
+    let services = start(directory.path(), &Clock::fixed(now)).await;
+    services.signed_requests.restore(true).await.unwrap();
+    refused(present(&services, &request).await, Unauthenticated::Replayed);
+    services.close().await.unwrap();
 }

@@ -29,6 +29,9 @@ use crate::store::Store;
 /// How much older records are read at start than any signature is valid, seconds: an operator may set the clock back.
 const RESTORED_MARGIN: u64 = 3_600;
 
+/// Operator, nonce and expiry of a signed request that was accepted.
+type UsedNonce = (Eoa, [u8; 32], u64);
+
 /// Signed requests.
 #[derive(Debug)]
 pub struct SignedRequests {
@@ -103,22 +106,7 @@ impl SignedRequests {
     /// When the log cannot be read: then a replay could not be detected.
     pub async fn restore(&self, accept_clock_set_back: bool) -> Result<usize, ServiceError> {
         let wall = self.clock.now();
-        let since = unix(wall).saturating_sub(LONGEST_LIFE + CLOCK_SKEW + RESTORED_MARGIN);
-        // All times have one form, in which their order is that of the texts.
-        let (mut newest, mut before_this_run, mut nonces) = (String::new(), String::new(), Vec::new());
-        for line in self.log.lines_since(since).map_err(ServiceError::internal)? {
-            let line = line.map_err(ServiceError::internal)?;
-            if line.is_start() {
-                before_this_run.clone_from(&newest);
-            }
-            let time = line.time().filter(|time| *time > newest.as_str()).map(str::to_owned);
-            newest = time.unwrap_or(newest);
-            // Without the name anywhere it is another record: most lines need not be parsed.
-            if line.may_be_of(AUTH_REQUEST.name) {
-                nonces.extend(used(&line.json));
-            }
-        }
-        let seen = before_this_run.parse::<Timestamp>().ok();
+        let (seen, nonces) = self.read_back(wall)?;
         match seen {
             Some(seen) if accept_clock_set_back && seen > wall => {
                 let fields =
@@ -152,6 +140,48 @@ impl SignedRequests {
         }
         Ok(self.window.len())
     }
+
+    /// The newest time that the log had before this run, and the nonces of the last minutes before that time or the
+    /// wall clock's, whichever is earlier: a clock that is ahead hides no segment.
+    fn read_back(&self, wall: Timestamp) -> Result<(Option<Timestamp>, Vec<UsedNonce>), ServiceError> {
+        // All times have one form, in which their order is that of the texts.
+        let (mut before_this_run, mut nonces, mut until) = (String::new(), Vec::new(), u64::MAX);
+        let first_of = |time: Timestamp| {
+            let since = unix(time).saturating_sub(LONGEST_LIFE + CLOCK_SKEW + RESTORED_MARGIN);
+            self.log.segment_since(since).map_err(ServiceError::internal)
+        };
+        let mut from = first_of(wall)?;
+        loop {
+            // Before the part with this run's start every record is of an earlier run.
+            let (mut newest, mut before) = (String::new(), None);
+            for line in self.log.lines_from(from).map_err(ServiceError::internal)? {
+                let line = line.map_err(ServiceError::internal)?;
+                if line.seq >= until {
+                    break;
+                }
+                if line.is_start() {
+                    before = Some(newest.clone());
+                }
+                let time = line.time().filter(|time| *time > newest.as_str()).map(str::to_owned);
+                newest = time.unwrap_or(newest);
+                // Without the name anywhere it is another record: most lines need not be parsed.
+                if line.may_be_of(AUTH_REQUEST.name) {
+                    nonces.extend(used(&line.json));
+                }
+            }
+            let before = if until == u64::MAX { before.unwrap_or_default() } else { newest };
+            before_this_run = before_this_run.max(before);
+            let seen = before_this_run.parse::<Timestamp>().ok();
+            let needed = match seen {
+                Some(seen) => first_of(seen.min(wall))?,
+                None => self.log.segment_before(from).map_err(ServiceError::internal)?.unwrap_or(from),
+            };
+            if needed >= from {
+                return Ok((seen, nonces));
+            }
+            (until, from) = (from, needed);
+        }
+    }
 }
 
 fn unix(time: Timestamp) -> u64 {
@@ -159,7 +189,7 @@ fn unix(time: Timestamp) -> u64 {
 }
 
 /// Operator, nonce and expiry of the record of a signed request that was accepted.
-fn used(json: &str) -> Option<(Eoa, [u8; 32], u64)> {
+fn used(json: &str) -> Option<UsedNonce> {
     let record: serde_json::Value = serde_json::from_str(json).ok()?;
     let text = |pointer: &str| record.pointer(pointer)?.as_str();
     if text("/op") != Some(AUTH_REQUEST.name) || text("/code") != Some("ok") {

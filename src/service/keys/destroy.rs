@@ -2,18 +2,21 @@
 //!
 //! Durable transitions, in order: intent · destroyed in the store, so that no request uses it · record deleted in the token,
 //! which proves its health by the canary first · confirmed in the store, with the event · outcome. After a crash
-//! behind the second step the next start continues.
+//! behind the second step the next start continues. Before all of it: the record that the version's row names must have
+//! asked for it.
 
 use std::sync::Arc;
 use std::time::Instant;
 
-use audit_log::{Outcome, Recorded};
+use audit_log::{FoundRecord, Outcome, Recorded, leaf_hash};
 
 use super::admin::KeyAdmin;
 use super::destruction::Destruction;
+use super::take_away::intent_ref;
 use crate::key::{KeyVersion, LifecycleAction, Transition};
 use crate::service::context::Context;
 use crate::service::error::ServiceError;
+use crate::service::operation::KEYS_DESTROY;
 use crate::service::recorder::{complete, fail};
 use crate::store::LifecycleUpdate;
 
@@ -39,6 +42,7 @@ impl KeyAdmin {
         if !transitions.is_empty() && date.is_none_or(|date| now < date) {
             return Err(ServiceError::internal("the date of this destruction has not come"));
         }
+        self.check_asked_for(&version).await?;
         let reason = format!("scheduled for {}", date.map(|date| date.to_string()).unwrap_or_default());
         let destruction = Destruction { context, version: Arc::clone(&version), reason };
         let recorded = self.recorder.intent(destruction).await?;
@@ -62,6 +66,38 @@ impl KeyAdmin {
         }
     }
 
+    /// Whether the audit record that the version's row names asked for its destruction. A record whose segment was
+    /// moved away is believed: the row that names it is authentic.
+    async fn check_asked_for(&self, version: &KeyVersion) -> Result<(), ServiceError> {
+        let refused = |why: &str| {
+            ServiceError::internal(format!(
+                "nothing in the audit log asked for this destruction ({why}); restore the version, then schedule it again"
+            ))
+        };
+        let intent = version.destroy_intent.ok_or_else(|| refused("its row names no record"))?;
+        let (log, found) = self.recorder.record_at(intent.record).await?;
+        if *log.as_bytes() != intent.log {
+            return Err(refused("it names another log"));
+        }
+        let line = match found {
+            FoundRecord::Here(line) => line,
+            FoundRecord::MovedAway => return Ok(()),
+            FoundRecord::Never => return Err(refused("the log ends before that record")),
+        };
+        if leaf_hash(line.json.as_bytes()) != intent.hash {
+            return Err(refused("that record is another one"));
+        }
+        let record: serde_json::Value =
+            serde_json::from_str(&line.json).map_err(|_| refused("that record is not readable"))?;
+        let text = |pointer: &str| record.pointer(pointer).and_then(serde_json::Value::as_str);
+        let names_it = text("/key/id") == Some(version.id.to_string().as_str());
+        if text("/kind") == Some("intent") && text("/op") == Some(KEYS_DESTROY.name) && names_it {
+            Ok(())
+        } else {
+            Err(refused("that record asks for something else"))
+        }
+    }
+
     async fn destroy_in_store(
         &self,
         recorded: &Recorded<Destruction>,
@@ -75,7 +111,8 @@ impl KeyAdmin {
             eoa: version.eoa,
             name: version.name.clone(),
             transitions,
-            intent: recorded.receipt().seq,
+            intent: intent_ref(&recorded.receipt()),
+            is_take_away: false,
             at: self.clock.now(),
             destroy_at: None,
             reason: Some(reason.clone()),

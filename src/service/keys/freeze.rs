@@ -19,7 +19,7 @@ use crate::service::error_code::ErrorCode;
 use crate::service::operation::{SERVICE_FREEZE, SERVICE_UNFREEZE};
 use crate::service::recorder::{RecordedChange, Recorder, complete, fail};
 use crate::service::subject::AuditSubject;
-use crate::store::Store;
+use crate::store::{IntentMark, Store};
 
 /// When a client may look again whether the freeze has ended.
 const RETRY_AFTER: Duration = Duration::from_secs(60);
@@ -81,10 +81,8 @@ impl Freezes {
         let recorded = self.recorder.intent(change).await?;
         let number = recorded.receipt().seq;
         let (_, intent) = recorded.consume();
-        // The store keeps whole seconds.
-        let since = Timestamp::from_second(self.clock.now().as_second()).unwrap_or(Timestamp::UNIX_EPOCH);
-        let freeze = frozen.then_some(Freeze { since, reason });
-        match self.store.set_freeze(freeze, number).await {
+        let freeze = frozen.then_some(Freeze { since: whole_second(self.clock.now()), reason });
+        match self.store.set_freeze(freeze, IntentMark::Applied(number)).await {
             Ok(()) => complete(intent, Outcome::ok(0)).await?,
             Err(error) => return Err(fail(intent, ServiceError::internal(error)).await),
         }
@@ -95,6 +93,11 @@ impl Freezes {
         }
         Ok(FreezeSet { freeze: self.store.freeze(), changed: true })
     }
+}
+
+/// The store keeps whole seconds.
+pub(super) fn whole_second(time: Timestamp) -> Timestamp {
+    Timestamp::from_second(time.as_second()).unwrap_or(Timestamp::UNIX_EPOCH)
 }
 
 /// Refuses while the service is frozen. The reason is for the administrator alone.

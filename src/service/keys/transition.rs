@@ -10,6 +10,7 @@ use audit_log::{Input, Intent, Outcome, Recordable, Value};
 use jiff::Timestamp;
 
 use super::admin::KeyAdmin;
+use super::take_away::intent_ref;
 use crate::key::{
     Eoa, KeyName, KeyVersion, LifecycleAction, LifecycleState, MOST_DAYS, OVERLAP_DAYS, SHORT_OVERLAP_DAYS,
     Transition, VersionSelector, days, later,
@@ -148,15 +149,24 @@ impl KeyAdmin {
         let warning = self.warning(&request, &version);
         let now = self.clock.now();
         let schedules_destruction = request.change == LifecycleAction::ScheduleDestroy;
-        let destroy_at = schedules_destruction.then(|| later(now, days(request.after_days)));
+        // From the highest time seen: a clock that is behind brings no destruction forward.
+        let destroy_at = schedules_destruction.then(|| later(self.clock.latest(), days(request.after_days)));
         let reason = request.reason.clone();
         let planned = PlannedTransition { context, operation, version, transitions, destroy_at, reason };
         let recorded = self.recorder.intent(planned).await?;
-        let number = recorded.receipt().seq;
+        let intent_of = intent_ref(&recorded.receipt());
         let (PlannedTransition { context, version, transitions, .. }, intent) = recorded.consume();
         let ChangeKey { eoa, name, reason, .. } = request;
-        let transition =
-            LifecycleUpdate { eoa, name, transitions, intent: number, at: now, destroy_at, reason };
+        let transition = LifecycleUpdate {
+            eoa,
+            name,
+            transitions,
+            intent: intent_of,
+            is_take_away: false,
+            at: now,
+            destroy_at,
+            reason,
+        };
         let applied = match self.authorizer.recheck_credential(&context) {
             Ok(()) => self.store.apply(transition).await.map_err(ServiceError::internal),
             Err(error) => Err(error),

@@ -22,6 +22,7 @@ pub(in crate::store) enum Table {
     UsedChallenge = 6,
     AppliedIntent = 7,
     Freeze = 8,
+    TakenAway = 9,
 }
 
 impl Table {
@@ -35,6 +36,7 @@ impl Table {
             Self::UsedChallenge => "used challenge",
             Self::AppliedIntent => "applied intent",
             Self::Freeze => "freeze",
+            Self::TakenAway => "intent of a taking away",
         }
     }
 }
@@ -50,8 +52,8 @@ pub(in crate::store) struct Row {
 
 impl Row {
     pub(in crate::store) fn version(version: &KeyVersion) -> Self {
-        let KeyVersion { id, eoa, name, version: number, status, public_key, binding, registration, times } =
-            version;
+        let KeyVersion { id, eoa, name, version: number, status, public_key, binding, .. } = version;
+        let KeyVersion { registration, times, destroy_intent, .. } = version;
         let mut content = Columns::default();
         content.bytes(eoa.as_bytes()).text(name.as_str()).number(number.number());
         content.text(status.lifecycle.as_str()).flag(status.disabled);
@@ -61,6 +63,7 @@ impl Row {
         content.time(registration.map(|it| it.since));
         content.time(Some(times.created)).time(times.activated).time(times.superseded).time(times.retired);
         content.time(times.destroy).time(times.destroyed).time(times.announced);
+        content.optional(*destroy_intent, |columns, it| columns.bytes(&it.to_bytes()));
         let said = format!("{eoa} {name} v{number}");
         Self::new(Table::KeyVersion, Columns::of(&id.to_bytes()), content, said)
     }
@@ -137,6 +140,10 @@ impl Row {
         Self::new(Table::Freeze, Columns::default(), content, format!("since {since}"))
     }
 
+    pub(in crate::store) fn taken_away(record_hash: &[u8; 32]) -> Self {
+        Self::new(Table::TakenAway, Columns::of(record_hash), Columns::default(), hex::encode(record_hash))
+    }
+
     fn new(table: Table, id: Columns, content: Columns, name: String) -> Self {
         Self { table, id, content, name }
     }
@@ -193,6 +200,10 @@ impl Place {
 
     pub(in crate::store) fn freeze() -> Self {
         Self::new(Table::Freeze, &Columns::default())
+    }
+
+    pub(in crate::store) fn taken_away(record_hash: &[u8; 32]) -> Self {
+        Self::new(Table::TakenAway, &Columns::of(record_hash))
     }
 
     pub(super) fn is_of(&self, table: Table) -> bool {

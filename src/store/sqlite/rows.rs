@@ -5,8 +5,8 @@ use jiff::Timestamp;
 use rusqlite::{Connection, Row, params};
 
 use crate::key::{
-    Binding, Eoa, KeyVersion, KeyVersionNumber, LifecycleState, Registration, Registry, Reservation,
-    VersionStatus, VersionTimestamps,
+    Binding, Eoa, IntentRef, KeyVersion, KeyVersionNumber, LifecycleState, Registration, Registry,
+    Reservation, VersionStatus, VersionTimestamps,
 };
 use crate::store::error::StoreError;
 
@@ -89,7 +89,22 @@ pub(super) fn version_from(row: &Row<'_>) -> Result<KeyVersion, StoreError> {
     let destruction_scheduled = times.destroy.is_some() && lifecycle != LifecycleState::Destroyed;
     let status = VersionStatus { lifecycle, disabled: row.get("disabled")?, destruction_scheduled };
     let public_key = PublicKey { g1, g2 };
-    Ok(KeyVersion { id, eoa, name, version, status, public_key, binding, registration, times })
+    let intent: Option<Vec<u8>> = row.get("destroy_intent")?;
+    let intent =
+        intent.map(|bytes| IntentRef::from_bytes(&bytes).ok_or_else(|| corrupt("destroy_intent", "length")));
+    let destroy_intent = intent.transpose()?;
+    Ok(KeyVersion {
+        id,
+        eoa,
+        name,
+        version,
+        status,
+        public_key,
+        binding,
+        registration,
+        times,
+        destroy_intent,
+    })
 }
 
 /// A column of Unix seconds.

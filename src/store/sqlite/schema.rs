@@ -13,7 +13,8 @@ pub(super) const VERSION: i64 = 7;
 
 /// A version without points is reserved: its creation was begun and is not complete. `state` is the state of the
 /// lifecycle; a version that is to be destroyed has a `destroy_at`, one whose record is gone a `destroyed_at`.
-/// `applied_intent` holds the intents of the audit log that were carried out, for recovery at the next start.
+/// `applied_intent` holds the intents of the audit log that were carried out, for recovery at the next start;
+/// `taken_away` those that were recorded without the token, by the hashes of their records, for ever.
 /// `store_change` has the last changes, by which a start follows the chain from what the audit log knows to the head.
 /// `mac` authenticates its row, `store_head` all of them (`store::authentic`).
 const SCHEMA: &str = "
@@ -33,6 +34,7 @@ const SCHEMA: &str = "
         destroy_at INTEGER,
         destroyed_at INTEGER,
         announced_at INTEGER,
+        destroy_intent BLOB CHECK (length(destroy_intent) = 56),
         mac BLOB NOT NULL CHECK (length(mac) = 32),
         UNIQUE (eoa, name, version),
         CHECK ((g1 IS NULL) = (g2 IS NULL))
@@ -112,6 +114,10 @@ const SCHEMA: &str = "
         intent INTEGER PRIMARY KEY,
         mac BLOB NOT NULL CHECK (length(mac) = 32)
     ) STRICT;
+    CREATE TABLE taken_away (
+        record BLOB PRIMARY KEY CHECK (length(record) = 32),
+        mac BLOB NOT NULL CHECK (length(mac) = 32)
+    ) STRICT, WITHOUT ROWID;
     CREATE TABLE event (
         seq INTEGER PRIMARY KEY AUTOINCREMENT,
         kind TEXT NOT NULL,

@@ -78,20 +78,20 @@ async fn what_failed_leaves_rows_and_head_as_they_were() {
     backend.load().await.unwrap();
     let mark = |intent| {
         backend.run(move |connection, rows| {
-            transitions::mark(connection, rows, intent)?;
+            transitions::mark(connection, rows, IntentMark::Applied(intent))?;
             if intent == 2 { Err(StoreError::RowsMissing) } else { Ok(()) }
         })
     };
     mark(1).await.unwrap();
     assert!(mark(2).await.is_err());
     let panicked = backend.run(|connection, rows| -> Result<(), StoreError> {
-        transitions::mark(connection, rows, 3)?;
+        transitions::mark(connection, rows, IntentMark::Applied(3))?;
         panic!("on purpose")
     });
     assert!(matches!(panicked.await, Err(StoreError::Task(_))));
     mark(4).await.unwrap();
     for (intent, applied) in [(1, true), (2, false), (3, false), (4, true)] {
-        assert_eq!(backend.is_applied(intent).await.unwrap(), applied, "{intent}");
+        assert_eq!(backend.is_applied(IntentMark::Applied(intent)).await.unwrap(), applied, "{intent}");
     }
     SqliteBackend::new(SqliteFile::open(&path).await.unwrap(), key()).load().await.unwrap();
 }

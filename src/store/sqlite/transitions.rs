@@ -4,9 +4,9 @@ use jiff::Timestamp;
 use rusqlite::{Connection, params};
 
 use super::events;
-use crate::key::{KeyVersion, VersionStatus};
+use crate::key::{IntentRef, KeyVersion, VersionStatus};
 use crate::store::authentic::{Place, Row, Rows};
-use crate::store::backend::{KeyChange, VersionUpdate};
+use crate::store::backend::{IntentMark, KeyChange, VersionUpdate};
 use crate::store::error::StoreError;
 
 pub(super) fn change(connection: &Connection, rows: &mut Rows, change: &KeyChange) -> Result<(), StoreError> {
@@ -14,12 +14,22 @@ pub(super) fn change(connection: &Connection, rows: &mut Rows, change: &KeyChang
         update(connection, rows, *from, version)?;
     }
     change.events.iter().try_for_each(|event| events::insert(connection, event, change.at))?;
-    change.intent.map_or(Ok(()), |intent| mark(connection, rows, intent))
+    change.mark.map_or(Ok(()), |intent| mark(connection, rows, intent))
 }
 
-pub(super) fn mark(connection: &Connection, rows: &mut Rows, intent: u64) -> Result<(), StoreError> {
-    let mac = rows.put(&Row::applied_intent(intent));
-    connection.execute("INSERT INTO applied_intent (intent, mac) VALUES (?1, ?2)", params![intent, mac])?;
+pub(super) fn mark(connection: &Connection, rows: &mut Rows, mark: IntentMark) -> Result<(), StoreError> {
+    match mark {
+        IntentMark::Applied(intent) => {
+            let mac = rows.put(&Row::applied_intent(intent));
+            let sql = "INSERT INTO applied_intent (intent, mac) VALUES (?1, ?2)";
+            connection.execute(sql, params![intent, mac])?;
+        }
+        IntentMark::TakenAway(record) => {
+            let mac = rows.put(&Row::taken_away(&record));
+            connection
+                .execute("INSERT INTO taken_away (record, mac) VALUES (?1, ?2)", params![record, mac])?;
+        }
+    }
     Ok(())
 }
 
@@ -30,11 +40,19 @@ pub(super) fn load_applied(connection: &Connection, verified: &mut Rows) -> Resu
     while let Some(row) = rows.next()? {
         verified.load(&Row::applied_intent(row.get("intent")?), &row.get::<_, Vec<u8>>("mac")?);
     }
+    let mut statement = connection.prepare("SELECT record, mac FROM taken_away")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        verified.load(&Row::taken_away(&row.get("record")?), &row.get::<_, Vec<u8>>("mac")?);
+    }
     Ok(())
 }
 
-pub(super) fn is_applied(rows: &Rows, intent: u64) -> bool {
-    rows.contains(&Place::applied_intent(intent))
+pub(super) fn is_applied(rows: &Rows, mark: IntentMark) -> bool {
+    rows.contains(&match mark {
+        IntentMark::Applied(intent) => Place::applied_intent(intent),
+        IntentMark::TakenAway(record) => Place::taken_away(&record),
+    })
 }
 
 pub(super) fn clear_applied_intents(connection: &Connection, rows: &mut Rows) -> Result<(), StoreError> {
@@ -68,7 +86,8 @@ fn update(
     let times = &version.times;
     let changed = connection.execute(
         "UPDATE key_version SET state = ?2, disabled = ?3, activated_at = ?4, superseded_at = ?5,
-             retired_at = ?6, destroy_at = ?7, destroyed_at = ?8, announced_at = ?9, mac = ?13
+             retired_at = ?6, destroy_at = ?7, destroyed_at = ?8, announced_at = ?9, mac = ?13,
+             destroy_intent = ?14
          WHERE id = ?1 AND g1 IS NOT NULL AND state = ?10 AND disabled = ?11
              AND (state = 'destroyed' OR (destroy_at IS NOT NULL) = ?12)",
         params![
@@ -85,6 +104,7 @@ fn update(
             from.disabled,
             from.destruction_scheduled,
             rows.put(&Row::version(version)),
+            version.destroy_intent.map(IntentRef::to_bytes),
         ],
     )?;
     if changed == 1 { Ok(()) } else { Err(StoreError::Conflict(version.version)) }

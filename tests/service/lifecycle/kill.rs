@@ -38,9 +38,9 @@ const PARTIES: [Party; 4] = [
 const MOST_CALLS: usize = 2_000;
 
 /// `kill.c`, compiled.
-pub(super) const LIBRARY: &str = "kill.so";
+pub(crate) const LIBRARY: &str = "kill.so";
 
-pub(super) fn compile(library: &Path) {
+pub(crate) fn compile(library: &Path) {
     let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/service/lifecycle/kill/kill.c");
     let compiled = Command::new("cc").args(["-shared", "-fPIC", "-o"]).arg(library).arg(source).status();
     assert!(
@@ -345,6 +345,23 @@ fn destruction() {
         arguments: &["serve"],
         before: &["destroy_scheduled", "active"],
         after: &["destroyed", "active"],
+    };
+    sweep(&change, &base, directory.path());
+}
+
+#[test]
+fn what_was_recorded_without_the_token() {
+    let directory = tempfile::tempdir().unwrap();
+    let base = installation(directory.path(), &[&["keys", "create"]]);
+    let pin = base.join("pin");
+    std::fs::rename(&pin, pin.with_extension("away")).unwrap();
+    must(&base, &["keys", "disable", "--eoa", EOA]);
+    std::fs::rename(pin.with_extension("away"), &pin).unwrap();
+    let change = Change {
+        operation: "keys.disable",
+        arguments: &["keys", "show", "--eoa", EOA],
+        before: &["active"],
+        after: &["disabled"],
     };
     sweep(&change, &base, directory.path());
 }

@@ -49,10 +49,8 @@ fn refusal(installation: &Installation, arguments: &[&str]) -> String {
 fn a_log_with_neither_checkpoint_nor_anchor_is_not_signed() {
     let installation = Installation::new();
     installation.serve().stop();
-    // With the anchor alone the log is compared, and so it is with the checkpoint alone.
+    // With the anchor alone the log is compared.
     delete_checkpoints(&installation);
-    installation.serve().stop();
-    without_anchor(&installation);
     installation.serve().stop();
     delete_checkpoints(&installation);
     without_anchor(&installation);
@@ -66,6 +64,48 @@ fn a_log_with_neither_checkpoint_nor_anchor_is_not_signed() {
     assert_eq!(service.stop(), Some(0));
     assert_eq!(installation.records_of("audit.rollback_accepted").len(), 1);
     assert_eq!(installation.serve().stop(), Some(0));
+}
+
+#[test]
+fn an_older_checkpoint_without_the_anchor_is_a_finding_of_serve_and_doctor() {
+    let installation = Installation::new();
+    let token = installation.token(EOA);
+    let doctor = || {
+        let output = installation.run(&["--json", "doctor"]);
+        let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let checks = found["checks"].as_array().unwrap();
+        let what = "the audit log is the one that the token and the checkpoints know";
+        let check = checks.iter().find(|check| check["what"] == what).unwrap();
+        (check["passed"] == true, output.status.code(), check["found"].to_string())
+    };
+    let service = installation.serve();
+    service.create(&token, EOA, "default");
+    assert_eq!(service.stop(), Some(0));
+    assert!(doctor().0, "{:?}", doctor());
+    let log = installation.data().join("audit");
+    let old = installation.data().with_file_name("old");
+    let copy = |from: &PathBuf, to: &PathBuf| {
+        assert!(std::process::Command::new("cp").arg("-a").arg(from).arg(to).status().unwrap().success());
+    };
+    copy(&log, &old);
+    let service = installation.serve();
+    service.create(&token, EOA, "after");
+    service.stop();
+    fs::remove_dir_all(&log).unwrap();
+    copy(&old, &log);
+    let (passed, status, found) = doctor();
+    assert!(!passed && status == Some(3) && found.contains("the token has a checkpoint of"), "{found}");
+    without_anchor(&installation);
+    let (passed, status, found) = doctor();
+    assert!(!passed && status == Some(3) && found.contains("the token holds no checkpoint"), "{found}");
+    let said = refusal(&installation, &["serve"]);
+    assert!(said.contains("the token holds no checkpoint of the audit log"), "{said}");
+    let accepted = said.split("--accept-audit-rollback ").nth(1).unwrap().split('`').next().unwrap();
+    let service = installation.serve_with(|command| {
+        command.args(["--accept-audit-rollback", accepted]);
+    });
+    assert_eq!(service.stop(), Some(0));
+    assert!(doctor().0, "{:?}", doctor());
 }
 
 #[test]

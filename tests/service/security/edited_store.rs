@@ -44,6 +44,11 @@ const EDITS: &[(&str, &str)] = &[
     ("a destruction of the current version", "UPDATE key_version SET destroy_at = 1 WHERE state = 'active'"),
     ("a destruction brought forward", "UPDATE key_version SET destroy_at = 1 WHERE destroy_at IS NOT NULL"),
     ("a destruction cancelled", "UPDATE key_version SET destroy_at = NULL"),
+    ("a destruction by another record", "UPDATE key_version SET destroy_intent = zeroblob(56)
+        WHERE destroy_at IS NOT NULL"),
+    ("a destruction by no record", "UPDATE key_version SET destroy_intent = NULL"),
+    ("a record that asks for a destruction", "UPDATE key_version SET destroy_intent = (SELECT destroy_intent
+        FROM key_version WHERE destroy_intent IS NOT NULL) WHERE name = 'off'"),
     ("a destruction begun", "UPDATE key_version SET state = 'destroyed' WHERE destroy_at IS NOT NULL"),
     ("a destruction confirmed", "UPDATE key_version SET state = 'destroyed', destroyed_at = 5 WHERE name = 'off'"),
     ("a pending version is current", "UPDATE key_version SET state = 'retired' WHERE name = 'two' AND version = 2;
@@ -62,10 +67,10 @@ const EDITS: &[(&str, &str)] = &[
     ("a version deleted", "DELETE FROM key_version WHERE name = 'off'"),
     ("the only trace of a key deleted", "DELETE FROM key_version WHERE name = 'two' AND version = 1"),
     ("a version inserted", "INSERT INTO key_version SELECT randomblob(16), eoa, 'new', version, state, 0, g1, g2,
-        created_at, activated_at, superseded_at, NULL, NULL, NULL, NULL, mac FROM key_version WHERE name = 'off'"),
+        created_at, activated_at, superseded_at, NULL, NULL, NULL, NULL, NULL, mac FROM key_version WHERE name = 'off'"),
     ("a version that was never completed", "UPDATE key_version SET g1 = NULL, g2 = NULL WHERE name = 'off'"),
     ("a reservation inserted", "INSERT INTO key_version SELECT randomblob(16), eoa, 'new', version, 'pending', 0, NULL,
-        NULL, created_at, NULL, NULL, NULL, NULL, NULL, NULL, mac FROM key_version WHERE name = 'off'"),
+        NULL, created_at, NULL, NULL, NULL, NULL, NULL, NULL, NULL, mac FROM key_version WHERE name = 'off'"),
     // Bindings.
     ("a binding", "INSERT INTO binding SELECT id, 1, 'bls_apk_registry', eoa, eoa, NULL, NULL, NULL, NULL
         FROM key_version WHERE name = 'off'"),
@@ -89,6 +94,7 @@ const EDITS: &[(&str, &str)] = &[
     ("a challenge unused", "DELETE FROM used_challenge"),
     ("a challenge used earlier", "UPDATE used_challenge SET expires_at = 5"),
     ("a mark of an intent", "INSERT INTO applied_intent SELECT 999, mac FROM key_version LIMIT 1"),
+    ("a mark of a taking away", "INSERT INTO taken_away SELECT zeroblob(32), mac FROM key_version LIMIT 1"),
     // The head.
     ("a counter put back", "UPDATE store_head SET counter = counter - 1"),
     ("another root", "UPDATE store_head SET root = zeroblob(32)"),

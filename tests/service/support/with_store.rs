@@ -84,22 +84,26 @@ async fn work(data: &Path) -> String {
             backend.insert_access_tokens(issued.collect()).await.unwrap();
             String::new()
         }
-        ("destruction is due", _) => {
+        // By what the row says that it was asked for.
+        ("destruction is due", by) => {
             let backend = backend().await;
             let versions = backend.load().await.unwrap().versions;
             let scheduled = versions.into_iter().filter(|version| version.times.destroy.is_some());
             let updates = scheduled.map(|mut version| {
                 version.times.destroy = Some(Timestamp::from_second(1).unwrap());
+                match by {
+                    "by another record" => version.destroy_intent.iter_mut().for_each(|it| it.record -= 2),
+                    "by a later record" => {
+                        version.destroy_intent.iter_mut().for_each(|it| it.record += 9_999)
+                    }
+                    "by no record" => version.destroy_intent = None,
+                    _ => {}
+                }
                 VersionUpdate { from: version.status, version: Arc::new(version) }
             });
             let (updates, events) = (updates.collect(), Vec::new());
             backend
-                .change(KeyChange {
-                    updates,
-                    events,
-                    intent: None,
-                    at: avs_kms::clock::Clock::system().now(),
-                })
+                .change(KeyChange { updates, events, mark: None, at: avs_kms::clock::Clock::system().now() })
                 .await
                 .unwrap();
             String::new()

@@ -45,6 +45,7 @@ fn version(binding: Option<Binding>) -> KeyVersion {
             destroyed: None,
             announced: None,
         },
+        destroy_intent: None,
     }
 }
 
