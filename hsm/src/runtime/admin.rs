@@ -96,7 +96,10 @@ impl Admin {
         let directory = self.sync_directory.clone();
         self.worker.run_with_retry(deadline, None, |Attempt { session, .. }| {
             if let AnchorCommand::Replace(bytes) = command {
-                anchor::replace(session, bytes)?;
+                let old = anchor::store(session, bytes)?;
+                // A power cut must not leave a token without any.
+                sync(directory.as_deref())?;
+                anchor::destroy(session, old)?;
                 sync(directory.as_deref())?;
             }
             Ok(anchor::read(session)?)

@@ -1,6 +1,8 @@
 //! What the token remembers of the audit log: a few public bytes in a data object, so that a disk that was rolled back
 //! is noticed. The service decides what they mean. Worthless in SoftHSM, whose objects are on the same disk.
 
+use cryptoki::object::ObjectHandle;
+
 use crate::labels::ANCHOR_LABEL;
 use crate::pkcs11::{Function, Session, TokenError};
 use crate::wrap::{data_template, data_value, find_data};
@@ -13,13 +15,18 @@ pub(crate) fn read(session: &Session) -> Result<Vec<Vec<u8>>, TokenError> {
     find_data(session, ANCHOR_LABEL)?.into_iter().map(|handle| data_value(session, handle)).collect()
 }
 
-/// Makes the new anchor and proves that it can be read, and only then destroys the others.
-pub(crate) fn replace(session: &Session, anchor: &[u8]) -> Result<(), TokenError> {
+/// Makes the new anchor and proves that it can be read; gives the others, to be destroyed once it is on the disk.
+pub(crate) fn store(session: &Session, anchor: &[u8]) -> Result<Vec<ObjectHandle>, TokenError> {
     let old = find_data(session, ANCHOR_LABEL)?;
     let new = session.create(&data_template(ANCHOR_LABEL, anchor))?;
     if data_value(session, new)? != anchor {
         let what = "the new anchor reads differently";
         return Err(TokenError::protocol_violation(Function::GetAttributeValue, what));
     }
+    Ok(old)
+}
+
+/// Destroys old anchors.
+pub(crate) fn destroy(session: &Session, old: Vec<ObjectHandle>) -> Result<(), TokenError> {
     old.into_iter().try_for_each(|handle| session.destroy(handle))
 }

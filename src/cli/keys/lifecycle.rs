@@ -127,11 +127,10 @@ pub(super) fn run(command: &Command, configuration: &Configuration, output: Outp
         Command::Restore(version) => ("restore", version.body()),
     };
     let request = LocalRequest::post(format!("/v1/keys/{path}"), body);
-    let response = match command {
-        Command::Disable(version) => {
-            send_or_record(configuration, request, (version.take_away()?, version.reason.text()))?
-        }
-        _ => send(configuration, request)?,
+    let response = if let Command::Disable(version) = command {
+        send_or_record(configuration, request, (version.take_away()?, version.reason.text()))?
+    } else {
+        send(configuration, request)?
     };
     output.print(&response, || {
         if let Some(left) = left_to_next_start(&response) {
