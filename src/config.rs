@@ -26,7 +26,7 @@ pub use self::sections::events::{Events, Rotation};
 pub use self::sections::limits::Limits;
 pub use self::sections::log::{Log, LogFormat, Telemetry};
 pub use self::sections::pkcs11::{Pkcs11, Scheme, TokenSelector};
-pub use self::sections::server::Server;
+pub use self::sections::server::{ProxyProtocol, Server};
 pub use self::sections::tls::{ClientAuth, Tls};
 pub use self::setting::{Section, Setting};
 

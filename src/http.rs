@@ -17,6 +17,7 @@ mod openapi;
 mod response;
 mod routes;
 mod server;
+mod trusted_proxies;
 
 use std::sync::{Arc, LazyLock};
 
@@ -39,6 +40,7 @@ pub use limits::connection_limit::NetworkQuota;
 pub use limits::rate_limit::RateSettings;
 pub use middleware::request::LOGIN;
 pub use server::{ClientAuth, Limits, Listener, Tls, TlsError, TlsFiles, serve};
+pub use trusted_proxies::TrustedProxies;
 
 /// Every endpoint of the client listener and the local socket.
 fn endpoints() -> impl Iterator<Item = Endpoint> {
@@ -76,6 +78,7 @@ pub fn local_router(app: &App) -> ApiRouter {
 /// shares its address with them, so no rate limit applies.
 pub fn health_router(app: &App, metrics: Metrics) -> ApiRouter {
     let rates = Arc::new(RateLimits::new(RateSettings::default()));
-    let app = App { rates, shows_load: true, ..app.clone() };
+    let proxies = Arc::default();
+    let app = App { rates, proxies, shows_load: true, ..app.clone() };
     ApiRouter::new(health::endpoints().into_iter().chain([health::metrics_endpoint(metrics)]), &app)
 }

@@ -25,6 +25,17 @@ impl fmt::Display for RequestText<'_> {
     }
 }
 
+/// Whether a reader sees the character, and sees it where it is: no control, no change of direction, no zero width.
+pub fn is_visible(character: char) -> bool {
+    use icu_properties::props::{DefaultIgnorableCodePoint, GeneralCategory, GeneralCategoryGroup};
+    let hidden = GeneralCategoryGroup::Other
+        .union(GeneralCategoryGroup::LineSeparator)
+        .union(GeneralCategoryGroup::ParagraphSeparator);
+    let category = icu_properties::CodePointMapData::<GeneralCategory>::new().get(character);
+    let ignorable = icu_properties::CodePointSetData::new::<DefaultIgnorableCodePoint>();
+    !hidden.contains(category) && !ignorable.contains(character)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -39,5 +50,41 @@ mod tests {
         assert_eq!(long, format!("{}…", "x".repeat(MAX_CHARACTERS)));
         assert!(shown(&"\u{202e}".repeat(15_000)).chars().count() <= MAX_CHARACTERS + 1);
         assert_eq!(shown(&"y".repeat(MAX_CHARACTERS)), "y".repeat(MAX_CHARACTERS));
+    }
+
+    #[test]
+    fn a_reason_shows_what_it_holds() {
+        assert!("quarterly – Schlüssel 鍵 №1 ✓".chars().all(is_visible));
+        for hidden in [
+            '\0',
+            '\n',
+            '\u{7f}',
+            '\u{85}',
+            '\u{ad}',
+            '\u{34f}',
+            '\u{61c}',
+            '\u{115f}',
+            '\u{180e}',
+            '\u{200b}',
+            '\u{200d}',
+            '\u{200f}',
+            '\u{2028}',
+            '\u{2029}',
+            '\u{202a}',
+            '\u{202e}',
+            '\u{2060}',
+            '\u{2066}',
+            '\u{2069}',
+            '\u{3164}',
+            '\u{fe0f}',
+            '\u{feff}',
+            '\u{ffa0}',
+            '\u{fff9}',
+            '\u{e0041}',
+            '\u{e000}',
+            '\u{378}',
+        ] {
+            assert!(!is_visible(hidden), "{:x}", u32::from(hidden));
+        }
     }
 }

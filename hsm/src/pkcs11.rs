@@ -19,3 +19,4 @@ pub use error::{Cause, Function, ReturnCode, TokenError};
 pub(crate) use module::{Generation, Module, TokenInfo};
 pub(crate) use secret::{GcmMechanism, IV_LEN, KeyWrap, Role, TAG_LEN};
 pub(crate) use session::Session;
+pub(crate) use timing::expecting_refusal;

@@ -7,6 +7,10 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use ipnet::IpNet;
+
+use crate::request_text::is_visible;
+
 /// A value as the layers hold it.
 #[derive(Clone, Debug)]
 pub(super) enum Raw {
@@ -85,6 +89,11 @@ const fn text<T>(expected: &'static str, read: fn(&str) -> Option<T>) -> Text<T>
 /// Any text.
 pub(super) const ANY: Text<String> = text("text", |text| Some(text.to_owned()));
 
+/// The label of a token: a text that shows what it holds, because operators compare it.
+pub(super) const LABEL: Text<String> = text("at most 32 bytes of visible characters", |text| {
+    (text.len() <= 32 && text.chars().all(is_visible)).then(|| text.to_owned())
+});
+
 /// An address and port.
 pub(super) const ADDRESS: Text<SocketAddr> =
     text("an address and port, such as \"127.0.0.1:8254\"", |text| text.parse().ok());
@@ -116,6 +125,13 @@ pub(super) const HOST: Text<String> = text("a host name or an IP address, withou
     let is_host = !text.is_empty() && (is_name || text.parse::<std::net::IpAddr>().is_ok());
     is_host.then(|| text.to_owned())
 });
+
+/// A network in CIDR form, but not the whole internet.
+pub(super) const NETWORK: Text<IpNet> =
+    text("a network, such as \"10.1.0.0/16\" or \"fd00::/8\", without bits behind the prefix", |text| {
+        let network: IpNet = text.parse().ok()?;
+        (network.trunc() == network && network.prefix_len() > 0).then_some(network)
+    });
 
 /// An EOA, or all of them.
 pub(super) const OPERATOR: Text<String> = text("an address: 0x and 40 hex digits, or \"*\"", |text| {

@@ -62,6 +62,30 @@ fn every_mistake_is_reported_at_once_with_its_setting() {
 }
 
 #[test]
+fn proxies_are_networks_and_a_header_of_theirs_needs_one() {
+    let server = |lines: &str| from_text(&format!("[server]\n{lines}"));
+    let trusted =
+        server("trusted_proxies = [\"10.1.0.0/16\", \"fd00::/8\"]\nproxy_protocol = \"v2\"").unwrap();
+    assert_eq!((trusted.server.trusted_proxies.len(), trusted.server.proxy_protocol), (2, ProxyProtocol::V2));
+    for wrong in ["10.1.0.0", "10.1.0.1/16", "0.0.0.0/0", "::/0", "proxy.internal", ""] {
+        let mistakes = server(&format!("trusted_proxies = [\"{wrong}\"]")).unwrap_err().to_string();
+        assert!(mistakes.contains("server.trusted_proxies: "), "{wrong}: {mistakes}");
+    }
+    let mistakes = server("proxy_protocol = \"v2\"").unwrap_err().to_string();
+    assert!(mistakes.contains("set server.trusted_proxies"), "{mistakes}");
+    assert!(server("proxy_protocol = \"v1\"").is_err());
+}
+
+#[test]
+fn a_label_shows_what_it_holds() {
+    assert!(from_text("[pkcs11]\nlabel = \"Schlüssel 1\"").is_ok());
+    for hidden in ["avs\\u200bkms", "\\u202esmk-sva", "avs\\nkms", "\\u0000", &"x".repeat(33)] {
+        let mistakes = from_text(&format!("[pkcs11]\nlabel = \"{hidden}\"")).unwrap_err().to_string();
+        assert!(mistakes.contains("pkcs11.label: "), "{hidden}: {mistakes}");
+    }
+}
+
+#[test]
 fn plain_http_beyond_loopback_is_refused() {
     let mistakes = from_text("[server]\nlisten = \"0.0.0.0:8254\"").unwrap_err().to_string();
     assert!(mistakes.contains("loopback"), "{mistakes}");

@@ -7,6 +7,7 @@ use crate::auth::CertificateFingerprint;
 use crate::http::allowed_hosts::AllowedHosts;
 use crate::http::limits::admission::{AdmissionControl, AdmissionSettings};
 use crate::http::limits::rate_limit::{RateLimits, RateSettings};
+use crate::http::trusted_proxies::TrustedProxies;
 use crate::service::Services;
 use crate::service::operation::OperationInfo;
 
@@ -22,6 +23,8 @@ pub struct App {
     pub(crate) rates: Arc<RateLimits>,
     /// The names of the listeners for clients; the local socket has none.
     pub(crate) hosts: Arc<AllowedHosts>,
+    /// The proxies that name the clients of the listeners for clients.
+    pub(crate) proxies: Arc<TrustedProxies>,
     /// Whether `/readyz` tells workers and queue.
     pub(crate) shows_load: bool,
 }
@@ -41,7 +44,7 @@ impl App {
         services: Arc<Services>,
         body_timeout: Duration,
         limits: ReloadableLimits,
-        hosts: AllowedHosts,
+        (hosts, proxies): (AllowedHosts, TrustedProxies),
     ) -> Self {
         let ReloadableLimits { admission, rates } = limits;
         Self {
@@ -50,6 +53,7 @@ impl App {
             admission: Arc::new(AdmissionControl::new(admission)),
             rates: Arc::new(RateLimits::new(rates)),
             hosts: Arc::new(hosts),
+            proxies: Arc::new(proxies),
             shows_load: false,
         }
     }

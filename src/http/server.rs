@@ -4,6 +4,7 @@ mod connection;
 mod error_rewrite;
 mod limits;
 mod listener;
+mod proxy_protocol;
 mod tls;
 mod write_timeout;
 

@@ -168,6 +168,11 @@ impl Custody {
                 .is_some_and(|canary| canary.passed && canary.age <= self.canary_good_for)
     }
 
+    /// Whether the token is stopped until an operator acts, as after a refused PIN.
+    pub fn is_stopped(&self) -> bool {
+        self.health().is_some_and(|health| matches!(health.token, TokenState::Stopped { .. }))
+    }
+
     /// The enclave's state, if there is one.
     pub fn health(&self) -> Option<Health> {
         self.enclave.as_ref().map(Enclave::health)

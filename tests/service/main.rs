@@ -67,6 +67,7 @@ mod security {
     mod flooding;
     mod hsm_failure;
     mod limits;
+    mod proxies;
     mod residue;
     mod sandbox;
     mod stalled_hsm;

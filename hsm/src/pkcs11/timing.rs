@@ -1,5 +1,6 @@
 //! Durations and errors of calls, by function.
 
+use std::cell::Cell;
 use std::sync::OnceLock;
 use std::time::Instant;
 
@@ -7,6 +8,19 @@ use metrics::Histogram;
 
 use super::error::{Function, TokenError};
 use crate::telemetry;
+
+thread_local! {
+    /// Whether this thread makes a call that the module must refuse.
+    static REFUSAL_EXPECTED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Makes calls that the module must refuse: that it does is no error, and no alarm may count it.
+pub(crate) fn expecting_refusal<R>(calls: impl FnOnce() -> R) -> R {
+    let before = REFUSAL_EXPECTED.replace(true);
+    let result = calls();
+    REFUSAL_EXPECTED.set(before);
+    result
+}
 
 /// A call of the module has ended.
 pub(super) fn ended<R>(function: Function, result: &Result<R, TokenError>, begun: Instant) {
@@ -18,7 +32,9 @@ pub(super) fn ended<R>(function: Function, result: &Result<R, TokenError>, begun
     if let Some(histogram) = calls.get(function as usize) {
         histogram.record(begun.elapsed());
     }
-    if let Err(error) = result {
+    if let Err(error) = result
+        && !REFUSAL_EXPECTED.get()
+    {
         telemetry::call_failed(error.function.name(), error.cause.label());
     }
 }

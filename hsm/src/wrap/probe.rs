@@ -11,7 +11,7 @@ use super::scheme::{PLAIN_LEN, Scheme, SealError};
 use super::sealing::{open, seal_known};
 use crate::arena::Slot;
 use crate::key::{KeyId, StoredName};
-use crate::pkcs11::{Session, TokenError};
+use crate::pkcs11::{Session, TokenError, expecting_refusal};
 
 /// Why a token cannot be trusted with records of a scheme.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -116,7 +116,8 @@ pub(crate) fn probe(
     let swapped = Header { owner: [6; 20], ..header };
     let opens = |header, iv: &[u8], sealed: &[u8], slot: &mut Slot| {
         let changed = WrappedKey::new(header, iv, sealed).ok_or(ProbeError::RoundTrip)?;
-        Ok::<_, ProbeError>(open(&session()?, key, &changed, slot).is_ok())
+        let fresh = session()?;
+        Ok::<_, ProbeError>(expecting_refusal(|| open(&fresh, key, &changed, slot)).is_ok())
     };
     if opens(swapped, record.iv(), record.sealed(), slot)? {
         return Err(ProbeError::IgnoresHeader);

@@ -39,7 +39,7 @@ pub(in crate::cli) enum Command {
     Retire(VersionRef),
     /// Make a retired version retiring again: it signs when asked for by number
     #[command(after_help = "Example:\n  avs-kms keys unretire --eoa 0x… --version 1")]
-    Unretire(VersionRef),
+    Unretire(NamedVersion),
     /// Disable a version: it signs nothing until it is enabled
     ///
     /// While the service is stopped and the token is away, the next start carries it out before it signs anything.
@@ -52,14 +52,14 @@ pub(in crate::cli) enum Command {
     #[command(after_help = "Example:\n  avs-kms keys destroy --eoa 0x… --version 1 --after-days 30")]
     Destroy {
         #[command(flatten)]
-        version: VersionRef,
+        version: NamedVersion,
         /// Days until it is destroyed, at least 7
         #[arg(long, default_value_t = crate::service::GRACE_DAYS)]
         after_days: u32,
     },
     /// Cancel the destruction of a version before its date
     #[command(after_help = "Example:\n  avs-kms keys restore --eoa 0x… --version 1")]
-    Restore(VersionRef),
+    Restore(NamedVersion),
 }
 
 /// A version of a key.
@@ -67,25 +67,29 @@ pub(in crate::cli) enum Command {
 pub(in crate::cli) struct VersionRef {
     #[command(flatten)]
     key: KeyRef,
-    /// Number of the version, `current` or `next`; destroy and restore need it [default: the pending
-    /// version for activate, the only retiring one for retire, else the current one]
+    /// Number of the version, `current` or `next` [default: the pending version for activate, the only
+    /// retiring one for retire, else the current one]
     #[arg(long)]
     version: Option<String>,
     #[command(flatten)]
     reason: Reason,
 }
 
+/// A version of a key where none is the usual one.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct NamedVersion {
+    #[command(flatten)]
+    key: KeyRef,
+    /// Number of the version
+    #[arg(long)]
+    version: String,
+    #[command(flatten)]
+    reason: Reason,
+}
+
 impl VersionRef {
     fn body(&self) -> Value {
-        let mut body = self.key.body();
-        // A number is sent as a number; the service reads the names.
-        let version = self
-            .version
-            .as_ref()
-            .map(|text| text.parse::<u32>().map_or_else(|_| Value::from(text.as_str()), Value::from));
-        put(&mut body, "version", version);
-        self.reason.put(&mut body);
-        body
+        body(&self.key, self.version.as_deref(), &self.reason)
     }
 
     /// To disable it while the token is away.
@@ -103,6 +107,21 @@ impl VersionRef {
         let (eoa, name) = self.key.owner_and_name();
         Ok(TakeAway::Disable { eoa, name, version })
     }
+}
+
+impl NamedVersion {
+    fn body(&self) -> Value {
+        body(&self.key, Some(&self.version), &self.reason)
+    }
+}
+
+fn body(key: &KeyRef, version: Option<&str>, reason: &Reason) -> Value {
+    let mut body = key.body();
+    // A number is sent as a number; the service reads the names.
+    let version = version.map(|text| text.parse::<u32>().map_or_else(|_| Value::from(text), Value::from));
+    put(&mut body, "version", version);
+    reason.put(&mut body);
+    body
 }
 
 pub(super) fn run(command: &Command, configuration: &Configuration, output: Output) -> Result<(), CliError> {

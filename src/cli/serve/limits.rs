@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::config::Configuration;
+use crate::config::{Configuration, ProxyProtocol};
 use crate::http::{
     AdmissionSettings, AllowedHosts, App, Limits, NetworkQuota, RateSettings, ReloadableLimits,
+    TrustedProxies,
 };
 use crate::service::Services;
 
@@ -33,7 +34,16 @@ pub(in crate::cli) const fn reloadable(configuration: &Configuration) -> Reloada
 pub(in crate::cli) fn app(configuration: &Configuration, services: &Arc<Services>) -> App {
     let (server, public_url) = (&configuration.server, configuration.auth.public_url.as_deref());
     let hosts = AllowedHosts::new(server.listen.ip(), public_url, &server.allowed_hosts);
-    App::new(Arc::clone(services), server.body_timeout, reloadable(configuration), hosts)
+    App::new(
+        Arc::clone(services),
+        server.body_timeout,
+        reloadable(configuration),
+        (hosts, proxies(configuration)),
+    )
+}
+
+fn proxies(configuration: &Configuration) -> TrustedProxies {
+    TrustedProxies::new(configuration.server.trusted_proxies.clone())
 }
 
 /// The bounds of the listener for clients.
@@ -42,6 +52,8 @@ pub(in crate::cli) fn limits(configuration: &Configuration) -> Limits {
     Limits {
         connections: server.max_connections,
         connections_per_address: NetworkQuota::new(configuration.limits.connections_per_address),
+        proxies: proxies(configuration),
+        proxy_protocol: server.proxy_protocol == ProxyProtocol::V2,
         header: server.header_timeout,
         write: server.write_timeout,
         grace: server.shutdown_grace,
@@ -53,6 +65,8 @@ pub(in crate::cli) fn side_limits(configuration: &Configuration) -> Limits {
     Limits {
         connections: HEALTH_CONNECTIONS,
         connections_per_address: NetworkQuota::new(0),
+        proxies: TrustedProxies::default(),
+        proxy_protocol: false,
         ..limits(configuration)
     }
 }

@@ -10,8 +10,8 @@ const REQUESTS_PER_CORE: usize = 32;
 
 section! {
     /// Limits per client address and for the whole service. A client address is one IPv4 address or
-    /// one IPv6 /64 network. Behind a proxy all clients have one address: raise the limits per
-    /// address there.
+    /// one IPv6 /64 network. Clients behind a proxy have the proxy's address, unless
+    /// `server.trusted_proxies` lists it: then it names them.
     ["limits"]
     pub struct Limits {
         /// Connections of one client address at a time; 0: no limit.

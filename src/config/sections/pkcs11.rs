@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::config::kinds::{ANY, Choice, Optional, PATH};
+use crate::config::kinds::{ANY, Choice, LABEL, Optional, PATH};
 use crate::config::reader::Reader;
 use crate::config::section_macro::section;
 
@@ -16,7 +16,7 @@ section! {
         module: PathBuf = "/usr/lib/softhsm/libsofthsm2.so", PATH;
         /// Label of the token. A token is found by label or by serial number, never by slot number,
         /// which changes.
-        label: String = "avs-kms", ANY;
+        label: String = "avs-kms", LABEL;
         /// Serial number of the token, in place of its label. Empty: the label counts.
         serial: String = "", ANY;
         /// Wrapping scheme. With `auto`, `init` takes the first that works with the token, of S1, S6 and

@@ -3,7 +3,9 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::config::kinds::{ADDRESS, BOOL, HOST, List, Number, Optional, TIME};
+use ipnet::IpNet;
+
+use crate::config::kinds::{ADDRESS, BOOL, Choice, HOST, List, NETWORK, Number, Optional, TIME};
 use crate::config::reader::Reader;
 use crate::config::section_macro::section;
 
@@ -23,6 +25,14 @@ section! {
         /// need not be listed; `0.0.0.0` and `[::]` allow every IP address. Health and metrics answer
         /// under every name.
         allowed_hosts: Vec<String> = "", List(HOST);
+        /// Networks of proxies in front of the service. What they say of a client's address counts for
+        /// the limits, the networks of access tokens and keys, and the audit log: the last address in
+        /// `Forwarded` or `X-Forwarded-For` that is no trusted proxy's. From every other address
+        /// these headers have no effect.
+        trusted_proxies: Vec<IpNet> = "", List(NETWORK);
+        /// Whether the trusted proxies begin each connection with a PROXY header of version 2, before
+        /// TLS and HTTP. A connection of theirs without one is closed.
+        proxy_protocol: ProxyProtocol = "off", Choice(PROXY_PROTOCOL);
         /// Address and port of a second listener for `/healthz`, `/readyz`, `/version` and
         /// `/metrics`, in plain HTTP. The limits of clients do not apply to it. Empty: none.
         health_listen: Option<SocketAddr> = "127.0.0.1:8255", Optional(ADDRESS);
@@ -42,6 +52,17 @@ section! {
     }
 }
 
+/// How proxies name the client of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProxyProtocol {
+    /// Not at all.
+    Off,
+    /// PROXY protocol, version 2.
+    V2,
+}
+
+const PROXY_PROTOCOL: &[(&str, ProxyProtocol)] = &[("off", ProxyProtocol::Off), ("v2", ProxyProtocol::V2)];
+
 impl Server {
     /// Refuses plain HTTP beyond this machine: what is sent, access tokens above all, can be read
     /// and changed on the way.
@@ -50,6 +71,9 @@ impl Server {
             ("server.listen", Some(self.listen).filter(|_| !tls)),
             ("server.health_listen", self.health_listen),
         ];
+        if self.proxy_protocol != ProxyProtocol::Off && self.trusted_proxies.is_empty() {
+            reader.error("server.proxy_protocol", "no proxy is trusted: set server.trusted_proxies");
+        }
         for (key, address) in listeners {
             if !self.allow_plain_http && address.is_some_and(|address| !address.ip().is_loopback()) {
                 reader.error(

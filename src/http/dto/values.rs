@@ -16,22 +16,12 @@ use super::text::{choice, has_schema, request_number, request_text, response_tex
 use crate::auth::{self, MAX_PATH_BYTES, Scope, SignatureKind, Subject};
 use crate::key::ScheduleScope;
 use crate::key::{Eoa, KeyName, KeyState, KeyVersionNumber, MOST_DAYS, RetireOn, VersionSelector};
+use crate::request_text::is_visible;
 use crate::service::{ErrorCode, SHORTEST_GRACE_DAYS};
 
 const EXAMPLE_ADDRESS: Option<&str> = Some("0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266");
 pub(super) const EXAMPLE_BYTES32: Option<&str> =
     Some("0x30644e72e131a029b85045b68181585d97816a916871ca8d3c208c16d87cfd46");
-
-/// Whether a reader sees the character, and sees it where it is: no control, no change of direction, no zero width.
-fn is_visible(character: char) -> bool {
-    use icu_properties::props::{DefaultIgnorableCodePoint, GeneralCategory, GeneralCategoryGroup};
-    let hidden = GeneralCategoryGroup::Other
-        .union(GeneralCategoryGroup::LineSeparator)
-        .union(GeneralCategoryGroup::ParagraphSeparator);
-    let category = icu_properties::CodePointMapData::<GeneralCategory>::new().get(character);
-    let ignorable = icu_properties::CodePointSetData::new::<DefaultIgnorableCodePoint>();
-    !hidden.contains(category) && !ignorable.contains(character)
-}
 
 request_text! {
     /// An address: any letter case, `0x` optional; a mixed-case one must have a valid EIP-55 checksum.
@@ -247,45 +237,4 @@ fn parse_hex(text: &str) -> Result<Vec<u8>, InvalidValue> {
 
 fn without_prefix(text: &str) -> &str {
     text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")).unwrap_or(text)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::is_visible;
-
-    #[test]
-    fn a_reason_shows_what_it_holds() {
-        assert!("quarterly – Schlüssel 鍵 №1 ✓".chars().all(is_visible));
-        for hidden in [
-            '\0',
-            '\n',
-            '\u{7f}',
-            '\u{85}',
-            '\u{ad}',
-            '\u{34f}',
-            '\u{61c}',
-            '\u{115f}',
-            '\u{180e}',
-            '\u{200b}',
-            '\u{200d}',
-            '\u{200f}',
-            '\u{2028}',
-            '\u{2029}',
-            '\u{202a}',
-            '\u{202e}',
-            '\u{2060}',
-            '\u{2066}',
-            '\u{2069}',
-            '\u{3164}',
-            '\u{fe0f}',
-            '\u{feff}',
-            '\u{ffa0}',
-            '\u{fff9}',
-            '\u{e0041}',
-            '\u{e000}',
-            '\u{378}',
-        ] {
-            assert!(!is_visible(hidden), "{:x}", u32::from(hidden));
-        }
-    }
 }

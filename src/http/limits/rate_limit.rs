@@ -273,6 +273,19 @@ mod tests {
     }
 
     #[test]
+    fn many_ipv6_networks_end_no_lock_out() {
+        let rates = RateLimits::new(RateSettings { auth_failures_per_address: 2, ..RateSettings::default() });
+        let (victim, offender) = (Some(Eoa::new([7; 20])), Ipv4Addr::new(192, 0, 2, 1).into());
+        assert_eq!((0..3).filter(|_| rates.record_auth_failure(victim, offender).is_err()).count(), 1);
+        for network in 0..2 * MAX_KEYS as u128 {
+            let one = std::net::Ipv6Addr::from(0x2001_0db8 << 96 | network << 64);
+            assert!(rates.record_auth_failure(victim, one.into()).is_ok());
+        }
+        assert!(rates.check_not_locked_out(victim, offender).is_err(), "other networks ended the lock-out");
+        assert!(rates.record_auth_failure(victim, offender).is_err(), "other networks reset the count");
+    }
+
+    #[test]
     fn keys_with_equal_ends_are_evicted_too() {
         let mut map: HashMap<u32, u32> = (0..10).map(|key| (key, 7)).collect();
         evict_if_full(&mut map, 10, &3);

@@ -45,10 +45,10 @@ pub(crate) async fn process(
     let name = operation.map_or("other", |operation| operation.name);
     // A request that the limits refuse costs no span.
     let mut span = Span::none();
-    let peer = request.extensions().get::<Peer>().copied();
-    let mut response = match peer {
-        None => error::response(&ServiceError::internal("a request without a peer"), id),
-        Some(peer) => {
+    let connection = request.extensions().get::<Peer>().copied();
+    let mut response = match client(&app, connection, &request) {
+        Err(failure) => error::response(&failure, id),
+        Ok(peer) => {
             let certificate = request.extensions_mut().remove::<ClientCertificate>();
             let certificate = certificate.map(|ClientCertificate(fingerprint)| fingerprint);
             let context = Context::anonymous(id, peer).certified(certificate);
@@ -74,7 +74,7 @@ pub(crate) async fn process(
     if let Ok(value) = id.to_string().parse() {
         response.headers_mut().insert(REQUEST_ID, value);
     }
-    if let Some(delay) = reject_delay::delay(peer, error) {
+    if let Some(delay) = reject_delay::delay(connection, error) {
         tokio::time::sleep(delay).await;
     }
     response
@@ -84,6 +84,15 @@ pub(crate) async fn process(
 fn login(peer: Peer, request: &Request) -> Option<String> {
     let said = request.headers().get(LOGIN).filter(|_| peer.is_local())?;
     Some(RequestText(said.to_str().ok()?).to_string())
+}
+
+/// Who sent the request: the other end of the connection, or whom a trusted proxy names.
+fn client(app: &App, connection: Option<Peer>, request: &Request) -> Result<Peer, ServiceError> {
+    match connection {
+        Some(Peer::Tcp(address)) => app.proxies.client(address, request.headers()).map(Peer::Tcp),
+        Some(local @ Peer::Local(_)) => Ok(local),
+        None => Err(ServiceError::internal("a request without a peer")),
+    }
 }
 
 /// Applies the limits that need nothing of the request but its head. A refusal here leaves no audit record.

@@ -102,6 +102,11 @@ async fn readyz(State(app): State<App>) -> Result<Response, ServiceError> {
         return Err(ServiceError::new(ErrorCode::AuditUnavailable, message).retry_after(soon));
     }
     let health = app.services.custody().health();
+    if app.services.custody().is_stopped() {
+        // The PIN was refused: to ask again does not help.
+        let message = "the token is stopped until an operator acts: the service's log says why";
+        return Err(ServiceError::new(ErrorCode::HsmUnavailable, message));
+    }
     let ready = health.filter(|health| app.services.custody().is_ready(health));
     let Some(health) = ready else {
         return Err(

@@ -26,13 +26,14 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
             .refuses(&[404, 409])
     };
     let change = |summary| described(summary).body::<ChangeKeyBody>();
+    let change_named = |summary| described(summary).body::<ChangeVersionBody>();
     vec![
         Endpoint::post(&KEYS_ACTIVATE, "/v1/keys/activate", activate)
             .describe(change("Make a pending or retiring version the current one")),
         Endpoint::post(&KEYS_RETIRE, "/v1/keys/retire", retire)
             .describe(change("Retire a version that is no longer current: it will no longer sign")),
         Endpoint::post(&KEYS_UNRETIRE, "/v1/keys/unretire", unretire)
-            .describe(change("Make a retired version retiring again; requires a signed request")),
+            .describe(change_named("Make a retired version retiring again; requires a signed request")),
         Endpoint::post(&KEYS_DISABLE, "/v1/keys/disable", disable)
             .describe(change("Disable a version until it is enabled again")),
         Endpoint::post(&KEYS_ENABLE, "/v1/keys/enable", enable)
@@ -42,7 +43,7 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
                 .body::<DestroyKeyBody>(),
         ),
         Endpoint::post(&KEYS_RESTORE, "/v1/keys/restore", restore)
-            .describe(change("Cancel the destruction of a version; requires a signed request")),
+            .describe(change_named("Cancel the destruction of a version; requires a signed request")),
     ]
 }
 
@@ -66,6 +67,23 @@ impl ChangeKeyBody {
             after_days: 0,
             reason: reason.map(|Reason(reason)| reason),
         }
+    }
+}
+
+/// A change of a version that is never the usual one: it is named.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, expecting = "a JSON object")]
+pub(crate) struct ChangeVersionBody {
+    eoa: Address,
+    name: Option<Name>,
+    version: VersionChoice,
+    reason: Option<Reason>,
+}
+
+impl ChangeVersionBody {
+    fn into_change(self, change: LifecycleAction) -> ChangeKey {
+        let Self { eoa, name, version, reason } = self;
+        ChangeKeyBody { eoa, name, version: Some(version), reason }.into_change(change)
     }
 }
 
@@ -109,7 +127,7 @@ async fn retire(call: AuthenticatedRequest, request: Request) -> Result<Response
 }
 
 async fn unretire(call: AuthenticatedRequest, request: Request) -> Result<Response, ServiceError> {
-    change(call, request, |body: ChangeKeyBody| body.into_change(LifecycleAction::Unretire)).await
+    change(call, request, |body: ChangeVersionBody| body.into_change(LifecycleAction::Unretire)).await
 }
 
 async fn disable(call: AuthenticatedRequest, request: Request) -> Result<Response, ServiceError> {
@@ -125,7 +143,7 @@ async fn destroy(call: AuthenticatedRequest, request: Request) -> Result<Respons
 }
 
 async fn restore(call: AuthenticatedRequest, request: Request) -> Result<Response, ServiceError> {
-    change(call, request, |body: ChangeKeyBody| body.into_change(LifecycleAction::Restore)).await
+    change(call, request, |body: ChangeVersionBody| body.into_change(LifecycleAction::Restore)).await
 }
 
 async fn change<B: serde::de::DeserializeOwned>(

@@ -25,6 +25,7 @@ use tokio::time::timeout;
 use crate::auth::CertificateFingerprint;
 use crate::http::app::{ClientCertificate, ListTurn};
 use crate::http::endpoint::ApiRouter;
+use crate::http::limits::connection_limit::ConnectionLimit;
 use crate::http::server::error_rewrite::ErrorRewrite;
 use crate::http::server::limits::Limits;
 use crate::http::server::tls::Tls;
@@ -43,11 +44,13 @@ pub(crate) struct ConnectionContext {
     pub(crate) router: ApiRouter,
     pub(crate) limits: Limits,
     pub(crate) tls: Option<Arc<Tls>>,
+    /// The connections of each client network.
+    pub(crate) networks: ConnectionLimit,
     /// Whether the listener has no slot left, so that another client may wait for one.
     pub(crate) full: watch::Sender<bool>,
 }
 
-type ConnectionEnd = Result<(), Box<dyn Error + Send + Sync>>;
+pub(crate) type ConnectionEnd = Result<(), Box<dyn Error + Send + Sync>>;
 
 /// Serves a connection to its end.
 pub(crate) async fn serve<S>(

@@ -5,7 +5,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -13,8 +13,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use crate::http::endpoint::ApiRouter;
 use crate::http::error;
 use crate::http::limits::connection_limit::{ConnectionGuard, ConnectionLimit};
-use crate::http::server::connection::{self, ConnectionContext};
+use crate::http::limits::log_budget::{LogBudget, Verdict};
+use crate::http::server::connection::{self, ConnectionContext, ConnectionEnd};
 use crate::http::server::limits::Limits;
+use crate::http::server::proxy_protocol;
 use crate::http::server::tls::Tls;
 use crate::request_id::RequestId;
 use crate::service::{ErrorCode, LocalProcess, Peer, ServiceError};
@@ -39,7 +41,8 @@ pub async fn serve(listener: Listener, router: ApiRouter, limits: Limits, mut st
         Listener::Tcp(_) | Listener::Unix(_) => None,
     };
     let (grace, connections) = (limits.grace, limits.connections);
-    let context = Arc::new(ConnectionContext { router, limits, tls, full: watch::Sender::new(false) });
+    let full = watch::Sender::new(false);
+    let context = Arc::new(ConnectionContext { router, limits, tls, networks: networks.clone(), full });
     let stopping = stop.clone();
     let connect = |stream, peer, held| connect(stream, peer, &context, &stopping, held);
     loop {
@@ -56,12 +59,14 @@ pub async fn serve(listener: Listener, router: ApiRouter, limits: Limits, mut st
             None => break,
             Some((slot, Ok((stream, peer)))) => {
                 let guard = match peer {
+                    // All clients of a proxy have its address.
+                    Peer::Tcp(address) if context.limits.proxies.contain(address.ip()) => Some(None),
                     Peer::Tcp(address) => networks.enter(address.ip()).map(Some),
                     Peer::Local(_) => Some(None),
                 };
                 match guard {
                     Some(guard) => connect(stream, peer, (slot, guard)),
-                    None => stream.reject(context.tls.is_some()),
+                    None => stream.reject(&context),
                 }
             }
             Some((_, Err(error))) => {
@@ -113,8 +118,8 @@ async fn accept(listener: &Listener) -> io::Result<(Stream, Peer)> {
 
 impl Stream {
     /// Sends a refusal without waiting and closes: a network at its quota gets no more time.
-    fn reject(self, tls: bool) {
-        if let (Self::Tcp(stream), false) = (self, tls) {
+    fn reject(self, context: &ConnectionContext) {
+        if let (Self::Tcp(stream), None) = (self, &context.tls) {
             let failure = ServiceError::new(ErrorCode::RateLimited, "too many connections from this address");
             let failure = failure.retry_after(Duration::from_secs(1));
             let id = RequestId::random().unwrap_or(RequestId::new([0; 16]));
@@ -133,7 +138,7 @@ fn connect(
     let (context, stop) = (Arc::clone(context), stop.clone());
     tokio::spawn(async move {
         let ended = match stream {
-            Stream::Tcp(stream) => connection::serve(stream, peer, context, stop).await,
+            Stream::Tcp(stream) => serve_tcp(stream, peer, context, stop).await,
             Stream::Unix(stream) => connection::serve(stream, peer, context, stop).await,
         };
         if let Err(error) = ended {
@@ -141,4 +146,37 @@ fn connect(
         }
         drop(held);
     });
+}
+
+/// Lines about proxies without a header: one that only checks whether the port is open would write many.
+static PROXY_ERRORS: LogBudget = LogBudget::new();
+
+/// Serves a client's connection, or that of the client whom a proxy names in its first bytes.
+async fn serve_tcp(
+    mut stream: TcpStream,
+    peer: Peer,
+    context: Arc<ConnectionContext>,
+    stop: watch::Receiver<bool>,
+) -> ConnectionEnd {
+    let Limits { proxies, proxy_protocol, header, .. } = &context.limits;
+    let address = match peer {
+        Peer::Tcp(address) if *proxy_protocol && proxies.contain(address.ip()) => address,
+        Peer::Tcp(_) | Peer::Local(_) => return connection::serve(stream, peer, context, stop).await,
+    };
+    let named = tokio::time::timeout(*header, proxy_protocol::client(&mut stream, address)).await;
+    let client = named.map_err(io::Error::from).flatten().inspect_err(|error| {
+        if PROXY_ERRORS.take(Instant::now()) != Verdict::Suppress {
+            tracing::warn!(%error, %address, "a trusted proxy sent no PROXY header; its connection is closed");
+        }
+    })?;
+    if proxies.contain(client.ip()) {
+        return connection::serve(stream, Peer::Tcp(client), context, stop).await;
+    }
+    let Some(guard) = context.networks.enter(client.ip()) else {
+        Stream::Tcp(stream).reject(&context);
+        return Ok(());
+    };
+    let ended = connection::serve(stream, Peer::Tcp(client), context, stop).await;
+    drop(guard);
+    ended
 }

@@ -65,7 +65,7 @@ pub(crate) const CRATES: [Layers; 6] = [
 pub(crate) const FOLDERS: [(&str, &[&[&str]]); 1] = [(
     "src/http/",
     &[
-        &["allowed_hosts", "dto", "limits", "response"],
+        &["allowed_hosts", "dto", "limits", "response", "trusted_proxies"],
         &["app", "error"],
         &["extract", "server"],
         &["middleware", "routes"],

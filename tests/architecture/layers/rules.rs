@@ -108,6 +108,8 @@ impl<'a> File<'a> {
         let top = rank(self.module) == Some(ORDER.len());
         match other {
             Some(other) if other == self.module => None,
+            // A text of the configuration and one of a request have one rule of what is visible.
+            Some("request_text") if self.module == "config" => None,
             _ if self.module == "config" => Some("config is a leaf".to_owned()),
             Some("config") => (!top).then(|| "only cli and main read the configuration".to_owned()),
             None | Some("*") => (!top).then(|| "the crate's root hides which module is used".to_owned()),
