@@ -45,6 +45,33 @@ fn the_matrix_covers_every_call_of_the_table() {
     assert_eq!(here, rows::CALLS);
 }
 
+/// A bench whose token derives the key of each record. The checkpoint key signs by the same calls, but not here.
+fn deriving(fixture: Fixture) -> Bench {
+    Bench::under(fixture, FaultCheck::Linear, SchemeChoice::S6)
+}
+
+#[test]
+fn every_code_at_derivation_under_s6() {
+    isolated("every_code_at_derivation_under_s6", |fixture| {
+        let mut bench = deriving(fixture);
+        for (name, rules, outcome) in rows::DERIVING_CALLS.iter().flat_map(|call| rows::matrix(call)) {
+            println!("{}", bench.row(&name, &rules, outcome));
+        }
+        bench.finish();
+    });
+}
+
+#[test]
+fn keys_that_are_derived_wrongly_under_s6() {
+    isolated("keys_that_are_derived_wrongly_under_s6", |fixture| {
+        let mut bench = deriving(fixture);
+        for (name, rules, outcome) in rows::WRONG_KEYS {
+            println!("{}", bench.row(name, rules, *outcome));
+        }
+        bench.finish();
+    });
+}
+
 const DECRYPT: &[&str] = &["C_DecryptInit", "C_Decrypt"];
 const CREATE: &[&str] = &["C_CreateObject", "C_Encrypt"];
 const FIND: &[&str] = &["C_FindObjectsInit", "C_GetAttributeValue"];

@@ -12,6 +12,8 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::hint::black_box;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use aes_gcm::aead::{AeadInPlace, KeyInit};
+use aes_gcm::{Aes256Gcm, Key, Nonce};
 use bn254_ct::G1Point;
 use bn254_ct::internals::{self as curve, Backend};
 
@@ -115,6 +117,16 @@ fn memcheck(case: &str) {
                 result
             });
         }
+        // Scheme S6 of `hsm`: the scalar as text, and as key. Opening runs the same, and then branches on the verdict.
+        "gcm" => compare(|k| {
+            let mut sealed = [0; 48];
+            sealed[..32].copy_from_slice(k);
+            let (text, place) = sealed.split_at_mut(32);
+            let cipher = Aes256Gcm::new(&Key::<Aes256Gcm>::from(*k));
+            let tag = cipher.encrypt_in_place_detached(&Nonce::default(), &[7; 300], text).unwrap();
+            place.copy_from_slice(&tag);
+            sealed
+        }),
         "range" => compare(|k| [curve::scalar_in_range(k).unwrap_u8()]),
         "split" => compare(curve::split_digits),
         "inversion" => compare(|k| curve::invert(parse_backend(variant), k)),

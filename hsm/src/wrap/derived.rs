@@ -21,8 +21,9 @@ const LABEL: &[u8] = b"avs-kms/record/2";
 const KEY_LEN: usize = 32;
 /// Where the derived key is in the page. The module may write into all that follows.
 const KEY_AT: usize = 64;
-/// Where a second one is compared with it.
-const SECOND_AT: usize = SLOT_LEN / 2;
+/// Where another key, and the same once more, are compared with it.
+const OTHER_AT: usize = SLOT_LEN / 2;
+const AGAIN_AT: usize = SLOT_LEN / 4 * 3;
 
 /// Seals the scalar in the first 32 bytes of the slot, which stays there.
 pub(super) fn seal(
@@ -76,7 +77,8 @@ fn derive(
     }
 }
 
-/// As [`derive`], for a new record. A token that gives one key for two texts would give every record the same.
+/// As [`derive`], for a new record. A token that gives one key for two texts would give every record the same, and one
+/// that answers with the MAC of an earlier call a key that it will not give again.
 fn derive_distinct(
     session: &Session,
     kek: ObjectHandle,
@@ -86,10 +88,13 @@ fn derive_distinct(
 ) -> Result<(), SealError> {
     let other = salt.map(|byte| !byte);
     derive(session, kek, aad, salt, slot, KEY_AT)?;
-    derive(session, kek, aad, &other, slot, SECOND_AT)?;
-    match slot.run(|page| key(page, KEY_AT).ct_eq(&key(page, SECOND_AT)).into()) {
-        false => Ok(()),
-        true => Err(SealError::Iv("it derives one key for two records")),
+    derive(session, kek, aad, &other, slot, OTHER_AT)?;
+    derive(session, kek, aad, salt, slot, AGAIN_AT)?;
+    let same = |page: &[u8; SLOT_LEN], at| bool::from(key(page, KEY_AT).ct_eq(&key(page, at)));
+    match slot.run(|page| (same(page, OTHER_AT), same(page, AGAIN_AT))) {
+        (false, true) => Ok(()),
+        (true, _) => Err(SealError::Iv("it derives one key for two records")),
+        (false, false) => Err(SealError::Iv("it derives two keys for one record")),
     }
 }
 
@@ -99,7 +104,7 @@ fn forget_keys(slot: &mut Slot) {
 
 /// On the guarded stack alone, like what follows: a secret is in its locals.
 fn key(page: &[u8; SLOT_LEN], at: usize) -> [u8; KEY_LEN] {
-    const { assert!(PLAIN_LEN <= KEY_AT && SECOND_AT + KEY_LEN <= SLOT_LEN) };
+    const { assert!(PLAIN_LEN <= KEY_AT && AGAIN_AT + KEY_LEN <= SLOT_LEN) };
     // Always there, as just asserted.
     page.get(at..).and_then(|rest| rest.first_chunk()).copied().unwrap_or_default()
 }

@@ -28,7 +28,12 @@ impl Bench {
     }
 
     pub fn with(fixture: Fixture, fault_check: FaultCheck) -> Self {
-        fixture.initialised();
+        Self::under(fixture, fault_check, SchemeChoice::Auto)
+    }
+
+    pub fn under(fixture: Fixture, fault_check: FaultCheck, scheme: SchemeChoice) -> Self {
+        make_softhsm_token(&fixture.plan()).unwrap();
+        Enclave::initialise(&Settings { scheme, ..fixture.settings() }).unwrap();
         let canary_interval = Duration::from_secs(3600);
         let settings = Settings {
             module: fault_injection_module(&fixture.directory),
@@ -105,7 +110,8 @@ impl Bench {
             }
         }
         // A recovery of the connection tries unreadable keys again.
-        self.rules(if expected == Outcome::Unreadable { "C_DecryptInit rv=0x190 times=1" } else { "" });
+        let reconnect = "C_DecryptInit rv=0x190 times=1\nC_SignInit rv=0x190 times=1";
+        self.rules(if expected == Outcome::Unreadable { reconnect } else { "" });
         let begun = Instant::now();
         let back = match expected {
             Outcome::Serves | Outcome::Recovers | Outcome::Unreadable => loop {

@@ -47,6 +47,29 @@ pub const CALLS: &[&str] = &[
     "C_GetAttributeValue",
 ];
 
+/// The calls that S6 makes in the place of a decryption.
+pub const DERIVING_CALLS: &[&str] = &["C_SignInit", "C_Sign"];
+
+/// Wrong answers of a token that derives the key of each record.
+pub const WRONG_KEYS: &[Row] = &[
+    ("one bit of one key is flipped", "C_Sign flip times=1", Serves),
+    ("one bit of every key is flipped", "C_Sign flip", Recovers),
+    ("keys are swapped", "C_Sign swap", Recovers),
+    ("the key comes with an error once", "C_Sign plain=0x40 times=1", Serves),
+    ("the key comes with an error", "C_Sign plain=0x40", Recovers),
+    ("length 0", "C_Sign length=0 times=1", Serves),
+    ("length 31", "C_Sign length=31 times=1", Serves),
+    ("length 33", "C_Sign length=33", Recovers),
+    ("length beyond the buffer", "C_Sign length=5000 times=1", Serves),
+    ("key 0 once", "C_Sign fill=0 times=1", Serves),
+    ("key 0", "C_Sign fill=0", Recovers),
+    (
+        "one record does not open twice, the canary is well",
+        "C_Sign flip times=1\nC_Sign flip after=2 times=1",
+        Unreadable,
+    ),
+];
+
 /// Every code at one call, once and for as long as the fault lasts: one failure of any call is carried through unseen; a
 /// lasting one is answered, and over when it is over.
 pub fn matrix(call: &str) -> Vec<(String, String, Outcome)> {
