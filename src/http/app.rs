@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::auth::CertificateFingerprint;
 use crate::http::allowed_hosts::AllowedHosts;
 use crate::http::limits::admission::{AdmissionControl, AdmissionSettings};
+use crate::http::limits::large_bodies::LargeBodies;
 use crate::http::limits::rate_limit::{RateLimits, RateSettings};
 use crate::http::trusted_proxies::TrustedProxies;
 use crate::service::Services;
@@ -19,6 +20,7 @@ pub const MAX_BODY_BYTES: usize = 64 * 1024;
 pub struct App {
     pub(crate) services: Arc<Services>,
     pub(crate) body_timeout: Duration,
+    pub(crate) large_bodies: LargeBodies,
     pub(crate) admission: Arc<AdmissionControl>,
     pub(crate) rates: Arc<RateLimits>,
     /// The names of the listeners for clients; the local socket has none.
@@ -50,6 +52,7 @@ impl App {
         Self {
             services,
             body_timeout,
+            large_bodies: LargeBodies::new(),
             admission: Arc::new(AdmissionControl::new(admission)),
             rates: Arc::new(RateLimits::new(rates)),
             hosts: Arc::new(hosts),

@@ -2,5 +2,6 @@
 
 pub(crate) mod admission;
 pub(crate) mod connection_limit;
+pub(crate) mod large_bodies;
 pub(crate) mod log_budget;
 pub(crate) mod rate_limit;

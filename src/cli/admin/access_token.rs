@@ -24,7 +24,7 @@ Example:
         /// EOA whose keys it may use, or '*' for every EOA
         #[arg(long)]
         eoa: Subject,
-        /// What it allows; separate several by commas. keys:destroy allows nothing without a signed request
+        /// What it allows; separate several by commas. keys:destroy is refused: it takes a signed request
         #[arg(
             long = "scope",
             required = true,

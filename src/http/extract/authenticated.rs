@@ -99,7 +99,7 @@ impl AuthenticatedRequest {
         request: Request,
         convert: impl FnOnce(B) -> Result<T, ServiceError>,
     ) -> Result<T, ServiceError> {
-        let body = body::read(request, self.app.body_timeout).await;
+        let body = body::read(request, &self.app).await;
         let parsed = self.checked(body.and_then(convert))?;
         self.ticket.admit().await?;
         Ok(parsed)

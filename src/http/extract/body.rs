@@ -1,30 +1,28 @@
 //! Reader of a request's body: JSON, declared as such, within the size and the time, without duplicate members.
 
-use std::time::Duration;
-
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::{HeaderMap, header};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::BodyExt;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::timeout;
 
 use super::strict_json;
-use crate::http::app::MAX_BODY_BYTES;
+use crate::http::app::{App, MAX_BODY_BYTES};
 use crate::http::dto::invalid_value::{from_value, invalid};
+use crate::http::limits::large_bodies::{LargeBodies, SMALL_BYTES};
 use crate::service::{ErrorCode, ServiceError};
 
 /// Reads the body of a request as one of its types.
-pub(crate) async fn read<T: DeserializeOwned>(
-    request: Request,
-    timeout: Duration,
-) -> Result<T, ServiceError> {
+pub(crate) async fn read<T: DeserializeOwned>(request: Request, app: &App) -> Result<T, ServiceError> {
     let (parts, body) = request.into_parts();
     if !is_json(&parts.headers) {
         let message = "the body must be JSON: send the header Content-Type: application/json";
         return Err(ServiceError::new(ErrorCode::UnsupportedMediaType, message));
     }
-    parse(&bytes(&parts.headers, body, timeout).await?)
+    parse(&receive(&parts.headers, body, app).await?.bytes)
 }
 
 /// Parses the bytes of a body.
@@ -40,28 +38,46 @@ pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ServiceError
     }
 }
 
-/// Reads the bytes of a body, within the size and the time.
-pub(crate) async fn bytes(
+/// The bytes of a body, and its place among the large ones while they are held.
+#[derive(Debug)]
+pub(crate) struct ReceivedBody {
+    pub(crate) bytes: Vec<u8>,
+    large: Option<OwnedSemaphorePermit>,
+}
+
+/// Waits for the whole body, within its size and its time.
+pub(crate) async fn receive(
     headers: &HeaderMap,
     body: Body,
-    timeout: Duration,
-) -> Result<Vec<u8>, ServiceError> {
+    app: &App,
+) -> Result<ReceivedBody, ServiceError> {
     let declared = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
     let declared: Option<u64> = declared.and_then(|text| text.parse().ok());
     if declared.is_some_and(|length| length > MAX_BODY_BYTES as u64) {
         return Err(too_large());
     }
-    tokio::time::timeout(timeout, collect(body))
+    timeout(app.body_timeout, collect(body, &app.large_bodies))
         .await
         .map_err(|_| invalid("the body did not arrive in time"))?
 }
 
-async fn collect(body: Body) -> Result<Vec<u8>, ServiceError> {
-    match Limited::new(body, MAX_BODY_BYTES).collect().await {
-        Ok(collected) => Ok(collected.to_bytes().into()),
-        Err(error) if error.is::<LengthLimitError>() => Err(too_large()),
-        Err(error) => Err(invalid("the body did not arrive completely").source(error)),
+/// Copies what arrives: a frame of one byte keeps the buffer in which it came.
+async fn collect(mut body: Body, large_bodies: &LargeBodies) -> Result<ReceivedBody, ServiceError> {
+    let mut received = ReceivedBody { bytes: Vec::new(), large: None };
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| invalid("the body did not arrive completely").source(error))?;
+        // Trailers say nothing here.
+        let Ok(data) = frame.into_data() else { continue };
+        let size = received.bytes.len().saturating_add(data.len());
+        if size > MAX_BODY_BYTES {
+            return Err(too_large());
+        }
+        if size > SMALL_BYTES && received.large.is_none() {
+            received.large = Some(large_bodies.enter()?);
+        }
+        received.bytes.extend_from_slice(&data);
     }
+    Ok(received)
 }
 
 fn too_large() -> ServiceError {
@@ -105,6 +121,36 @@ mod tests {
     #[allow(dead_code, reason = "only whether it is read matters")]
     struct Inner {
         eoa: Address,
+    }
+
+    #[tokio::test]
+    async fn large_bodies_share_a_bound_and_small_ones_do_not() {
+        let (places, mut held) = (LargeBodies::new(), Vec::new());
+        let large = || collect(Body::from(vec![b' '; SMALL_BYTES + 1]), &places);
+        let failure = loop {
+            match large().await {
+                Ok(body) => held.push(body),
+                Err(failure) => break failure,
+            }
+        };
+        assert_eq!(failure.code(), ErrorCode::Overloaded);
+        let most: usize = held.iter().map(|_| MAX_BODY_BYTES).sum();
+        assert!(most <= 16 * 1024 * 1024 && !held.is_empty(), "{}", held.len());
+        let small = collect(Body::from(vec![b' '; SMALL_BYTES]), &places).await;
+        assert_eq!(small.unwrap().bytes.len(), SMALL_BYTES);
+        held.pop();
+        assert!(large().await.is_ok(), "its place was not given back");
+    }
+
+    #[tokio::test]
+    async fn a_body_has_its_size_to_the_byte() {
+        let size = async |size| {
+            let received = collect(Body::from(vec![b' '; size]), &LargeBodies::new()).await;
+            received.map(|body| body.bytes.len()).map_err(|failure| failure.code())
+        };
+        assert_eq!(size(MAX_BODY_BYTES).await, Ok(MAX_BODY_BYTES));
+        assert_eq!(size(MAX_BODY_BYTES + 1).await, Err(ErrorCode::BodyTooLarge));
+        assert_eq!(size(0).await, Ok(0));
     }
 
     const EOA: &str = r#""eoa":"0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266""#;

@@ -44,7 +44,11 @@ impl Query {
         &mut self,
         name: &'static str,
     ) -> Result<Option<T>, ServiceError> {
-        self.value(name, |text| text.parse::<u64>().map_or(Value::String(text), Value::from))
+        self.value(name, |text| {
+            // `parse` takes a sign.
+            let number = text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse::<u64>());
+            number.and_then(Result::ok).map_or(Value::String(text), Value::from)
+        })
     }
 
     fn value<T: DeserializeOwned>(

@@ -48,13 +48,16 @@ async fn recognised(
         return Err(Unauthenticated::SignedTimes.into());
     }
     let (mut parts, stream) = request.into_parts();
-    let bytes = body::bytes(&parts.headers, stream, app.body_timeout).await?;
+    let received = body::receive(&parts.headers, stream, app).await?;
     let path = parts.uri.path_and_query().map_or("", |path| path.as_str());
     let method = parts.method.as_str();
-    let caller =
-        app.services.signed_requests.authenticate(context, &credentials, method, path, &bytes).await?;
+    let caller = app
+        .services
+        .signed_requests
+        .authenticate(context, &credentials, method, path, &received.bytes)
+        .await?;
     parts.extensions.insert(caller);
-    Ok(Request::from_parts(parts, Body::from(bytes)))
+    Ok(Request::from_parts(parts, Body::from(received.bytes)))
 }
 
 /// What follows the scheme, where it is this one and there is one header.

@@ -146,7 +146,7 @@ async fn challenge(
         Some(Extension(caller)) => context.recognised(caller),
         None => context,
     };
-    let body: RequestChallengeBody = body::read(request, app.body_timeout).await?;
+    let body: RequestChallengeBody = body::read(request, &app).await?;
     ticket.admit().await?;
     let made = app.services.logins.challenge(&context, body.into())?;
     let expires_at = made.challenge.expires_at();
@@ -171,7 +171,7 @@ async fn verify(
     request: Request,
 ) -> Result<Response, ServiceError> {
     let VerifyChallengeBody { challenge_id, signature: SignatureBytes(signature) } =
-        body::read(request, app.body_timeout).await?;
+        body::read(request, &app).await?;
     ticket.admit().await?;
     let logins = &app.services.logins;
     let claimed = logins.claimed_eoa(&challenge_id);

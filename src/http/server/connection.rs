@@ -39,6 +39,10 @@ const MAX_HEADER_FIELDS: usize = 64;
 /// Requests at a time on one HTTP/2 connection.
 const MAX_STREAMS: u32 = 32;
 
+/// What an HTTP/2 client may send that nothing has read yet, bytes: on one stream, and on the connection.
+const STREAM_WINDOW: u32 = 64 * 1024;
+const CONNECTION_WINDOW: u32 = 128 * 1024;
+
 /// What the connections of a listener have in context.
 pub(crate) struct ConnectionContext {
     pub(crate) router: ApiRouter,
@@ -118,6 +122,8 @@ where
     let connection = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
         .max_concurrent_streams(MAX_STREAMS)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
         .max_header_list_size(MAX_HEADER_BYTES.try_into().unwrap_or(u32::MAX))
         .serve_connection(
             TokioIo::new(stream),

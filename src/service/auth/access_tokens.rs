@@ -8,8 +8,8 @@ use jiff::Timestamp;
 
 use super::authorise::Authorizer;
 use crate::auth::{
-    AccessToken, AccessTokenId, AccessTokenRecord, Caller, CertificateFingerprint, Networks, Scopes, Subject,
-    Unauthenticated, authenticate,
+    AccessToken, AccessTokenId, AccessTokenRecord, Caller, CertificateFingerprint, Networks, Scope, Scopes,
+    Subject, Unauthenticated, authenticate,
 };
 use crate::clock::Clock;
 use crate::key::KeyName;
@@ -131,6 +131,10 @@ impl AccessTokens {
         self.authorizer.local(&ACCESS_TOKENS_ISSUE, &context)?;
         let wrong = if request.scopes.is_empty() {
             Some(("scopes", "an access token needs at least one scope"))
+        } else if request.scopes.contains(Scope::KeysDestroy) {
+            let message = "keys:destroy in an access token allows nothing: destroying and restoring take a signed \
+                           request of the EOA, or the command line on the host";
+            Some(("scopes", message))
         } else if request.life > LONGEST_LIFE || request.life.as_secs() == 0 {
             Some(("ttl", "an access token is valid for between one second and 90 days"))
         } else {

@@ -87,6 +87,7 @@ fn numbers_are_whole_and_fit_or_are_refused() {
     for query in [
         "after=-1",
         "after=1.0",
+        "after=%2B1",
         "after=1e3",
         "limit=0",
         "limit=1001",

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::support::wallet::{Wallet, json_rpc_signer};
 use crate::support::with_store::with_store;
-use crate::support::{EOA, Installation, OTHER_EOA, Running};
+use crate::support::{EOA, Installation, OTHER_EOA, Running, text};
 
 fn challenge(service: &Running, body: &Value) -> Value {
     let answer = service.post("/v1/auth/challenge", None, body);
@@ -160,7 +160,9 @@ fn scopes_and_lifetime_are_bounded_and_destruction_is_asked_for_by_signature() {
     }
     let body = json!({"eoa": EOA, "scopes": ["keys:destroy"]});
     assert_eq!(service.post("/v1/auth/challenge", None, &body).code(), (403, "forbidden"));
-    let bearer = installation.token_with(EOA, &["keys:destroy"], "1h");
+    let refused = installation.run(&["access-token", "issue", "--eoa", EOA, "--scope", "keys:destroy"]);
+    assert!(!refused.status.success() && text(&refused.stderr).contains("allows nothing"), "{refused:?}");
+    let bearer = installation.token(EOA);
     assert_eq!(service.post("/v1/auth/challenge", Some(&bearer), &body).code(), (403, "forbidden"));
     let signed = |eoa| {
         crate::auth::request_signatures::post(&service, &Wallet::of(eoa), eoa, "/v1/auth/challenge", &body)

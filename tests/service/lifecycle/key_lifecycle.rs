@@ -5,8 +5,7 @@ use serde_json::{Value, json};
 
 use crate::support::{EOA, Installation, OTHER_EOA, Running, bytes, g1, g2, point};
 
-pub(crate) const SCOPES: [&str; 6] =
-    ["keys:read", "keys:create", "keys:rotate", "keys:destroy", "sign:digest", "sign:typed"];
+pub(crate) const SCOPES: [&str; 5] = ["keys:read", "keys:create", "keys:rotate", "sign:digest", "sign:typed"];
 
 pub(crate) fn call(
     service: &Running,
