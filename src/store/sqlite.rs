@@ -8,6 +8,7 @@ mod events;
 mod file;
 mod keys;
 mod logins;
+mod objects;
 mod rows;
 mod schema;
 mod settings;

@@ -1,4 +1,4 @@
-//! Limits of the listeners, from the configuration.
+//! Limits of the listeners and quotas, from the configuration.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use crate::http::{
     AdmissionSettings, AllowedHosts, App, Limits, NetworkQuota, RateSettings, ReloadableLimits,
     TrustedProxies,
 };
-use crate::service::Services;
+use crate::service::{Quotas, Services};
 
 /// Connections of the health listener and of the local socket.
 const HEALTH_CONNECTIONS: u32 = 32;
@@ -68,5 +68,17 @@ pub(in crate::cli) fn side_limits(configuration: &Configuration) -> Limits {
         proxies: TrustedProxies::default(),
         proxy_protocol: false,
         ..limits(configuration)
+    }
+}
+
+/// How much EOAs may hold.
+pub(super) const fn quotas(configuration: &Configuration) -> Quotas {
+    let limits = &configuration.limits;
+    Quotas {
+        keys_per_eoa: limits.keys_per_eoa,
+        versions_per_key: limits.versions_per_key,
+        access_tokens_per_eoa: limits.access_tokens_per_eoa,
+        schedules_per_eoa: limits.schedules_per_eoa,
+        keys: limits.max_keys,
     }
 }

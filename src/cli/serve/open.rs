@@ -10,13 +10,14 @@ use crate::config::{Configuration, FaultCheck, Scheme, TokenSelector};
 use crate::key::{AddressError, Eoa};
 use crate::outbound::Outbound;
 use crate::service::operation::STORE_REFUSED;
-use crate::service::{AllowedOperators, Custody, LoginRules, Quotas, ServiceParts, Services};
+use crate::service::{AllowedOperators, Custody, LoginRules, ServiceParts, Services};
 use crate::store::{SqliteBackend, SqliteFile, Store, StoreError};
 use audit_log::{Actor, AuditLog, BuildInfo, Event, Input, OpenIntent, Value};
 use hsm::StoreKey;
 use tokio::runtime::Runtime;
 use trusted_files::Readers;
 
+use super::limits;
 use super::sandbox::drop_privileges;
 use super::stamps::{self, StoreHeadChain};
 use crate::cli::error::CliError;
@@ -55,11 +56,7 @@ pub(in crate::cli) fn open(
     let installation = file.as_ref().map(SqliteFile::installation).transpose();
     let installation =
         installation.map_err(|error| store_error(configuration, &error))?.map(InstallationId::new);
-    let boot = BuildInfo {
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        config_digest: configuration.digest,
-        installation: installation.map(|id| id.to_string()),
-    };
+    let boot = boot(configuration, installation);
     let (audit, open_intents) = AuditLog::open(audit_settings(configuration), boot).map_err(|error| {
         let directory = configuration.audit.directory.display();
         CliError::context(format!("cannot open the audit log {directory}"), &error)
@@ -94,7 +91,7 @@ pub(in crate::cli) fn open(
         custody,
         clock: Clock::system(),
         request_deadline: configuration.server.request_deadline,
-        quotas: quotas(configuration),
+        quotas: limits::quotas(configuration),
         login: Some(login_rules(configuration, installation, chain.clone())?),
         node: chain,
     });
@@ -112,11 +109,26 @@ fn store_file(configuration: &Configuration, runtime: &Runtime) -> Result<Sqlite
     }
     runtime.block_on(SqliteFile::open(&path)).map_err(|error| {
         let failed = store_error(configuration, &error);
-        match path.exists() {
-            true => failed,
-            false => failed.with_hint("is this a data directory? `avs-kms init` creates one"),
+        if !path.exists() {
+            return failed.with_hint("is this a data directory? `avs-kms init` creates one");
+        }
+        // As for a forged row, the log tells when it was found.
+        match error
+            .is_tampering()
+            .then(|| AuditLog::open(audit_settings(configuration), boot(configuration, None)))
+        {
+            Some(Ok((audit, _))) => refused(configuration, runtime, &audit, &error),
+            Some(Err(_)) | None => failed,
         }
     })
+}
+
+fn boot(configuration: &Configuration, installation: Option<InstallationId>) -> BuildInfo {
+    BuildInfo {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        config_digest: configuration.digest,
+        installation: installation.map(|id| id.to_string()),
+    }
 }
 
 /// For commands that only record something: no key, no access token.
@@ -160,17 +172,6 @@ fn chain(configuration: &Configuration) -> Result<Option<RpcClient>, CliError> {
     let outbound = Outbound::new(settings.timeout)
         .map_err(|error| CliError::context("cannot call the node of chain.rpc_url", &error))?;
     Ok(Some(RpcClient::new(endpoint, outbound)))
-}
-
-const fn quotas(configuration: &Configuration) -> Quotas {
-    let limits = &configuration.limits;
-    Quotas {
-        keys_per_eoa: limits.keys_per_eoa,
-        versions_per_key: limits.versions_per_key,
-        access_tokens_per_eoa: limits.access_tokens_per_eoa,
-        schedules_per_eoa: limits.schedules_per_eoa,
-        keys: limits.max_keys,
-    }
 }
 
 /// The rules of logins. `serve` has filled in the URL where none is configured.
@@ -278,6 +279,11 @@ pub(in crate::cli) fn with_softhsm_environment(configuration: &Configuration) ->
     if path.exists() {
         trusted_files::open(&path, Readers::Everyone)
             .map_err(|error| CliError::context("cannot use pkcs11.softhsm_conf", &error))?;
+    }
+    let tokens = path.with_file_name("tokens");
+    if tokens.exists() {
+        trusted_files::check_directory(&tokens)
+            .map_err(|error| CliError::context("cannot use the tokens", &error))?;
     }
     if std::env::var_os(VARIABLE).is_some_and(|value| value == path.as_os_str()) {
         return harden();

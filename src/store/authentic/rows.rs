@@ -47,6 +47,8 @@ pub(in crate::store) struct Rows {
     head: Head,
     /// What the running transaction changed, to undo it.
     changed: Vec<(Place, Option<Mac>)>,
+    /// What a start has read so far.
+    read: Leaves,
     forged: Vec<String>,
     /// The least counter of the next change.
     least: u64,
@@ -57,7 +59,8 @@ impl Rows {
     pub(in crate::store) fn new(key: Arc<StoreKey>) -> Self {
         let mut leaves = Leaves::default();
         let head = Head { counter: 0, chain: [0; 32], root: leaves.root() };
-        Self { key, leaves, head, changed: Vec::new(), forged: Vec::new(), least: 0 }
+        let (read, changed, forged) = (Leaves::default(), Vec::new(), Vec::new());
+        Self { key, leaves, head, changed, read, forged, least: 0 }
     }
 
     pub(in crate::store) fn key(&self) -> &StoreKey {
@@ -96,13 +99,13 @@ impl Rows {
         }
     }
 
-    /// A row that is read at the start, with the MAC beside it. A forged one is named by [`loaded`](Self::loaded).
+    /// A row that is read at the start, with the MAC beside it. A forged one is named by [`loaded`](Self::loaded). So is a
+    /// second one of the same place: an older row is genuine too, and the root tells of the last one alone.
     pub(in crate::store) fn load(&mut self, row: &Row, mac: &[u8]) {
-        match Mac::try_from(mac) {
-            Ok(mac) if self.key.verify(ROW, &row.message(), &mac) => {
-                self.leaves.set(row.place(), Some(mac));
-            }
-            Ok(_) | Err(_) => self.forged.push(row.to_string()),
+        let genuine = Mac::try_from(mac).ok().filter(|mac| self.key.verify(ROW, &row.message(), mac));
+        let before = genuine.map(|mac| self.read.set(row.place(), Some(mac)));
+        if before != Some(None) {
+            self.forged.push(row.to_string());
         }
     }
 
@@ -111,17 +114,17 @@ impl Rows {
         if !self.key.verify(HEAD, &head.message(), mac) {
             return Err(StoreError::OtherInstallation);
         }
-        let forged = std::mem::take(&mut self.forged);
+        let (mut read, forged) = (std::mem::take(&mut self.read), std::mem::take(&mut self.forged));
         if !forged.is_empty() {
             let more = forged.len().saturating_sub(MOST_NAMED);
             let mut named: Vec<_> = forged.into_iter().take(MOST_NAMED).collect();
             named.extend((more > 0).then(|| format!("{more} more")));
             return Err(StoreError::Forged(named.join(", ")));
         }
-        if self.leaves.root() != head.root {
+        if read.root() != head.root {
             return Err(StoreError::RowsMissing);
         }
-        self.head = head;
+        (self.leaves, self.head) = (read, head);
         self.changed.clear();
         Ok(())
     }

@@ -5,6 +5,7 @@ use std::path::Path;
 use rusqlite::{Connection, MAIN_DB, OpenFlags, OptionalExtension, params};
 use trusted_files::AtomicFile;
 
+use super::objects;
 use crate::store::authentic::{Head, Rows};
 use crate::store::error::StoreError;
 
@@ -223,6 +224,7 @@ pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
     if found != VERSION {
         return Err(StoreError::Schema { found, needed: VERSION });
     }
+    objects::compare(&connection, SCHEMA)?;
     let verdict: String = connection.pragma_query_value(None, "quick_check", |row| row.get(0))?;
     if verdict != "ok" {
         return Err(StoreError::Corrupt(verdict));
@@ -246,7 +248,7 @@ pub struct StoreCopy {
 /// # Errors
 /// When there is no store, or it cannot be read.
 pub fn newest_change(of: &Path) -> Result<u64, StoreError> {
-    change_in(&Connection::open_with_flags(of, OpenFlags::SQLITE_OPEN_READ_ONLY)?)
+    change_in(&objects::open_to_read(of, SCHEMA)?)
 }
 
 fn change_in(connection: &Connection) -> Result<u64, StoreError> {
@@ -258,7 +260,7 @@ fn change_in(connection: &Connection) -> Result<u64, StoreError> {
 /// # Errors
 /// When there is no store, or it cannot be read.
 pub fn snapshot(from: &Path) -> Result<StoreCopy, StoreError> {
-    let mut connection = Connection::open_with_flags(from, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    let mut connection = objects::open_to_read(from, SCHEMA)?;
     connection.execute_batch("BEGIN")?; // all reads see one state
     let change = change_in(&connection)?;
     let count: u32 =

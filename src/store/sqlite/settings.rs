@@ -69,10 +69,13 @@ pub(super) fn load_freeze(
 ) -> Result<Option<Freeze>, StoreError> {
     let mut statement = connection.prepare("SELECT since, reason, mac FROM freeze")?;
     let mut rows = statement.query([])?;
-    let Some(row) = rows.next()? else { return Ok(None) };
-    let freeze = Freeze { since: timestamp(row, "since")?, reason: row.get("reason")? };
-    verified.load(&Row::freeze(&freeze), &row.get::<_, Vec<u8>>("mac")?);
-    Ok(Some(freeze))
+    let mut found = None;
+    while let Some(row) = rows.next()? {
+        let freeze = Freeze { since: timestamp(row, "since")?, reason: row.get("reason")? };
+        verified.load(&Row::freeze(&freeze), &row.get::<_, Vec<u8>>("mac")?);
+        found = Some(freeze);
+    }
+    Ok(found)
 }
 
 pub(super) fn set_freeze(

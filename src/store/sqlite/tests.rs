@@ -95,3 +95,65 @@ async fn what_failed_leaves_rows_and_head_as_they_were() {
     }
     SqliteBackend::new(SqliteFile::open(&path).await.unwrap(), key()).load().await.unwrap();
 }
+
+/// Behind the check of the objects, as an index that was exchanged for an empty one lets it in.
+#[tokio::test]
+async fn an_older_genuine_row_beside_the_newest_one_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store.sqlite");
+    SqliteBackend::create(&path, key()).unwrap();
+    let backend = SqliteBackend::new(SqliteFile::open(&path).await.unwrap(), key());
+    backend.load().await.unwrap();
+    let freeze = |second| Some(Freeze { since: Timestamp::from_second(second).unwrap(), reason: None });
+    backend.set_freeze(freeze(1), IntentMark::Applied(1)).await.unwrap();
+    let edit = Connection::open(&path).unwrap();
+    edit.execute_batch("CREATE TABLE both AS SELECT * FROM freeze").unwrap();
+    backend.set_freeze(freeze(2), IntentMark::Applied(2)).await.unwrap();
+    drop(backend);
+    edit.execute_batch("INSERT INTO both SELECT * FROM freeze").unwrap();
+    for order in ["since", "since DESC"] {
+        let file = SqliteFile(Connection::open(&path).unwrap());
+        let twice = format!("CREATE TEMP TABLE freeze AS SELECT * FROM both ORDER BY {order}");
+        file.0.execute_batch(&twice).unwrap();
+        let refused = SqliteBackend::new(file, key()).load().await;
+        assert!(matches!(refused, Err(StoreError::Forged(_))), "{order}: {refused:?}");
+    }
+}
+
+#[tokio::test]
+async fn objects_that_the_program_does_not_make_are_refused_before_a_table_is_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)";
+    let edits = [
+        format!(
+            "ALTER TABLE store_head RENAME TO x;
+             CREATE VIEW store_head AS {endless} SELECT x.* FROM x WHERE (SELECT count(*) FROM n) > 0"
+        ),
+        "CREATE TRIGGER x AFTER UPDATE ON access_token BEGIN UPDATE key_version SET disabled = 0; END"
+            .to_owned(),
+        "CREATE TABLE x (a)".to_owned(),
+        "CREATE INDEX x ON key_version (state)".to_owned(),
+        "DROP INDEX one_active_version".to_owned(),
+        "ALTER TABLE freeze ADD COLUMN x AS (zeroblob(1000000000))".to_owned(),
+        "DROP TABLE access_token; CREATE TABLE access_token (id, hash)".to_owned(),
+    ];
+    for (number, edit) in edits.iter().enumerate() {
+        let path = directory.path().join(format!("{number}.sqlite"));
+        SqliteBackend::create(&path, key()).unwrap();
+        snapshot(&path).unwrap();
+        Connection::open(&path).unwrap().execute_batch(edit).unwrap();
+        let refused = SqliteFile::open(&path).await.unwrap_err();
+        assert!(matches!(refused, StoreError::Forged(_)), "{edit}: {refused:?}");
+        assert!(matches!(snapshot(&path), Err(StoreError::Forged(_))), "{edit}");
+        assert!(matches!(newest_change(&path), Err(StoreError::Forged(_))), "{edit}");
+    }
+}
+
+#[test]
+fn a_pipe_in_the_place_of_the_store_is_not_waited_for() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store.sqlite");
+    rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+    assert!(matches!(snapshot(&path), Err(StoreError::Forged(_))));
+    assert!(matches!(newest_change(&path), Err(StoreError::Forged(_))));
+}

@@ -103,6 +103,17 @@ const EDITS: &[(&str, &str)] = &[
     ("no head", "DELETE FROM store_head"),
     ("another installation", "UPDATE store_head SET installation = zeroblob(16)"),
     ("no MACs", "UPDATE key_version SET mac = zeroblob(32)"),
+    // Tables, views, triggers.
+    ("a trigger", "CREATE TRIGGER x AFTER UPDATE ON access_token BEGIN UPDATE key_version SET disabled = 0; END"),
+    ("a view in the place of a table", "PRAGMA legacy_alter_table = ON; ALTER TABLE key_version RENAME TO x;
+        CREATE VIEW key_version AS SELECT * FROM x"),
+    ("a head that is never read to its end", "ALTER TABLE store_head RENAME TO x; CREATE VIEW store_head AS
+        WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)
+        SELECT x.* FROM x WHERE (SELECT count(*) FROM n) > 0"),
+    ("a table without its constraints", "PRAGMA writable_schema = ON; UPDATE sqlite_schema
+        SET sql = replace(sql, 'CHECK (disabled IN (0, 1))', '') WHERE name = 'key_version'"),
+    ("every version twice", "CREATE TABLE x AS SELECT * FROM key_version; INSERT INTO x SELECT * FROM key_version;
+        DROP TABLE key_version; ALTER TABLE x RENAME TO key_version"),
     ("nothing at all", "DELETE FROM access_token; DELETE FROM key_version; DELETE FROM binding; DELETE FROM key_policy;
         DELETE FROM schedule; DELETE FROM used_challenge; DELETE FROM applied_intent"),
 ];
@@ -207,6 +218,31 @@ fn a_store_that_was_edited_while_the_service_was_stopped_starts_nothing() {
     put_back(&store, &good);
     let service = edited.installation.serve();
     assert_eq!(sign(&service, &edited.token, "two", &json!(2)).status, 200, "untouched, it serves again");
+}
+
+/// Each row is genuine, and the newest one is read last: only its constraint keeps the older one out.
+#[test]
+fn an_older_row_beside_the_newest_one_is_refused() {
+    let installation = Installation::new();
+    let store = installation.data().join("store.sqlite");
+    let token = installation.token(EOA);
+    installation.must(&["keys", "create", "--eoa", EOA]);
+    let aside = installation.data().join("old.sqlite");
+    fs::write(&aside, settle(&store)).unwrap();
+    installation.must(&["keys", "disable", "--eoa", EOA, "--version", "1"]);
+    let attach = format!(
+        "ATTACH '{}' AS old; CREATE TABLE both AS SELECT * FROM old.key_version;
+         INSERT INTO both SELECT * FROM key_version; DROP TABLE key_version; ALTER TABLE both RENAME TO key_version",
+        aside.display()
+    );
+    let newest = settle(&store);
+    apply(&store, &attach);
+    let refused = installation.run(&["serve"]);
+    assert!(text(&refused.stderr).contains("changed from outside"), "{refused:?}");
+    assert_eq!(installation.records_of("store.refused").len(), 1);
+    put_back(&store, &newest);
+    let service = installation.serve();
+    assert_eq!(sign(&service, &token, "default", &json!(1)).code(), (409, "key_disabled"));
 }
 
 #[test]
