@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use hsm::G1Point;
+use hsm::{G1Point, G2Point};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -207,6 +207,36 @@ fn point(answer: &Value, member: &str) -> Option<G1Point> {
     G1Point::from_coordinates(&coordinate("x")?, &coordinate("y")?).ok()
 }
 
+/// The public key of the answer in G2.
+fn g2_point(answer: &Value) -> Option<G2Point> {
+    let at = |name, index| bytes32(answer, &format!("/g2/{name}/{index}"));
+    let [x, y] = ["x", "y"].map(|name| Some([at(name, 0)?, at(name, 1)?]));
+    let ([x0, x1], [y0, y1]) = (x?, y?);
+    G2Point::from_coordinates([&x0, &x1], [&y0, &y1]).ok()
+}
+
+/// What the answer has of the key in other forms. The record names the key in G1 alone, and a caller may use any of them.
+fn fits_key(answer: &Value, g1: Option<G1Point>) -> Result<(), CliError> {
+    let key = g1.zip(g2_point(answer)).filter(|(g1, g2)| eigenlayer::same_key(g1, g2));
+    let has = |member| answer.get(member).is_some();
+    if has("g2") && key.is_none() {
+        return Err(CliError::new(
+            "the answer does not fit its record: the public key in G2 is of another key",
+        ));
+    }
+    if has("key_data") {
+        let data = key.map(|(g1, g2)| hex::encode(eigenlayer::key_data(&g1, &g2)));
+        same("the key data", answer.get("key_data").and_then(hex_of).map(hex::encode), data)?;
+    }
+    let pair = |member: &str| ["x", "y"].map(|name| answer.pointer(&format!("/{member}/{name}")).cloned());
+    let params = json!({"pubkey_registration_params": [pair("signature"), pair("g1"), pair("g2")]});
+    if answer.get("evm").is_some_and(|evm| *evm != params) {
+        let what = "the arguments of a contract (evm) are not its own signature and key";
+        return Err(CliError::new(format!("the answer does not fit its record: {what}")));
+    }
+    Ok(())
+}
+
 /// What the intent names: the key and the message.
 fn fits_record(answer: &Value, record: &Value, seq: u64) -> Result<(), CliError> {
     same("the kind", Some("intent".to_owned()), text(record, "/kind"))?;
@@ -217,8 +247,10 @@ fn fits_record(answer: &Value, record: &Value, seq: u64) -> Result<(), CliError>
     same("the version", number(answer, "/version"), number(record, "/key/version"))?;
     let recorded_key = || text(record, "/key/public_key_hash");
     same("the operator id", bytes32(answer, "/operator_id").map(|id| hash_text(&id)), recorded_key())?;
-    let g1 = point(answer, "g1").map(|g1| hash_text(&eigenlayer::operator_id(&g1)));
-    same("the hash of the public key", g1, recorded_key())?;
+    let g1 = point(answer, "g1");
+    let key_hash = g1.as_ref().map(|g1| hash_text(&eigenlayer::operator_id(g1)));
+    same("the hash of the public key", key_hash, recorded_key())?;
+    fits_key(answer, g1)?;
     let hash = point(answer, "hash");
     if text(record, "/input/digest").is_some() {
         let digest = bytes32(answer, "/digest");

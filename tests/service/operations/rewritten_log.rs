@@ -194,7 +194,8 @@ fn a_receipt_proves_of_the_signature_what_its_records_say_and_no_more() {
     let other = installation.token(OTHER_EOA);
     let service = installation.serve();
     service.create(&token, EOA, "default");
-    service.create(&other, OTHER_EOA, "default");
+    let other_g2 = service.create(&other, OTHER_EOA, "default")["g2"].clone();
+    assert!(other_g2["x"].is_array(), "{other_g2}");
     let signed =
         service.post("/v1/sign/digest", Some(&token), &json!({"eoa": EOA, "digest": "07".repeat(32)})).body;
     let seq = signed["audit"]["seq"].as_u64().unwrap();
@@ -251,12 +252,19 @@ fn a_receipt_proves_of_the_signature_what_its_records_say_and_no_more() {
         answer
     };
     type Change<'a> = (&'a str, &'a dyn Fn(&mut Value));
-    let changes: [Change<'_>; 9] = [
+    let changes: [Change<'_>; 14] = [
         ("EOA", &|answer| answer["eoa"] = json!(OTHER_EOA)),
         ("name", &|answer| answer["name"] = json!("other")),
         ("version", &|answer| answer["version"] = json!(2)),
         ("operator id", &|answer| answer["operator_id"] = json!(format!("0x{}", "11".repeat(32)))),
         ("public key", &|answer| answer["g1"] = answer["signature"].clone()),
+        ("public key", &|answer| answer["g2"] = other_g2.clone()),
+        ("public key", &|answer| answer["g2"]["x"] = json!("0x11")),
+        ("key data", &|answer| answer["key_data"] = json!(format!("0x{}", "11".repeat(192)))),
+        ("evm", &|answer| {
+            answer["evm"]["pubkey_registration_params"][2] = json!([other_g2["x"], other_g2["y"]])
+        }),
+        ("evm", &|answer| answer["evm"]["other"] = json!(1)),
         ("digest", &|answer| answer["digest"] = json!(format!("0x{}", "08".repeat(32)))),
         ("hash", &|answer| answer["hash"] = answer["g1"].clone()),
         ("signature", &|answer| answer["signature"] = answer["g1"].clone()),
