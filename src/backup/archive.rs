@@ -120,7 +120,7 @@ impl Archive {
 }
 
 /// The bytes of a file that was just seen to be a regular one: nothing is waited for or followed.
-fn read(path: &Path) -> io::Result<Vec<u8>> {
+pub(super) fn read(path: &Path) -> io::Result<Vec<u8>> {
     let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
     let mut content = Vec::new();
     File::options().read(true).custom_flags(flags).open(path)?.read_to_end(&mut content)?;

@@ -12,8 +12,8 @@ use std::path::{Component, Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::BackupPaths;
 use super::error::BackupError;
+use super::{BackupPaths, archive};
 
 /// The journal, in the data directory.
 pub const JOURNAL: &str = "restore.json";
@@ -149,7 +149,7 @@ fn sweep<'a>(
     journal: &Path,
     known: impl Iterator<Item = (&'static str, &'a PathBuf)>,
 ) -> Result<(), BackupError> {
-    let text = match fs::read(journal) {
+    let text = match archive::read(journal) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(BackupError::io(journal)(error)),

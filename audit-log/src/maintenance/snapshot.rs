@@ -4,6 +4,7 @@
 //! Not for: where the copy goes (`backup`).
 
 use std::fs::File;
+use std::io;
 use std::path::Path;
 
 use crate::format::corruption::{ReadError, io_error};
@@ -12,6 +13,7 @@ use crate::read::chain::Chain;
 use crate::read::cursor::step_with_retry;
 use crate::read::frame_reader::{FrameEvent, FrameReader};
 use crate::read::source::{Segment, SegmentFile, Source};
+use crate::storage::atomic_write::open_optional;
 use crate::storage::directory::names_in;
 use crate::storage::disk::DiskFile;
 
@@ -42,7 +44,8 @@ pub struct Snapshot {
 /// # Errors
 /// When the directory cannot be read or the newest segment is damaged.
 pub fn snapshot(directory: &Path) -> Result<Snapshot, ReadError> {
-    let open = |name: &str| File::open(directory.join(name)).map_err(|error| io_error(name, error));
+    let open = |name: &str| open_optional(&directory.join(name)).map_err(|error| io_error(name, error));
+    let gone = |name: &str| io_error(name, io::ErrorKind::NotFound.into());
     let whole = |name: String, file: File| {
         let bytes = file.bytes().map_err(|error| io_error(&name, error))?;
         Ok::<_, ReadError>(SnapshotFile { name, file, written: bytes, bytes })
@@ -51,7 +54,7 @@ pub fn snapshot(directory: &Path) -> Result<Snapshot, ReadError> {
     let mut files = Vec::new();
     let names = names_in(directory).map_err(|error| io_error("the directory", error))?;
     for name in names.iter().filter(|name| *name == CHECKPOINT || name.ends_with(".checkpoint")) {
-        files.push(whole(name.clone(), open(name)?)?);
+        files.extend(open(name)?.map(|file| whole(name.clone(), file)).transpose()?);
     }
     let source = Source::open(directory)?;
     let firsts = source.firsts()?;
@@ -59,7 +62,7 @@ pub fn snapshot(directory: &Path) -> Result<Snapshot, ReadError> {
     for &first in &firsts {
         let Segment { name, file, header } = source.segment(first)?;
         if Some(&first) != firsts.last() {
-            files.push(whole(name.clone(), open(&name)?)?);
+            files.push(whole(name.clone(), open(&name)?.ok_or_else(|| gone(&name))?)?);
             continue;
         }
         let mut chain = Chain::at(&header);
@@ -70,7 +73,7 @@ pub fn snapshot(directory: &Path) -> Result<Snapshot, ReadError> {
         if let SegmentFile::Plain(file) = file {
             files.push(SnapshotFile { name, file, written, bytes });
         } else {
-            files.push(whole(name.clone(), open(&name)?)?);
+            files.push(whole(name.clone(), open(&name)?.ok_or_else(|| gone(&name))?)?);
         }
     }
     Ok(Snapshot { files, records })

@@ -10,11 +10,19 @@ use rustix::io::Errno;
 pub(crate) use trusted_files::write_atomically;
 
 /// A file's bytes; `None` when there is no such file.
+pub(crate) fn read_optional(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    let Some(mut file) = open_optional(path)? else { return Ok(None) };
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    Ok(Some(bytes))
+}
+
+/// A file, to read it; `None` when there is no such file.
 ///
 /// This program writes no link and no pipe: one in its place counts as no file, and no place beyond it is read.
-pub(crate) fn read_optional(path: &Path) -> io::Result<Option<Vec<u8>>> {
+pub(crate) fn open_optional(path: &Path) -> io::Result<Option<File>> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
-    let mut file: File = match rustix::fs::open(path, flags, Mode::empty()) {
+    let file: File = match rustix::fs::open(path, flags, Mode::empty()) {
         Ok(file) => file.into(),
         Err(Errno::NOENT) => return Ok(None),
         Err(Errno::LOOP) => return Ok(ignored(path)),
@@ -23,12 +31,10 @@ pub(crate) fn read_optional(path: &Path) -> io::Result<Option<Vec<u8>>> {
     if !file.metadata()?.is_file() {
         return Ok(ignored(path));
     }
-    let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes)?;
-    Ok(Some(bytes))
+    Ok(Some(file))
 }
 
-fn ignored(path: &Path) -> Option<Vec<u8>> {
+fn ignored(path: &Path) -> Option<File> {
     tracing::warn!(path = %path.display(), "this is not a regular file; it is ignored");
     None
 }

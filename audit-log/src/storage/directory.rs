@@ -252,8 +252,10 @@ pub(crate) fn names_in(path: &Path) -> io::Result<Vec<String>> {
 }
 
 fn open(directory: &File, name: &str, flags: OFlags) -> io::Result<File> {
-    let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-    Ok(rustix::fs::openat(directory, name, flags, Mode::RUSR | Mode::WUSR)?.into())
+    // A pipe would wait for its other end.
+    let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let file: File = rustix::fs::openat(directory, name, flags, Mode::RUSR | Mode::WUSR)?.into();
+    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is not a regular file")) }
 }
 
 #[cfg(test)]

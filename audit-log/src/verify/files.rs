@@ -1,10 +1,12 @@
 //! Files that a verification reads, and why one cannot be used.
 
+use std::io;
 use std::path::Path;
 
 use thiserror::Error;
 
 use crate::checkpoint::key::VerifierKey;
+use crate::storage::atomic_write::read_optional;
 
 /// Why there is no verdict.
 #[derive(Debug, Error)]
@@ -40,6 +42,15 @@ impl VerifyError {
 
 pub(super) fn read(file: &Path) -> Result<String, VerifyError> {
     std::fs::read_to_string(file).map_err(|error| VerifyError::new("cannot read", file)(error.into()))
+}
+
+/// A file that the service wrote. Another hand may have put a pipe there, which is not waited for.
+pub(super) fn read_own(file: &Path) -> Result<String, VerifyError> {
+    let bytes = read_optional(file).and_then(|bytes| {
+        let text = String::from_utf8(bytes.ok_or_else(|| io::Error::other("it is not a regular file"))?);
+        text.map_err(io::Error::other)
+    });
+    bytes.map_err(|error| VerifyError::new("cannot read", file)(error.into()))
 }
 
 /// The public key in a file of one line.

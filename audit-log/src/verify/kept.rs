@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::files::{VerifyError, read};
+use super::files::{VerifyError, read, read_own};
 use crate::checkpoint::key::VerifierKey;
 use crate::checkpoint::rollback::unsigned;
 use crate::checkpoint::signed::CheckpointError;
@@ -35,7 +35,10 @@ impl KeptCheckpoint {
     /// Reads a checkpoint; without a key its signature is not checked. A signed note, or the answer of
     /// `GET /v1/audit/checkpoint` with one in it.
     pub(super) fn read(place: Place, file: &Path, keys: &[VerifierKey]) -> Result<Self, VerifyError> {
-        let text = read(file)?;
+        let text = match place {
+            Place::Given(_) => read(file)?,
+            Place::Log | Place::Segment | Place::Copy(_) => read_own(file)?,
+        };
         let note = serde_json::from_str::<Value>(&text)
             .ok()
             .and_then(|value| value.get("checkpoint").and_then(Value::as_str).map(str::to_owned))

@@ -107,13 +107,26 @@ async fn accept(listener: &Listener) -> io::Result<(Stream, Peer)> {
             let _ = stream.set_nodelay(true);
             Ok((Stream::Tcp(stream), Peer::Tcp(address)))
         }
-        Listener::Unix(listener) => {
+        Listener::Unix(listener) => loop {
             let (stream, _) = listener.accept().await?;
             let other = stream.peer_cred()?;
+            if !administers(other.uid(), rustix::process::geteuid().as_raw()) {
+                tracing::warn!(
+                    uid = other.uid(),
+                    "a process of another user opened the local socket; it was closed"
+                );
+                continue;
+            }
             let pid = other.pid().and_then(|pid| pid.try_into().ok());
-            Ok((Stream::Unix(stream), Peer::Local(LocalProcess { uid: other.uid(), pid })))
-        }
+            return Ok((Stream::Unix(stream), Peer::Local(LocalProcess { uid: other.uid(), pid })));
+        },
     }
+}
+
+/// Whether a user is the administrator of this host: root, or the service's own. The modes of socket and directory say
+/// the same, and another hand may have changed them.
+const fn administers(user: u32, own: u32) -> bool {
+    user == 0 || user == own
 }
 
 impl Stream {
@@ -179,4 +192,16 @@ async fn serve_tcp(
     let ended = connection::serve(stream, Peer::Tcp(client), context, stop).await;
     drop(guard);
     ended
+}
+
+#[cfg(test)]
+mod tests {
+    use super::administers;
+
+    #[test]
+    fn only_root_and_the_user_of_the_service_are_the_administrator_whatever_the_mode_of_the_socket_is() {
+        for (user, own, is) in [(0, 0, true), (0, 7, true), (7, 7, true), (8, 7, false), (7, 0, false)] {
+            assert_eq!(administers(user, own), is, "{user} {own}");
+        }
+    }
 }

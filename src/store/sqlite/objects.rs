@@ -30,7 +30,7 @@ pub(super) fn compare(connection: &Connection, schema: &str) -> Result<(), Store
 pub(super) fn open_to_read(path: &Path, schema: &str) -> Result<Connection, StoreError> {
     // A pipe would wait for its writer.
     if std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
-        return Err(StoreError::Forged("its file, which is not a regular one,".to_owned()));
+        return Err(StoreError::Forged("its file, which is not a regular file,".to_owned()));
     }
     let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     compare(&connection, schema)?;

@@ -134,7 +134,7 @@ async fn objects_that_the_program_does_not_make_are_refused_before_a_table_is_re
         "CREATE TABLE x (a)".to_owned(),
         "CREATE INDEX x ON key_version (state)".to_owned(),
         "DROP INDEX one_active_version".to_owned(),
-        "ALTER TABLE freeze ADD COLUMN x AS (zeroblob(1000000000))".to_owned(),
+        "ALTER TABLE freeze ADD COLUMN x BLOB AS (zeroblob(1000000000))".to_owned(),
         "DROP TABLE access_token; CREATE TABLE access_token (id, hash)".to_owned(),
     ];
     for (number, edit) in edits.iter().enumerate() {

@@ -279,6 +279,7 @@ fn a_receipt_proves_of_the_signature_what_its_records_say_and_no_more() {
         let coordinate =
             |name: &str| answer["g1"][name].as_str().unwrap().trim_start_matches("0x").to_owned();
         answer["signature_bytes"] = json!(format!("0x{}{}", coordinate("x"), coordinate("y")));
+        answer["evm"]["pubkey_registration_params"][0] = json!([answer["g1"]["x"], answer["g1"]["y"]]);
     });
     assert!(verify(&both, &whole).unwrap_err().contains("the hash of the signature"));
     // Another record, or a changed one, does not have the hash of the receipt.

@@ -119,8 +119,9 @@ fn a_configuration_that_others_can_change_is_refused_with_owner_mode_and_cure() 
 fn data_directory_audit_directory_and_module_belong_to_no_other_user() {
     let installation = Installation::new();
     let audit = installation.data().join("audit");
-    for (path, bits) in [(installation.data(), 0o777), (installation.data(), 0o1777), (audit.clone(), 0o777)]
-    {
+    let tokens = installation.data().join("token/tokens");
+    let data = installation.data();
+    for (path, bits) in [(data.clone(), 0o777), (data, 0o1777), (audit.clone(), 0o777), (tokens, 0o777)] {
         let before = fs::metadata(&path).unwrap().permissions().mode();
         mode(&path, bits);
         for command in ["serve", "doctor"] {
@@ -280,4 +281,53 @@ fn an_archive_that_names_more_than_fits_is_refused_before_it_is_unpacked() {
             fs::read_dir(place(&installation)).unwrap().map(|it| it.unwrap().file_name()).collect();
         assert_eq!(left, ["bomb.tar.zst"], "{expected}");
     }
+}
+
+/// An intruder with the service's files, and an administrator who runs the commands meanwhile.
+#[test]
+fn a_pipe_or_a_link_among_the_files_of_the_service_is_neither_waited_for_nor_followed() {
+    let installation = Installation::new();
+    let place = place(&installation);
+    let (data, audit) = (installation.data(), installation.data().join("audit"));
+    let backup = |name: &str| {
+        let archive = place.join(name);
+        installation.command(&["--json", "backup", archive.to_str().unwrap()])
+    };
+    // The PIN under a name that a backup takes.
+    symlink(data.join("pin"), audit.join("pin.checkpoint")).unwrap();
+    pipe(&audit.join("pipe.checkpoint"));
+    let written = process::output(&mut backup("linked.tar.zst"));
+    assert!(written.status.success(), "{}", text(&written.stderr));
+    let listed = text(&written.stdout);
+    assert!(listed.contains("audit/checkpoint") && !listed.contains("pin.checkpoint"), "{listed}");
+    assert!(!listed.contains("pipe.checkpoint"), "{listed}");
+
+    let verify = || installation.command(&["audit", "verify"]);
+    let exchange = |path: &Path, mut commands: Vec<Command>| {
+        let aside = place.join("aside");
+        fs::rename(path, &aside).unwrap();
+        pipe(path);
+        for command in &mut commands {
+            let output = process::output(command);
+            let said = text(&output.stderr);
+            assert!(!output.status.success() && said.contains("regular file"), "{command:?}: {said}");
+        }
+        fs::remove_file(path).unwrap();
+        fs::rename(aside, path).unwrap();
+    };
+    exchange(&audit.join("checkpoint"), vec![verify()]);
+    let tail = installation.command(&["audit", "tail"]);
+    exchange(&audit.join("seg-00000000000000000000.log"), vec![verify(), tail, backup("segment.tar.zst")]);
+    exchange(&data.join("store.sqlite"), vec![backup("store.tar.zst")]);
+    assert_eq!(installation.serve().stop(), Some(0));
+
+    let into = place.join("into");
+    fs::create_dir(&into).unwrap();
+    mode(&into, 0o700);
+    pipe(&into.join("restore.json"));
+    let archive = place.join("linked.tar.zst");
+    let into = into.to_str().unwrap();
+    let said =
+        refusal(&mut installation.command(&["--data", into, "restore", "--yes", archive.to_str().unwrap()]));
+    assert!(said.contains("restore.json"), "{said}");
 }
