@@ -94,8 +94,11 @@ impl RpcClient {
                 code,
                 message: message.chars().filter(|c| !c.is_control()).take(200).collect(),
             }),
-            RpcResult { result: Some(result), .. } => Ok((result, reply.status)),
-            RpcResult { result: None, error: None } => Err(malformed()),
+            RpcResult { result: Some(result), .. } if (200..300).contains(&reply.status) => {
+                Ok((result, reply.status))
+            }
+            // A gateway that failed answers for no chain, whatever it has in its cache.
+            RpcResult { error: None, .. } => Err(malformed()),
         }
     }
 }

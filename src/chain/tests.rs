@@ -8,7 +8,11 @@ use crate::outbound::tests::answering;
 
 /// A node that takes one call and answers it so.
 fn node(answer: &str) -> (RpcClient, JoinHandle<String>) {
-    let head = format!("HTTP/1.1 200 x\r\ncontent-length: {}\r\n\r\n", answer.len());
+    node_with_status(200, answer)
+}
+
+fn node_with_status(status: u16, answer: &str) -> (RpcClient, JoinHandle<String>) {
+    let head = format!("HTTP/1.1 {status} x\r\ncontent-length: {}\r\n\r\n", answer.len());
     let (endpoint, server) = answering([head.as_bytes(), answer.as_bytes()].concat());
     (RpcClient::new(endpoint, Outbound::new(Duration::from_secs(2)).unwrap()), server)
 }
@@ -27,6 +31,15 @@ async fn the_chain_id_is_read_and_nonsense_is_not_taken_for_one() {
     for answer in ["", "[]", "{}", r#"{"result":"17000"}"#, r#"{"result":"0x"}"#, long, r#"{"result":7}"#] {
         let (chain, _server) = node(answer);
         assert!(matches!(chain.id().await, Err(RpcClientError::Malformed(_, 200))), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_result_in_an_error_response_is_not_believed() {
+    for status in [300, 404, 500, 503] {
+        let (chain, _server) = node_with_status(status, r#"{"jsonrpc":"2.0","id":1,"result":"0x1"}"#);
+        let malformed = |it: &RpcClientError| matches!(it, RpcClientError::Malformed(_, of) if *of == status);
+        assert!(chain.id().await.is_err_and(|error| malformed(&error)), "{status}");
     }
 }
 
