@@ -53,6 +53,10 @@ impl Archive {
     /// Every regular file below a directory; one that vanishes meanwhile belongs to no key that was
     /// reported.
     pub(super) fn directory(&mut self, name: &str, path: &Path) -> Result<(), BackupError> {
+        // A link in the place of the directory would bring in what it leads to, such as the PIN.
+        if !fs::symlink_metadata(path).map_err(BackupError::io(path))?.is_dir() {
+            return Err(BackupError::io(path)(io::ErrorKind::NotADirectory.into()));
+        }
         let mut names: Vec<_> = fs::read_dir(path)
             .and_then(Iterator::collect::<io::Result<Vec<_>>>)
             .map_err(BackupError::io(path))?

@@ -302,6 +302,15 @@ fn a_pipe_or_a_link_among_the_files_of_the_service_is_neither_waited_for_nor_fol
     assert!(listed.contains("audit/checkpoint") && !listed.contains("pin.checkpoint"), "{listed}");
     assert!(!listed.contains("pipe.checkpoint"), "{listed}");
 
+    // A directory that leads to the PIN.
+    let copies = data.join("token/backup");
+    fs::rename(&copies, place.join("copies")).unwrap();
+    symlink(&data, &copies).unwrap();
+    let said = refusal(&mut backup("led.tar.zst"));
+    assert!(said.contains("token/backup"), "{said}");
+    fs::remove_file(&copies).unwrap();
+    fs::rename(place.join("copies"), &copies).unwrap();
+
     let verify = || installation.command(&["audit", "verify"]);
     let exchange = |path: &Path, mut commands: Vec<Command>| {
         let aside = place.join("aside");
