@@ -129,6 +129,10 @@ bench: softhsm compiler ## Measure enclave, service and audit log: signatures pe
 load: softhsm compiler ## Measure goodput and latency at 1, 2, 4 and 10 times the load that the service can carry.
 	$(CARGO) bench --package avs-kms --bench load --locked
 
+.PHONY: load-hostile
+load-hostile: softhsm compiler ## Attack the service for 60 s at 10 times the honest rate; fails if a figure misses its must. SECONDS=10
+	SECONDS='$(SECONDS)' $(CARGO) bench --package avs-kms --bench hostile --locked
+
 .PHONY: fuzz-api
 fuzz-api: softhsm compiler curl schemathesis ## Run schemathesis against the service, all checks on; CASES=300 for each call.
 	$(BUILD_TESTED)

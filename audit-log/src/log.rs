@@ -13,7 +13,6 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use self::recorded::{NotRecorded, OutcomeGuard, Recordable, Recorded};
 use crate::checkpoint::proof::{ConsistencyProof, InclusionProof, ProofError};
 use crate::checkpoint::publish_error::PublishError;
 use crate::checkpoint::publisher::Publisher;
@@ -23,11 +22,12 @@ use crate::checkpoint::signed::{CheckpointSigner, SignedCheckpoint};
 use crate::checkpoint::{first, kept};
 use crate::durable_head::DurableHead;
 use crate::error::{AuditError, OpenError};
-use crate::format::encode::{event_body, intent_body, outcome_body};
+use crate::format::encode::{event_body, outcome_body};
 use crate::format::head::{Head, Receipt};
 use crate::format::record::{BuildInfo, Event, MAX_BODY_BYTES, Outcome, Stamper};
 use crate::settings::Settings;
 use crate::write::queue::Queue;
+use crate::write::queue::entry::Lane;
 use crate::write::recovery::OpenIntent;
 use crate::write::writer;
 
@@ -82,29 +82,6 @@ impl AuditLog {
         Ok((Self(Arc::new(Inner { queue, published, thread, directory, wait, publisher })), open_intents))
     }
 
-    /// Records the intent of an operation; returns when it is durable, or fails within the
-    /// configured time.
-    ///
-    /// Needs a tokio runtime with time enabled.
-    ///
-    /// # Errors
-    /// Gives the operation back with the reason: nothing may be signed.
-    pub async fn record<T: Recordable>(&self, subject: T) -> Result<Recorded<T>, NotRecorded<T>> {
-        let intent = subject.intent();
-        let ((ack, answer), queue) = (oneshot::channel(), self.0.queue.clone());
-        // If the caller is gone, the guard is dropped here and records that.
-        let ack = move |durable: Result<Receipt, AuditError>| {
-            let _ = ack.send(durable.map(|receipt| OutcomeGuard::new(receipt, queue)));
-        };
-        if let Err(error) = self.0.queue.push_intent(intent_body(&intent), Box::new(ack)) {
-            return Err(NotRecorded { subject, error });
-        }
-        match self.0.queue.answer(answer).await {
-            Ok(guard) => Ok(Recorded::new(subject, guard)),
-            Err(error) => Err(NotRecorded { subject, error }),
-        }
-    }
-
     /// Queues the record of an event and does not wait. Refusals of unauthenticated clients beyond
     /// a rate are counted in one record.
     pub fn note(&self, event: Event) {
@@ -137,7 +114,7 @@ impl AuditLog {
         let stamp = self.0.queue.stamp(intent.receipt.seq);
         let body = outcome_body("recovered", intent.receipt.seq, outcome, stamp.as_ref());
         let (ack, answer) = oneshot::channel();
-        self.0.queue.push_outcome(body, intent.receipt.seq, Some(ack));
+        self.0.queue.push_outcome(body, intent.receipt.seq, Some(ack), Lane::Reserved);
         self.0.queue.answer(answer).await
     }
 

@@ -5,3 +5,4 @@ pub(crate) mod connection_limit;
 pub(crate) mod large_bodies;
 pub(crate) mod log_budget;
 pub(crate) mod rate_limit;
+mod take_away;

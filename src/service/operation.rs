@@ -74,20 +74,18 @@ impl OperationInfo {
     }
 
     const fn new(name: &'static str, access: Access, subject: Subject) -> Self {
-        let lane = usual_lane(access);
-        Self {
-            name,
-            access,
-            irrevocable: false,
-            subject,
-            records_refusals: true,
-            checks_signature: false,
-            lane,
-        }
+        let (irrevocable, checks_signature) = (false, false);
+        let (records_refusals, lane) = (true, usual_lane(access));
+        Self { name, access, irrevocable, subject, records_refusals, checks_signature, lane }
     }
 
     const fn on_lane(self, lane: Lane) -> Self {
         Self { lane, ..self }
+    }
+
+    /// Whether it only takes away: no queue, limit or full disk of others delays or refuses it.
+    pub const fn takes_away(&self) -> bool {
+        matches!(self.lane, Lane::TakeAway)
     }
 
     const fn irrevocable(self) -> Self {
@@ -134,7 +132,7 @@ operations! {
     /// Make a retired version retiring again.
     KEYS_UNRETIRE = OperationInfo::on_key("keys.unretire", Scope::KeysRotate).irrevocable();
     /// Disable a version until it is enabled again.
-    KEYS_DISABLE = OperationInfo::on_key("keys.disable", Scope::KeysRotate);
+    KEYS_DISABLE = OperationInfo::on_key("keys.disable", Scope::KeysRotate).on_lane(Lane::TakeAway);
     /// Enable a disabled version.
     KEYS_ENABLE = OperationInfo::on_key("keys.enable", Scope::KeysRotate);
     /// Schedule the destruction of a version.
@@ -177,7 +175,7 @@ operations! {
         records_refusals: true, checks_signature: true, ..OperationInfo::open("auth.verify").on_lane(Lane::Login)
     };
     /// Revoke the access token that the request carries.
-    AUTH_REVOKE = OperationInfo::new("auth.revoke", Access::Caller, Subject::None);
+    AUTH_REVOKE = OperationInfo::new("auth.revoke", Access::Caller, Subject::None).on_lane(Lane::TakeAway);
     /// Read what to sign for a signed request.
     AUTH_TYPED_DATA = OperationInfo::open("auth.typed_data");
     /// Accept or refuse the signature of a signed request.
@@ -200,10 +198,10 @@ operations! {
     /// List access tokens.
     ACCESS_TOKENS_LIST = OperationInfo::local("access_tokens.list");
     /// Revoke access tokens.
-    ACCESS_TOKENS_REVOKE = OperationInfo::local("access_tokens.revoke");
+    ACCESS_TOKENS_REVOKE = OperationInfo::local("access_tokens.revoke").on_lane(Lane::TakeAway);
 
     /// Freeze the service: no key signs until it ends.
-    SERVICE_FREEZE = OperationInfo::local("service.freeze");
+    SERVICE_FREEZE = OperationInfo::local("service.freeze").on_lane(Lane::TakeAway);
     /// End the freeze.
     SERVICE_UNFREEZE = OperationInfo::local("service.unfreeze");
 
@@ -223,6 +221,8 @@ operations! {
     STORE_ROLLBACK_ACCEPTED = OperationInfo::internal("store.rollback_accepted");
     /// How many refusals of a minute have no record of their own.
     REFUSALS_COUNTED = OperationInfo::internal("refusals.counted");
+    /// How many permitted reads of a minute have no record of their own.
+    READS_COUNTED = OperationInfo::internal("reads.counted");
     /// The service read its configuration again.
     SERVICE_RELOAD = OperationInfo::internal("service.reload");
 

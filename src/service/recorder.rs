@@ -13,7 +13,7 @@ use super::audit::refusals::{RefusalBudget, RefusalKind};
 use super::context::Context;
 use super::error::ServiceError;
 use super::error_code::ErrorCode;
-use super::operation::{OperationInfo, REFUSALS_COUNTED};
+use super::operation::{OperationInfo, READS_COUNTED, REFUSALS_COUNTED};
 use super::subject::AuditSubject;
 use crate::auth::Caller;
 use crate::store::{Store, StoreError};
@@ -65,13 +65,13 @@ impl Recorder {
             return error;
         }
         self.record_counted_refusals(false);
-        if self.admits(operation, context, error.code()) {
-            self.note(operation, context, subject, error.code().as_str());
+        if self.admits(operation, context, Some(error.code())) {
+            self.log.note(event(operation, context, subject, error.code().as_str()));
         }
         error.recorded()
     }
 
-    fn admits(&self, operation: &OperationInfo, context: &Context, code: ErrorCode) -> bool {
+    fn admits(&self, operation: &OperationInfo, context: &Context, code: Option<ErrorCode>) -> bool {
         let caller = context.caller();
         if caller.is_some_and(|caller| caller.is_local() || caller.is_service()) {
             return true;
@@ -87,20 +87,22 @@ impl Recorder {
     pub(in crate::service) fn record_counted_refusals(&self, anyway: bool) {
         for (kind, count) in self.refusals.take(Instant::now(), anyway) {
             let RefusalKind { eoa, operation, code } = kind;
+            let counted_by = if code.is_some() { &REFUSALS_COUNTED } else { &READS_COUNTED };
             let eoa = eoa.map(|eoa| ("eoa", Value::Text(eoa.to_string())));
             let counted = [("operation", Value::Text(operation.to_owned())), ("count", Value::Number(count))];
             self.log.note(Event {
-                operation: REFUSALS_COUNTED.name,
+                operation: counted_by.name,
                 actor: Actor::service(),
                 request: None,
                 key: None,
                 input: Some(Input::Fields(eoa.into_iter().chain(counted).collect())),
-                code: code.as_str(),
+                code: code.map_or("ok", ErrorCode::as_str),
             });
         }
     }
 
-    /// Records an operation that needs no durable intent: a read, a refusal.
+    /// Records an operation that needs no durable intent and changed nothing, such as a read. Beyond the budget of a
+    /// minute it is counted instead.
     pub(in crate::service) fn note(
         &self,
         operation: &OperationInfo,
@@ -108,7 +110,10 @@ impl Recorder {
         subject: AuditSubject,
         code: &'static str,
     ) {
-        self.log.note(event(operation, context, subject, code));
+        self.record_counted_refusals(false);
+        if self.admits(operation, context, None) {
+            self.log.note(event(operation, context, subject, code));
+        }
     }
 
     /// Records an operation that needs no intent, and waits until the record is durable.
@@ -133,13 +138,26 @@ impl Recorder {
         self.log.record(subject).await.map_err(|refused| ServiceError::from(refused.error).recorded())
     }
 
+    /// The same for an operation that may only take away, which has places and disk space of its own.
+    pub(in crate::service) async fn intent_of<T: Recordable>(
+        &self,
+        operation: &OperationInfo,
+        subject: T,
+    ) -> Result<Recorded<T>, ServiceError> {
+        if !operation.takes_away() {
+            return self.intent(subject).await;
+        }
+        let recorded = self.log.record_reserved(subject).await;
+        recorded.map_err(|refused| ServiceError::from(refused.error).recorded())
+    }
+
     /// Intent, write, outcome: each durable before the next.
     pub(in crate::service) async fn change<T>(
         &self,
         change: RecordedChange,
         write: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, ServiceError> {
-        let (_, outcome) = self.intent(change).await?.consume();
+        let (_, outcome) = self.intent_of(change.operation, change).await?.consume();
         let result = write.await.map_err(ServiceError::internal);
         let code = result.as_ref().map_or_else(|error| error.code().as_str(), |_| "ok");
         outcome.record_outcome_durable(Outcome { code, ..Outcome::ok(0) }).await?;

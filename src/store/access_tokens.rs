@@ -39,7 +39,7 @@ impl Store {
         id: AccessTokenId,
         at: Timestamp,
     ) -> Result<Option<AccessTokenRecord>, StoreError> {
-        self.write(move |shared| async move {
+        self.write_next(move |shared| async move {
             let Some((hash, mut record)) = shared.access_tokens().entry(&id) else { return Ok(None) };
             if record.revoked_at.is_none() {
                 record.revoked_at = Some(truncate_to_second(at));
@@ -60,7 +60,8 @@ impl Store {
         subject: Subject,
         at: Timestamp,
     ) -> Result<Vec<AccessTokenRecord>, StoreError> {
-        self.revoke_matching(move |record| record.subject == subject, at, None).await
+        let all = |_: &AccessTokenRecord| true;
+        self.revoke_matching(Some(subject), all, at, None).await
     }
 
     /// Revokes, once, what a record of the audit log asked for without the token.
@@ -73,18 +74,24 @@ impl Store {
         record: [u8; 32],
         at: Timestamp,
     ) -> Result<Vec<AccessTokenRecord>, StoreError> {
-        self.revoke_matching(which, at, Some(IntentMark::TakenAway(record))).await
+        self.revoke_matching(None, which, at, Some(IntentMark::TakenAway(record))).await
     }
 
+    /// Those of one subject, or of all, that match.
     async fn revoke_matching(
         &self,
+        subject: Option<Subject>,
         which: impl Fn(&AccessTokenRecord) -> bool + Send + 'static,
         at: Timestamp,
         mark: Option<IntentMark>,
     ) -> Result<Vec<AccessTokenRecord>, StoreError> {
-        self.write(move |shared| async move {
-            let is_live = |record: &AccessTokenRecord| record.revoked_at.is_none() && which(record);
-            let mut revoked = shared.access_tokens().matching(is_live);
+        self.write_next(move |shared| async move {
+            let mut revoked = match &subject {
+                Some(subject) => shared.access_tokens().unrevoked_of(subject),
+                None => {
+                    shared.access_tokens().matching(|record| record.revoked_at.is_none() && which(record))
+                }
+            };
             revoked.iter_mut().for_each(|(_, record)| record.revoked_at = Some(truncate_to_second(at)));
             shared.backend.revoke_access_tokens(revoked.clone(), mark).await?;
             let mut index = shared.access_tokens_mut();
@@ -125,10 +132,8 @@ impl Store {
     /// How many access tokens of an EOA are neither revoked nor expired.
     pub fn live_access_tokens_of(&self, eoa: &Eoa, now: Timestamp) -> usize {
         let index = self.shared().access_tokens();
-        let is_live = |record: &&AccessTokenRecord| {
-            record.subject == Subject::Eoa(*eoa) && record.revoked_at.is_none() && now < record.expires_at
-        };
-        index.by_hash.values().filter(is_live).count()
+        let is_live = |record: &&AccessTokenRecord| record.revoked_at.is_none() && now < record.expires_at;
+        index.of(&Subject::Eoa(*eoa)).map(|(_, record)| record).filter(is_live).count()
     }
 
     /// Whether there is an access token with this id, revoked or not.

@@ -23,8 +23,8 @@ use crate::auth::{
 };
 use crate::key::ScheduleScope;
 use crate::key::{
-    Binding, Eoa, EventKind, IntentRef, KeyName, KeyVersionNumber, LifecycleAction, LifecycleState, Registry,
-    Reservation, RetireOn, Schedule, VersionSelector,
+    Binding, Eoa, EventKind, Freeze, IntentRef, KeyName, KeyVersionNumber, LifecycleAction, LifecycleState,
+    Registry, Reservation, RetireOn, Schedule, VersionSelector,
 };
 
 const OWNER: Eoa = Eoa::new([1; 20]);
@@ -261,8 +261,13 @@ async fn settings_survive_a_restart(open: impl AsyncFn() -> Opened) {
     store.set_schedule(OWNER, ScheduleScope::One(name("two")), Some(own), 3).await.unwrap();
     store.set_schedule(OWNER, ScheduleScope::One(name("two")), None, 4).await.unwrap();
 
+    let freeze = Freeze { since: at(5), reason: Some("suspicion".to_owned()) };
+    store.set_freeze(Some(freeze.clone()), IntentMark::Applied(5)).await.unwrap();
+    assert!(store.is_applied(5).await.unwrap());
+
     let again = Store::over(open().await).await.unwrap();
     for store in [&store, &again] {
+        assert_eq!(store.freeze().as_deref(), Some(&freeze));
         assert_eq!(*store.policy(&OWNER, &name("one")), policy);
         assert_eq!(*store.policy(&OWNER, &name("two")), Policy::default());
         assert_eq!(*store.policy(&OTHER, &name("one")), Policy::default());

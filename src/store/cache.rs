@@ -25,7 +25,10 @@ pub struct Store(Arc<Shared>);
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) backend: Box<dyn Backend>,
+    /// One write at a time.
     writes: tokio::sync::Mutex<()>,
+    /// Where ordinary writes wait: one that only takes away comes next, however many they are.
+    ordinary: tokio::sync::Mutex<()>,
     keys: RwLock<KeyIndex>,
     access_tokens: RwLock<AccessTokenIndex>,
     policies: RwLock<HashMap<(Eoa, KeyName), Arc<Policy>>>,
@@ -57,6 +60,7 @@ impl Store {
         Ok(Self(Arc::new(Shared {
             backend,
             writes: tokio::sync::Mutex::default(),
+            ordinary: tokio::sync::Mutex::default(),
             keys: RwLock::new(versions.into_iter().collect()),
             access_tokens: RwLock::new(access_tokens.into_iter().collect()),
             policies: RwLock::new(policies.collect()),
@@ -78,6 +82,22 @@ impl Store {
 
     /// Runs one write to its end, also when the caller goes away: database and index stay equal.
     pub(super) async fn write<T, W>(&self, work: impl FnOnce(Arc<Shared>) -> W) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        W: Future<Output = Result<T, StoreError>> + Send + 'static,
+    {
+        let shared = Arc::clone(&self.0);
+        let work = work(Arc::clone(&shared));
+        tokio::spawn(async move {
+            let _ordinary = shared.ordinary.lock().await;
+            let _turn = shared.writes.lock().await;
+            work.await
+        })
+        .await?
+    }
+
+    /// The same for a write that only takes away: it waits for one other write at most.
+    pub(super) async fn write_next<T, W>(&self, work: impl FnOnce(Arc<Shared>) -> W) -> Result<T, StoreError>
     where
         T: Send + 'static,
         W: Future<Output = Result<T, StoreError>> + Send + 'static,

@@ -63,6 +63,9 @@ pub enum StoreError {
     /// The audit log cannot be compared with the store.
     #[error("the store cannot be compared with the audit log: {0}")]
     Log(String),
+    /// The disk has no space but the reserve, which is kept for what only takes away.
+    #[error("the disk of the store is full; nothing was changed; make space")]
+    DiskFull,
     /// SQLite failed.
     #[error("the store cannot be read or written")]
     Sqlite(#[from] rusqlite::Error),
@@ -72,6 +75,13 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Whether the disk has no space for the change.
+    pub fn is_disk_full(&self) -> bool {
+        use rusqlite::ErrorCode::{DiskFull, SystemIoFailure};
+        let failed_with = if let Self::Sqlite(error) = self { error.sqlite_error_code() } else { None };
+        matches!(self, Self::DiskFull) || matches!(failed_with, Some(DiskFull | SystemIoFailure))
+    }
+
     /// Whether the store was changed from outside the service.
     pub const fn is_tampering(&self) -> bool {
         matches!(

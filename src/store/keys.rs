@@ -123,8 +123,8 @@ impl Store {
             (a.eoa, &a.name, b.version).cmp(&(b.eoa, &b.name, a.version))
         };
         let index = self.shared().keys();
-        let of_owner = owner.into_iter().filter_map(|owner| index.0.get(owner));
-        let of_all = owner.is_none().then(|| index.0.values()).into_iter().flatten();
+        let of_owner = owner.into_iter().filter_map(|owner| index.by_eoa.get(owner));
+        let of_all = owner.is_none().then(|| index.by_eoa.values()).into_iter().flatten();
         let versions = of_owner.chain(of_all).flat_map(HashMap::values).flatten();
         let mut versions: Vec<_> = versions.filter(|version| matches(version)).collect();
         if versions.len() > most {
@@ -137,13 +137,13 @@ impl Store {
 
     /// Whether an EOA owns a key.
     pub fn has_keys(&self, owner: &Eoa) -> bool {
-        self.shared().keys().0.contains_key(owner)
+        self.shared().keys().by_eoa.contains_key(owner)
     }
 
     /// How many keys an EOA owns, and how many there are.
     pub fn key_counts(&self, owner: &Eoa) -> (usize, usize) {
         let index = self.shared().keys();
-        (index.0.get(owner).map_or(0, HashMap::len), index.0.values().map(HashMap::len).sum())
+        (index.by_eoa.get(owner).map_or(0, HashMap::len), index.keys)
     }
 
     /// Every version of every key, in no order.

@@ -62,7 +62,7 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn set_freeze(&self, freeze: Option<Freeze>, mark: IntentMark) -> Result<(), StoreError> {
-        self.write(move |shared| async move {
+        self.write_next(move |shared| async move {
             shared.backend.set_freeze(freeze.clone(), mark).await?;
             *shared.freeze_mut() = freeze.map(Arc::new);
             Ok(())

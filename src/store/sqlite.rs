@@ -9,14 +9,15 @@ mod file;
 mod keys;
 mod logins;
 mod objects;
+mod reserve;
 mod rows;
 mod schema;
 mod settings;
+mod transaction;
 mod transitions;
-mod verified;
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use hsm::{KeyId, StoreKey};
@@ -24,14 +25,17 @@ use jiff::Timestamp;
 use rusqlite::Connection;
 
 use super::authentic::{Head, Rows};
-use super::backend::{Backend, ChallengeUse, Contents, IntentMark, KeyChange, Login, PendingDeliveries};
+use super::backend::{
+    Backend, ChallengeUse, Contents, IntentMark, KeyChange, Login, PendingDeliveries, VersionUpdate,
+};
 use super::error::StoreError;
 use super::key_event::{Delivery, KeyEvent, NewEvent};
 use crate::auth::{AccessTokenHash, AccessTokenId, AccessTokenRecord, ChallengeKey, Policy};
 use crate::key::ScheduleScope;
-use crate::key::{Eoa, Freeze, KeyName, KeyVersion, Reservation, Schedule};
+use crate::key::{Eoa, Freeze, KeyName, KeyVersion, Reservation, Schedule, VersionStatus};
 
-use verified::Verified;
+use reserve::Reserve;
+use transaction::{Database, Verified};
 
 pub use file::SqliteFile;
 pub use schema::{StoreCopy, newest_change, snapshot};
@@ -42,10 +46,8 @@ const CHALLENGE_KEY: &str = "avs-kms/login challenge/1";
 /// A store in one SQLite file.
 #[derive(Debug)]
 pub struct SqliteBackend {
-    verified: Arc<Mutex<Verified>>,
+    database: Database,
     key: Arc<StoreKey>,
-    /// The durable head, so that reading it waits for no write.
-    head: Arc<Mutex<Head>>,
 }
 
 impl SqliteBackend {
@@ -59,8 +61,9 @@ impl SqliteBackend {
 
     /// The store in this file; [`load`](Backend::load) verifies it.
     pub fn new(file: SqliteFile, key: Arc<StoreKey>) -> Self {
-        let rows = Rows::new(Arc::clone(&key));
-        Self::over(Verified { connection: file.0, rows }, key)
+        let (rows, connection) = (Rows::new(Arc::clone(&key)), file.0);
+        let reserve = connection.path().map_or(Reserve::none(), |path| Reserve::of(Path::new(path)));
+        Self { database: Database::over(Verified { connection, rows, reserve }), key }
     }
 
     /// A store that is empty and gone with the process: for commands that record something and read no key.
@@ -70,58 +73,39 @@ impl SqliteBackend {
     pub fn in_memory(key: Arc<StoreKey>) -> Result<Self, StoreError> {
         let (mut connection, rows) = (Connection::open_in_memory()?, Rows::new(Arc::clone(&key)));
         schema::fill(&mut connection, &rows)?;
-        Ok(Self::over(Verified { connection, rows }, key))
-    }
-
-    fn over(verified: Verified, key: Arc<StoreKey>) -> Self {
-        let head = Arc::new(Mutex::new(verified.rows.head().0));
-        Self { verified: Arc::new(Mutex::new(verified)), key, head }
-    }
-
-    /// Runs one transaction on a thread for blocking work. Rows and head change with it, or not at all.
-    async fn run<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Connection, &mut Rows) -> Result<T, StoreError> + Send + 'static,
-    ) -> Result<T, StoreError> {
-        let (verified, published) = (Arc::clone(&self.verified), Arc::clone(&self.head));
-        tokio::task::spawn_blocking(move || {
-            // A panic under the lock left SQLite's transaction rolled back: the connection is good.
-            let mut verified = verified.lock().unwrap_or_else(PoisonError::into_inner);
-            let value = verified.transact(work)?;
-            *published.lock().unwrap_or_else(PoisonError::into_inner) = verified.rows.head().0;
-            Ok(value)
-        })
-        .await?
+        let verified = Verified { connection, rows, reserve: Reserve::none() };
+        Ok(Self { database: Database::over(verified), key })
     }
 }
 
 #[async_trait]
 impl Backend for SqliteBackend {
     async fn load(&self) -> Result<Contents, StoreError> {
-        self.run(|connection, rows| {
-            let contents = Contents {
-                versions: keys::load(connection, rows)?,
-                access_tokens: access_tokens::load(connection, rows)?,
-                policies: settings::load_policies(connection, rows)?,
-                schedules: settings::load_schedules(connection, rows)?,
-                freeze: settings::load_freeze(connection, rows)?,
-                challenge_key: ChallengeKey::new(*rows.key().derive(CHALLENGE_KEY)),
-            };
-            keys::load_reservations(connection, rows)?;
-            logins::load_used(connection, rows)?;
-            transitions::load_applied(connection, rows)?;
-            let (head, mac) = schema::head(connection)?;
-            if schema::installation(connection)? != rows.key().installation() {
-                return Err(StoreError::OtherInstallation);
-            }
-            rows.loaded(head, &mac)?;
-            Ok(contents)
-        })
-        .await
+        self.database
+            .read(|connection, rows| {
+                let contents = Contents {
+                    versions: keys::load(connection, rows)?,
+                    access_tokens: access_tokens::load(connection, rows)?,
+                    policies: settings::load_policies(connection, rows)?,
+                    schedules: settings::load_schedules(connection, rows)?,
+                    freeze: settings::load_freeze(connection, rows)?,
+                    challenge_key: ChallengeKey::new(*rows.key().derive(CHALLENGE_KEY)),
+                };
+                keys::load_reservations(connection, rows)?;
+                logins::load_used(connection, rows)?;
+                transitions::load_applied(connection, rows)?;
+                let (head, mac) = schema::head(connection)?;
+                if schema::installation(connection)? != rows.key().installation() {
+                    return Err(StoreError::OtherInstallation);
+                }
+                rows.loaded(head, &mac)?;
+                Ok(contents)
+            })
+            .await
     }
 
     fn head(&self) -> Head {
-        *self.head.lock().unwrap_or_else(PoisonError::into_inner)
+        self.database.head()
     }
 
     fn key(&self) -> &StoreKey {
@@ -129,55 +113,65 @@ impl Backend for SqliteBackend {
     }
 
     async fn descends_from(&self, counter: u64, chain: [u8; 32]) -> Result<bool, StoreError> {
-        self.run(move |connection, rows| {
-            let changes = schema::changes_after(connection, counter)?;
-            Ok(rows.head().0.counter >= counter && rows.descends(chain, changes.into_iter()))
-        })
-        .await
+        self.database
+            .read(move |connection, rows| {
+                let changes = schema::changes_after(connection, counter)?;
+                Ok(rows.head().0.counter >= counter && rows.descends(chain, changes.into_iter()))
+            })
+            .await
     }
 
     async fn skip_to(&self, counter: u64) -> Result<(), StoreError> {
-        self.run(move |_, rows| {
-            rows.skip_to(counter);
-            Ok(())
-        })
-        .await
+        self.database
+            .run(move |_, rows| {
+                rows.skip_to(counter);
+                Ok(())
+            })
+            .await
     }
 
     async fn reserve(&self, reservation: Reservation, at: Timestamp) -> Result<(), StoreError> {
-        self.run(move |connection, rows| keys::reserve(connection, rows, &reservation, at)).await
+        self.database.run(move |connection, rows| keys::reserve(connection, rows, &reservation, at)).await
     }
 
     async fn complete(&self, version: Arc<KeyVersion>, events: Vec<NewEvent>) -> Result<(), StoreError> {
-        self.run(move |connection, rows| {
-            keys::complete(connection, rows, &version)?;
-            events.iter().try_for_each(|event| events::insert(connection, event, version.times.created))
-        })
-        .await
+        self.database
+            .run(move |connection, rows| {
+                keys::complete(connection, rows, &version)?;
+                events.iter().try_for_each(|event| events::insert(connection, event, version.times.created))
+            })
+            .await
     }
 
     async fn abandon(&self, id: KeyId) -> Result<(), StoreError> {
-        self.run(move |connection, rows| keys::abandon(connection, rows, id)).await
+        self.database.run(move |connection, rows| keys::abandon(connection, rows, id)).await
     }
 
     async fn reservations(&self) -> Result<Vec<Reservation>, StoreError> {
-        self.run(keys::reservations).await
+        self.database.read(keys::reservations).await
     }
 
     async fn change(&self, change: KeyChange) -> Result<(), StoreError> {
-        self.run(move |connection, rows| transitions::change(connection, rows, &change)).await
+        let only_disables = change.updates.iter().all(|VersionUpdate { from, version }| {
+            version.status == VersionStatus { disabled: true, ..*from }
+        });
+        let work =
+            move |connection: &Connection, rows: &mut Rows| transitions::change(connection, rows, &change);
+        if only_disables { self.database.run_on_full_disk(work).await } else { self.database.run(work).await }
     }
 
     async fn set_registration(&self, version: Arc<KeyVersion>) -> Result<(), StoreError> {
-        self.run(move |connection, rows| transitions::set_registration(connection, rows, &version)).await
+        self.database
+            .run(move |connection, rows| transitions::set_registration(connection, rows, &version))
+            .await
     }
 
     async fn is_applied(&self, mark: IntentMark) -> Result<bool, StoreError> {
-        self.run(move |_, rows| Ok(transitions::is_applied(rows, mark))).await
+        self.database.read(move |_, rows| Ok(transitions::is_applied(rows, mark))).await
     }
 
     async fn clear_applied_intents(&self) -> Result<(), StoreError> {
-        self.run(transitions::clear_applied_intents).await
+        self.database.run_on_full_disk(transitions::clear_applied_intents).await
     }
 
     async fn set_schedule(
@@ -187,34 +181,39 @@ impl Backend for SqliteBackend {
         schedule: Option<Schedule>,
         intent: u64,
     ) -> Result<(), StoreError> {
-        self.run(move |connection, rows| {
-            settings::set_schedule(connection, rows, &owner, &scope, schedule.as_ref())?;
-            transitions::mark(connection, rows, IntentMark::Applied(intent))
-        })
-        .await
+        self.database
+            .run(move |connection, rows| {
+                settings::set_schedule(connection, rows, &owner, &scope, schedule.as_ref())?;
+                transitions::mark(connection, rows, IntentMark::Applied(intent))
+            })
+            .await
     }
 
     async fn set_freeze(&self, freeze: Option<Freeze>, mark: IntentMark) -> Result<(), StoreError> {
-        self.run(move |connection, rows| {
+        let freezes = freeze.is_some();
+        let work = move |connection: &Connection, rows: &mut Rows| {
             settings::set_freeze(connection, rows, freeze.as_ref())?;
             transitions::mark(connection, rows, mark)
-        })
-        .await
+        };
+        if freezes { self.database.run_on_full_disk(work).await } else { self.database.run(work).await }
     }
 
     async fn set_policy(&self, owner: Eoa, name: KeyName, policy: Policy) -> Result<(), StoreError> {
-        self.run(move |connection, rows| settings::set_policy(connection, rows, &owner, &name, &policy)).await
+        self.database
+            .run(move |connection, rows| settings::set_policy(connection, rows, &owner, &name, &policy))
+            .await
     }
 
     async fn insert_access_tokens(
         &self,
         issued: Vec<(AccessTokenHash, AccessTokenRecord)>,
     ) -> Result<(), StoreError> {
-        self.run(move |connection, rows| {
-            let mut each = issued.iter();
-            each.try_for_each(|(hash, record)| access_tokens::insert(connection, rows, hash, record))
-        })
-        .await
+        self.database
+            .run(move |connection, rows| {
+                let mut each = issued.iter();
+                each.try_for_each(|(hash, record)| access_tokens::insert(connection, rows, hash, record))
+            })
+            .await
     }
 
     async fn revoke_access_tokens(
@@ -222,31 +221,34 @@ impl Backend for SqliteBackend {
         revoked: Vec<(AccessTokenHash, AccessTokenRecord)>,
         mark: Option<IntentMark>,
     ) -> Result<(), StoreError> {
-        self.run(move |connection, rows| {
-            access_tokens::revoke(connection, rows, &revoked)?;
-            mark.map_or(Ok(()), |mark| transitions::mark(connection, rows, mark))
-        })
-        .await
+        self.database
+            .run_on_full_disk(move |connection, rows| {
+                access_tokens::revoke(connection, rows, &revoked)?;
+                mark.map_or(Ok(()), |mark| transitions::mark(connection, rows, mark))
+            })
+            .await
     }
 
     async fn set_last_use(&self, id: AccessTokenId, at: Timestamp) -> Result<(), StoreError> {
-        self.run(move |connection, _| access_tokens::set_last_use(connection, &id, at)).await
+        self.database.run(move |connection, _| access_tokens::set_last_use(connection, &id, at)).await
     }
 
     async fn delete_access_tokens(&self, hashes: Vec<AccessTokenHash>) -> Result<(), StoreError> {
-        self.run(move |connection, rows| access_tokens::delete(connection, rows, &hashes)).await
+        self.database
+            .run_on_full_disk(move |connection, rows| access_tokens::delete(connection, rows, &hashes))
+            .await
     }
 
     async fn is_challenge_used(&self, nonce: [u8; 32]) -> Result<bool, StoreError> {
-        self.run(move |_, rows| Ok(logins::is_used(rows, &nonce))).await
+        self.database.read(move |_, rows| Ok(logins::is_used(rows, &nonce))).await
     }
 
     async fn log_in(&self, login: Login) -> Result<ChallengeUse, StoreError> {
-        self.run(move |connection, rows| logins::log_in(connection, rows, &login)).await
+        self.database.run(move |connection, rows| logins::log_in(connection, rows, &login)).await
     }
 
     async fn append_event(&self, event: NewEvent, at: Timestamp) -> Result<(), StoreError> {
-        self.run(move |connection, _| events::insert(connection, &event, at)).await
+        self.database.run(move |connection, _| events::insert(connection, &event, at)).await
     }
 
     async fn events(
@@ -255,27 +257,27 @@ impl Backend for SqliteBackend {
         after: u64,
         limit: usize,
     ) -> Result<Vec<KeyEvent>, StoreError> {
-        self.run(move |connection, _| events::read(connection, owner.as_ref(), after, limit)).await
+        self.database.read(move |connection, _| events::read(connection, owner.as_ref(), after, limit)).await
     }
 
     async fn set_webhooks(&self, webhooks: Vec<String>) -> Result<(), StoreError> {
-        self.run(move |connection, _| events::set_webhooks(connection, &webhooks)).await
+        self.database.run_on_full_disk(move |connection, _| events::set_webhooks(connection, &webhooks)).await
     }
 
     async fn due_deliveries(&self, webhook: String, now: Timestamp) -> Result<Vec<Delivery>, StoreError> {
-        self.run(move |connection, _| events::due_deliveries(connection, &webhook, now)).await
+        self.database.read(move |connection, _| events::due_deliveries(connection, &webhook, now)).await
     }
 
     async fn delivered(&self, delivery: Delivery) -> Result<(), StoreError> {
-        self.run(move |connection, _| events::delivered(connection, &delivery)).await
+        self.database.run(move |connection, _| events::delivered(connection, &delivery)).await
     }
 
     async fn retry_delivery(&self, delivery: Delivery, due_at: Timestamp) -> Result<(), StoreError> {
-        self.run(move |connection, _| events::retry(connection, &delivery, due_at)).await
+        self.database.run(move |connection, _| events::retry(connection, &delivery, due_at)).await
     }
 
     async fn pending_deliveries(&self) -> Result<PendingDeliveries, StoreError> {
-        self.run(|connection, _| events::pending(connection)).await
+        self.database.read(|connection, _| events::pending(connection)).await
     }
 }
 

@@ -11,7 +11,9 @@ use super::cache::{Shared, Store};
 use super::error::StoreError;
 use super::key_event::NewEvent;
 use super::keys::truncate_to_second;
-use crate::key::{Eoa, EventKind, IntentRef, KeyName, KeyVersion, LifecycleState, Registration, Transition};
+use crate::key::{
+    Eoa, EventKind, IntentRef, KeyName, KeyVersion, LifecycleState, Registration, Transition, VersionStatus,
+};
 
 /// A change of a key, decided and recorded.
 #[derive(Clone, Debug)]
@@ -40,7 +42,9 @@ impl Store {
     /// # Errors
     /// [`StoreError::Conflict`] when a version is not in the status where the change begins; or the database fails.
     pub async fn apply(&self, change: LifecycleUpdate) -> Result<Vec<Arc<KeyVersion>>, StoreError> {
-        self.write(|shared| async move {
+        let only_disables =
+            change.transitions.iter().all(|step| step.to == VersionStatus { disabled: true, ..step.from });
+        let work = |shared: Arc<Shared>| async move {
             let mut updates = Vec::new();
             let mut events = Vec::new();
             for step in &change.transitions {
@@ -57,8 +61,8 @@ impl Store {
             let mark =
                 if change.is_take_away { IntentMark::TakenAway(hash) } else { IntentMark::Applied(record) };
             write_change(&shared, updates, events, Some(mark), change.at).await
-        })
-        .await
+        };
+        if only_disables { self.write_next(work).await } else { self.write(work).await }
     }
 
     /// The token confirmed that the record of a destroyed version is gone.

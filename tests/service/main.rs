@@ -51,6 +51,8 @@ mod operations {
     mod default_ports;
     mod documents;
     mod freeze;
+    mod full_disk;
+    mod hostile;
     pub(crate) mod metrics;
     mod registry;
     mod restore;
@@ -71,6 +73,7 @@ mod security {
     mod residue;
     mod sandbox;
     mod stalled_hsm;
+    mod take_away;
     mod tls;
     mod trust;
 }

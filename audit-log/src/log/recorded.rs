@@ -8,11 +8,12 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use crate::error::AuditError;
-use crate::format::encode::outcome_body;
+use crate::format::encode::{intent_body, outcome_body};
 use crate::format::head::Receipt;
 use crate::format::record::{Intent, Outcome};
+use crate::log::AuditLog;
 use crate::write::queue::Queue;
-use crate::write::queue::entry::NoteAck;
+use crate::write::queue::entry::{Lane, NoteAck};
 
 /// An operation that can be recorded.
 pub trait Recordable {
@@ -41,11 +42,50 @@ pub struct NotRecorded<T> {
 pub struct OutcomeGuard {
     receipt: Receipt,
     queue: Option<Arc<Queue>>,
+    lane: Lane,
+}
+
+impl AuditLog {
+    /// Records the intent of an operation; returns when it is durable, or fails within the
+    /// configured time.
+    ///
+    /// Needs a tokio runtime with time enabled.
+    ///
+    /// # Errors
+    /// Gives the operation back with the reason: nothing may be signed.
+    pub async fn record<T: Recordable>(&self, subject: T) -> Result<Recorded<T>, NotRecorded<T>> {
+        self.record_in(subject, Lane::Ordinary).await
+    }
+
+    /// The same for an operation that only takes away: it has places of its own in the queue, and space of its own on
+    /// a full disk.
+    ///
+    /// # Errors
+    /// As [`record`](Self::record).
+    pub async fn record_reserved<T: Recordable>(&self, subject: T) -> Result<Recorded<T>, NotRecorded<T>> {
+        self.record_in(subject, Lane::Reserved).await
+    }
+
+    async fn record_in<T: Recordable>(&self, subject: T, lane: Lane) -> Result<Recorded<T>, NotRecorded<T>> {
+        let intent = subject.intent();
+        let ((ack, answer), queue) = (oneshot::channel(), self.0.queue.clone());
+        // If the caller is gone, the guard is dropped here and records that.
+        let ack = move |durable: Result<Receipt, AuditError>| {
+            let _ = ack.send(durable.map(|receipt| OutcomeGuard::new(receipt, queue, lane)));
+        };
+        if let Err(error) = self.0.queue.push_intent(intent_body(&intent), Box::new(ack), lane) {
+            return Err(NotRecorded { subject, error });
+        }
+        match self.0.queue.answer(answer).await {
+            Ok(guard) => Ok(Recorded::new(subject, guard)),
+            Err(error) => Err(NotRecorded { subject, error }),
+        }
+    }
 }
 
 impl<T> Recorded<T> {
     /// A guard is made after the sync only.
-    pub(super) const fn new(subject: T, guard: OutcomeGuard) -> Self {
+    const fn new(subject: T, guard: OutcomeGuard) -> Self {
         Self { subject, guard }
     }
 
@@ -72,8 +112,8 @@ impl<T> Recorded<T> {
 }
 
 impl OutcomeGuard {
-    pub(super) const fn new(receipt: Receipt, queue: Arc<Queue>) -> Self {
-        Self { receipt, queue: Some(queue) }
+    const fn new(receipt: Receipt, queue: Arc<Queue>, lane: Lane) -> Self {
+        Self { receipt, queue: Some(queue), lane }
     }
 
     /// The place of the intent.
@@ -101,7 +141,7 @@ impl OutcomeGuard {
         let Some(queue) = self.queue.take() else { return };
         let intent = self.receipt.seq;
         let stamp = queue.stamp(intent);
-        queue.push_outcome(outcome_body("outcome", intent, outcome, stamp.as_ref()), intent, ack);
+        queue.push_outcome(outcome_body("outcome", intent, outcome, stamp.as_ref()), intent, ack, self.lane);
     }
 }
 

@@ -140,8 +140,7 @@ impl Disk for Directory {
         let _ = std::thread::Builder::new().name("audit-prepare".to_owned()).spawn(move || {
             let made = create_zeroed(&directory.handle, name, bytes, |file| {
                 if !maker.hurry.load(Ordering::Relaxed) {
-                    // All at once would be one long sync, and every record behind it would wait for
-                    // that.
+                    // All at once would be one long sync, and every record behind it would wait.
                     let begun = Instant::now();
                     file.sync_data()?;
                     std::thread::sleep((begun.elapsed() * 3).min(LONGEST_PAUSE));
@@ -163,14 +162,16 @@ const PIECE: u64 = 128 << 10;
 /// The longest pause between two pieces that are prepared.
 const LONGEST_PAUSE: Duration = Duration::from_millis(20);
 
-/// A new file of zeros, written in pieces with `between` after each but the last; durable on
-/// return.
+/// A new file of zeros, written in pieces with `between` after each but the last; then durable.
 fn create_zeroed(
     directory: &File,
     name: &str,
     bytes: u64,
     mut between: impl FnMut(&File) -> io::Result<()>,
 ) -> io::Result<File> {
+    // Before anything is written: an attempt on a full disk must not take the last of it meanwhile.
+    let disk = rustix::fs::fstatvfs(directory)?;
+    (disk.f_bavail.saturating_mul(disk.f_frsize) >= bytes).then_some(()).ok_or(rustix::io::Errno::NOSPC)?;
     let file = open(directory, name, OFlags::RDWR | OFlags::CREATE | OFlags::EXCL)?;
     let zeros = [0; PIECE as usize];
     let mut offset = 0;

@@ -18,7 +18,7 @@ use crate::format::head::Receipt;
 use crate::format::log_id::LogId;
 use crate::settings::Settings;
 use crate::write::queue::Queue;
-use crate::write::queue::entry::{AckKind, Batch};
+use crate::write::queue::entry::{AckKind, Batch, Lane};
 
 type Written = Arc<Plain<Vec<Vec<u8>>>>;
 
@@ -32,7 +32,7 @@ fn writer(queue: &Queue, written: &Written) {
         };
         assert!(!batch.is_empty());
         if thread_rng().gen_range(0..5) == 0 {
-            queue.latch(&Arc::from("simulated"), batch);
+            queue.latch(&Arc::from("simulated"), batch, false);
             thread::yield_now();
             queue.unlatch();
             continue;
@@ -46,7 +46,7 @@ fn writer(queue: &Queue, written: &Written) {
         for entry in batch {
             let receipt = Receipt { seq: 7, log: LogId([0; 16]), record_hash: [0; 32] };
             match entry.ack {
-                AckKind::Intent { ack } => ack(Ok(receipt)),
+                AckKind::Intent { ack, .. } => ack(Ok(receipt)),
                 AckKind::Outcome { ack: Some(ack), .. } | AckKind::Note { ack: Some(ack) } => {
                     let _ = ack.send(Ok(receipt));
                 }
@@ -72,7 +72,7 @@ fn request(queue: &Queue, written: &Written, n: u8) -> Told {
     let (intent, outcome) = (vec![b'i', n], vec![b'o', n]);
     let (ack, answer) = oneshot::channel();
     let ack = Box::new(move |durable| drop(ack.send(durable)));
-    let refused = match queue.push_intent(intent.clone(), ack) {
+    let refused = match queue.push_intent(intent.clone(), ack, Lane::Ordinary) {
         Ok(()) => block_on(answer).expect("every waiter is answered").err(),
         Err(error) => Some(error),
     };
@@ -82,7 +82,7 @@ fn request(queue: &Queue, written: &Written, n: u8) -> Told {
     }
     assert!(written.lock().unwrap().contains(&intent), "a key would be used before its record is durable");
     let (ack, answer) = oneshot::channel();
-    queue.push_outcome(outcome, 7, n.is_multiple_of(2).then_some(ack));
+    queue.push_outcome(outcome, 7, n.is_multiple_of(2).then_some(ack), Lane::Ordinary);
     if n.is_multiple_of(2) {
         let _ = block_on(answer).expect("every waiter is answered");
     }

@@ -22,7 +22,7 @@ use crate::read::frame_reader::{FrameEvent, FrameReader};
 use crate::read::source::header_of;
 use crate::storage::disk::Disk;
 use crate::write::appender::{Appender, RunInfo};
-use crate::write::queue::entry::{AckKind, QueuedRecord};
+use crate::write::queue::entry::{AckKind, Lane, QueuedRecord};
 use crate::write::segment_rotation::Layout;
 
 const LAYOUT: Layout = Layout { segment_bytes: 16 << 10, daily: false };
@@ -93,12 +93,15 @@ fn entry(random: &mut Random, open: &BTreeSet<u64>) -> QueuedRecord {
     let filler = "x".repeat(random.below(900) as usize);
     let intent = || {
         let ack = Box::new(|_| ());
-        (AckKind::Intent { ack }, format!("\"kind\":\"intent\",\"fill\":\"{filler}\"}}"))
+        (
+            AckKind::Intent { ack, lane: Lane::Ordinary },
+            format!("\"kind\":\"intent\",\"fill\":\"{filler}\"}}"),
+        )
     };
     let (ack, body) = match (random.below(3), open.first()) {
         (0, Some(&of)) => {
             let body = outcome_body("outcome", of, &Outcome::ok(1), None);
-            (AckKind::Outcome { of, ack: None }, String::from_utf8(body).unwrap())
+            (AckKind::Outcome { of, ack: None, lane: Lane::Ordinary }, String::from_utf8(body).unwrap())
         }
         (1, _) => (AckKind::Note { ack: None }, format!("\"kind\":\"event\",\"fill\":\"{filler}\"}}")),
         _ => intent(),

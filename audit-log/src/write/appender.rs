@@ -22,7 +22,7 @@ use crate::format::segment::{HEADER_BYTES, NONE, Reason, SegmentHeader};
 use crate::format::time::RecordTime;
 use crate::format::view::View;
 use crate::storage::disk::{Disk, commit};
-use crate::write::queue::entry::{AckKind, QueuedRecord};
+use crate::write::queue::entry::{AckKind, Lane, QueuedRecord};
 use crate::write::recovery::{ActiveSegment, OpenIntent, Recovered, recover};
 use crate::write::segment_rotation::{self, Layout, SegmentRotation};
 
@@ -52,6 +52,8 @@ pub(crate) struct Appender<D: Disk> {
     rotation: SegmentRotation<D::File>,
     /// Completed segments that the publisher has not received yet.
     pub(crate) sealed: Vec<SealedSegment>,
+    /// Whether the next segment could not be begun and the active one is as it was.
+    has_reserve: bool,
     /// The segment that failed, and the offset, until another continues from it.
     failed: Option<(String, u64)>,
     buffer: FrameBuffer,
@@ -98,6 +100,7 @@ impl<D: Disk> Appender<D> {
             active,
             rotation: SegmentRotation::new(layout),
             sealed: Vec::new(),
+            has_reserve: false,
             failed: None,
             buffer: FrameBuffer::default(),
         };
@@ -105,7 +108,7 @@ impl<D: Disk> Appender<D> {
         let boot = opening.epoch.first_chunk().copied().unwrap_or_default();
         let body = start_body(&opening.boot, &log.0, &boot, &opening.kernel_boot, time.mono_ns, removed);
         SegmentRotation::<D::File>::discard(&this.disk)
-            .and_then(|()| this.frame(&[Draft::note(time, &body)], OPENING))
+            .and_then(|()| this.frame(&[Draft::note(time, &body)], OPENING, Lane::Reserved))
             .map_err(|source| OpenError::Io {
                 doing: "cannot write the start record of the audit log",
                 path: path.to_owned(),
@@ -117,6 +120,26 @@ impl<D: Disk> Appender<D> {
     /// Makes a batch durable. On error none of it is acknowledged and nothing has changed in
     /// memory.
     pub(crate) fn append(&mut self, batch: &[QueuedRecord]) -> io::Result<Vec<Receipt>> {
+        self.append_in(batch, Lane::Ordinary)
+    }
+
+    /// The same where no next segment can be begun: into the end of the active one, which is kept for that.
+    pub(crate) fn append_reserved(&mut self, batch: &[QueuedRecord]) -> io::Result<Vec<Receipt>> {
+        let appended = self.append_in(batch, Lane::Reserved);
+        self.has_reserve = appended.is_ok();
+        // The segment that continues from here names the new end of this one.
+        if appended.is_ok() {
+            self.failed = None;
+        }
+        appended
+    }
+
+    /// Whether [`append_reserved`](Self::append_reserved) may work after a failure.
+    pub(crate) const fn has_reserve(&self) -> bool {
+        self.has_reserve
+    }
+
+    fn append_in(&mut self, batch: &[QueuedRecord], lane: Lane) -> io::Result<Vec<Receipt>> {
         let drafts: Vec<_> = batch
             .iter()
             .map(|entry| {
@@ -128,7 +151,7 @@ impl<D: Disk> Appender<D> {
                 Draft { time: entry.time, body: &entry.body, opens, ends }
             })
             .collect();
-        self.frame(&drafts, 0)
+        self.frame(&drafts, 0, lane)
     }
 
     /// Continues in a new segment that names the last acknowledged head; its first record has the
@@ -140,7 +163,7 @@ impl<D: Disk> Appender<D> {
         let (abandoned, offset) = self.failed.get_or_insert_with(active).clone();
         self.rotate(Reason::Failure)?;
         let body = resume_body(cause, &abandoned, offset);
-        self.frame(&[Draft::note(RecordTime::now(), &body)], 0)?;
+        self.frame(&[Draft::note(RecordTime::now(), &body)], 0, Lane::Ordinary)?;
         self.failed = None;
         self.rotation.succeeded();
         Ok(())
@@ -148,7 +171,7 @@ impl<D: Disk> Appender<D> {
 
     /// Writes the stop record.
     pub(crate) fn stop(&mut self) -> io::Result<()> {
-        self.frame(&[Draft::note(RecordTime::now(), &stop_body())], 0).map(|_| ())
+        self.frame(&[Draft::note(RecordTime::now(), &stop_body())], 0, Lane::Reserved).map(|_| ())
     }
 
     /// The last acknowledged head.
@@ -161,7 +184,7 @@ impl<D: Disk> Appender<D> {
         self.open.first().copied().unwrap_or(NONE)
     }
 
-    fn frame(&mut self, drafts: &[Draft<'_>], flags: u8) -> io::Result<Vec<Receipt>> {
+    fn frame(&mut self, drafts: &[Draft<'_>], flags: u8, lane: Lane) -> io::Result<Vec<Receipt>> {
         let (first, prev_hash) = (self.frontier.size(), self.last);
         let mut frontier = self.frontier.clone();
         let mut last = self.last;
@@ -192,8 +215,16 @@ impl<D: Disk> Appender<D> {
         let day_over = self.layout.daily
             && day > segment_rotation::day(self.active.created_ns)
             && first > self.active.first;
-        if day_over || self.active.offset + disk_bytes > self.active.bytes {
-            self.rotate(Reason::SegmentRotation)?;
+        self.has_reserve = false;
+        let is_full = self.active.offset + disk_bytes
+            > self.active.bytes - segment_rotation::reserve(self.active.bytes);
+        if (day_over || is_full)
+            && let Err(error) = self.rotate(Reason::SegmentRotation)
+        {
+            self.has_reserve = true;
+            if lane == Lane::Ordinary {
+                return Err(error);
+            }
         }
         let ActiveSegment { file, name, offset, bytes, .. } = &mut self.active;
         if *offset + disk_bytes > *bytes {

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::oneshot;
 
-use self::entry::{AckKind, Batch, IntentAck, NoteAck, QueuedRecord, intents, refuse};
+use self::entry::{AckKind, Batch, IntentAck, Lane, NoteAck, QueuedRecord, intents, refuse};
 use self::state::{BATCH_RECORDS, State};
 use self::sync::{Condvar, Mutex, MutexGuard};
 use crate::error::AuditError;
@@ -94,26 +94,16 @@ impl Queue {
     }
 
     /// Accepts an intent, or returns why not.
-    pub(crate) fn push_intent(&self, body: Vec<u8>, ack: IntentAck) -> Result<(), AuditError> {
+    pub(crate) fn push_intent(&self, body: Vec<u8>, ack: IntentAck, lane: Lane) -> Result<(), AuditError> {
         if body.len() > MAX_BODY_BYTES {
             return Err(AuditError::TooLarge);
         }
         let mut state = self.state();
-        if state.closed {
-            return Err(AuditError::Closed);
-        }
-        if let Some(cause) = &state.latched {
-            return Err(AuditError::Unavailable { cause: cause.clone() });
-        }
-        if state.entries.len() >= self.capacity {
-            return Err(AuditError::Full);
-        }
-        self.admit(&mut state, body, AckKind::Intent { ack });
+        state.accepts_intent(lane, self.capacity)?;
+        self.admit(&mut state, body, AckKind::Intent { ack, lane });
         Ok(())
     }
 
-    /// Accepts an outcome, always while the writer runs: there are no more of them than there were
-    /// intents. While nothing can be written it is kept for later and the waiter gets the error.
     /// Adds to outcomes what this makes. The first call counts.
     pub(crate) fn stamp_with(&self, stamper: Stamper) {
         let _ = self.stamper.set(stamper);
@@ -124,16 +114,19 @@ impl Queue {
         self.stamper.get().and_then(|stamper| stamper(intent))
     }
 
-    pub(crate) fn push_outcome(&self, body: Vec<u8>, of: u64, mut ack: Option<NoteAck>) {
+    /// Accepts an outcome, always while the writer runs: there are no more of them than there were
+    /// intents. While nothing can be written it is kept for later and the waiter gets the error.
+    pub(crate) fn push_outcome(&self, body: Vec<u8>, of: u64, mut ack: Option<NoteAck>, lane: Lane) {
         let mut state = self.state();
         state.open = state.open.saturating_sub(1);
-        if let Some(error) = state.refusal() {
+        let has_space = lane == Lane::Reserved && state.has_reserve && !state.closed;
+        if let Some(error) = state.refusal().filter(|_| !has_space) {
             refuse(&mut ack, &error);
             if state.closed {
                 return;
             }
         }
-        self.admit(&mut state, body, AckKind::Outcome { of, ack });
+        self.admit(&mut state, body, AckKind::Outcome { of, ack, lane });
     }
 
     /// Accepts a note; if the queue is full it is counted as dropped.
@@ -175,6 +168,11 @@ impl Queue {
     }
 
     fn admit(&self, state: &mut State, body: Vec<u8>, ack: AckKind) {
+        if state.latched.is_some() && state.has_reserve && ack.lane() == Lane::Reserved {
+            state.reserved.push_back(QueuedRecord { body, time: RecordTime::now(), ack });
+            self.wake.notify_all();
+            return;
+        }
         let urgent = ack.is_urgent();
         // Stamped under the lock: times then never run backwards from one sequence number to the
         // next.
@@ -216,19 +214,27 @@ impl Queue {
     }
 
     /// Nothing can be written: refuses intents from now on, also those in the queue, and keeps all
-    /// other records.
-    pub(crate) fn latch(&self, cause: &Arc<str>, failed: Vec<QueuedRecord>) {
+    /// other records. With `has_reserve` those of the reserved lane can still be written.
+    pub(crate) fn latch(&self, cause: &Arc<str>, failed: Vec<QueuedRecord>, has_reserve: bool) {
         let error = AuditError::Unavailable { cause: cause.clone() };
         let mut state = self.state();
         state.latched = Some(cause.clone());
-        let waiting = std::mem::take(&mut state.entries);
+        state.has_reserve = has_reserve;
+        let mut waiting = std::mem::take(&mut state.entries);
+        if !has_reserve {
+            waiting.append(&mut state.reserved);
+        }
         // The waiters are answered below.
         state.urgent = 0;
         state.open = state.open.saturating_sub(intents(&failed));
         for mut entry in failed.into_iter().chain(waiting) {
+            if has_reserve && entry.ack.lane() == Lane::Reserved {
+                state.reserved.push_back(entry);
+                continue;
+            }
             match &mut entry.ack {
                 AckKind::Intent { .. } => {
-                    if let AckKind::Intent { ack } = entry.ack {
+                    if let AckKind::Intent { ack, .. } = entry.ack {
                         ack(Err(error.clone()));
                     }
                     continue;
@@ -241,7 +247,11 @@ impl Queue {
 
     /// Writing works again.
     pub(crate) fn unlatch(&self) {
-        self.state().latched = None;
+        let mut state = self.state();
+        state.latched = None;
+        let reserved = std::mem::take(&mut state.reserved);
+        state.urgent += reserved.iter().filter(|entry| entry.ack.is_urgent()).count();
+        state.entries.extend(reserved);
     }
 
     /// Why nothing can be written, if that is so.
@@ -260,19 +270,22 @@ impl Queue {
         let mut state = self.state();
         state.closed = true;
         // Dropped outside the lock: a dropped answer may come back to this queue.
-        let entries = std::mem::take(&mut state.entries);
+        let entries = (std::mem::take(&mut state.entries), std::mem::take(&mut state.reserved));
         state.urgent = 0;
         drop(state);
         drop(entries);
     }
 
-    /// Waits until the queue is closed, at most that long.
-    pub(crate) fn closed_within(&self, patience: Duration) -> bool {
+    /// While nothing else can be written: records for the reserved end of the segment. Waits at most `patience`.
+    pub(crate) fn take_reserved(&self, patience: Duration) -> Batch {
         let state = self.state();
-        self.wake
-            .wait_timeout_while(state, patience, |state| !state.closed)
-            .unwrap_or_else(PoisonError::into_inner)
-            .0
-            .closed
+        let is_idle = |state: &mut State| !state.closed && state.reserved.is_empty();
+        let waited = self.wake.wait_timeout_while(state, patience, is_idle);
+        let mut state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        match state.reserved_batch() {
+            batch if !batch.is_empty() => Batch::Records(batch),
+            _ if state.closed => Batch::Closed,
+            _ => Batch::Idle,
+        }
     }
 }

@@ -33,6 +33,14 @@ pub(crate) struct SegmentRotation<F> {
     attempted: bool,
 }
 
+/// Some eighty operations of the reserved lane.
+const RESERVE_BYTES: u64 = 256 << 10;
+
+/// The end of a segment that only the reserved lane writes, when no next segment can be begun.
+pub(crate) fn reserve(segment_bytes: u64) -> u64 {
+    (segment_bytes / 8).min(RESERVE_BYTES)
+}
+
 /// The day since 1970-01-01 of a time.
 pub(crate) const fn day(wall_ns: u64) -> u64 {
     wall_ns / 86_400_000_000_000
@@ -148,7 +156,12 @@ impl<F> SegmentRotation<F> {
             return Ok(file);
         }
         Self::discard(disk)?;
-        disk.create_zeroed(PREPARED, self.layout.segment_bytes)
+        let created = disk.create_zeroed(PREPARED, self.layout.segment_bytes);
+        if created.is_err() {
+            // On a full disk half a file takes the space that others need.
+            let _ = Self::discard(disk);
+        }
+        created
     }
 }
 

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use crate::durable_head::DurableHead;
 use crate::error::OpenError;
 use crate::format::encode::clock_step_body;
+use crate::format::head::Receipt;
 use crate::format::names;
 use crate::format::record::BuildInfo;
 use crate::format::segment::HEADER_BYTES;
@@ -151,12 +152,17 @@ impl<D: Disk> Writer<D> {
             Ok(receipts) => receipts,
             Err(error) => return Err(self.latch(&error, batch)),
         };
+        self.acknowledge(batch, receipts, begun);
+        Ok(())
+    }
+
+    fn acknowledge(&mut self, batch: Vec<QueuedRecord>, receipts: Vec<Receipt>, begun: Instant) {
         metrics::committed(batch.len(), begun.elapsed());
         self.publish();
         let mut acks = Acks::default();
         for (entry, receipt) in batch.into_iter().zip(receipts) {
             match entry.ack {
-                AckKind::Intent { ack } => acks.intent(ack, receipt),
+                AckKind::Intent { ack, .. } => acks.intent(ack, receipt),
                 AckKind::Outcome { ack: Some(ack), .. } | AckKind::Note { ack: Some(ack) } => {
                     acks.note(ack, receipt);
                 }
@@ -164,7 +170,18 @@ impl<D: Disk> Writer<D> {
             }
         }
         acks.send(self.queue.runtime());
-        Ok(())
+    }
+
+    /// Writes to the reserved end of the segment. Once that fails, nothing at all can be written.
+    fn commit_reserved(&mut self, cause: &Arc<str>, batch: Vec<QueuedRecord>) {
+        let begun = Instant::now();
+        match self.appender.append_reserved(&batch) {
+            Ok(receipts) => self.acknowledge(batch, receipts, begun),
+            Err(error) => {
+                tracing::error!(%error, "the reserved end of the audit segment cannot be written");
+                self.queue.latch(cause, batch, false);
+            }
+        }
     }
 
     fn latch(&self, error: &io::Error, batch: Vec<QueuedRecord>) -> Arc<str> {
@@ -172,7 +189,7 @@ impl<D: Disk> Writer<D> {
         metrics::commit_failed();
         let cause: Arc<str> = Arc::from(error.to_string());
         tracing::error!(%cause, segment = %self.appender.active.name, "the audit log cannot be written: nothing is signed");
-        self.queue.latch(&cause, batch);
+        self.queue.latch(&cause, batch, self.appender.has_reserve());
         cause
     }
 
@@ -180,15 +197,22 @@ impl<D: Disk> Writer<D> {
     /// the meantime.
     fn reopened(&mut self, cause: &Arc<str>) -> bool {
         let mut pause = Duration::from_millis(100);
+        let mut next = Instant::now() + pause;
         loop {
-            if self.queue.closed_within(pause) {
-                return false;
+            match self.queue.take_reserved(next.saturating_duration_since(Instant::now())) {
+                Batch::Records(batch) => self.commit_reserved(cause, batch),
+                Batch::Idle => {}
+                Batch::Closed => return false,
+            }
+            if Instant::now() < next {
+                continue;
             }
             match self.appender.resume(cause) {
                 Ok(()) => break,
                 Err(error) => tracing::warn!(%error, "the audit log still cannot be written"),
             }
             pause = (pause * 2).min(Duration::from_secs(5));
+            next = Instant::now() + pause;
         }
         tracing::warn!(segment = %self.appender.active.name, "the audit log continues in a new segment");
         self.publish();

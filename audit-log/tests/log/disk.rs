@@ -78,3 +78,57 @@ fn permission_that_is_lost_stops_signing_until_it_is_back() {
     log.close().unwrap();
     assert!(verify(&settings.directory).unwrap().is_sound());
 }
+
+#[test]
+fn on_a_full_disk_only_the_reserved_lane_is_recorded_and_stays() {
+    let root = tempfile::tempdir().unwrap();
+    let Some((disk, settings, log, _)) = on_a_disk(root.path()) else { return };
+    let filler = disk.mount.join("filler");
+    let mut file = std::fs::File::create(&filler).unwrap();
+    for size in [1 << 20, 1 << 12, 512] {
+        while std::io::Write::write_all(&mut file, &vec![0; size]).is_ok() {}
+    }
+    drop(file);
+    let error = runtime().block_on(async {
+        loop {
+            if let Err(error) = one(&log).await {
+                break error.to_string();
+            }
+        }
+    });
+    assert!(error.contains("No space left"), "{error}");
+    let reserved = runtime().block_on(async {
+        let mut receipts = Vec::new();
+        for _ in 0..5 {
+            let recorded = log.record_reserved(Multiply(9)).await.map_err(|refused| refused.error).unwrap();
+            receipts.push(recorded.receipt());
+            recorded.consume().1.record_outcome_durable(Outcome::ok(1)).await.unwrap();
+            assert!(one(&log).await.is_err(), "the ordinary lane is closed");
+        }
+        receipts
+    });
+    assert!(!log.is_writable());
+    // However long it lasts, the reserve ends with an error.
+    let ended = runtime().block_on(async {
+        for _ in 0..10_000 {
+            if let Err(refused) = log.record_reserved(Multiply(9)).await {
+                return refused.error.to_string();
+            }
+        }
+        String::new()
+    });
+    assert!(!ended.is_empty());
+    std::fs::remove_file(&filler).unwrap();
+    let begun = Instant::now();
+    while !log.is_writable() {
+        assert!(begun.elapsed() < Duration::from_secs(20), "the log never became writable again");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    runtime().block_on(one(&log)).unwrap();
+    log.close().unwrap();
+    assert!(verify(&settings.directory).unwrap().is_sound());
+    for receipt in reserved {
+        let found = lines(&settings.directory, receipt.seq, None).unwrap().next().unwrap().unwrap();
+        assert_eq!(audit_log::leaf_hash(found.json.as_bytes()), receipt.record_hash);
+    }
+}

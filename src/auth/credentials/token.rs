@@ -123,7 +123,7 @@ impl fmt::Debug for AccessTokenId {
 }
 
 /// Whose keys a token is good for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Subject {
     /// Every EOA's (`*`): only the machine's own command line issues such a token.
     Any,

@@ -14,7 +14,8 @@ section! {
         /// Directory of the log. A disk of its own is best: nothing is signed while the log cannot be
         /// written.
         directory: PathBuf = "<data>/audit", PATH;
-        /// Size of a segment in bytes, a multiple of 4096. The next segment that is started has it.
+        /// Size of a segment in bytes, a multiple of 4096. The next segment that is started has it. Its
+        /// end, an eighth and at most 256 KiB, is kept for disable, revoke and freeze on a full disk.
         segment_bytes: u64 = "67108864", Number(1 << 20..=4 << 30);
         /// Copy of the newest checkpoint, on another disk. Empty: none.
         checkpoint_file: Option<PathBuf> = "", Optional(PATH);

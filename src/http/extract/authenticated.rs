@@ -58,7 +58,7 @@ impl FromRequestParts<App> for AuthenticatedRequest {
             }
         };
         app.services.access_tokens.touch(&caller);
-        if let Some(token) = caller.token_id() {
+        if let Some(token) = caller.token_id().filter(|_| !operation.takes_away()) {
             app.rates.token(token).map_err(ServiceError::unrecorded)?;
         }
         let context = context.recognised(caller);
@@ -101,7 +101,7 @@ impl AuthenticatedRequest {
     ) -> Result<T, ServiceError> {
         let body = body::read(request, &self.app).await;
         let parsed = self.checked(body.and_then(convert))?;
-        self.ticket.admit().await?;
+        self.ticket.admit_caller(self.context.caller().and_then(Caller::eoa)).await?;
         Ok(parsed)
     }
 

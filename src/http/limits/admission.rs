@@ -13,6 +13,8 @@ use arc_swap::ArcSwap;
 use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 
+use super::take_away::{TakeAwayPlace, TakeAwayPlaces};
+use crate::key::Eoa;
 use crate::service::operation::Lane;
 use crate::service::{ErrorCode, ServiceError};
 
@@ -52,6 +54,7 @@ struct Lanes {
     proofs: Limit,
     logins: Limit,
     open: Limit,
+    take_away: TakeAwayPlaces,
 }
 
 /// A concurrency limit and its queue.
@@ -65,9 +68,11 @@ struct Limit {
 
 /// The right to be served; released when dropped.
 #[derive(Debug)]
-pub(crate) struct Permit {
-    _request: OwnedSemaphorePermit,
-    _key_change: Option<OwnedSemaphorePermit>,
+pub(crate) enum Permit {
+    /// Of a lane.
+    Lane { _request: OwnedSemaphorePermit, _key_change: Option<OwnedSemaphorePermit> },
+    /// Of the places of one EOA.
+    TakeAway { _place: TakeAwayPlace },
 }
 
 /// A request's way through admission: its lane, and its permit once it has one. The permit is held until the ticket is
@@ -91,6 +96,18 @@ impl Ticket {
             acquired.map_err(ServiceError::unrecorded)?;
         }
         Ok(())
+    }
+
+    /// The same for the caller of this EOA: what only takes away has a place at once.
+    pub(crate) async fn admit_caller(&self, eoa: Option<Eoa>) -> Result<(), ServiceError> {
+        if self.lane == Lane::TakeAway
+            && let Some(place) = self.admission.0.load().take_away.take(eoa)
+        {
+            // Only a second body would find it set, and calls have one.
+            let _ = self.permit.set(Permit::TakeAway { _place: place });
+            return Ok(());
+        }
+        self.admit().await
     }
 
     /// Whether the request may be served.
@@ -134,7 +151,7 @@ impl AdmissionControl {
         };
         let limit = lanes.limit(lane).ok_or_else(|| ServiceError::internal("a lane without a limit"))?;
         let request = limit.acquire(give_up_at).await.ok_or_else(overloaded)?;
-        Ok(Permit { _request: request, _key_change: key_change })
+        Ok(Permit::Lane { _request: request, _key_change: key_change })
     }
 }
 
@@ -152,6 +169,7 @@ impl Lanes {
             proofs: side(MAX_SEARCHES),
             logins: side(quarter),
             open: side(quarter),
+            take_away: TakeAwayPlaces::default(),
         }
     }
 
@@ -159,7 +177,8 @@ impl Lanes {
     const fn limit(&self, lane: Lane) -> Option<&Limit> {
         match lane {
             Lane::Exempt => None,
-            Lane::Use | Lane::Change => Some(&self.using),
+            // Beyond the places of its EOA.
+            Lane::TakeAway | Lane::Use | Lane::Change => Some(&self.using),
             Lane::Read => Some(&self.reads),
             Lane::Search => Some(&self.searches),
             Lane::Proof => Some(&self.proofs),

@@ -10,7 +10,9 @@ use tokio::time::{Instant, timeout_at};
 use tracing::{Instrument, Span};
 
 use super::reject_delay;
-use crate::auth::Credentials;
+use std::net::IpAddr;
+
+use crate::auth::{CertificateFingerprint, Credentials};
 use crate::http::app::{App, ClientCertificate, Deadline, ListTurn, RequestedOperation};
 use crate::http::error;
 use crate::http::limits::admission::Ticket;
@@ -53,7 +55,7 @@ pub(crate) async fn process(
             let certificate = certificate.map(|ClientCertificate(fingerprint)| fingerprint);
             let context = Context::anonymous(id, peer).certified(certificate);
             let context = context.logged_in_as(login(peer, &request));
-            match check_limits(&app, operation, peer, &request) {
+            match check_limits(&app, operation, (peer, certificate), &request) {
                 Ok(()) => {
                     // The empty field is filled in when the result is known.
                     span = tracing::info_span!(
@@ -96,8 +98,18 @@ fn client(app: &App, connection: Option<Peer>, request: &Request) -> Result<Peer
 }
 
 /// Applies the limits that need nothing of the request but its head. A refusal here leaves no audit record.
-fn check_limits(app: &App, operation: Operation, peer: Peer, request: &Request) -> Result<(), ServiceError> {
+fn check_limits(
+    app: &App,
+    operation: Operation,
+    (peer, certificate): (Peer, Option<CertificateFingerprint>),
+    request: &Request,
+) -> Result<(), ServiceError> {
     let Peer::Tcp(address) = peer else { return Ok(()) };
+    let takes_away = operation.is_some_and(|operation| operation.takes_away());
+    if takes_away && has_access_token(app, address.ip(), certificate, request) {
+        // What others behind this address have used up must not keep its owner from it.
+        return app.hosts.check(operation, request.uri(), request.headers());
+    }
     app.rates.request(address.ip())?;
     app.hosts.check(operation, request.uri(), request.headers())?;
     let credentials = request.headers().get(header::AUTHORIZATION);
@@ -120,6 +132,17 @@ fn lane(operation: Operation) -> Lane {
 /// other one is admitted once both have arrived.
 fn is_admitted_at_once(operation: Operation, method: &Method) -> bool {
     operation.is_none_or(|operation| operation.access == Access::Open && *method == Method::GET)
+}
+
+/// Whether the request shows an access token that is valid here and now.
+fn has_access_token(
+    app: &App,
+    from: IpAddr,
+    certificate: Option<CertificateFingerprint>,
+    request: &Request,
+) -> bool {
+    let shown = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    shown.is_some_and(|shown| app.services.access_tokens.authenticate(Some(shown), from, certificate).is_ok())
 }
 
 /// Whether a signature must be checked for this request: logins, and any credentials but an access token.

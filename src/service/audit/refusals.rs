@@ -1,8 +1,8 @@
-//! Budget of the records of refusals: some of each minute are recorded one by one, the others are counted.
+//! Budget of the records of refusals and of reads: some of each minute are recorded one by one, the others are counted.
 //!
-//! Without it a client without rights writes the audit log at the speed of its network. Callers that are known here
+//! Without it a client writes the audit log at the speed of its network. Callers that are known here
 //! have a budget each; unknown ones share one, because an EOA is free to make. Counts of a minute that a crash cuts off are
-//! lost. Not for: what is recorded of a permitted operation.
+//! lost. Not for: what is recorded of a permitted operation that uses or changes something.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -14,7 +14,8 @@ use crate::service::error_code::ErrorCode;
 /// The time for which a budget lasts.
 pub(in crate::service) const WINDOW: Duration = Duration::from_secs(60);
 
-/// Refusals of one known EOA, and of all unknown clients together, that get a record of their own in a window.
+/// Refusals of one known EOA, and of all unknown clients together, that get a record of their own in a window; and as
+/// many reads.
 const RECORDED: u32 = 60;
 
 /// The most counts that are kept apart; further ones are counted without the EOA.
@@ -25,7 +26,8 @@ const MOST_COUNTS: usize = 1_024;
 pub(in crate::service) struct RefusalKind {
     pub(in crate::service) eoa: Option<Eoa>,
     pub(in crate::service) operation: &'static str,
-    pub(in crate::service) code: ErrorCode,
+    /// None of a permitted read.
+    pub(in crate::service) code: Option<ErrorCode>,
 }
 
 /// The budget of the window and what was counted beyond it.
@@ -35,7 +37,7 @@ pub(in crate::service) struct RefusalBudget(Mutex<Window>);
 #[derive(Debug)]
 struct Window {
     begun: Instant,
-    recorded: HashMap<Option<Eoa>, u32>,
+    recorded: HashMap<(Option<Eoa>, bool), u32>,
     counted: HashMap<RefusalKind, u64>,
 }
 
@@ -53,7 +55,7 @@ impl RefusalBudget {
     /// Whether a refusal gets a record of its own; it is counted if it gets none.
     pub(in crate::service) fn admits(&self, kind: RefusalKind) -> bool {
         let mut window = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let recorded = window.recorded.entry(kind.eoa).or_default();
+        let recorded = window.recorded.entry((kind.eoa, kind.code.is_none())).or_default();
         if *recorded < RECORDED {
             *recorded += 1;
             return true;
@@ -82,11 +84,13 @@ mod tests {
     #[test]
     fn unknown_clients_share_one_budget_a_known_eoa_has_its_own_and_the_rest_is_counted() {
         let budget = RefusalBudget::new();
-        let kind = |eoa| RefusalKind { eoa, operation: "keys.list", code: ErrorCode::Forbidden };
+        let kind = |eoa| RefusalKind { eoa, operation: "keys.list", code: Some(ErrorCode::Forbidden) };
         let known = Some(Eoa::new([1; 20]));
         assert_eq!((0..1_000).filter(|_| budget.admits(kind(None))).count(), RECORDED as usize);
         assert_eq!((0..70).filter(|_| budget.admits(kind(known))).count(), RECORDED as usize);
         assert!(budget.take(Instant::now(), false).is_empty(), "the window has not ended");
+        let read = RefusalKind { code: None, ..kind(known) };
+        assert!((0..RECORDED).all(|_| budget.admits(read)), "reads have a budget of their own");
         let mut counts = budget.take(Instant::now() + WINDOW, false);
         counts.sort_by_key(|(_, count)| *count);
         assert_eq!(counts, [(kind(known), 10), (kind(None), 940)]);
@@ -105,7 +109,7 @@ mod tests {
             let kind = RefusalKind {
                 eoa: Some(Eoa::new(bytes)),
                 operation: "keys.list",
-                code: ErrorCode::Forbidden,
+                code: Some(ErrorCode::Forbidden),
             };
             refused += (0..=RECORDED).filter(|_| !budget.admits(kind)).count() as u64;
         }

@@ -32,6 +32,7 @@ impl KeyAdmin {
         deadline: Instant,
     ) -> Result<Arc<KeyVersion>, ServiceError> {
         let _turn = self.changes.acquire(deadline).await?;
+        let states = self.changes.acquire_states(deadline).await?;
         // The version as it is now: it may have been restored since it was due.
         let found = self.store.version_by_id(version.id);
         let version = found.ok_or_else(|| ServiceError::internal("no such version"))?;
@@ -50,6 +51,7 @@ impl KeyAdmin {
             let (_, intent) = recorded.consume();
             return Err(fail(intent, error).await);
         }
+        drop(states);
         let begun = Instant::now();
         let (result, intent) = self.custody.destroy(recorded, deadline).await;
         let micros = begun.elapsed().as_micros().try_into().unwrap_or(u64::MAX);

@@ -78,7 +78,7 @@ impl Freezes {
         let SetFreeze { frozen, reason } = request;
         let facts = reason.clone().map(|reason| ("reason", Value::Text(reason))).into_iter().collect();
         let change = RecordedChange { operation, context, actor: None, facts };
-        let recorded = self.recorder.intent(change).await?;
+        let recorded = self.recorder.intent_of(operation, change).await?;
         let number = recorded.receipt().seq;
         let (_, intent) = recorded.consume();
         let freeze = frozen.then_some(Freeze { since: whole_second(self.clock.now()), reason });

@@ -140,7 +140,11 @@ impl KeyAdmin {
         let refuse = |context: &Context, error| {
             self.recorder.refuse(operation, context, AuditSubject::of(&request), error)
         };
-        let _turn = self.changes.acquire(deadline).await.map_err(|error| refuse(&context, error))?;
+        let _turn = match operation.takes_away() {
+            true => None,
+            false => Some(self.changes.acquire(deadline).await.map_err(|error| refuse(&context, error))?),
+        };
+        let _states = self.changes.acquire_states(deadline).await.map_err(|error| refuse(&context, error))?;
         let (version, transitions) = self.decide(&request).map_err(|error| refuse(&context, error))?;
         if transitions.is_empty() {
             self.recorder.note(operation, &context, AuditSubject::version(&version), "ok");
@@ -153,7 +157,7 @@ impl KeyAdmin {
         let destroy_at = schedules_destruction.then(|| later(self.clock.latest(), days(request.after_days)));
         let reason = request.reason.clone();
         let planned = PlannedTransition { context, operation, version, transitions, destroy_at, reason };
-        let recorded = self.recorder.intent(planned).await?;
+        let recorded = self.recorder.intent_of(operation, planned).await?;
         let intent_of = intent_ref(&recorded.receipt());
         let (PlannedTransition { context, version, transitions, .. }, intent) = recorded.consume();
         let ChangeKey { eoa, name, reason, .. } = request;

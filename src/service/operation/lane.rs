@@ -5,7 +5,7 @@
 pub enum Lane {
     /// Health and metrics: no limit, whatever else is under way.
     Exempt,
-    /// What uses a key or ends an access token.
+    /// What uses a key, and what needs no lane of its own.
     Use,
     /// Changes of keys, one at a time; each takes a place of [`Lane::Use`], too.
     Change,
@@ -19,4 +19,6 @@ pub enum Lane {
     Login,
     /// What everyone may ask for, and paths that do not exist.
     Open,
+    /// What only takes away, beside all queues; some places for each EOA.
+    TakeAway,
 }

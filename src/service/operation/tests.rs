@@ -19,12 +19,16 @@ fn only_health_and_metrics_have_no_limit_and_what_is_open_shares_no_lane_with_ke
     );
     assert_eq!(names(Lane::Proof), ["audit.proof"]);
     assert_eq!(names(Lane::Login), ["auth.challenge", "auth.verify"]);
+    assert_eq!(
+        names(Lane::TakeAway),
+        ["keys.disable", "auth.revoke", "access_tokens.revoke", "service.freeze"]
+    );
     for operation in ALL.iter().filter(|operation| operation.access == Access::Open) {
         let of_all = [Lane::Exempt, Lane::Proof, Lane::Login, Lane::Open];
         assert!(of_all.contains(&operation.lane), "{}", operation.name);
     }
     for operation in ALL.iter().filter(|operation| operation.scope().is_some()) {
-        let of_callers = [Lane::Use, Lane::Change, Lane::Read, Lane::Search];
+        let of_callers = [Lane::Use, Lane::Change, Lane::Read, Lane::Search, Lane::TakeAway];
         assert!(of_callers.contains(&operation.lane), "{}", operation.name);
     }
 }

@@ -40,6 +40,7 @@ const SCHEMA: &str = "
         UNIQUE (eoa, name, version),
         CHECK ((g1 IS NULL) = (g2 IS NULL))
     ) STRICT;
+    CREATE INDEX reserved_version ON key_version (eoa, name) WHERE g1 IS NULL;
     CREATE UNIQUE INDEX one_active_version ON key_version (eoa, name) WHERE state = 'active';
     CREATE TABLE binding (
         id BLOB PRIMARY KEY REFERENCES key_version (id),

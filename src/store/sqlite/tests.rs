@@ -77,14 +77,14 @@ async fn what_failed_leaves_rows_and_head_as_they_were() {
     let backend = SqliteBackend::new(SqliteFile::open(&path).await.unwrap(), key());
     backend.load().await.unwrap();
     let mark = |intent| {
-        backend.run(move |connection, rows| {
+        backend.database.run(move |connection, rows| {
             transitions::mark(connection, rows, IntentMark::Applied(intent))?;
             if intent == 2 { Err(StoreError::RowsMissing) } else { Ok(()) }
         })
     };
     mark(1).await.unwrap();
     assert!(mark(2).await.is_err());
-    let panicked = backend.run(|connection, rows| -> Result<(), StoreError> {
+    let panicked = backend.database.run(|connection, rows| -> Result<(), StoreError> {
         transitions::mark(connection, rows, IntentMark::Applied(3))?;
         panic!("on purpose")
     });
@@ -156,4 +156,44 @@ fn a_pipe_in_the_place_of_the_store_is_not_waited_for() {
     rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
     assert!(matches!(snapshot(&path), Err(StoreError::Forged(_))));
     assert!(matches!(newest_change(&path), Err(StoreError::Forged(_))));
+}
+
+#[tokio::test]
+async fn reservations_are_found_without_a_search_of_all_versions() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store.sqlite");
+    SqliteBackend::create(&path, key()).unwrap();
+    let connection = schema::connect(&path).unwrap();
+    let sql = "EXPLAIN QUERY PLAN SELECT * FROM key_version LEFT JOIN binding USING (id) WHERE g1 IS NULL";
+    let plan: String = connection.query_row(sql, [], |row| row.get("detail")).unwrap();
+    assert!(plan.contains("reserved_version"), "{plan}");
+}
+
+#[tokio::test]
+async fn ordinary_changes_wait_for_the_reserve_and_what_takes_away_does_not() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store.sqlite");
+    SqliteBackend::create(&path, key()).unwrap();
+    let backend = SqliteBackend::new(SqliteFile::open(&path).await.unwrap(), key());
+    backend.load().await.unwrap();
+    let calls = std::sync::atomic::AtomicUsize::new(0);
+    let full = || rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_FULL), None);
+    backend.database.run(|_, _| Ok(())).await.unwrap();
+    // A disk that is full until two steps of the reserve are given up.
+    let work = move |connection: &Connection, rows: &mut Rows| {
+        transitions::mark(connection, rows, IntentMark::Applied(1))?;
+        let count = calls.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        if count < 2 { Err(full().into()) } else { Ok(()) }
+    };
+    backend.database.run_on_full_disk(work).await.unwrap();
+    assert!(backend.is_applied(IntentMark::Applied(1)).await.unwrap());
+    let reserve = path.with_extension("reserve");
+    let whole = 4 << 20;
+    assert_eq!(std::fs::metadata(&reserve).unwrap().len(), whole - (512 << 10));
+    // This disk has space: the next ordinary change takes it back first.
+    backend.database.run(|_, _| Ok(())).await.unwrap();
+    assert_eq!(std::fs::metadata(&reserve).unwrap().len(), whole);
+    let never =
+        backend.database.run_on_full_disk(move |_, _| -> Result<(), StoreError> { Err(full().into()) });
+    assert!(never.await.unwrap_err().is_disk_full(), "it ends when the reserve is used up");
 }

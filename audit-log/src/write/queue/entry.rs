@@ -14,14 +14,31 @@ pub(crate) type IntentAck = Box<dyn FnOnce(Result<Receipt, AuditError>) + Send>;
 /// The part of a record in an operation, and how it is acknowledged.
 pub(crate) enum AckKind {
     /// Opens an operation.
-    Intent { ack: IntentAck },
+    Intent { ack: IntentAck, lane: Lane },
     /// Ends the operation of that intent.
-    Outcome { of: u64, ack: Option<NoteAck> },
+    Outcome { of: u64, ack: Option<NoteAck>, lane: Lane },
     /// Neither.
     Note { ack: Option<NoteAck> },
 }
 
+/// Which places in the queue and in the segment an operation may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lane {
+    /// The ordinary ones.
+    Ordinary,
+    /// Also those that are kept for what only takes away: when the queue is full, and when there is no disk space for
+    /// the next segment.
+    Reserved,
+}
+
 impl AckKind {
+    pub(crate) const fn lane(&self) -> Lane {
+        match self {
+            Self::Intent { lane, .. } | Self::Outcome { lane, .. } => *lane,
+            Self::Note { .. } => Lane::Ordinary,
+        }
+    }
+
     /// Whether a task waits for it.
     pub(super) const fn is_urgent(&self) -> bool {
         match self {

@@ -8,11 +8,17 @@ use crate::error::AuditError;
 use crate::format::encode::records_dropped_body;
 use crate::format::time::RecordTime;
 use crate::write::queue::anonymous::AnonymousRefusals;
-use crate::write::queue::entry::{AckKind, QueuedRecord, intents};
+use crate::write::queue::entry::{AckKind, Lane, QueuedRecord, intents};
 use crate::write::queue::group_commit::{GroupCommit, Work};
 
 /// What one batch may hold.
 pub(crate) const BATCH_RECORDS: usize = 1024;
+
+/// Places in the queue beyond its capacity, for intents of the reserved lane.
+const RESERVED_PLACES: usize = 256;
+
+/// The most of a batch where little space is left.
+const RESERVED_RECORDS: usize = 4;
 
 /// Longest delay of a record without a waiter: it is written with the next one that has a waiter,
 /// so that outcomes cost no sync of their own.
@@ -30,6 +36,10 @@ pub(super) struct State {
     pub(super) lingering: Option<Instant>,
     /// Why nothing can be written now.
     pub(super) latched: Option<Arc<str>>,
+    /// Whether, meanwhile, the reserved end of the segment can be written.
+    pub(super) has_reserve: bool,
+    /// What goes there.
+    pub(super) reserved: VecDeque<QueuedRecord>,
     pub(super) closed: bool,
     /// Events that were dropped.
     pub(super) dropped: u64,
@@ -42,6 +52,23 @@ impl State {
             Some(cause) => Some(AuditError::Unavailable { cause: cause.clone() }),
             None => self.closed.then_some(AuditError::Closed),
         }
+    }
+
+    /// Whether an intent can be queued now.
+    pub(super) fn accepts_intent(&self, lane: Lane, capacity: usize) -> Result<(), AuditError> {
+        let is_reserved = lane == Lane::Reserved;
+        if self.closed {
+            return Err(AuditError::Closed);
+        }
+        if let Some(cause) = &self.latched
+            && !(is_reserved && self.has_reserve && self.reserved.len() < RESERVED_PLACES)
+        {
+            return Err(AuditError::Unavailable { cause: cause.clone() });
+        }
+        let places = capacity + if is_reserved { RESERVED_PLACES } else { 0 };
+        // Outcomes and notes that are kept meanwhile take no place from what can still be written.
+        let is_full = self.latched.is_none() && self.entries.len() >= places;
+        if is_full { Err(AuditError::Full) } else { Ok(()) }
     }
 
     /// Operations in progress, and the number that keeps all cores busy.
@@ -79,6 +106,13 @@ impl State {
         self.open += intents(&batch);
         self.gather.written(waited);
         self.lingering = None;
+        batch
+    }
+
+    /// Records for the reserved end of the segment.
+    pub(super) fn reserved_batch(&mut self) -> Vec<QueuedRecord> {
+        let batch: Vec<_> = self.reserved.drain(..self.reserved.len().min(RESERVED_RECORDS)).collect();
+        self.open += intents(&batch);
         batch
     }
 

@@ -139,7 +139,7 @@ impl Log {
         let mut this = Self::empty(1 << 16);
         let runtime = runtime();
         let (log, _) = AuditLog::open(this.settings(), boot()).unwrap();
-        // With this note each segment begins with an intent, and none is cut off from its outcome.
+        // With these notes each segment begins with an intent, and none is cut off from its outcome.
         let note = Event {
             operation: "keys.list",
             actor: Actor::local(),
@@ -148,14 +148,20 @@ impl Log {
             input: None,
             code: "ok",
         };
-        runtime.block_on(log.note_durable(note)).unwrap();
-        let mut n = 0_u8;
+        runtime.block_on(log.note_durable(note.clone())).unwrap();
+        let (mut n, mut segments) = (0_u8, 1);
         while this.firsts().len() < count {
             n = n.wrapping_add(1);
             runtime.block_on(async {
                 let (_, settlement) = log.record(Multiply(n)).await.unwrap().consume();
                 settlement.record_outcome_durable(Outcome::ok(90)).await.unwrap();
             });
+            if this.firsts().len() > segments {
+                segments += 1;
+                for _ in 0..2 {
+                    runtime.block_on(log.note_durable(note.clone())).unwrap();
+                }
+            }
         }
         this.head = Some(log.close().unwrap());
         this.age();

@@ -1,4 +1,5 @@
 //! A disk that a test may break: an ext4 in a file. Needs root, loop devices and mkfs.ext4.
+#![allow(dead_code, unreachable_pub)] // each test binary uses its part
 
 use std::path::Path;
 use std::process::{Command, Stdio};
