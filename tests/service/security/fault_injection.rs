@@ -194,8 +194,7 @@ impl Bench {
         for name in self.keys.keys() {
             assert_eq!(self.sign(name), "200", "{name} is lost");
         }
-        let listed =
-            self.service.as_ref().unwrap().get(&format!("/v1/keys/{EOA}?limit=1000"), Some(&self.token)).raw;
+        let listed = self.installation.must(&["--json", "keys", "list", "--eoa", EOA]);
         assert!(self.keys.keys().all(|name| listed.contains(&format!("\"{name}\""))), "{listed}");
         self.stop();
         let lines = fs::read_to_string(self.file("log")).unwrap();
