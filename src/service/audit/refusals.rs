@@ -16,7 +16,7 @@ pub(in crate::service) const WINDOW: Duration = Duration::from_secs(60);
 
 /// Refusals of one known EOA, and of all unknown clients together, that get a record of their own in a window; and as
 /// many reads.
-const RECORDED: u32 = 60;
+const RECORDED: u32 = 30;
 
 /// The most counts that are kept apart; further ones are counted without the EOA.
 const MOST_COUNTS: usize = 1_024;
@@ -93,7 +93,7 @@ mod tests {
         assert!((0..RECORDED).all(|_| budget.admits(read)), "reads have a budget of their own");
         let mut counts = budget.take(Instant::now() + WINDOW, false);
         counts.sort_by_key(|(_, count)| *count);
-        assert_eq!(counts, [(kind(known), 10), (kind(None), 940)]);
+        assert_eq!(counts, [(kind(known), 40), (kind(None), 970)]);
         assert!(budget.admits(kind(None)), "the next window has a budget of its own");
         assert!(budget.take(Instant::now(), true).is_empty());
     }

@@ -29,7 +29,7 @@ fn a_flood_of_refused_requests_writes_little_to_the_log_and_to_the_audit_log() {
     service.create(&token, EOA, "default");
     service.stop();
     let refusals = installation.records_of("keys.list");
-    assert!(refusals.len() <= 60, "{} records of refusals", refusals.len());
+    assert!(refusals.len() <= 30, "{} records of refusals", refusals.len());
     let counted = installation.records_of("refusals.counted");
     let sum: u64 = counted
         .iter()
