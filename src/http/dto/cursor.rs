@@ -10,12 +10,12 @@ use crate::key::{Eoa, KeyName, KeyVersion, KeyVersionNumber};
 
 request_text! {
     /// Where the page before ended: its `next`.
-    KeyCursor((KeyName, KeyVersionNumber)) = "^[a-z0-9._-]{1,64}/[1-9][0-9]{0,9}$", Some("default/1"), |text| {
+    KeyCursor((KeyName, KeyVersionNumber)) = "^([a-z0-9_-][a-z0-9._-]{0,63}|[.][a-z0-9_-][a-z0-9._-]{0,62}|[.]{2}[a-z0-9._-]{1,62})/[1-9][0-9]{0,8}$", Some("default/1"), |text| {
         version_in(text).ok_or_else(malformed)
     };
 
     /// Where the page before ended: its `next`.
-    AllKeysCursor((Eoa, KeyName, KeyVersionNumber)) = "^0x[0-9a-fA-F]{40}/[a-z0-9._-]{1,64}/[1-9][0-9]{0,9}$", None, |text| {
+    AllKeysCursor((Eoa, KeyName, KeyVersionNumber)) = "^0x[0-9a-fA-F]{40}/([a-z0-9_-][a-z0-9._-]{0,63}|[.][a-z0-9_-][a-z0-9._-]{0,62}|[.]{2}[a-z0-9._-]{1,62})/[1-9][0-9]{0,8}$", None, |text| {
         let (eoa, rest) = text.split_once('/').ok_or_else(malformed)?;
         let (name, version) = version_in(rest).ok_or_else(malformed)?;
         Ok((eoa.parse().map_err(|_| malformed())?, name, version))
@@ -35,7 +35,8 @@ fn malformed() -> InvalidValue {
 
 fn version_in(text: &str) -> Option<(KeyName, KeyVersionNumber)> {
     let (name, version) = text.split_once('/')?;
-    let version = u32::try_from(decimal(version)?).ok()?;
+    let plain = (1..=9).contains(&version.len()) && !version.starts_with('0');
+    let version = u32::try_from(decimal(version).filter(|_| plain)?).ok()?;
     Some((name.parse().ok()?, KeyVersionNumber::new(version)?))
 }
 
@@ -69,7 +70,7 @@ mod tests {
     #[test]
     fn a_cursor_is_what_a_page_gave_and_nothing_else() {
         const EOA: &str = "0x70997970C51812dc3A010C7d01b50e0d17dc79C8";
-        for text in ["default/1", "a.b-c_d/4294967295"] {
+        for text in ["default/1", "a.b-c_d/999999999"] {
             assert!(is_cursor::<KeyCursor>(text), "{text}");
             assert!(is_cursor::<AllKeysCursor>(&format!("{EOA}/{text}")), "{text}");
         }
@@ -84,7 +85,8 @@ mod tests {
             "default/+1",
             "default/1/",
             "default/ 1",
-            "default/4294967296",
+            "default/01",
+            "default/1000000000",
             "A/1",
             "../1",
             "default/1\u{0}",
