@@ -1,6 +1,6 @@
 //! [`AuditLog`]: the handle to an open log.
 //!
-//! It returns a [`Recorded`] only when its intent is durable, and the enclave requires one. Not
+//! It returns a [`Recorded`](crate::Recorded) only when its intent is durable, and the enclave requires one. Not
 //! for: files and threads (`writer`, `appender`), reads (`reads`).
 
 pub(crate) mod reads;

@@ -77,7 +77,7 @@ fn derive(
     }
 }
 
-/// As [`derive`], for a new record. A token that gives one key for two texts would give every record the same, and one
+/// As [`derive()`], for a new record. A token that gives one key for two texts would give every record the same, and one
 /// that answers with the MAC of an earlier call a key that it will not give again.
 fn derive_distinct(
     session: &Session,
