@@ -51,20 +51,20 @@ impl Entry {
         let _ = self.proof.set(digest);
     }
 
-    pub(crate) fn suspect(&self) {
+    fn suspect(&self) {
         self.standing.fetch_max(SUSPECTED, Ordering::AcqRel);
     }
 
-    /// Ends a suspicion, and nothing that is worse.
-    fn clear(&self) {
-        let _ = self.standing.compare_exchange(SUSPECTED, USABLE, Ordering::AcqRel, Ordering::Acquire);
+    /// Ends a suspicion, and nothing that is worse; whether it did.
+    fn clear(&self) -> bool {
+        self.standing.compare_exchange(SUSPECTED, USABLE, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
     fn is_suspected(&self) -> bool {
         self.standing.load(Ordering::Acquire) == SUSPECTED
     }
 
-    pub(crate) fn withdraw(&self) {
+    fn withdraw(&self) {
         self.standing.fetch_max(WITHDRAWN, Ordering::AcqRel);
     }
 
@@ -100,6 +100,8 @@ pub(crate) struct Index {
     entries: RwLock<HashMap<KeyId, Arc<Entry>>>,
     /// Keys whose record was no authentic record of theirs when it was last read.
     unreadable: RwLock<BTreeSet<KeyId>>,
+    /// Keys of entries that are suspected or withdrawn: those that a health check names, without a search of all.
+    refused: RwLock<BTreeSet<KeyId>>,
     /// Initialisation vectors under the key-encryption key, also of records that were destroyed since the start.
     ivs: RwLock<HashSet<Box<[u8]>>>,
 }
@@ -143,15 +145,28 @@ impl Index {
         findings.duplicated.sort();
         let ivs = entries.values().map(|entry: &Arc<Entry>| entry.record.iv().into()).collect();
         let (entries, unreadable) = (RwLock::new(entries), RwLock::new(unreadable));
-        Ok((Self { entries, unreadable, ivs: RwLock::new(ivs) }, findings))
+        Ok((Self { entries, unreadable, refused: RwLock::default(), ivs: RwLock::new(ivs) }, findings))
     }
 
     /// Every key that cannot be read now, by id.
     pub(crate) fn unreadable(&self) -> Vec<KeyId> {
         let mut ids = self.unreadable.read().unwrap_or_else(PoisonError::into_inner).clone();
-        let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
-        ids.extend(entries.iter().filter(|(_, entry)| entry.check_usable().is_err()).map(|(id, _)| *id));
+        ids.extend(self.refused.read().unwrap_or_else(PoisonError::into_inner).iter());
         ids.into_iter().collect()
+    }
+
+    /// The token does not open the record: refused until it does.
+    pub(crate) fn suspect(&self, entry: &Entry) {
+        let mut refused = self.refused.write().unwrap_or_else(PoisonError::into_inner);
+        entry.suspect();
+        refused.insert(entry.record.header.key);
+    }
+
+    /// This host is at fault: refused as long as the process runs.
+    pub(crate) fn withdraw(&self, entry: &Entry) {
+        let mut refused = self.refused.write().unwrap_or_else(PoisonError::into_inner);
+        entry.withdraw();
+        refused.insert(entry.record.header.key);
     }
 
     /// Tries an unreadable key once more; whether it is usable now.
@@ -165,14 +180,16 @@ impl Index {
         let (slot, stack) = arena.parts();
         let known = self.entries.read().unwrap_or_else(PoisonError::into_inner).get(&id).cloned();
         if let Some(entry) = known {
-            let opened = entry.is_suspected().then(|| {
-                wrap::open(&session, connection.session_kek, &entry.record, slot)
-                    .is_ok_and(|mut scalar| scalar.belongs_to(stack, &entry.public_key.g1).unwrap_or(false))
-            });
-            if opened == Some(true) {
-                entry.clear();
+            let opens = entry.is_suspected()
+                && wrap::open(&session, connection.session_kek, &entry.record, slot)
+                    .is_ok_and(|mut scalar| scalar.belongs_to(stack, &entry.public_key.g1).unwrap_or(false));
+            if opens {
+                let mut refused = self.refused.write().unwrap_or_else(PoisonError::into_inner);
+                if entry.clear() {
+                    refused.remove(&id);
+                }
             }
-            return Ok(opened == Some(true));
+            return Ok(opens);
         }
         let found = wrap::find_labelled(&session, &wrap::key_label(id))?;
         let records = found.into_iter().filter_map(|stored| stored.record.ok());
@@ -216,6 +233,7 @@ impl Index {
             entry.set_destroyed();
         }
         self.unreadable.write().unwrap_or_else(PoisonError::into_inner).remove(&id);
+        self.refused.write().unwrap_or_else(PoisonError::into_inner).remove(&id);
     }
 
     pub(crate) fn describe(&self, id: KeyId) -> Option<KeyEntry> {

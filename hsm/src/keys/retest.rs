@@ -3,7 +3,6 @@
 use super::index::Index;
 use crate::arena::Arena;
 use crate::key::KeyId;
-use crate::pkcs11::TokenError;
 use crate::token::connection::TokenConnection;
 
 /// Records that one retest opens at most, so that a slow token is not busy with them alone.
@@ -24,7 +23,10 @@ impl Retest {
             match index.retest(connection, id, arena) {
                 Ok(true) => tracing::info!(key = %id, "the record of the key can be read again"),
                 Ok(false) => {}
-                Err(error) => return note(id, error),
+                Err(error) => {
+                    tracing::debug!(key = %id, %error, "the record of the key was not tried again");
+                    return;
+                }
             }
             self.last = Some(id);
         }
@@ -36,10 +38,6 @@ impl Retest {
         let (before, after) = unreadable.split_at_checked(first).unwrap_or_default();
         after.iter().chain(before).copied().take(RETEST_MAX).collect()
     }
-}
-
-fn note(id: KeyId, error: TokenError) {
-    tracing::debug!(key = %id, %error, "the record of the key was not tried again");
 }
 
 #[cfg(test)]

@@ -47,7 +47,7 @@ impl SessionWorker {
                 AttemptError::Fault if number > 1 => {
                     // A right scalar and a wrong product, twice: the key is out of service until an operator acts.
                     if let Some(entry) = subject {
-                        entry.withdraw();
+                        self.shared.index.withdraw(entry);
                         tracing::error!(key = %entry.record.header.key, "a key was taken out of service");
                     }
                     return Err(EnclaveError::FaultDetected);
@@ -97,7 +97,7 @@ impl SessionWorker {
             NextStep::Full => return Err(EnclaveError::TokenFull { source: error }),
             NextStep::SuspectKey => {
                 let Some(entry) = subject else { return Err(refused(error)) };
-                entry.suspect();
+                self.shared.index.suspect(entry);
                 tracing::error!(key = %entry.record.header.key, %error, "the record of a key cannot be read");
                 return Err(EnclaveError::KeyUnreadable);
             }
