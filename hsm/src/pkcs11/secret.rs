@@ -180,10 +180,7 @@ impl SecretFunctions {
         key: ObjectHandle,
         cipher: &mut Cipher<'_>,
     ) -> Result<(), TokenError> {
-        let mut mechanism = cipher.mechanism();
-        // SAFETY: mechanism, parameters, IV and AAD outlive the call; `cipher` allows the IV to be written.
-        let rv = self.list.C_EncryptInit.map(|f| unsafe { f(session, &raw mut mechanism, key.handle()) });
-        checked(Function::EncryptInit, rv)
+        begin(Function::EncryptInit, self.list.C_EncryptInit, session, cipher.mechanism(), key)
     }
 
     /// C_Encrypt; gives the length written.
@@ -193,14 +190,7 @@ impl SecretFunctions {
         plain: &[u8],
         out: &mut [u8],
     ) -> Result<usize, TokenError> {
-        let (data, size) = (plain.as_ptr().cast_mut(), plain.len() as CK_ULONG);
-        let mut length = out.len() as CK_ULONG;
-        let rv = self.list.C_Encrypt.map(|f| {
-            // SAFETY: `length` is the size of `out`; the module only reads `data`.
-            unsafe { f(session, data, size, out.as_mut_ptr(), &raw mut length) }
-        });
-        checked(Function::Encrypt, rv)?;
-        checked_length(Function::Encrypt, length, out.len())
+        transform(Function::Encrypt, self.list.C_Encrypt, session, plain, out)
     }
 
     /// C_DecryptInit.
@@ -210,10 +200,7 @@ impl SecretFunctions {
         key: ObjectHandle,
         cipher: &mut Cipher<'_>,
     ) -> Result<(), TokenError> {
-        let mut mechanism = cipher.mechanism();
-        // SAFETY: mechanism, parameters, IV and AAD outlive the call; the module only reads them.
-        let rv = self.list.C_DecryptInit.map(|f| unsafe { f(session, &raw mut mechanism, key.handle()) });
-        checked(Function::DecryptInit, rv)
+        begin(Function::DecryptInit, self.list.C_DecryptInit, session, cipher.mechanism(), key)
     }
 
     /// C_Decrypt; gives the length that the module reports. On an error `out` may hold plaintext all the same.
@@ -223,24 +210,14 @@ impl SecretFunctions {
         sealed: &[u8],
         out: &mut [u8],
     ) -> Result<usize, TokenError> {
-        let (data, size) = (sealed.as_ptr().cast_mut(), sealed.len() as CK_ULONG);
-        // One call with the whole page: no size query, and no module finds the buffer too short.
-        let mut length = out.len() as CK_ULONG;
-        let rv = self.list.C_Decrypt.map(|f| {
-            // SAFETY: `length` is the size of `out`; the module only reads `data`.
-            unsafe { f(session, data, size, out.as_mut_ptr(), &raw mut length) }
-        });
-        checked(Function::Decrypt, rv)?;
-        checked_length(Function::Decrypt, length, out.len())
+        transform(Function::Decrypt, self.list.C_Decrypt, session, sealed, out)
     }
 
     /// C_SignInit for HMAC-SHA-256.
     pub(super) fn mac_init(&self, session: CK_SESSION_HANDLE, key: ObjectHandle) -> Result<(), TokenError> {
-        let mut mechanism =
+        let mechanism =
             CK_MECHANISM { mechanism: CKM_SHA256_HMAC, pParameter: std::ptr::null_mut(), ulParameterLen: 0 };
-        // SAFETY: the mechanism outlives the call and has no parameter.
-        let rv = self.list.C_SignInit.map(|f| unsafe { f(session, &raw mut mechanism, key.handle()) });
-        checked(Function::SignInit, rv)
+        begin(Function::SignInit, self.list.C_SignInit, session, mechanism, key)
     }
 
     /// C_Sign; gives the length that the module reports. On an error `out` may hold the MAC all the same.
@@ -250,14 +227,7 @@ impl SecretFunctions {
         text: &[u8],
         out: &mut [u8],
     ) -> Result<usize, TokenError> {
-        let (data, size) = (text.as_ptr().cast_mut(), text.len() as CK_ULONG);
-        let mut length = out.len() as CK_ULONG;
-        let rv = self.list.C_Sign.map(|f| {
-            // SAFETY: `length` is the size of `out`; the module only reads `data`.
-            unsafe { f(session, data, size, out.as_mut_ptr(), &raw mut length) }
-        });
-        checked(Function::Sign, rv)?;
-        checked_length(Function::Sign, length, out.len())
+        transform(Function::Sign, self.list.C_Sign, session, text, out)
     }
 
     /// C_GenerateRandom.
@@ -271,6 +241,38 @@ impl SecretFunctions {
         let rv = self.list.C_GenerateRandom.map(|f| unsafe { f(session, out.as_mut_ptr(), length) });
         checked(Function::GenerateRandom, rv)
     }
+}
+
+/// C_EncryptInit, C_DecryptInit or C_SignInit. The caller keeps parameters, IV and AAD of the mechanism alive, and lets
+/// the module write the IV.
+fn begin(
+    function: Function,
+    call: CK_C_EncryptInit,
+    session: CK_SESSION_HANDLE,
+    mut mechanism: CK_MECHANISM,
+    key: ObjectHandle,
+) -> Result<(), TokenError> {
+    // SAFETY: the mechanism outlives the call, and what it points to is borrowed by the caller's `Cipher`.
+    let rv = call.map(|f| unsafe { f(session, &raw mut mechanism, key.handle()) });
+    checked(function, rv)
+}
+
+/// C_Encrypt, C_Decrypt or C_Sign in one call: no size query, and the whole buffer, so that no module finds it too short.
+fn transform(
+    function: Function,
+    call: CK_C_Encrypt,
+    session: CK_SESSION_HANDLE,
+    data: &[u8],
+    out: &mut [u8],
+) -> Result<usize, TokenError> {
+    let (data, size) = (data.as_ptr().cast_mut(), data.len() as CK_ULONG);
+    let mut length = out.len() as CK_ULONG;
+    let rv = call.map(|f| {
+        // SAFETY: `length` is the size of `out`; the module only reads `data`.
+        unsafe { f(session, data, size, out.as_mut_ptr(), &raw mut length) }
+    });
+    checked(function, rv)?;
+    checked_length(function, length, out.len())
 }
 
 /// What the module answered; none where it has no such function.
