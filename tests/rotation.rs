@@ -144,9 +144,20 @@ async fn keys(service: &Services, schedule: Schedule, names: &[KeyName]) {
         let request = CreateKey { eoa: OWNER, name: name.clone(), binding: None, policy: None };
         service.keys.create(operator(), request, soon()).await.unwrap();
     }
-    let request =
-        SetSchedule { eoa: OWNER, scope: ScheduleScope::All, schedule: Some(schedule), reason: None };
+    set_schedule(service, Some(schedule)).await;
+}
+
+async fn set_schedule(service: &Services, schedule: Option<Schedule>) {
+    let request = SetSchedule { eoa: OWNER, scope: ScheduleScope::All, schedule, reason: None };
     service.schedules.set(operator(), request, soon()).await.unwrap();
+}
+
+/// Lets days pass until the schedule has retired the first version.
+async fn until_the_first_retires(world: &World, service: &Services, scheduler: &Scheduler) {
+    while stages(service).first() != Some(&(1, LifecycleState::Retired)) {
+        world.clock.advance(DAY);
+        scheduler.tick().await;
+    }
 }
 
 const FIRST: VersionSelector = VersionSelector::Number(KeyVersionNumber::FIRST);
@@ -248,16 +259,12 @@ fn a_destruction_comes_at_its_date_and_not_by_a_clock_that_jumps() {
         let world = World::open(data);
         let (service, scheduler) = world.start().await;
         key(&service, Schedule { every_days: 10, announce_days: 1, ..MONTHLY }).await;
-        while stages(&service).first() != Some(&(1, LifecycleState::Retired)) {
-            world.clock.advance(DAY);
-            scheduler.tick().await;
-        }
+        until_the_first_retires(&world, &service, &scheduler).await;
         let destroying =
             service.store().version_by_number(&OWNER, &KeyName::default(), KeyVersionNumber::FIRST).unwrap();
         change(&service, FIRST, LifecycleAction::ScheduleDestroy).await;
         // The scheduled rotations would continue; this test is not about them.
-        let request = SetSchedule { eoa: OWNER, scope: ScheduleScope::All, schedule: None, reason: None };
-        service.schedules.set(operator(), request, soon()).await.unwrap();
+        set_schedule(&service, None).await;
 
         let right = world.clock.moment().wall;
         world.clock.set_wall(right.saturating_add(Duration::from_secs(365 * 86_400)).unwrap());
@@ -294,16 +301,12 @@ fn a_date_that_is_set_while_the_clock_is_behind_counts_from_the_highest_time_see
             let world = World::open(data);
             let (service, scheduler) = world.start().await;
             key(&service, Schedule { every_days: 10, announce_days: 1, ..MONTHLY }).await;
-            while stages(&service).first() != Some(&(1, LifecycleState::Retired)) {
-                world.clock.advance(DAY);
-                scheduler.tick().await;
-            }
+            until_the_first_retires(&world, &service, &scheduler).await;
             let destroying = service
                 .store()
                 .version_by_number(&OWNER, &KeyName::default(), KeyVersionNumber::FIRST)
                 .unwrap();
-            let request = SetSchedule { eoa: OWNER, scope: ScheduleScope::All, schedule: None, reason: None };
-            service.schedules.set(operator(), request, soon()).await.unwrap();
+            set_schedule(&service, None).await;
             let right = world.clock.moment().wall;
             world.clock.set_wall(right.saturating_sub(40 * DAY).unwrap());
             change(&service, FIRST, LifecycleAction::ScheduleDestroy).await;
@@ -328,15 +331,11 @@ fn a_start_with_a_clock_that_is_ahead_destroys_nothing_until_it_was_observed() {
         let world = World::open(data);
         let (service, scheduler) = world.start().await;
         key(&service, Schedule { every_days: 10, announce_days: 1, ..MONTHLY }).await;
-        while stages(&service).first() != Some(&(1, LifecycleState::Retired)) {
-            world.clock.advance(DAY);
-            scheduler.tick().await;
-        }
+        until_the_first_retires(&world, &service, &scheduler).await;
         let destroying =
             service.store().version_by_number(&OWNER, &KeyName::default(), KeyVersionNumber::FIRST).unwrap();
         change(&service, FIRST, LifecycleAction::ScheduleDestroy).await;
-        let request = SetSchedule { eoa: OWNER, scope: ScheduleScope::All, schedule: None, reason: None };
-        service.schedules.set(operator(), request, soon()).await.unwrap();
+        set_schedule(&service, None).await;
         service.log().clone().close().unwrap();
         drop((service, scheduler));
 

@@ -38,6 +38,18 @@ fn refused(log: &AuditLog, words: &str) {
     assert!(begun.elapsed() < Duration::from_secs(5));
 }
 
+/// Waits until the log can be written, records one operation, and verifies all of it.
+fn works_again(log: AuditLog, settings: &Settings) {
+    let begun = Instant::now();
+    while !log.is_writable() {
+        assert!(begun.elapsed() < Duration::from_secs(20), "the log never became writable again");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    runtime().block_on(one(&log)).unwrap();
+    log.close().unwrap();
+    assert!(verify(&settings.directory).unwrap().is_sound());
+}
+
 #[test]
 fn a_disk_that_becomes_read_only_stops_signing_and_loses_nothing() {
     let root = tempfile::tempdir().unwrap();
@@ -69,14 +81,7 @@ fn permission_that_is_lost_stops_signing_until_it_is_back() {
     }
     refused(&log, "Operation not permitted");
     assert!(run("chattr", &["-i", directory, &segment]));
-    let begun = Instant::now();
-    while !log.is_writable() {
-        assert!(begun.elapsed() < Duration::from_secs(20), "the log never became writable again");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    runtime().block_on(one(&log)).unwrap();
-    log.close().unwrap();
-    assert!(verify(&settings.directory).unwrap().is_sound());
+    works_again(log, &settings);
 }
 
 #[test]
@@ -119,14 +124,7 @@ fn on_a_full_disk_only_the_reserved_lane_is_recorded_and_stays() {
     });
     assert!(!ended.is_empty());
     std::fs::remove_file(&filler).unwrap();
-    let begun = Instant::now();
-    while !log.is_writable() {
-        assert!(begun.elapsed() < Duration::from_secs(20), "the log never became writable again");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    runtime().block_on(one(&log)).unwrap();
-    log.close().unwrap();
-    assert!(verify(&settings.directory).unwrap().is_sound());
+    works_again(log, &settings);
     for receipt in reserved {
         let found = lines(&settings.directory, receipt.seq, None).unwrap().next().unwrap().unwrap();
         assert_eq!(audit_log::leaf_hash(found.json.as_bytes()), receipt.record_hash);
