@@ -140,7 +140,7 @@ impl Staging {
 
     fn remove_journal(&self) -> Result<(), BackupError> {
         remove(&self.journal)?;
-        sync(parent(&self.journal))
+        sync_names_beside(&self.journal)
     }
 }
 
@@ -166,7 +166,7 @@ fn sweep<'a>(
         places.iter().try_for_each(Place::clear)?;
     }
     remove(journal)?;
-    sync(parent(journal))
+    sync_names_beside(journal)
 }
 
 impl Place {
@@ -185,7 +185,7 @@ impl Place {
         let stage = self.stage();
         if !self.was_directory {
             fs::rename(&stage, &self.path).map_err(BackupError::io(&self.path))?;
-            return sync(parent(&self.path));
+            return sync_names_beside(&self.path);
         }
         for entry in fs::read_dir(&stage).map_err(BackupError::io(&stage))? {
             let entry = entry.map_err(BackupError::io(&stage))?;
@@ -193,7 +193,7 @@ impl Place {
             fs::rename(entry.path(), &to).map_err(BackupError::io(&to))?;
         }
         fs::remove_dir(&stage).map_err(BackupError::io(&stage))?;
-        sync(&self.path)
+        sync_names_beside(&stage)
     }
 
     /// Removes what an interrupted restore made of it.
@@ -246,8 +246,8 @@ fn parent(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-fn sync(directory: &Path) -> Result<(), BackupError> {
-    File::open(directory).and_then(|directory| directory.sync_all()).map_err(BackupError::io(directory))
+fn sync_names_beside(path: &Path) -> Result<(), BackupError> {
+    trusted_files::sync_directory(path).map_err(BackupError::io(parent(path)))
 }
 
 /// Makes every directory below durable, too.

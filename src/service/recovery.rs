@@ -63,12 +63,12 @@ impl Recovery<'_> {
     pub(super) async fn run(&self, open_intents: Vec<OpenIntent>) -> Result<Recovered, ServiceError> {
         let mut recovered = Recovered::default();
         // First: what was taken away while nothing ran signs no more, whatever fails below.
-        let (taken_away, open_intents): (Vec<_>, Vec<_>) = open_intents
-            .into_iter()
-            .map(|intent| (TakeAway::of(&intent), intent))
-            .partition(|(what, _)| what.is_some());
-        for (what, intent) in taken_away {
-            let Some(what) = what else { continue };
+        let mut others = Vec::new();
+        for intent in open_intents {
+            let Some(what) = TakeAway::of(&intent) else {
+                others.push(intent);
+                continue;
+            };
             let missing = what.carry_out(self.store, &intent.receipt, self.clock.now()).await?;
             let code = if missing.is_none() { "recovered_applied" } else { "recovered_not_applied" };
             if let Some(missing) = missing {
@@ -105,7 +105,7 @@ impl Recovery<'_> {
                 }
             }
         }
-        for (_, intent) in open_intents {
+        for intent in others {
             let code = match self.outcome_of(&intent, &ends).await? {
                 Some(RecoveredOutcome::Finished) => "recovered_applied",
                 Some(RecoveredOutcome::Undone) => "recovered_not_applied",

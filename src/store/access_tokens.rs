@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use super::backend::IntentMark;
 use super::cache::Store;
 use super::error::StoreError;
+use super::index::AccessTokenIndex;
 use super::keys::truncate_to_second;
 use crate::auth::{AccessTokenHash, AccessTokenId, AccessTokenRecord, Subject};
 use crate::key::Eoa;
@@ -60,8 +61,7 @@ impl Store {
         subject: Subject,
         at: Timestamp,
     ) -> Result<Vec<AccessTokenRecord>, StoreError> {
-        let all = |_: &AccessTokenRecord| true;
-        self.revoke_matching(Some(subject), all, at, None).await
+        self.revoke_found(move |index| index.unrevoked_of(&subject), at, None).await
     }
 
     /// Revokes, once, what a record of the audit log asked for without the token.
@@ -74,24 +74,21 @@ impl Store {
         record: [u8; 32],
         at: Timestamp,
     ) -> Result<Vec<AccessTokenRecord>, StoreError> {
-        self.revoke_matching(None, which, at, Some(IntentMark::TakenAway(record))).await
+        let matching = move |index: &AccessTokenIndex| {
+            index.matching(|record| record.revoked_at.is_none() && which(record))
+        };
+        self.revoke_found(matching, at, Some(IntentMark::TakenAway(record))).await
     }
 
-    /// Those of one subject, or of all, that match.
-    async fn revoke_matching(
+    /// Revokes what is found in the index when it is this write's turn.
+    async fn revoke_found(
         &self,
-        subject: Option<Subject>,
-        which: impl Fn(&AccessTokenRecord) -> bool + Send + 'static,
+        find: impl FnOnce(&AccessTokenIndex) -> Vec<(AccessTokenHash, AccessTokenRecord)> + Send + 'static,
         at: Timestamp,
         mark: Option<IntentMark>,
     ) -> Result<Vec<AccessTokenRecord>, StoreError> {
         self.write_next(move |shared| async move {
-            let mut revoked = match &subject {
-                Some(subject) => shared.access_tokens().unrevoked_of(subject),
-                None => {
-                    shared.access_tokens().matching(|record| record.revoked_at.is_none() && which(record))
-                }
-            };
+            let mut revoked = find(&shared.access_tokens());
             revoked.iter_mut().for_each(|(_, record)| record.revoked_at = Some(truncate_to_second(at)));
             shared.backend.revoke_access_tokens(revoked.clone(), mark).await?;
             let mut index = shared.access_tokens_mut();

@@ -86,14 +86,7 @@ impl Store {
         T: Send + 'static,
         W: Future<Output = Result<T, StoreError>> + Send + 'static,
     {
-        let shared = Arc::clone(&self.0);
-        let work = work(Arc::clone(&shared));
-        tokio::spawn(async move {
-            let _ordinary = shared.ordinary.lock().await;
-            let _turn = shared.writes.lock().await;
-            work.await
-        })
-        .await?
+        self.write_in_turn(true, work).await
     }
 
     /// The same for a write that only takes away: it waits for one other write at most.
@@ -102,9 +95,22 @@ impl Store {
         T: Send + 'static,
         W: Future<Output = Result<T, StoreError>> + Send + 'static,
     {
+        self.write_in_turn(false, work).await
+    }
+
+    async fn write_in_turn<T, W>(
+        &self,
+        is_ordinary: bool,
+        work: impl FnOnce(Arc<Shared>) -> W,
+    ) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        W: Future<Output = Result<T, StoreError>> + Send + 'static,
+    {
         let shared = Arc::clone(&self.0);
         let work = work(Arc::clone(&shared));
         tokio::spawn(async move {
+            let _ordinary = if is_ordinary { Some(shared.ordinary.lock().await) } else { None };
             let _turn = shared.writes.lock().await;
             work.await
         })

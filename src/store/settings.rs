@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::backend::IntentMark;
 use super::cache::Store;
 use super::error::StoreError;
+use super::keys::truncate_to_second;
 use crate::auth::Policy;
 use crate::key::{Eoa, Freeze, KeyName, Schedule, ScheduleScope};
 
@@ -62,6 +63,7 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn set_freeze(&self, freeze: Option<Freeze>, mark: IntentMark) -> Result<(), StoreError> {
+        let freeze = freeze.map(|freeze| Freeze { since: truncate_to_second(freeze.since), ..freeze });
         self.write_next(move |shared| async move {
             shared.backend.set_freeze(freeze.clone(), mark).await?;
             *shared.freeze_mut() = freeze.map(Arc::new);

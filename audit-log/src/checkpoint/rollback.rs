@@ -53,24 +53,20 @@ impl RollbackDetected {
     /// Nothing vouches for the log of this head: a forger deletes what would contradict. The value to
     /// accept is the same at each start, although each start adds a record.
     pub(crate) fn nothing_kept(head: &Head) -> Self {
-        let root = Sha256::digest(format!("no checkpoint of {}", head.log)).into();
-        Self {
-            kept_in: "no place".to_owned(),
-            known: KnownHead { size: 0, root },
-            cause: RollbackCause::NothingKept { records: head.size },
-        }
+        let what = format!("no checkpoint of {}", head.log);
+        Self::absent("no place", &what, RollbackCause::NothingKept { records: head.size })
     }
-}
 
-impl RollbackDetected {
     /// The token has lost its checkpoint: an older one may have been put back beside an older log.
     pub(crate) fn no_anchor(head: &Head) -> Self {
-        let root = Sha256::digest(format!("no checkpoint of {} in the token", head.log)).into();
-        Self {
-            kept_in: "the token".to_owned(),
-            known: KnownHead { size: 0, root },
-            cause: RollbackCause::NoAnchor { records: head.size },
-        }
+        let what = format!("no checkpoint of {} in the token", head.log);
+        Self::absent("the token", &what, RollbackCause::NoAnchor { records: head.size })
+    }
+
+    /// The hash of what is missing stands for a root.
+    fn absent(kept_in: &str, what: &str, cause: RollbackCause) -> Self {
+        let root = Sha256::digest(what).into();
+        Self { kept_in: kept_in.to_owned(), known: KnownHead { size: 0, root }, cause }
     }
 }
 

@@ -4,18 +4,18 @@
 use jiff::Timestamp;
 
 use super::invalid_value::InvalidValue;
-use super::text::request_text;
+use super::text::{name_pattern, request_text};
 use crate::auth::AccessTokenId;
 use crate::key::{Eoa, KeyName, KeyVersion, KeyVersionNumber};
 
 request_text! {
     /// Where the page before ended: its `next`.
-    KeyCursor((KeyName, KeyVersionNumber)) = "^([a-z0-9_-][a-z0-9._-]{0,63}|[.][a-z0-9_-][a-z0-9._-]{0,62}|[.]{2}[a-z0-9._-]{1,62})/[1-9][0-9]{0,8}$", Some("default/1"), |text| {
+    KeyCursor((KeyName, KeyVersionNumber)) = concat!("^", name_pattern!(), "/[1-9][0-9]{0,8}$"), Some("default/1"), |text| {
         version_in(text).ok_or_else(malformed)
     };
 
     /// Where the page before ended: its `next`.
-    AllKeysCursor((Eoa, KeyName, KeyVersionNumber)) = "^0x[0-9a-fA-F]{40}/([a-z0-9_-][a-z0-9._-]{0,63}|[.][a-z0-9_-][a-z0-9._-]{0,62}|[.]{2}[a-z0-9._-]{1,62})/[1-9][0-9]{0,8}$", None, |text| {
+    AllKeysCursor((Eoa, KeyName, KeyVersionNumber)) = concat!("^0x[0-9a-fA-F]{40}/", name_pattern!(), "/[1-9][0-9]{0,8}$"), None, |text| {
         let (eoa, rest) = text.split_once('/').ok_or_else(malformed)?;
         let (name, version) = version_in(rest).ok_or_else(malformed)?;
         Ok((eoa.parse().map_err(|_| malformed())?, name, version))

@@ -83,7 +83,7 @@ pub(crate) fn number_schema(description: &str, min: u64, max: u64) -> RefOr<Sche
 
 /// Strings of requests: `Name(Type) = pattern, example, parser;`.
 macro_rules! request_text {
-    ($($(#[doc = $doc:literal])+ $name:ident($type:ty) = $pattern:literal, $example:expr, $parse:expr;)+) => {$(
+    ($($(#[doc = $doc:literal])+ $name:ident($type:ty) = $pattern:expr, $example:expr, $parse:expr;)+) => {$(
         $(#[doc = $doc])+
         #[derive(Clone, Debug)]
         pub(crate) struct $name(pub(crate) $type);
@@ -98,6 +98,13 @@ macro_rules! request_text {
             $name, $crate::http::dto::text::schema(concat!($($doc),+), $pattern, $example)
         );
     )+};
+}
+
+/// The pattern of a key's name, without anchors, for the literals of `concat!`: `.` and `..` are none.
+macro_rules! name_pattern {
+    () => {
+        "([a-z0-9_-][a-z0-9._-]{0,63}|[.][a-z0-9_-][a-z0-9._-]{0,62}|[.]{2}[a-z0-9._-]{1,62})"
+    };
 }
 
 /// Strings of responses: `Name(Type) = pattern, example, formatter;`.
@@ -188,4 +195,4 @@ macro_rules! has_schema {
     };
 }
 
-pub(crate) use {choice, has_schema, request_number, request_text, response_text};
+pub(crate) use {choice, has_schema, name_pattern, request_number, request_text, response_text};

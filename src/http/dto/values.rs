@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 use utoipa::openapi::OneOfBuilder;
 
 use super::invalid_value::InvalidValue;
-use super::text::{choice, has_schema, request_number, request_text, response_text};
+use super::text::{choice, has_schema, name_pattern, request_number, request_text, response_text};
 use crate::auth::{self, MAX_PATH_BYTES, Scope, SignatureKind, Subject};
 use crate::key::ScheduleScope;
 use crate::key::{Eoa, KeyName, KeyState, KeyVersionNumber, MOST_DAYS, RetireOn, VersionSelector};
@@ -28,10 +28,10 @@ request_text! {
     Address(Eoa) = "^(0[xX])?[0-9a-fA-F]{40}$", EXAMPLE_ADDRESS, parse_address;
 
     /// The name of a key among those of its EOA.
-    Name(KeyName) = "^([a-z0-9_-][a-z0-9._-]{0,63}|[.][a-z0-9_-][a-z0-9._-]{0,62}|[.]{2}[a-z0-9._-]{1,62})$", Some("default"), parse_name;
+    Name(KeyName) = concat!("^", name_pattern!(), "$"), Some("default"), parse_name;
 
     /// A key's name, or `*` for every key of the EOA.
-    NameOrAll(ScheduleScope) = "^([a-z0-9_-][a-z0-9._-]{0,63}|[.][a-z0-9_-][a-z0-9._-]{0,62}|[.]{2}[a-z0-9._-]{1,62}|[*])$", None, |text| {
+    NameOrAll(ScheduleScope) = concat!("^(", name_pattern!(), "|[*])$"), None, |text| {
         text.parse().map_err(|_| InvalidValue::request("expected a key name, or \"*\" for every key of the EOA"))
     };
 

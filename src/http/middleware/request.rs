@@ -1,5 +1,6 @@
 //! What every request passes: id, rate limits, admission, its own task, a deadline, metrics, the record of a refusal.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
@@ -10,8 +11,6 @@ use tokio::time::{Instant, timeout_at};
 use tracing::{Instrument, Span};
 
 use super::reject_delay;
-use std::net::IpAddr;
-
 use crate::auth::{CertificateFingerprint, Credentials};
 use crate::http::app::{App, ClientCertificate, Deadline, ListTurn, RequestedOperation};
 use crate::http::error;

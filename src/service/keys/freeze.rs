@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use audit_log::{Outcome, Value};
-use jiff::Timestamp;
 use tokio::sync::Mutex;
 
 use crate::clock::Clock;
@@ -81,7 +80,7 @@ impl Freezes {
         let recorded = self.recorder.intent_of(operation, change).await?;
         let number = recorded.receipt().seq;
         let (_, intent) = recorded.consume();
-        let freeze = frozen.then_some(Freeze { since: whole_second(self.clock.now()), reason });
+        let freeze = frozen.then_some(Freeze { since: self.clock.now(), reason });
         match self.store.set_freeze(freeze, IntentMark::Applied(number)).await {
             Ok(()) => complete(intent, Outcome::ok(0)).await?,
             Err(error) => return Err(fail(intent, ServiceError::internal(error)).await),
@@ -93,11 +92,6 @@ impl Freezes {
         }
         Ok(FreezeSet { freeze: self.store.freeze(), changed: true })
     }
-}
-
-/// The store keeps whole seconds.
-pub(super) fn whole_second(time: Timestamp) -> Timestamp {
-    Timestamp::from_second(time.as_second()).unwrap_or(Timestamp::UNIX_EPOCH)
 }
 
 /// Refuses while the service is frozen. The reason is for the administrator alone.

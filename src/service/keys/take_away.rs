@@ -8,7 +8,6 @@
 use audit_log::{Input, Intent, OpenIntent, Receipt, Recordable, Value};
 use jiff::Timestamp;
 
-use super::freeze::whole_second;
 use crate::auth::{AccessTokenId, Subject};
 use crate::key::{Eoa, Freeze, IntentRef, KeyName, KeyVersionNumber, LifecycleAction, VersionSelector};
 use crate::service::context::Context;
@@ -159,7 +158,7 @@ impl TakeAway {
                 let done = match store.freeze() {
                     Some(_) => store.mark_taken_away(record, at).await,
                     None => {
-                        let freeze = Freeze { since: whole_second(at), reason };
+                        let freeze = Freeze { since: at, reason };
                         store.set_freeze(Some(freeze), IntentMark::TakenAway(record)).await
                     }
                 };

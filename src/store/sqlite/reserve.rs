@@ -3,12 +3,12 @@
 //! A version that must be disabled now cannot wait for free space. While the file is not whole, ordinary changes are
 //! refused, so that they do not take what was given up. Not for: the audit log, whose segments have an end of their own.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use rustix::fs::{FallocateFlags, OFlags, fallocate};
+use rustix::fs::{FallocateFlags, fallocate};
 use rustix::io::Errno;
 
 /// Some eighty changes; one takes ten pages of 4 KiB at most, in the journal and in the database.
@@ -28,15 +28,9 @@ impl Reserve {
     /// The reserve of the store at this path. Without its file the store works as before, and the log says so.
     pub(super) fn of(store: &Path) -> Self {
         let path = store.with_extension("reserve");
-        let nofollow = i32::try_from(OFlags::NOFOLLOW.bits()).unwrap_or_default();
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false).mode(0o600).custom_flags(nofollow);
-        let opened = options.open(&path).and_then(|file| {
-            let metadata = file.metadata()?;
-            match metadata.is_file() {
-                true => Ok((file, metadata.len())),
-                false => Err(io::Error::other("it is not a regular file")),
-            }
+        let opened = trusted_files::open_update(&path).map_err(io::Error::other).and_then(|file| {
+            let bytes = file.metadata()?.len();
+            Ok((file, bytes))
         });
         match opened {
             Ok((file, bytes)) => Self { file: Some(file), bytes: bytes.min(BYTES) },
