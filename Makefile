@@ -20,6 +20,7 @@ FEATURES = --features avs-kms/otlp
 BUILD_TESTED = $(CARGO) build --workspace $(FEATURES) --locked --bins --example demo
 
 SOFTHSM_MODULE := /usr/lib/softhsm/libsofthsm2.so
+LIBRARIES      := /usr/lib/$(shell uname -m)-linux-gnu
 CARGO_DENY     := 0.20.2
 CARGO_FUZZ     := 0.13.2
 SCHEMATHESIS   := 4.32.5
@@ -34,7 +35,7 @@ export AVS_KMS_LONG := 1
 endif
 
 # In this order a mistake shows early and nothing is built twice.
-CI_STEPS := fmt-check lint doc test demo fuzz-api-short deploy-check ct deny test-txtx test-chain test-containers
+CI_STEPS := fmt-check lint doc test test-modules demo fuzz-api-short deploy-check ct deny test-txtx test-chain test-containers
 
 .PHONY: help
 help: ## List the targets.
@@ -63,6 +64,10 @@ image: softhsm compiler docker ## Build the container image avs-kms:<version>, a
 .PHONY: test
 test: softhsm compiler curl strace openssl gdb ## Run every test and count them, or TEST='--test architecture' and the like; LONG=1 for the long forms.
 	.ci/test $(if $(TEST),,--guarantees) $(CARGO) test --workspace $(FEATURES) --locked $(TEST)
+
+.PHONY: test-modules
+test-modules: softhsm compiler modules $(if $(LONG),modules-long) ## Run one suite on every PKCS#11 module and emulated device; ROWS='softhsm nss' for some, LONG=1 for all.
+	ROWS='$(ROWS)' $(CARGO) test --workspace $(FEATURES) --locked --test modules
 
 .PHONY: ci-container
 ci-container: compiler docker ## Run `make test` in a container, as CI services do; TEST='--test architecture' for some of it.
@@ -232,6 +237,39 @@ endef
 .PHONY: softhsm
 softhsm:
 	$(call need,{ test -e $(SOFTHSM_MODULE) && command -v softhsm2-util; },softhsm2)
+
+# What `test-modules` takes from Debian 12, with the tools that make their tokens and change their PINs.
+.PHONY: modules
+modules:
+	$(call need,{ command -v pkcs11-tool && command -v softhsm2-util; },opensc softhsm2)
+	$(call need,{ command -v p11-kit && test -e $(LIBRARIES)/pkcs11/p11-kit-client.so; },p11-kit p11-kit-modules)
+	$(call need,{ PATH=$$PATH:/usr/sbin command -v pkcsslotd && command -v unshare && command -v setpriv; },opencryptoki util-linux)
+	$(call need,{ command -v certutil && test -e $(LIBRARIES)/libsoftokn3.so; },libnss3 libnss3-tools)
+
+# Two more, from the crate registry. Their sources never come near ours.
+define MODULES_LONG
+[package]
+name = "modules"
+version = "0.0.0"
+edition = "2024"
+
+[dependencies]
+kryoptic = { version = "=1.5.4", default-features = false, features = ["minimal"] }
+kryoptic-lib = { version = "=1.5.4", default-features = false, features = ["dynamic"] }
+craton-hsm = "=0.10.6"
+
+[workspace]
+endef
+export MODULES_LONG
+
+.PHONY: modules-long
+modules-long: compiler
+	$(call need,{ pkg-config --exists openssl sqlite3 && test -e /usr/lib/llvm-14/lib/libclang-14.so.1; },pkg-config libssl-dev libsqlite3-dev libclang1-14 libclang-common-14-dev)
+	@mkdir -p '$(TARGET)/modules/src'
+	@touch '$(TARGET)/modules/src/lib.rs'
+	@echo "$$MODULES_LONG" >'$(TARGET)/modules/Cargo.toml'
+	LIBCLANG_PATH=/usr/lib/llvm-14/lib $(CARGO) build --release --package kryoptic --package craton-hsm \
+		--manifest-path '$(TARGET)/modules/Cargo.toml' --target-dir '$(TARGET)/modules'
 
 # Rust links with it, and SQLite is compiled from source.
 .PHONY: compiler

@@ -9,15 +9,21 @@ mod cli;
 mod configuration;
 #[path = "reference/error_codes.rs"]
 mod error_codes;
+#[allow(dead_code, reason = "the suite uses more of it")]
+#[path = "modules/page.rs"]
+mod modules;
 #[path = "reference/return_codes.rs"]
 mod return_codes;
+#[allow(dead_code, reason = "the suite uses more of it")]
+#[path = "modules/rows.rs"]
+mod rows;
 #[path = "reference/transitions.rs"]
 mod transitions;
 
 use std::path::Path;
 
 /// The generated files, each with its content.
-fn documents() -> [(&'static str, String); 6] {
+fn documents() -> [(&'static str, String); 7] {
     [
         ("avs-kms.example.toml", configuration::example()),
         ("docs/reference/configuration.md", configuration::page()),
@@ -25,7 +31,13 @@ fn documents() -> [(&'static str, String); 6] {
         ("docs/reference/error-codes.md", error_codes::page()),
         ("docs/reference/return-codes.md", return_codes::page()),
         ("docs/reference/transitions.md", transitions::page()),
+        // With the figures that it has: `make test-modules` measures them.
+        (modules::PATH, modules::page(&modules::figures(&committed(modules::PATH)))),
     ]
+}
+
+fn committed(name: &str) -> String {
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap_or_default()
 }
 
 #[test]

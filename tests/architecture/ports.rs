@@ -1,7 +1,7 @@
 //! The ports of every service that tests, benches, examples and scripts start: never the default ones.
 //!
-//! With the default ports `make test` would fail, or hang, beside `make run`. The service tests get their command from
-//! `tests/service/support/process.rs`, and their default ports are taken while they run.
+//! With the default ports `make test` would fail, or hang, beside `make run`. The service tests, and those of the
+//! modules, get their command from `tests/service/support/process.rs`, and their default ports are taken while they run.
 
 use std::path::Path;
 
@@ -24,6 +24,7 @@ fn a_service_that_is_started_beside_another_has_ports_of_its_own() {
     for file in PLACES.iter().flat_map(|place| super::walk(&root.join(place), |_| true)) {
         let name = file.strip_prefix(root).unwrap().to_str().unwrap();
         let is_exempt = name.starts_with("tests/service/")
+            || name.starts_with("tests/modules/")
             || name.starts_with("tests/architecture/")
             || CONTAINERS.contains(&name);
         let Ok(text) = std::fs::read_to_string(&file) else { continue };

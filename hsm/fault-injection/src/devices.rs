@@ -9,6 +9,12 @@
 //! - `luna_fips`: ignores the IV, appends sixteen bytes of its own after the tag.
 //!   <https://thalesdocs.com/gphsm/luna/7/docs/network/Content/sdk/mechanisms/CKM_AES_GCM.htm>
 //! - `luna_fips_793`: the same page, from firmware 7.9.3: the length of the IV must be 0 for that.
+//! - `luna_cloud`: as `luna_fips`; makes only keys that are private and sensitive.
+//!   <https://thalesdocs.com/gphsm/luna/7/docs/network/Content/sdk/mechanisms/CKM_AES_GCM.htm>
+//! - `nshield`: the security assurances of its defaults: makes no key that is extractable or not sensitive, takes none
+//!   from outside. <https://nshielddocs.entrust.com/security-world-docs/v13.6.3/api-pkcs11/env-variables.html>
+//! - `nethsm`: neither AES-GCM nor HMAC nor key wrap.
+//!   <https://github.com/Nitrokey/nethsm-pkcs11/blob/main/features.md>
 //!
 //! - `yubihsm2`: no AES-GCM; an HMAC key has its own type; no session keys, no copies. Not emulated: what it refuses of
 //!   data objects. <https://github.com/Yubico/yubihsm-shell/tree/master/pkcs11>
@@ -91,10 +97,13 @@ pub(crate) unsafe fn encrypt_init(
     }
     let parameters = unsafe { (*m).pParameter.cast::<CK_GCM_PARAMS>() };
     let only = match device.as_str() {
-        "yubihsm2" | "no_gcm" | "key_wrap" | "key_wrap_padded" => return Some(CKR_MECHANISM_INVALID),
+        "yubihsm2" | "no_gcm" | "nethsm" | "key_wrap" | "key_wrap_padded" => {
+            return Some(CKR_MECHANISM_INVALID);
+        }
+        "nshield" => return None,
         "kmsp11" => CLOUDKMS_AES_GCM,
         "aws_cloudhsm_vendor" => CLOUDHSM_AES_GCM,
-        "aws_cloudhsm" | "luna_fips" | "luna_fips_793" => CKM_AES_GCM,
+        "aws_cloudhsm" | "luna_fips" | "luna_fips_793" | "luna_cloud" => CKM_AES_GCM,
         other => panic!("no device {other:?}"),
     };
     if ![CKM_AES_GCM, CLOUDHSM_AES_GCM, CLOUDKMS_AES_GCM].contains(&wanted) {
@@ -109,7 +118,7 @@ pub(crate) unsafe fn encrypt_init(
     let (length, begun) = match device.as_str() {
         "aws_cloudhsm" | "kmsp11" if zeros => (12, Begun::WriteBack { address: given.pIv as usize, iv }),
         "aws_cloudhsm_vendor" if given.pIv.is_null() && given.ulIvLen == 0 => (12, Begun::PutInFront { iv }),
-        "luna_fips" if given.ulIvLen > 0 => (16, Begun::Append { iv }),
+        "luna_fips" | "luna_cloud" if given.ulIvLen > 0 => (16, Begun::Append { iv }),
         "luna_fips_793" if given.ulIvLen == 0 => (16, Begun::Append { iv }),
         _ => return Some(CKR_MECHANISM_PARAM_INVALID),
     };
@@ -195,7 +204,9 @@ pub(crate) unsafe fn decrypt_init(
                 begin(s, Begun::TakeFromFront { parameters: parameters as usize, key });
                 Some(CKR_OK)
             }
-            ("yubihsm2" | "no_gcm" | "key_wrap" | "key_wrap_padded", _) => Some(CKR_MECHANISM_INVALID),
+            ("yubihsm2" | "no_gcm" | "nethsm" | "key_wrap" | "key_wrap_padded", _) => {
+                Some(CKR_MECHANISM_INVALID)
+            }
             ("kmsp11" | "aws_cloudhsm_vendor", CKM_AES_GCM) => Some(CKR_MECHANISM_INVALID),
             _ => None,
         }
@@ -236,8 +247,8 @@ pub(crate) unsafe fn sign_init(
     m: CK_MECHANISM_PTR,
     _: CK_OBJECT_HANDLE,
 ) -> Option<CK_RV> {
-    let without = device()?.starts_with("key_wrap") && unsafe { (*m).mechanism } == CKM_SHA256_HMAC;
-    without.then_some(CKR_MECHANISM_INVALID)
+    let without = ["key_wrap", "key_wrap_padded", "nethsm"].contains(&device()?.as_str());
+    (without && unsafe { (*m).mechanism } == CKM_SHA256_HMAC).then_some(CKR_MECHANISM_INVALID)
 }
 
 /// C_Sign as the device has it.
@@ -272,7 +283,34 @@ pub(crate) unsafe fn refuses(template: CK_ATTRIBUTE_PTR, n: CK_ULONG) -> bool {
     if device().as_deref() == Some("yubihsm2") {
         return unsafe { is_of_session(template, n) || is_hmac_key(template, n) == Some(false) };
     }
-    active("session_keys_refused").is_some() && unsafe { is_of_session(template, n) }
+    let insecure = match device().as_deref() {
+        Some("luna_cloud") => unsafe {
+            is_key(template, n)
+                && !(flag(template, n, CKA_SENSITIVE).unwrap_or(true)
+                    && flag(template, n, CKA_PRIVATE).unwrap_or(true))
+        },
+        Some("nshield") => unsafe {
+            is_key(template, n)
+                && (flag(template, n, CKA_EXTRACTABLE) == Some(true)
+                    || flag(template, n, CKA_SENSITIVE) == Some(false))
+        },
+        _ => false,
+    };
+    insecure || active("session_keys_refused").is_some() && unsafe { is_of_session(template, n) }
+}
+
+/// Whether the template is of a key that is made, not of data.
+unsafe fn is_key(template: CK_ATTRIBUTE_PTR, n: CK_ULONG) -> bool {
+    let attributes = unsafe { std::slice::from_raw_parts(template, n as usize) };
+    !attributes.iter().any(|attribute| {
+        attribute.type_ == CKA_CLASS && unsafe { *attribute.pValue.cast::<CK_OBJECT_CLASS>() } == CKO_DATA
+    })
+}
+
+unsafe fn flag(template: CK_ATTRIBUTE_PTR, n: CK_ULONG, kind: CK_ATTRIBUTE_TYPE) -> Option<bool> {
+    let attributes = unsafe { std::slice::from_raw_parts(template, n as usize) };
+    let found = attributes.iter().find(|attribute| attribute.type_ == kind)?;
+    Some(unsafe { *found.pValue.cast::<CK_BBOOL>() } == CK_TRUE)
 }
 
 /// Notes which session made a session object.
@@ -293,7 +331,7 @@ pub(crate) fn hides(s: CK_SESSION_HANDLE, object: CK_OBJECT_HANDLE) -> bool {
     owner.is_some_and(|owner| owner != s) && active("session_objects_private").is_some()
 }
 
-unsafe fn is_of_session(template: CK_ATTRIBUTE_PTR, n: CK_ULONG) -> bool {
+pub(crate) unsafe fn is_of_session(template: CK_ATTRIBUTE_PTR, n: CK_ULONG) -> bool {
     let attributes = unsafe { std::slice::from_raw_parts(template, n as usize) };
     attributes.iter().any(|attribute| {
         attribute.type_ == CKA_TOKEN && unsafe { *attribute.pValue.cast::<CK_BBOOL>() } == CK_FALSE

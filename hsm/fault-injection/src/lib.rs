@@ -22,10 +22,12 @@ mod devices;
 pub mod guard;
 mod handles;
 mod key_wrap;
+mod limits;
 mod objects;
 pub mod rules;
 
 use guard::Passing;
+use limits::Limited;
 use objects::*;
 use rules::{Effect, Rule, active};
 
@@ -58,6 +60,7 @@ fn through(
     after: impl FnOnce(&Rule),
 ) -> CK_RV {
     let passing = Passing::enter(name, session);
+    let _limited = Limited::begin(session);
     let Some(rule) = active(name) else { return call() };
     std::thread::sleep(rule.delay);
     match rule.effect {
@@ -164,6 +167,7 @@ plain! {
 unsafe extern "C" fn C_Initialize(arguments: CK_VOID_PTR) -> CK_RV {
     guard::initialised();
     devices::initialised();
+    limits::initialised();
     through("C_Initialize", None, || unsafe { real().C_Initialize.unwrap()(arguments) }, |_| {})
 }
 
@@ -197,6 +201,7 @@ unsafe extern "C" fn C_OpenSession(
     let rv = through("C_OpenSession", None, call, |_| {});
     if rv == CKR_OK {
         guard::opened(unsafe { *session });
+        limits::opened(unsafe { *session });
     }
     rv
 }
@@ -209,6 +214,7 @@ unsafe extern "C" fn C_CloseSession(session: CK_SESSION_HANDLE) -> CK_RV {
         |_| {},
     );
     guard::closed(session);
+    limits::closed(session);
     rv
 }
 

@@ -3,7 +3,7 @@
 use cryptoki_sys::*;
 
 use crate::rules::{Effect, Rule, active};
-use crate::{devices, handles, real, through};
+use crate::{devices, handles, limits, real, through};
 
 macro_rules! on_object {
     ($($name:ident($session:ident $(, $before:ident: $type:ty)*; $object:ident);)*) => {$(
@@ -55,6 +55,9 @@ macro_rules! making {
             let call = || unsafe {
                 if refused(stringify!($name), template, n) || devices::refuses(template, n) {
                     return CKR_TEMPLATE_INCONSISTENT;
+                }
+                if limits::is_full($session, template, n) {
+                    return CKR_DEVICE_MEMORY;
                 }
                 let rv = real().$name.unwrap()(
                     $session $(, handles::inward($from))? $(, $before)*, template, n, made

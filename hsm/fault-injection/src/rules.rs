@@ -1,6 +1,6 @@
 //! The rule file: one rule per line, read again whenever it changes. The first rule that fits a call acts.
 //!
-//! `<function|*> <effect> [after=N] [times=N] [delay_ms=N]` with the effects `rv=0x30` (instead of the call), `lost=0x30`
+//! `<function|*> <effect> [after=N] [every=N] [times=N] [delay_ms=N]` with the effects `rv=0x30` (instead of the call), `lost=0x30`
 //! (after it: the reply is lost), `plain=0x30` (as `lost`: the output stays), `hang` (until the rules change), `poison`
 //! (the session says OPERATION_ACTIVE from its second time on), `logout`, `flip`, `swap` (the output of the call before),
 //! `fill=N`, `length=N`, `hits=0|2`, `own_iv`, `renumber` (every object handle given out before is invalid from here on),
@@ -45,6 +45,9 @@ pub struct Rule {
     /// Waited before the call.
     pub delay: Duration,
     after: u64,
+    /// Acts on each call of this number alone.
+    every: u64,
+    calls: u64,
     times: u64,
 }
 
@@ -73,6 +76,10 @@ pub fn active(function: &str) -> Option<Rule> {
     let rule = book.rules.iter_mut().filter(|rule| rule.times > 0).find(fits)?;
     if rule.after > 0 {
         rule.after -= 1;
+        return None;
+    }
+    rule.calls += 1;
+    if !rule.calls.is_multiple_of(rule.every) {
         return None;
     }
     rule.times -= 1;
@@ -107,7 +114,8 @@ pub fn hang() {
 fn parse(line: &str) -> Option<Rule> {
     let mut words = line.split_whitespace();
     let function = words.next()?.to_owned();
-    let mut rule = Rule { function, effect: Effect::None, delay: Duration::ZERO, after: 0, times: u64::MAX };
+    let (effect, delay) = (Effect::None, Duration::ZERO);
+    let mut rule = Rule { function, effect, delay, after: 0, every: 1, calls: 0, times: u64::MAX };
     for word in words {
         let (key, value) = word.split_once('=').unwrap_or((word, "0"));
         let number = || match value.strip_prefix("0x") {
@@ -135,6 +143,7 @@ fn parse(line: &str) -> Option<Rule> {
             "slow" => {}
             "delay_ms" => rule.delay = Duration::from_millis(number()),
             "after" => rule.after = number(),
+            "every" => rule.every = number(),
             "times" => rule.times = number(),
             other => panic!("unknown word {other:?} in rule {line:?}"),
         }

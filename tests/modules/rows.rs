@@ -1,0 +1,287 @@
+//! The rows of the matrix: each module or emulated device, what it takes and what must come out. Not for how a token is
+//! made (`token`) and what is done with it (`walk`).
+
+/// How a token comes about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Recipe {
+    /// SoftHSM as `init` makes it.
+    Softhsm,
+    /// `p11-kit server` over SoftHSM.
+    P11Kit,
+    /// opencryptoki's token in software, with a daemon of its own.
+    Opencryptoki,
+    /// NSS's database of keys.
+    Nss,
+    /// Modules that `make modules-long` builds.
+    Kryoptic,
+    Craton,
+    /// The fault-injecting module over SoftHSM under these rules.
+    Emulated {
+        rules: &'static str,
+        after: &'static str,
+    },
+}
+
+/// One module or device.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Row {
+    /// Of the test, and for `ROWS=`.
+    pub(crate) name: &'static str,
+    /// With its version, as the page names it.
+    pub(crate) device: &'static str,
+    pub(crate) recipe: Recipe,
+    /// What `init` must choose.
+    pub(crate) scheme: &'static str,
+    /// What the configuration needs beside module, label and PIN.
+    pub(crate) settings: &'static str,
+    pub(crate) limits: &'static str,
+    /// A part of what the suite says about a row that cannot pass yet. The row fails once it passes.
+    pub(crate) known_failure: Option<&'static str>,
+    /// Calls may fail now and then: a client repeats a refused request.
+    pub(crate) flaky: bool,
+    /// Seconds that one call takes at least, and whether the token takes one call at a time.
+    pub(crate) slow: Option<Slow>,
+    /// Only with `LONG=1`.
+    pub(crate) long: bool,
+}
+
+/// The pace of a slow token.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Slow {
+    pub(crate) call: f64,
+    pub(crate) serial: bool,
+}
+
+const TESTED: Row = Row {
+    name: "",
+    device: "",
+    recipe: Recipe::Softhsm,
+    scheme: "",
+    settings: "",
+    limits: "",
+    known_failure: None,
+    flaky: false,
+    slow: None,
+    long: false,
+};
+
+/// A device that is not at hand.
+const fn emulated(
+    name: &'static str,
+    device: &'static str,
+    scheme: &'static str,
+    rules: &'static str,
+    after: &'static str,
+) -> Row {
+    Row { name, device, scheme, recipe: Recipe::Emulated { rules, after }, ..TESTED }
+}
+
+const AWS: &str = "https://docs.aws.amazon.com/cloudhsm/latest/userguide/pkcs11-mechanisms.html";
+const KMSP11: &str = "https://github.com/GoogleCloudPlatform/kms-integrations/blob/master/kmsp11/kmsp11.h";
+const LUNA: &str = "https://thalesdocs.com/gphsm/luna/7/docs/network/Content/sdk/mechanisms/CKM_AES_GCM.htm";
+const NSHIELD: &str =
+    "https://nshielddocs.entrust.com/security-world-docs/v13.6.3/api-pkcs11/env-variables.html";
+const YUBIHSM: &str = "https://github.com/Yubico/yubihsm-shell/tree/master/pkcs11";
+const NETHSM: &str = "https://github.com/Nitrokey/nethsm-pkcs11/blob/main/features.md";
+const WOLF: &str = "https://github.com/wolfSSL/wolfPKCS11";
+const STANDARD: &str = "https://docs.oasis-open.org/pkcs11/pkcs11-base/v2.40/os/pkcs11-base-v2.40-os.html";
+
+/// All of them; the first is what the others are compared with.
+pub(crate) const ROWS: &[Row] = &[
+    Row {
+        name: "softhsm",
+        device: "SoftHSM 2.6.1",
+        scheme: "S1/caller",
+        settings: "none",
+        limits: "a key in files",
+        ..TESTED
+    },
+    Row {
+        name: "p11_kit",
+        device: "p11-kit 0.24.1 remote, over SoftHSM",
+        recipe: Recipe::P11Kit,
+        scheme: "S6/hmac-sha256",
+        settings: "`P11_KIT_SERVER_ADDRESS`, `sandbox.extra_paths`",
+        limits: "two function lists of the client are two connections: a login is not seen",
+        known_failure: Some("CKR_CRYPTOKI_NOT_INITIALIZED"),
+        ..TESTED
+    },
+    Row {
+        name: "opencryptoki",
+        device: "opencryptoki 3.8.1, soft token",
+        recipe: Recipe::Opencryptoki,
+        scheme: "S6/hmac-sha256",
+        settings: "`sandbox.extra_paths`, the group `pkcs11`",
+        limits: "the token's clock is in another form than the standard's: it is not found",
+        known_failure: Some("the module shows []"),
+        ..TESTED
+    },
+    Row {
+        name: "nss",
+        device: "NSS 3.87",
+        recipe: Recipe::Nss,
+        scheme: "S1/caller",
+        settings: "a string for `C_Initialize`",
+        limits: "does not start without that string, which no setting gives; no data objects",
+        known_failure: Some("CKR_ARGUMENTS_BAD"),
+        ..TESTED
+    },
+    Row {
+        name: "kryoptic",
+        device: "kryoptic 1.5.4",
+        recipe: Recipe::Kryoptic,
+        scheme: "S1/caller",
+        settings: "`KRYOPTIC_CONF`, `sandbox.extra_paths`",
+        limits: "a key in files",
+        long: true,
+        ..TESTED
+    },
+    Row {
+        name: "craton",
+        device: "craton-hsm 0.10.6",
+        recipe: Recipe::Craton,
+        scheme: "S1/caller",
+        settings: "`CRATON_HSM_CONFIG`, `sandbox.extra_paths`",
+        limits: "for tests alone",
+        long: true,
+        ..TESTED
+    },
+    Row {
+        settings: "`pkcs11.softhsm_conf = \"\"`",
+        limits: "the token chooses the IV; not emulated: it has no data objects",
+        ..emulated("aws_cloudhsm", "AWS CloudHSM", "S1/token", "device:aws_cloudhsm slow", AWS)
+    },
+    Row {
+        settings: "`pkcs11.softhsm_conf = \"\"`",
+        limits: "the token chooses the IV; not emulated: it has no data objects",
+        ..emulated(
+            "aws_cloudhsm_vendor",
+            "AWS CloudHSM, its own mechanism alone",
+            "S1/cloudhsm",
+            "device:aws_cloudhsm_vendor slow",
+            AWS,
+        )
+    },
+    Row {
+        settings: "`KMS_PKCS11_CONFIG`",
+        limits: "the token chooses the IV; not emulated: it has no data objects",
+        ..emulated("kmsp11", "Google Cloud KMS (kmsp11)", "S1/cloudkms", "device:kmsp11 slow", KMSP11)
+    },
+    Row {
+        settings: "`sandbox.extra_paths`",
+        limits: "the token chooses the IV",
+        ..emulated("luna_fips", "Thales Luna 7, FIPS mode", "S1/appended", "device:luna_fips slow", LUNA)
+    },
+    Row {
+        settings: "`sandbox.extra_paths`",
+        limits: "the token chooses the IV",
+        ..emulated(
+            "luna_fips_793",
+            "Thales Luna 7, FIPS mode, firmware 7.9.3",
+            "S1/appended-unasked",
+            "device:luna_fips_793 slow",
+            LUNA,
+        )
+    },
+    Row {
+        settings: "`sandbox.extra_paths`",
+        limits: "keys are private and sensitive",
+        ..emulated("luna_cloud", "Thales Luna Cloud HSM", "S1/appended", "device:luna_cloud slow", LUNA)
+    },
+    Row {
+        settings: "`sandbox.extra_paths`",
+        limits: "no key is extractable or comes from outside",
+        ..emulated("nshield", "Entrust nShield, defaults", "S1/caller", "device:nshield slow", NSHIELD)
+    },
+    Row {
+        settings: "`YUBIHSM_PKCS11_CONF`",
+        limits: "no AES-GCM, session keys, copies; not emulated: no private data objects",
+        ..emulated("yubihsm2", "YubiHSM 2", "S6/hmac-sha256", "device:yubihsm2 slow", YUBIHSM)
+    },
+    Row {
+        settings: "none",
+        limits: "neither AES-GCM nor HMAC nor key wrap: no scheme works",
+        known_failure: Some("no wrapping scheme works with it"),
+        ..emulated("nethsm", "Nitrokey NetHSM", "none", "device:nethsm slow", NETHSM)
+    },
+    Row {
+        settings: "none",
+        limits: "a session object is visible in its own session alone",
+        ..emulated("wolfpkcs11", "wolfPKCS11", "S1/caller", "session_objects_private slow", WOLF)
+    },
+    Row {
+        settings: "none",
+        limits: "AES key wrap (RFC 3394) alone",
+        ..emulated("key_wrap", "a token with key wrap alone", "S2/kw", "device:key_wrap slow", STANDARD)
+    },
+    Row {
+        settings: "none",
+        limits: "AES key wrap with padding (RFC 5649) alone",
+        ..emulated(
+            "key_wrap_padded",
+            "a token with padded key wrap alone",
+            "S2/kwp",
+            "device:key_wrap_padded slow",
+            STANDARD,
+        )
+    },
+    Row {
+        settings: "none",
+        limits: "every fourth call on a session finds it closed",
+        flaky: true,
+        ..emulated(
+            "ha_group",
+            "a high-availability group with a sick member",
+            "S1/caller",
+            "C_DecryptInit rv=0xB3 every=4",
+            STANDARD,
+        )
+    },
+    Row {
+        settings: "none",
+        limits: "a session idle for 2 s is closed without notice",
+        known_failure: Some("hsm_unavailable"),
+        ..emulated(
+            "idle_sessions",
+            "a token that drops idle sessions",
+            "S1/caller",
+            "idle delay_ms=2000",
+            STANDARD,
+        )
+    },
+    Row {
+        settings: "none",
+        limits: "12 objects: 6 keys, then `hsm_full`",
+        ..emulated(
+            "twelve_objects",
+            "a token with space for 12 objects",
+            "S1/caller",
+            "objects capacity=12",
+            STANDARD,
+        )
+    },
+    Row {
+        settings: "`enclave.workers = 16`",
+        limits: "30 ms a call, as many at once as there are sessions",
+        slow: Some(Slow { call: 0.03, serial: false }),
+        ..emulated(
+            "slow_parallel",
+            "a token behind 30 ms, in parallel",
+            "S1/caller",
+            "* slow delay_ms=30",
+            STANDARD,
+        )
+    },
+    Row {
+        settings: "`enclave.workers = 16`",
+        limits: "30 ms a call, one at a time",
+        slow: Some(Slow { call: 0.03, serial: true }),
+        ..emulated(
+            "slow_serial",
+            "a token of 30 ms a call, one at a time",
+            "S1/caller",
+            "serial delay_ms=30",
+            STANDARD,
+        )
+    },
+];
