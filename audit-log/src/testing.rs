@@ -11,6 +11,7 @@
 mod checkpoint_tests;
 mod interleavings;
 mod record_tests;
+mod rsa_pss_tests;
 pub(crate) mod schedule_sync;
 mod simulation;
 mod world;

@@ -3,13 +3,13 @@
 use cryptoki::mechanism::{MechanismInfo, MechanismType};
 use cryptoki::slot::{Limit, TokenInfo};
 
-use crate::arena::{SecretMemory, Slot};
+use crate::arena::{Arena, SecretMemory, Slot};
 use crate::error::OpenError;
 use crate::health::Findings;
 use crate::pkcs11::Module;
 use crate::runtime::start::{self, Prepared};
 use crate::settings::{SchemeChoice, Settings};
-use crate::token::checkpoint_key::{CheckpointKey, CheckpointSigner};
+use crate::token::checkpoint_key::{CheckpointKey, CheckpointKeyError, CheckpointSigner};
 use crate::token::connection::{LoggedInToken, finalise};
 use crate::token::{anchor, canary};
 use crate::wrap::{self, Kek, NoScheme, ObjectKind, Scheme, WrappedKey};
@@ -82,10 +82,9 @@ fn with_login(
     module: &Module,
     login: &LoggedInToken,
     choice: SchemeChoice,
-    arena: &mut crate::arena::Arena,
+    arena: &mut Arena,
 ) -> Result<Diagnostics, OpenError> {
     let secret_memory = arena.kind();
-    let (slot, _) = arena.parts();
     let session = login.session()?;
     let mut checks = Vec::new();
     let mut check = |what, fatal, result: Result<String, String>| {
@@ -103,7 +102,7 @@ fn with_login(
         check(what, false, claim);
     }
     let kek = Kek::find(&session);
-    let (how, probed) = probe(login, kek.as_ref().ok(), choice, slot);
+    let (how, probed) = probe(login, kek.as_ref().ok(), choice, arena.parts().0);
     let scheme = probed.as_ref().ok().copied();
     check(
         "a wrapping scheme opens what it sealed and nothing else",
@@ -113,12 +112,14 @@ fn with_login(
             Err(error) => Err(error.to_string()),
         },
     );
+    let mut checkpoint_key = None;
     match kek {
         Ok(kek) => {
             check("there is one fit key-encryption key", true, Ok(hex::encode(kek.id)));
             let canary = canary::find(&session, &kek);
             let opened = canary.as_ref().map_err(|error| *error);
-            let opened = opened.and_then(|record| canary::open(&session, kek.handle, record, slot));
+            let opened =
+                opened.and_then(|record| canary::open(&session, kek.handle, record, arena.parts().0));
             check(
                 "the canary record is well",
                 true,
@@ -127,8 +128,14 @@ fn with_login(
             check(
                 "the key-encryption key can be copied into a session",
                 false,
-                copied(login, &kek, canary.ok(), slot),
+                copied(login, &kek, canary.as_ref().ok(), arena.parts().0),
             );
+            if let Ok(canary) = canary {
+                let signer = checkpoint_signer(login, &kek, canary.header.scheme, arena);
+                checkpoint_key = signer.as_ref().ok().map(CheckpointSigner::public);
+                let found = signer.map(|signer| signer.describe().to_owned());
+                check("the checkpoint key signs", true, found.map_err(|error| error.to_string()));
+            }
         }
         Err(error) => check("there is one fit key-encryption key", true, Err(error.to_string())),
     }
@@ -162,7 +169,7 @@ fn with_login(
         keys,
         findings,
         audit_anchors: anchor::read(&session)?,
-        checkpoint_key: CheckpointSigner::find(&session).ok().map(|signer| signer.public),
+        checkpoint_key,
         checks,
     })
 }
@@ -187,11 +194,23 @@ fn probe(
     }
 }
 
+/// The checkpoint key, which has just signed.
+fn checkpoint_signer(
+    login: &LoggedInToken,
+    kek: &Kek,
+    scheme: Scheme,
+    arena: &mut Arena,
+) -> Result<CheckpointSigner, CheckpointKeyError> {
+    let signer = CheckpointSigner::find(&login.session()?, kek, scheme)?;
+    signer.prove(&|| login.session(), kek, arena)?;
+    Ok(signer)
+}
+
 /// Whether other sessions can use a session's copy of the key-encryption key.
 fn copied(
     login: &LoggedInToken,
     kek: &Kek,
-    canary: Option<WrappedKey>,
+    canary: Option<&WrappedKey>,
     slot: &mut Slot,
 ) -> Result<String, String> {
     let holder = login.session().map_err(|error| error.to_string())?;
@@ -201,7 +220,7 @@ fn copied(
     }
     let Some(canary) = canary else { return Ok("not tried: there is no canary record".into()) };
     let opened =
-        login.session().map_err(Into::into).and_then(|other| canary::open(&other, copy, &canary, slot));
+        login.session().map_err(Into::into).and_then(|other| canary::open(&other, copy, canary, slot));
     match opened {
         Ok(()) => Ok("each use costs no file access".into()),
         Err(error) => Err(format!("no other session can use it ({error}); the token's own object is used")),

@@ -138,7 +138,7 @@ impl Enclave {
     /// # Errors
     /// [`EnclaveError::TokenUnavailable`] while the token is away.
     pub fn checkpoint_key(&self) -> Result<CheckpointKey, EnclaveError> {
-        Ok(self.running.shared.connection()?.checkpoint_signer.public)
+        Ok(self.running.shared.connection()?.checkpoint_signer.public())
     }
 
     /// Signs the text of a checkpoint. Blocks; not for async threads.

@@ -78,6 +78,9 @@ impl StoredName {
     /// The name in the record of the store key, which belongs to no operator.
     pub(crate) const STORE_KEY: Self = Self::known(b"store-key");
 
+    /// The name in the record of a checkpoint key in software.
+    pub(crate) const CHECKPOINT_KEY: Self = Self::known(b"checkpoint-key");
+
     const fn known(name: &[u8]) -> Self {
         let mut bytes = [0; Self::MAX];
         bytes.split_at_mut(name.len()).0.copy_from_slice(name);

@@ -8,6 +8,8 @@ pub(crate) const KEK_LABEL: &str = "bn254-kek/1";
 pub(crate) const CANARY_LABEL: &str = "bn254-canary/1";
 /// Label of both halves of the key that signs the audit log's checkpoints.
 pub(crate) const CHECKPOINT_KEY_LABEL: &str = "audit-checkpoint/1";
+/// Label of the wrapped record of its seed, where it is in software.
+pub(crate) const CHECKPOINT_SEED_LABEL: &str = "audit-checkpoint-seed/1";
 /// Label of the audit log's anchor: normally one object, two after a crash during its replacement.
 pub(crate) const ANCHOR_LABEL: &str = "audit-anchor/1";
 /// Label of the wrapped record of the key that authenticates the rows of the store.

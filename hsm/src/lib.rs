@@ -14,7 +14,7 @@
 //! - [`enclave`]: the handle, the only way in.
 //!
 //! No exported type can hold a scalar: the interface takes ids and public points and gives public points. [`StoreKey`]
-//! holds the one other secret that the token wraps, and gives MACs.
+//! holds the one secret that stays in memory, and gives MACs.
 
 // The support of the integration tests says `hsm::`; unit tests share it.
 #[cfg(test)]

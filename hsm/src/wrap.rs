@@ -13,6 +13,7 @@ mod record;
 mod scalar;
 mod scheme;
 mod sealing;
+mod seed;
 
 #[cfg(test)]
 pub(crate) use derived::key_for_test;

@@ -75,12 +75,13 @@ pub(super) fn run(
         "kek_label": report.kek_label,
         "scheme": report.scheme,
         "variant": report.variant,
+        "checkpoint_key": report.checkpoint_key,
         "pin_file": configuration.pkcs11.pin_file,
     });
     output.print(&fields, || {
         format!(
-            "created {}: installation {}, token {} (serial {}), PIN in {}, wrapping key {}, scheme {}/{}, audit log, \
-             store",
+            "created {}: installation {}, token {} (serial {}), PIN in {}, wrapping key {}, scheme {}/{}, \
+             checkpoint key {}, audit log, store",
             directory.display(),
             report.installation,
             report.token_label,
@@ -89,6 +90,7 @@ pub(super) fn run(
             report.kek_label,
             report.scheme,
             report.variant,
+            report.checkpoint_key,
         )
     });
     Ok(())

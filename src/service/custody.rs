@@ -224,5 +224,6 @@ pub const fn public_key_of(key: CheckpointKey) -> audit_log::PublicKey {
     match key {
         CheckpointKey::Ed25519(key) => audit_log::PublicKey::Ed25519(key),
         CheckpointKey::P256(point) => audit_log::PublicKey::P256(point),
+        CheckpointKey::Rsa3072(modulus) => audit_log::PublicKey::Rsa3072(modulus),
     }
 }

@@ -31,6 +31,7 @@ mod auth {
     pub(crate) mod request_signatures;
 }
 mod lifecycle {
+    mod checkpoint_keys;
     mod destroy_intent;
     mod init;
     pub(crate) mod key_lifecycle;

@@ -33,8 +33,8 @@ pub trait CheckpointSigner: Send + Sync + 'static {
     /// The public half.
     fn public_key(&self) -> PublicKey;
 
-    /// The signature of `text`: 64 bytes of Ed25519 (RFC 8032), or r ‖ s of ECDSA P-256 over
-    /// SHA-256(text).
+    /// The signature of `text`: 64 bytes of Ed25519 (RFC 8032), r ‖ s of ECDSA P-256 over
+    /// SHA-256(text), or 384 bytes of RSA-PSS with SHA-256, MGF1 with SHA-256 and 32 bytes of salt.
     ///
     /// # Errors
     /// When the token does not sign; the checkpoint is then made later.

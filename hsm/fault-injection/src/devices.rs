@@ -30,7 +30,7 @@ use std::sync::Mutex;
 use cryptoki_sys::*;
 
 use crate::rules::{active, device};
-use crate::{handles, key_wrap, real};
+use crate::{handles, key_pairs, key_wrap, real};
 
 const CLOUDHSM_AES_GCM: CK_MECHANISM_TYPE = 0x8000_1087;
 const CLOUDKMS_AES_GCM: CK_MECHANISM_TYPE = 0x8001_e101;
@@ -243,10 +243,13 @@ pub(crate) unsafe fn decrypt(
 
 /// C_SignInit as the device has it; none where it is the real module's.
 pub(crate) unsafe fn sign_init(
-    _: CK_SESSION_HANDLE,
+    s: CK_SESSION_HANDLE,
     m: CK_MECHANISM_PTR,
-    _: CK_OBJECT_HANDLE,
+    key: CK_OBJECT_HANDLE,
 ) -> Option<CK_RV> {
+    if let Some(rv) = unsafe { key_pairs::sign_init(s, m, key) } {
+        return Some(rv);
+    }
     let without = ["key_wrap", "key_wrap_padded", "nethsm"].contains(&device()?.as_str());
     (without && unsafe { (*m).mechanism } == CKM_SHA256_HMAC).then_some(CKR_MECHANISM_INVALID)
 }

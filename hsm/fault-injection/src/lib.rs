@@ -21,12 +21,14 @@ use cryptoki_sys::*;
 mod devices;
 pub mod guard;
 mod handles;
+mod key_pairs;
 mod key_wrap;
 mod limits;
 mod objects;
 pub mod rules;
 
 use guard::Passing;
+use key_pairs::C_GenerateKeyPair;
 use limits::Limited;
 use objects::*;
 use rules::{Effect, Rule, active};
@@ -328,7 +330,7 @@ pub unsafe extern "C" fn C_GetFunctionList(list: *mut *mut CK_FUNCTION_LIST) -> 
     let ours = LIST.get_or_init(|| {
         List(std::cell::UnsafeCell::new(replaced! {
             C_Initialize C_Finalize C_GetSlotList C_GetTokenInfo C_OpenSession C_CloseSession C_GetSessionInfo C_Login
-            C_Logout C_GenerateKey C_CreateObject C_CopyObject C_DestroyObject C_GetAttributeValue C_FindObjectsInit
+            C_Logout C_GenerateKey C_GenerateKeyPair C_CreateObject C_CopyObject C_DestroyObject C_GetAttributeValue C_FindObjectsInit
             C_FindObjects C_FindObjectsFinal C_SignInit C_Sign C_EncryptInit C_Encrypt C_DecryptInit C_Decrypt C_GenerateRandom C_InitPIN
         }))
     });

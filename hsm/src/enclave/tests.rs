@@ -16,6 +16,7 @@ use crate::token::connection::{LoggedInToken, finalise};
 use crate::token::login::Credential;
 use crate::wrap::{self, Kek, WrappedKey};
 
+mod checkpoint_seed;
 mod residue;
 mod scanner;
 mod schemes;

@@ -30,13 +30,13 @@ const WITHDRAWN: u8 = 2;
 const DESTROYED: u8 = 3;
 
 impl Entry {
-    /// None for a canary.
+    /// None for what is no key of an operator.
     pub(crate) fn new(record: WrappedKey) -> Option<Self> {
         match record.header.payload {
             Payload::Scalar(public_key) => {
                 Some(Self { record, public_key, proof: OnceLock::new(), standing: AtomicU8::new(USABLE) })
             }
-            Payload::Canary | Payload::StoreKey => None,
+            Payload::Canary | Payload::StoreKey | Payload::CheckpointKey(_) => None,
         }
     }
 

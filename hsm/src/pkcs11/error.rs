@@ -116,6 +116,41 @@ impl TokenError {
         matches!(self.code(), Some(RvError::KeyHandleInvalid | RvError::ObjectHandleInvalid))
     }
 
+    /// Whether the module cannot do what it was asked for, however often it is asked.
+    pub(crate) const fn is_unsupported(&self) -> bool {
+        use RvError as R;
+        matches!(self.cause, Cause::Unsupported)
+            || matches!(
+                self.code(),
+                Some(
+                    R::MechanismInvalid
+                        | R::MechanismParamInvalid
+                        | R::FunctionNotSupported
+                        | R::KeyFunctionNotPermitted
+                        | R::KeyTypeInconsistent
+                )
+            )
+    }
+
+    /// Whether the failure says nothing about what was asked: token, session or memory were away.
+    pub(crate) const fn is_outage(&self) -> bool {
+        use RvError as R;
+        matches!(self.cause, Cause::Stale | Cause::Busy)
+            || matches!(
+                self.code(),
+                Some(
+                    R::DeviceRemoved
+                        | R::TokenNotPresent
+                        | R::SessionClosed
+                        | R::SessionHandleInvalid
+                        | R::SessionCount
+                        | R::CryptokiNotInitialized
+                        | R::HostMemory
+                        | R::DeviceMemory
+                )
+            )
+    }
+
     /// The return code, where the module gave one.
     pub(crate) const fn code(&self) -> Option<RvError> {
         match self.cause {

@@ -19,7 +19,8 @@ use crate::keys::create::Creation;
 use crate::telemetry::{self, OperationKind};
 use crate::token::anchor;
 use crate::token::attempt::Attempt;
-use crate::wrap;
+use crate::token::checkpoint_key::SigningWith;
+use crate::wrap::{self, UnwrapError};
 
 /// What the thread can be asked to do, with the deadline of the caller.
 pub(crate) enum AdminCommand {
@@ -86,8 +87,10 @@ impl Admin {
 
     /// Signs a checkpoint of the audit log.
     fn sign(&mut self, text: &[u8], deadline: Instant) -> Result<Vec<u8>, EnclaveError> {
-        self.worker.run_with_retry(deadline, None, |Attempt { session, connection, .. }| {
-            Ok(connection.checkpoint_signer.sign(session, text)?)
+        self.worker.run_with_retry(deadline, None, |Attempt { session, connection, arena }| {
+            let (another, kek) = (&|| connection.session(), connection.session_kek);
+            let signed = connection.checkpoint_signer.sign(SigningWith { session, another, kek, arena }, text);
+            Ok(signed.map_err(UnwrapError::as_token_error)?)
         })
     }
 

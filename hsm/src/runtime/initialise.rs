@@ -27,6 +27,8 @@ pub struct InitReport {
     pub scheme: &'static str,
     /// Its variant; for S1 who chooses the initialisation vector.
     pub variant: &'static str,
+    /// What the checkpoint key is, and where.
+    pub checkpoint_key: &'static str,
     /// Id of this installation, 32 hex digits.
     pub installation: String,
 }
@@ -45,12 +47,14 @@ pub(crate) fn initialise(settings: &Settings, adopt: bool) -> Result<Initialised
     let Prepared { lock: _lock, memory, credential, mut arena, module } = prepare(settings)?;
     let login = LoggedInToken::new(&module, &settings.token, None, &credential)?;
     let made = make_kek(&login, &mut arena, settings, adopt).and_then(|(kek, scheme)| {
-        let store_key = store_key::open(&login.session()?, &kek, scheme, arena.parts().0, memory)?;
-        Ok((kek, scheme, store_key))
+        let session = login.session()?;
+        let checkpoint_key = CheckpointSigner::find(&session, &kek, scheme)?.describe();
+        let store_key = store_key::open(&session, &kek, scheme, arena.parts().0, memory)?;
+        Ok((kek, scheme, checkpoint_key, store_key))
     });
     drop(login.holder);
     finalise(&module);
-    let (kek, scheme, store_key) = made?;
+    let (kek, scheme, checkpoint_key, store_key) = made?;
     let report = InitReport {
         token_label: login.info.label,
         token_serial: login.info.serial,
@@ -58,6 +62,7 @@ pub(crate) fn initialise(settings: &Settings, adopt: bool) -> Result<Initialised
         kek_id: hex::encode(kek.id),
         scheme: scheme.name(),
         variant: scheme.variant(),
+        checkpoint_key,
         installation: hex::encode(store_key.installation()),
     };
     Ok(Initialised { report, store_key })
@@ -96,11 +101,7 @@ fn make_kek(
         }
         None => new_kek(login, &session, settings.scheme, slot)?,
     };
-    if CheckpointSigner::exists(&session)? {
-        CheckpointSigner::find(&session)?
-    } else {
-        CheckpointSigner::generate(&session)?
-    };
+    CheckpointSigner::find_or_make(&|| login.session(), &kek, scheme, arena)?;
     if !store_key::exists(&session)? {
         store_key::create(&session, &kek, scheme, arena.parts().0)?;
     }

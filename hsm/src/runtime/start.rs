@@ -101,14 +101,18 @@ pub(crate) fn open(settings: Settings) -> Result<Running, OpenError> {
         connection.disconnect();
         return Err(OpenError::SchemeRefused { found: connection.scheme.to_string() });
     }
+    let session = || connection.session();
+    let proven = connection.checkpoint_signer.prove_sealed(&session, &connection.kek, &mut arena);
     let slot = arena.parts().0;
-    let probed = wrap::probe(connection.scheme, || connection.session(), connection.session_kek, slot)
-        .map_err(OpenError::from);
+    let probed = proven.map_err(OpenError::from).and_then(|()| {
+        Ok(wrap::probe(connection.scheme, session, connection.session_kek, slot)?)
+    });
     let loaded = probed.and_then(|()| {
         let store_key =
             store_key::open(&connection.session()?, &connection.kek, connection.scheme, slot, memory)?;
         let (index, findings) = Index::load(&connection, slot)?;
-        for iv in [connection.canary.iv(), store_key.record_iv()] {
+        let others = [connection.canary.iv(), store_key.record_iv()];
+        for iv in others.into_iter().chain(connection.checkpoint_signer.record_iv()) {
             index.take_iv(iv);
         }
         Ok(((index, findings), Arc::new(store_key)))

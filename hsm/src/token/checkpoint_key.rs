@@ -1,148 +1,179 @@
-//! The key that signs the audit log's checkpoints: made in the token at `init`, never extractable, used for nothing
-//! else. Ed25519 where the token has it, else ECDSA P-256. Not for other messages.
+//! The key that signs the audit log's checkpoints, made at `init` and used for nothing else: Ed25519, ECDSA P-256 or
+//! RSA-PSS in the token, else Ed25519 in software. Not for other messages.
+//!
+//! `init` takes the first of these that has signed a text. It never changes afterwards.
 
-use cryptoki::mechanism::Mechanism;
-use cryptoki::mechanism::eddsa::{EddsaParams, EddsaSignatureScheme};
-use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle};
-use sha2::{Digest, Sha256};
+mod error;
+mod pair;
+mod public;
+mod sealed;
 
-use crate::labels::CHECKPOINT_KEY_LABEL;
+use cryptoki::object::ObjectHandle;
+
+use crate::arena::Arena;
 use crate::pkcs11::{Session, TokenError};
+use crate::wrap::{Kek, Scheme, UnwrapError};
 
-/// The object identifiers of the curves in DER (RFC 8410, RFC 5480).
-const ED25519: &[u8] = &[0x06, 0x03, 0x2b, 0x65, 0x70];
-const P256: &[u8] = &[0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07];
+use error::unfit;
+pub(crate) use error::CheckpointKeyError;
+use pair::{Pair, PairKind};
+pub use public::CheckpointKey;
+use sealed::SealedKey;
 
-/// Why there is no key to sign with.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum CheckpointKeyError {
-    #[error("{0}")]
-    Unfit(String),
-    #[error("the kernel's generator failed")]
-    Random(#[from] getrandom::Error),
-    #[error(transparent)]
-    Token(#[from] TokenError),
+/// Signed by a new key before it is taken. No checkpoint and no statement begins so.
+const PROBE: &[u8] = b"avs-kms probe of a checkpoint key v1\n";
+
+/// Both halves.
+pub(crate) struct CheckpointSigner(Held);
+
+/// Where the private half is.
+enum Held {
+    Token(Pair),
+    Software(SealedKey),
 }
 
-/// The public half.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CheckpointKey {
-    /// RFC 8032, 32 bytes.
-    Ed25519([u8; 32]),
-    /// An uncompressed SEC 1 point: 4, x, y.
-    P256([u8; 65]),
-}
-
-/// Both halves as the token has them.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct CheckpointSigner {
-    private: ObjectHandle,
-    pub(crate) public: CheckpointKey,
+/// What a signature needs beside the key.
+pub(crate) struct SigningWith<'a> {
+    pub(crate) session: &'a Session,
+    /// Opens another session of the same login.
+    pub(crate) another: &'a dyn Fn() -> Result<Session, TokenError>,
+    /// The key-encryption key, or its copy.
+    pub(crate) kek: ObjectHandle,
+    pub(crate) arena: &'a mut Arena,
 }
 
 impl CheckpointSigner {
-    /// Makes the pair. The caller has made sure that there is none.
-    pub(crate) fn generate(session: &Session) -> Result<Self, CheckpointKeyError> {
-        let edwards = make(session, &Mechanism::EccEdwardsKeyPairGen, KeyType::EC_EDWARDS, ED25519);
-        if let Err(error) = edwards {
-            tracing::info!(%error, "the token makes no Ed25519 key; checkpoints are signed by ECDSA P-256");
-            make(session, &Mechanism::EccKeyPairGen, KeyType::EC, P256)?;
+    /// The key that an interrupted `init` left, else a new one; it has signed.
+    pub(crate) fn find_or_make(
+        session: &dyn Fn() -> Result<Session, TokenError>,
+        kek: &Kek,
+        scheme: Scheme,
+        arena: &mut Arena,
+    ) -> Result<Self, CheckpointKeyError> {
+        if let Some(found) = Self::look(&session()?, kek, scheme)? {
+            found.prove(session, kek, arena)?;
+            return Ok(found);
         }
-        Self::find(session)
-    }
-
-    /// Whether any object carries the label.
-    pub(crate) fn exists(session: &Session) -> Result<bool, TokenError> {
-        Ok(!session.find(&[Attribute::Label(CHECKPOINT_KEY_LABEL.into())], 1)?.is_empty())
-    }
-
-    /// Finds the one pair of the label and checks that the private half is what it must be.
-    pub(crate) fn find(session: &Session) -> Result<Self, CheckpointKeyError> {
-        let private = one(session, ObjectClass::PRIVATE_KEY)?;
-        let public = one(session, ObjectClass::PUBLIC_KEY)?;
-        for (wanted, problem) in [
-            (Attribute::Sensitive(true), "CKA_SENSITIVE of its private half must be true"),
-            (Attribute::Extractable(false), "CKA_EXTRACTABLE of its private half must be false"),
-            (Attribute::Sign(true), "CKA_SIGN of its private half must be true"),
-        ] {
-            if session.read(private, &[wanted.attribute_type()])?.pop() != Some(wanted) {
-                return Err(unfit(problem.to_owned()));
+        for kind in PairKind::ALL {
+            match Self::make_pair(kind, session, kek, scheme, arena) {
+                Ok(made) => return Ok(made),
+                Err(error) if error.is_of_this_kind() => {
+                    tracing::info!(?kind, %error, "the token has no checkpoint key of this kind");
+                }
+                Err(error) => return Err(error),
             }
         }
-        let Some(Attribute::EcPoint(point)) = session.read(public, &[AttributeType::EcPoint])?.pop() else {
-            return Err(unfit("its public half shows no CKA_EC_POINT".to_owned()));
-        };
-        // A DER octet string by the standard; some tokens leave the wrapping out.
-        let point = match &point[..] {
-            [0x04, 0x20, point @ ..] | [0x04, 0x41, point @ ..] => point,
-            point => point,
-        };
-        let public = if let Ok(key) = point.try_into() {
-            CheckpointKey::Ed25519(key)
-        } else if let Ok(key) = point.try_into() {
-            CheckpointKey::P256(key)
-        } else {
-            return Err(unfit(format!("its CKA_EC_POINT has {} bytes", point.len())));
-        };
-        Ok(Self { private, public })
+        tracing::warn!("the token makes no key pair that signs; the checkpoint key is in software, sealed by it");
+        SealedKey::create(&session()?, kek, scheme, arena)?;
+        let made = Self::find(&session()?, kek, scheme)?;
+        made.prove(session, kek, arena)?;
+        Ok(made)
     }
 
-    /// 64 bytes: Ed25519, or r ‖ s over SHA-256 of the text.
-    pub(crate) fn sign(&self, session: &Session, text: &[u8]) -> Result<Vec<u8>, TokenError> {
-        match self.public {
-            CheckpointKey::Ed25519(_) => {
-                let pure = EddsaParams::new(EddsaSignatureScheme::Pure);
-                session.sign(&Mechanism::Eddsa(pure), self.private, text)
+    /// A new pair that has signed; one that does not sign is destroyed.
+    fn make_pair(
+        kind: PairKind,
+        session: &dyn Fn() -> Result<Session, TokenError>,
+        kek: &Kek,
+        scheme: Scheme,
+        arena: &mut Arena,
+    ) -> Result<Self, CheckpointKeyError> {
+        let handles = kind.make(&session()?)?;
+        let proven = Self::find(&session()?, kek, scheme)
+            .and_then(|made| made.prove(session, kek, arena).map(|()| made));
+        proven.map_err(|error| {
+            let destroyed = session().and_then(|session| handles.map(|half| session.destroy(half)).into_iter().collect());
+            match destroyed {
+                Ok(()) => error,
+                Err(kept) => CheckpointKeyError::Stop {
+                    problem: format!(
+                        "the token made a pair that is unfit ({error}) and did not destroy it ({kept}): destroy it by \
+                         the vendor's tools and run init again"
+                    ),
+                },
             }
-            CheckpointKey::P256(_) => session.sign(&Mechanism::Ecdsa, self.private, &Sha256::digest(text)),
+        })
+    }
+
+    /// The one key that the token holds.
+    pub(crate) fn find(session: &Session, kek: &Kek, scheme: Scheme) -> Result<Self, CheckpointKeyError> {
+        Self::look(session, kek, scheme)?.ok_or_else(|| unfit("the token does not hold it; run init"))
+    }
+
+    fn look(session: &Session, kek: &Kek, scheme: Scheme) -> Result<Option<Self>, CheckpointKeyError> {
+        let held = match (Pair::find(session)?, SealedKey::find(session, kek, scheme)?) {
+            (Some(_), Some(_)) => return Err(unfit("a key pair and a sealed seed are both there")),
+            (Some(pair), None) => Held::Token(pair),
+            (None, Some(sealed)) => Held::Software(sealed),
+            (None, None) => return Ok(None),
+        };
+        Ok(Some(Self(held)))
+    }
+
+    /// At a start: whether a key in software opens and signs. One in the token is tried by the first checkpoint.
+    pub(crate) fn prove_sealed(
+        &self,
+        session: &dyn Fn() -> Result<Session, TokenError>,
+        kek: &Kek,
+        arena: &mut Arena,
+    ) -> Result<(), CheckpointKeyError> {
+        match self.0 {
+            Held::Token(_) => Ok(()),
+            Held::Software(_) => self.prove(session, kek, arena),
         }
     }
-}
 
-fn make(
-    session: &Session,
-    mechanism: &Mechanism<'_>,
-    key_type: KeyType,
-    curve: &[u8],
-) -> Result<(), CheckpointKeyError> {
-    let mut id = [0; 16];
-    getrandom::fill(&mut id)?;
-    let named = [
-        Attribute::KeyType(key_type),
-        Attribute::Token(true),
-        Attribute::Label(CHECKPOINT_KEY_LABEL.into()),
-        Attribute::Id(id.into()),
-    ];
-    let mut public = vec![
-        Attribute::Class(ObjectClass::PUBLIC_KEY),
-        Attribute::Verify(true),
-        Attribute::EcParams(curve.into()),
-    ];
-    let mut private = vec![
-        Attribute::Class(ObjectClass::PRIVATE_KEY),
-        Attribute::Private(true),
-        Attribute::Sensitive(true),
-        Attribute::Extractable(false),
-        Attribute::Sign(true),
-        Attribute::Decrypt(false),
-        Attribute::Unwrap(false),
-        Attribute::Derive(false),
-    ];
-    public.extend_from_slice(&named);
-    private.extend(named);
-    session.generate_key_pair(mechanism, &public, &private)?;
-    Ok(())
-}
-
-fn one(session: &Session, class: ObjectClass) -> Result<ObjectHandle, CheckpointKeyError> {
-    let template = [Attribute::Class(class), Attribute::Label(CHECKPOINT_KEY_LABEL.into())];
-    match session.find(&template, 2)?[..] {
-        [handle] => Ok(handle),
-        [] => Err(unfit("the token does not hold it; run init".to_owned())),
-        _ => Err(unfit("several objects carry its label".to_owned())),
+    /// Signs a text and verifies the signature in software.
+    pub(crate) fn prove(
+        &self,
+        session: &dyn Fn() -> Result<Session, TokenError>,
+        kek: &Kek,
+        arena: &mut Arena,
+    ) -> Result<(), CheckpointKeyError> {
+        let with = SigningWith { session: &session()?, another: session, kek: kek.handle, arena };
+        let signature = self.sign(with, PROBE).map_err(|error| match (&self.0, error.as_token_error()) {
+            (Held::Software(_), error) if !error.is_outage() => {
+                unfit(format!("its sealed seed does not open: {error}"))
+            }
+            (_, error) => error.into(),
+        })?;
+        match self.public().verify(PROBE, &signature) {
+            true => Ok(()),
+            false => Err(unfit("its signature is wrong")),
+        }
     }
-}
 
-fn unfit(problem: String) -> CheckpointKeyError {
-    CheckpointKeyError::Unfit(problem)
+    /// The signature in the form that [`CheckpointKey::verify`] has.
+    pub(crate) fn sign(&self, with: SigningWith<'_>, text: &[u8]) -> Result<Vec<u8>, UnwrapError> {
+        match &self.0 {
+            Held::Token(pair) => Ok(pair.sign(with.session, with.another, text)?),
+            Held::Software(sealed) => Ok(sealed.sign(with.session, with.kek, with.arena, text)?.to_vec()),
+        }
+    }
+
+    /// The public half.
+    pub(crate) const fn public(&self) -> CheckpointKey {
+        match &self.0 {
+            Held::Token(pair) => pair.public,
+            Held::Software(sealed) => CheckpointKey::Ed25519(sealed.public),
+        }
+    }
+
+    /// The initialisation vector of its record, where it has one.
+    pub(crate) fn record_iv(&self) -> Option<&[u8]> {
+        match &self.0 {
+            Held::Token(_) => None,
+            Held::Software(sealed) => Some(sealed.iv()),
+        }
+    }
+
+    /// What and where it is, for `init` and `doctor`.
+    pub(crate) const fn describe(&self) -> &'static str {
+        match (&self.0, self.public()) {
+            (Held::Software(_), _) => "Ed25519 in software, sealed by the token",
+            (Held::Token(_), CheckpointKey::Ed25519(_)) => "Ed25519 in the token",
+            (Held::Token(_), CheckpointKey::P256(_)) => "ECDSA P-256 in the token",
+            (Held::Token(_), CheckpointKey::Rsa3072(_)) => "RSA-PSS with 3072 bits in the token",
+        }
+    }
 }

@@ -92,7 +92,8 @@ impl LoggedInToken {
                 }
                 Err(error) => return Err(error.into()),
             };
-            Ok((kek, session_kek, canary, CheckpointSigner::find(holder)?))
+            let checkpoint_signer = CheckpointSigner::find(holder, &kek, canary.header.scheme)?;
+            Ok((kek, session_kek, canary, checkpoint_signer))
         };
         match build(&holder) {
             Ok((kek, session_kek, canary, checkpoint_signer)) => {
@@ -196,7 +197,7 @@ fn select(
 impl From<CheckpointKeyError> for OpenError {
     fn from(error: CheckpointKeyError) -> Self {
         match error {
-            CheckpointKeyError::Unfit(problem) => {
+            CheckpointKeyError::Unfit(problem) | CheckpointKeyError::Stop { problem } => {
                 Self::CheckpointKey { label: CHECKPOINT_KEY_LABEL, problem }
             }
             CheckpointKeyError::Token(error) => error.into(),

@@ -9,7 +9,8 @@ use cryptoki::object::{Attribute, AttributeType, ObjectClass, ObjectHandle};
 use super::record::{RecordError, WrappedKey};
 use crate::key::KeyId;
 use crate::labels::{
-    ANCHOR_LABEL, APPLICATION, CANARY_LABEL, CHECKPOINT_KEY_LABEL, KEK_LABEL, KEY_PREFIX, STORE_KEY_LABEL,
+    ANCHOR_LABEL, APPLICATION, CANARY_LABEL, CHECKPOINT_KEY_LABEL, CHECKPOINT_SEED_LABEL, KEK_LABEL, KEY_PREFIX,
+    STORE_KEY_LABEL,
 };
 use crate::pkcs11::{Cause, Session, TokenError};
 
@@ -31,7 +32,7 @@ pub(crate) struct StoredRecord {
 pub(crate) enum ObjectKind {
     /// Labelled as a key's record.
     Key(KeyId, Box<Result<WrappedKey, RecordError>>),
-    /// The canary record, the store key, the anchor, or a key of ours.
+    /// The canary record, the store key, the sealed checkpoint key, the anchor, or a key of ours.
     Internal,
     /// Left by an interrupted creation: no readable class, or a data object without label or value.
     Incomplete,
@@ -119,7 +120,8 @@ fn data_object(session: &Session, handle: ObjectHandle) -> Result<ObjectKind, To
     if application != APPLICATION.as_bytes() {
         return Ok(ObjectKind::Foreign);
     }
-    if [CANARY_LABEL, ANCHOR_LABEL, STORE_KEY_LABEL].iter().any(|own| label == own.as_bytes()) {
+    let internal = [CANARY_LABEL, ANCHOR_LABEL, STORE_KEY_LABEL, CHECKPOINT_SEED_LABEL];
+    if internal.iter().any(|own| label == own.as_bytes()) {
         return Ok(ObjectKind::Internal);
     }
     let id = std::str::from_utf8(&label).ok().and_then(|label| label.strip_prefix(KEY_PREFIX));

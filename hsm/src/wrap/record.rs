@@ -32,6 +32,8 @@ pub(crate) enum Payload {
     Canary,
     /// The key that authenticates the rows of the store; the key id of the header is the installation id.
     StoreKey,
+    /// The seed of the checkpoint key with this public key of Ed25519.
+    CheckpointKey([u8; 32]),
 }
 
 /// The authenticated description of a record.
@@ -43,7 +45,7 @@ pub(crate) struct Header {
     pub(crate) key: KeyId,
     /// Address of the operator that owns the key.
     pub(crate) owner: [u8; 20],
-    /// Number of the version among those of the key; 0 for the canary and the store key.
+    /// Number of the version among those of the key; 0 for the canary, the store key and the checkpoint key.
     pub(crate) version: u32,
     pub(crate) name: StoredName,
     /// Unix seconds.
@@ -79,6 +81,7 @@ impl Header {
     pub(crate) fn aad(&self) -> Vec<u8> {
         let public = match self.payload {
             Payload::Scalar(key) => [&key.g1.to_bytes()[..], &key.g2.to_bytes()[..]].concat(),
+            Payload::CheckpointKey(key) => key.to_vec(),
             Payload::Canary | Payload::StoreKey => Vec::new(),
         };
         let name = self.name.as_bytes();
@@ -107,6 +110,7 @@ impl Payload {
             Self::Scalar(_) => 1,
             Self::Canary => 2,
             Self::StoreKey => 3,
+            Self::CheckpointKey(_) => 4,
         }
     }
 }
@@ -173,7 +177,8 @@ impl WrappedKey {
             }),
             (2, 0) => Payload::Canary,
             (3, 0) => Payload::StoreKey,
-            (1..=3, _) => return Err(RecordError::Length("public key")),
+            (4, 32) => Payload::CheckpointKey(reader.array()?),
+            (1..=4, _) => return Err(RecordError::Length("public key")),
             (other, _) => return Err(RecordError::Unknown("kind", other)),
         };
         if usize::from(reader.byte()?) != scheme.iv_len() {

@@ -177,7 +177,7 @@ impl<'slot> UnwrappedScalar<'slot> {
     }
 
     /// Runs `section` on the guarded stack. After a panic the process ends: whatever state led there held a secret.
-    fn on<R>(&mut self, stack: &mut Stack, section: impl FnOnce(&mut [u8; SLOT_LEN]) -> R) -> R {
+    pub(super) fn on<R>(&mut self, stack: &mut Stack, section: impl FnOnce(&mut [u8; SLOT_LEN]) -> R) -> R {
         let page = self.slot.page();
         match stack.run(|| section(page)) {
             Ok(result) => result,

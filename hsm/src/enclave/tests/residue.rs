@@ -9,7 +9,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use secrecy::ExposeSecret;
 use test_report::Guarantee;
 
-use super::scanner::{DERIVED_KEY, Hits, Scanner, may_look};
+use super::checkpoint_seed::{initialised_without_key_pairs, seed_of};
+use super::scanner::{DERIVED_KEY, Hits, SEED, Scanner, may_look};
 use super::*;
 use crate::arena::{Arena, SecretMemory};
 
@@ -24,18 +25,30 @@ fn victim(fixture: &Fixture) {
             run(enclave.scalar_mul(ids[at % KEYS], G1Point::generator(), soon())).unwrap();
         }
     };
+    let checkpoint = |count: usize| {
+        for _ in 0..count {
+            enclave.sign_checkpoint(b"a checkpoint\n", soon()).unwrap();
+        }
+    };
     let mut commands = std::io::stdin().lines();
     loop {
         println!("done");
         std::io::stdout().flush().unwrap();
         match commands.next().unwrap().unwrap().as_str() {
-            "one" => sign(1),
-            "many" => sign(10_000),
+            "one" => {
+                sign(1);
+                checkpoint(1);
+            }
+            "many" => {
+                sign(10_000);
+                checkpoint(500);
+            }
             "load" => {
                 println!("done");
                 std::io::stdout().flush().unwrap();
                 std::thread::scope(|scope| {
                     (0..2).for_each(|_| drop(scope.spawn(|| sign(usize::MAX))));
+                    scope.spawn(|| checkpoint(usize::MAX));
                 });
             }
             "plant" => {
@@ -145,18 +158,32 @@ fn snapshots() -> usize {
 
 /// Under load SoftHSM's own heap shows the bytes that it decrypts or derives, for as long as the call lasts.
 fn only_softhsms_heap(hits: &Hits) -> bool {
-    let passes = |shape: &str| shape == "scalar, big-endian" || shape == DERIVED_KEY;
+    let passes = |shape: &str| ["scalar, big-endian", DERIVED_KEY, SEED].contains(&shape);
     hits.keys().all(|(shape, place)| passes(shape) && (place == "[heap]" || place == "anonymous"))
 }
 
 #[test]
 fn no_scalar_and_no_pin_is_left_in_readable_memory() {
-    nothing_is_left("no_scalar_and_no_pin_is_left_in_readable_memory", SchemeChoice::S1);
+    nothing_is_left("no_scalar_and_no_pin_is_left_in_readable_memory", SchemeChoice::S1, Checkpoints::ByToken);
 }
 
 #[test]
 fn no_scalar_and_no_derived_key_is_left_in_readable_memory_under_s6() {
-    nothing_is_left("no_scalar_and_no_derived_key_is_left_in_readable_memory_under_s6", SchemeChoice::S6);
+    let name = "no_scalar_and_no_derived_key_is_left_in_readable_memory_under_s6";
+    nothing_is_left(name, SchemeChoice::S6, Checkpoints::ByToken);
+}
+
+#[test]
+fn no_seed_of_a_checkpoint_key_is_left_in_readable_memory() {
+    let name = "no_seed_of_a_checkpoint_key_is_left_in_readable_memory";
+    nothing_is_left(name, SchemeChoice::S1, Checkpoints::BySoftware);
+}
+
+/// What signs checkpoints meanwhile.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Checkpoints {
+    ByToken,
+    BySoftware,
 }
 
 /// The keys that the token derives for the records of S6.
@@ -176,7 +203,7 @@ fn derived_keys(fixture: &Fixture) -> Vec<[u8; 32]> {
     })
 }
 
-fn nothing_is_left(name: &str, scheme: SchemeChoice) {
+fn nothing_is_left(name: &str, scheme: SchemeChoice, checkpoints: Checkpoints) {
     isolated(&format!("residue::{name}"), |fixture| {
         match std::env::var("HSM_VICTIM").as_deref() {
             Ok("enclave") => return victim(&fixture),
@@ -187,8 +214,13 @@ fn nothing_is_left(name: &str, scheme: SchemeChoice) {
             Guarantee::Residue.skipped("needs CAP_SYS_PTRACE to read the memory of the victim");
             return;
         }
-        make_softhsm_token(&fixture.plan()).unwrap();
-        Enclave::initialise(&Settings { scheme, ..fixture.settings() }).unwrap();
+        match checkpoints {
+            Checkpoints::ByToken => {
+                make_softhsm_token(&fixture.plan()).unwrap();
+                Enclave::initialise(&Settings { scheme, ..fixture.settings() }).unwrap();
+            }
+            Checkpoints::BySoftware => initialised_without_key_pairs(&fixture, scheme),
+        }
         let enclave = fixture.open();
         if enclave.health().secret_memory != SecretMemory::MemfdSecret {
             Guarantee::Residue.skipped("needs memfd_secret: on this kernel root can read locked pages");
@@ -206,6 +238,9 @@ fn nothing_is_left(name: &str, scheme: SchemeChoice) {
             let keys = derived_keys(&fixture);
             assert_eq!(keys.len(), KEYS);
             keys.iter().for_each(|key| scanner.derived_key(key));
+        }
+        if checkpoints == Checkpoints::BySoftware {
+            scanner.seed(&seed_of(&fixture));
         }
         let pin =
             crate::token::pin::read(&fixture.settings().pin_file, SecretMemoryPolicy::PreferSecret).unwrap();

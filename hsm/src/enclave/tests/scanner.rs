@@ -18,6 +18,8 @@ pub(super) struct Scanner {
 /// As the token writes it.
 pub(super) const DERIVED_KEY: &str = "derived key";
 
+pub(super) const SEED: &str = "seed";
+
 /// Where a piece was found, and how often.
 pub(super) type Hits = BTreeMap<(&'static str, String), usize>;
 
@@ -70,6 +72,17 @@ impl Scanner {
     /// The key that a token derived for one record.
     pub(super) fn derived_key(&mut self, key: &[u8; 32]) {
         self.both_orders(DERIVED_KEY, "derived key, little-endian", key);
+    }
+
+    /// The seed of a checkpoint key, and both halves of what it expands to (RFC 8032): the scalar and the prefix.
+    pub(super) fn seed(&mut self, seed: &[u8; 32]) {
+        use sha2::{Digest, Sha512};
+        self.both_orders(SEED, "seed, little-endian", seed);
+        let mut expanded: [u8; 64] = Sha512::digest(seed).into();
+        self.both_orders("expanded seed", "expanded seed, little-endian", &expanded);
+        expanded[0] &= 0xf8;
+        expanded[31] = expanded[31] & 0x7f | 0x40;
+        self.both_orders("clamped seed", "clamped seed, little-endian", &expanded[..32]);
     }
 
     pub(super) fn pin(&mut self, pin: &[u8]) {
