@@ -2,7 +2,7 @@
 //!
 //! - `no_ec slow`: no elliptic curves; `no_key_pairs slow`: no key pairs (opencryptoki 3.8.1 has RSA alone, others none).
 //! - `ec_signs_nothing slow`: makes keys on curves and does not sign with them.
-//! - `no_combined_pss slow`: RSA-PSS over a digest alone; `wrong_combined_pss slow`: with another salt than it was told.
+//! - `no_combined_pss slow`: RSA-PSS over a digest alone; `wrong_combined_pss slow`: with a salt of another length.
 
 use cryptoki_sys::*;
 
@@ -57,8 +57,10 @@ pub(crate) unsafe fn sign_init(
         return Some(CKR_MECHANISM_INVALID);
     }
     if wanted == CKM_SHA256_RSA_PKCS_PSS && active("wrong_combined_pss").is_some() {
-        let mut own =
-            CK_RSA_PKCS_PSS_PARAMS { sLen: 20, ..unsafe { *(*m).pParameter.cast::<CK_RSA_PKCS_PSS_PARAMS>() } };
+        let mut own = CK_RSA_PKCS_PSS_PARAMS {
+            sLen: 20,
+            ..unsafe { *(*m).pParameter.cast::<CK_RSA_PKCS_PSS_PARAMS>() }
+        };
         let mut other = CK_MECHANISM { pParameter: (&raw mut own).cast(), ..unsafe { *m } };
         return Some(unsafe { real().C_SignInit.unwrap()(s, &raw mut other, handles::inward(key)) });
     }

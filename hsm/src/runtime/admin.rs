@@ -89,7 +89,8 @@ impl Admin {
     fn sign(&mut self, text: &[u8], deadline: Instant) -> Result<Vec<u8>, EnclaveError> {
         self.worker.run_with_retry(deadline, None, |Attempt { session, connection, arena }| {
             let (another, kek) = (&|| connection.session(), connection.session_kek);
-            let signed = connection.checkpoint_signer.sign(SigningWith { session, another, kek, arena }, text);
+            let signed =
+                connection.checkpoint_signer.sign(SigningWith { session, another, kek, arena }, text);
             Ok(signed.map_err(UnwrapError::as_token_error)?)
         })
     }

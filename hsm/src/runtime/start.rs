@@ -104,9 +104,9 @@ pub(crate) fn open(settings: Settings) -> Result<Running, OpenError> {
     let session = || connection.session();
     let proven = connection.checkpoint_signer.prove_sealed(&session, &connection.kek, &mut arena);
     let slot = arena.parts().0;
-    let probed = proven.map_err(OpenError::from).and_then(|()| {
-        Ok(wrap::probe(connection.scheme, session, connection.session_kek, slot)?)
-    });
+    let probed = proven
+        .map_err(OpenError::from)
+        .and_then(|()| Ok(wrap::probe(connection.scheme, session, connection.session_kek, slot)?));
     let loaded = probed.and_then(|()| {
         let store_key =
             store_key::open(&connection.session()?, &connection.kek, connection.scheme, slot, memory)?;

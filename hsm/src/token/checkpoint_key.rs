@@ -14,8 +14,8 @@ use crate::arena::Arena;
 use crate::pkcs11::{Session, TokenError};
 use crate::wrap::{Kek, Scheme, UnwrapError};
 
-use error::unfit;
 pub(crate) use error::CheckpointKeyError;
+use error::unfit;
 use pair::{Pair, PairKind};
 pub use public::CheckpointKey;
 use sealed::SealedKey;
@@ -63,7 +63,9 @@ impl CheckpointSigner {
                 Err(error) => return Err(error),
             }
         }
-        tracing::warn!("the token makes no key pair that signs; the checkpoint key is in software, sealed by it");
+        tracing::warn!(
+            "the token makes no key pair that signs; the checkpoint key is in software, sealed by it"
+        );
         SealedKey::create(&session()?, kek, scheme, arena)?;
         let made = Self::find(&session()?, kek, scheme)?;
         made.prove(session, kek, arena)?;

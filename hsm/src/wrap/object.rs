@@ -9,8 +9,8 @@ use cryptoki::object::{Attribute, AttributeType, ObjectClass, ObjectHandle};
 use super::record::{RecordError, WrappedKey};
 use crate::key::KeyId;
 use crate::labels::{
-    ANCHOR_LABEL, APPLICATION, CANARY_LABEL, CHECKPOINT_KEY_LABEL, CHECKPOINT_SEED_LABEL, KEK_LABEL, KEY_PREFIX,
-    STORE_KEY_LABEL,
+    ANCHOR_LABEL, APPLICATION, CANARY_LABEL, CHECKPOINT_KEY_LABEL, CHECKPOINT_SEED_LABEL, KEK_LABEL,
+    KEY_PREFIX, STORE_KEY_LABEL,
 };
 use crate::pkcs11::{Cause, Session, TokenError};
 

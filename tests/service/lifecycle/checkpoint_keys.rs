@@ -53,8 +53,7 @@ fn walk(rules: &str, expected: &str, type_of_key: &str) {
     let verified = installation.must(&["audit", "verify", "--public-key", &key, "--checkpoint", &kept]);
     assert!(verified.contains("sound"), "{verified}");
     let (answer, proof) = (file("answer", &signed.to_string()), file("proof", &proof.to_string()));
-    let receipt =
-        ["audit", "verify-receipt", "--answer", &answer, "--proof", &proof, "--public-key", &key];
+    let receipt = ["audit", "verify-receipt", "--answer", &answer, "--proof", &proof, "--public-key", &key];
     installation.must(&receipt);
 
     let archive = installation.data().with_file_name("kms.tar.zst");
@@ -74,13 +73,13 @@ fn walk(rules: &str, expected: &str, type_of_key: &str) {
     assert!(found.contains(&format!("the checkpoint key signs: {expected}")), "{found}");
 
     // Its key is another: the same checkpoints are of no use to it.
-    let stranger = Installation::new();
-    let service = stranger.serve();
-    let strange = service.get("/v1/audit/checkpoint", None).body;
+    let other_log = Installation::new();
+    let service = other_log.serve();
+    let others = service.get("/v1/audit/checkpoint", None).body;
     assert_eq!(service.stop(), Some(0));
     let name = line.split('+').next().unwrap();
-    assert_ne!(strange["origin"], name);
-    let wrong = file("wrong.pub", strange["public_key"].as_str().unwrap());
+    assert_ne!(others["origin"], name);
+    let wrong = file("wrong.pub", others["public_key"].as_str().unwrap());
     let refused = installation.run(&["audit", "verify", "--public-key", &wrong]);
     assert_eq!(refused.status.code(), Some(1), "{}", text(&refused.stdout));
 }

@@ -164,7 +164,11 @@ fn only_softhsms_heap(hits: &Hits) -> bool {
 
 #[test]
 fn no_scalar_and_no_pin_is_left_in_readable_memory() {
-    nothing_is_left("no_scalar_and_no_pin_is_left_in_readable_memory", SchemeChoice::S1, Checkpoints::ByToken);
+    nothing_is_left(
+        "no_scalar_and_no_pin_is_left_in_readable_memory",
+        SchemeChoice::S1,
+        Checkpoints::ByToken,
+    );
 }
 
 #[test]

@@ -21,11 +21,8 @@ const P256: &[u8] = &[0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07
 
 const RSA_BITS: Ulong = Ulong::new(8 * RSA_LEN as u64);
 /// SHA-256, MGF1 with SHA-256, 32 bytes of salt.
-const PSS: PkcsPssParams = PkcsPssParams {
-    hash_alg: MechanismType::SHA256,
-    mgf: PkcsMgfType::MGF1_SHA256,
-    s_len: Ulong::new(32),
-};
+const PSS: PkcsPssParams =
+    PkcsPssParams { hash_alg: MechanismType::SHA256, mgf: PkcsMgfType::MGF1_SHA256, s_len: Ulong::new(32) };
 
 /// A kind of key pair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,17 +87,15 @@ impl PairKind {
 impl Pair {
     /// The one pair of the label, its private half checked to be what it must be; none where no object has the label.
     pub(super) fn find(session: &Session) -> Result<Option<Self>, CheckpointKeyError> {
-        let (private, public) = match (
-            one(session, ObjectClass::PRIVATE_KEY)?,
-            one(session, ObjectClass::PUBLIC_KEY)?,
-        ) {
-            (Some(private), Some(public)) => (private, public),
-            (None, None) => return Ok(None),
-            (Some(_), None) | (None, Some(_)) => {
-                let cure = "destroy it by the vendor's tools and run init again";
-                return Err(unfit(format!("the token holds one half of it alone: {cure}")));
-            }
-        };
+        let (private, public) =
+            match (one(session, ObjectClass::PRIVATE_KEY)?, one(session, ObjectClass::PUBLIC_KEY)?) {
+                (Some(private), Some(public)) => (private, public),
+                (None, None) => return Ok(None),
+                (Some(_), None) | (None, Some(_)) => {
+                    let cure = "destroy it by the vendor's tools and run init again";
+                    return Err(unfit(format!("the token holds one half of it alone: {cure}")));
+                }
+            };
         for (wanted, problem) in [
             (Attribute::Sensitive(true), "CKA_SENSITIVE of its private half must be true"),
             (Attribute::Extractable(false), "CKA_EXTRACTABLE of its private half must be false"),
@@ -183,8 +178,8 @@ fn public_half(session: &Session, public: ObjectHandle) -> Result<CheckpointKey,
     if without_zeros(&exponent) != RSA_EXPONENT {
         return Err(unfit("its CKA_PUBLIC_EXPONENT must be 65537"));
     }
-    match without_zeros(&modulus).try_into() {
-        Ok(modulus @ [0x80.., ..]) => Ok(CheckpointKey::Rsa3072(modulus)),
+    match <[u8; RSA_LEN]>::try_from(without_zeros(&modulus)) {
+        Ok(modulus @ [0x80..=0xff, ..]) => Ok(CheckpointKey::Rsa3072(modulus)),
         Ok(_) | Err(_) => Err(unfit("its CKA_MODULUS must have 3072 bits")),
     }
 }

@@ -46,12 +46,9 @@ fn rehashed(mut bytes: Vec<u8>) -> Vec<u8> {
 
 #[test]
 fn a_record_survives_its_encoding() {
-    for payload in [
-        Payload::Scalar(public_key()),
-        Payload::Canary,
-        Payload::StoreKey,
-        Payload::CheckpointKey([9; 32]),
-    ] {
+    for payload in
+        [Payload::Scalar(public_key()), Payload::Canary, Payload::StoreKey, Payload::CheckpointKey([9; 32])]
+    {
         for scheme in Scheme::ALL {
             let record = of(Header { scheme: *scheme, ..header(payload) });
             assert!(WrappedKey::parse(record.encoded()).unwrap() == record);
