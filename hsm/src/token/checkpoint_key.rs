@@ -28,7 +28,7 @@ pub(crate) struct CheckpointSigner(Held);
 
 /// Where the private half is.
 enum Held {
-    Token(Pair),
+    Token(Box<Pair>),
     Software(SealedKey),
 }
 
@@ -105,7 +105,7 @@ impl CheckpointSigner {
     fn look(session: &Session, kek: &Kek, scheme: Scheme) -> Result<Option<Self>, CheckpointKeyError> {
         let held = match (Pair::find(session)?, SealedKey::find(session, kek, scheme)?) {
             (Some(_), Some(_)) => return Err(unfit("a key pair and a sealed seed are both there")),
-            (Some(pair), None) => Held::Token(pair),
+            (Some(pair), None) => Held::Token(Box::new(pair)),
             (None, Some(sealed)) => Held::Software(sealed),
             (None, None) => return Ok(None),
         };
@@ -154,7 +154,7 @@ impl CheckpointSigner {
     }
 
     /// The public half.
-    pub(crate) const fn public(&self) -> CheckpointKey {
+    pub(crate) fn public(&self) -> CheckpointKey {
         match &self.0 {
             Held::Token(pair) => pair.public,
             Held::Software(sealed) => CheckpointKey::Ed25519(sealed.public),
@@ -170,7 +170,7 @@ impl CheckpointSigner {
     }
 
     /// What and where it is, for `init` and `doctor`.
-    pub(crate) const fn describe(&self) -> &'static str {
+    pub(crate) fn describe(&self) -> &'static str {
         match (&self.0, self.public()) {
             (Held::Software(_), _) => "Ed25519 in software, sealed by the token",
             (Held::Token(_), CheckpointKey::Ed25519(_)) => "Ed25519 in the token",
