@@ -6,6 +6,7 @@
 
 mod kinds;
 mod near;
+mod pkcs11_uri;
 mod reader;
 mod section_macro;
 mod sections;
@@ -18,6 +19,7 @@ use thiserror::Error;
 use self::reader::Reader;
 use self::sections::tls::TlsSettings;
 
+pub use self::pkcs11_uri::TokenSelector;
 pub use self::sections::audit::Audit;
 pub use self::sections::auth::{Auth, Chain};
 pub use self::sections::data::Data;
@@ -25,7 +27,7 @@ pub use self::sections::enclave::{Enclave, FaultCheck, Sandbox, SandboxMode};
 pub use self::sections::events::{Events, Rotation};
 pub use self::sections::limits::Limits;
 pub use self::sections::log::{Log, LogFormat, Telemetry};
-pub use self::sections::pkcs11::{Pkcs11, Scheme, TokenSelector};
+pub use self::sections::pkcs11::{Pkcs11, Scheme};
 pub use self::sections::server::{ProxyProtocol, Server};
 pub use self::sections::tls::{ClientAuth, Tls};
 pub use self::setting::{Section, Setting};

@@ -1,5 +1,8 @@
 //! What `doctor` says about a slot: the module's claims beside what the live probe found. Changes nothing in the token.
 
+mod check;
+mod host;
+
 use cryptoki::mechanism::{MechanismInfo, MechanismType};
 use cryptoki::slot::{Limit, TokenInfo};
 
@@ -8,24 +11,14 @@ use crate::error::OpenError;
 use crate::health::Findings;
 use crate::pkcs11::Module;
 use crate::runtime::start::{self, Prepared};
-use crate::settings::{SchemeChoice, Settings};
-use crate::token::checkpoint_key::{CheckpointKey, CheckpointKeyError, CheckpointSigner};
-use crate::token::connection::{LoggedInToken, finalise};
+use crate::settings::{PreparedKeys, SchemeChoice, Settings};
+use crate::token::checkpoint_key::{CheckpointKey, CheckpointSigner};
+use crate::token::connection::{LoggedInToken, checkpoint_signer, finalise};
 use crate::token::{anchor, canary};
 use crate::wrap::{self, Kek, NoScheme, ObjectKind, Scheme, WrappedKey};
 
-/// One thing that was asked of the slot or the host.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DiagnosticCheck {
-    /// What must hold, as a sentence.
-    pub what: &'static str,
-    /// Whether it does; false ones with `fatal` keep the enclave from opening.
-    pub passed: bool,
-    /// Whether the enclave cannot do without it.
-    pub fatal: bool,
-    /// What was found.
-    pub found: String,
-}
+pub use check::DiagnosticCheck;
+use host::host;
 
 /// The report.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,7 +63,7 @@ impl Diagnostics {
 pub(crate) fn examine(settings: &Settings) -> Result<Diagnostics, OpenError> {
     let Prepared { lock: _lock, credential, mut arena, module, .. } = start::prepare(settings)?;
     let login = LoggedInToken::new(&module, &settings.token, None, &credential)?;
-    let examined = with_login(&module, &login, settings.scheme, &mut arena);
+    let examined = with_login(&module, &login, settings, &mut arena);
     drop(login);
     finalise(&module);
     let mut examined = examined?;
@@ -81,7 +74,7 @@ pub(crate) fn examine(settings: &Settings) -> Result<Diagnostics, OpenError> {
 fn with_login(
     module: &Module,
     login: &LoggedInToken,
-    choice: SchemeChoice,
+    settings: &Settings,
     arena: &mut Arena,
 ) -> Result<Diagnostics, OpenError> {
     let secret_memory = arena.kind();
@@ -101,8 +94,8 @@ fn with_login(
         let claim = claim.map(sizes).map_err(|error| error.to_string());
         check(what, false, claim);
     }
-    let kek = Kek::find(&session);
-    let (how, probed) = probe(login, kek.as_ref().ok(), choice, arena.parts().0);
+    let kek = Kek::find_labelled(&session, settings.prepared_keys.kek.as_deref());
+    let (how, probed) = probe(login, kek.as_ref().ok(), settings.scheme, arena.parts().0);
     let scheme = probed.as_ref().ok().copied();
     check(
         "a wrapping scheme opens what it sealed and nothing else",
@@ -116,6 +109,14 @@ fn with_login(
     match kek {
         Ok(kek) => {
             check("there is one fit key-encryption key", true, Ok(hex::encode(kek.id)));
+            check(
+                "the token made the key-encryption key",
+                false,
+                match kek.made_here {
+                    true => Ok("CKA_LOCAL is not false".into()),
+                    false => Err("CKA_LOCAL is false: who else has the key? NSS says so of every key".into()),
+                },
+            );
             let canary = canary::find(&session, &kek);
             let opened = canary.as_ref().map_err(|error| *error);
             let opened =
@@ -131,7 +132,8 @@ fn with_login(
                 copied(login, &kek, canary.as_ref().ok(), arena.parts().0),
             );
             if let Ok(canary) = canary {
-                let signer = checkpoint_signer(login, &kek, canary.header.scheme, arena);
+                let prepared = &settings.prepared_keys;
+                let signer = signing(login, prepared, &kek, canary.header.scheme, arena);
                 checkpoint_key = signer.as_ref().ok().map(CheckpointSigner::public);
                 let found = signer.map(|signer| signer.describe().to_owned());
                 check("the checkpoint key signs", true, found.map_err(|error| error.to_string()));
@@ -195,13 +197,14 @@ fn probe(
 }
 
 /// The checkpoint key, which has just signed.
-fn checkpoint_signer(
+fn signing(
     login: &LoggedInToken,
+    prepared: &PreparedKeys,
     kek: &Kek,
     scheme: Scheme,
     arena: &mut Arena,
-) -> Result<CheckpointSigner, CheckpointKeyError> {
-    let signer = CheckpointSigner::find(&login.session()?, kek, scheme)?;
+) -> Result<CheckpointSigner, OpenError> {
+    let signer = checkpoint_signer(&login.session()?, prepared, kek, scheme)?;
     signer.prove(&|| login.session(), kek, arena)?;
     Ok(signer)
 }
@@ -229,20 +232,24 @@ fn copied(
 
 /// Looked at while the holder's and one more session are open.
 fn sessions(module: &Module, login: &LoggedInToken) -> String {
-    let here = module.tokens(login.generation).unwrap_or_default();
-    let Some(seen) = here.iter().find(|seen| seen.serial == login.info.serial) else {
-        return "the token is gone".to_owned();
+    let info = match module.token_info(login.generation, login.info.slot) {
+        Ok(seen) => seen.info,
+        Err(error) => return format!("unknown ({error})"),
     };
-    let open = |count: Option<u64>| count.map_or("unknown".to_owned(), |count| count.to_string());
+    let open = |count: Option<u64>| known(count).map_or("unknown".to_owned(), |count| count.to_string());
     let most = |most: Limit| match most {
-        Limit::Max(most) => most.to_string(),
         Limit::Infinite => "any number".to_owned(),
-        Limit::Unavailable => "unknown".to_owned(),
+        Limit::Max(most) => open(Some(most)),
+        Limit::Unavailable => open(None),
     };
-    let info = &seen.info;
     let all = format!("{} open of {}", open(info.session_count()), most(info.max_session_count()));
     let rw = format!("{} open of {}", open(info.rw_session_count()), most(info.max_rw_session_count()));
     format!("{all}; read-write {rw}")
+}
+
+/// A number that a token can count to: opencryptoki says -2 where it does not know.
+fn known(count: Option<u64>) -> Option<u64> {
+    count.filter(|count| u32::try_from(*count).is_ok())
 }
 
 fn pin_state(info: &TokenInfo) -> &'static str {
@@ -252,48 +259,4 @@ fn pin_state(info: &TokenInfo) -> &'static str {
         (info.user_pin_count_low(), "count low"),
     ];
     states.iter().find(|(flag, _)| *flag).map_or("ok", |(_, state)| state)
-}
-
-/// Locked memory, swap and core files.
-fn host(memory: SecretMemory) -> Vec<DiagnosticCheck> {
-    use rustix::process::{Resource, getrlimit};
-    let limit = |resource| {
-        let soft = getrlimit(resource).current;
-        (soft, soft.map_or("unlimited".to_owned(), |soft| format!("{soft} bytes")))
-    };
-    let swaps = std::fs::read_to_string("/proc/swaps").unwrap_or_default().lines().count().saturating_sub(1);
-    let secret = memory == SecretMemory::MemfdSecret;
-    let (core, core_text) = limit(Resource::Core);
-    vec![
-        DiagnosticCheck {
-            what: "scalars are in memory that no other process can read",
-            passed: secret,
-            fatal: false,
-            found: if secret { "memfd_secret" } else { "locked pages: root can read them" }.into(),
-        },
-        DiagnosticCheck {
-            what: "registers are wiped after each use of a scalar",
-            passed: cfg!(target_arch = "x86_64"),
-            fatal: false,
-            found: std::env::consts::ARCH.into(),
-        },
-        DiagnosticCheck {
-            what: "enough memory can be locked",
-            passed: true,
-            fatal: false,
-            found: limit(Resource::Memlock).1,
-        },
-        DiagnosticCheck {
-            what: "swap is off (SoftHSM locks none of its memory)",
-            passed: swaps == 0,
-            fatal: false,
-            found: format!("{swaps} swap areas"),
-        },
-        DiagnosticCheck {
-            what: "no core file is written",
-            passed: core == Some(0),
-            fatal: false,
-            found: core_text,
-        },
-    ]
 }

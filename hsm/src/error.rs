@@ -98,21 +98,21 @@ pub enum OpenError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// No token of that label or serial.
-    #[error("no token {wanted:?} was found; the module shows {seen:?}")]
+    /// No token fits the settings.
+    #[error("no token with {wanted} was found; the module shows {}", listed(seen))]
     TokenNotFound {
-        /// The label or serial that was looked for.
+        /// What was looked for.
         wanted: String,
-        /// Labels of the initialised tokens that are there.
+        /// The initialised tokens that are there.
         seen: Vec<String>,
     },
-    /// Several tokens share the label.
-    #[error("several tokens are called {wanted:?} (serials {serials:?}); name one by serial")]
+    /// Several tokens fit the settings.
+    #[error("several tokens have {wanted}: {}; name one of them by pkcs11.serial or pkcs11.uri", found.join(", "))]
     TokenAmbiguous {
-        /// The label.
+        /// What was looked for.
         wanted: String,
-        /// Their serials.
-        serials: Vec<String>,
+        /// Those that fit.
+        found: Vec<String>,
     },
     /// The PIN file cannot be used.
     #[error("PIN file {}: {problem}", path.display())]
@@ -160,6 +160,14 @@ pub enum OpenError {
         /// Label that was looked for.
         label: String,
     },
+    /// The token has no secret key of the label that the settings name.
+    #[error(
+        "the token holds no secret key {label:?}, which pkcs11.kek_label names; the HSM's administrator makes it"
+    )]
+    PreparedKekMissing {
+        /// Label that was looked for.
+        label: String,
+    },
     /// More than one object carries the label of the key-encryption key.
     #[error("{count} objects are called {label:?}; exactly one may be")]
     KekDuplicate {
@@ -184,7 +192,7 @@ pub enum OpenError {
     #[error("the audit log's signing key {label:?}: {problem}")]
     CheckpointKey {
         /// Its label.
-        label: &'static str,
+        label: String,
         /// What is wrong with it.
         problem: String,
     },
@@ -259,4 +267,12 @@ pub enum PinFileProblem {
     /// It could not be read.
     #[error("it cannot be read: {0}")]
     Unreadable(#[source] io::Error),
+}
+
+/// The tokens that a module shows, or what it means that there is none.
+fn listed(seen: &[String]) -> String {
+    match seen {
+        [] => "no initialised token: the slot is empty, or its daemon or HSM is away; start again once it is there".into(),
+        seen => seen.join(", "),
+    }
 }

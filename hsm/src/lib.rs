@@ -48,7 +48,7 @@ pub use health::{CanaryReport, Findings, Health, TokenState};
 pub use key::{KeyEntry, KeyId, KeyIdError, NewKey, PublicKey, StoredName, StoredNameError};
 pub use pkcs11::{Advice, Cause, Function, ReturnCode, TokenError, return_codes};
 pub use runtime::initialise::{InitReport, Initialised};
-pub use settings::{PinUse, SchemeChoice, Settings, TokenSelector};
+pub use settings::{PinUse, PreparedKeys, SchemeChoice, Settings, TokenSelector};
 pub use softhsm::{
     MakeTokenError, SOFTHSM_MODULE, SofthsmToken, TokenMade, TokenObject, configure_softhsm,
     make_softhsm_token, restore_softhsm_token, softhsm_token_objects,

@@ -1,17 +1,56 @@
 //! Plain values the enclave is opened with. Not for reading files or the environment: the service does that.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use bn254_ct::FaultCheck;
 
-/// How the token is found; never by slot number, which modules renumber at will.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum TokenSelector {
-    /// By `CKA_LABEL` of the token, without its padding.
-    Label(String),
-    /// By serial number, without its padding.
-    Serial(String),
+/// How the token is found: it has everything that is given here, and no other token has. A slot number alone names none:
+/// modules renumber at will.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TokenSelector {
+    /// Its label, without the padding.
+    pub label: Option<String>,
+    /// Its serial number, without the padding.
+    pub serial: Option<String>,
+    /// Its manufacturer, without the padding.
+    pub manufacturer: Option<String>,
+    /// Its model, without the padding.
+    pub model: Option<String>,
+    /// The slot that it must be in.
+    pub slot: Option<u64>,
+}
+
+impl TokenSelector {
+    /// By label alone.
+    pub fn label(label: impl Into<String>) -> Self {
+        Self { label: Some(label.into()), ..Self::default() }
+    }
+
+    /// By serial number alone.
+    pub fn serial(serial: impl Into<String>) -> Self {
+        Self { serial: Some(serial.into()), ..Self::default() }
+    }
+}
+
+impl fmt::Display for TokenSelector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { label, serial, manufacturer, model, slot } = self;
+        let texts = [("label", label), ("serial", serial), ("manufacturer", manufacturer), ("model", model)];
+        let texts = texts.iter().filter_map(|(name, text)| Some(format!("{name} {:?}", text.as_ref()?)));
+        let parts: Vec<_> = texts.chain(slot.map(|slot| format!("slot {slot}"))).collect();
+        f.write_str(&parts.join(", "))
+    }
+}
+
+/// Labels of keys that the administrator of the HSM made before `init`. None: `init` makes the key.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PreparedKeys {
+    /// The key-encryption key: a secret key.
+    pub kek: Option<String>,
+    /// The key pair that signs the audit log's checkpoints.
+    pub checkpoint_key: Option<String>,
 }
 
 /// Which wrapping schemes may be used. Every other refuses the token.
@@ -41,8 +80,12 @@ pub enum PinUse {
 pub struct Settings {
     /// The PKCS#11 module, e.g. `/usr/lib/softhsm/libsofthsm2.so`.
     pub module: PathBuf,
+    /// Text that C_Initialize gives the module in `pReserved`; NSS takes its configuration from there.
+    pub initialize_string: Option<String>,
     /// Which token of the module.
     pub token: TokenSelector,
+    /// Keys that `init` finds in the token and does not make.
+    pub prepared_keys: PreparedKeys,
     /// Which wrapping scheme the token must have.
     pub scheme: SchemeChoice,
     /// File with the user PIN; mode 0600 or stricter, owned by the effective user or root.

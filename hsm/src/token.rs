@@ -10,4 +10,5 @@ pub(crate) mod login;
 pub(crate) mod pin;
 pub(crate) mod recovery;
 pub(crate) mod refused_pin;
+pub(crate) mod selection;
 pub(crate) mod store_key;

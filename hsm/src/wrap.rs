@@ -8,6 +8,7 @@ mod gcm;
 mod kek;
 mod key_wrap;
 mod object;
+mod prepared;
 mod probe;
 mod record;
 mod scalar;

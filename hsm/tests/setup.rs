@@ -51,19 +51,20 @@ fn a_missing_module_and_a_wrong_label_are_named() {
         let not_a_module =
             refused(Settings { module: "/lib/x86_64-linux-gnu/libc.so.6".into(), ..fixture.settings() });
         assert!(matches!(not_a_module, OpenError::ModuleMissing { .. }), "{not_a_module}");
-        let label = TokenSelector::Label("another".into());
+        let label = TokenSelector::label("another");
         match refused(Settings { token: label, ..fixture.settings() }) {
             OpenError::TokenNotFound { wanted, seen } => {
-                assert_eq!((wanted.as_str(), seen), ("another", vec![LABEL.to_owned()]));
+                assert_eq!(wanted, "label \"another\"");
+                assert!(seen.len() == 1 && seen[0].contains(LABEL), "{seen:?}");
             }
             other => panic!("{other}"),
         }
         // By serial it is found, and a wrong serial is not.
         let serial = softhsm_token_objects(&fixture.directory).unwrap()[0].serial.clone();
-        Enclave::open(Settings { token: TokenSelector::Serial(serial), ..fixture.settings() })
+        Enclave::open(Settings { token: TokenSelector::serial(serial), ..fixture.settings() })
             .unwrap()
             .close();
-        let serial = TokenSelector::Serial("0000000000000000".into());
+        let serial = TokenSelector::serial("0000000000000000");
         let wrong = refused(Settings { token: serial, ..fixture.settings() });
         assert!(matches!(wrong, OpenError::TokenNotFound { .. }), "{wrong}");
     });
@@ -270,5 +271,112 @@ fn an_examination_says_what_is_there_and_what_is_missing() {
         assert_eq!((after.keys, after.scheme, after.pin), (1, Some("S1"), "ok"));
         assert!(after.library.contains("PKCS#11 2.40"), "{}", after.library);
         assert_eq!(after.findings, Findings::default());
+    });
+}
+
+/// The settings of a token behind the fault-injecting module, and its rules.
+fn behind(fixture: &Fixture, rules: &str) -> Settings {
+    make_softhsm_token(&fixture.plan()).unwrap();
+    fs::write(fixture.directory.join("rules"), rules).unwrap();
+    let module = test_report::fault_injection_module(&fixture.directory);
+    Settings { module, ..fixture.settings() }
+}
+
+fn check<'a>(examined: &'a Diagnostics, what: &str) -> &'a DiagnosticCheck {
+    examined.checks.iter().find(|check| check.what.contains(what)).unwrap()
+}
+
+#[test]
+fn a_module_that_wants_a_text_at_its_start_gets_the_one_of_the_settings() {
+    isolated("a_module_that_wants_a_text_at_its_start_gets_the_one_of_the_settings", |fixture| {
+        let plain = behind(&fixture, "wants_text slow");
+        match Enclave::initialise(&plain) {
+            Err(OpenError::Token(error)) => {
+                let advice = error.advice().unwrap();
+                assert!(advice.cure.contains("pkcs11.initialize_string"), "{error}: {advice:?}");
+            }
+            other => panic!("{other:?}"),
+        }
+        let initialize_string = Some("configdir='sql:/nowhere' flags=".to_owned());
+        let settings = Settings { initialize_string, ..plain };
+        Enclave::initialise(&settings).unwrap();
+        let enclave = Enclave::open(settings).unwrap();
+        let key = new_key(1);
+        let public = create(&enclave, key);
+        assert!(signs(&enclave, key.id, &public));
+    });
+}
+
+#[test]
+fn a_token_that_denies_having_made_its_key_is_used_with_a_warning() {
+    isolated("a_token_that_denies_having_made_its_key_is_used_with_a_warning", |fixture| {
+        let settings = behind(&fixture, "not_local slow\nunknown_counts slow");
+        Enclave::initialise(&settings).unwrap();
+        let enclave = Enclave::open(settings.clone()).unwrap();
+        create(&enclave, new_key(1));
+        enclave.close();
+        let examined = Enclave::examine(&settings).unwrap();
+        let made = check(&examined, "made the key-encryption key");
+        assert!(examined.is_fit() && !made.passed && made.found.contains("CKA_LOCAL"), "{examined:?}");
+        assert_eq!(examined.sessions, "unknown open of unknown; read-write unknown open of unknown");
+    });
+}
+
+#[test]
+fn a_label_that_is_padded_with_rubbish_is_found_by_its_text() {
+    isolated("a_label_that_is_padded_with_rubbish_is_found_by_its_text", |fixture| {
+        let settings = behind(&fixture, "nul_padded slow");
+        Enclave::initialise(&settings).unwrap();
+        let examined = Enclave::examine(&settings).unwrap();
+        assert_eq!(examined.token_label, LABEL);
+        let token = TokenSelector { serial: Some(examined.token_serial), ..TokenSelector::label(LABEL) };
+        Enclave::open(Settings { token, ..settings }).unwrap();
+    });
+}
+
+/// A second token of the same label, as vendors' cloning tools leave one.
+#[test]
+#[expect(clippy::disallowed_methods, reason = "the second token is another program's")]
+fn of_two_tokens_of_one_label_none_is_taken_until_its_serial_is_named() {
+    use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
+    isolated("of_two_tokens_of_one_label_none_is_taken_until_its_serial_is_named", |fixture| {
+        fixture.initialised();
+        let first = softhsm_token_objects(&fixture.directory).unwrap()[0].serial.clone();
+        let module = Pkcs11::new(SOFTHSM_MODULE).unwrap();
+        module.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK)).unwrap();
+        let free = *module.get_all_slots().unwrap().last().unwrap();
+        module.init_token(free, &"12345678".to_owned().into(), LABEL).unwrap();
+        module.finalize().unwrap();
+        match refused(fixture.settings()) {
+            OpenError::TokenAmbiguous { found, .. } => {
+                assert!(found.len() == 2 && found.iter().any(|found| found.contains(&first)), "{found:?}");
+            }
+            other => panic!("{other}"),
+        }
+        let named =
+            |serial: &str| TokenSelector { serial: Some(serial.into()), ..TokenSelector::label(LABEL) };
+        Enclave::open(Settings { token: named(&first), ..fixture.settings() }).unwrap().close();
+        let model = TokenSelector { model: Some("SoftHSM v3".into()), ..named(&first) };
+        let error = refused(Settings { token: model, ..fixture.settings() });
+        assert!(matches!(error, OpenError::TokenNotFound { .. }), "{error}");
+        let slot = TokenSelector { slot: Some(999), ..named(&first) };
+        let error = refused(Settings { token: slot, ..fixture.settings() });
+        assert!(error.to_string().contains("slot 999") && error.to_string().contains(&first), "{error}");
+    });
+}
+
+#[test]
+fn an_empty_slot_is_named_and_a_pin_in_utf_8_opens_the_token_that_fills_it() {
+    isolated("an_empty_slot_is_named_and_a_pin_in_utf_8_opens_the_token_that_fills_it", |fixture| {
+        let pin = fixture.directory.join("pin");
+        fs::write(&pin, "Schlüssel-鍵-0123456789\n").unwrap();
+        fs::set_permissions(&pin, fs::Permissions::from_mode(0o600)).unwrap();
+        fs::create_dir(fixture.directory.join("tokens")).unwrap();
+        let conf = format!("directories.tokendir = {}\n", fixture.directory.join("tokens").display());
+        fs::write(fixture.directory.join("softhsm2.conf"), conf).unwrap();
+        let empty = refused(fixture.settings()).to_string();
+        assert!(empty.contains(LABEL) && empty.contains("slot is empty"), "{empty}");
+        fixture.initialised();
+        fixture.open();
     });
 }

@@ -11,7 +11,8 @@ use super::admin::local_socket::{LocalRequest, note_files, send};
 use super::error::CliError;
 use super::output::{Output, confirm, member, say};
 use super::serve::data_lock::DataLock;
-use super::serve::open::{softhsm_token, with_softhsm_environment};
+use super::serve::open::environment::with_module_environment;
+use super::serve::open::token::softhsm_token;
 use crate::backup::{self, BackupError, BackupPaths, Manifest, Signature};
 use crate::clock::Clock;
 use crate::config::Configuration;
@@ -45,7 +46,7 @@ pub(super) fn run(
     configuration: &Configuration,
     output: Output,
 ) -> Result<(), CliError> {
-    with_softhsm_environment(configuration)?;
+    with_module_environment(configuration)?;
     let places = places(configuration)?;
     refuse_damaged_token(&places)?;
     let created_at = Clock::system().now().to_string();

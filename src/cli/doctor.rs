@@ -6,7 +6,8 @@ use serde_json::json;
 use super::error::CliError;
 use super::output::Output;
 use super::serve::data_lock::DataLock;
-use super::serve::open::{enclave_settings, softhsm_token, with_softhsm_environment};
+use super::serve::open::environment::with_module_environment;
+use super::serve::open::token::{enclave_settings, softhsm_token};
 use super::serve::sandbox::{drop_privileges, profile};
 use crate::config::Configuration;
 use crate::sandbox::{self, Landlock, Profile};
@@ -39,7 +40,7 @@ pub(super) fn run(
     configuration: &Configuration,
     output: Output,
 ) -> Result<(), CliError> {
-    with_softhsm_environment(configuration)?;
+    with_module_environment(configuration)?;
     drop_privileges(configuration)?;
     let _lock = DataLock::acquire(&configuration.data)?.map_err(|held| held.error(&configuration.data))?;
     refuse_damaged_token(configuration)?;

@@ -12,9 +12,9 @@ use serde_json::json;
 use super::error::CliError;
 use super::output::Output;
 use super::serve::data_lock::DataLock;
-use super::serve::open::{
-    audit_settings, create_store, enclave_settings, softhsm_token, with_softhsm_environment,
-};
+use super::serve::open::environment::with_module_environment;
+use super::serve::open::token::{enclave_settings, softhsm_token};
+use super::serve::open::{audit_settings, create_store};
 use super::serve::sandbox::drop_privileges;
 use crate::clock::Clock;
 use crate::config::Configuration;
@@ -36,7 +36,7 @@ pub(super) fn run(
 ) -> Result<(), CliError> {
     let directory = &configuration.data.directory;
     refuse_what_exists(configuration)?;
-    with_softhsm_environment(configuration)?;
+    with_module_environment(configuration)?;
     fs::DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(|error| {
         CliError::context(format!("cannot create {}", directory.display()), &error)
             .with_hint("name a directory that you may create with --data")

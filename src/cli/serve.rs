@@ -28,7 +28,8 @@ use self::accepted::Accepted;
 use self::data_lock::DataLock;
 use self::listeners::{Sockets, into_tokio, local_socket};
 use self::logging::Logging;
-use self::open::{Needs, Opened, open, with_softhsm_environment};
+use self::open::environment::with_module_environment;
+use self::open::{Needs, Opened, open};
 use self::reload::Reloadable;
 use self::sandbox::sandbox;
 use self::signals::Signals;
@@ -86,7 +87,7 @@ pub(super) fn run(
         return Err(CliError::new(format!("{directory} is not a data directory"))
             .with_hint(&format!("create it with `avs-kms --data {directory} init`")));
     }
-    with_softhsm_environment(&configuration)?;
+    with_module_environment(&configuration)?;
     let _lock = DataLock::acquire(data)?.map_err(|held| held.error(data))?;
     let sockets = Sockets::bind(&configuration)?;
     let (url, is_loopback) = sockets.url()?;

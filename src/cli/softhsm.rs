@@ -9,7 +9,7 @@ use serde_json::json;
 use super::error::CliError;
 use super::output::Output;
 use super::serve::data_lock::DataLock;
-use super::serve::open::softhsm_token;
+use super::serve::open::token::softhsm_token;
 use crate::config::Configuration;
 
 #[derive(Debug, Subcommand)]

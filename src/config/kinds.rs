@@ -1,5 +1,7 @@
 //! Kinds of values: how each is written, what it allows, and how it is read.
 
+mod pkcs11;
+
 use std::fmt::Display;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
@@ -9,7 +11,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use crate::request_text::is_visible;
+pub(super) use self::pkcs11::{KEY_LABEL, LABEL, MODULE_TEXT, SERIAL, VARIABLE};
 
 /// A value as the layers hold it.
 #[derive(Clone, Debug)]
@@ -88,11 +90,6 @@ const fn text<T>(expected: &'static str, read: fn(&str) -> Option<T>) -> Text<T>
 
 /// Any text.
 pub(super) const ANY: Text<String> = text("text", |text| Some(text.to_owned()));
-
-/// The label of a token: a text that shows what it holds, because operators compare it.
-pub(super) const LABEL: Text<String> = text("at most 32 bytes of visible characters", |text| {
-    (text.len() <= 32 && text.chars().all(is_visible)).then(|| text.to_owned())
-});
 
 /// An address and port.
 pub(super) const ADDRESS: Text<SocketAddr> =
@@ -260,7 +257,7 @@ impl<K: Kind> Kind for Optional<K> {
     }
 
     fn to_toml(&self, text: &str) -> String {
-        self.0.to_toml(text)
+        if text.is_empty() { format!("{text:?}") } else { self.0.to_toml(text) }
     }
 
     fn is_public(&self) -> bool {

@@ -38,6 +38,7 @@ mod lifecycle {
     pub(crate) mod kill;
     mod kill_first_start;
     mod kill_restore;
+    mod module_settings;
     mod refused_pin;
     mod reload;
     mod start_stop;

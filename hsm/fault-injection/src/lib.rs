@@ -18,6 +18,7 @@ use std::sync::OnceLock;
 
 use cryptoki_sys::*;
 
+mod answers;
 mod devices;
 pub mod guard;
 mod handles;
@@ -170,7 +171,7 @@ unsafe extern "C" fn C_Initialize(arguments: CK_VOID_PTR) -> CK_RV {
     guard::initialised();
     devices::initialised();
     limits::initialised();
-    through("C_Initialize", None, || unsafe { real().C_Initialize.unwrap()(arguments) }, |_| {})
+    through("C_Initialize", None, || unsafe { answers::initialize(arguments) }, |_| {})
 }
 
 unsafe extern "C" fn C_Finalize(reserved: CK_VOID_PTR) -> CK_RV {
@@ -189,7 +190,14 @@ unsafe extern "C" fn C_GetTokenInfo(slot: CK_SLOT_ID, info: CK_TOKEN_INFO_PTR) -
             unsafe { (*info).flags |= if which == 1 { CKF_USER_PIN_FINAL_TRY } else { CKF_USER_PIN_LOCKED } };
         }
     };
-    through("C_GetTokenInfo", None, || unsafe { real().C_GetTokenInfo.unwrap()(slot, info) }, flags)
+    let call = || unsafe {
+        let rv = real().C_GetTokenInfo.unwrap()(slot, info);
+        if rv == CKR_OK {
+            answers::token_info(info);
+        }
+        rv
+    };
+    through("C_GetTokenInfo", None, call, flags)
 }
 
 unsafe extern "C" fn C_OpenSession(
@@ -236,7 +244,11 @@ unsafe extern "C" fn C_GetAttributeValue(
     template: CK_ATTRIBUTE_PTR,
     n: CK_ULONG,
 ) -> CK_RV {
-    let call = || unsafe { real().C_GetAttributeValue.unwrap()(s, handles::inward(object), template, n) };
+    let call = || unsafe {
+        let rv = real().C_GetAttributeValue.unwrap()(s, handles::inward(object), template, n);
+        answers::attributes(template, n);
+        rv
+    };
     through("C_GetAttributeValue", Some(s), call, |rule| unsafe {
         let last = template.add(n as usize - 1);
         spoil(rule, (*last).pValue.cast(), &raw mut (*last).ulValueLen);

@@ -40,7 +40,7 @@ fn meddle_with_sessions<R>(fixture: &Fixture, with: impl FnOnce(&dyn Fn() -> Ses
 }
 
 fn meddle_by<R>(settings: &Settings, with: impl FnOnce(&dyn Fn() -> Session) -> R) -> R {
-    let module = Module::load(&settings.module).unwrap();
+    let module = Module::load(&settings.module, None).unwrap();
     let credential = Credential::read(settings, SecretMemoryPolicy::PreferSecret).unwrap();
     let login = LoggedInToken::new(&module, &settings.token, None, &credential).unwrap();
     let result = with(&|| login.session().unwrap());
@@ -352,7 +352,7 @@ fn a_second_key_encryption_key_is_refused() {
     isolated("a_second_key_encryption_key_is_refused", |fixture| {
         fixture.initialised();
         let error = meddle(&fixture, |session| Kek::generate(session, wrap::KekKind::Aes).unwrap_err());
-        assert!(matches!(error, wrap::KekError::Duplicate(2)), "{error}");
+        assert!(matches!(error, wrap::KekError::Duplicate { count: 2, .. }), "{error}");
         let error = Enclave::open(fixture.settings()).unwrap_err();
         assert!(matches!(error, OpenError::KekDuplicate { count: 2, .. }), "{error}");
     });

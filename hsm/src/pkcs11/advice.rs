@@ -47,7 +47,7 @@ const TABLE: &[(u64, Advice)] = table! {
     0x06 "the module could not carry out the call"
         => VENDOR_LOG;
     0x07 "the module refuses the arguments; at C_Initialize it needs a configuration of its own"
-        => "set the environment and files that the vendor names for the service's user";
+        => "set pkcs11.initialize_string (NSS) or pkcs11.environment as the vendor's manual says";
     0x09 "the module needs threads of its own and may not make them"
         => DEFECT;
     0x0A "the module cannot lock by itself"

@@ -1,11 +1,12 @@
 //! The module behind its lifecycle: no call reaches it outside C_Initialize…C_Finalize, and no handle of an earlier
 //! initialisation is used in a later one. Not for secrets: only shapes and lengths pass here.
 
+use std::ffi::CString;
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard, TryLockError};
 use std::time::{Duration, Instant};
 
-use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
+use cryptoki::context::Pkcs11;
 use cryptoki::error::{Error, RvError};
 use cryptoki::mechanism::{MechanismInfo, MechanismType};
 use cryptoki::slot::Slot;
@@ -30,6 +31,8 @@ struct Lifecycle {
 pub(crate) struct Module {
     pkcs11: Pkcs11,
     pub(super) secret: SecretFunctions,
+    /// What C_Initialize gives the module in `pReserved`.
+    initialize_string: Option<CString>,
     lifecycle: RwLock<Lifecycle>,
 }
 
@@ -39,13 +42,19 @@ pub(crate) struct TokenInfo {
     pub(crate) slot: Slot,
     pub(crate) label: String,
     pub(crate) serial: String,
+    pub(crate) manufacturer: String,
+    pub(crate) model: String,
     pub(crate) info: cryptoki::slot::TokenInfo,
 }
 
 impl Module {
     /// Loads the module and takes its function list; initialises nothing. Its code runs in this process,
     /// so no other user may be able to change it; a bare name is a file here, not one that the loader finds.
-    pub(crate) fn load(path: &Path) -> Result<Arc<Self>, Box<dyn std::error::Error + Send + Sync>> {
+    pub(crate) fn load(
+        path: &Path,
+        initialize_string: Option<&str>,
+    ) -> Result<Arc<Self>, Box<dyn std::error::Error + Send + Sync>> {
+        let initialize_string = initialize_string.map(CString::new).transpose()?;
         let path = &std::path::absolute(path)?;
         trusted_files::open(path, trusted_files::Readers::Everyone)?;
         let pkcs11 = Pkcs11::new(path)?;
@@ -54,7 +63,7 @@ impl Module {
         let secret = SecretFunctions::load(path)?;
         let lifecycle =
             RwLock::new(Lifecycle { generation: Generation(0), initialised: false, leftover: false });
-        Ok(Arc::new(Self { pkcs11, secret, lifecycle }))
+        Ok(Arc::new(Self { pkcs11, secret, initialize_string, lifecycle }))
     }
 
     /// Runs a call of `cryptoki` if `generation` is the current one.
@@ -86,17 +95,18 @@ impl Module {
         result
     }
 
-    /// C_Initialize with the module's own locking.
+    /// C_Initialize.
     pub(crate) fn initialise(&self) -> Result<Generation, TokenError> {
         let mut lifecycle = self.exclusive(Function::Initialize, Duration::ZERO)?;
-        let initialise = || self.pkcs11.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK));
-        let mut answer = initialise();
-        if lifecycle.leftover && matches!(answer, Err(Error::Pkcs11(RvError::CryptokiAlreadyInitialized, _)))
-        {
-            self.finalise_exclusive()?;
-            answer = initialise();
+        let initialise = || self.secret.initialize(self.initialize_string.as_deref());
+        let already = |error: &TokenError| error.code() == Some(RvError::CryptokiAlreadyInitialized);
+        match initialise() {
+            Err(error) if lifecycle.leftover && already(&error) => {
+                self.finalise_exclusive()?;
+                initialise()?;
+            }
+            answer => answer?,
         }
-        answer.map_err(|error| TokenError::from_cryptoki(Function::Initialize, error))?;
         lifecycle.leftover = false;
         lifecycle.generation = Generation(lifecycle.generation.0 + 1);
         lifecycle.initialised = true;
@@ -145,16 +155,18 @@ impl Module {
         Ok(slots.into_iter().filter_map(|slot| self.token_info(generation, slot).ok()).collect())
     }
 
-    fn token_info(&self, generation: Generation, slot: Slot) -> Result<TokenInfo, TokenError> {
+    /// What the slot says of its token now.
+    pub(crate) fn token_info(&self, generation: Generation, slot: Slot) -> Result<TokenInfo, TokenError> {
         let info = self.call(generation, Function::GetTokenInfo, |pkcs11| pkcs11.get_token_info(slot))?;
-        let text = |text: &str| text.trim_end().to_owned();
-        Ok(TokenInfo { slot, label: text(info.label()), serial: text(info.serial_number()), info })
+        let (label, serial) = (padded(info.label()), padded(info.serial_number()));
+        let (manufacturer, model) = (padded(info.manufacturer_id()), padded(info.model()));
+        Ok(TokenInfo { slot, label, serial, manufacturer, model, info })
     }
 
     /// Name and version of the module, and the version of the standard that it claims.
     pub(crate) fn description(&self, generation: Generation) -> Result<String, TokenError> {
         let info = self.call(generation, Function::GetInfo, Pkcs11::get_library_info)?;
-        let (name, own) = (info.library_description().trim_end(), info.library_version());
+        let (name, own) = (padded(info.library_description()), info.library_version());
         Ok(format!("{name} {own}, PKCS#11 {}", info.cryptoki_version()))
     }
 
@@ -177,5 +189,35 @@ impl Module {
         mechanism: MechanismType,
     ) -> Result<MechanismInfo, TokenError> {
         self.call(generation, Function::GetMechanismInfo, |pkcs11| pkcs11.get_mechanism_info(slot, mechanism))
+    }
+}
+
+/// A text of fixed length. The standard fills it up with spaces; some modules end it with a NUL and leave what was
+/// behind. What no reader sees becomes a sign that one does.
+fn padded(text: &str) -> String {
+    let text = text.split('\0').next().unwrap_or_default().trim_end();
+    text.chars()
+        .map(|letter| if letter.is_control() { char::REPLACEMENT_CHARACTER } else { letter })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::padded;
+
+    #[test]
+    fn a_text_ends_at_its_padding_whatever_a_module_pads_with() {
+        for (given, text) in [
+            ("lab                             ", "lab"),
+            ("lab\0\0\0", "lab"),
+            ("lab\0rubbish of an earlier call   ", "lab"),
+            ("\0\0\0\0", ""),
+            ("                ", ""),
+            (" two words ", " two words"),
+            ("a label of thirty-two characters", "a label of thirty-two characters"),
+            ("\u{1b}[31mred", "\u{fffd}[31mred"),
+        ] {
+            assert_eq!(padded(given), text);
+        }
     }
 }

@@ -7,6 +7,7 @@
 use std::marker::PhantomData;
 use std::path::Path;
 
+use cryptoki::context::{CInitializeArgs, CInitializeFlags};
 use cryptoki::error::Rv;
 use cryptoki::object::ObjectHandle;
 use cryptoki::slot::Slot;
@@ -145,6 +146,16 @@ impl<'a> Gcm<'a> {
 }
 
 impl SecretFunctions {
+    /// C_Initialize with the module's own locking, and the text that configures the module, where it wants one.
+    pub(super) fn initialize(&self, text: Option<&std::ffi::CStr>) -> Result<(), TokenError> {
+        let text = text.map_or(std::ptr::null_mut(), |text| text.as_ptr().cast_mut());
+        let locking = CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK).into();
+        let mut arguments = CK_C_INITIALIZE_ARGS { pReserved: text.cast(), ..locking };
+        // SAFETY: the arguments outlive the call, and the module only reads the text.
+        let rv = self.list.C_Initialize.map(|f| unsafe { f((&raw mut arguments).cast()) });
+        checked(Function::Initialize, rv)
+    }
+
     /// C_InitToken: destroys everything in the slot's token and names it.
     pub(super) fn init_token(&self, slot: Slot, so_pin: &[u8], label: &[u8; 32]) -> Result<(), TokenError> {
         let (pin, length, label) = (so_pin.as_ptr().cast_mut(), so_pin.len() as CK_ULONG, label.as_ptr());
@@ -267,10 +278,8 @@ fn transform(
 ) -> Result<usize, TokenError> {
     let (data, size) = (data.as_ptr().cast_mut(), data.len() as CK_ULONG);
     let mut length = out.len() as CK_ULONG;
-    let rv = call.map(|f| {
-        // SAFETY: `length` is the size of `out`; the module only reads `data`.
-        unsafe { f(session, data, size, out.as_mut_ptr(), &raw mut length) }
-    });
+    // SAFETY: `length` is the size of `out`; the module only reads `data`.
+    let rv = call.map(|f| unsafe { f(session, data, size, out.as_mut_ptr(), &raw mut length) });
     checked(function, rv)?;
     checked_length(function, length, out.len())
 }

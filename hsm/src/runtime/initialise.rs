@@ -8,7 +8,7 @@ use crate::pkcs11::Session;
 use crate::settings::{SchemeChoice, Settings};
 use crate::token::canary;
 use crate::token::checkpoint_key::CheckpointSigner;
-use crate::token::connection::{LoggedInToken, finalise};
+use crate::token::connection::{LoggedInToken, checkpoint_signer, finalise};
 use crate::token::store_key::{self, StoreKey};
 use crate::wrap::{self, Kek, KekError, NoScheme, Scheme};
 
@@ -48,7 +48,7 @@ pub(crate) fn initialise(settings: &Settings, adopt: bool) -> Result<Initialised
     let login = LoggedInToken::new(&module, &settings.token, None, &credential)?;
     let made = make_kek(&login, &mut arena, settings, adopt).and_then(|(kek, scheme)| {
         let session = login.session()?;
-        let checkpoint_key = CheckpointSigner::find(&session, &kek, scheme)?.describe();
+        let checkpoint_key = checkpoint_signer(&session, &settings.prepared_keys, &kek, scheme)?.describe();
         let store_key = store_key::open(&session, &kek, scheme, arena.parts().0, memory)?;
         Ok((kek, scheme, checkpoint_key, store_key))
     });
@@ -58,7 +58,7 @@ pub(crate) fn initialise(settings: &Settings, adopt: bool) -> Result<Initialised
     let report = InitReport {
         token_label: login.info.label,
         token_serial: login.info.serial,
-        kek_label: KEK_LABEL.to_owned(),
+        kek_label: settings.prepared_keys.kek.clone().unwrap_or_else(|| KEK_LABEL.to_owned()),
         kek_id: hex::encode(kek.id),
         scheme: scheme.name(),
         variant: scheme.variant(),
@@ -77,9 +77,10 @@ fn make_kek(
     adopt: bool,
 ) -> Result<(Kek, Scheme), OpenError> {
     let session = login.session()?;
-    let found = match Kek::find(&session) {
+    let prepared = &settings.prepared_keys;
+    let found = match Kek::find_labelled(&session, prepared.kek.as_deref()) {
         Ok(kek) => Some(kek),
-        Err(KekError::Missing) => None,
+        Err(KekError::Missing { prepared: false, .. }) => None,
         Err(error) => return Err(error.into()),
     };
     let already = |found: &str| Err(OpenError::AlreadyInitialised { found: found.to_owned() });
@@ -95,13 +96,20 @@ fn make_kek(
     let slot = arena.parts().0;
     let (kek, scheme) = match found {
         Some(kek) => {
-            tracing::warn!(label = KEK_LABEL, "continuing with what an earlier init left in the token");
+            match prepared.kek {
+                Some(_) => tracing::info!("the HSM's administrator made the key-encryption key"),
+                None => tracing::warn!("continuing with what an earlier init left in the token"),
+            }
             let schemes = schemes_of(&session, &kek, planted, settings.scheme)?;
             (kek, wrap::probe_key(&schemes, || login.session(), kek.handle, slot)?)
         }
         None => new_kek(login, &session, settings.scheme, slot)?,
     };
-    CheckpointSigner::find_or_make(&|| login.session(), &kek, scheme, arena)?;
+    if prepared.checkpoint_key.is_some() {
+        checkpoint_signer(&session, prepared, &kek, scheme)?.prove(&|| login.session(), &kek, arena)?;
+    } else {
+        CheckpointSigner::find_or_make(&|| login.session(), &kek, scheme, arena)?;
+    }
     if !store_key::exists(&session)? {
         store_key::create(&session, &kek, scheme, arena.parts().0)?;
     }

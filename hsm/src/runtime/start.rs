@@ -74,9 +74,8 @@ pub(crate) fn prepare(settings: &Settings) -> Result<Prepared, OpenError> {
     if arena.kind() == SecretMemory::LockedPages {
         tracing::warn!("the kernel gives no memfd_secret; scalars are in locked pages that root can read");
     }
-    let module = &settings.module;
-    let module =
-        Module::load(module).map_err(|source| OpenError::ModuleMissing { path: module.clone(), source })?;
+    let module = Module::load(&settings.module, settings.initialize_string.as_deref())
+        .map_err(|source| OpenError::ModuleMissing { path: settings.module.clone(), source })?;
     Ok(Prepared { lock, memory, credential, arena, module })
 }
 
@@ -94,9 +93,8 @@ pub(crate) fn open(settings: Settings) -> Result<Running, OpenError> {
     bn254_ct::initialise();
     let mut digest_key = [0; 32];
     getrandom::fill(&mut digest_key)?;
-    let connection =
-        LoggedInToken::new(&module, &settings.token, None, &credential)?.connect(1, arena.parts().0)?;
-    let connection = Arc::new(connection);
+    let login = LoggedInToken::new(&module, &settings.token, None, &credential)?;
+    let connection = Arc::new(login.connect(1, &settings.prepared_keys, arena.parts().0)?);
     if !connection.scheme.is_admitted(settings.scheme) {
         connection.disconnect();
         return Err(OpenError::SchemeRefused { found: connection.scheme.to_string() });
@@ -148,7 +146,8 @@ pub(crate) fn open(settings: Settings) -> Result<Running, OpenError> {
         threads.lock = Some(lock);
         let (selector, interval) = (settings.token, settings.canary_interval);
         let (shared, retest) = (Arc::clone(&running.shared), Retest::default());
-        let supervisor = Supervisor { shared, arena, selector, credential, interval, retest };
+        let prepared = settings.prepared_keys;
+        let supervisor = Supervisor { shared, arena, selector, prepared, credential, interval, retest };
         threads.supervisor = Some(spawn("hsm-supervisor".into(), move || supervisor.run(&notices))?);
         let admin = Admin::new(Arc::clone(&running.shared), admin_arenas, settings.sync_directory);
         threads.admin = Some(spawn("hsm-admin".into(), move || admin.run(&command_inbox))?);

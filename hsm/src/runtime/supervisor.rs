@@ -11,7 +11,7 @@ use super::state::{Shared, Status};
 use crate::arena::{self, Arena};
 use crate::error::OpenError;
 use crate::keys::retest::Retest;
-use crate::settings::TokenSelector;
+use crate::settings::{PreparedKeys, TokenSelector};
 use crate::telemetry;
 use crate::token::connection::{LoggedInToken, TokenConnection, may_pass};
 use crate::token::login::Credential;
@@ -27,6 +27,7 @@ pub(crate) struct Supervisor {
     pub(crate) shared: Arc<Shared>,
     pub(crate) arena: Arena,
     pub(crate) selector: TokenSelector,
+    pub(crate) prepared: PreparedKeys,
     pub(crate) credential: Credential,
     pub(crate) interval: Duration,
     pub(crate) retest: Retest,
@@ -140,9 +141,9 @@ impl Supervisor {
         action: RecoveryAction,
     ) -> Result<TokenConnection, OpenError> {
         let (slot, _) = self.arena.parts();
-        let epoch = last.epoch + 1;
+        let (epoch, prepared) = (last.epoch + 1, &self.prepared);
         if action == RecoveryAction::LogIn {
-            match last.renew(&self.credential).and_then(|login| login.connect(epoch, slot)) {
+            match last.renew(&self.credential).and_then(|login| login.connect(epoch, prepared, slot)) {
                 Ok(connection) => return Ok(connection),
                 Err(error) if !may_pass(&error) => return Err(error),
                 Err(error) => tracing::info!(%error, "logging in again was not enough"),
@@ -150,7 +151,8 @@ impl Supervisor {
         }
         last.disconnect();
         let serial = Some(last.info.serial.as_str());
-        LoggedInToken::new(&last.module, &self.selector, serial, &self.credential)?.connect(epoch, slot)
+        let login = LoggedInToken::new(&last.module, &self.selector, serial, &self.credential)?;
+        login.connect(epoch, prepared, slot)
     }
 }
 

@@ -42,7 +42,7 @@ pub fn make_softhsm_token(plan: &SofthsmToken) -> Result<TokenMade, MakeTokenErr
     }
     files::prepare(plan)?;
     let _lock = TokenLock::take(&plan.lock_file)?;
-    let module = Module::load(&plan.module)
+    let module = Module::load(&plan.module, None)
         .map_err(|source| OpenError::ModuleMissing { path: plan.module.clone(), source })?;
     let generation = module.initialise()?;
     let found = look(&module, generation, plan);
@@ -55,7 +55,7 @@ pub fn make_softhsm_token(plan: &SofthsmToken) -> Result<TokenMade, MakeTokenErr
     // As the service will do it: from a fresh initialisation, by label, with the PIN of the file.
     let pin = pin::read(&plan.pin_file, SecretMemoryPolicy::PreferSecret)?;
     let credential = Credential::of_new_token(pin);
-    let login = LoggedInToken::new(&module, &TokenSelector::Label(plan.label.clone()), None, &credential)?;
+    let login = LoggedInToken::new(&module, &TokenSelector::label(&plan.label), None, &credential)?;
     let serial = login.info.serial.clone();
     drop(login);
     finalise(&module);

@@ -11,6 +11,7 @@ mod sealed;
 use cryptoki::object::ObjectHandle;
 
 use crate::arena::Arena;
+use crate::labels::CHECKPOINT_KEY_LABEL;
 use crate::pkcs11::{Session, TokenError};
 use crate::wrap::{Kek, Scheme, UnwrapError};
 
@@ -102,8 +103,15 @@ impl CheckpointSigner {
         Self::look(session, kek, scheme)?.ok_or_else(|| unfit("the token does not hold it; run init"))
     }
 
+    /// The one key pair that the administrator of the HSM made under this label.
+    pub(crate) fn find_prepared(session: &Session, label: &str) -> Result<Self, CheckpointKeyError> {
+        let pair = Pair::find(session, label)?.ok_or_else(|| unfit("the token does not hold it"))?;
+        Ok(Self(Held::Token(Box::new(pair))))
+    }
+
     fn look(session: &Session, kek: &Kek, scheme: Scheme) -> Result<Option<Self>, CheckpointKeyError> {
-        let held = match (Pair::find(session)?, SealedKey::find(session, kek, scheme)?) {
+        let held = match (Pair::find(session, CHECKPOINT_KEY_LABEL)?, SealedKey::find(session, kek, scheme)?)
+        {
             (Some(_), Some(_)) => return Err(unfit("a key pair and a sealed seed are both there")),
             (Some(pair), None) => Held::Token(Box::new(pair)),
             (None, Some(sealed)) => Held::Software(sealed),

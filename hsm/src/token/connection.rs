@@ -10,11 +10,12 @@ use cryptoki::object::ObjectHandle;
 use super::canary::{self, CanaryError};
 use super::checkpoint_key::{CheckpointKeyError, CheckpointSigner};
 use super::login::Credential;
+use super::selection::select;
 use crate::arena::Slot;
 use crate::error::OpenError;
-use crate::labels::{CHECKPOINT_KEY_LABEL, KEK_LABEL};
+use crate::labels::CHECKPOINT_KEY_LABEL;
 use crate::pkcs11::{Cause, Function, Generation, Module, ReturnCode, Session, TokenError, TokenInfo};
-use crate::settings::TokenSelector;
+use crate::settings::{PreparedKeys, TokenSelector};
 use crate::wrap::{Kek, KekError, NoScheme, ProbeError, Scheme, WrappedKey};
 
 /// How long C_Finalize may wait for calls of other threads to come back.
@@ -74,10 +75,20 @@ impl LoggedInToken {
     }
 
     /// Finds and checks key-encryption key and canary.
-    pub(crate) fn connect(self, epoch: u64, slot: &mut Slot) -> Result<TokenConnection, OpenError> {
+    pub(crate) fn connect(
+        self,
+        epoch: u64,
+        prepared: &PreparedKeys,
+        slot: &mut Slot,
+    ) -> Result<TokenConnection, OpenError> {
         let Self { module, generation, info, holder } = self;
         let mut build = |holder: &Session| {
-            let kek = Kek::find(holder)?;
+            let kek = Kek::find_labelled(holder, prepared.kek.as_deref())?;
+            if !kek.made_here {
+                tracing::warn!(
+                    "the token says that it did not make the key-encryption key (CKA_LOCAL is false)"
+                );
+            }
             let session_kek = kek.session_copy(holder)?;
             let worker = Session::open(&module, generation, info.slot)?;
             let canary = canary::find(&worker, &kek)?;
@@ -92,7 +103,7 @@ impl LoggedInToken {
                 }
                 Err(error) => return Err(error.into()),
             };
-            let checkpoint_signer = CheckpointSigner::find(holder, &kek, canary.header.scheme)?;
+            let checkpoint_signer = checkpoint_signer(holder, prepared, &kek, canary.header.scheme)?;
             Ok((kek, session_kek, canary, checkpoint_signer))
         };
         match build(&holder) {
@@ -133,7 +144,8 @@ impl TokenConnection {
         let holder = self.session()?;
         let mut info = self.info.clone();
         if !holder.is_logged_in()? {
-            let here = module.tokens(generation)?.into_iter().find(|seen| seen.serial == info.serial);
+            let same = |seen: &TokenInfo| seen.serial == info.serial && seen.label == info.label;
+            let here = module.tokens(generation)?.into_iter().find(same);
             let gone = TokenError::protocol_violation(Function::GetSlotList, "the token is in no slot");
             info = here.ok_or(gone)?;
             credential.log_in(&holder, &info)?;
@@ -169,36 +181,31 @@ pub(crate) fn finalise(module: &Module) {
     }
 }
 
-fn select(
-    tokens: Vec<TokenInfo>,
-    selector: &TokenSelector,
-    serial: Option<&str>,
-) -> Result<TokenInfo, OpenError> {
-    let tokens: Vec<_> = tokens.into_iter().filter(|seen| seen.info.token_initialized()).collect();
-    let (wanted, matches): (_, fn(&TokenInfo, &str) -> bool) = match selector {
-        TokenSelector::Label(label) => (label, |seen, wanted| seen.label == wanted),
-        TokenSelector::Serial(serial) => (serial, |seen, wanted| seen.serial == wanted),
+/// The key that signs checkpoints: the one that the settings name, else the one that `init` made.
+pub(crate) fn checkpoint_signer(
+    session: &Session,
+    prepared: &PreparedKeys,
+    kek: &Kek,
+    scheme: Scheme,
+) -> Result<CheckpointSigner, OpenError> {
+    let Some(label) = &prepared.checkpoint_key else {
+        return Ok(CheckpointSigner::find(session, kek, scheme)?);
     };
-    let fits = |seen: &&TokenInfo| matches(seen, wanted) && serial.is_none_or(|serial| seen.serial == serial);
-    let found: Vec<_> = tokens.iter().filter(fits).collect();
-    match found[..] {
-        [seen] => Ok((*seen).clone()),
-        [] => Err(OpenError::TokenNotFound {
-            wanted: wanted.clone(),
-            seen: tokens.iter().map(|seen| seen.label.clone()).collect(),
-        }),
-        [..] => Err(OpenError::TokenAmbiguous {
-            wanted: wanted.clone(),
-            serials: found.iter().map(|seen| seen.serial.clone()).collect(),
-        }),
-    }
+    CheckpointSigner::find_prepared(session, label).map_err(|error| {
+        if let CheckpointKeyError::Unfit(problem) = error {
+            let cure = "pkcs11.checkpoint_key_label names it, and the HSM's administrator makes it";
+            OpenError::CheckpointKey { label: label.clone(), problem: format!("{problem}; {cure}") }
+        } else {
+            error.into()
+        }
+    })
 }
 
 impl From<CheckpointKeyError> for OpenError {
     fn from(error: CheckpointKeyError) -> Self {
         match error {
             CheckpointKeyError::Unfit(problem) | CheckpointKeyError::Stop { problem } => {
-                Self::CheckpointKey { label: CHECKPOINT_KEY_LABEL, problem }
+                Self::CheckpointKey { label: CHECKPOINT_KEY_LABEL.to_owned(), problem }
             }
             CheckpointKeyError::Token(error) => error.into(),
             CheckpointKeyError::Random(error) => error.into(),
@@ -208,10 +215,10 @@ impl From<CheckpointKeyError> for OpenError {
 
 impl From<KekError> for OpenError {
     fn from(error: KekError) -> Self {
-        let label = KEK_LABEL.to_owned();
         match error {
-            KekError::Missing => Self::KekMissing { label },
-            KekError::Duplicate(count) => Self::KekDuplicate { label, count },
+            KekError::Missing { label, prepared: false } => Self::KekMissing { label },
+            KekError::Missing { label, prepared: true } => Self::PreparedKekMissing { label },
+            KekError::Duplicate { label, count } => Self::KekDuplicate { label, count },
             KekError::Unfit(problem) => Self::KekAttributes { problem },
             KekError::Token(error) => error.into(),
             KekError::Random(error) => error.into(),
@@ -259,6 +266,7 @@ pub(crate) fn may_pass(error: &OpenError) -> bool {
         | OpenError::AlreadyRunning { .. }
         | OpenError::LockFile { .. }
         | OpenError::KekMissing { .. }
+        | OpenError::PreparedKekMissing { .. }
         | OpenError::AlreadyInitialised { .. }
         | OpenError::CheckpointKey { .. }
         | OpenError::StoreKey { .. }

@@ -4,6 +4,7 @@ use cryptoki::mechanism::Mechanism;
 use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle};
 use cryptoki::types::Ulong;
 
+use super::prepared;
 use crate::labels::KEK_LABEL;
 use crate::pkcs11::{Session, TokenError};
 
@@ -12,17 +13,19 @@ use crate::pkcs11::{Session, TokenError};
 pub(crate) struct Kek {
     pub(crate) handle: ObjectHandle,
     pub(crate) kind: KekKind,
-    /// Its `CKA_ID`, which every record names.
+    /// Its `CKA_ID`, which every record names; of a prepared key what follows from that and its label.
     pub(crate) id: [u8; 16],
+    /// False where the token says that it did not make the key. NSS says so of every key.
+    pub(crate) made_here: bool,
 }
 
 /// Why there is no usable key-encryption key.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum KekError {
     #[error("there is none")]
-    Missing,
-    #[error("there are {0}")]
-    Duplicate(usize),
+    Missing { label: String, prepared: bool },
+    #[error("there are {count} called {label:?}")]
+    Duplicate { label: String, count: usize },
     #[error("{0}")]
     Unfit(String),
     #[error("the kernel's generator failed")]
@@ -141,10 +144,9 @@ impl KekKind {
 }
 
 /// History of the key; not every token keeps it.
-const REQUIRED_IF_PRESENT: [(Attribute, &str); 3] = [
+const REQUIRED_IF_PRESENT: [(Attribute, &str); 2] = [
     (Attribute::AlwaysSensitive(false), "CKA_ALWAYS_SENSITIVE"),
     (Attribute::NeverExtractable(false), "CKA_NEVER_EXTRACTABLE"),
-    (Attribute::Local(false), "CKA_LOCAL"),
 ];
 
 const LENGTH: Ulong = Ulong::new(32);
@@ -167,25 +169,47 @@ impl Kek {
         }
     }
 
-    /// Finds the one key of the label and checks what it is.
+    /// Finds the one key that `init` made and checks what it is.
     pub(crate) fn find(session: &Session) -> Result<Self, KekError> {
+        Self::find_labelled(session, None)
+    }
+
+    /// The same, or the one key of the label that the administrator of the HSM gave it.
+    pub(crate) fn find_labelled(session: &Session, prepared: Option<&str>) -> Result<Self, KekError> {
+        let label = prepared.unwrap_or(KEK_LABEL);
         let template = [
             Attribute::Class(ObjectClass::SECRET_KEY),
-            Attribute::Label(KEK_LABEL.into()),
+            Attribute::Label(label.into()),
             // Not the session copies of this key.
             Attribute::Token(true),
         ];
         let found = session.find(&template, 16)?;
         let [handle] = found[..] else {
-            return Err(if found.is_empty() { KekError::Missing } else { KekError::Duplicate(found.len()) });
+            let label = label.to_owned();
+            return Err(match found.len() {
+                0 => KekError::Missing { label, prepared: prepared.is_some() },
+                count => KekError::Duplicate { label, count },
+            });
         };
-        let kind = check(session, handle)?;
-        let id = match read(session, handle, AttributeType::Id)? {
-            Some(Attribute::Id(id)) => <[u8; 16]>::try_from(id).ok(),
-            _ => None,
+        let kind = check(session, handle, prepared.is_some()).map_err(|error| {
+            if let (KekError::Unfit(problem), Some(label)) = (&error, prepared) {
+                KekError::Unfit(format!("{label:?}: {problem}; {}", prepared::WANTED))
+            } else {
+                error
+            }
+        })?;
+        let cka_id = match read(session, handle, AttributeType::Id)? {
+            Some(Attribute::Id(id)) => id,
+            _ => Vec::new(),
         };
-        let id = id.ok_or_else(|| KekError::Unfit("CKA_ID is not 16 bytes".into()))?;
-        Ok(Self { handle, kind, id })
+        let id = match prepared {
+            Some(label) => prepared::id(label, &cka_id),
+            None => {
+                <[u8; 16]>::try_from(cka_id).map_err(|_| KekError::Unfit("CKA_ID is not 16 bytes".into()))?
+            }
+        };
+        let made_here = !has(session, handle, &Attribute::Local(false))?;
+        Ok(Self { handle, kind, id, made_here })
     }
 
     /// A copy that lives in `session` and dies with it: it needs no file of SoftHSM and is three times as fast.
@@ -211,7 +235,7 @@ impl Kek {
     }
 }
 
-fn check(session: &Session, kek: ObjectHandle) -> Result<KekKind, KekError> {
+fn check(session: &Session, kek: ObjectHandle, prepared: bool) -> Result<KekKind, KekError> {
     let kind = match read(session, kek, AttributeType::KeyType)? {
         Some(Attribute::KeyType(key_type)) => KekKind::of_type(key_type),
         _ => None,
@@ -220,13 +244,20 @@ fn check(session: &Session, kek: ObjectHandle) -> Result<KekKind, KekError> {
         KekError::Unfit("CKA_KEY_TYPE must be CKK_AES, CKK_GENERIC_SECRET or CKK_SHA256_HMAC".into())
     })?;
     for (attribute, problem) in kind.required() {
-        if !has(session, kek, &attribute)? {
+        let name = attribute.attribute_type();
+        let found = read(session, kek, name)?;
+        // A token need not know a right that the key has not; and who may check a MAC learns no key by it.
+        let is_right =
+            ![AttributeType::Private, AttributeType::Sensitive, AttributeType::Extractable].contains(&name);
+        let is_absent = found.is_none() && is_right && !kind.allows().contains(&name);
+        let is_harmless = is_absent || kind == KekKind::Mac && name == AttributeType::Verify;
+        if found.as_ref() != Some(&attribute) && !(prepared && is_harmless) {
             return Err(KekError::Unfit(problem.into()));
         }
     }
     for (attribute, name) in REQUIRED_IF_PRESENT {
         if has(session, kek, &attribute)? {
-            return Err(KekError::Unfit(format!("{name} must be true: the key was not made in the token")));
+            return Err(KekError::Unfit(format!("{name} must be true: copies of the key may exist")));
         }
     }
     if !has(session, kek, &Attribute::ValueLen(LENGTH))? {

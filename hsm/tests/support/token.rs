@@ -63,7 +63,9 @@ impl Fixture {
     pub fn settings(&self) -> Settings {
         Settings {
             module: SOFTHSM_MODULE.into(),
-            token: TokenSelector::Label(LABEL.into()),
+            initialize_string: None,
+            token: TokenSelector::label(LABEL),
+            prepared_keys: PreparedKeys::default(),
             scheme: SchemeChoice::Auto,
             pin_file: self.directory.join("pin"),
             refused_pins: None,

@@ -18,7 +18,8 @@ use crate::cli::error::CliError;
 use crate::cli::output::say;
 use crate::cli::serve::data_lock::DataLock;
 use crate::cli::serve::limits;
-use crate::cli::serve::open::{Needs, Opened, open, with_softhsm_environment};
+use crate::cli::serve::open::environment::with_module_environment;
+use crate::cli::serve::open::{Needs, Opened, open};
 use crate::config::Configuration;
 use crate::http::{LOGIN, local_router};
 use crate::service::{LocalProcess, Maintenance, Peer, Services, TakeAway};
@@ -85,7 +86,7 @@ fn send_needing(
     }
     // The lock is taken after the process was replaced: a lock of the old process would be lost.
     if needs == Needs::Token {
-        with_softhsm_environment(configuration)?;
+        with_module_environment(configuration)?;
     }
     let lock = DataLock::acquire(&configuration.data)?;
     let runtime = runtime()?;

@@ -1,12 +1,15 @@
 //! Opening of the service from the configuration: store, audit log, token.
 
+pub(in crate::cli) mod environment;
+pub(in crate::cli) mod token;
+
 use std::sync::Arc;
 
 use crate::auth::{Audience, InstallationId};
 use crate::backup::JOURNAL;
 use crate::chain::RpcClient;
 use crate::clock::Clock;
-use crate::config::{Configuration, FaultCheck, Scheme, TokenSelector};
+use crate::config::Configuration;
 use crate::key::{AddressError, Eoa};
 use crate::outbound::Outbound;
 use crate::service::operation::STORE_REFUSED;
@@ -15,8 +18,8 @@ use crate::store::{SqliteBackend, SqliteFile, Store, StoreError};
 use audit_log::{Actor, AuditLog, BuildInfo, Event, Input, OpenIntent, Value};
 use hsm::StoreKey;
 use tokio::runtime::Runtime;
-use trusted_files::Readers;
 
+use self::token::enclave_settings;
 use super::limits;
 use super::sandbox::drop_privileges;
 use super::stamps::{self, StoreHeadChain};
@@ -207,94 +210,4 @@ fn login_rules(
 pub(in crate::cli) fn audit_settings(configuration: &Configuration) -> audit_log::Settings {
     let audit = &configuration.audit;
     audit_log::Settings { segment_bytes: audit.segment_bytes, ..audit_log::Settings::new(&audit.directory) }
-}
-
-pub(in crate::cli) fn enclave_settings(configuration: &Configuration) -> hsm::Settings {
-    let (pkcs11, enclave) = (&configuration.pkcs11, &configuration.enclave);
-    hsm::Settings {
-        module: pkcs11.module.clone(),
-        token: match pkcs11.selector() {
-            TokenSelector::Label(label) => hsm::TokenSelector::Label(label),
-            TokenSelector::Serial(serial) => hsm::TokenSelector::Serial(serial),
-        },
-        scheme: match pkcs11.scheme {
-            Scheme::Auto => hsm::SchemeChoice::Auto,
-            Scheme::S1 => hsm::SchemeChoice::S1,
-            Scheme::S2 => hsm::SchemeChoice::S2,
-            Scheme::S6 => hsm::SchemeChoice::S6,
-        },
-        pin_file: pkcs11.pin_file.clone(),
-        refused_pins: Some(configuration.data.refused_pins()),
-        pin_use: hsm::PinUse::Careful,
-        lock_file: configuration.data.token_lock(),
-        sync_directory: pkcs11.softhsm_directory(),
-        workers: enclave.workers,
-        queue: enclave.queue_size,
-        require_secret_memory: enclave.require_secret_memory,
-        fault_check: match enclave.fault_check {
-            FaultCheck::Curve => hsm::FaultCheck::Curve,
-            FaultCheck::Linear => hsm::FaultCheck::Linear,
-        },
-        canary_interval: enclave.canary_interval,
-        stall_timeout: enclave.stall_timeout,
-    }
-}
-
-/// The SoftHSM token of the configuration; none where another module is configured.
-pub(in crate::cli) fn softhsm_token(
-    configuration: &Configuration,
-) -> Result<Option<hsm::SofthsmToken>, CliError> {
-    let pkcs11 = &configuration.pkcs11;
-    let Some(conf) = &pkcs11.softhsm_conf else { return Ok(None) };
-    let TokenSelector::Label(label) = pkcs11.selector() else {
-        return Err(CliError::usage(
-            "a SoftHSM token is found by its label: set pkcs11.label, not pkcs11.serial",
-        ));
-    };
-    let directory = std::path::absolute(conf.parent().unwrap_or(&configuration.data.directory))
-        .map_err(|error| CliError::context("cannot resolve the token directory", &error))?;
-    Ok(Some(hsm::SofthsmToken {
-        module: pkcs11.module.clone(),
-        directory,
-        label,
-        pin_file: pkcs11.pin_file.clone(),
-        lock_file: configuration.data.token_lock(),
-    }))
-}
-
-/// Forbids core files and debuggers: the process will hold a PIN and, briefly, scalars.
-fn harden() -> Result<(), CliError> {
-    hsm::harden_process().map_err(|error| CliError::context("cannot harden this process", &error))
-}
-
-/// Hardens this process. Where `SOFTHSM2_CONF` is not set, it first replaces the process by one with
-/// it: the module reads its own environment, and setting a variable in place needs `unsafe`.
-pub(in crate::cli) fn with_softhsm_environment(configuration: &Configuration) -> Result<(), CliError> {
-    use std::os::unix::process::CommandExt;
-
-    const VARIABLE: &str = "SOFTHSM2_CONF";
-    let Some(path) = &configuration.pkcs11.softhsm_conf else { return harden() };
-    let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
-    // It names the directory of the tokens. `init` makes it.
-    if path.exists() {
-        trusted_files::open(&path, Readers::Everyone)
-            .map_err(|error| CliError::context("cannot use pkcs11.softhsm_conf", &error))?;
-    }
-    let tokens = path.with_file_name("tokens");
-    if tokens.exists() {
-        trusted_files::check_directory(&tokens)
-            .map_err(|error| CliError::context("cannot use the tokens", &error))?;
-    }
-    if std::env::var_os(VARIABLE).is_some_and(|value| value == path.as_os_str()) {
-        return harden();
-    }
-    let program = std::env::current_exe()
-        .map_err(|error| CliError::context("cannot find this program's file", &error))?;
-    let mut arguments = std::env::args_os();
-    let mut command = std::process::Command::new(program);
-    if let Some(name) = arguments.next() {
-        command.arg0(name);
-    }
-    let error = command.args(arguments).env(VARIABLE, path).exec();
-    Err(CliError::context("cannot start this program again with SOFTHSM2_CONF set", &error))
 }

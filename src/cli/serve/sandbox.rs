@@ -18,6 +18,9 @@ pub(in crate::cli) fn sandbox(configuration: &Configuration) -> Sandbox {
     write.extend(audit.checkpoint_file.iter().chain(&audit.jsonl_file).map(|path| beside(path)));
     write.extend(configuration.sandbox.extra_paths.iter().cloned());
     let mut read = vec![pkcs11.module.clone(), pkcs11.pin_file.clone()];
+    // Configuration files of the module; what it writes is in `extra_paths`.
+    let values = pkcs11.environment.iter().map(|(_, value)| PathBuf::from(value));
+    read.extend(values.filter(|value| value.is_absolute()));
     // SIGHUP reads it again after it was replaced, so the rule is for its directory. A file without a
     // directory gets a rule of its own: the working directory stays closed.
     read.extend(file.iter().map(|file| above(file).unwrap_or_else(|| file.clone())));

@@ -6,7 +6,9 @@ use std::time::Duration;
 pub(crate) fn softhsm(data: &Path) -> hsm::Settings {
     hsm::Settings {
         module: "/usr/lib/softhsm/libsofthsm2.so".into(),
-        token: hsm::TokenSelector::Label("avs-kms".into()),
+        initialize_string: None,
+        token: hsm::TokenSelector::label("avs-kms"),
+        prepared_keys: hsm::PreparedKeys::default(),
         scheme: hsm::SchemeChoice::Auto,
         pin_file: data.join("pin"),
         refused_pins: None,

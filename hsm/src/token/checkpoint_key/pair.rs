@@ -86,16 +86,18 @@ impl PairKind {
 
 impl Pair {
     /// The one pair of the label, its private half checked to be what it must be; none where no object has the label.
-    pub(super) fn find(session: &Session) -> Result<Option<Self>, CheckpointKeyError> {
-        let (private, public) =
-            match (one(session, ObjectClass::PRIVATE_KEY)?, one(session, ObjectClass::PUBLIC_KEY)?) {
-                (Some(private), Some(public)) => (private, public),
-                (None, None) => return Ok(None),
-                (Some(_), None) | (None, Some(_)) => {
-                    let cure = "destroy it by the vendor's tools and run init again";
-                    return Err(unfit(format!("the token holds one half of it alone: {cure}")));
-                }
-            };
+    pub(super) fn find(session: &Session, label: &str) -> Result<Option<Self>, CheckpointKeyError> {
+        let (private, public) = match (
+            one(session, ObjectClass::PRIVATE_KEY, label)?,
+            one(session, ObjectClass::PUBLIC_KEY, label)?,
+        ) {
+            (Some(private), Some(public)) => (private, public),
+            (None, None) => return Ok(None),
+            (Some(_), None) | (None, Some(_)) => {
+                let cure = "destroy it by the vendor's tools and run init again";
+                return Err(unfit(format!("the token holds one half of it alone: {cure}")));
+            }
+        };
         for (wanted, problem) in [
             (Attribute::Sensitive(true), "CKA_SENSITIVE of its private half must be true"),
             (Attribute::Extractable(false), "CKA_EXTRACTABLE of its private half must be false"),
@@ -190,8 +192,12 @@ fn without_zeros(number: &[u8]) -> &[u8] {
     number.get(zeros..).unwrap_or_default()
 }
 
-fn one(session: &Session, class: ObjectClass) -> Result<Option<ObjectHandle>, CheckpointKeyError> {
-    let template = [Attribute::Class(class), Attribute::Label(CHECKPOINT_KEY_LABEL.into())];
+fn one(
+    session: &Session,
+    class: ObjectClass,
+    label: &str,
+) -> Result<Option<ObjectHandle>, CheckpointKeyError> {
+    let template = [Attribute::Class(class), Attribute::Label(label.into())];
     match session.find(&template, 2)?[..] {
         [handle] => Ok(Some(handle)),
         [] => Ok(None),

@@ -1,0 +1,64 @@
+//! The environment of the PKCS#11 module, and the hardening of the process that loads it.
+//!
+//! A module reads its own environment, and setting a variable in place needs `unsafe`: the process is
+//! replaced by one that has the variables.
+
+use std::ffi::OsString;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+
+use trusted_files::Readers;
+
+use crate::cli::error::CliError;
+use crate::config::Configuration;
+
+/// Hardens this process. Where a variable of the module is not set, it first replaces the process by one
+/// with all of them.
+pub(in crate::cli) fn with_module_environment(configuration: &Configuration) -> Result<(), CliError> {
+    let wanted = variables(configuration)?;
+    // Names are distinct, so the new process has them all and does not come here again.
+    if wanted.iter().all(|(name, value)| std::env::var_os(name).as_ref() == Some(value)) {
+        return harden();
+    }
+    let program = std::env::current_exe()
+        .map_err(|error| CliError::context("cannot find this program's file", &error))?;
+    let mut arguments = std::env::args_os();
+    let mut command = std::process::Command::new(program);
+    if let Some(name) = arguments.next() {
+        command.arg0(name);
+    }
+    let error = command.args(arguments).envs(wanted).exec();
+    Err(CliError::context("cannot start this program again with the module's environment", &error))
+}
+
+/// Those of `pkcs11.environment`, and where SoftHSM finds its tokens.
+fn variables(configuration: &Configuration) -> Result<Vec<(OsString, OsString)>, CliError> {
+    let pkcs11 = &configuration.pkcs11;
+    let given = pkcs11.environment.iter().map(|(name, value)| (name.into(), value.into()));
+    let mut variables: Vec<(OsString, OsString)> = given.collect();
+    if let Some(conf) = &pkcs11.softhsm_conf {
+        variables.push(("SOFTHSM2_CONF".into(), trusted_softhsm_conf(conf)?.into()));
+    }
+    Ok(variables)
+}
+
+/// SoftHSM's configuration, absolute, where no other user can change it or the tokens beside it.
+fn trusted_softhsm_conf(path: &Path) -> Result<PathBuf, CliError> {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    // It names the directory of the tokens. `init` makes it.
+    if path.exists() {
+        trusted_files::open(&path, Readers::Everyone)
+            .map_err(|error| CliError::context("cannot use pkcs11.softhsm_conf", &error))?;
+    }
+    let tokens = path.with_file_name("tokens");
+    if tokens.exists() {
+        trusted_files::check_directory(&tokens)
+            .map_err(|error| CliError::context("cannot use the tokens", &error))?;
+    }
+    Ok(path)
+}
+
+/// Forbids core files and debuggers: the process will hold a PIN and, briefly, scalars.
+fn harden() -> Result<(), CliError> {
+    hsm::harden_process().map_err(|error| CliError::context("cannot harden this process", &error))
+}
