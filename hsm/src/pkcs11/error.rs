@@ -151,6 +151,11 @@ impl TokenError {
             )
     }
 
+    /// The token has no such session any more.
+    pub(crate) fn is_closed_session(&self) -> bool {
+        matches!(self.code(), Some(RvError::SessionHandleInvalid | RvError::SessionClosed))
+    }
+
     /// The return code, where the module gave one.
     pub(crate) const fn code(&self) -> Option<RvError> {
         match self.cause {

@@ -36,6 +36,7 @@ impl SessionWorker {
         let mut number = 1;
         loop {
             let connection = self.shared.connection()?;
+            let kept = self.session.is_some();
             let trouble = match self.attempt(&connection, &mut operation) {
                 Ok(result) => return Ok(result),
                 Err(trouble) => trouble,
@@ -53,6 +54,11 @@ impl SessionWorker {
                     return Err(EnclaveError::FaultDetected);
                 }
                 AttemptError::Fault => {}
+                // The token closed it while it was idle: that says nothing of this operation, and is no attempt.
+                AttemptError::Token(error) if kept && error.is_closed_session() => {
+                    tracing::debug!(%error, "a session that was kept is gone; another is opened");
+                    continue;
+                }
                 AttemptError::Token(error) => self.recover(&connection, error, number, deadline, subject)?,
             }
             if Instant::now() >= deadline {

@@ -54,8 +54,10 @@ impl Supervisor {
             match (self.shared.status(), action) {
                 (Status::Stopped { .. }, _) => {}
                 (Status::Ready(connection), None) => {
+                    let checked = self.check(&connection);
+                    // From its end: a token that takes one call after the other has time for signatures between.
                     next_canary = Instant::now() + self.interval;
-                    match self.check(&connection) {
+                    match checked {
                         Ok(()) => self.retest.run(&self.shared.index, &connection, &mut self.arena),
                         Err(cause) => {
                             self.recover(&connection, RecoveryAction::Reinitialise, &cause, &mut pause);
