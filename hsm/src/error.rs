@@ -226,6 +226,17 @@ pub enum OpenError {
         /// What it does or does not do.
         problem: String,
     },
+    /// The token grants too few sessions for one worker.
+    #[error(
+        "the token grants {granted} sessions, and {needed} are needed: one for each of enclave.workers, and 4 more; stop \
+         other programs that use the token, or raise the HSM's limit"
+    )]
+    TooFewSessions {
+        /// How many could be open at once.
+        granted: usize,
+        /// What the settings ask for.
+        needed: usize,
+    },
     /// The token was initialised with a wrapping scheme that the settings do not allow.
     #[error("the token was initialised with wrapping scheme {found}, which pkcs11.scheme does not allow")]
     SchemeRefused {

@@ -6,6 +6,7 @@
 mod advice;
 mod cipher;
 mod error;
+mod kinds;
 mod module;
 mod objects;
 mod secret;
@@ -16,7 +17,8 @@ mod timing;
 pub use advice::{Advice, return_codes};
 pub(crate) use error::{AEAD_DECRYPT_FAILED, OPERATION_CANCEL_FAILED, TOKEN_RESOURCE_EXCEEDED};
 pub use error::{Cause, Function, ReturnCode, TokenError};
+pub(crate) use kinds::{KeyWrap, Role};
 pub(crate) use module::{Generation, Module, TokenInfo};
-pub(crate) use secret::{GcmMechanism, IV_LEN, KeyWrap, Role, TAG_LEN};
+pub(crate) use secret::{GcmMechanism, IV_LEN, TAG_LEN};
 pub(crate) use session::Session;
 pub(crate) use timing::expecting_refusal;

@@ -6,6 +6,7 @@ pub(crate) mod heartbeat;
 pub(crate) mod initialise;
 pub(crate) mod recovery_request;
 pub(crate) mod session_worker;
+pub(crate) mod sessions;
 pub(crate) mod start;
 pub(crate) mod state;
 pub(crate) mod supervisor;

@@ -68,7 +68,7 @@ impl Bench {
     fn configure(&self, command: &mut Command) {
         let workers = if self.row.slow.is_some() { "16" } else { "2" };
         command
-            .envs(self.token.environment.iter().cloned())
+            .envs(self.token.settings.iter().cloned())
             .env("AVS_KMS__ENCLAVE__WORKERS", workers)
             .env("AVS_KMS__LIMITS__KEYS_PER_EOA", "100000");
         if self.token.rules.is_some() {

@@ -50,6 +50,26 @@ pub(crate) fn sign_for(client: &Client, clients: u64, time: Duration) -> Loaded 
     Loaded { signed, refused: refused.into_inner().unwrap() }
 }
 
+/// Each of these clients signs this number of times, one after the other: how long each took, and what was refused.
+pub(crate) fn sign_each(client: &Client, clients: u64, count: u64) -> (Vec<Duration>, Vec<String>) {
+    let refused = Mutex::new(Vec::new());
+    let one = |number: u64| {
+        let begun = Instant::now();
+        for _ in 0..count {
+            let answer = client.sign("one", number + 1).expect("an answer");
+            if answer.status != 200 {
+                refused.lock().unwrap().push(format!("{:?}", answer.code()));
+            }
+        }
+        begun.elapsed()
+    };
+    let times = thread::scope(|scope| {
+        let handles: Vec<_> = (0..clients).map(|number| scope.spawn(move || one(number))).collect();
+        handles.into_iter().map(|handle| handle.join().unwrap()).collect()
+    });
+    (times, refused.into_inner().unwrap())
+}
+
 /// SIGKILL once this number of signatures was answered.
 pub(crate) fn kill_while_signing(client: &Client, service: Running, after: u64) {
     let (done, dead) = (AtomicU64::new(0), AtomicBool::new(false));

@@ -101,7 +101,7 @@ pub(crate) const ROWS: &[Row] = &[
         device: "p11-kit 0.24.1 remote, over SoftHSM",
         recipe: Recipe::P11Kit,
         scheme: "S6/hmac-sha256",
-        settings: "`P11_KIT_SERVER_ADDRESS`, `sandbox.extra_paths`",
+        settings: "`pkcs11.environment`",
         limits: "two function lists of the client are two connections: a login is not seen",
         known_failure: Some("CKR_CRYPTOKI_NOT_INITIALIZED"),
         ..TESTED
@@ -112,8 +112,7 @@ pub(crate) const ROWS: &[Row] = &[
         recipe: Recipe::Opencryptoki,
         scheme: "S6/hmac-sha256",
         settings: "`sandbox.extra_paths`, the group `pkcs11`",
-        limits: "the token's clock is in another form than the standard's: it is not found",
-        known_failure: Some("the module shows []"),
+        limits: "no AES-GCM, no EC keys: checkpoints by RSA-PSS",
         ..TESTED
     },
     Row {
@@ -121,9 +120,9 @@ pub(crate) const ROWS: &[Row] = &[
         device: "NSS 3.87",
         recipe: Recipe::Nss,
         scheme: "S1/caller",
-        settings: "a string for `C_Initialize`",
-        limits: "does not start without that string, which no setting gives; no data objects",
-        known_failure: Some("CKR_ARGUMENTS_BAD"),
+        settings: "`pkcs11.initialize_string`, `sandbox.extra_paths`",
+        limits: "no data objects",
+        known_failure: Some("C_CreateObject answered CKR_ATTRIBUTE_VALUE_INVALID"),
         ..TESTED
     },
     Row {
@@ -131,7 +130,7 @@ pub(crate) const ROWS: &[Row] = &[
         device: "kryoptic 1.5.4",
         recipe: Recipe::Kryoptic,
         scheme: "S1/caller",
-        settings: "`KRYOPTIC_CONF`, `sandbox.extra_paths`",
+        settings: "`pkcs11.environment`, `sandbox.extra_paths`",
         limits: "a key in files",
         long: true,
         ..TESTED
@@ -141,7 +140,7 @@ pub(crate) const ROWS: &[Row] = &[
         device: "craton-hsm 0.10.6",
         recipe: Recipe::Craton,
         scheme: "S1/caller",
-        settings: "`CRATON_HSM_CONFIG`, `sandbox.extra_paths`",
+        settings: "`pkcs11.environment`, `sandbox.extra_paths`",
         limits: "for tests alone",
         long: true,
         ..TESTED
@@ -163,7 +162,7 @@ pub(crate) const ROWS: &[Row] = &[
         )
     },
     Row {
-        settings: "`KMS_PKCS11_CONFIG`",
+        settings: "`pkcs11.environment`",
         limits: "the token chooses the IV; not emulated: it has no data objects",
         ..emulated("kmsp11", "Google Cloud KMS (kmsp11)", "S1/cloudkms", "device:kmsp11 slow", KMSP11)
     },
@@ -194,7 +193,7 @@ pub(crate) const ROWS: &[Row] = &[
         ..emulated("nshield", "Entrust nShield, defaults", "S1/caller", "device:nshield slow", NSHIELD)
     },
     Row {
-        settings: "`YUBIHSM_PKCS11_CONF`",
+        settings: "`pkcs11.environment`",
         limits: "no AES-GCM, session keys, copies; not emulated: no private data objects",
         ..emulated("yubihsm2", "YubiHSM 2", "S6/hmac-sha256", "device:yubihsm2 slow", YUBIHSM)
     },
@@ -240,7 +239,6 @@ pub(crate) const ROWS: &[Row] = &[
     Row {
         settings: "none",
         limits: "a session idle for 2 s is closed without notice",
-        known_failure: Some("hsm_unavailable"),
         ..emulated(
             "idle_sessions",
             "a token that drops idle sessions",

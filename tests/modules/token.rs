@@ -13,6 +13,8 @@ use crate::support::{MODULE, process, text};
 pub(crate) const LABEL: &str = "avs";
 /// opencryptoki takes no longer one.
 pub(crate) const PIN: &str = "8letters";
+/// `pkcs11.environment` refuses it: another setting is for SoftHSM.
+const SOFTHSM2_CONF: &str = "SOFTHSM2_CONF";
 const SO_PIN: &str = "87654321-87654321";
 
 /// A token that `avs-kms init` can use, and how the service reaches it.
@@ -21,8 +23,10 @@ pub(crate) struct Token {
     pub(crate) module: PathBuf,
     /// Rules of the fault-injecting module, which emulates a device over it.
     pub(crate) rules: Option<&'static str>,
-    /// Environment of the service: settings, and what the module reads itself.
-    pub(crate) environment: Vec<(OsString, OsString)>,
+    /// Settings of the service, as its environment has them.
+    pub(crate) settings: Vec<(OsString, OsString)>,
+    /// What the module reads itself: for the tools in their environment, for the service in `pkcs11.environment`.
+    variables: Vec<(String, String)>,
     pub(crate) pin_file: PathBuf,
     daemons: Vec<Child>,
 }
@@ -42,7 +46,8 @@ impl Token {
         let mut made = Self {
             module: MODULE.into(),
             rules: None,
-            environment: Vec::new(),
+            settings: Vec::new(),
+            variables: Vec::new(),
             pin_file: place.join("pin"),
             daemons: Vec::new(),
         };
@@ -69,19 +74,26 @@ impl Token {
         made.set("AVS_KMS__PKCS11__LABEL", LABEL);
         made.set("AVS_KMS__PKCS11__SOFTHSM_CONF", "");
         made.set("AVS_KMS__PKCS11__PIN_FILE", made.pin_file.clone());
+        let variables = made.variables.iter().filter(|(name, _)| name != SOFTHSM2_CONF);
+        let variables: Vec<_> = variables.map(|(name, value)| format!("{name}={value}")).collect();
+        made.set("AVS_KMS__PKCS11__ENVIRONMENT", variables.join(","));
         made
     }
 
     fn set(&mut self, name: &str, value: impl AsRef<OsStr>) {
         // What was set first is the recipe's own.
-        if !self.environment.iter().any(|(set, _)| set == name) {
-            self.environment.push((name.into(), value.as_ref().into()));
+        if !self.settings.iter().any(|(set, _)| set == name) {
+            self.settings.push((name.into(), value.as_ref().into()));
         }
+    }
+
+    fn variable(&mut self, name: &str, value: impl ToString) {
+        self.variables.push((name.to_owned(), value.to_string()));
     }
 
     fn command(&self, program: &str, arguments: &[&str]) -> Command {
         let mut command = Command::new(program);
-        command.args(arguments).envs(self.environment.iter().cloned()).stdin(Stdio::null());
+        command.args(arguments).envs(self.variables.iter().cloned()).stdin(Stdio::null());
         command
     }
 
@@ -100,7 +112,8 @@ impl Token {
             tokens.display()
         );
         fs::write(&conf, lines).unwrap();
-        self.set("SOFTHSM2_CONF", conf);
+        self.variable(SOFTHSM2_CONF, conf.display());
+        self.set(SOFTHSM2_CONF, conf);
         self.set("AVS_KMS__SANDBOX__EXTRA_PATHS", place);
         let names = ["--init-token", "--free", "--label", LABEL];
         self.must("softhsm2-util", &[&names[..], &["--so-pin", SO_PIN, "--pin", PIN]].concat());
@@ -114,7 +127,8 @@ impl Token {
         let daemon = self.command("p11-kit", &arguments).stdout(Stdio::null()).spawn().unwrap();
         self.daemons.push(daemon);
         appears(&socket);
-        self.set("P11_KIT_SERVER_ADDRESS", format!("unix:path={}", socket.display()));
+        self.variables.clear();
+        self.variable("P11_KIT_SERVER_ADDRESS", format!("unix:path={}", socket.display()));
         self.module = "/usr/lib/x86_64-linux-gnu/pkcs11/p11-kit-client.so".into();
     }
 
@@ -141,7 +155,7 @@ impl Token {
         let lines =
             format!("[[slots]]\nslot = 0\ndbtype = \"sqlite\"\ndbargs = \"{}\"\n", database.display());
         fs::write(&conf, lines).unwrap();
-        self.set("KRYOPTIC_CONF", conf);
+        self.variable("KRYOPTIC_CONF", conf.display());
         self.module = built("libkryoptic_pkcs11.so");
         self.initialise_by_pkcs11_tool(place);
     }
@@ -151,9 +165,8 @@ impl Token {
         let lines = "[token]\nstorage_path = \"craton\"\npersist_objects = true\nmax_rw_sessions = 64\n\n[security]\n\
                      pbkdf2_iterations = 100000\n\n[audit]\nenabled = false\n";
         fs::write(&conf, lines).unwrap();
-        self.set("CRATON_HSM_CONFIG", conf);
-        self.set("CRATON_HSM_INTEGRITY_BYPASS", "unsafe-dev-only");
-        self.set("RUST_LOG", "off");
+        self.variable("CRATON_HSM_CONFIG", conf.display());
+        self.variable("CRATON_HSM_INTEGRITY_BYPASS", "unsafe-dev-only");
         self.module = built("libcraton_hsm.so");
         self.initialise_by_pkcs11_tool(place);
     }
@@ -201,6 +214,8 @@ impl Token {
         self.must("certutil", &["-N", "-d", &name, "-f", &pin]);
         self.module = "/usr/lib/x86_64-linux-gnu/libsoftokn3.so".into();
         self.set("AVS_KMS__PKCS11__LABEL", "NSS Certificate DB");
+        let text = format!("configdir='{name}' certPrefix='' keyPrefix='' secmod='secmod.db' flags=");
+        self.set("AVS_KMS__PKCS11__INITIALIZE_STRING", text);
         self.set("AVS_KMS__SANDBOX__EXTRA_PATHS", place);
     }
 }

@@ -5,6 +5,7 @@
 //! - `wants_variable slow`: C_Initialize fails unless the environment has `HSM_FAULTS_WANTED`, as a vendor's configuration.
 //! - `not_local slow`: CKA_LOCAL is false of every key, as NSS says of keys that it made.
 //! - `nul_padded slow`: label and serial number end with a NUL, and have rubbish behind it.
+//! - `clock slow`: the token has a clock, and gives the time as `13:55:00` (opencryptoki 3.8.1).
 //! - `unknown_counts slow`: the numbers of sessions are -2 (opencryptoki).
 
 use std::ffi::CStr;
@@ -34,6 +35,10 @@ pub(crate) unsafe fn initialize(arguments: CK_VOID_PTR) -> CK_RV {
 /// C_GetTokenInfo has given this.
 pub(crate) unsafe fn token_info(info: CK_TOKEN_INFO_PTR) {
     let info = unsafe { &mut *info };
+    if active("clock").is_some() {
+        info.flags |= CKF_CLOCK_ON_TOKEN;
+        info.utcTime = *b"13:55:00        ";
+    }
     if active("nul_padded").is_some() {
         for text in [&mut info.label[..], &mut info.serialNumber[..]] {
             let end = text.iter().rposition(|byte| *byte != b' ').map_or(0, |last| last + 1);

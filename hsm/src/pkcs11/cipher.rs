@@ -3,7 +3,8 @@
 use cryptoki::object::ObjectHandle;
 
 use super::error::{Function, TokenError};
-use super::secret::{Cipher, Gcm, GcmMechanism, KeyWrap};
+use super::kinds::KeyWrap;
+use super::secret::{Cipher, Gcm, GcmMechanism};
 use super::session::Session;
 
 impl Session {

@@ -157,7 +157,7 @@ impl Module {
 
     /// What the slot says of its token now.
     pub(crate) fn token_info(&self, generation: Generation, slot: Slot) -> Result<TokenInfo, TokenError> {
-        let info = self.call(generation, Function::GetTokenInfo, |pkcs11| pkcs11.get_token_info(slot))?;
+        let info = self.guarded(generation, Function::GetTokenInfo, || self.secret.token_info(slot))?;
         let (label, serial) = (padded(info.label()), padded(info.serial_number()));
         let (manufacturer, model) = (padded(info.manufacturer_id()), padded(info.model()));
         Ok(TokenInfo { slot, label, serial, manufacturer, model, info })

@@ -10,10 +10,11 @@ use std::path::Path;
 use cryptoki::context::{CInitializeArgs, CInitializeFlags};
 use cryptoki::error::Rv;
 use cryptoki::object::ObjectHandle;
-use cryptoki::slot::Slot;
+use cryptoki::slot::{Slot, TokenInfo};
 use cryptoki_sys::*;
 
 use super::error::{Cause, Function, ReturnCode, TokenError};
+use super::kinds::{KeyWrap, Role};
 
 /// Length of the tag, bytes.
 pub(crate) const TAG_LEN: usize = 16;
@@ -41,15 +42,6 @@ impl GcmMechanism {
     }
 }
 
-/// AES key wrap with the default initial value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum KeyWrap {
-    /// CKM_AES_KEY_WRAP: RFC 3394.
-    Rfc3394,
-    /// CKM_AES_KEY_WRAP_KWP: RFC 5649.
-    Rfc5649,
-}
-
 /// One encryption or decryption.
 pub(super) enum Cipher<'a> {
     Gcm(Gcm<'a>),
@@ -66,13 +58,6 @@ impl Cipher<'_> {
         };
         CK_MECHANISM { mechanism, pParameter: std::ptr::null_mut(), ulParameterLen: 0 }
     }
-}
-
-/// Whose PIN is presented.
-#[derive(Clone, Copy)]
-pub(crate) enum Role {
-    User,
-    SecurityOfficer,
 }
 
 /// The module's functions that carry a secret.
@@ -154,6 +139,17 @@ impl SecretFunctions {
         // SAFETY: the arguments outlive the call, and the module only reads the text.
         let rv = self.list.C_Initialize.map(|f| unsafe { f((&raw mut arguments).cast()) });
         checked(Function::Initialize, rv)
+    }
+
+    /// C_GetTokenInfo without the token's clock: `cryptoki` refuses a token whose clock is in another form than the
+    /// standard's, as that of opencryptoki 3.8.1 is.
+    pub(super) fn token_info(&self, slot: Slot) -> Result<TokenInfo, TokenError> {
+        let mut info = CK_TOKEN_INFO::default();
+        // SAFETY: the module fills the structure, which outlives the call.
+        let rv = self.list.C_GetTokenInfo.map(|f| unsafe { f(slot.into(), &raw mut info) });
+        checked(Function::GetTokenInfo, rv)?;
+        info.flags &= !CKF_CLOCK_ON_TOKEN;
+        TokenInfo::try_from(info).map_err(|error| TokenError::from_cryptoki(Function::GetTokenInfo, error))
     }
 
     /// C_InitToken: destroys everything in the slot's token and names it.

@@ -7,8 +7,9 @@ use cryptoki::session::SessionState;
 use cryptoki::slot::Slot;
 
 use super::error::{Cause, Function, TokenError};
+use super::kinds::Role;
 use super::module::{Generation, Module};
-use super::secret::{Role, SecretFunctions};
+use super::secret::SecretFunctions;
 use crate::telemetry;
 
 /// A read-write session. `Send` but not `Sync`: three threads on one SoftHSM session crash it.

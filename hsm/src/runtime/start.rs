@@ -10,6 +10,7 @@ use crossbeam_channel::{Sender, bounded, unbounded};
 use super::admin::{Admin, AdminCommand};
 use super::heartbeat::Heartbeat;
 use super::recovery_request::SupervisorEvent;
+use super::sessions::workers_granted;
 use super::state::{Shared, Status};
 use super::supervisor::Supervisor;
 use super::watchdog::{SpareWorkers, Watchdog};
@@ -88,7 +89,7 @@ pub(crate) fn open(settings: Settings) -> Result<Running, OpenError> {
         return Err(OpenError::Settings("queue must be at least 1"));
     }
     let Prepared { lock, memory, credential, mut arena, module } = prepare(&settings)?;
-    let arenas = (0..settings.workers).map(|_| Arena::new(memory)).collect::<Result<Vec<_>, _>>()?;
+    let mut arenas = (0..settings.workers).map(|_| Arena::new(memory)).collect::<Result<Vec<_>, _>>()?;
     let admin_arenas = [Arena::new(memory)?, Arena::new(memory)?];
     bn254_ct::initialise();
     let mut digest_key = [0; 32];
@@ -99,6 +100,8 @@ pub(crate) fn open(settings: Settings) -> Result<Running, OpenError> {
         connection.disconnect();
         return Err(OpenError::SchemeRefused { found: connection.scheme.to_string() });
     }
+    let workers = workers_granted(&connection, settings.workers).inspect_err(|_| connection.disconnect())?;
+    arenas.truncate(workers);
     let session = || connection.session();
     let proven = connection.checkpoint_signer.prove_sealed(&session, &connection.kek, &mut arena);
     let slot = arena.parts().0;
@@ -159,7 +162,7 @@ pub(crate) fn open(settings: Settings) -> Result<Running, OpenError> {
             threads.workers.push(spawn(format!("hsm-worker-{number}"), body)?);
             running.shared.heartbeats(|heartbeats| heartbeats.push(heartbeat));
         }
-        let (shared, workers) = (Arc::clone(&running.shared), settings.workers);
+        let shared = Arc::clone(&running.shared);
         let stall_timeout = settings.stall_timeout;
         let watchdog = Watchdog { shared, jobs: job_inbox, memory, workers, stall_timeout };
         let (stop, end) = bounded(0);

@@ -274,6 +274,7 @@ pub(crate) fn may_pass(error: &OpenError) -> bool {
         | OpenError::CanaryFailed { .. }
         | OpenError::RecordFormat
         | OpenError::TokenUnfit { .. }
+        | OpenError::TooFewSessions { .. }
         | OpenError::SchemeRefused { .. }
         | OpenError::Memory(_)
         | OpenError::Token(_)
