@@ -13,8 +13,10 @@ use crate::rows::Slow;
 pub(crate) const CLIENTS: u64 = 16;
 /// Signatures of each client, on a token that takes one call at a time and on one that takes all at once.
 const EACH: (u64, u64) = (6, 50);
-/// The share of the token's pace that the service must reach.
+/// The share of the calls that must be for signatures: what canary and checkpoints may take is the rest.
 const SHARE: f64 = 0.9;
+/// The share of the token's pace that the service must reach: the host wakes threads late, and the calls take time too.
+const SHARE_OF_PACE: f64 = 0.85;
 /// Where the host is too slow for the pace: the share of what the same run did over SoftHSM.
 const SHARE_OF_SOFTHSM: f64 = 0.5;
 /// Signatures per second over SoftHSM in the same run.
@@ -24,6 +26,7 @@ pub(crate) const SOFTHSM_RATE: &str = "MODULES_SOFTHSM_RATE";
 pub(crate) fn check(bench: &Bench, pace: Slow, calls: f64) {
     let (client, stop) = (bench.client(), AtomicBool::new(false));
     let each = if pace.serial { EACH.0 } else { EACH.1 };
+    let before = bench.calls();
     let ((times, refused), unready) = std::thread::scope(|scope| {
         let asked = scope.spawn(|| {
             let mut unready = 0;
@@ -40,17 +43,19 @@ pub(crate) fn check(bench: &Bench, pace: Slow, calls: f64) {
     let at_once = if pace.serial { 1.0 } else { CLIENTS as f64 };
     let possible = at_once / (calls * pace.call);
     let (first, last) = (times.iter().min().unwrap(), times.iter().max().unwrap());
-    let rate = (CLIENTS * each) as f64 / last.as_secs_f64();
+    let signed = (CLIENTS * each) as f64;
+    let (rate, share) = (signed / last.as_secs_f64(), signed * calls / (bench.calls() - before));
     println!(
-        "{rate:.1} of {possible:.1} possible signatures/s with {calls} calls each; the clients took {first:.1?} to {last:.1?}; \
-         {} refused, {unready} times unready",
+        "{rate:.1} of {possible:.1} possible signatures/s with {calls} calls each, {share:.2} of all calls; the clients took \
+         {first:.1?} to {last:.1?}; {} refused, {unready} times unready",
         refused.len()
     );
     assert!(refused.is_empty(), "{refused:?}");
     assert_eq!(unready, 0, "not ready under load");
     let softhsm = std::env::var(SOFTHSM_RATE).ok().and_then(|rate| rate.parse().ok()).unwrap_or(f64::MAX);
-    let least_rate = (SHARE * possible).min(SHARE_OF_SOFTHSM * softhsm);
+    let least_rate = (SHARE_OF_PACE * possible).min(SHARE_OF_SOFTHSM * softhsm);
     assert!(rate >= least_rate, "{rate:.1} signatures/s of {possible:.1}");
+    assert!(share >= SHARE, "{share:.2} of the calls were for signatures");
     // One queue: no client waits for more than one turn of every other, so all end at about the same time.
     assert!(first.as_secs_f64() >= 0.7 * last.as_secs_f64(), "{times:.1?}");
 }
