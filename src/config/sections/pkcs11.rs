@@ -45,7 +45,8 @@ section! {
         /// signing, and allowed nothing else. Empty: `init` makes the key. It cannot change after `init`.
         kek_label: Option<String> = "", Optional(KEY_LABEL);
         /// Label of a key pair that the HSM's administrator made to sign checkpoints of the audit log:
-        /// Ed25519 or P-256, sensitive, not extractable, for signing. Empty: `init` makes it.
+        /// Ed25519, P-256 or RSA with 3072 bits, sensitive, not extractable, for signing. Empty: `init`
+        /// makes it.
         checkpoint_key_label: Option<String> = "", Optional(KEY_LABEL);
         /// Wrapping scheme. With `auto`, `init` takes the first that works with the token, of S1, S6 and
         /// S2, and the service keeps to it. Any other value refuses a token with another scheme.
