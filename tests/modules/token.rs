@@ -64,7 +64,7 @@ impl Token {
                 made.softhsm(place);
                 made.serve_by_p11_kit(place);
             }
-            Recipe::Opencryptoki => made.opencryptoki(),
+            Recipe::Opencryptoki => made.opencryptoki(place),
             Recipe::Nss => made.nss(place),
             Recipe::Kryoptic => made.kryoptic(place),
             Recipe::Craton => made.craton(place),
@@ -133,7 +133,7 @@ impl Token {
     }
 
     /// In the directories that the library knows; [`in_its_own_world`] has made them this row's own.
-    fn opencryptoki(&mut self) {
+    fn opencryptoki(&mut self, place: &Path) {
         let daemon = self.command("pkcsslotd", &[]).stdout(Stdio::null()).stderr(Stdio::null()).status();
         assert!(daemon.unwrap().success(), "pkcsslotd does not start");
         let slot = ["-c", "3"];
@@ -146,7 +146,8 @@ impl Token {
         self.must("pkcsconf", &[&["-u"], &slot[..], &["-S", "56785678", "-n", PIN]].concat());
         self.module = "/usr/lib/x86_64-linux-gnu/opencryptoki/libopencryptoki.so.0".into();
         let paths = "/var/lib/opencryptoki,/run,/var/run,/dev/shm,/etc/group,/etc/passwd,/etc/opencryptoki";
-        self.set("AVS_KMS__SANDBOX__EXTRA_PATHS", paths);
+        // The rules of the fault-injecting module are in this row's directory.
+        self.set("AVS_KMS__SANDBOX__EXTRA_PATHS", format!("{paths},{}", place.display()));
     }
 
     fn kryoptic(&mut self, place: &Path) {
