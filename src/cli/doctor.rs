@@ -1,17 +1,27 @@
 //! `avs-kms doctor`: what the configured token and this host can do.
+//!
+//! The token is examined by another process inside the sandbox of `serve`; if that fails, by one more
+//! outside.
+
+mod examination;
+mod process;
+mod report;
+mod vendors;
+
+use std::path::PathBuf;
 
 use clap::Args;
-use serde_json::json;
+use serde_json::Value;
 
+use self::process::{Outcome, Place};
+use self::report::{failed_checks, is_fit, print};
 use super::error::CliError;
 use super::output::Output;
 use super::serve::data_lock::DataLock;
-use super::serve::open::environment::with_module_environment;
-use super::serve::open::token::{enclave_settings, softhsm_token};
-use super::serve::sandbox::{drop_privileges, profile};
+use super::serve::open::token::softhsm_token;
+use super::serve::sandbox::{profile, sandbox};
 use crate::config::Configuration;
-use crate::sandbox::{self, Landlock, Profile};
-use crate::service::{compare_log, public_key_of};
+use crate::sandbox::{self as confinement, Landlock, Profile};
 
 const HELP: &str = "\
 Each check is ok, WARN or FAIL.
@@ -32,7 +42,13 @@ pub(super) struct Arguments {
     /// Present the PIN once, also if the token refused it before or one wrong PIN more locks the token
     #[arg(long)]
     try_pin: bool,
+    /// Examine in this process; this program starts itself with it
+    #[arg(long, hide = true, value_enum)]
+    examine: Option<Place>,
 }
+
+/// An examination that lasts for more than this many stalls never ends.
+const PATIENCE: u32 = 300;
 
 /// Checks the token and the host. Needs the token for itself: the service must not run.
 pub(super) fn run(
@@ -40,40 +56,87 @@ pub(super) fn run(
     configuration: &Configuration,
     output: Output,
 ) -> Result<(), CliError> {
-    with_module_environment(configuration)?;
-    drop_privileges(configuration)?;
-    let _lock = DataLock::acquire(&configuration.data)?.map_err(|held| held.error(&configuration.data))?;
-    refuse_damaged_token(configuration)?;
-    let mut settings = enclave_settings(configuration);
-    if arguments.try_pin {
-        settings.pin_use = hsm::PinUse::TryOnce;
+    if let Some(place) = arguments.examine {
+        let examined = examination::run(place, arguments.try_pin, configuration);
+        Output { json: true }.print(&examined, String::new);
+        return Ok(());
     }
-    let mut examined =
-        hsm::Enclave::examine(&settings).map_err(|error| CliError::token("cannot open the token", &error))?;
-    examined.checks.extend(sandbox_checks(profile(configuration)));
-    examined.checks.extend(log_check(configuration, &examined));
-    print(&examined, output);
-    let failed = examined.checks.iter().filter(|check| !check.passed).count();
-    match (examined.is_fit(), failed) {
+    let data = &configuration.data;
+    let _lock = DataLock::acquire(data)?.map_err(|held| held.error(data))?;
+    refuse_damaged_token(configuration)?;
+    let mut report = examine(configuration)?;
+    report::add(&mut report, &sandbox_checks(profile(configuration)));
+    print(&mut report, output);
+    match (is_fit(&report), failed_checks(&report).len()) {
         (true, 0) => Ok(()),
         (true, count) => Err(CliError::doubtful(format!("{count} check(s) gave a warning: see WARN"))),
         (false, _) => Err(CliError::new("the service cannot run with this token on this host: see FAIL")),
     }
 }
 
-/// Compares the audit log with what token and checkpoints remember of it, as `serve` does.
-fn log_check(configuration: &Configuration, examined: &hsm::Diagnostics) -> Option<hsm::DiagnosticCheck> {
-    let audit = &configuration.audit;
-    let key = examined.checkpoint_key.filter(|_| audit.directory.exists())?;
-    let files: Vec<_> = audit.checkpoint_file.iter().cloned().collect();
-    let compared = compare_log(&audit.directory, &files, public_key_of(key), examined.audit_anchors.clone());
-    let (passed, found) = match compared {
-        Ok(lost) if lost.is_empty() => (true, "compared with the token and every checkpoint".to_owned()),
-        Ok(lost) => (false, lost.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")),
-        Err(error) => (false, CliError::context("cannot read the audit log", &error).message().to_owned()),
+/// Inside the sandbox; if the token does not work there, also outside, to tell which of the two is at fault.
+fn examine(configuration: &Configuration) -> Result<Value, CliError> {
+    let limit = PATIENCE * configuration.enclave.stall_timeout;
+    let examine = |place| {
+        let outcome = process::examine(place, limit)?;
+        if let Outcome::PinRefused(error) = outcome { Err(CliError::pin_refused(error)) } else { Ok(outcome) }
     };
-    let what = "the audit log is the one that the token and the checkpoints know";
-    Some(hsm::DiagnosticCheck { what, passed, fatal: false, found })
+    let profile = profile(configuration);
+    if profile == Profile::Off {
+        return match examine(Place::Outside)? {
+            Outcome::Report(report) => Ok(report),
+            Outcome::Failed(error) | Outcome::PinRefused(error) => Err(CliError::new(error)),
+        };
+    }
+    let inside = examine(Place::Inside)?;
+    if let Outcome::Report(mut report) = inside {
+        if is_fit(&report) {
+            report::add(&mut report, &[in_sandbox(Ok(format!("profile {}", profile.name())))]);
+            return Ok(report);
+        }
+        return Ok(match examine(Place::Outside)? {
+            Outcome::Report(outside) if is_fit(&outside) => {
+                in_the_way(configuration, outside, &failed_checks(&report).join("; "))
+            }
+            Outcome::Report(_) | Outcome::Failed(_) | Outcome::PinRefused(_) => report,
+        });
+    }
+    let (Outcome::Failed(error) | Outcome::PinRefused(error)) = inside else {
+        return Err(CliError::new("the examination gave no report"));
+    };
+    match examine(Place::Outside)? {
+        Outcome::Report(outside) => Ok(in_the_way(configuration, outside, &error)),
+        Outcome::Failed(_) | Outcome::PinRefused(_) => Err(CliError::new(error)),
+    }
+}
+
+/// The report from outside, with what is wrong inside.
+fn in_the_way(configuration: &Configuration, mut outside: Value, error: &str) -> Value {
+    let sandbox = sandbox(configuration);
+    let named = configuration.pkcs11.environment.iter().map(|(_, value)| PathBuf::from(value));
+    let files = vendors::files(&configuration.pkcs11.module).into_iter();
+    let mut hidden: Vec<_> = files.chain(named.filter(|path| path.is_absolute())).collect();
+    hidden.retain(|path| !sandbox.covers(path, true));
+    hidden.sort();
+    hidden.dedup();
+    let cure = match hidden.as_slice() {
+        [] => "name its files and directories in sandbox.extra_paths; `strace -f -e trace=%file` shows them"
+            .to_owned(),
+        paths => format!("add to sandbox.extra_paths: {paths:?}"),
+    };
+    let found = format!("{error}; outside the module works: the sandbox is in the way; {cure}");
+    report::add(&mut outside, &[in_sandbox(Err(found))]);
+    outside
+}
+
+fn in_sandbox(found: Result<String, String>) -> hsm::DiagnosticCheck {
+    let (passed, found) = (found.is_ok(), found.unwrap_or_else(|found| found));
+    hsm::DiagnosticCheck {
+        what: "the token works inside the sandbox of the service",
+        passed,
+        fatal: true,
+        found,
+    }
 }
 
 fn refuse_damaged_token(configuration: &Configuration) -> Result<(), CliError> {
@@ -88,60 +151,9 @@ fn refuse_damaged_token(configuration: &Configuration) -> Result<(), CliError> {
     Err(CliError::new(format!("{} is damaged", damaged.path.display())).with_hint(hint))
 }
 
-fn print(examined: &hsm::Diagnostics, output: Output) {
-    let checks: Vec<_> = examined
-        .checks
-        .iter()
-        .map(|check| json!({"what": check.what, "passed": check.passed, "fatal": check.fatal, "found": check.found}))
-        .collect();
-    let fields = json!({
-        "fit": examined.is_fit(),
-        "library": examined.library,
-        "token_label": examined.token_label,
-        "token_serial": examined.token_serial,
-        "pin": examined.pin,
-        "sessions": examined.sessions,
-        "scheme": examined.scheme,
-        "variant": examined.variant,
-        "secret_memory": examined.secret_memory.as_str(),
-        "keys": examined.keys,
-        "damaged": examined.findings.unreadable.len(),
-        "incomplete": examined.findings.incomplete,
-        "foreign": examined.findings.foreign,
-        "checks": checks,
-    });
-    output.print(&fields, || {
-        let (label, serial, pin) = (&examined.token_label, &examined.token_serial, examined.pin);
-        let (keys, findings) = (examined.keys, &examined.findings);
-        let mut lines = vec![
-            format!("module   {}", examined.library),
-            format!("token    {label} (serial {serial}), user PIN {pin}"),
-            format!("sessions {}", examined.sessions),
-            match (examined.scheme, examined.variant) {
-                (Some(scheme), Some(variant)) => format!("scheme   {scheme}, {variant}"),
-                _ => "scheme   none works".to_owned(),
-            },
-            format!(
-                "objects  {keys} keys, {} incomplete objects, {} objects of other applications",
-                findings.incomplete, findings.foreign
-            ),
-        ];
-        lines.extend(examined.checks.iter().map(|check| {
-            let mark = match (check.passed, check.fatal) {
-                (true, _) => "ok  ",
-                (false, false) => "WARN",
-                (false, true) => "FAIL",
-            };
-            format!("{mark}     {}: {}", check.what, check.found)
-        }));
-        lines.push(format!("verdict  {}", if examined.is_fit() { "fit" } else { "not fit: see FAIL" }));
-        lines.join("\n")
-    });
-}
-
 /// What this kernel offers to confine the service.
 fn sandbox_checks(profile: Profile) -> [hsm::DiagnosticCheck; 2] {
-    let (landlock, filter) = sandbox::probe();
+    let (landlock, filter) = confinement::probe();
     let files = landlock.as_ref().map_or("Landlock refused the rules", |landlock| landlock.describe());
     let passed = matches!(landlock, Ok(Landlock::Full | Landlock::Partial));
     let calls = filter.as_ref().map_or_else(ToString::to_string, |()| "seccomp".to_owned());

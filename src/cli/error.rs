@@ -52,8 +52,21 @@ impl CliError {
     /// tries it again until the token locks.
     pub(super) fn token(what: impl fmt::Display, error: &hsm::OpenError) -> Self {
         let failed = Self { of_token: true, ..Self::context(what, error) };
+        if let hsm::OpenError::ModuleMissing { .. } = error {
+            return failed.with_hint(MODULE_CURE);
+        }
         let Some(cure) = pin_cure(error) else { return failed };
         failed.with_hint(cure).with_status(ExitStatus::PinRefused)
+    }
+
+    /// A refused PIN that another process met.
+    pub(super) fn pin_refused(message: String) -> Self {
+        Self::new(message).with_status(ExitStatus::PinRefused)
+    }
+
+    /// Whether the token refused the PIN, or would lock it.
+    pub(super) fn is_of_pin(&self) -> bool {
+        self.status == ExitStatus::PinRefused
     }
 
     /// Whether the token could not be opened.
@@ -81,6 +94,9 @@ impl CliError {
         self.status
     }
 }
+
+const MODULE_CURE: &str = "pkcs11.module must name the vendor's PKCS#11 library, built for this processor, and \
+                           the libraries that it needs must be installed";
 
 /// What to do about a refused PIN; none for every other error.
 #[allow(clippy::wildcard_enum_match_arm)] // only these four concern the PIN

@@ -73,14 +73,41 @@ impl Landlock {
     }
 }
 
+/// For modules that look up who runs them (opencryptoki asks for its group). Every user of a host can read them.
+const ACCOUNTS: [&str; 2] = ["/etc/passwd", "/etc/group"];
+
+impl Sandbox {
+    /// Whether a rule lets the process read this file, or write it.
+    #[must_use]
+    pub fn covers(&self, path: &Path, writes: bool) -> bool {
+        let read = self.read.iter().cloned().chain(system(self));
+        let granted = self.write.iter().cloned().chain(read.filter(|_| !writes));
+        // A rule is for what a path names, whatever links lead there.
+        let real = |path: &Path| std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        let path = real(path);
+        granted.into_iter().any(|rule| path.starts_with(real(&rule)))
+    }
+}
+
+/// What every process reads, or every one of this profile.
+fn system(sandbox: &Sandbox) -> impl Iterator<Item = PathBuf> + use<> {
+    let (connects, network) = (connects(sandbox), sandbox.profile == Profile::Network);
+    let names = NAMES.iter().filter(move |_| connects);
+    let accounts = ACCOUNTS.iter().filter(move |_| network);
+    SYSTEM.iter().chain(names).chain(accounts).map(PathBuf::from)
+}
+
+fn connects(sandbox: &Sandbox) -> bool {
+    sandbox.connect || sandbox.profile == Profile::Network
+}
+
 pub(super) fn restrict(sandbox: &Sandbox) -> Result<Landlock, SandboxError> {
-    let connects = sandbox.connect || sandbox.profile == Profile::Network;
-    let network = if connects { BitFlags::from(AccessNet::BindTcp) } else { AccessNet::from_all(KNOWN) };
+    let network =
+        if connects(sandbox) { BitFlags::from(AccessNet::BindTcp) } else { AccessNet::from_all(KNOWN) };
     let reading = AccessFs::from_read(KNOWN) & !AccessFs::Execute;
     let writing = AccessFs::from_all(KNOWN)
         & !(AccessFs::Execute | AccessFs::MakeChar | AccessFs::MakeBlock | AccessFs::IoctlDev);
-    let system = SYSTEM.iter().map(Path::new).chain(NAMES.iter().filter(|_| connects).map(Path::new));
-    let read = system.chain(sandbox.read.iter().map(PathBuf::as_path));
+    let read = system(sandbox).chain(sandbox.read.iter().cloned());
     let restricted = Ruleset::default()
         .handle_access(AccessFs::from_all(KNOWN))?
         .handle_access(network)?

@@ -51,6 +51,7 @@ mod operations {
     mod checkpoints;
     mod commands;
     mod default_ports;
+    mod doctor;
     mod documents;
     mod freeze;
     mod full_disk;

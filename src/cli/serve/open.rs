@@ -12,6 +12,7 @@ use crate::clock::Clock;
 use crate::config::Configuration;
 use crate::key::{AddressError, Eoa};
 use crate::outbound::Outbound;
+use crate::sandbox::Profile;
 use crate::service::operation::STORE_REFUSED;
 use crate::service::{AllowedOperators, Custody, LoginRules, ServiceParts, Services};
 use crate::store::{SqliteBackend, SqliteFile, Store, StoreError};
@@ -21,7 +22,7 @@ use tokio::runtime::Runtime;
 
 use self::token::enclave_settings;
 use super::limits;
-use super::sandbox::drop_privileges;
+use super::sandbox::{drop_privileges, profile};
 use super::stamps::{self, StoreHeadChain};
 use crate::cli::error::CliError;
 
@@ -74,7 +75,8 @@ pub(in crate::cli) fn open(
             let enclave = hsm::Enclave::open(enclave_settings(configuration)).map_err(|error| {
                 // Its lock is free when this returns: the command may record something without the token.
                 let _ = audit.clone().close();
-                CliError::token("cannot open the token", &error)
+                let failed = CliError::token("cannot open the token", &error);
+                if may_miss_files(configuration, &error) { failed.with_hint(SANDBOX_HINT) } else { failed }
             })?;
             let key = enclave.store_key();
             let installation = InstallationId::new(key.installation());
@@ -99,6 +101,20 @@ pub(in crate::cli) fn open(
         node: chain,
     });
     Ok(Opened { services, open_intents })
+}
+
+const SANDBOX_HINT: &str =
+    "if the sandbox hides files of the module, `avs-kms doctor` tells which to name in sandbox.extra_paths";
+
+/// Whether the error may come of the sandbox: the module loads no library, reads no configuration, sees no token.
+fn may_miss_files(configuration: &Configuration, error: &hsm::OpenError) -> bool {
+    let of_files = matches!(
+        error,
+        hsm::OpenError::Token(_)
+            | hsm::OpenError::TokenNotFound { .. }
+            | hsm::OpenError::ModuleMissing { .. }
+    );
+    of_files && profile(configuration) == Profile::Network
 }
 
 /// The file of the store. What can be wrong with it is said before the token is asked.

@@ -1,0 +1,81 @@
+//! The examination of token and log, in a process of its own.
+
+use serde_json::{Value, json};
+
+use super::process::Place;
+use crate::cli::error::CliError;
+use crate::cli::serve::open::environment::with_module_environment;
+use crate::cli::serve::open::token::enclave_settings;
+use crate::cli::serve::sandbox::{drop_privileges, sandbox};
+use crate::config::Configuration;
+use crate::service::{compare_log, public_key_of};
+
+/// Gives a report, or why there is none.
+pub(super) fn run(place: Place, try_pin: bool, configuration: &Configuration) -> Value {
+    match examine(place, try_pin, configuration) {
+        Ok(report) => report,
+        Err(error) => json!({"error": error.message(), "pin_refused": error.is_of_pin()}),
+    }
+}
+
+fn examine(place: Place, try_pin: bool, configuration: &Configuration) -> Result<Value, CliError> {
+    with_module_environment(configuration)?;
+    match place {
+        // As `serve` does before it opens the token.
+        Place::Inside => {
+            let mut sandbox = sandbox(configuration);
+            // For a check of the host.
+            sandbox.read.push("/proc/swaps".into());
+            let _confined =
+                sandbox.confine().map_err(|error| CliError::context("cannot close the sandbox", &error))?;
+        }
+        Place::Outside => drop_privileges(configuration)?,
+    }
+    let mut settings = enclave_settings(configuration);
+    if try_pin {
+        settings.pin_use = hsm::PinUse::TryOnce;
+    }
+    let mut examined =
+        hsm::Enclave::examine(&settings).map_err(|error| CliError::token("cannot open the token", &error))?;
+    examined.checks.extend(log_check(configuration, &examined));
+    Ok(report(&examined))
+}
+
+/// Compares the audit log with what token and checkpoints remember of it, as `serve` does.
+fn log_check(configuration: &Configuration, examined: &hsm::Diagnostics) -> Option<hsm::DiagnosticCheck> {
+    let audit = &configuration.audit;
+    let key = examined.checkpoint_key.filter(|_| audit.directory.exists())?;
+    let files: Vec<_> = audit.checkpoint_file.iter().cloned().collect();
+    let compared = compare_log(&audit.directory, &files, public_key_of(key), examined.audit_anchors.clone());
+    let (passed, found) = match compared {
+        Ok(lost) if lost.is_empty() => (true, "compared with the token and every checkpoint".to_owned()),
+        Ok(lost) => (false, lost.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")),
+        Err(error) => (false, CliError::context("cannot read the audit log", &error).message().to_owned()),
+    };
+    let what = "the audit log is the one that the token and the checkpoints know";
+    Some(hsm::DiagnosticCheck { what, passed, fatal: false, found })
+}
+
+fn report(examined: &hsm::Diagnostics) -> Value {
+    let checks: Vec<_> = examined.checks.iter().map(check).collect();
+    json!({
+        "library": examined.library,
+        "token_label": examined.token_label,
+        "token_serial": examined.token_serial,
+        "pin": examined.pin,
+        "sessions": examined.sessions,
+        "scheme": examined.scheme,
+        "variant": examined.variant,
+        "secret_memory": examined.secret_memory.as_str(),
+        "keys": examined.keys,
+        "damaged": examined.findings.unreadable.len(),
+        "incomplete": examined.findings.incomplete,
+        "foreign": examined.findings.foreign,
+        "checks": checks,
+    })
+}
+
+/// One check as the report has it.
+pub(super) fn check(check: &hsm::DiagnosticCheck) -> Value {
+    json!({"what": check.what, "passed": check.passed, "fatal": check.fatal, "found": check.found})
+}
