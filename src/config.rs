@@ -25,6 +25,7 @@ pub use self::sections::auth::{Auth, Chain};
 pub use self::sections::data::Data;
 pub use self::sections::enclave::{Enclave, FaultCheck, Sandbox, SandboxMode};
 pub use self::sections::events::{Events, Rotation};
+pub use self::sections::keys::{Keys, Location};
 pub use self::sections::limits::Limits;
 pub use self::sections::log::{Log, LogFormat, Telemetry};
 pub use self::sections::pkcs11::{Pkcs11, Scheme};
@@ -42,6 +43,7 @@ pub struct Configuration {
     pub limits: Limits,
     pub data: Data,
     pub pkcs11: Pkcs11,
+    pub keys: Keys,
     pub enclave: Enclave,
     pub sandbox: Sandbox,
     pub audit: Audit,
@@ -73,6 +75,7 @@ pub fn sections() -> Vec<Section> {
         Limits::describe(),
         Data::describe(),
         Pkcs11::describe(),
+        Keys::describe(),
         Enclave::describe(),
         Sandbox::describe(),
         Audit::describe(),
@@ -100,6 +103,7 @@ pub fn load(file: Option<&Path>, overrides: &[(&str, String)]) -> Result<Configu
         limits: Limits::read(reader_ref),
         data,
         pkcs11: Pkcs11::read(reader_ref),
+        keys: Keys::read(reader_ref),
         enclave: Enclave::read(reader_ref),
         sandbox: Sandbox::read(reader_ref),
         audit: Audit::read(reader_ref),

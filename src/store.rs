@@ -1,8 +1,8 @@
 //! Persistent state that is not secret: key versions, access-token hashes, policies, schedules, events.
 //!
 //! [`Store`] keeps in memory what each request needs, so that signing never asks the database. Behind it is a
-//! [`Backend`]; its calls are asynchronous, so that a slow disk stops no other request. Not for: scalars or their
-//! ciphertexts (the token has them), history (the audit log has it), or decisions (`key`, `auth`).
+//! [`Backend`]; its calls are asynchronous, so that a slow disk stops no other request. Beside it are the wrapped records
+//! of a token without data objects. Not for: scalars, history (the audit log has it), or decisions (`key`, `auth`).
 
 mod access_tokens;
 mod authentic;
@@ -27,5 +27,5 @@ pub use backend::{
 pub use cache::Store;
 pub use error::{StoreError, VersionNotFound};
 pub use key_event::{Delivery, KeyEvent, NewEvent};
-pub use sqlite::{SqliteBackend, SqliteFile, StoreCopy, newest_change, snapshot};
+pub use sqlite::{SqliteBackend, SqliteFile, SqliteRecords, StoreCopy, newest_change, snapshot};
 pub use transitions::LifecycleUpdate;

@@ -12,10 +12,12 @@ use crate::health::Findings;
 use crate::pkcs11::Module;
 use crate::runtime::start::{self, Prepared};
 use crate::settings::{PreparedKeys, SchemeChoice, Settings};
-use crate::token::checkpoint_key::{CheckpointKey, CheckpointSigner};
-use crate::token::connection::{LoggedInToken, checkpoint_signer, finalise};
-use crate::token::{anchor, canary};
-use crate::wrap::{self, Kek, NoScheme, ObjectKind, Scheme, WrappedKey};
+use crate::token::anchor;
+use crate::token::canary::{self, CanaryError};
+use crate::token::checkpoint_key::{CheckpointKey, CheckpointSigner, checkpoint_signer};
+use crate::token::connection::{LoggedInToken, finalise};
+use crate::token::place::Place;
+use crate::wrap::{self, EntryKind, Kek, NoScheme, Scheme, WrappedKey};
 
 pub use check::DiagnosticCheck;
 use host::host;
@@ -37,6 +39,8 @@ pub struct Diagnostics {
     pub scheme: Option<&'static str>,
     /// Its variant; for S1 who chooses the initialisation vector.
     pub variant: Option<&'static str>,
+    /// Where the wrapped records are, `token` or `store`; none before `init`.
+    pub location: Option<&'static str>,
     /// Kind of memory for scalars.
     pub secret_memory: SecretMemory,
     /// Sound records, authenticity not checked.
@@ -58,6 +62,12 @@ impl Diagnostics {
         self.checks.iter().all(|check| check.passed || !check.fatal)
     }
 }
+
+const PLACE: &str = "the wrapped records are in one place, and keys.location allows it";
+
+/// What a token without data objects costs.
+const NO_ANCHOR: &str = "it keeps none: an audit log that was put back to an earlier state is noticed only by a checkpoint \
+                         that is kept elsewhere (audit.checkpoint_file, audit.checkpoint_webhook_url)";
 
 /// See [`crate::Enclave::examine`].
 pub(crate) fn examine(settings: &Settings) -> Result<Diagnostics, OpenError> {
@@ -95,7 +105,19 @@ fn with_login(
         check(what, false, claim);
     }
     let kek = Kek::find_labelled(&session, settings.prepared_keys.kek.as_deref());
-    let (how, probed) = probe(login, kek.as_ref().ok(), settings.scheme, arena.parts().0);
+    let found = Place::find(&session, settings);
+    let location = found.as_ref().ok().map(Place::name);
+    match &found {
+        Ok(place) => check(PLACE, true, Ok(format!("in the {}", place.name()))),
+        // Said below.
+        Err(OpenError::CanaryMissing { .. }) => {}
+        Err(error) => check(PLACE, true, Err(error.to_string())),
+    }
+    let place = found.unwrap_or_else(|_| Place::in_token());
+    let records = &*place.records(&session);
+    let canary = kek.as_ref().ok().map(|kek| canary::find(records, kek));
+    let known = canary.as_ref().and_then(|canary| canary.as_ref().ok());
+    let (how, probed) = probe(login, kek.as_ref().ok().zip(known), settings.scheme, arena.parts().0);
     let scheme = probed.as_ref().ok().copied();
     check(
         "a wrapping scheme opens what it sealed and nothing else",
@@ -117,23 +139,19 @@ fn with_login(
                     false => Err("CKA_LOCAL is false: who else has the key? NSS says so of every key".into()),
                 },
             );
-            let canary = canary::find(&session, &kek);
-            let opened = canary.as_ref().map_err(|error| *error);
+            let canary = canary.unwrap_or(Err(CanaryError::Count(0)));
+            let scheme = canary.as_ref().ok().map(|canary| canary.header.scheme);
+            let copied = copied(login, &kek, canary.as_ref().ok(), arena.parts().0);
             let opened =
-                opened.and_then(|record| canary::open(&session, kek.handle, record, arena.parts().0));
+                canary.and_then(|record| canary::open(&session, kek.handle, &record, arena.parts().0));
             check(
                 "the canary record is well",
                 true,
                 opened.map(|()| "decrypted".into()).map_err(|error| error.to_string()),
             );
-            check(
-                "the key-encryption key can be copied into a session",
-                false,
-                copied(login, &kek, canary.as_ref().ok(), arena.parts().0),
-            );
-            if let Ok(canary) = canary {
-                let prepared = &settings.prepared_keys;
-                let signer = signing(login, prepared, &kek, canary.header.scheme, arena);
+            check("the key-encryption key can be copied into a session", false, copied);
+            if let Some(scheme) = scheme {
+                let signer = signing(login, (&settings.prepared_keys, &place), &kek, scheme, arena);
                 checkpoint_key = signer.as_ref().ok().map(CheckpointSigner::public);
                 let found = signer.map(|signer| signer.describe().to_owned());
                 check("the checkpoint key signs", true, found.map_err(|error| error.to_string()));
@@ -142,14 +160,14 @@ fn with_login(
         Err(error) => check("there is one fit key-encryption key", true, Err(error.to_string())),
     }
     let (mut keys, mut findings) = (0, Findings::default());
-    wrap::scan(&session, |found| match found {
-        ObjectKind::Key(id, record) => match *record {
+    wrap::scan(records, |found| match found {
+        EntryKind::Key(id, record) => match *record {
             Ok(_) => keys += 1,
             Err(_) => findings.unreadable.push(id),
         },
-        ObjectKind::Internal => {}
-        ObjectKind::Incomplete => findings.incomplete += 1,
-        ObjectKind::Foreign => findings.foreign += 1,
+        EntryKind::Internal => {}
+        EntryKind::Incomplete => findings.incomplete += 1,
+        EntryKind::Foreign => findings.foreign += 1,
     })?;
     check(
         "every record can be read",
@@ -159,6 +177,14 @@ fn with_login(
             count => Err(format!("{count} of {}", keys + count)),
         },
     );
+    let audit_anchors = anchor::read(&session)?;
+    if !place.is_token() {
+        let kept = match audit_anchors.len() {
+            0 => Err(NO_ANCHOR.to_owned()),
+            count => Ok(format!("{count} objects")),
+        };
+        check("the token keeps the newest checkpoint of the audit log", false, kept);
+    }
     Ok(Diagnostics {
         library: module.description(login.generation)?,
         token_label: login.info.label.clone(),
@@ -167,10 +193,11 @@ fn with_login(
         sessions: sessions(module, login),
         scheme: scheme.map(Scheme::name),
         variant: scheme.map(Scheme::variant),
+        location,
         secret_memory,
         keys,
         findings,
-        audit_anchors: anchor::read(&session)?,
+        audit_anchors,
         checkpoint_key,
         checks,
     })
@@ -180,14 +207,13 @@ fn with_login(
 /// is one and session keys do not do.
 fn probe(
     login: &LoggedInToken,
-    kek: Option<&Kek>,
+    own: Option<(&Kek, &WrappedKey)>,
     choice: SchemeChoice,
     slot: &mut Slot,
 ) -> (&'static str, Result<Scheme, NoScheme>) {
-    let own = kek.and_then(|kek| Some((kek, canary::find(&login.session().ok()?, kek).ok()?.header.scheme)));
-    let schemes = own.as_ref().map_or_else(|| Scheme::admitted(choice), |(_, scheme)| vec![*scheme]);
+    let schemes = own.map_or_else(|| Scheme::admitted(choice), |(_, canary)| vec![canary.header.scheme]);
     let probed = wrap::probe_session_key(&schemes, || login.session(), slot);
-    match (probed, &own) {
+    match (probed, own) {
         (Err(refused), Some((kek, _))) if refused.blames_session_keys() => {
             let probed = wrap::probe_key(&schemes, || login.session(), kek.handle, slot);
             ("probed with the key-encryption key, for session keys do not do", probed)
@@ -199,12 +225,12 @@ fn probe(
 /// The checkpoint key, which has just signed.
 fn signing(
     login: &LoggedInToken,
-    prepared: &PreparedKeys,
+    (prepared, place): (&PreparedKeys, &Place),
     kek: &Kek,
     scheme: Scheme,
     arena: &mut Arena,
 ) -> Result<CheckpointSigner, OpenError> {
-    let signer = checkpoint_signer(&login.session()?, prepared, kek, scheme)?;
+    let signer = checkpoint_signer(&login.session()?, prepared, place, kek, scheme)?;
     signer.prove(&|| login.session(), kek, arena)?;
     Ok(signer)
 }

@@ -107,7 +107,7 @@ impl Enclave {
         self.ask(&self.running.jobs, job, deadline).await
     }
 
-    /// The public key of a record, from the index of the token's records. None for an unreadable one.
+    /// The public key of a record, from the index of the records. None for an unreadable one.
     #[must_use]
     pub fn public_key(&self, id: KeyId) -> Option<PublicKey> {
         self.running.shared.index.describe(id).map(|entry| entry.public_key)
@@ -172,6 +172,12 @@ impl Enclave {
             return Err(EnclaveError::Internal("an anchor has 1 to 1024 bytes".into()));
         }
         self.anchor(AnchorCommand::Replace(anchor), deadline).map(drop)
+    }
+
+    /// Whether the token keeps an anchor at all: one without data objects cannot.
+    #[must_use]
+    pub fn keeps_anchors(&self) -> bool {
+        self.running.keeps_anchors
     }
 
     fn anchor(&self, command: AnchorCommand, deadline: Instant) -> Result<Vec<Vec<u8>>, EnclaveError> {

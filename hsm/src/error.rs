@@ -1,88 +1,25 @@
 //! Errors of opening and of using the enclave, one variant for each remedy. Not for status codes.
 
+mod enclave;
+mod pin_file;
+
 use std::io;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use crate::arena::ArenaError;
-use crate::key::StoredNameError;
 use crate::pkcs11::TokenError;
+use crate::records::RecordsError;
 
-/// Why one operation gave no result. Nothing secret is ever part of it.
-#[derive(Debug, thiserror::Error)]
-pub enum EnclaveError {
-    /// The queue is full; no work was begun.
-    #[error("too many operations are waiting")]
-    Overloaded,
-    /// The deadline passed; no result left. A creation may still come about: repeat it by id, or destroy it.
-    #[error("the deadline passed before the token answered")]
-    DeadlineExceeded,
-    /// No record of that id.
-    #[error("the token holds no key of that id")]
-    UnknownKey,
-    /// A key of that id has another owner, name or version.
-    #[error("a key of that id exists and has another owner, name or version")]
-    KeyExists,
-    /// The token cannot work now; nothing was signed, and nothing was created.
-    #[error("the token is not available")]
-    TokenUnavailable {
-        /// When a repetition may help.
-        retry_after: Duration,
-        /// The call that failed, where one did.
-        #[source]
-        source: Option<TokenError>,
-    },
-    /// The record of this key does not open: torn, tampered with, not its own, or the token is at fault with it alone.
-    /// Other keys are not affected. It is tried again at every check of the canary.
-    #[error("the wrapped record of the key cannot be read")]
-    KeyUnreadable,
-    /// The token has no space for another object; nothing was created.
-    #[error("the token is full")]
-    TokenFull {
-        /// The call that was refused.
-        #[source]
-        source: TokenError,
-    },
-    /// A product failed its check twice and was withheld.
-    #[error("the product failed its check and was withheld")]
-    FaultDetected,
-    /// The enclave is being closed.
-    #[error("the enclave is shutting down")]
-    ShuttingDown,
-    /// A defect or a failing host; the text names it.
-    #[error("internal error: {0}")]
-    Internal(String),
-}
+pub use enclave::EnclaveError;
+pub(crate) use enclave::result_label;
+pub use pin_file::PinFileProblem;
 
-impl EnclaveError {
-    /// The metric label.
-    pub(crate) const fn label(&self) -> &'static str {
-        match self {
-            Self::Overloaded => "overloaded",
-            Self::DeadlineExceeded => "deadline_exceeded",
-            Self::UnknownKey => "key_not_found",
-            Self::KeyExists => "key_exists",
-            Self::TokenUnavailable { .. } => "hsm_unavailable",
-            Self::KeyUnreadable => "key_unreadable",
-            Self::TokenFull { .. } => "hsm_full",
-            Self::FaultDetected => "fault_detected",
-            Self::ShuttingDown => "shutting_down",
-            Self::Internal(_) => "internal",
+impl From<RecordsError> for OpenError {
+    fn from(error: RecordsError) -> Self {
+        match error {
+            RecordsError::Token(error) => error.into(),
+            RecordsError::Outside(source) => Self::Records(source),
         }
-    }
-}
-
-impl From<StoredNameError> for EnclaveError {
-    fn from(error: StoredNameError) -> Self {
-        Self::Internal(error.to_string())
-    }
-}
-
-/// The metric label of a result.
-pub(crate) fn result_label<R>(result: &Result<R, EnclaveError>) -> &'static str {
-    match result {
-        Ok(_) => crate::telemetry::OK,
-        Err(error) => error.label(),
     }
 }
 
@@ -205,7 +142,7 @@ pub enum OpenError {
         problem: String,
     },
     /// There is no canary record, or more than one.
-    #[error("the token holds {count} canary records, where one is expected")]
+    #[error("{count} canary records were found, where one is expected")]
     CanaryMissing {
         /// How many.
         count: usize,
@@ -243,6 +180,24 @@ pub enum OpenError {
         /// Scheme and variant of its records.
         found: String,
     },
+    /// Both the token and the store have a canary record.
+    #[error(
+        "both the token and the store hold a canary record; use the store and the token that belong together"
+    )]
+    TwoPlaces,
+    /// The records are elsewhere than the settings demand.
+    #[error("the records of this installation are in the {0}, which keys.location does not allow")]
+    LocationRefused(&'static str),
+    /// The token takes no data objects, and the settings demand them, or there is no other place.
+    #[error("the token takes no data objects, so no wrapped record can be in it; set keys.location to store")]
+    NoDataObjects {
+        /// The call that was refused.
+        #[source]
+        source: TokenError,
+    },
+    /// The place of the records outside the token failed.
+    #[error("the wrapped records cannot be read or written")]
+    Records(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// Memory for secrets could not be had.
     #[error("no memory for secrets")]
     Memory(#[from] ArenaError),
@@ -261,23 +216,6 @@ pub enum OpenError {
     /// A setting makes no sense.
     #[error("setting {0}")]
     Settings(&'static str),
-}
-
-/// What is wrong with a PIN file.
-#[derive(Debug, thiserror::Error)]
-pub enum PinFileProblem {
-    /// Nothing in it.
-    #[error("it is empty")]
-    Empty,
-    /// Longer than any PIN, or more than one line.
-    #[error("it holds more than one line of 255 bytes")]
-    TooLong,
-    /// It is missing, no regular file, or another user can read or change it.
-    #[error("{0}")]
-    Untrusted(trusted_files::FileError),
-    /// It could not be read.
-    #[error("it cannot be read: {0}")]
-    Unreadable(#[source] io::Error),
 }
 
 /// The tokens that a module shows, or what it means that there is none.

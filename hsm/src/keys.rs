@@ -2,6 +2,7 @@
 //! Not for multiplying: that is `runtime::worker`.
 
 pub(crate) mod create;
+pub(crate) mod entry;
 pub(crate) mod index;
 pub(crate) mod lock;
 pub(crate) mod retest;

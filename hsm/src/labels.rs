@@ -16,3 +16,8 @@ pub(crate) const ANCHOR_LABEL: &str = "audit-anchor/1";
 pub(crate) const STORE_KEY_LABEL: &str = "store-key/1";
 /// Begins the label of a key's record; the key's id follows.
 pub(crate) const KEY_PREFIX: &str = "bn254/";
+/// Label of the data object by which `init` finds out whether the token takes data objects. It is destroyed at once.
+pub(crate) const PROBE_LABEL: &str = "record-probe/1";
+/// Every label of a data object that is no key's.
+pub(crate) const INTERNAL: [&str; 5] =
+    [CANARY_LABEL, ANCHOR_LABEL, STORE_KEY_LABEL, CHECKPOINT_SEED_LABEL, PROBE_LABEL];

@@ -5,6 +5,7 @@
 //! - [`arena`]: guarded memory that no other process can read, and the stack that multiplications run on;
 //! - [`telemetry`]: what is counted and timed;
 //! - [`pkcs11`]: the module, its sessions and objects; calls with a secret write straight into the arena;
+//! - [`records`]: the place of the wrapped records;
 //! - [`wrap`]: the wrapped record, its scheme, and the key that wraps it;
 //! - [`token`]: what one token holds: login, canary, checkpoint key, store key, anchor; the recovery table;
 //! - [`keys`]: index and creation of keys, and the lock that keeps a second process out;
@@ -31,6 +32,7 @@ mod key;
 mod keys;
 mod labels;
 mod pkcs11;
+mod records;
 mod runtime;
 mod settings;
 mod softhsm;
@@ -47,8 +49,9 @@ pub use harden::{end_process, harden_process};
 pub use health::{CanaryReport, Findings, Health, TokenState};
 pub use key::{KeyEntry, KeyId, KeyIdError, NewKey, PublicKey, StoredName, StoredNameError};
 pub use pkcs11::{Advice, Cause, Function, ReturnCode, TokenError, return_codes};
+pub use records::{Found, RECORD_MAX, Records, RecordsError};
 pub use runtime::initialise::{InitReport, Initialised};
-pub use settings::{PinUse, PreparedKeys, SchemeChoice, Settings, TokenSelector};
+pub use settings::{LocationChoice, PinUse, PreparedKeys, SchemeChoice, Settings, TokenSelector};
 pub use softhsm::{
     MakeTokenError, SOFTHSM_MODULE, SofthsmToken, TokenMade, TokenObject, configure_softhsm,
     make_softhsm_token, restore_softhsm_token, softhsm_token_objects,

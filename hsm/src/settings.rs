@@ -1,10 +1,13 @@
-//! Plain values the enclave is opened with. Not for reading files or the environment: the service does that.
+//! Values the enclave is opened with. Not for reading files or the environment: the service does that.
 
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bn254_ct::FaultCheck;
+
+use crate::records::Records;
 
 /// How the token is found: it has everything that is given here, and no other token has. A slot number alone names none:
 /// modules renumber at will.
@@ -66,6 +69,17 @@ pub enum SchemeChoice {
     S6,
 }
 
+/// Where the wrapped records may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LocationChoice {
+    /// `init`: the token where it takes data objects, else outside. Afterwards the place that has the canary record.
+    Auto,
+    /// Data objects of the token.
+    Token,
+    /// [`Settings::records`].
+    Store,
+}
+
 /// What to do with a PIN that the token would rather not see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PinUse {
@@ -88,6 +102,10 @@ pub struct Settings {
     pub prepared_keys: PreparedKeys,
     /// Which wrapping scheme the token must have.
     pub scheme: SchemeChoice,
+    /// Where the wrapped records must be.
+    pub location: LocationChoice,
+    /// The place of wrapped records outside the token; none where there is none.
+    pub records: Option<Arc<dyn Records + Send + Sync>>,
     /// File with the user PIN; mode 0600 or stricter, owned by the effective user or root.
     pub pin_file: PathBuf,
     /// File that remembers PINs which the token refused, so that no restart presents one again; none: not remembered.

@@ -15,17 +15,17 @@ mod scalar;
 mod scheme;
 mod sealing;
 mod seed;
+mod stored;
 
 #[cfg(test)]
 pub(crate) use derived::key_for_test;
 #[cfg(test)]
 pub(crate) use kek::KekKind;
 pub(crate) use kek::{Kek, KekError};
-pub(crate) use object::{
-    ObjectKind, StoredRecord, data_template, data_value, find_data, find_labelled, key_label, scan, store,
-};
+pub(crate) use object::{Template, TokenRecords, data_value, destroy, find_data};
 pub(crate) use probe::{NoScheme, ProbeError, probe, probe_key, probe_session_key};
 pub(crate) use record::{Header, Payload, RecordError, WrappedKey};
 pub(crate) use scalar::{Fingerprint, GenerateError, UnwrappedScalar, UseError};
 pub(crate) use scheme::{PLAIN_LEN, Scheme, SealError, UnwrapError};
 pub(crate) use sealing::{open, seal, seal_known};
+pub(crate) use stored::{EntryKind, find_labelled, key_label, scan, store};

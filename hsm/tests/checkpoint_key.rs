@@ -149,7 +149,7 @@ fn a_token_that_is_away_for_a_moment_does_not_get_a_weaker_key() {
 fn a_pair_that_neither_signs_nor_can_be_destroyed_ends_the_init_with_the_cure() {
     let name = "a_pair_that_neither_signs_nor_can_be_destroyed_ends_the_init_with_the_cure";
     isolated(name, |fixture| {
-        let settings = behind(&fixture, "ec_signs_nothing slow\nC_DestroyObject rv=0x1B after=1");
+        let settings = behind(&fixture, "ec_signs_nothing slow\nC_DestroyObject rv=0x1B after=2");
         match Enclave::initialise(&settings) {
             Err(OpenError::CheckpointKey { problem, .. }) => {
                 assert!(problem.contains("destroy it by the vendor's tools"), "{problem}");
@@ -172,8 +172,9 @@ fn an_init_that_dies_between_the_kinds_can_be_repeated() {
         for (rules, expected) in [
             ("C_GenerateKeyPair kill", ED25519_KEY),
             ("C_GenerateKeyPair kill_post", ED25519_KEY),
-            ("no_key_pairs slow\nC_CreateObject kill", ED25519_KEY),
-            ("no_key_pairs slow\nC_CreateObject kill_post", SOFTWARE_KEY),
+            // The first object is the one by which init finds out whether the token takes any.
+            ("no_key_pairs slow\nC_CreateObject kill after=1", ED25519_KEY),
+            ("no_key_pairs slow\nC_CreateObject kill_post after=1", SOFTWARE_KEY),
         ] {
             let settings = behind(&fixture, "");
             let mut child = again(name, &fixture.directory);

@@ -54,12 +54,23 @@ fn signs_right(enclave: &Enclave, id: KeyId, key: &PublicKey, count: u64) {
     }
 }
 
-/// Init, two keys, 200 signatures against arkworks, restart, signatures again; then what `doctor` says.
 fn walk(name: &str, rules: &str, scheme: &str, variant: &str) {
+    walk_to(name, rules, (scheme, variant), "token", |_, _| {});
+}
+
+/// Init, two keys, 200 signatures against arkworks, restart, signatures again; then what `doctor` says.
+fn walk_to(
+    name: &str,
+    rules: &str,
+    (scheme, variant): (&str, &str),
+    place: &str,
+    then: impl FnOnce(&Fixture, &Settings),
+) {
     isolated(name, |fixture| {
-        let settings = device(&fixture, rules);
+        let records = Directory::new(fixture.directory.join("records"));
+        let settings = Settings { records: Some(records), ..device(&fixture, rules) };
         let report = Enclave::initialise(&settings).unwrap().report;
-        assert_eq!((report.scheme, report.variant), (scheme, variant));
+        assert_eq!((report.scheme, report.variant, report.location), (scheme, variant, place));
         let enclave = Enclave::open(settings.clone()).unwrap();
         let keys = [new_key(1), new_key(2)].map(|key| (key.id, create(&enclave, key)));
         signs_right(&enclave, keys[0].0, &keys[0].1, 200);
@@ -73,6 +84,8 @@ fn walk(name: &str, rules: &str, scheme: &str, variant: &str) {
         let examined = Enclave::examine(&settings).unwrap();
         assert!(examined.is_fit(), "{examined:?}");
         assert_eq!((examined.scheme, examined.variant), (Some(scheme), Some(variant)));
+        assert_eq!((examined.location, examined.keys), (Some(place), 2));
+        then(&fixture, &settings);
     });
 }
 
@@ -119,6 +132,78 @@ fn a_token_whose_session_objects_are_private_to_their_session_is_served_by_its_o
 #[test]
 fn yubihsm_2_derives_the_key_of_each_record() {
     walk("yubihsm_2_derives_the_key_of_each_record", "device:yubihsm2 slow", "S6", "hmac-sha256");
+}
+
+#[test]
+fn yubihsm_2_has_public_data_objects_one_anchor_among_them() {
+    let name = "yubihsm_2_has_public_data_objects_one_anchor_among_them";
+    walk_to(name, "device:yubihsm2 slow", ("S6", "hmac-sha256"), "token", |_, settings| {
+        let enclave = Enclave::open(settings.clone()).unwrap();
+        assert!(enclave.keeps_anchors());
+        for n in 1..=2 {
+            enclave.replace_audit_anchor(vec![n; 300], soon()).unwrap();
+        }
+        assert_eq!(enclave.audit_anchors(soon()).unwrap(), [vec![2; 300]]);
+        let id = enclave.keys()[0].id;
+        run(enclave.destroy(id, soon())).unwrap();
+        enclave.close();
+        let enclave = Enclave::open(settings.clone()).unwrap();
+        assert_eq!((enclave.keys().len(), enclave.health().findings), (1, Findings::default()));
+        enclave.close();
+    });
+}
+
+/// What a service without data objects in its token does with keys and anchors.
+fn without_data_objects(name: &str, rules: &str, scheme: (&str, &str)) {
+    walk_to(name, rules, scheme, "store", |fixture, settings| {
+        let enclave = Enclave::open(settings.clone()).unwrap();
+        assert!(!enclave.keeps_anchors());
+        assert!(enclave.audit_anchors(soon()).unwrap().is_empty());
+        let [first, second] = enclave.keys()[..] else { panic!("two keys") };
+        run(enclave.destroy(first.id, soon())).unwrap();
+        let gone = run(enclave.destroy(first.id, soon()));
+        assert!(matches!(gone, Err(EnclaveError::UnknownKey)), "{gone:?}");
+        enclave.close();
+        let enclave = Enclave::open(settings.clone()).unwrap();
+        assert_eq!(enclave.keys(), [second]);
+        enclave.close();
+        let examined = Enclave::examine(settings).unwrap();
+        let anchor = examined.checks.iter().find(|check| check.found.contains("noticed only by")).unwrap();
+        assert!(!anchor.passed && !anchor.fatal && examined.is_fit());
+        // Nothing but the key-encryption key and the two halves of the checkpoint key is in the token.
+        let files = std::fs::read_dir(fixture.token_directory()).unwrap();
+        let objects = files.filter(|entry| {
+            let path = entry.as_ref().unwrap().path();
+            path.extension().is_some_and(|extension| extension == "object")
+        });
+        assert_eq!(objects.count(), 4, "three keys and token.object");
+        // The token cannot tell whose the key-encryption key is: another installation does not take it unasked.
+        let records = Directory::new(fixture.directory.join("other"));
+        let other = Settings { records: Some(records), ..settings.clone() };
+        let refused = Enclave::initialise(&other).unwrap_err();
+        assert!(matches!(refused, OpenError::AlreadyInitialised { .. }), "{refused}");
+        // And a place without the canary is not this installation's.
+        let refused = Enclave::open(other).unwrap_err();
+        assert!(matches!(refused, OpenError::CanaryMissing { count: 0 }), "{refused}");
+    });
+}
+
+#[test]
+fn aws_cloudhsm_has_no_data_objects_and_the_records_are_in_the_store() {
+    let name = "aws_cloudhsm_has_no_data_objects_and_the_records_are_in_the_store";
+    without_data_objects(name, "device:aws_cloudhsm slow\ndata_objects_refused slow", ("S1", "token"));
+}
+
+#[test]
+fn google_kmsp11_makes_no_objects_and_the_records_are_in_the_store() {
+    let name = "google_kmsp11_makes_no_objects_and_the_records_are_in_the_store";
+    without_data_objects(name, "device:kmsp11 slow\ndata_objects_refused rv=0x54", ("S1", "cloudkms"));
+}
+
+#[test]
+fn nss_refuses_the_value_of_the_class_and_the_records_are_in_the_store() {
+    let name = "nss_refuses_the_value_of_the_class_and_the_records_are_in_the_store";
+    without_data_objects(name, "device:key_wrap slow\ndata_objects_refused slow", ("S2", "kw"));
 }
 
 #[test]

@@ -72,6 +72,20 @@ fn keys_that_are_derived_wrongly_under_s6() {
     });
 }
 
+#[test]
+fn every_code_at_decrypt_with_the_records_in_the_store() {
+    isolated("every_code_at_decrypt_with_the_records_in_the_store", |fixture| {
+        let mut bench = Bench::in_store(fixture);
+        for (name, rules, outcome) in DECRYPT.iter().flat_map(|call| rows::matrix(call)) {
+            println!("{}", bench.row(&name, &rules, outcome));
+        }
+        for (name, rules, outcome) in rows::SESSIONS {
+            println!("{}", bench.row(name, rules, *outcome));
+        }
+        bench.finish();
+    });
+}
+
 const DECRYPT: &[&str] = &["C_DecryptInit", "C_Decrypt"];
 const CREATE: &[&str] = &["C_CreateObject", "C_Encrypt"];
 const FIND: &[&str] = &["C_FindObjectsInit", "C_GetAttributeValue"];

@@ -6,6 +6,7 @@
 mod examination;
 mod process;
 mod report;
+mod store;
 mod vendors;
 
 use std::path::PathBuf;

@@ -4,6 +4,7 @@
 
 use std::fs;
 use std::os::unix::fs::DirBuilderExt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
@@ -19,6 +20,7 @@ use super::serve::sandbox::drop_privileges;
 use crate::clock::Clock;
 use crate::config::Configuration;
 use crate::service::{Custody, sign_first};
+use crate::store::SqliteRecords;
 use audit_log::AuditLog;
 
 #[derive(Debug, Args)]
@@ -49,7 +51,11 @@ pub(super) fn run(
     }
     // Without privileges no login rewrites token.object, so the copy of it stays valid.
     drop_privileges(configuration)?;
-    let settings = enclave_settings(configuration);
+    let in_memory =
+        SqliteRecords::in_memory().map_err(|error| CliError::context("cannot make records", &error))?;
+    // The file of the store comes last: until then its records are in memory.
+    let records = Arc::new(in_memory);
+    let settings = enclave_settings(configuration, Some(Arc::clone(&records)));
     let initialised =
         if arguments.resume { hsm::Enclave::adopt(&settings) } else { hsm::Enclave::initialise(&settings) };
     let hsm::Initialised { report, store_key } = initialised.map_err(|error| {
@@ -65,7 +71,7 @@ pub(super) fn run(
     let audit = audit_settings(configuration);
     AuditLog::create(&audit).map_err(|error| CliError::context("cannot create the audit log", &error))?;
     first_checkpoint(&audit, settings, configuration.enclave.canary_interval)?;
-    create_store(configuration, store_key)
+    create_store(configuration, store_key, &records)
         .map_err(|error| CliError::context("cannot create the store", &error))?;
     let fields = json!({
         "data": directory,
@@ -76,12 +82,13 @@ pub(super) fn run(
         "scheme": report.scheme,
         "variant": report.variant,
         "checkpoint_key": report.checkpoint_key,
+        "location": report.location,
         "pin_file": configuration.pkcs11.pin_file,
     });
     output.print(&fields, || {
         format!(
             "created {}: installation {}, token {} (serial {}), PIN in {}, wrapping key {}, scheme {}/{}, \
-             checkpoint key {}, audit log, store",
+             checkpoint key {}, wrapped records in the {}, audit log, store",
             directory.display(),
             report.installation,
             report.token_label,
@@ -91,6 +98,7 @@ pub(super) fn run(
             report.scheme,
             report.variant,
             report.checkpoint_key,
+            report.location,
         )
     });
     Ok(())

@@ -5,6 +5,7 @@ pub(super) mod auth;
 pub(super) mod data;
 pub(super) mod enclave;
 pub(super) mod events;
+pub(super) mod keys;
 pub(super) mod limits;
 pub(super) mod log;
 pub(super) mod pkcs11;

@@ -203,12 +203,13 @@ impl Custody {
         Ok(Arc::new(TokenSigner { enclave, key }))
     }
 
-    /// Where the token stores the newest checkpoint.
+    /// Where the token stores the newest checkpoint; none for a token that takes no data objects.
     ///
     /// # Errors
     /// When there is no enclave.
-    pub(in crate::service) fn anchor(&self) -> Result<TokenAnchor, EnclaveError> {
-        Ok(TokenAnchor { enclave: self.enclave()?.clone() })
+    pub(in crate::service) fn anchor(&self) -> Result<Option<TokenAnchor>, EnclaveError> {
+        let enclave = self.enclave()?;
+        Ok(enclave.keeps_anchors().then(|| TokenAnchor { enclave: enclave.clone() }))
     }
 
     /// Finishes what is queued and logs out.

@@ -226,6 +226,7 @@ impl From<EnclaveError> for ServiceError {
             }
             EnclaveError::FaultDetected
             | EnclaveError::Internal(_)
+            | EnclaveError::Records(_)
             | EnclaveError::KeyExists
             | EnclaveError::UnknownKey => Self::internal(error),
         }

@@ -37,8 +37,10 @@ pub struct Recovered {
     pub undone: usize,
     /// Versions that the store knows and the token does not hold as the same owner's same key.
     pub missing: Vec<String>,
-    /// Records in the token that no version names.
+    /// Records that no version names.
     pub unclaimed: Vec<String>,
+    /// Destroyed versions whose record is there again.
+    pub returned: Vec<String>,
 }
 
 /// How one operation ended.
@@ -180,6 +182,11 @@ impl Recovery<'_> {
         let exists = |version: &&Arc<KeyVersion>| version.status.lifecycle != LifecycleState::Destroyed;
         for version in versions.iter().filter(exists).filter(|version| !self.custody.holds(version)) {
             recovered.missing.push(format!("{} {} v{}", version.eoa, version.name, version.version));
+        }
+        let returned =
+            versions.iter().filter(|version| !exists(version) && version.times.destroyed.is_some());
+        for version in returned.filter(|version| self.custody.public_key(version.id).is_some()) {
+            recovered.returned.push(format!("{} {} v{}", version.eoa, version.name, version.version));
         }
         let unclaimed = self.custody.ids().into_iter().filter(|id| !known.contains(id));
         recovered.unclaimed = unclaimed.map(|id| id.to_string()).collect();

@@ -9,6 +9,7 @@ mod file;
 mod keys;
 mod logins;
 mod objects;
+mod records;
 mod reserve;
 mod rows;
 mod schema;
@@ -34,10 +35,11 @@ use crate::auth::{AccessTokenHash, AccessTokenId, AccessTokenRecord, ChallengeKe
 use crate::key::ScheduleScope;
 use crate::key::{Eoa, Freeze, KeyName, KeyVersion, Reservation, Schedule, VersionStatus};
 
-use reserve::Reserve;
+use reserve::SharedFile;
 use transaction::{Database, Verified};
 
 pub use file::SqliteFile;
+pub use records::SqliteRecords;
 pub use schema::{StoreCopy, newest_change, snapshot};
 
 /// Use of the store key that gives the key of login challenges: it rests nowhere.
@@ -51,19 +53,18 @@ pub struct SqliteBackend {
 }
 
 impl SqliteBackend {
-    /// Creates an empty store. Blocks.
+    /// Creates a store without rows, with these wrapped records, label and value. Blocks.
     ///
     /// # Errors
     /// When the file exists or cannot be written.
-    pub fn create(path: &Path, key: Arc<StoreKey>) -> Result<(), StoreError> {
-        schema::create(path, &Rows::new(key))
+    pub fn create(path: &Path, key: Arc<StoreKey>, records: &[(String, Vec<u8>)]) -> Result<(), StoreError> {
+        schema::create(path, &Rows::new(key), records)
     }
 
     /// The store in this file; [`load`](Backend::load) verifies it.
     pub fn new(file: SqliteFile, key: Arc<StoreKey>) -> Self {
-        let (rows, connection) = (Rows::new(Arc::clone(&key)), file.0);
-        let reserve = connection.path().map_or(Reserve::none(), |path| Reserve::of(Path::new(path)));
-        Self { database: Database::over(Verified { connection, rows, reserve }), key }
+        let rows = Rows::new(Arc::clone(&key));
+        Self { database: Database::over(Verified { file: file.0, rows }), key }
     }
 
     /// A store that is empty and gone with the process: for commands that record something and read no key.
@@ -73,8 +74,8 @@ impl SqliteBackend {
     pub fn in_memory(key: Arc<StoreKey>) -> Result<Self, StoreError> {
         let (mut connection, rows) = (Connection::open_in_memory()?, Rows::new(Arc::clone(&key)));
         schema::fill(&mut connection, &rows)?;
-        let verified = Verified { connection, rows, reserve: Reserve::none() };
-        Ok(Self { database: Database::over(verified), key })
+        let file = SharedFile::over(connection);
+        Ok(Self { database: Database::over(Verified { file, rows }), key })
     }
 }
 

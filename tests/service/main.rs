@@ -39,6 +39,7 @@ mod lifecycle {
     mod kill_first_start;
     mod kill_restore;
     mod module_settings;
+    mod records_in_store;
     mod refused_pin;
     mod reload;
     mod start_stop;
@@ -66,6 +67,7 @@ mod operations {
 mod security {
     mod connections;
     mod death_of_a_change;
+    mod edited_records;
     mod edited_store;
     pub(crate) mod fault_injection;
     mod files;

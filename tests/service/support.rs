@@ -54,6 +54,15 @@ impl Installation {
         installation
     }
 
+    /// One whose wrapped records are in the store, as of a token without data objects.
+    pub(crate) fn in_store() -> Self {
+        let installation = Self::empty();
+        let mut init = installation.command(&["init"]);
+        let output = process::output(init.env("AVS_KMS__KEYS__LOCATION", "store"));
+        assert!(output.status.success(), "init failed: {}", text(&output.stderr));
+        installation
+    }
+
     /// A place where nothing was made yet.
     pub(crate) fn empty() -> Self {
         assert!(Path::new(MODULE).exists(), "SoftHSM is missing: apt-get install --yes softhsm2");

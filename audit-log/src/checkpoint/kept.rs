@@ -35,8 +35,8 @@ pub(crate) fn detect_rollback(
     compare(directory, head, &key, (files, anchors), (*requires_checkpoint, *requires_anchor))
 }
 
-/// The same of a log that no process has open, as a start that requires both would find it. Empty where there is no
-/// log.
+/// The same of a log that no process has open, as a start would find it that requires a checkpoint, and an anchor unless
+/// there is no place for one. Empty where there is no log.
 ///
 /// # Errors
 /// When the log cannot be read.
@@ -44,7 +44,7 @@ pub fn detect_rollback_of(
     directory: &Path,
     public_key: PublicKey,
     files: &[PathBuf],
-    anchors: &[Vec<u8>],
+    anchors: Option<&[Vec<u8>]>,
 ) -> Result<Vec<RollbackDetected>, PublishError> {
     let source = Source::open(directory)?;
     let Some(&last) = source.firsts()?.last() else { return Ok(Vec::new()) };
@@ -54,7 +54,7 @@ pub fn detect_rollback_of(
     while let FrameEvent::Frame { .. } = step_with_retry(&file, &mut reader, &mut chain, |_| ())? {}
     let head = Head { log: header.log, size: chain.size(), record_hash: chain.last, root: chain.root };
     let key = VerifierKey::new(&head.log.origin(), public_key).map_err(|_| CheckpointError::OriginForm)?;
-    compare(directory, &head, &key, (files, anchors), (true, true))
+    compare(directory, &head, &key, (files, anchors.unwrap_or_default()), (true, anchors.is_some()))
 }
 
 fn compare(

@@ -16,21 +16,23 @@
 //! - `nethsm`: neither AES-GCM nor HMAC nor key wrap.
 //!   <https://github.com/Nitrokey/nethsm-pkcs11/blob/main/features.md>
 //!
-//! - `yubihsm2`: no AES-GCM; an HMAC key has its own type; no session keys, no copies. Not emulated: what it refuses of
-//!   data objects. <https://github.com/Yubico/yubihsm-shell/tree/master/pkcs11>
+//! - `yubihsm2`: no AES-GCM; an HMAC key has its own type; no session keys, no copies. A data object is public, knows no
+//!   CKA_MODIFIABLE, and shows one CKA_APPLICATION, which searches ignore.
+//!   <https://github.com/Yubico/yubihsm-shell/tree/master/pkcs11>
 //! - `no_gcm`: neither AES-GCM nor key wrap (opencryptoki 3.8.1, p11-kit 0.24.1 on the wire).
 //! - `key_wrap`, `key_wrap_padded`: RFC 3394 or RFC 5649 by C_Encrypt, and no AES-GCM, no HMAC: what NSS and kryoptic can.
 //!
 //! And what several devices have in common: `session_keys_refused`, `session_objects_private` (wolfPKCS11: an object of
-//! a session exists for that session alone).
+//! a session exists for that session alone), `data_objects_refused` (NSS says ATTRIBUTE_VALUE_INVALID, and with
+//! `rv=0x54` it is kmsp11, which has no C_CreateObject).
 
 use std::collections::HashMap;
 use std::sync::Mutex;
 
 use cryptoki_sys::*;
 
-use crate::rules::{active, device};
-use crate::{handles, key_pairs, key_wrap, real};
+use crate::rules::{Effect, active, device};
+use crate::{data_objects, handles, key_pairs, key_wrap, real};
 
 const CLOUDHSM_AES_GCM: CK_MECHANISM_TYPE = 0x8000_1087;
 const CLOUDKMS_AES_GCM: CK_MECHANISM_TYPE = 0x8001_e101;
@@ -281,12 +283,16 @@ unsafe fn is_hmac_key(template: CK_ATTRIBUTE_PTR, n: CK_ULONG) -> Option<bool> {
     }
 }
 
-/// Whether the device makes no key or copy from this template because it is a session's.
-pub(crate) unsafe fn refuses(template: CK_ATTRIBUTE_PTR, n: CK_ULONG) -> bool {
-    if device().as_deref() == Some("yubihsm2") {
-        return unsafe { is_of_session(template, n) || is_hmac_key(template, n) == Some(false) };
+/// The code by which the device refuses to make an object from this template; it may change the template instead.
+pub(crate) unsafe fn refuses(call: &str, template: CK_ATTRIBUTE_PTR, n: CK_ULONG) -> Option<CK_RV> {
+    let is_data = call == "C_CreateObject" && unsafe { data_objects::is_one(template, n) };
+    if is_data && let Some(rule) = active("data_objects_refused") {
+        return Some(if let Effect::Before(code) = rule.effect { code } else { CKR_ATTRIBUTE_VALUE_INVALID });
     }
-    let insecure = match device().as_deref() {
+    let of_session = || unsafe { is_of_session(template, n) };
+    let refused = match device().as_deref() {
+        Some("yubihsm2") if is_data => return unsafe { data_objects::as_yubihsm(template, n) },
+        Some("yubihsm2") => of_session() || unsafe { is_hmac_key(template, n) } == Some(false),
         Some("luna_cloud") => unsafe {
             is_key(template, n)
                 && !(flag(template, n, CKA_SENSITIVE).unwrap_or(true)
@@ -299,15 +305,13 @@ pub(crate) unsafe fn refuses(template: CK_ATTRIBUTE_PTR, n: CK_ULONG) -> bool {
         },
         _ => false,
     };
-    insecure || active("session_keys_refused").is_some() && unsafe { is_of_session(template, n) }
+    let refused = refused || active("session_keys_refused").is_some() && of_session();
+    refused.then_some(CKR_TEMPLATE_INCONSISTENT)
 }
 
 /// Whether the template is of a key that is made, not of data.
 unsafe fn is_key(template: CK_ATTRIBUTE_PTR, n: CK_ULONG) -> bool {
-    let attributes = unsafe { std::slice::from_raw_parts(template, n as usize) };
-    !attributes.iter().any(|attribute| {
-        attribute.type_ == CKA_CLASS && unsafe { *attribute.pValue.cast::<CK_OBJECT_CLASS>() } == CKO_DATA
-    })
+    unsafe { !data_objects::is_one(template, n) }
 }
 
 unsafe fn flag(template: CK_ATTRIBUTE_PTR, n: CK_ULONG, kind: CK_ATTRIBUTE_TYPE) -> Option<bool> {

@@ -19,6 +19,7 @@ use std::sync::OnceLock;
 use cryptoki_sys::*;
 
 mod answers;
+mod data_objects;
 mod devices;
 pub mod guard;
 mod handles;
@@ -162,7 +163,6 @@ macro_rules! plain {
 plain! {
     C_GetSessionInfo(s, info: CK_SESSION_INFO_PTR);
     C_Logout(s);
-    C_FindObjectsInit(s, t: CK_ATTRIBUTE_PTR, n: CK_ULONG);
     C_FindObjectsFinal(s);
     C_InitPIN(s, pin: CK_UTF8CHAR_PTR, n: CK_ULONG);
 }
@@ -253,6 +253,11 @@ unsafe extern "C" fn C_GetAttributeValue(
         let last = template.add(n as usize - 1);
         spoil(rule, (*last).pValue.cast(), &raw mut (*last).ulValueLen);
     })
+}
+
+unsafe extern "C" fn C_FindObjectsInit(s: CK_SESSION_HANDLE, t: CK_ATTRIBUTE_PTR, n: CK_ULONG) -> CK_RV {
+    let call = || unsafe { data_objects::find_init(s, t, n) };
+    through("C_FindObjectsInit", Some(s), call, |_| {})
 }
 
 unsafe extern "C" fn C_FindObjects(

@@ -53,8 +53,11 @@ macro_rules! making {
             template: CK_ATTRIBUTE_PTR, n: CK_ULONG, made: CK_OBJECT_HANDLE_PTR
         ) -> CK_RV {
             let call = || unsafe {
-                if refused(stringify!($name), template, n) || devices::refuses(template, n) {
+                if refused(stringify!($name), template, n) {
                     return CKR_TEMPLATE_INCONSISTENT;
+                }
+                if let Some(code) = devices::refuses(stringify!($name), template, n) {
+                    return code;
                 }
                 if limits::is_full($session, template, n) {
                     return CKR_DEVICE_MEMORY;

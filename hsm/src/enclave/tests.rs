@@ -11,10 +11,11 @@ use crate::arena::SecretMemoryPolicy;
 use crate::labels::{CANARY_LABEL, KEK_LABEL};
 use crate::make_softhsm_token;
 use crate::pkcs11::{Module, Session};
+use crate::records::Records;
 use crate::settings::SchemeChoice;
 use crate::token::connection::{LoggedInToken, finalise};
 use crate::token::login::Credential;
-use crate::wrap::{self, Kek, WrappedKey};
+use crate::wrap::{self, Kek, Template, TokenRecords, WrappedKey};
 
 mod checkpoint_seed;
 mod residue;
@@ -48,11 +49,14 @@ fn meddle_by<R>(settings: &Settings, with: impl FnOnce(&dyn Fn() -> Session) -> 
     result
 }
 
+/// Does something with the records of the token.
+fn with_records<R>(session: &Session, with: impl FnOnce(&dyn Records) -> R) -> R {
+    with(&TokenRecords { session, template: &Template::default() })
+}
+
 /// Replaces the value of a key's record.
 fn replace(session: &Session, id: KeyId, value: &[u8]) {
-    for stored in wrap::find_labelled(session, &wrap::key_label(id)).unwrap() {
-        session.destroy(stored.handle).unwrap();
-    }
+    with_records(session, |records| records.remove(&wrap::key_label(id)).unwrap());
     put(session, &wrap::key_label(id), "avs-kms/1", value);
 }
 
@@ -69,9 +73,19 @@ fn put(session: &Session, label: &str, application: &str, value: &[u8]) {
 }
 
 fn record(session: &Session, id: KeyId) -> WrappedKey {
-    let mut found = wrap::find_labelled(session, &wrap::key_label(id)).unwrap();
+    let mut found =
+        with_records(session, |records| wrap::find_labelled(records, &wrap::key_label(id)).unwrap());
     assert_eq!(found.len(), 1);
-    found.pop().unwrap().record.unwrap()
+    found.pop().unwrap().unwrap()
+}
+
+/// Takes the canary record out of the token.
+fn take_canary(session: &Session) -> Vec<u8> {
+    with_records(session, |records| {
+        let mut found = records.find(CANARY_LABEL).unwrap();
+        records.remove(CANARY_LABEL).unwrap();
+        found.pop().unwrap()
+    })
 }
 
 /// Length of the header of a record whose key has the name `default`.
@@ -214,10 +228,8 @@ fn a_token_of_0_1_is_refused_with_a_sentence() {
     isolated("a_token_of_0_1_is_refused_with_a_sentence", |fixture| {
         fixture.initialised();
         meddle(&fixture, |session| {
-            let found = wrap::find_labelled(session, CANARY_LABEL).unwrap();
-            let mut bytes = found[0].record.as_ref().unwrap().encoded().to_vec();
+            let mut bytes = take_canary(session);
             bytes[4] = 1;
-            session.destroy(found[0].handle).unwrap();
             put(session, CANARY_LABEL, "avs-kms/1", &rehashed(bytes));
         });
         let error = Enclave::open(fixture.settings()).unwrap_err();
@@ -362,11 +374,7 @@ fn a_second_key_encryption_key_is_refused() {
 fn a_missing_a_forged_and_a_second_canary_are_refused() {
     isolated("a_missing_a_forged_and_a_second_canary_are_refused", |fixture| {
         fixture.initialised();
-        let bytes = meddle(&fixture, |session| {
-            let found = wrap::find_labelled(session, CANARY_LABEL).unwrap();
-            session.destroy(found[0].handle).unwrap();
-            found[0].record.as_ref().unwrap().encoded().to_vec()
-        });
+        let bytes = meddle(&fixture, take_canary);
         let refused = || Enclave::open(fixture.settings()).unwrap_err();
         assert!(matches!(refused(), OpenError::CanaryMissing { count: 0 }));
         let mut forged = bytes.clone();

@@ -3,16 +3,16 @@
 
 use bn254_ct::{G1Point, G2Point};
 
-use super::index::{Entry, Index};
-use cryptoki::object::ObjectHandle;
-
+use super::entry::Entry;
+use super::index::Index;
 use crate::arena::Arena;
 use crate::error::EnclaveError;
 use crate::key::{NewKey, PublicKey};
 use crate::pkcs11::{Function, Session, TokenError};
 use crate::token::attempt::{Attempt, AttemptError};
+use crate::token::connection::TokenConnection;
 use crate::wrap::{
-    self, GenerateError, Header, Payload, SealError, StoredRecord, UnwrapError, UnwrappedScalar, WrappedKey,
+    self, GenerateError, Header, Payload, RecordError, SealError, UnwrapError, UnwrappedScalar, WrappedKey,
 };
 
 /// One creation.
@@ -34,7 +34,7 @@ impl<'a> Creation<'a> {
         Self { key, index, second, sync, stored: false }
     }
 
-    /// Whether the token was asked to store something, whatever it answered.
+    /// Whether a record was to be stored, whatever the answer was.
     pub(crate) fn has_stored(&self) -> bool {
         self.stored
     }
@@ -42,11 +42,12 @@ impl<'a> Creation<'a> {
     /// One attempt from the beginning. A second one adopts what the first left if it is sound, else removes it.
     pub(crate) fn attempt(&mut self, mut attempt: Attempt<'_>) -> Result<Entry, AttemptError> {
         let label = wrap::key_label(self.key.id);
-        let found = wrap::find_labelled(attempt.session, &label)?;
+        let records = attempt.connection.records(attempt.session);
+        let found = wrap::find_labelled(&*records, &label)?;
         // No hits prove nothing unless the token also shows what must be there.
         attempt.connection.check_canary(attempt.session, attempt.arena.parts().0)?;
-        if let [stored] = &found[..]
-            && let Some(entry) = self.adopt(&mut attempt, stored)?
+        if let [record] = &found[..]
+            && let Some(entry) = self.adopt(&mut attempt, record)?
         {
             return Ok(entry);
         }
@@ -54,9 +55,7 @@ impl<'a> Creation<'a> {
             // Something of that name was there before: do not delete it.
             return Err(EnclaveError::KeyUnreadable.into());
         }
-        for stored in found {
-            attempt.session.destroy(stored.handle)?;
-        }
+        records.remove(&label)?;
         self.make(attempt, &label)
     }
 
@@ -64,9 +63,9 @@ impl<'a> Creation<'a> {
     fn adopt(
         &mut self,
         attempt: &mut Attempt<'_>,
-        stored: &StoredRecord,
+        record: &Result<WrappedKey, RecordError>,
     ) -> Result<Option<Entry>, AttemptError> {
-        let Ok(record) = &stored.record else { return Ok(None) };
+        let Ok(record) = record else { return Ok(None) };
         let connection = attempt.connection;
         if record.header.key != self.key.id || record.header.kek != connection.kek.id {
             return Ok(None);
@@ -118,9 +117,9 @@ impl<'a> Creation<'a> {
             return Err(violation(Function::Encrypt, "it used an initialisation vector again").into());
         }
         self.stored = true;
-        wrap::store(session, label, &record)?;
+        wrap::store(&*connection.records(session), label, &record)?;
         (self.sync)()?;
-        self.prove(session, connection.kek.handle, label, &record, &fresh)?;
+        self.prove(session, connection, label, &record, &fresh)?;
         Entry::new(record).ok_or(AttemptError::Fault)
     }
 
@@ -128,20 +127,21 @@ impl<'a> Creation<'a> {
     fn prove(
         &mut self,
         session: &Session,
-        kek: ObjectHandle,
+        connection: &TokenConnection,
         label: &str,
         record: &WrappedKey,
         fresh: &UnwrappedScalar<'_>,
     ) -> Result<(), AttemptError> {
-        let found = wrap::find_labelled(session, label)?;
-        let [StoredRecord { record: Ok(read), .. }] = &found[..] else {
+        let found = wrap::find_labelled(&*connection.records(session), label)?;
+        let [Ok(read)] = &found[..] else {
             return Err(violation(Function::FindObjects, "a fresh record is not there once").into());
         };
         if read != record {
             return Err(violation(Function::GetAttributeValue, "a fresh record reads differently").into());
         }
         let (slot, stack) = self.second.parts();
-        let again = wrap::open(session, kek, read, slot).map_err(UnwrapError::as_token_error);
+        let again =
+            wrap::open(session, connection.kek.handle, read, slot).map_err(UnwrapError::as_token_error);
         if again?.equals(stack, fresh) {
             Ok(())
         } else {

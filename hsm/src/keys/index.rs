@@ -1,96 +1,38 @@
-//! The records of the token, cached as ciphertext, so that no signature waits for a search. The token
+//! The wrapped records, cached as ciphertext, so that no signature waits for a search. Their place
 //! stays the source of truth; a clear scalar is never here.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
+use super::entry::Entry;
 use crate::arena::{Arena, Slot};
 use crate::error::EnclaveError;
 use crate::health::Findings;
-use crate::key::{KeyEntry, KeyId, PublicKey};
+use crate::key::{KeyEntry, KeyId};
 use crate::pkcs11::{Session, TokenError};
+use crate::records::RecordsError;
 use crate::token::connection::TokenConnection;
-use crate::wrap::{self, Fingerprint, ObjectKind, Payload, WrappedKey};
+use crate::wrap::{self, EntryKind, RecordError, WrappedKey};
 
-/// One authentic record.
-pub(crate) struct Entry {
-    pub(crate) record: WrappedKey,
-    pub(crate) public_key: PublicKey,
-    /// Keyed digest of the scalar that was seen to belong to the public key; none before its first use.
-    proof: OnceLock<Fingerprint>,
-    standing: AtomicU8,
+/// The records that were found under one key's label.
+#[derive(Default)]
+struct Copies {
+    count: usize,
+    /// Those that can be parsed and name the key; whether they are authentic is not known.
+    sound: Vec<WrappedKey>,
 }
 
-const USABLE: u8 = 0;
-/// The token did not open the record, though its canary is good: tried again.
-const SUSPECTED: u8 = 1;
-/// This host computed a wrong product twice: not used again by this process.
-const WITHDRAWN: u8 = 2;
-const DESTROYED: u8 = 3;
+/// Records that a start names in its log, one line each.
+const PROBLEMS_NAMED: usize = 100;
 
-impl Entry {
-    /// None for what is no key of an operator.
-    pub(crate) fn new(record: WrappedKey) -> Option<Self> {
-        match record.header.payload {
-            Payload::Scalar(public_key) => {
-                Some(Self { record, public_key, proof: OnceLock::new(), standing: AtomicU8::new(USABLE) })
-            }
-            Payload::Canary | Payload::StoreKey | Payload::CheckpointKey(_) => None,
+fn report(id: KeyId, number: usize, problem: Option<RecordError>) {
+    let problem = problem.map_or("it is another key's".to_owned(), |problem| problem.to_string());
+    match number {
+        ..=PROBLEMS_NAMED => tracing::error!(key = %id, %problem, "a record cannot be read"),
+        _ if number == PROBLEMS_NAMED + 1 => {
+            tracing::error!("further records that cannot be read are not named")
         }
-    }
-
-    /// The digest to compare an unlocked scalar with, once one was proven.
-    pub(crate) fn proof(&self) -> Option<&Fingerprint> {
-        self.proof.get()
-    }
-
-    /// Takes the digest of a scalar that was just seen to belong to the public key.
-    pub(crate) fn set_proof(&self, digest: Fingerprint) {
-        // Another worker may have been first; both saw the same scalar.
-        let _ = self.proof.set(digest);
-    }
-
-    fn suspect(&self) {
-        self.standing.fetch_max(SUSPECTED, Ordering::AcqRel);
-    }
-
-    /// Ends a suspicion, and nothing that is worse; whether it did.
-    fn clear(&self) -> bool {
-        self.standing.compare_exchange(SUSPECTED, USABLE, Ordering::AcqRel, Ordering::Acquire).is_ok()
-    }
-
-    fn is_suspected(&self) -> bool {
-        self.standing.load(Ordering::Acquire) == SUSPECTED
-    }
-
-    fn withdraw(&self) {
-        self.standing.fetch_max(WITHDRAWN, Ordering::AcqRel);
-    }
-
-    pub(crate) fn set_destroyed(&self) {
-        self.standing.fetch_max(DESTROYED, Ordering::AcqRel);
-    }
-
-    /// Refuses unreadable and destroyed records, also for work that was queued before they became so.
-    pub(crate) fn check_usable(&self) -> Result<(), EnclaveError> {
-        match self.standing.load(Ordering::Acquire) {
-            SUSPECTED | WITHDRAWN => Err(EnclaveError::KeyUnreadable),
-            DESTROYED => Err(EnclaveError::UnknownKey),
-            _ => Ok(()),
-        }
-    }
-
-    pub(crate) fn describe(&self) -> KeyEntry {
-        let header = &self.record.header;
-        KeyEntry {
-            id: header.key,
-            owner: header.owner,
-            name: header.name,
-            version: header.version,
-            public_key: self.public_key,
-            created: header.created,
-        }
+        _ => {}
     }
 }
 
@@ -107,29 +49,36 @@ pub(crate) struct Index {
 }
 
 impl Index {
-    /// Reads every object of the token and authenticates every record by decrypting it once.
+    /// Reads every record and authenticates it by decrypting it once.
     pub(crate) fn load(
         connection: &TokenConnection,
         slot: &mut Slot,
-    ) -> Result<(Self, Findings), TokenError> {
+    ) -> Result<(Self, Findings), RecordsError> {
         let mut session = connection.session()?;
-        let mut records: HashMap<KeyId, Vec<Option<WrappedKey>>> = HashMap::new();
+        let mut records: HashMap<KeyId, Copies> = HashMap::new();
         let mut findings = Findings::default();
-        wrap::scan(&session, |found| match found {
-            ObjectKind::Key(id, record) => {
-                if let Err(problem) = &*record {
-                    tracing::error!(key = %id, %problem, "a record in the token cannot be read");
+        let mut problems = 0;
+        wrap::scan(&*connection.records(&session), |found| match found {
+            EntryKind::Key(id, record) => {
+                let copies = records.entry(id).or_default();
+                copies.count += 1;
+                match *record {
+                    // A record under another label takes no memory: there may be a million.
+                    Ok(record) if record.header.key == id => copies.sound.push(record),
+                    read => {
+                        problems += 1;
+                        report(id, problems, read.err());
+                    }
                 }
-                records.entry(id).or_default().push(record.ok());
             }
-            ObjectKind::Internal => {}
-            ObjectKind::Incomplete => findings.incomplete += 1,
-            ObjectKind::Foreign => findings.foreign += 1,
+            EntryKind::Internal => {}
+            EntryKind::Incomplete => findings.incomplete += 1,
+            EntryKind::Foreign => findings.foreign += 1,
         })?;
         let (mut entries, mut unreadable) = (HashMap::new(), BTreeSet::new());
         for (id, copies) in records {
-            let duplicated = copies.len() > 1;
-            match the_authentic(&mut session, connection, id, copies.into_iter().flatten(), slot)? {
+            let duplicated = copies.count > 1;
+            match the_authentic(&mut session, connection, id, copies.sound.into_iter(), slot)? {
                 Some(entry) => {
                     entries.insert(id, Arc::new(entry));
                     if duplicated {
@@ -175,7 +124,7 @@ impl Index {
         connection: &TokenConnection,
         id: KeyId,
         arena: &mut Arena,
-    ) -> Result<bool, TokenError> {
+    ) -> Result<bool, RecordsError> {
         let mut session = connection.session()?;
         let (slot, stack) = arena.parts();
         let known = self.entries.read().unwrap_or_else(PoisonError::into_inner).get(&id).cloned();
@@ -191,8 +140,8 @@ impl Index {
             }
             return Ok(opens);
         }
-        let found = wrap::find_labelled(&session, &wrap::key_label(id))?;
-        let records = found.into_iter().filter_map(|stored| stored.record.ok());
+        let found = wrap::find_labelled(&*connection.records(&session), &wrap::key_label(id))?;
+        let records = found.into_iter().filter_map(Result::ok);
         let Some(entry) = the_authentic(&mut session, connection, id, records, slot)? else {
             return Ok(false);
         };
@@ -280,18 +229,18 @@ fn authentic(
     slot: &mut Slot,
 ) -> Result<bool, TokenError> {
     if record.header.key != id || record.header.kek != connection.kek.id {
-        tracing::error!(key = %id, "a record in the token is another key's");
+        tracing::error!(key = %id, "a record is another key's");
         return Ok(false);
     }
     // A record under another scheme than the canary's was not made by this service: nothing is downgraded.
     if record.header.scheme != connection.scheme {
-        tracing::error!(key = %id, "a record in the token has another wrapping scheme than the canary");
+        tracing::error!(key = %id, "a record has another wrapping scheme than the canary");
         return Ok(false);
     }
     let Err(problem) = wrap::open(session, connection.session_kek, record, slot).map(drop) else {
         return Ok(true);
     };
-    tracing::error!(key = %id, %problem, "a record in the token does not decrypt");
+    tracing::error!(key = %id, %problem, "a record does not decrypt");
     // A session that saw an error may be poisoned: a new one says whether the record or the token is at fault.
     *session = connection.session()?;
     connection.check_decryption(session, slot).map(|()| false).map_err(|_| problem.as_token_error())

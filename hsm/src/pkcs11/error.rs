@@ -116,6 +116,24 @@ impl TokenError {
         matches!(self.code(), Some(RvError::KeyHandleInvalid | RvError::ObjectHandleInvalid))
     }
 
+    /// Whether the token refuses what the template asks for, and neither this call nor this moment: another template may
+    /// do. A token without data objects says one of these, or that it has no such function.
+    pub(crate) const fn refuses_template(&self) -> bool {
+        use RvError as R;
+        matches!(self.cause, Cause::Unsupported)
+            || matches!(
+                self.code(),
+                Some(
+                    R::TemplateInconsistent
+                        | R::TemplateIncomplete
+                        | R::AttributeTypeInvalid
+                        | R::AttributeValueInvalid
+                        | R::AttributeReadOnly
+                        | R::FunctionNotSupported
+                )
+            )
+    }
+
     /// Whether the module cannot do what it was asked for, however often it is asked.
     pub(crate) const fn is_unsupported(&self) -> bool {
         use RvError as R;

@@ -98,12 +98,12 @@ impl Admin {
     /// Carries the command out; gives the anchors that are there at its end.
     fn anchor(&mut self, command: &AnchorCommand, deadline: Instant) -> Result<Vec<Vec<u8>>, EnclaveError> {
         let directory = self.sync_directory.clone();
-        self.worker.run_with_retry(deadline, None, |Attempt { session, .. }| {
+        self.worker.run_with_retry(deadline, None, |Attempt { session, connection, .. }| {
             if let AnchorCommand::Replace(bytes) = command {
-                let old = anchor::store(session, bytes)?;
+                let old = anchor::store(session, &connection.place.template, bytes)?;
                 // A power cut must not leave a token without any.
                 sync(directory.as_deref())?;
-                anchor::destroy(session, old)?;
+                wrap::destroy(session, old)?;
                 sync(directory.as_deref())?;
             }
             Ok(anchor::read(session)?)
@@ -151,15 +151,13 @@ impl Admin {
         }
     }
 
-    /// After a failed creation: nothing of it may stay behind. Only objects that this creation made can carry its label,
+    /// After a failed creation: nothing of it may stay behind. Only records that this creation made can have its label,
     /// because there were none when it began.
     fn clean_up(&mut self, id: KeyId) {
         let cleaned = || {
             let connection = self.worker.shared.connection().ok()?;
             let session = connection.session().ok()?;
-            for stored in wrap::find_labelled(&session, &wrap::key_label(id)).ok()? {
-                session.destroy(stored.handle).ok()?;
-            }
+            connection.records(&session).remove(&wrap::key_label(id)).ok()?;
             sync(self.sync_directory.as_deref()).ok()
         };
         if cleaned().is_none() {
@@ -174,18 +172,18 @@ impl Admin {
         let mut destroyed = known;
         self.worker.run_with_retry(deadline, None, |Attempt { session, connection, arena, .. }| {
             let label = wrap::key_label(id);
-            for stored in wrap::find_labelled(session, &label)? {
-                destroyed = true;
-                session.destroy(stored.handle)?;
-            }
+            let records = connection.records(session);
+            // Also for an attempt whose answer is lost.
+            destroyed |= !records.find(&label)?.is_empty();
+            records.remove(&label)?;
             sync(directory.as_deref())?;
             // No hits prove nothing by themselves: a failing token shows no objects at all.
-            let left = wrap::find_labelled(session, &label)?;
+            let left = records.find(&label)?;
             connection.check_canary(session, arena.parts().0)?;
             match (left.is_empty(), destroyed) {
                 (true, true) => Ok(()),
                 (true, false) => Err(EnclaveError::UnknownKey.into()),
-                (false, _) => Err(EnclaveError::Internal("the token kept a destroyed record".into()).into()),
+                (false, _) => Err(EnclaveError::Internal("a destroyed record is still there".into()).into()),
             }
         })?;
         shared.index.remove(id);

@@ -3,14 +3,16 @@
 use super::start::{Prepared, prepare};
 use crate::arena::{Arena, Slot};
 use crate::error::OpenError;
-use crate::labels::{CANARY_LABEL, KEK_LABEL};
+use crate::labels::{ANCHOR_LABEL, CANARY_LABEL, KEK_LABEL};
 use crate::pkcs11::Session;
+use crate::records::{Records, RecordsError};
 use crate::settings::{SchemeChoice, Settings};
-use crate::token::canary;
-use crate::token::checkpoint_key::CheckpointSigner;
-use crate::token::connection::{LoggedInToken, checkpoint_signer, finalise};
+use crate::token::checkpoint_key::{CheckpointSigner, checkpoint_signer};
+use crate::token::connection::{LoggedInToken, finalise};
+use crate::token::place::Place;
 use crate::token::store_key::{self, StoreKey};
-use crate::wrap::{self, Kek, KekError, NoScheme, Scheme};
+use crate::token::{anchor, canary};
+use crate::wrap::{self, EntryKind, Kek, KekError, NoScheme, Scheme};
 
 /// What `init` made in the token.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +31,8 @@ pub struct InitReport {
     pub variant: &'static str,
     /// What the checkpoint key is, and where.
     pub checkpoint_key: &'static str,
+    /// Where the wrapped records are: `token` or `store`.
+    pub location: &'static str,
     /// Id of this installation, 32 hex digits.
     pub installation: String,
 }
@@ -46,15 +50,17 @@ pub struct Initialised {
 pub(crate) fn initialise(settings: &Settings, adopt: bool) -> Result<Initialised, OpenError> {
     let Prepared { lock: _lock, memory, credential, mut arena, module } = prepare(settings)?;
     let login = LoggedInToken::new(&module, &settings.token, None, &credential)?;
-    let made = make_kek(&login, &mut arena, settings, adopt).and_then(|(kek, scheme)| {
+    let made = make_kek(&login, &mut arena, settings, adopt).and_then(|(kek, scheme, place)| {
         let session = login.session()?;
-        let checkpoint_key = checkpoint_signer(&session, &settings.prepared_keys, &kek, scheme)?.describe();
-        let store_key = store_key::open(&session, &kek, scheme, arena.parts().0, memory)?;
-        Ok((kek, scheme, checkpoint_key, store_key))
+        let records = place.records(&session);
+        let checkpoint_key =
+            checkpoint_signer(&session, &settings.prepared_keys, &place, &kek, scheme)?.describe();
+        let store_key = store_key::open(&session, &*records, &kek, scheme, arena.parts().0, memory)?;
+        Ok((kek, scheme, place.name(), checkpoint_key, store_key))
     });
     drop(login.holder);
     finalise(&module);
-    let (kek, scheme, checkpoint_key, store_key) = made?;
+    let (kek, scheme, location, checkpoint_key, store_key) = made?;
     let report = InitReport {
         token_label: login.info.label,
         token_serial: login.info.serial,
@@ -63,35 +69,44 @@ pub(crate) fn initialise(settings: &Settings, adopt: bool) -> Result<Initialised
         scheme: scheme.name(),
         variant: scheme.variant(),
         checkpoint_key,
+        location,
         installation: hex::encode(store_key.installation()),
     };
     Ok(Initialised { report, store_key })
 }
 
-/// Key-encryption key, checkpoint key, store key, canary, in this order. What an interrupted init has made is kept, as long as the
-/// token holds no wrapped key. The canary marks the end of init.
+/// Key-encryption key, checkpoint key, store key, canary, in this order, once the place of the records is known. What an
+/// interrupted init has made is kept, as long as there is no wrapped key. The canary marks the end of init.
 fn make_kek(
     login: &LoggedInToken,
     arena: &mut Arena,
     settings: &Settings,
     adopt: bool,
-) -> Result<(Kek, Scheme), OpenError> {
+) -> Result<(Kek, Scheme, Place), OpenError> {
     let session = login.session()?;
     let prepared = &settings.prepared_keys;
+    let place = Place::choose(&session, settings)?;
+    let records = &*place.records(&session);
     let found = match Kek::find_labelled(&session, prepared.kek.as_deref()) {
         Ok(kek) => Some(kek),
         Err(KekError::Missing { prepared: false, .. }) => None,
         Err(error) => return Err(error.into()),
     };
     let already = |found: &str| Err(OpenError::AlreadyInitialised { found: found.to_owned() });
-    let planted = canary::exists(&session)?;
+    let planted = canary::exists(records)?;
     if planted && !(adopt && found.is_some()) {
         return already(CANARY_LABEL);
     }
-    let mut keys = 0;
-    wrap::scan(&session, |object| keys += usize::from(matches!(object, wrap::ObjectKind::Key(..))))?;
-    if keys > 0 {
-        return already(&format!("{keys} wrapped keys"));
+    // The records of another installation may be in its store: its key-encryption key is not taken unasked.
+    if !planted && !adopt && found.is_some() && prepared.kek.is_none() && !place.is_token() {
+        return already(KEK_LABEL);
+    }
+    if !planted && !adopt && !anchor::read(&session)?.is_empty() {
+        return already(ANCHOR_LABEL);
+    }
+    match keys(records)? {
+        0 => {}
+        count => return already(&format!("{count} wrapped keys")),
     }
     let slot = arena.parts().0;
     let (kek, scheme) = match found {
@@ -100,43 +115,53 @@ fn make_kek(
                 Some(_) => tracing::info!("the HSM's administrator made the key-encryption key"),
                 None => tracing::warn!("continuing with what an earlier init left in the token"),
             }
-            let schemes = schemes_of(&session, &kek, planted, settings.scheme)?;
+            let schemes = schemes_of(records, &kek, planted, settings.scheme)?;
             (kek, wrap::probe_key(&schemes, || login.session(), kek.handle, slot)?)
         }
         None => new_kek(login, &session, settings.scheme, slot)?,
     };
     if prepared.checkpoint_key.is_some() {
-        checkpoint_signer(&session, prepared, &kek, scheme)?.prove(&|| login.session(), &kek, arena)?;
+        checkpoint_signer(&session, prepared, &place, &kek, scheme)?.prove(
+            &|| login.session(),
+            &kek,
+            arena,
+        )?;
     } else {
-        CheckpointSigner::find_or_make(&|| login.session(), &kek, scheme, arena)?;
+        CheckpointSigner::find_or_make(&|| login.session(), &place, &kek, scheme, arena)?;
     }
-    if !store_key::exists(&session)? {
-        store_key::create(&session, &kek, scheme, arena.parts().0)?;
+    if !store_key::exists(records)? {
+        store_key::create(&session, records, &kek, scheme, arena.parts().0)?;
     }
     if planted {
-        let record = canary::find(&session, &kek)?;
+        let record = canary::find(records, &kek)?;
         canary::open(&session, kek.handle, &record, arena.parts().0)?;
     } else {
-        canary::create(&session, &kek, scheme, arena.parts().0)?;
+        canary::create(&session, records, &kek, scheme, arena.parts().0)?;
     }
     if let Some(directory) = &settings.sync_directory {
         let synced = std::fs::File::open(directory).and_then(|opened| Ok(rustix::fs::syncfs(&opened)?));
         synced.map_err(|source| OpenError::Host { what: "the token directory was not synced", source })?;
     }
-    Ok((kek, scheme))
+    Ok((kek, scheme, place))
+}
+
+fn keys(records: &dyn Records) -> Result<usize, RecordsError> {
+    let mut count = 0;
+    wrap::scan(records, |entry| count += usize::from(matches!(entry, EntryKind::Key(..))))?;
+    Ok(count)
 }
 
 /// The schemes that a key-encryption key of an earlier init may have: that of its records, where it made any.
 fn schemes_of(
-    session: &Session,
+    records: &dyn Records,
     kek: &Kek,
     planted: bool,
     choice: SchemeChoice,
 ) -> Result<Vec<Scheme>, OpenError> {
     let made = if planted {
-        Some(canary::find(session, kek)?.header.scheme)
-    } else if store_key::exists(session)? {
-        Some(store_key::find(session, kek)?.header.scheme)
+        Some(canary::find(records, kek)?.header.scheme)
+    } else if store_key::exists(records)? {
+        Some(store_key::find(records, kek)?.header.scheme)
     } else {
         None
     };

@@ -8,7 +8,7 @@ use super::recovery_request::RecoveryAction;
 use super::state::{Shared, unavailable};
 use crate::arena::Arena;
 use crate::error::EnclaveError;
-use crate::keys::index::Entry;
+use crate::keys::entry::Entry;
 use crate::pkcs11::{Session, TokenError};
 use crate::token::attempt::{Attempt, AttemptError};
 use crate::token::connection::TokenConnection;

@@ -25,6 +25,7 @@ use crate::settings::Settings;
 use crate::softhsm;
 use crate::token::connection::{LoggedInToken, finalise};
 use crate::token::login::Credential;
+use crate::token::place::Place;
 use crate::token::store_key::{self, StoreKey};
 use crate::wrap;
 
@@ -40,6 +41,8 @@ pub(crate) struct Running {
     pub(crate) commands: Sender<AdminCommand>,
     /// Authenticates the rows of the store; stays here while the token is away.
     pub(crate) store_key: Arc<StoreKey>,
+    /// Whether the token takes data objects, and so keeps the audit log's anchor.
+    pub(crate) keeps_anchors: bool,
     threads: Mutex<Threads>,
 }
 
@@ -95,7 +98,9 @@ pub(crate) fn open(settings: Settings) -> Result<Running, OpenError> {
     let mut digest_key = [0; 32];
     getrandom::fill(&mut digest_key)?;
     let login = LoggedInToken::new(&module, &settings.token, None, &credential)?;
-    let connection = Arc::new(login.connect(1, &settings.prepared_keys, arena.parts().0)?);
+    let place = |session: &_| Place::find(session, &settings);
+    let connection = login.connect(1, &settings.prepared_keys, place, arena.parts().0)?;
+    let connection = Arc::new(connection);
     if !connection.scheme.is_admitted(settings.scheme) {
         connection.disconnect();
         return Err(OpenError::SchemeRefused { found: connection.scheme.to_string() });
@@ -109,16 +114,17 @@ pub(crate) fn open(settings: Settings) -> Result<Running, OpenError> {
         .map_err(OpenError::from)
         .and_then(|()| Ok(wrap::probe(connection.scheme, session, connection.session_kek, slot)?));
     let loaded = probed.and_then(|()| {
-        let store_key =
-            store_key::open(&connection.session()?, &connection.kek, connection.scheme, slot, memory)?;
+        let (session, scheme) = (connection.session()?, connection.scheme);
+        let records = connection.records(&session);
+        let store_key = store_key::open(&session, &*records, &connection.kek, scheme, slot, memory)?;
         let (index, findings) = Index::load(&connection, slot)?;
         let others = [connection.canary.iv(), store_key.record_iv()];
         for iv in others.into_iter().chain(connection.checkpoint_signer.record_iv()) {
             index.take_iv(iv);
         }
-        Ok(((index, findings), Arc::new(store_key)))
+        Ok(((index, findings), Arc::new(store_key), connection.place.keeps_anchors(&session)?))
     });
-    let ((index, findings), store_key) = loaded.inspect_err(|_| connection.disconnect())?;
+    let ((index, findings), store_key, keeps_anchors) = loaded.inspect_err(|_| connection.disconnect())?;
     if let Some(tokens) = &settings.sync_directory {
         // The login worked and the canary opened: what the file holds now is what the PIN opens.
         match softhsm::files::renew_copy(tokens, &connection.info.serial) {
@@ -130,6 +136,7 @@ pub(crate) fn open(settings: Settings) -> Result<Running, OpenError> {
     tracing::info!(
         token = connection.info.label,
         serial = connection.info.serial,
+        records = connection.place.name(),
         keys = index.count(),
         unreadable = findings.unreadable.len(),
         incomplete = findings.incomplete,
@@ -143,7 +150,7 @@ pub(crate) fn open(settings: Settings) -> Result<Running, OpenError> {
     let (inbox, notices) = unbounded();
     let kind = arena.kind();
     let shared = Arc::new(Shared::new(connection, index, findings, &settings, digest_key, kind, inbox));
-    let running = Running { shared, jobs, commands, store_key, threads: Mutex::default() };
+    let running = Running { shared, jobs, commands, store_key, keeps_anchors, threads: Mutex::default() };
     let started = || {
         let mut threads = running.threads.lock().unwrap_or_else(PoisonError::into_inner);
         threads.lock = Some(lock);

@@ -144,8 +144,12 @@ impl Supervisor {
     ) -> Result<TokenConnection, OpenError> {
         let (slot, _) = self.arena.parts();
         let (epoch, prepared) = (last.epoch + 1, &self.prepared);
+        let same_place = |_: &_| Ok(last.place.clone());
         if action == RecoveryAction::LogIn {
-            match last.renew(&self.credential).and_then(|login| login.connect(epoch, prepared, slot)) {
+            let renewed = last
+                .renew(&self.credential)
+                .and_then(|login| login.connect(epoch, prepared, same_place, slot));
+            match renewed {
                 Ok(connection) => return Ok(connection),
                 Err(error) if !may_pass(&error) => return Err(error),
                 Err(error) => tracing::info!(%error, "logging in again was not enough"),
@@ -154,7 +158,7 @@ impl Supervisor {
         last.disconnect();
         let serial = Some(last.info.serial.as_str());
         let login = LoggedInToken::new(&last.module, &self.selector, serial, &self.credential)?;
-        login.connect(epoch, prepared, slot)
+        login.connect(epoch, prepared, same_place, slot)
     }
 }
 

@@ -14,7 +14,7 @@ use super::session_worker::SessionWorker;
 use super::state::Shared;
 use crate::arena::{self, Arena};
 use crate::error::{EnclaveError, result_label};
-use crate::keys::index::Entry;
+use crate::keys::entry::Entry;
 use crate::pkcs11::{Function, TokenError};
 use crate::telemetry::{self, OperationKind};
 use crate::token::attempt::{Attempt, AttemptError};

@@ -5,7 +5,7 @@ use cryptoki::object::ObjectHandle;
 
 use crate::labels::ANCHOR_LABEL;
 use crate::pkcs11::{Function, Session, TokenError};
-use crate::wrap::{data_template, data_value, find_data};
+use crate::wrap::{Template, data_value, find_data};
 
 /// The longest anchor, bytes.
 pub(crate) const ANCHOR_MAX: usize = 1024;
@@ -16,17 +16,16 @@ pub(crate) fn read(session: &Session) -> Result<Vec<Vec<u8>>, TokenError> {
 }
 
 /// Makes the new anchor and proves that it can be read; gives the others, to be destroyed once it is on the disk.
-pub(crate) fn store(session: &Session, anchor: &[u8]) -> Result<Vec<ObjectHandle>, TokenError> {
+pub(crate) fn store(
+    session: &Session,
+    template: &Template,
+    anchor: &[u8],
+) -> Result<Vec<ObjectHandle>, TokenError> {
     let old = find_data(session, ANCHOR_LABEL)?;
-    let new = session.create(&data_template(ANCHOR_LABEL, anchor))?;
+    let new = template.create(session, ANCHOR_LABEL, anchor)?;
     if data_value(session, new)? != anchor {
         let what = "the new anchor reads differently";
         return Err(TokenError::protocol_violation(Function::GetAttributeValue, what));
     }
     Ok(old)
-}
-
-/// Destroys old anchors.
-pub(crate) fn destroy(session: &Session, old: Vec<ObjectHandle>) -> Result<(), TokenError> {
-    old.into_iter().try_for_each(|handle| session.destroy(handle))
 }

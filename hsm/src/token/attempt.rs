@@ -5,6 +5,7 @@ use super::connection::TokenConnection;
 use crate::arena::Arena;
 use crate::error::EnclaveError;
 use crate::pkcs11::{Session, TokenError};
+use crate::records::RecordsError;
 
 /// What one attempt has to work with.
 pub(crate) struct Attempt<'a> {
@@ -33,6 +34,15 @@ impl From<TokenError> for AttemptError {
 impl From<EnclaveError> for AttemptError {
     fn from(error: EnclaveError) -> Self {
         Self::Final(error)
+    }
+}
+
+impl From<RecordsError> for AttemptError {
+    fn from(error: RecordsError) -> Self {
+        match error {
+            RecordsError::Token(error) => error.into(),
+            RecordsError::Outside(source) => EnclaveError::Records(source).into(),
+        }
     }
 }
 

@@ -7,16 +7,19 @@ use crate::error::OpenError;
 use crate::key::{KeyId, StoredName};
 use crate::labels::CANARY_LABEL;
 use crate::pkcs11::{Function, Session, TokenError};
+use crate::records::{Records, RecordsError};
 use crate::wrap::{self, Header, Kek, PLAIN_LEN, Payload, RecordError, Scheme, UnwrapError, WrappedKey};
 
 /// What the canary record wraps. Public: it proves the key and the token, not a secret.
 const CANARY_PLAINTEXT: &[u8; PLAIN_LEN] = b"avs-kms canary, known plaintext.";
 
 /// The canary failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 pub(crate) enum CanaryError {
     #[error("the canary could not be checked")]
     Token(#[from] TokenError),
+    #[error("the canary record cannot be read: {0}")]
+    Outside(Box<dyn std::error::Error + Send + Sync>),
     #[error("{0} canary records were found")]
     Count(usize),
     #[error("the canary record is not the one it was")]
@@ -28,7 +31,13 @@ pub(crate) enum CanaryError {
 }
 
 /// Makes the canary record of a new key-encryption key.
-pub(crate) fn create(session: &Session, kek: &Kek, scheme: Scheme, slot: &mut Slot) -> Result<(), OpenError> {
+pub(crate) fn create(
+    session: &Session,
+    records: &dyn Records,
+    kek: &Kek,
+    scheme: Scheme,
+    slot: &mut Slot,
+) -> Result<(), OpenError> {
     let header = Header {
         scheme,
         kek: kek.id,
@@ -44,29 +53,29 @@ pub(crate) fn create(session: &Session, kek: &Kek, scheme: Scheme, slot: &mut Sl
         Ok(error) => OpenError::from(error),
         Err(error) => error.into(),
     })?;
-    wrap::store(session, CANARY_LABEL, &record)?;
-    let found = find(session, kek)?;
+    wrap::store(records, CANARY_LABEL, &record)?;
+    let found = find(records, kek)?;
     if found != record {
         return Err(OpenError::CanaryFailed { source: None });
     }
     Ok(open(session, kek.handle, &found, slot)?)
 }
 
-/// Whether the token holds any canary record.
-pub(crate) fn exists(session: &Session) -> Result<bool, TokenError> {
-    Ok(!wrap::find_labelled(session, CANARY_LABEL)?.is_empty())
+/// Whether there is any canary record.
+pub(crate) fn exists(records: &dyn Records) -> Result<bool, RecordsError> {
+    Ok(!records.find(CANARY_LABEL)?.is_empty())
 }
 
 /// The one canary record of this key-encryption key.
-pub(crate) fn find(session: &Session, kek: &Kek) -> Result<WrappedKey, CanaryError> {
-    let found = wrap::find_labelled(session, CANARY_LABEL)?;
+pub(crate) fn find(records: &dyn Records, kek: &Kek) -> Result<WrappedKey, CanaryError> {
+    let found = wrap::find_labelled(records, CANARY_LABEL)?;
     let count = found.len();
-    if found.iter().any(|stored| matches!(stored.record, Err(RecordError::Format0_1))) {
+    if found.iter().any(|record| matches!(record, Err(RecordError::Format0_1))) {
         return Err(CanaryError::Format0_1);
     }
     let mut sound = found
         .into_iter()
-        .filter_map(|stored| stored.record.ok())
+        .filter_map(Result::ok)
         .filter(|record| record.header.kek == kek.id && record.header.payload == Payload::Canary);
     match (count, sound.next()) {
         (1, Some(record)) => Ok(record),
@@ -89,32 +98,45 @@ pub(crate) fn open(
     }
 }
 
-/// Found in the token again, the same, and decrypted by both keys: whether the token itself is there and whole.
+/// Found in the token again, the same, and decrypted by both keys: whether the token itself is there and whole. A record
+/// outside the token says nothing of it and is not read again.
 pub(crate) fn deep(
     session: &Session,
+    in_token: Option<&dyn Records>,
     kek: &Kek,
     session_kek: ObjectHandle,
     record: &WrappedKey,
     slot: &mut Slot,
 ) -> Result<(), CanaryError> {
-    let found = find(session, kek)?;
-    if found != *record {
+    if let Some(records) = in_token
+        && find(records, kek)? != *record
+    {
         return Err(CanaryError::Changed);
     }
-    open(session, kek.handle, &found, slot)?;
+    open(session, kek.handle, record, slot)?;
     // Where the token makes no copy, both are one key: a slow token is not asked twice.
     if session_kek == kek.handle { Ok(()) } else { open(session, session_kek, record, slot) }
 }
 
 impl CanaryError {
     /// The same as a refusal of the token, for the table of actions.
-    pub(crate) fn as_token_error(self) -> TokenError {
+    pub(crate) fn as_token_error(&self) -> TokenError {
         let violation = |what| TokenError::protocol_violation(Function::FindObjects, what);
         match self {
-            Self::Token(error) => error,
+            Self::Token(error) => *error,
+            Self::Outside(_) => violation("the canary record cannot be read where it is stored"),
             Self::Count(_) => violation("the canary record is not there once"),
             Self::Changed | Self::Format0_1 => violation("the canary record is not the one that was stored"),
             Self::Wrong => violation("the canary record decrypts to something else"),
+        }
+    }
+}
+
+impl From<RecordsError> for CanaryError {
+    fn from(error: RecordsError) -> Self {
+        match error {
+            RecordsError::Token(error) => error.into(),
+            RecordsError::Outside(source) => Self::Outside(source),
         }
     }
 }
@@ -123,6 +145,7 @@ impl From<CanaryError> for OpenError {
     fn from(error: CanaryError) -> Self {
         match error {
             CanaryError::Token(error) => Self::CanaryFailed { source: Some(error) },
+            CanaryError::Outside(source) => Self::Records(source),
             CanaryError::Count(count) => Self::CanaryMissing { count },
             CanaryError::Format0_1 => Self::RecordFormat,
             CanaryError::Changed | CanaryError::Wrong => Self::CanaryFailed { source: None },

@@ -10,9 +10,12 @@ mod sealed;
 
 use cryptoki::object::ObjectHandle;
 
+use super::place::Place;
 use crate::arena::Arena;
+use crate::error::OpenError;
 use crate::labels::CHECKPOINT_KEY_LABEL;
 use crate::pkcs11::{Session, TokenError};
+use crate::settings::PreparedKeys;
 use crate::wrap::{Kek, Scheme, UnwrapError};
 
 pub(crate) use error::CheckpointKeyError;
@@ -47,16 +50,17 @@ impl CheckpointSigner {
     /// The key that an interrupted `init` left, else a new one; it has signed.
     pub(crate) fn find_or_make(
         session: &dyn Fn() -> Result<Session, TokenError>,
+        place: &Place,
         kek: &Kek,
         scheme: Scheme,
         arena: &mut Arena,
     ) -> Result<Self, CheckpointKeyError> {
-        if let Some(found) = Self::look(&session()?, kek, scheme)? {
+        if let Some(found) = Self::look(&session()?, place, kek, scheme)? {
             found.prove(session, kek, arena)?;
             return Ok(found);
         }
         for kind in PairKind::ALL {
-            match Self::make_pair(kind, session, kek, scheme, arena) {
+            match Self::make_pair(kind, session, (place, kek, scheme), arena) {
                 Ok(made) => return Ok(made),
                 Err(error) if error.is_of_this_kind() => {
                     tracing::info!(?kind, %error, "the token has no checkpoint key of this kind");
@@ -67,8 +71,9 @@ impl CheckpointSigner {
         tracing::warn!(
             "the token makes no key pair that signs; the checkpoint key is in software, sealed by it"
         );
-        SealedKey::create(&session()?, kek, scheme, arena)?;
-        let made = Self::find(&session()?, kek, scheme)?;
+        let storing = session()?;
+        SealedKey::create(&storing, &*place.records(&storing), kek, scheme, arena)?;
+        let made = Self::find(&session()?, place, kek, scheme)?;
         made.prove(session, kek, arena)?;
         Ok(made)
     }
@@ -77,12 +82,11 @@ impl CheckpointSigner {
     fn make_pair(
         kind: PairKind,
         session: &dyn Fn() -> Result<Session, TokenError>,
-        kek: &Kek,
-        scheme: Scheme,
+        (place, kek, scheme): (&Place, &Kek, Scheme),
         arena: &mut Arena,
     ) -> Result<Self, CheckpointKeyError> {
         let handles = kind.make(&session()?)?;
-        let proven = Self::find(&session()?, kek, scheme)
+        let proven = Self::find(&session()?, place, kek, scheme)
             .and_then(|made| made.prove(session, kek, arena).map(|()| made));
         proven.map_err(|error| {
             let destroyed = session().and_then(|session| handles.map(|half| session.destroy(half)).into_iter().collect());
@@ -98,9 +102,14 @@ impl CheckpointSigner {
         })
     }
 
-    /// The one key that the token holds.
-    pub(crate) fn find(session: &Session, kek: &Kek, scheme: Scheme) -> Result<Self, CheckpointKeyError> {
-        Self::look(session, kek, scheme)?.ok_or_else(|| unfit("the token does not hold it; run init"))
+    /// The one key that the token holds, or that is sealed in the place of the records.
+    pub(crate) fn find(
+        session: &Session,
+        place: &Place,
+        kek: &Kek,
+        scheme: Scheme,
+    ) -> Result<Self, CheckpointKeyError> {
+        Self::look(session, place, kek, scheme)?.ok_or_else(|| unfit("the token does not hold it; run init"))
     }
 
     /// The one key pair that the administrator of the HSM made under this label.
@@ -109,9 +118,14 @@ impl CheckpointSigner {
         Ok(Self(Held::Token(Box::new(pair))))
     }
 
-    fn look(session: &Session, kek: &Kek, scheme: Scheme) -> Result<Option<Self>, CheckpointKeyError> {
-        let held = match (Pair::find(session, CHECKPOINT_KEY_LABEL)?, SealedKey::find(session, kek, scheme)?)
-        {
+    fn look(
+        session: &Session,
+        place: &Place,
+        kek: &Kek,
+        scheme: Scheme,
+    ) -> Result<Option<Self>, CheckpointKeyError> {
+        let sealed = SealedKey::find(&*place.records(session), kek, scheme)?;
+        let held = match (Pair::find(session, CHECKPOINT_KEY_LABEL)?, sealed) {
             (Some(_), Some(_)) => return Err(unfit("a key pair and a sealed seed are both there")),
             (Some(pair), None) => Held::Token(Box::new(pair)),
             (None, Some(sealed)) => Held::Software(sealed),
@@ -186,4 +200,25 @@ impl CheckpointSigner {
             (Held::Token(_), CheckpointKey::Rsa3072(_)) => "RSA-PSS with 3072 bits in the token",
         }
     }
+}
+
+/// The key that signs checkpoints: the one that the settings name, else the one that `init` made.
+pub(crate) fn checkpoint_signer(
+    session: &Session,
+    prepared: &PreparedKeys,
+    place: &Place,
+    kek: &Kek,
+    scheme: Scheme,
+) -> Result<CheckpointSigner, OpenError> {
+    let Some(label) = &prepared.checkpoint_key else {
+        return Ok(CheckpointSigner::find(session, place, kek, scheme)?);
+    };
+    CheckpointSigner::find_prepared(session, label).map_err(|error| {
+        if let CheckpointKeyError::Unfit(problem) = error {
+            let cure = "pkcs11.checkpoint_key_label names it, and the HSM's administrator makes it";
+            OpenError::CheckpointKey { label: label.clone(), problem: format!("{problem}; {cure}") }
+        } else {
+            error.into()
+        }
+    })
 }

@@ -8,8 +8,9 @@ use cryptoki::error::RvError;
 use cryptoki::object::ObjectHandle;
 
 use super::canary::{self, CanaryError};
-use super::checkpoint_key::{CheckpointKeyError, CheckpointSigner};
+use super::checkpoint_key::{CheckpointKeyError, CheckpointSigner, checkpoint_signer};
 use super::login::Credential;
+use super::place::{Place, Reached};
 use super::selection::select;
 use crate::arena::Slot;
 use crate::error::OpenError;
@@ -41,6 +42,8 @@ pub(crate) struct TokenConnection {
     /// Its copy, owned by the holder session: works without a file, valid in every session of this login.
     pub(crate) session_kek: ObjectHandle,
     pub(crate) canary: WrappedKey,
+    /// Where the records are, the canary record among them.
+    pub(crate) place: Place,
     /// The scheme of the canary record, with its variant; every record has it.
     pub(crate) scheme: Scheme,
     /// Signs the audit log's checkpoints.
@@ -74,15 +77,16 @@ impl LoggedInToken {
         Session::open(&self.module, self.generation, self.info.slot)
     }
 
-    /// Finds and checks key-encryption key and canary.
+    /// Finds and checks key-encryption key and canary; `place` tells where that is.
     pub(crate) fn connect(
         self,
         epoch: u64,
         prepared: &PreparedKeys,
+        place: impl FnOnce(&Session) -> Result<Place, OpenError>,
         slot: &mut Slot,
     ) -> Result<TokenConnection, OpenError> {
         let Self { module, generation, info, holder } = self;
-        let mut build = |holder: &Session| {
+        let build = |holder: &Session| {
             let kek = Kek::find_labelled(holder, prepared.kek.as_deref())?;
             if !kek.made_here {
                 tracing::warn!(
@@ -91,7 +95,8 @@ impl LoggedInToken {
             }
             let session_kek = kek.session_copy(holder)?;
             let worker = Session::open(&module, generation, info.slot)?;
-            let canary = canary::find(&worker, &kek)?;
+            let place = place(&worker)?;
+            let canary = canary::find(&*place.records(&worker), &kek)?;
             canary::open(&worker, kek.handle, &canary, slot)?;
             let session_kek = match canary::open(&worker, session_kek, &canary, slot) {
                 Ok(()) => session_kek,
@@ -103,11 +108,11 @@ impl LoggedInToken {
                 }
                 Err(error) => return Err(error.into()),
             };
-            let checkpoint_signer = checkpoint_signer(holder, prepared, &kek, canary.header.scheme)?;
-            Ok((kek, session_kek, canary, checkpoint_signer))
+            let checkpoint_signer = checkpoint_signer(holder, prepared, &place, &kek, canary.header.scheme)?;
+            Ok((kek, session_kek, place, canary, checkpoint_signer))
         };
         match build(&holder) {
-            Ok((kek, session_kek, canary, checkpoint_signer)) => {
+            Ok((kek, session_kek, place, canary, checkpoint_signer)) => {
                 let holder = Mutex::new(Some(holder));
                 Ok(TokenConnection {
                     epoch,
@@ -118,6 +123,7 @@ impl LoggedInToken {
                     session_kek,
                     scheme: canary.header.scheme,
                     canary,
+                    place,
                     checkpoint_signer,
                     holder,
                 })
@@ -135,6 +141,11 @@ impl TokenConnection {
     /// A session of this login for one thread.
     pub(crate) fn session(&self) -> Result<Session, TokenError> {
         Session::open(&self.module, self.generation, self.info.slot)
+    }
+
+    /// The wrapped records.
+    pub(crate) fn records<'a>(&'a self, session: &'a Session) -> Reached<'a> {
+        self.place.records(session)
     }
 
     /// A login of the same initialisation, repeated if the module has forgotten it. The PIN is presented only if the
@@ -160,7 +171,8 @@ impl TokenConnection {
 
     /// The canary found again and decrypted by both keys: whether the token itself is there and whole.
     pub(crate) fn check_canary(&self, session: &Session, slot: &mut Slot) -> Result<(), CanaryError> {
-        canary::deep(session, &self.kek, self.session_kek, &self.canary, slot)
+        let records = self.place.is_token().then(|| self.records(session));
+        canary::deep(session, records.as_deref(), &self.kek, self.session_kek, &self.canary, slot)
     }
 
     /// Logs out and finalizes. Sessions of other threads become stale, and make no more calls.
@@ -181,32 +193,13 @@ pub(crate) fn finalise(module: &Module) {
     }
 }
 
-/// The key that signs checkpoints: the one that the settings name, else the one that `init` made.
-pub(crate) fn checkpoint_signer(
-    session: &Session,
-    prepared: &PreparedKeys,
-    kek: &Kek,
-    scheme: Scheme,
-) -> Result<CheckpointSigner, OpenError> {
-    let Some(label) = &prepared.checkpoint_key else {
-        return Ok(CheckpointSigner::find(session, kek, scheme)?);
-    };
-    CheckpointSigner::find_prepared(session, label).map_err(|error| {
-        if let CheckpointKeyError::Unfit(problem) = error {
-            let cure = "pkcs11.checkpoint_key_label names it, and the HSM's administrator makes it";
-            OpenError::CheckpointKey { label: label.clone(), problem: format!("{problem}; {cure}") }
-        } else {
-            error.into()
-        }
-    })
-}
-
 impl From<CheckpointKeyError> for OpenError {
     fn from(error: CheckpointKeyError) -> Self {
         match error {
             CheckpointKeyError::Unfit(problem) | CheckpointKeyError::Stop { problem } => {
                 Self::CheckpointKey { label: CHECKPOINT_KEY_LABEL.to_owned(), problem }
             }
+            CheckpointKeyError::Outside(source) => Self::Records(source),
             CheckpointKeyError::Token(error) => error.into(),
             CheckpointKeyError::Random(error) => error.into(),
         }
@@ -276,6 +269,10 @@ pub(crate) fn may_pass(error: &OpenError) -> bool {
         | OpenError::TokenUnfit { .. }
         | OpenError::TooFewSessions { .. }
         | OpenError::SchemeRefused { .. }
+        | OpenError::TwoPlaces
+        | OpenError::LocationRefused(_)
+        | OpenError::NoDataObjects { .. }
+        | OpenError::Records(_)
         | OpenError::Memory(_)
         | OpenError::Token(_)
         | OpenError::Host { .. }

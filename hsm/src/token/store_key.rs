@@ -15,6 +15,7 @@ use crate::error::OpenError;
 use crate::key::{KeyId, StoredName};
 use crate::labels::STORE_KEY_LABEL;
 use crate::pkcs11::{Session, TokenError};
+use crate::records::{Records, RecordsError};
 use crate::wrap::{
     self, GenerateError, Header, Kek, Payload, Scheme, UnwrapError, UnwrappedScalar, WrappedKey,
 };
@@ -102,13 +103,19 @@ impl fmt::Debug for StoreKey {
     }
 }
 
-/// Whether the token holds any object with the label.
-pub(crate) fn exists(session: &Session) -> Result<bool, TokenError> {
-    Ok(!wrap::find_labelled(session, STORE_KEY_LABEL)?.is_empty())
+/// Whether there is any record with the label.
+pub(crate) fn exists(records: &dyn Records) -> Result<bool, RecordsError> {
+    Ok(!records.find(STORE_KEY_LABEL)?.is_empty())
 }
 
 /// Makes the key and the installation id. The caller has made sure that there is none.
-pub(crate) fn create(session: &Session, kek: &Kek, scheme: Scheme, slot: &mut Slot) -> Result<(), OpenError> {
+pub(crate) fn create(
+    session: &Session,
+    records: &dyn Records,
+    kek: &Kek,
+    scheme: Scheme,
+    slot: &mut Slot,
+) -> Result<(), OpenError> {
     let header = Header {
         scheme,
         kek: kek.id,
@@ -129,19 +136,19 @@ pub(crate) fn create(session: &Session, kek: &Kek, scheme: Scheme, slot: &mut Sl
         Ok(error) => OpenError::from(error),
         Err(error) => error.into(),
     })?;
-    wrap::store(session, STORE_KEY_LABEL, &record)?;
-    Ok(())
+    Ok(wrap::store(records, STORE_KEY_LABEL, &record)?)
 }
 
 /// Finds the one record of this key-encryption key and brings the key into a page of its own.
 pub(crate) fn open(
     session: &Session,
+    records: &dyn Records,
     kek: &Kek,
     scheme: Scheme,
     slot: &mut Slot,
     memory: SecretMemoryPolicy,
 ) -> Result<StoreKey, OpenError> {
-    let record = find(session, kek)?;
+    let record = find(records, kek)?;
     if record.header.scheme != scheme {
         return Err(unfit("its record has another wrapping scheme than the canary"));
     }
@@ -155,12 +162,12 @@ pub(crate) fn open(
 }
 
 /// The one record of the store key under this key-encryption key.
-pub(crate) fn find(session: &Session, kek: &Kek) -> Result<WrappedKey, OpenError> {
-    let mut found = wrap::find_labelled(session, STORE_KEY_LABEL)?;
+pub(crate) fn find(records: &dyn Records, kek: &Kek) -> Result<WrappedKey, OpenError> {
+    let mut found = wrap::find_labelled(records, STORE_KEY_LABEL)?;
     let record = match (found.pop(), found.len()) {
-        (Some(stored), 0) => stored.record.map_err(|error| unfit(&error.to_string()))?,
-        (None, _) => return Err(unfit("the token does not hold it; run init with a new token")),
-        (Some(_), more) => return Err(unfit(&format!("{} objects carry its label", more + 1))),
+        (Some(record), 0) => record.map_err(|error| unfit(&error.to_string()))?,
+        (None, _) => return Err(unfit("it is not beside the canary record; run init with a new token")),
+        (Some(_), more) => return Err(unfit(&format!("{} records carry its label", more + 1))),
     };
     let header = &record.header;
     if header.payload != Payload::StoreKey || header.kek != kek.id || header.name != StoredName::STORE_KEY {

@@ -1,71 +1,121 @@
-//! Records as data objects of the token: labels, template, search, and telling sound ones from the rest. Nothing is
-//! deleted on suspicion.
+//! Data objects of the token: how it takes them, search, and telling sound ones from the rest. Nothing is deleted on
+//! suspicion.
 
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use cryptoki::error::RvError;
 use cryptoki::object::{Attribute, AttributeType, ObjectClass, ObjectHandle};
 
-use super::record::{RecordError, WrappedKey};
-use crate::key::KeyId;
-use crate::labels::{
-    ANCHOR_LABEL, APPLICATION, CANARY_LABEL, CHECKPOINT_KEY_LABEL, CHECKPOINT_SEED_LABEL, KEK_LABEL,
-    KEY_PREFIX, STORE_KEY_LABEL,
-};
-use crate::pkcs11::{Cause, Session, TokenError};
+use super::stored::key_of;
+use crate::labels::{APPLICATION, CHECKPOINT_KEY_LABEL, INTERNAL, KEK_LABEL, PROBE_LABEL};
+use crate::pkcs11::{Cause, Function, Session, TokenError};
+use crate::records::{Found, RECORD_MAX, Records, RecordsError};
 
 /// More objects than any token of ours holds; a module that never stops listing is stopped here.
 const OBJECTS_MAX: usize = 1_000_000;
 
-/// Label of a key's record.
-pub(crate) fn key_label(id: KeyId) -> String {
-    format!("{KEY_PREFIX}{id}")
+/// What a data object is asked to be, in the order in which the token is asked.
+///
+/// A private object that cannot be modified is the best: reading or replacing it takes the PIN. The record is
+/// ciphertext and authenticates itself, so a public one does. YubiHSM 2 knows no CKA_MODIFIABLE.
+const TEMPLATES: [&[Attribute]; 3] =
+    [&[Attribute::Private(true), Attribute::Modifiable(false)], &[Attribute::Private(true)], &[]];
+
+/// The first of [`TEMPLATES`] that the token has not refused.
+#[derive(Debug, Default)]
+pub(crate) struct Template(AtomicUsize);
+
+impl Template {
+    /// Creates a data object of this program. Only a refusal of the template leads to the next one.
+    pub(crate) fn create(
+        &self,
+        session: &Session,
+        label: &str,
+        value: &[u8],
+    ) -> Result<ObjectHandle, TokenError> {
+        let mut made = None;
+        for (at, rights) in TEMPLATES.iter().enumerate().skip(self.0.load(Ordering::Relaxed)) {
+            let named = [
+                Attribute::Class(ObjectClass::DATA),
+                Attribute::Token(true),
+                Attribute::Label(label.into()),
+                Attribute::Application(APPLICATION.into()),
+                Attribute::Value(value.into()),
+            ];
+            match session.create(&[&named[..], rights].concat()) {
+                Ok(object) => {
+                    self.0.store(at, Ordering::Relaxed);
+                    return Ok(object);
+                }
+                // The last refusal says least: the first is of the template that was wanted.
+                Err(error) if error.refuses_template() => made = made.or(Some(error)),
+                Err(error) => return Err(error),
+            }
+        }
+        let nothing_tried = TokenError::protocol_violation(Function::CreateObject, "no template was tried");
+        Err(made.unwrap_or(nothing_tried))
+    }
+
+    /// Whether the token takes data objects: one is made, read back and destroyed.
+    pub(crate) fn probe(&self, session: &Session) -> Result<(), TokenError> {
+        let value = [0x5a; RECORD_MAX];
+        // What a killed process left.
+        destroy(session, find_data(session, PROBE_LABEL)?)?;
+        self.create(session, PROBE_LABEL, &value)?;
+        let made = find_data(session, PROBE_LABEL)?;
+        let same = match made[..] {
+            [object] => data_value(session, object)? == value,
+            _ => false,
+        };
+        destroy(session, made)?;
+        if same {
+            return Ok(());
+        }
+        Err(TokenError::protocol_violation(
+            Function::CreateObject,
+            "the data object is not there once and whole",
+        ))
+    }
 }
 
-/// An object of ours with what it says.
-pub(crate) struct StoredRecord {
-    pub(crate) handle: ObjectHandle,
-    pub(crate) record: Result<WrappedKey, RecordError>,
+/// The records of a token.
+pub(crate) struct TokenRecords<'a> {
+    pub(crate) session: &'a Session,
+    pub(crate) template: &'a Template,
 }
 
-/// What one object of the token is.
-pub(crate) enum ObjectKind {
-    /// Labelled as a key's record.
-    Key(KeyId, Box<Result<WrappedKey, RecordError>>),
-    /// The canary record, the store key, the sealed checkpoint key, the anchor, or a key of ours.
-    Internal,
-    /// Left by an interrupted creation: no readable class, or a data object without label or value.
-    Incomplete,
-    /// Another application's.
-    Foreign,
+impl Records for TokenRecords<'_> {
+    fn find(&self, label: &str) -> Result<Vec<Vec<u8>>, RecordsError> {
+        let found = find_data(self.session, label)?.into_iter();
+        Ok(found.map(|object| data_value(self.session, object)).collect::<Result<_, _>>()?)
+    }
+
+    fn scan(&self, each: &mut dyn FnMut(Found<'_>)) -> Result<(), RecordsError> {
+        Ok(scan(self.session, each)?)
+    }
+
+    fn insert(&self, label: &str, value: &[u8]) -> Result<(), RecordsError> {
+        self.template.create(self.session, label, value)?;
+        Ok(())
+    }
+
+    fn remove(&self, label: &str) -> Result<(), RecordsError> {
+        Ok(destroy(self.session, find_data(self.session, label)?)?)
+    }
 }
 
-/// Creates the private data object of a record.
-pub(crate) fn store(session: &Session, label: &str, record: &WrappedKey) -> Result<ObjectHandle, TokenError> {
-    session.create(&data_template(label, record.encoded()))
-}
-
-/// Template of a private data object of this program.
-pub(crate) fn data_template(label: &str, value: &[u8]) -> [Attribute; 7] {
-    [
-        Attribute::Class(ObjectClass::DATA),
-        Attribute::Token(true),
-        Attribute::Private(true),
-        Attribute::Modifiable(false),
-        Attribute::Label(label.into()),
-        Attribute::Application(APPLICATION.into()),
-        Attribute::Value(value.into()),
-    ]
-}
-
-/// Handles of this program's data objects with this label.
+/// Handles of this program's data objects with this label. None where the token has no data objects to be asked for.
 pub(crate) fn find_data(session: &Session, label: &str) -> Result<Vec<ObjectHandle>, TokenError> {
     let template = [
         Attribute::Class(ObjectClass::DATA),
         Attribute::Application(APPLICATION.into()),
         Attribute::Label(label.into()),
     ];
-    session.find(&template, 64)
+    match session.find(&template, 64) {
+        Err(error) if error.refuses_template() => Ok(Vec::new()),
+        found => found,
+    }
 }
 
 /// The value of a data object; empty where it has none.
@@ -76,33 +126,34 @@ pub(crate) fn data_value(session: &Session, handle: ObjectHandle) -> Result<Vec<
     }
 }
 
-/// Every record of this program with this label.
-pub(crate) fn find_labelled(session: &Session, label: &str) -> Result<Vec<StoredRecord>, TokenError> {
-    let read = |handle| {
-        let record = WrappedKey::parse(&data_value(session, handle)?);
-        Ok(StoredRecord { handle, record })
-    };
-    find_data(session, label)?.into_iter().map(read).collect()
+/// Destroys objects.
+pub(crate) fn destroy(session: &Session, objects: Vec<ObjectHandle>) -> Result<(), TokenError> {
+    objects.into_iter().try_for_each(|object| session.destroy(object))
 }
 
 /// Every object of the token: data objects are read whole, of others only class and label.
-pub(crate) fn scan(session: &Session, mut each: impl FnMut(ObjectKind)) -> Result<(), TokenError> {
+fn scan(session: &Session, each: &mut dyn FnMut(Found<'_>)) -> Result<(), TokenError> {
     let data = session.find(&[Attribute::Class(ObjectClass::DATA)], OBJECTS_MAX)?;
     for handle in &data {
-        each(data_object(session, *handle)?);
+        data_object(session, *handle, each)?;
     }
     let data: HashSet<_> = data.iter().map(ObjectHandle::handle).collect();
     let all = session.find(&[], OBJECTS_MAX)?;
     for handle in all.into_iter().filter(|handle| !data.contains(&handle.handle())) {
-        each(other_object(session, handle)?);
+        other_object(session, handle)?.into_iter().for_each(&mut *each);
     }
     Ok(())
 }
 
-fn data_object(session: &Session, handle: ObjectHandle) -> Result<ObjectKind, TokenError> {
+fn data_object(
+    session: &Session,
+    handle: ObjectHandle,
+    each: &mut dyn FnMut(Found<'_>),
+) -> Result<(), TokenError> {
     let kinds = [AttributeType::Label, AttributeType::Application, AttributeType::Value];
     let Some(attributes) = unless_incomplete(session.read(handle, &kinds))? else {
-        return Ok(ObjectKind::Incomplete);
+        each(Found::Incomplete);
+        return Ok(());
     };
     let (mut label, mut application, mut value) = (Vec::new(), Vec::new(), Vec::new());
     for attribute in attributes {
@@ -114,39 +165,34 @@ fn data_object(session: &Session, handle: ObjectHandle) -> Result<ObjectKind, To
             value = bytes;
         }
     }
-    if application.is_empty() && (label.is_empty() || value.is_empty()) {
-        return Ok(ObjectKind::Incomplete);
-    }
-    if application != APPLICATION.as_bytes() {
-        return Ok(ObjectKind::Foreign);
-    }
-    let internal = [CANARY_LABEL, ANCHOR_LABEL, STORE_KEY_LABEL, CHECKPOINT_SEED_LABEL];
-    if internal.iter().any(|own| label == own.as_bytes()) {
-        return Ok(ObjectKind::Internal);
-    }
-    let id = std::str::from_utf8(&label).ok().and_then(|label| label.strip_prefix(KEY_PREFIX));
-    Ok(match id.and_then(|id| id.parse().ok()) {
-        Some(id) => ObjectKind::Key(id, Box::new(WrappedKey::parse(&value))),
-        None => ObjectKind::Incomplete,
-    })
+    let text = std::str::from_utf8(&label).unwrap_or_default();
+    // YubiHSM 2 shows one application for all objects: there the label alone tells.
+    let own = application == APPLICATION.as_bytes() || INTERNAL.contains(&text) || key_of(text).is_some();
+    each(match own {
+        true => Found::Value { label: text, value: &value },
+        false if application.is_empty() && (label.is_empty() || value.is_empty()) => Found::Incomplete,
+        false => Found::Foreign,
+    });
+    Ok(())
 }
 
-fn other_object(session: &Session, handle: ObjectHandle) -> Result<ObjectKind, TokenError> {
+/// None for a key of this program.
+fn other_object(session: &Session, handle: ObjectHandle) -> Result<Option<Found<'static>>, TokenError> {
     let attributes = match session.read(handle, &[AttributeType::Class, AttributeType::Label]) {
         // A class that the standard does not name.
-        Err(TokenError { cause: Cause::ProtocolViolation(_), .. }) => return Ok(ObjectKind::Foreign),
+        Err(TokenError { cause: Cause::ProtocolViolation(_), .. }) => return Ok(Some(Found::Foreign)),
         read => unless_incomplete(read)?,
     };
     let Some([Attribute::Class(class), rest @ ..]) = attributes.as_deref() else {
-        return Ok(ObjectKind::Incomplete);
+        return Ok(Some(Found::Incomplete));
     };
     let own = match *class {
         ObjectClass::SECRET_KEY => KEK_LABEL,
         ObjectClass::PRIVATE_KEY | ObjectClass::PUBLIC_KEY => CHECKPOINT_KEY_LABEL,
-        _ => return Ok(ObjectKind::Foreign),
+        _ => return Ok(Some(Found::Foreign)),
     };
     let labelled = matches!(rest, [Attribute::Label(label)] if label == own.as_bytes());
-    Ok(if labelled { ObjectKind::Internal } else { ObjectKind::Foreign })
+    Ok((!labelled).then_some(Found::Foreign))
 }
 
 /// None for an object whose file was cut before its class was written: SoftHSM then answers ATTRIBUTE_VALUE_INVALID.

@@ -32,15 +32,23 @@ impl Bench {
     }
 
     pub fn under(fixture: Fixture, fault_check: FaultCheck, scheme: SchemeChoice) -> Self {
+        let settings = Settings { scheme, fault_check, ..fixture.settings() };
+        Self::over(fixture, settings)
+    }
+
+    /// With the wrapped records in a directory.
+    pub fn in_store(fixture: Fixture) -> Self {
+        let records = Some(Directory::new(fixture.directory.join("records")) as _);
+        let settings = Settings { location: LocationChoice::Store, records, ..fixture.settings() };
+        Self::over(fixture, settings)
+    }
+
+    fn over(fixture: Fixture, settings: Settings) -> Self {
         make_softhsm_token(&fixture.plan()).unwrap();
-        Enclave::initialise(&Settings { scheme, ..fixture.settings() }).unwrap();
+        Enclave::initialise(&settings).unwrap();
         let canary_interval = Duration::from_secs(3600);
-        let settings = Settings {
-            module: fault_injection_module(&fixture.directory),
-            canary_interval,
-            fault_check,
-            ..fixture.settings()
-        };
+        let module = fault_injection_module(&fixture.directory);
+        let settings = Settings { module, canary_interval, scheme: SchemeChoice::Auto, ..settings };
         let enclave = Enclave::open(settings.clone()).unwrap();
         let keys = [1, 2].map(|owner| {
             let key = new_key(owner);
@@ -170,6 +178,7 @@ fn kind<T>(what: &str, answer: &Result<T, EnclaveError>) -> String {
         Err(EnclaveError::TokenFull { .. }) => "TokenFull",
         Err(EnclaveError::FaultDetected) => "FaultDetected",
         Err(EnclaveError::ShuttingDown) => "ShuttingDown",
+        Err(EnclaveError::Records(_)) => "Records",
         Err(EnclaveError::Internal(_)) => "Internal",
     };
     assert!(!matches!(answer, Err(EnclaveError::Internal(_) | EnclaveError::UnknownKey)), "{what} {kind}");

@@ -169,7 +169,7 @@ pub const CREATIONS: &[Row] = &[
     ("the generator gives ones", "C_GenerateRandom fill=255", Serves),
     ("the generator gives zeros", "C_GenerateRandom fill=0", Serves),
     ("the token is full after one object", "C_CreateObject rv=0x31 after=1", Recovers),
-    ("private objects are refused", "template:C_CreateObject refuse=0x2", Recovers),
+    ("private objects are refused", "template:C_CreateObject refuse=0x2", Serves),
     (
         "no copy of the wrapping key is allowed",
         "C_DecryptInit rv=0x190 times=1\ntemplate:C_CopyObject refuse=0x1",

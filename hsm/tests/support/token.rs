@@ -67,6 +67,8 @@ impl Fixture {
             token: TokenSelector::label(LABEL),
             prepared_keys: PreparedKeys::default(),
             scheme: SchemeChoice::Auto,
+            location: LocationChoice::Auto,
+            records: None,
             pin_file: self.directory.join("pin"),
             refused_pins: None,
             pin_use: PinUse::Careful,
@@ -95,6 +97,56 @@ impl Fixture {
     pub fn token_directory(&self) -> PathBuf {
         let mut entries = std::fs::read_dir(self.directory.join("tokens")).unwrap();
         entries.next().unwrap().unwrap().path()
+    }
+}
+
+/// A directory as the place of wrapped records: one file each, as durable as its rename.
+pub struct Directory(pub PathBuf);
+
+impl Directory {
+    pub fn new(path: PathBuf) -> std::sync::Arc<Self> {
+        std::fs::create_dir_all(&path).unwrap();
+        std::sync::Arc::new(Self(path))
+    }
+
+    pub fn file(&self, label: &str) -> PathBuf {
+        self.0.join(label.replace('/', "_"))
+    }
+}
+
+fn outside(error: std::io::Error) -> RecordsError {
+    RecordsError::Outside(Box::new(error))
+}
+
+impl Records for Directory {
+    fn find(&self, label: &str) -> Result<Vec<Vec<u8>>, RecordsError> {
+        match std::fs::read(self.file(label)) {
+            Ok(value) => Ok(vec![value]),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+            Err(error) => Err(outside(error)),
+        }
+    }
+
+    fn scan(&self, each: &mut dyn FnMut(Found<'_>)) -> Result<(), RecordsError> {
+        for entry in std::fs::read_dir(&self.0).map_err(outside)? {
+            let entry = entry.map_err(outside)?;
+            let label = entry.file_name().to_str().unwrap().replace('_', "/");
+            each(Found::Value { label: &label, value: &std::fs::read(entry.path()).map_err(outside)? });
+        }
+        Ok(())
+    }
+
+    fn insert(&self, label: &str, value: &[u8]) -> Result<(), RecordsError> {
+        let new = self.0.with_extension("new");
+        std::fs::write(&new, value).map_err(outside)?;
+        std::fs::rename(new, self.file(label)).map_err(outside)
+    }
+
+    fn remove(&self, label: &str) -> Result<(), RecordsError> {
+        match std::fs::remove_file(self.file(label)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(outside(error)),
+            _ => Ok(()),
+        }
     }
 }
 

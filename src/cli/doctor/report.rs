@@ -48,8 +48,9 @@ fn lines(report: &Value, fit: bool) -> Vec<String> {
             true => "scheme   none works".to_owned(),
         },
         format!(
-            "objects  {} keys, {} incomplete objects, {} objects of other applications",
+            "records  {} keys in the {}, {} incomplete, {} of other applications",
             text("keys"),
+            if report["location"] == "store" { "store" } else { "token" },
             text("incomplete"),
             text("foreign")
         ),

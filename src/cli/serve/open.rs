@@ -15,7 +15,7 @@ use crate::outbound::Outbound;
 use crate::sandbox::Profile;
 use crate::service::operation::STORE_REFUSED;
 use crate::service::{AllowedOperators, Custody, LoginRules, ServiceParts, Services};
-use crate::store::{SqliteBackend, SqliteFile, Store, StoreError};
+use crate::store::{SqliteBackend, SqliteFile, SqliteRecords, Store, StoreError};
 use audit_log::{Actor, AuditLog, BuildInfo, Event, Input, OpenIntent, Value};
 use hsm::StoreKey;
 use tokio::runtime::Runtime;
@@ -41,9 +41,13 @@ pub(in crate::cli) struct Opened {
     pub(in crate::cli) open_intents: Vec<OpenIntent>,
 }
 
-/// Creates the empty store that [`open`] opens.
-pub(in crate::cli) fn create_store(configuration: &Configuration, key: StoreKey) -> Result<(), StoreError> {
-    SqliteBackend::create(&configuration.data.store(), Arc::new(key))
+/// Creates the store that [`open`] opens: without rows, and with these wrapped records.
+pub(in crate::cli) fn create_store(
+    configuration: &Configuration,
+    key: StoreKey,
+    records: &SqliteRecords,
+) -> Result<(), StoreError> {
+    SqliteBackend::create(&configuration.data.store(), Arc::new(key), &records.all()?)
 }
 
 /// Opens store, log and token. The caller holds the lock of the data directory.
@@ -72,7 +76,8 @@ pub(in crate::cli) fn open(
         }
         Some(file) => {
             drop_privileges(configuration)?;
-            let enclave = hsm::Enclave::open(enclave_settings(configuration)).map_err(|error| {
+            let settings = enclave_settings(configuration, Some(Arc::new(file.records())));
+            let enclave = hsm::Enclave::open(settings).map_err(|error| {
                 // Its lock is free when this returns: the command may record something without the token.
                 let _ = audit.clone().close();
                 let failed = CliError::token("cannot open the token", &error);

@@ -22,7 +22,7 @@ pub(super) fn frozen(freeze: &Freeze) {
 
 /// What the last run left open, and keys that need attention.
 pub(super) fn report(recovered: &Recovered) {
-    let Recovered { finished, undone, missing, unclaimed } = recovered;
+    let Recovered { finished, undone, missing, unclaimed, returned } = recovered;
     if finished + undone > 0 {
         tracing::warn!(
             finished,
@@ -34,6 +34,12 @@ pub(super) fn report(recovered: &Recovered) {
         tracing::error!(
             version,
             "the token does not hold this key version as the store has it; it will not sign"
+        );
+    }
+    for version in returned {
+        tracing::error!(
+            version,
+            "the record of this destroyed key version is there again: an older copy was put back; it does not sign"
         );
     }
     for record in unclaimed {

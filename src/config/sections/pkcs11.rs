@@ -14,8 +14,7 @@ section! {
     ["pkcs11"]
     pub struct Pkcs11 {
         /// Path of the PKCS#11 module; a bare name is a file of the working directory. The default is
-        /// SoftHSM. The token of an HSM must offer AES-GCM, HMAC-SHA-256 or AES key wrap, private data
-        /// objects and EC keys.
+        /// SoftHSM. The token of an HSM must offer AES-GCM, HMAC-SHA-256 or AES key wrap, and EC keys.
         module: PathBuf = "/usr/lib/softhsm/libsofthsm2.so", PATH;
         /// Text that the module gets as `pReserved` of C_Initialize. NSS takes its configuration from there,
         /// such as `configdir='sql:/etc/avs-kms/nss' certPrefix='' keyPrefix='' secmod='secmod.db' flags=`.

@@ -57,7 +57,7 @@ fn acknowledging() -> (WebhookTarget, std::sync::mpsc::Receiver<()>) {
 async fn store_with_an_event(directory: &std::path::Path, targets: &[&WebhookTarget]) -> Store {
     let path = directory.join("store.sqlite");
     let key = Arc::new(hsm::StoreKey::of_tests([1; 16]).unwrap());
-    SqliteBackend::create(&path, Arc::clone(&key)).unwrap();
+    SqliteBackend::create(&path, Arc::clone(&key), &[]).unwrap();
     let store = Store::open(&path, key).await.unwrap();
     store.set_webhooks(targets.iter().map(|target| target.id.clone()).collect()).await.unwrap();
     let reservation = Reservation {

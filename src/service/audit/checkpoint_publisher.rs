@@ -85,14 +85,23 @@ impl Checkpoints {
         let origin = head.log.origin();
         let key = VerifierKey::new(&origin, signer.public_key()).map_err(ServiceError::internal)?;
         let anchor = self.custody.anchor()?;
-        let anchors: Vec<_> = anchor.read()?.into_iter().map(note_in).collect();
+        if anchor.is_none() {
+            tracing::warn!(
+                "the token takes no data objects, so it keeps no checkpoint of the audit log: a disk that was put \
+                 back is noticed only by a checkpoint that is kept elsewhere"
+            );
+        }
+        let anchors = anchor.as_ref().map_or(Ok(Vec::new()), TokenAnchor::read)?;
+        let anchors: Vec<_> = anchors.into_iter().map(note_in).collect();
+        let requires_anchor = anchor.is_some();
         let mut sinks = Vec::new();
         if !webhook.is_empty() {
             let endpoint = webhook.parse().map_err(ServiceError::internal)?;
             let outbound = Outbound::new(WEBHOOK_TIMEOUT).map_err(ServiceError::internal)?;
             sinks.push(webhook_sink(endpoint, outbound, key.to_string(), Handle::current()));
         }
-        sinks.extend([log_sink(), anchor_sink(anchor, anchor_every, self.clock.clone())]);
+        sinks.push(log_sink());
+        sinks.extend(anchor.map(|anchor| anchor_sink(anchor, anchor_every, self.clock.clone())));
         let publishing = PublisherSettings {
             origin: Some(origin),
             files,
@@ -101,7 +110,7 @@ impl Checkpoints {
             accepted,
             sinks,
             stuck_after,
-            requires_anchor: true,
+            requires_anchor,
             ..PublisherSettings::new(signer)
         };
         for lost in self.log.detect_rollback(&publishing).map_err(ServiceError::internal)? {
@@ -119,7 +128,8 @@ impl Checkpoints {
     }
 }
 
-/// The kept checkpoints whose heads a log that no service uses does not contain, as a start would find them.
+/// The kept checkpoints whose heads a log that no service uses does not contain, as a start would find them. `anchors`:
+/// none for a token that keeps none.
 ///
 /// # Errors
 /// When the log cannot be read.
@@ -127,10 +137,10 @@ pub fn compare_log(
     directory: &Path,
     files: &[PathBuf],
     key: PublicKey,
-    anchors: Vec<Vec<u8>>,
+    anchors: Option<Vec<Vec<u8>>>,
 ) -> Result<Vec<RollbackDetected>, PublishError> {
-    let anchors: Vec<_> = anchors.into_iter().map(note_in).collect();
-    audit_log::detect_rollback_of(directory, key, files, &anchors)
+    let anchors: Option<Vec<_>> = anchors.map(|anchors| anchors.into_iter().map(note_in).collect());
+    audit_log::detect_rollback_of(directory, key, files, anchors.as_deref())
 }
 
 /// Signs the first checkpoint of a new log and keeps it beside the log and in the token. Blocks.
@@ -140,7 +150,10 @@ pub fn compare_log(
 pub fn sign_first(log: &audit_log::Settings, custody: &Custody, clock: &Clock) -> Result<(), ServiceError> {
     let signer = custody.checkpoint_signer()?;
     let checkpoint = AuditLog::sign_first(log, &*signer).map_err(ServiceError::internal)?;
-    keep(&custody.anchor()?, &checkpoint, clock).map_err(ServiceError::internal)
+    match custody.anchor()? {
+        Some(anchor) => keep(&anchor, &checkpoint, clock).map_err(ServiceError::internal),
+        None => Ok(()),
+    }
 }
 
 /// A checkpoint as the webhook gets it.

@@ -60,7 +60,7 @@ async fn start(directory: &Path, clock: &Clock) -> Services {
     let log = Settings { segment_bytes: 65_536, ..Settings::new(directory.join("audit")) };
     let key = Arc::new(hsm::StoreKey::of_tests([1; 16]).unwrap());
     if !path.exists() {
-        SqliteBackend::create(&path, Arc::clone(&key)).unwrap();
+        SqliteBackend::create(&path, Arc::clone(&key), &[]).unwrap();
         AuditLog::create(&log).unwrap();
     }
     let boot = BuildInfo { version: "test".to_owned(), config_digest: [0; 32], installation: None };

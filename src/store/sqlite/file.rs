@@ -3,13 +3,13 @@
 use std::fmt;
 use std::path::Path;
 
-use rusqlite::Connection;
-
+use super::records::SqliteRecords;
+use super::reserve::SharedFile;
 use super::schema;
 use crate::store::error::StoreError;
 
 /// An open file whose rows are not verified yet: what can be checked before the token is asked.
-pub struct SqliteFile(pub(super) Connection);
+pub struct SqliteFile(pub(super) SharedFile);
 
 impl SqliteFile {
     /// Opens an existing store.
@@ -18,7 +18,8 @@ impl SqliteFile {
     /// When the file is missing, damaged or of another schema version.
     pub async fn open(path: &Path) -> Result<Self, StoreError> {
         let path = path.to_owned();
-        Ok(Self(tokio::task::spawn_blocking(move || schema::open(&path)).await??))
+        let opened = tokio::task::spawn_blocking(move || schema::open(&path).map(SharedFile::over));
+        Ok(Self(opened.await??))
     }
 
     /// Id of the installation that the file names. Nothing proves it before the rows are verified.
@@ -26,7 +27,12 @@ impl SqliteFile {
     /// # Errors
     /// When the file cannot be read.
     pub fn installation(&self) -> Result<[u8; 16], StoreError> {
-        schema::installation(&self.0)
+        schema::installation(&self.0.lock().connection)
+    }
+
+    /// The wrapped records in the file.
+    pub fn records(&self) -> SqliteRecords {
+        SqliteRecords(self.0.clone())
     }
 }
 

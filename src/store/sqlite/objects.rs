@@ -17,9 +17,9 @@ const MOST_SHOWN: usize = 64;
 type Object = (String, String, String, Option<String>);
 
 /// Refuses a file whose objects are not those of this schema.
-pub(super) fn compare(connection: &Connection, schema: &str) -> Result<(), StoreError> {
+pub(super) fn compare(connection: &Connection, schema: &[&str]) -> Result<(), StoreError> {
     let made = Connection::open_in_memory()?;
-    made.execute_batch(schema)?;
+    schema.iter().try_for_each(|part| made.execute_batch(part))?;
     let (made, found) = (objects(&made)?, objects(connection)?);
     let Some((kind, name, ..)) = made.symmetric_difference(&found).next() else { return Ok(()) };
     let shown = |text: &str| text.chars().take(MOST_SHOWN).flat_map(char::escape_debug).collect::<String>();
@@ -27,7 +27,7 @@ pub(super) fn compare(connection: &Connection, schema: &str) -> Result<(), Store
 }
 
 /// Opens a store that may be in use, to read it.
-pub(super) fn open_to_read(path: &Path, schema: &str) -> Result<Connection, StoreError> {
+pub(super) fn open_to_read(path: &Path, schema: &[&str]) -> Result<Connection, StoreError> {
     // A pipe would wait for its writer.
     if std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
         return Err(StoreError::Forged("its file, which is not a regular file,".to_owned()));

@@ -7,7 +7,9 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use rusqlite::Connection;
 use rustix::fs::{FallocateFlags, fallocate};
 use rustix::io::Errno;
 
@@ -71,6 +73,30 @@ impl Reserve {
         }
         self.bytes = less;
         true
+    }
+}
+
+/// A connection, and the reserve on its disk.
+#[derive(Debug)]
+pub(super) struct OpenFile {
+    pub(super) connection: Connection,
+    pub(super) reserve: Reserve,
+}
+
+/// The one connection, for the rows and for the wrapped records: two would wait for each other's locks.
+#[derive(Clone, Debug)]
+pub(super) struct SharedFile(Arc<Mutex<OpenFile>>);
+
+impl SharedFile {
+    pub(super) fn over(connection: Connection) -> Self {
+        let path = connection.path().filter(|path| !path.is_empty());
+        let reserve = path.map_or(Reserve::none(), |path| Reserve::of(Path::new(path)));
+        Self(Arc::new(Mutex::new(OpenFile { connection, reserve })))
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, OpenFile> {
+        // A panic under the lock left SQLite's transaction rolled back: the connection is good.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

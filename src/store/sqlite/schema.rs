@@ -6,18 +6,19 @@ use rusqlite::{Connection, MAIN_DB, OpenFlags, OptionalExtension, params};
 use trusted_files::AtomicFile;
 
 use super::objects;
+use super::records::{self, RECORDS};
 use crate::store::authentic::{Head, Rows};
 use crate::store::error::StoreError;
 
 /// The `user_version` of a file that this program reads; 1 to 4 are files of avs-kms 0.1.
-pub(super) const VERSION: i64 = 7;
+pub(super) const VERSION: i64 = 8;
 
 /// A version without points is reserved: its creation was begun and is not complete. `state` is the state of the
 /// lifecycle; a version that is to be destroyed has a `destroy_at`, one whose record is gone a `destroyed_at`.
 /// `applied_intent` holds the intents of the audit log that were carried out, for recovery at the next start;
 /// `taken_away` those that were recorded without the token, by the hashes of their records, for ever.
 /// `store_change` has the last changes, by which a start follows the chain from what the audit log knows to the head.
-/// `mac` authenticates its row, `store_head` all of them (`store::authentic`).
+/// The rows of `records` authenticate themselves. `mac` authenticates its row, `store_head` all of them (`store::authentic`).
 const SCHEMA: &str = "
     CREATE TABLE key_version (
         id BLOB PRIMARY KEY CHECK (length(id) = 16),
@@ -140,7 +141,7 @@ const SCHEMA: &str = "
 ";
 
 /// Creates an empty store, written beside its place and renamed when complete.
-pub(super) fn create(path: &Path, rows: &Rows) -> Result<(), StoreError> {
+pub(super) fn create(path: &Path, rows: &Rows, records: &[(String, Vec<u8>)]) -> Result<(), StoreError> {
     if path.exists() {
         return Err(StoreError::Exists);
     }
@@ -148,6 +149,9 @@ pub(super) fn create(path: &Path, rows: &Rows) -> Result<(), StoreError> {
     let new = AtomicFile::create(path, 0o600).map_err(StoreError::File)?;
     let mut connection = connect(&new.path())?;
     fill(&mut connection, rows)?;
+    for (label, value) in records {
+        records::insert(&connection, label, value)?;
+    }
     connection.close().map_err(|(_, error)| error)?;
     new.commit_new().map_err(StoreError::File)
 }
@@ -156,6 +160,7 @@ pub(super) fn create(path: &Path, rows: &Rows) -> Result<(), StoreError> {
 pub(super) fn fill(connection: &mut Connection, rows: &Rows) -> Result<(), StoreError> {
     let transaction = connection.transaction()?;
     transaction.execute_batch(SCHEMA)?;
+    transaction.execute_batch(RECORDS)?;
     let (head, mac) = rows.head();
     transaction.execute(
         "INSERT INTO store_head (only, installation, counter, chain, root, mac) VALUES (1, ?1, ?2, ?3, ?4, ?5)",
@@ -225,11 +230,12 @@ pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
     if found != VERSION {
         return Err(StoreError::Schema { found, needed: VERSION });
     }
-    objects::compare(&connection, SCHEMA)?;
+    objects::compare(&connection, &[SCHEMA, RECORDS])?;
     let verdict: String = connection.pragma_query_value(None, "quick_check", |row| row.get(0))?;
     if verdict != "ok" {
         return Err(StoreError::Corrupt(verdict));
     }
+    records::check_number(&connection)?;
     Ok(connection)
 }
 
@@ -249,7 +255,7 @@ pub struct StoreCopy {
 /// # Errors
 /// When there is no store, or it cannot be read.
 pub fn newest_change(of: &Path) -> Result<u64, StoreError> {
-    change_in(&objects::open_to_read(of, SCHEMA)?)
+    change_in(&objects::open_to_read(of, &[SCHEMA, RECORDS])?)
 }
 
 fn change_in(connection: &Connection) -> Result<u64, StoreError> {
@@ -261,7 +267,7 @@ fn change_in(connection: &Connection) -> Result<u64, StoreError> {
 /// # Errors
 /// When there is no store, or it cannot be read.
 pub fn snapshot(from: &Path) -> Result<StoreCopy, StoreError> {
-    let mut connection = objects::open_to_read(from, SCHEMA)?;
+    let mut connection = objects::open_to_read(from, &[SCHEMA, RECORDS])?;
     connection.execute_batch("BEGIN")?; // all reads see one state
     let change = change_in(&connection)?;
     let count: u32 =
@@ -277,6 +283,7 @@ pub(super) fn connect(path: &Path) -> Result<Connection, StoreError> {
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "trusted_schema", false)?;
+    connection.pragma_update(None, "secure_delete", true)?; // a destroyed record leaves no copy in a free page
     connection.pragma_update(None, "temp_store", "MEMORY")?; // the sandbox has no directory for temporary files
     Ok(connection)
 }

@@ -14,7 +14,7 @@ async fn sqlite_passes_the_tests_of_every_back_end() {
     suite(|| {
         count.set(count.get() + 1);
         let path = directory.path().join(format!("{}.sqlite", count.get()));
-        SqliteBackend::create(&path, key()).unwrap();
+        SqliteBackend::create(&path, key(), &[]).unwrap();
         async move || {
             let file = SqliteFile::open(&path).await.unwrap();
             let backend: Box<dyn Backend> = Box::new(SqliteBackend::new(file, key()));
@@ -28,7 +28,7 @@ async fn sqlite_passes_the_tests_of_every_back_end() {
 async fn a_store_of_another_schema_version_is_refused_and_left_as_it_is() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("store.sqlite");
-    SqliteBackend::create(&path, key()).unwrap();
+    SqliteBackend::create(&path, key(), &[]).unwrap();
     // 4 was avs-kms 0.1.
     for found in [0, 4, schema::VERSION + 1] {
         schema::connect(&path).unwrap().pragma_update(None, "user_version", found).unwrap();
@@ -55,15 +55,15 @@ async fn a_missing_store_is_not_made_by_opening_it() {
 fn an_existing_store_is_not_replaced() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("store.sqlite");
-    SqliteBackend::create(&path, key()).unwrap();
-    assert!(matches!(SqliteBackend::create(&path, key()), Err(StoreError::Exists)));
+    SqliteBackend::create(&path, key(), &[]).unwrap();
+    assert!(matches!(SqliteBackend::create(&path, key(), &[]), Err(StoreError::Exists)));
 }
 
 #[tokio::test]
 async fn a_store_of_another_installation_is_refused_though_it_is_empty() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("store.sqlite");
-    SqliteBackend::create(&path, key()).unwrap();
+    SqliteBackend::create(&path, key(), &[]).unwrap();
     let another = Arc::new(StoreKey::of_tests([2; 16]).unwrap());
     let backend = SqliteBackend::new(SqliteFile::open(&path).await.unwrap(), another);
     assert!(matches!(backend.load().await, Err(StoreError::OtherInstallation)));
@@ -73,7 +73,7 @@ async fn a_store_of_another_installation_is_refused_though_it_is_empty() {
 async fn what_failed_leaves_rows_and_head_as_they_were() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("store.sqlite");
-    SqliteBackend::create(&path, key()).unwrap();
+    SqliteBackend::create(&path, key(), &[]).unwrap();
     let backend = SqliteBackend::new(SqliteFile::open(&path).await.unwrap(), key());
     backend.load().await.unwrap();
     let mark = |intent| {
@@ -101,7 +101,7 @@ async fn what_failed_leaves_rows_and_head_as_they_were() {
 async fn an_older_genuine_row_beside_the_newest_one_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("store.sqlite");
-    SqliteBackend::create(&path, key()).unwrap();
+    SqliteBackend::create(&path, key(), &[]).unwrap();
     let backend = SqliteBackend::new(SqliteFile::open(&path).await.unwrap(), key());
     backend.load().await.unwrap();
     let freeze = |second| Some(Freeze { since: Timestamp::from_second(second).unwrap(), reason: None });
@@ -112,9 +112,10 @@ async fn an_older_genuine_row_beside_the_newest_one_is_refused() {
     drop(backend);
     edit.execute_batch("INSERT INTO both SELECT * FROM freeze").unwrap();
     for order in ["since", "since DESC"] {
-        let file = SqliteFile(Connection::open(&path).unwrap());
+        let connection = Connection::open(&path).unwrap();
         let twice = format!("CREATE TEMP TABLE freeze AS SELECT * FROM both ORDER BY {order}");
-        file.0.execute_batch(&twice).unwrap();
+        connection.execute_batch(&twice).unwrap();
+        let file = SqliteFile(SharedFile::over(connection));
         let refused = SqliteBackend::new(file, key()).load().await;
         assert!(matches!(refused, Err(StoreError::Forged(_))), "{order}: {refused:?}");
     }
@@ -139,7 +140,7 @@ async fn objects_that_the_program_does_not_make_are_refused_before_a_table_is_re
     ];
     for (number, edit) in edits.iter().enumerate() {
         let path = directory.path().join(format!("{number}.sqlite"));
-        SqliteBackend::create(&path, key()).unwrap();
+        SqliteBackend::create(&path, key(), &[]).unwrap();
         snapshot(&path).unwrap();
         Connection::open(&path).unwrap().execute_batch(edit).unwrap();
         let refused = SqliteFile::open(&path).await.unwrap_err();
@@ -162,7 +163,7 @@ fn a_pipe_in_the_place_of_the_store_is_not_waited_for() {
 async fn reservations_are_found_without_a_search_of_all_versions() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("store.sqlite");
-    SqliteBackend::create(&path, key()).unwrap();
+    SqliteBackend::create(&path, key(), &[]).unwrap();
     let connection = schema::connect(&path).unwrap();
     let sql = "EXPLAIN QUERY PLAN SELECT * FROM key_version LEFT JOIN binding USING (id) WHERE g1 IS NULL";
     let plan: String = connection.query_row(sql, [], |row| row.get("detail")).unwrap();
@@ -173,7 +174,7 @@ async fn reservations_are_found_without_a_search_of_all_versions() {
 async fn ordinary_changes_wait_for_the_reserve_and_what_takes_away_does_not() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("store.sqlite");
-    SqliteBackend::create(&path, key()).unwrap();
+    SqliteBackend::create(&path, key(), &[]).unwrap();
     let backend = SqliteBackend::new(SqliteFile::open(&path).await.unwrap(), key());
     backend.load().await.unwrap();
     let calls = std::sync::atomic::AtomicUsize::new(0);

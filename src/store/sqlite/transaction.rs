@@ -4,20 +4,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::Connection;
 
-use super::reserve::Reserve;
+use super::reserve::SharedFile;
 use super::schema;
 use crate::store::authentic::{Head, Rows};
 use crate::store::error::StoreError;
 
-/// A connection, and the rows as they were verified or written last.
+/// The file, and its rows as they were verified or written last.
 #[derive(Debug)]
 pub(super) struct Verified {
-    pub(super) connection: Connection,
+    pub(super) file: SharedFile,
     pub(super) rows: Rows,
-    pub(super) reserve: Reserve,
 }
 
-/// The one connection, for all threads.
+/// The verified file, for all threads.
 #[derive(Debug)]
 pub(super) struct Database {
     verified: Arc<Mutex<Verified>>,
@@ -49,7 +48,8 @@ impl Database {
         work: impl FnOnce(&Connection, &mut Rows) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         self.blocking(|verified| {
-            if verified.reserve.fill() { verified.transact(work) } else { Err(StoreError::DiskFull) }
+            let has_space = verified.file.lock().reserve.fill();
+            if has_space { verified.transact(work) } else { Err(StoreError::DiskFull) }
         })
         .await
     }
@@ -62,7 +62,7 @@ impl Database {
         self.blocking(move |verified| {
             loop {
                 match verified.transact(&work) {
-                    Err(error) if error.is_disk_full() && verified.reserve.give() => {}
+                    Err(error) if error.is_disk_full() && verified.file.lock().reserve.give() => {}
                     done => return done,
                 }
             }
@@ -91,9 +91,10 @@ impl Verified {
         &mut self,
         work: impl FnOnce(&Connection, &mut Rows) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        let Self { connection, rows, .. } = self;
+        let Self { file, rows } = self;
         rows.undo(); // what a panic left
-        let transaction = connection.transaction()?;
+        let mut file = file.lock();
+        let transaction = file.connection.transaction()?;
         let written = work(&transaction, rows).and_then(|value| {
             let next = rows.next_head();
             if let Some((head, mac)) = &next {

@@ -14,8 +14,10 @@ pub(crate) const CRATES: [Layers; 6] = [
         name: "hsm",
         source: "hsm/src",
         order: &[
-            &["arena", "clock", "curve", "harden", "labels", "settings", "telemetry"],
+            &["arena", "clock", "curve", "harden", "labels", "telemetry"],
             &["key", "pkcs11"],
+            &["records"],
+            &["settings"],
             &["error", "health", "wrap"],
             &["token"],
             &["keys"],

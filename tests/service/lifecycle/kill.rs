@@ -268,8 +268,14 @@ fn sweep(change: &Change, base: &Path, directory: &Path) {
 
 /// An installation in which the changes before were made.
 fn installation(directory: &Path, made: &[&[&str]]) -> PathBuf {
+    installation_in("token", directory, made)
+}
+
+/// The same with its wrapped records in the token or in the store.
+fn installation_in(location: &str, directory: &Path, made: &[&[&str]]) -> PathBuf {
     let base = directory.join("base");
-    must(&base, &["init"]);
+    let init = process::output(program(&base, &["init"]).env("AVS_KMS__KEYS__LOCATION", location));
+    assert!(init.status.success(), "init: {}", text(&init.stderr));
     for arguments in made {
         must(&base, &[arguments, &["--eoa", EOA][..]].concat());
     }
@@ -286,6 +292,18 @@ fn creation() {
         after: &["active"],
     };
     sweep(&change, &installation(directory.path(), &[]), directory.path());
+}
+
+#[test]
+fn creation_in_the_store() {
+    let directory = tempfile::tempdir().unwrap();
+    let change = Change {
+        operation: "keys.create",
+        arguments: &["keys", "create", "--eoa", EOA],
+        before: &[],
+        after: &["active"],
+    };
+    sweep(&change, &installation_in("store", directory.path(), &[]), directory.path());
 }
 
 #[test]
@@ -334,10 +352,19 @@ fn schedule_of_a_destruction() {
 
 #[test]
 fn destruction() {
+    destruction_in("token");
+}
+
+#[test]
+fn destruction_in_the_store() {
+    destruction_in("store");
+}
+
+fn destruction_in(location: &str) {
     let directory = tempfile::tempdir().unwrap();
     let made: [&[&str]; 3] =
         [&["keys", "create"], &["keys", "rotate"], &["keys", "destroy", "--version", "2"]];
-    let base = installation(directory.path(), &made);
+    let base = installation_in(location, directory.path(), &made);
     // Its date has come.
     with_store(&base, "destruction is due", "");
     let change = Change {

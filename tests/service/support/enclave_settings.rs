@@ -10,6 +10,8 @@ pub(crate) fn softhsm(data: &Path) -> hsm::Settings {
         token: hsm::TokenSelector::label("avs-kms"),
         prepared_keys: hsm::PreparedKeys::default(),
         scheme: hsm::SchemeChoice::Auto,
+        location: hsm::LocationChoice::Auto,
+        records: None,
         pin_file: data.join("pin"),
         refused_pins: None,
         pin_use: hsm::PinUse::Careful,

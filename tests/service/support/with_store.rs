@@ -43,9 +43,10 @@ fn child() {
 }
 
 async fn work(data: &Path) -> String {
-    let enclave = hsm::Enclave::open(softhsm(data));
-    let key = enclave.unwrap().store_key();
     let path = data.join("store.sqlite");
+    let records = SqliteFile::open(&path).await.unwrap().records();
+    let enclave = hsm::Enclave::open(hsm::Settings { records: Some(Arc::new(records)), ..softhsm(data) });
+    let key = enclave.unwrap().store_key();
     let backend = || async { SqliteBackend::new(SqliteFile::open(&path).await.unwrap(), Arc::clone(&key)) };
     let asked = std::env::var(WORK).unwrap();
     match asked.split_once(':').unwrap() {

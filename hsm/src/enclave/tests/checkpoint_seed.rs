@@ -16,9 +16,10 @@ pub(super) fn initialised_without_key_pairs(fixture: &Fixture, scheme: SchemeCho
 }
 
 fn sealed(session: &Session) -> WrappedKey {
-    let mut found = wrap::find_labelled(session, CHECKPOINT_SEED_LABEL).unwrap();
+    let mut found =
+        with_records(session, |records| wrap::find_labelled(records, CHECKPOINT_SEED_LABEL).unwrap());
     assert_eq!(found.len(), 1);
-    found.pop().unwrap().record.unwrap()
+    found.pop().unwrap().unwrap()
 }
 
 /// The clear seed, as only a holder of the PIN can have it.
@@ -31,9 +32,7 @@ pub(super) fn seed_of(fixture: &Fixture) -> [u8; 32] {
 }
 
 fn put_back(session: &Session, value: &[u8]) {
-    for stored in wrap::find_labelled(session, CHECKPOINT_SEED_LABEL).unwrap() {
-        session.destroy(stored.handle).unwrap();
-    }
+    with_records(session, |records| records.remove(CHECKPOINT_SEED_LABEL).unwrap());
     put(session, CHECKPOINT_SEED_LABEL, "avs-kms/1", value);
 }
 
@@ -65,8 +64,7 @@ fn only_the_record_that_init_sealed_opens() {
         refused(&fixture, "a torn record");
         // The store key's record, which the same key sealed.
         let other = meddle(&fixture, |session| {
-            let mut found = wrap::find_labelled(session, "store-key/1").unwrap();
-            found.pop().unwrap().record.unwrap().encoded().to_vec()
+            with_records(session, |records| records.find("store-key/1").unwrap()).pop().unwrap()
         });
         meddle(&fixture, |session| put_back(session, &other));
         refused(&fixture, "the store key's record");

@@ -84,8 +84,10 @@ fn scalars(fixture: &Fixture, from_token: bool) -> Vec<[u8; 32]> {
         let kek = Kek::find(session).unwrap();
         let mut arena = Arena::new(SecretMemoryPolicy::PreferSecret).unwrap();
         let mut found = Vec::new();
-        wrap::scan(session, |object| {
-            if let wrap::ObjectKind::Key(_, record) = object {
+        let template = Template::default();
+        let records = TokenRecords { session, template: &template };
+        wrap::scan(&records, |entry| {
+            if let wrap::EntryKind::Key(_, record) = entry {
                 let unlocked =
                     wrap::open(session, kek.handle, record.as_ref().as_ref().unwrap(), arena.parts().0);
                 found.push(unlocked.unwrap().plain_for_test());
@@ -196,8 +198,10 @@ fn derived_keys(fixture: &Fixture) -> Vec<[u8; 32]> {
         let kek = Kek::find(session).unwrap();
         let mut arena = Arena::new(SecretMemoryPolicy::PreferSecret).unwrap();
         let mut found = Vec::new();
-        wrap::scan(session, |object| {
-            if let wrap::ObjectKind::Key(_, record) = object {
+        let template = Template::default();
+        let records = TokenRecords { session, template: &template };
+        wrap::scan(&records, |entry| {
+            if let wrap::EntryKind::Key(_, record) = entry {
                 let record = record.as_ref().as_ref().unwrap();
                 found.push(wrap::key_for_test(session, kek.handle, record, arena.parts().0));
             }

@@ -1,6 +1,7 @@
 //! Why there is no checkpoint key. Not for signatures that fail.
 
 use crate::pkcs11::TokenError;
+use crate::records::RecordsError;
 use crate::wrap::{GenerateError, SealError};
 
 /// Why there is no key to sign with.
@@ -11,6 +12,8 @@ pub(crate) enum CheckpointKeyError {
     /// Of the token, where no other kind of key may be tried.
     #[error("{problem}")]
     Stop { problem: String },
+    #[error("its sealed seed cannot be read or written: {0}")]
+    Outside(Box<dyn std::error::Error + Send + Sync>),
     #[error("the kernel's generator failed")]
     Random(#[from] getrandom::Error),
     #[error(transparent)]
@@ -23,13 +26,22 @@ impl CheckpointKeyError {
         match self {
             Self::Unfit(_) => true,
             Self::Token(error) => !error.is_outage(),
-            Self::Stop { .. } | Self::Random(_) => false,
+            Self::Stop { .. } | Self::Outside(_) | Self::Random(_) => false,
         }
     }
 }
 
 pub(super) fn unfit(problem: impl Into<String>) -> CheckpointKeyError {
     CheckpointKeyError::Unfit(problem.into())
+}
+
+impl From<RecordsError> for CheckpointKeyError {
+    fn from(error: RecordsError) -> Self {
+        match error {
+            RecordsError::Token(error) => error.into(),
+            RecordsError::Outside(source) => Self::Outside(source),
+        }
+    }
 }
 
 impl From<GenerateError> for CheckpointKeyError {

@@ -10,6 +10,7 @@ use crate::arena::Arena;
 use crate::key::{KeyId, StoredName};
 use crate::labels::CHECKPOINT_SEED_LABEL;
 use crate::pkcs11::{Function, Session, TokenError};
+use crate::records::Records;
 use crate::wrap::{self, Header, Kek, Payload, Scheme, UnwrapError, UnwrappedScalar, WrappedKey};
 
 /// The record and the public key that it names.
@@ -22,6 +23,7 @@ impl SealedKey {
     /// Draws a seed and stores its record. The caller has made sure that there is none.
     pub(super) fn create(
         session: &Session,
+        records: &dyn Records,
         kek: &Kek,
         scheme: Scheme,
         arena: &mut Arena,
@@ -39,21 +41,20 @@ impl SealedKey {
             payload: Payload::CheckpointKey(seed.ed25519_public(stack)),
         };
         let record = wrap::seal(session, kek.handle, header, &mut seed)?;
-        wrap::store(session, CHECKPOINT_SEED_LABEL, &record)?;
-        Ok(())
+        Ok(wrap::store(records, CHECKPOINT_SEED_LABEL, &record)?)
     }
 
     /// The one record of the label; none where there is no object with it.
     pub(super) fn find(
-        session: &Session,
+        records: &dyn Records,
         kek: &Kek,
         scheme: Scheme,
     ) -> Result<Option<Self>, CheckpointKeyError> {
-        let mut found = wrap::find_labelled(session, CHECKPOINT_SEED_LABEL)?;
+        let mut found = wrap::find_labelled(records, CHECKPOINT_SEED_LABEL)?;
         let record = match (found.pop(), found.len()) {
             (None, _) => return Ok(None),
-            (Some(stored), 0) => stored.record.map_err(|error| unfit(format!("its sealed seed: {error}")))?,
-            (Some(_), more) => return Err(unfit(format!("{} objects hold its sealed seed", more + 1))),
+            (Some(record), 0) => record.map_err(|error| unfit(format!("its sealed seed: {error}")))?,
+            (Some(_), more) => return Err(unfit(format!("{} records hold its sealed seed", more + 1))),
         };
         let header = &record.header;
         let is_ours = header.kek == kek.id && header.name == StoredName::CHECKPOINT_KEY;

@@ -1,9 +1,16 @@
 //! The token of the configuration, as plain values for `hsm`.
 
-use crate::cli::error::CliError;
-use crate::config::{Configuration, FaultCheck, Scheme, TokenSelector};
+use std::sync::Arc;
 
-pub(in crate::cli) fn enclave_settings(configuration: &Configuration) -> hsm::Settings {
+use crate::cli::error::CliError;
+use crate::config::{Configuration, FaultCheck, Location, Scheme, TokenSelector};
+use crate::store::SqliteRecords;
+
+/// The enclave's settings, with the place of wrapped records outside the token.
+pub(in crate::cli) fn enclave_settings(
+    configuration: &Configuration,
+    records: Option<Arc<SqliteRecords>>,
+) -> hsm::Settings {
     let (pkcs11, enclave) = (&configuration.pkcs11, &configuration.enclave);
     let TokenSelector { label, serial, manufacturer, model, slot } = pkcs11.selector();
     hsm::Settings {
@@ -20,6 +27,12 @@ pub(in crate::cli) fn enclave_settings(configuration: &Configuration) -> hsm::Se
             Scheme::S2 => hsm::SchemeChoice::S2,
             Scheme::S6 => hsm::SchemeChoice::S6,
         },
+        location: match configuration.keys.location {
+            Location::Auto => hsm::LocationChoice::Auto,
+            Location::Token => hsm::LocationChoice::Token,
+            Location::Store => hsm::LocationChoice::Store,
+        },
+        records: records.map(|records| records as _),
         pin_file: pkcs11.pin_file.clone(),
         refused_pins: Some(configuration.data.refused_pins()),
         pin_use: hsm::PinUse::Careful,

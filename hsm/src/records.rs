@@ -1,0 +1,73 @@
+//! The place of the wrapped records, as labels and values: the token's data objects (`wrap::object`), or what the service
+//! gives for tokens without them.
+//!
+//! A value is ciphertext with an authenticated header: a place is trusted neither to keep it secret nor to keep it
+//! unchanged. Not for what a value says (`wrap::record`).
+
+use std::error::Error;
+use std::fmt;
+
+use crate::pkcs11::TokenError;
+
+/// The longest value, bytes: twice the longest record.
+pub const RECORD_MAX: usize = 1024;
+
+/// What a search of a place finds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found<'a> {
+    /// A value under a label.
+    Value {
+        /// The label.
+        label: &'a str,
+        /// The value.
+        value: &'a [u8],
+    },
+    /// An object that an interrupted creation left.
+    Incomplete,
+    /// An object of another application.
+    Foreign,
+}
+
+/// A place of wrapped records. Every call blocks; after a success what it changed is durable.
+pub trait Records {
+    /// The values under this label. More than one only where another program wrote them.
+    ///
+    /// # Errors
+    /// When the place cannot be read.
+    fn find(&self, label: &str) -> Result<Vec<Vec<u8>>, RecordsError>;
+
+    /// Everything that is there.
+    ///
+    /// # Errors
+    /// When the place cannot be read.
+    fn scan(&self, each: &mut dyn FnMut(Found<'_>)) -> Result<(), RecordsError>;
+
+    /// Stores a value under a label that has none.
+    ///
+    /// # Errors
+    /// When it was not stored. A token may have stored it all the same.
+    fn insert(&self, label: &str, value: &[u8]) -> Result<(), RecordsError>;
+
+    /// Removes every value under this label.
+    ///
+    /// # Errors
+    /// When some may still be there.
+    fn remove(&self, label: &str) -> Result<(), RecordsError>;
+}
+
+impl fmt::Debug for dyn Records + Send + Sync {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Records").finish_non_exhaustive()
+    }
+}
+
+/// Why a place did not do something.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordsError {
+    /// The token refused a call.
+    #[error(transparent)]
+    Token(#[from] TokenError),
+    /// The place outside the token failed; nothing was changed there.
+    #[error("the wrapped records cannot be read or written")]
+    Outside(#[source] Box<dyn Error + Send + Sync>),
+}
