@@ -140,18 +140,23 @@ fn with_login(
                 },
             );
             let canary = canary.unwrap_or(Err(CanaryError::Count(0)));
-            let scheme = canary.as_ref().ok().map(|canary| canary.header.scheme);
             let copied = copied(login, &kek, canary.as_ref().ok(), arena.parts().0);
-            let opened =
-                canary.and_then(|record| canary::open(&session, kek.handle, &record, arena.parts().0));
+            let (canary, missing) = match canary {
+                Ok(canary) => (Some(canary), None),
+                Err(error) => (None, Some(error)),
+            };
+            let opened = match (&canary, missing) {
+                (Some(record), _) => canary::open(&session, kek.handle, record, arena.parts().0),
+                (None, error) => Err(error.unwrap_or(CanaryError::Count(0))),
+            };
             check(
                 "the canary record is well",
                 true,
                 opened.map(|()| "decrypted".into()).map_err(|error| error.to_string()),
             );
             check("the key-encryption key can be copied into a session", false, copied);
-            if let Some(scheme) = scheme {
-                let signer = signing(login, (&settings.prepared_keys, &place), &kek, scheme, arena);
+            if let Some(canary) = canary {
+                let signer = signing(login, (&settings.prepared_keys, &place), &kek, &canary, arena);
                 checkpoint_key = signer.as_ref().ok().map(CheckpointSigner::public);
                 let found = signer.map(|signer| signer.describe().to_owned());
                 check("the checkpoint key signs", true, found.map_err(|error| error.to_string()));
@@ -222,17 +227,17 @@ fn probe(
     }
 }
 
-/// The checkpoint key, which has just signed.
+/// The checkpoint key, which has just signed, and has signed the canary record where that is needed.
 fn signing(
     login: &LoggedInToken,
     (prepared, place): (&PreparedKeys, &Place),
     kek: &Kek,
-    scheme: Scheme,
+    canary: &WrappedKey,
     arena: &mut Arena,
 ) -> Result<CheckpointSigner, OpenError> {
-    let signer = checkpoint_signer(&login.session()?, prepared, place, kek, scheme)?;
+    let signer = checkpoint_signer(&login.session()?, prepared, place, kek, canary.header.scheme)?;
     signer.prove(&|| login.session(), kek, arena)?;
-    Ok(signer)
+    if signer.endorses(canary) { Ok(signer) } else { Err(CanaryError::Unendorsed.into()) }
 }
 
 /// Whether other sessions can use a session's copy of the key-encryption key.

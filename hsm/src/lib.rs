@@ -59,3 +59,4 @@ pub use softhsm::{
 pub use telemetry::describe as describe_metrics;
 pub use token::checkpoint_key::CheckpointKey;
 pub use token::store_key::StoreKey;
+pub use wrap::RECORD_CONTEXT;

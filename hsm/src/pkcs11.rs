@@ -15,6 +15,7 @@ mod signing;
 mod timing;
 
 pub use advice::{Advice, return_codes};
+pub(crate) use cipher::OaepHash;
 pub(crate) use error::{AEAD_DECRYPT_FAILED, OPERATION_CANCEL_FAILED, TOKEN_RESOURCE_EXCEEDED};
 pub use error::{Cause, Function, ReturnCode, TokenError};
 pub(crate) use kinds::{KeyWrap, Role};

@@ -9,8 +9,8 @@ use std::fmt;
 
 use crate::pkcs11::TokenError;
 
-/// The longest value, bytes: twice the longest record.
-pub const RECORD_MAX: usize = 1024;
+/// The longest value, bytes. The longest record, of S5, has 1,137.
+pub const RECORD_MAX: usize = 1280;
 
 /// What a search of a place finds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -65,6 +65,8 @@ pub enum SchemeChoice {
     S1,
     /// AES key wrap by the token.
     S2,
+    /// RSA-OAEP: sealed in guarded memory, opened by the token.
+    S5,
     /// AES-GCM in guarded memory, under a key of the record that the token derives by HMAC.
     S6,
 }

@@ -6,6 +6,7 @@ pub(crate) mod attempt;
 pub(crate) mod canary;
 pub(crate) mod checkpoint_key;
 pub(crate) mod connection;
+pub(crate) mod init_records;
 pub(crate) mod login;
 pub(crate) mod pin;
 pub(crate) mod place;

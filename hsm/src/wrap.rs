@@ -4,9 +4,11 @@
 //! A clear scalar exists only as an [`UnwrappedScalar`] guard on a slot; dropping it wipes the slot.
 
 mod derived;
+mod endorsement;
 mod gcm;
 mod kek;
 mod key_wrap;
+mod oaep;
 mod object;
 mod prepared;
 mod probe;
@@ -19,6 +21,7 @@ mod stored;
 
 #[cfg(test)]
 pub(crate) use derived::key_for_test;
+pub use endorsement::RECORD_CONTEXT;
 #[cfg(test)]
 pub(crate) use kek::KekKind;
 pub(crate) use kek::{Kek, KekError};

@@ -224,6 +224,26 @@ fn a_token_with_padded_key_wrap_alone_wraps_by_rfc_5649() {
 }
 
 #[test]
+fn a_token_without_symmetric_mechanisms_opens_what_its_public_key_sealed() {
+    let name = "a_token_without_symmetric_mechanisms_opens_what_its_public_key_sealed";
+    walk(name, "device:nethsm slow", "S5", "oaep-sha1");
+}
+
+#[test]
+fn a_token_without_symmetric_mechanisms_and_without_keys_that_sign_is_refused_with_the_reason() {
+    let name = "a_token_without_symmetric_mechanisms_and_without_keys_that_sign_is_refused_with_the_reason";
+    isolated(name, |fixture| {
+        let settings = device(&fixture, "device:nethsm slow\nsigns_nothing slow");
+        match Enclave::initialise(&settings) {
+            Err(OpenError::CheckpointKey { problem, .. }) => {
+                assert!(problem.contains("scheme S5 must be signed by a key pair in the token"), "{problem}");
+            }
+            other => panic!("{other:?}"),
+        }
+    });
+}
+
+#[test]
 fn a_demanded_scheme_is_taken_or_refused_and_a_token_keeps_its_own() {
     let name = "a_demanded_scheme_is_taken_or_refused_and_a_token_keeps_its_own";
     isolated(name, |fixture| {
@@ -319,9 +339,8 @@ fn a_vector_of_zeros_or_one_that_repeats_is_refused_when_the_token_is_probed() {
         let tried = ["aws_cloudhsm", "aws_cloudhsm_vendor", "kmsp11", "luna_fips", "luna_fips_793"];
         for device_name in tried {
             for (broken, said) in [("iv_zeros", "is zeros"), ("iv_repeats", "vector twice")] {
-                // Nothing but AES-GCM, so that no other scheme is taken.
-                let rules = format!("device:{device_name} slow\n{broken} slow\nC_SignInit rv=0x70\n");
-                let settings = device(&fixture, &rules);
+                let rules = format!("device:{device_name} slow\n{broken} slow\n");
+                let settings = Settings { scheme: SchemeChoice::S1, ..device(&fixture, &rules) };
                 match Enclave::initialise(&settings) {
                     Err(OpenError::TokenUnfit { problem }) => assert!(problem.contains(said), "{problem}"),
                     other => panic!("{device_name} {broken}: {other:?}"),

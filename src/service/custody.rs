@@ -228,3 +228,11 @@ pub const fn public_key_of(key: CheckpointKey) -> audit_log::PublicKey {
         CheckpointKey::Rsa3072(modulus) => audit_log::PublicKey::Rsa3072(modulus),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_context_of_a_record_is_the_one_that_the_audit_log_knows() {
+        assert_eq!(hsm::RECORD_CONTEXT, audit_log::StatementKind::WrappedRecord.context());
+    }
+}

@@ -13,16 +13,19 @@ use crate::checkpoint::signed::{CheckpointError, CheckpointSigner};
 pub enum StatementKind {
     /// The manifest of a backup.
     BackupManifest,
+    /// A wrapped record of a scheme that authenticates no sender; its signature is in the record, without this envelope.
+    WrappedRecord,
 }
 
 impl StatementKind {
     /// Every kind.
-    pub const ALL: [Self; 1] = [Self::BackupManifest];
+    pub const ALL: [Self; 2] = [Self::BackupManifest, Self::WrappedRecord];
 
     /// The first line of its text, which no other kind and no checkpoint begins with.
     pub const fn context(self) -> &'static str {
         match self {
             Self::BackupManifest => "avs-kms backup manifest v1",
+            Self::WrappedRecord => "avs-kms wrapped record v1",
         }
     }
 

@@ -19,6 +19,8 @@ use bn254_ct::internals::{self as curve, Backend};
 
 #[path = "ct/dudect.rs"]
 mod dudect;
+#[path = "../../src/wrap/oaep/padding.rs"]
+mod padding;
 
 /// Counts allocations: a multiplication makes none.
 struct Counting;
@@ -127,6 +129,15 @@ fn memcheck(case: &str) {
             place.copy_from_slice(&tag);
             sealed
         }),
+        // Scheme S5 of `hsm`: the scalar as text, and as seed of the padding.
+        "oaep" => {
+            let modulus: [u8; 384] = std::array::from_fn(|at| if at % 383 == 0 { 0x8d } else { at as u8 });
+            match variant {
+                "sha256" => compare(|k| padding::encrypt::<sha2::Sha256>(&text_of(k), k, &modulus)),
+                "sha1" => compare(|k| padding::encrypt::<sha1::Sha1>(&text_of(k), &k[..20], &modulus)),
+                _ => panic!("sha256 or sha1"),
+            }
+        }
         "range" => compare(|k| [curve::scalar_in_range(k).unwrap_u8()]),
         "split" => compare(curve::split_digits),
         "inversion" => compare(|k| curve::invert(parse_backend(variant), k)),
@@ -141,6 +152,13 @@ fn memcheck(case: &str) {
         }),
         _ => panic!("no such case: {case}"),
     }
+}
+
+/// The scalar and a digest.
+fn text_of(k: &[u8; 32]) -> [u8; 64] {
+    let mut text = [7; 64];
+    text[..32].copy_from_slice(k);
+    text
 }
 
 #[inline(never)]

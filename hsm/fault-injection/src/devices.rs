@@ -13,7 +13,7 @@
 //!   <https://thalesdocs.com/gphsm/luna/7/docs/network/Content/sdk/mechanisms/CKM_AES_GCM.htm>
 //! - `nshield`: the security assurances of its defaults: makes no key that is extractable or not sensitive, takes none
 //!   from outside. <https://nshielddocs.entrust.com/security-world-docs/v13.6.3/api-pkcs11/env-variables.html>
-//! - `nethsm`: neither AES-GCM nor HMAC nor key wrap.
+//! - `nethsm`: neither AES-GCM nor HMAC nor key wrap; RSA-OAEP. Its users make no keys; here they do.
 //!   <https://github.com/Nitrokey/nethsm-pkcs11/blob/main/features.md>
 //!
 //! - `yubihsm2`: no AES-GCM; an HMAC key has its own type; no session keys, no copies. A data object is public, knows no
@@ -206,6 +206,7 @@ pub(crate) unsafe fn decrypt_init(
                 begin(s, Begun::TakeFromFront { parameters: parameters as usize, key });
                 Some(CKR_OK)
             }
+            ("nethsm", CKM_RSA_PKCS_OAEP) => None,
             ("yubihsm2" | "no_gcm" | "nethsm" | "key_wrap" | "key_wrap_padded", _) => {
                 Some(CKR_MECHANISM_INVALID)
             }

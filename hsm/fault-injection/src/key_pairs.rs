@@ -1,7 +1,7 @@
 //! Key pairs on devices that lack some. Rules beside a device or alone:
 //!
 //! - `no_ec slow`: no elliptic curves; `no_key_pairs slow`: no key pairs (opencryptoki 3.8.1 has RSA alone, others none).
-//! - `ec_signs_nothing slow`: makes keys on curves and does not sign with them.
+//! - `ec_signs_nothing slow`: makes keys on curves and does not sign with them; `signs_nothing slow`: nor with others.
 //! - `no_combined_pss slow`: RSA-PSS over a digest alone; `wrong_combined_pss slow`: with a salt of another length.
 
 use cryptoki_sys::*;
@@ -51,6 +51,9 @@ pub(crate) unsafe fn sign_init(
         return Some(CKR_MECHANISM_INVALID);
     }
     if on_curve && active("ec_signs_nothing").is_some() {
+        return Some(CKR_KEY_FUNCTION_NOT_PERMITTED);
+    }
+    if active("signs_nothing").is_some() {
         return Some(CKR_KEY_FUNCTION_NOT_PERMITTED);
     }
     if wanted == CKM_SHA256_RSA_PKCS_PSS && active("no_combined_pss").is_some() {

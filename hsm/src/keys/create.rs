@@ -10,6 +10,7 @@ use crate::error::EnclaveError;
 use crate::key::{NewKey, PublicKey};
 use crate::pkcs11::{Function, Session, TokenError};
 use crate::token::attempt::{Attempt, AttemptError};
+use crate::token::checkpoint_key::SigningWith;
 use crate::token::connection::TokenConnection;
 use crate::wrap::{
     self, GenerateError, Header, Payload, RecordError, SealError, UnwrapError, UnwrappedScalar, WrappedKey,
@@ -70,7 +71,7 @@ impl<'a> Creation<'a> {
         if record.header.key != self.key.id || record.header.kek != connection.kek.id {
             return Ok(None);
         }
-        if record.header.scheme != connection.scheme {
+        if record.header.scheme != connection.scheme || !connection.checkpoint_signer.endorses(record) {
             return Ok(None);
         }
         let Some(entry) = Entry::new(record.clone()) else { return Ok(None) };
@@ -116,6 +117,11 @@ impl<'a> Creation<'a> {
         if connection.scheme.has_iv() && !self.index.take_iv(record.iv()) {
             return Err(violation(Function::Encrypt, "it used an initialisation vector again").into());
         }
+        let another = || connection.session();
+        let with =
+            SigningWith { session, another: &another, kek: connection.session_kek, arena: self.second };
+        let record =
+            connection.checkpoint_signer.endorse(with, record).map_err(UnwrapError::as_token_error)?;
         self.stored = true;
         wrap::store(&*connection.records(session), label, &record)?;
         (self.sync)()?;

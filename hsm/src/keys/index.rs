@@ -233,8 +233,8 @@ fn authentic(
         return Ok(false);
     }
     // A record under another scheme than the canary's was not made by this service: nothing is downgraded.
-    if record.header.scheme != connection.scheme {
-        tracing::error!(key = %id, "a record has another wrapping scheme than the canary");
+    if record.header.scheme != connection.scheme || !connection.checkpoint_signer.endorses(record) {
+        tracing::error!(key = %id, "a record has another scheme than the canary, or no signature that its scheme needs");
         return Ok(false);
     }
     let Err(problem) = wrap::open(session, connection.session_kek, record, slot).map(drop) else {

@@ -1,11 +1,39 @@
 //! Ciphers, MACs that are keys, and random bytes on a session, under the check of its generation.
 
+use cryptoki::mechanism::rsa::{PkcsMgfType, PkcsOaepParams, PkcsOaepSource};
+use cryptoki::mechanism::{Mechanism, MechanismType};
 use cryptoki::object::ObjectHandle;
 
 use super::error::{Function, TokenError};
 use super::kinds::KeyWrap;
 use super::secret::{Cipher, Gcm, GcmMechanism};
 use super::session::Session;
+
+/// The hash of RSA-OAEP, which MGF1 has too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OaepHash {
+    Sha256,
+    /// What SoftHSM has alone. OAEP needs no resistance to collisions.
+    Sha1,
+}
+
+impl OaepHash {
+    /// Length of its digest, bytes.
+    pub(crate) const fn len(self) -> usize {
+        match self {
+            Self::Sha256 => 32,
+            Self::Sha1 => 20,
+        }
+    }
+
+    fn mechanism(self) -> Mechanism<'static> {
+        let (hash, mgf) = match self {
+            Self::Sha256 => (MechanismType::SHA256, PkcsMgfType::MGF1_SHA256),
+            Self::Sha1 => (MechanismType::SHA1, PkcsMgfType::MGF1_SHA1),
+        };
+        Mechanism::RsaPkcsOaep(PkcsOaepParams::new(hash, mgf, PkcsOaepSource::empty()))
+    }
+}
 
 impl Session {
     /// Encrypts `plain` under `key` into `out`; gives the length written: ciphertext, tag, and what the token adds.
@@ -58,6 +86,17 @@ impl Session {
         out: &mut [u8],
     ) -> Result<usize, TokenError> {
         self.decrypt_by(Cipher::KeyWrap(mechanism), key, sealed, out)
+    }
+
+    /// Decrypts `sealed` by RSA-OAEP with `key`, as [`decrypt`](Self::decrypt).
+    pub(crate) fn decrypt_oaep(
+        &self,
+        hash: OaepHash,
+        key: ObjectHandle,
+        sealed: &[u8],
+        out: &mut [u8],
+    ) -> Result<usize, TokenError> {
+        self.decrypt_by(Cipher::Standard(&hash.mechanism()), key, sealed, out)
     }
 
     fn encrypt_by(

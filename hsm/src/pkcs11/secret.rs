@@ -9,6 +9,7 @@ use std::path::Path;
 
 use cryptoki::context::{CInitializeArgs, CInitializeFlags};
 use cryptoki::error::Rv;
+use cryptoki::mechanism::Mechanism;
 use cryptoki::object::ObjectHandle;
 use cryptoki::slot::{Slot, TokenInfo};
 use cryptoki_sys::*;
@@ -46,12 +47,14 @@ impl GcmMechanism {
 pub(super) enum Cipher<'a> {
     Gcm(Gcm<'a>),
     KeyWrap(KeyWrap),
+    Standard(&'a Mechanism<'a>),
 }
 
 impl Cipher<'_> {
     fn mechanism(&mut self) -> CK_MECHANISM {
         let mechanism = match self {
             Self::Gcm(gcm) => return gcm.mechanism(),
+            Self::Standard(mechanism) => return (*mechanism).into(),
             Self::KeyWrap(KeyWrap::Rfc3394) => CKM_AES_KEY_WRAP,
             // Of PKCS#11 3.1: `cryptoki_sys` does not name it.
             Self::KeyWrap(KeyWrap::Rfc5649) => 0x210b,

@@ -9,9 +9,13 @@ use crate::records::{Records, RecordsError};
 use crate::settings::{SchemeChoice, Settings};
 use crate::token::checkpoint_key::{CheckpointSigner, checkpoint_signer};
 use crate::token::connection::{LoggedInToken, finalise};
+use crate::token::init_records::InitRecords;
 use crate::token::place::Place;
 use crate::token::store_key::{self, StoreKey};
-use crate::token::{anchor, canary};
+use crate::token::{
+    anchor,
+    canary::{self, CanaryError},
+};
 use crate::wrap::{self, EntryKind, Kek, KekError, NoScheme, Scheme};
 
 /// What `init` made in the token.
@@ -53,10 +57,9 @@ pub(crate) fn initialise(settings: &Settings, adopt: bool) -> Result<Initialised
     let made = make_kek(&login, &mut arena, settings, adopt).and_then(|(kek, scheme, place)| {
         let session = login.session()?;
         let records = place.records(&session);
-        let checkpoint_key =
-            checkpoint_signer(&session, &settings.prepared_keys, &place, &kek, scheme)?.describe();
-        let store_key = store_key::open(&session, &*records, &kek, scheme, arena.parts().0, memory)?;
-        Ok((kek, scheme, place.name(), checkpoint_key, store_key))
+        let signer = checkpoint_signer(&session, &settings.prepared_keys, &place, &kek, scheme)?;
+        let store_key = store_key::open(&session, &*records, &kek, scheme, &signer, arena.parts().0, memory)?;
+        Ok((kek, scheme, place.name(), signer.describe(), store_key))
     });
     drop(login.holder);
     finalise(&module);
@@ -120,23 +123,27 @@ fn make_kek(
         }
         None => new_kek(login, &session, settings.scheme, slot)?,
     };
-    if prepared.checkpoint_key.is_some() {
-        checkpoint_signer(&session, prepared, &place, &kek, scheme)?.prove(
-            &|| login.session(),
-            &kek,
-            arena,
-        )?;
+    let another = || login.session();
+    let signer = if prepared.checkpoint_key.is_some() {
+        let signer = checkpoint_signer(&session, prepared, &place, &kek, scheme)?;
+        signer.prove(&another, &kek, arena)?;
+        signer
     } else {
-        CheckpointSigner::find_or_make(&|| login.session(), &place, &kek, scheme, arena)?;
-    }
+        CheckpointSigner::find_or_make(&another, &place, &kek, scheme, arena)?
+    };
+    let with =
+        InitRecords { session: &session, another: &another, records, kek: &kek, scheme, signer: &signer };
     if !store_key::exists(records)? {
-        store_key::create(&session, records, &kek, scheme, arena.parts().0)?;
+        store_key::create(&with, arena)?;
     }
     if planted {
         let record = canary::find(records, &kek)?;
         canary::open(&session, kek.handle, &record, arena.parts().0)?;
+        if !signer.endorses(&record) {
+            return Err(CanaryError::Unendorsed.into());
+        }
     } else {
-        canary::create(&session, records, &kek, scheme, arena.parts().0)?;
+        canary::create(&with, arena)?;
     }
     if let Some(directory) = &settings.sync_directory {
         let synced = std::fs::File::open(directory).and_then(|opened| Ok(rustix::fs::syncfs(&opened)?));

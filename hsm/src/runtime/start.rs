@@ -115,8 +115,8 @@ pub(crate) fn open(settings: Settings) -> Result<Running, OpenError> {
         .and_then(|()| Ok(wrap::probe(connection.scheme, session, connection.session_kek, slot)?));
     let loaded = probed.and_then(|()| {
         let (session, scheme) = (connection.session()?, connection.scheme);
-        let records = connection.records(&session);
-        let store_key = store_key::open(&session, &*records, &connection.kek, scheme, slot, memory)?;
+        let (records, signer) = (connection.records(&session), &connection.checkpoint_signer);
+        let store_key = store_key::open(&session, &*records, &connection.kek, scheme, signer, slot, memory)?;
         let (index, findings) = Index::load(&connection, slot)?;
         let others = [connection.canary.iv(), store_key.record_iv()];
         for iv in others.into_iter().chain(connection.checkpoint_signer.record_iv()) {

@@ -2,13 +2,14 @@
 
 use cryptoki::object::ObjectHandle;
 
-use crate::arena::Slot;
+use super::init_records::InitRecords;
+use crate::arena::{Arena, Slot};
 use crate::error::OpenError;
 use crate::key::{KeyId, StoredName};
 use crate::labels::CANARY_LABEL;
 use crate::pkcs11::{Function, Session, TokenError};
 use crate::records::{Records, RecordsError};
-use crate::wrap::{self, Header, Kek, PLAIN_LEN, Payload, RecordError, Scheme, UnwrapError, WrappedKey};
+use crate::wrap::{self, Header, Kek, PLAIN_LEN, Payload, RecordError, UnwrapError, WrappedKey};
 
 /// What the canary record wraps. Public: it proves the key and the token, not a secret.
 const CANARY_PLAINTEXT: &[u8; PLAIN_LEN] = b"avs-kms canary, known plaintext.";
@@ -28,16 +29,13 @@ pub(crate) enum CanaryError {
     Format0_1,
     #[error("the canary decrypted to something else")]
     Wrong,
+    #[error("the canary record is not signed by the checkpoint key")]
+    Unendorsed,
 }
 
 /// Makes the canary record of a new key-encryption key.
-pub(crate) fn create(
-    session: &Session,
-    records: &dyn Records,
-    kek: &Kek,
-    scheme: Scheme,
-    slot: &mut Slot,
-) -> Result<(), OpenError> {
+pub(crate) fn create(with: &InitRecords<'_>, arena: &mut Arena) -> Result<(), OpenError> {
+    let InitRecords { session, records, kek, scheme, .. } = *with;
     let header = Header {
         scheme,
         kek: kek.id,
@@ -48,17 +46,13 @@ pub(crate) fn create(
         created: crate::clock::unix_seconds(),
         payload: Payload::Canary,
     };
-    let sealed = wrap::seal_known(session, kek.handle, header, CANARY_PLAINTEXT, slot);
-    let record = sealed.map_err(|error| match error.into_token_error() {
-        Ok(error) => OpenError::from(error),
-        Err(error) => error.into(),
-    })?;
-    wrap::store(records, CANARY_LABEL, &record)?;
+    let sealed = wrap::seal_known(session, kek.handle, header, CANARY_PLAINTEXT, arena.parts().0);
+    let record = with.store(CANARY_LABEL, sealed, arena)?;
     let found = find(records, kek)?;
     if found != record {
         return Err(OpenError::CanaryFailed { source: None });
     }
-    Ok(open(session, kek.handle, &found, slot)?)
+    Ok(open(session, kek.handle, &found, arena.parts().0)?)
 }
 
 /// Whether there is any canary record.
@@ -126,7 +120,9 @@ impl CanaryError {
             Self::Token(error) => *error,
             Self::Outside(_) => violation("the canary record cannot be read where it is stored"),
             Self::Count(_) => violation("the canary record is not there once"),
-            Self::Changed | Self::Format0_1 => violation("the canary record is not the one that was stored"),
+            Self::Changed | Self::Format0_1 | Self::Unendorsed => {
+                violation("the canary record is not the one that was stored")
+            }
             Self::Wrong => violation("the canary record decrypts to something else"),
         }
     }
@@ -148,7 +144,9 @@ impl From<CanaryError> for OpenError {
             CanaryError::Outside(source) => Self::Records(source),
             CanaryError::Count(count) => Self::CanaryMissing { count },
             CanaryError::Format0_1 => Self::RecordFormat,
-            CanaryError::Changed | CanaryError::Wrong => Self::CanaryFailed { source: None },
+            CanaryError::Changed | CanaryError::Wrong | CanaryError::Unendorsed => {
+                Self::CanaryFailed { source: None }
+            }
         }
     }
 }

@@ -14,9 +14,9 @@ use super::place::Place;
 use crate::arena::Arena;
 use crate::error::OpenError;
 use crate::labels::CHECKPOINT_KEY_LABEL;
-use crate::pkcs11::{Session, TokenError};
+use crate::pkcs11::{Function, Session, TokenError};
 use crate::settings::PreparedKeys;
-use crate::wrap::{Kek, Scheme, UnwrapError};
+use crate::wrap::{Kek, Scheme, UnwrapError, WrappedKey};
 
 pub(crate) use error::CheckpointKeyError;
 use error::unfit;
@@ -26,6 +26,10 @@ use sealed::SealedKey;
 
 /// Signed by a new key before it is taken. No checkpoint and no statement begins so.
 const PROBE: &[u8] = b"avs-kms probe of a checkpoint key v1\n";
+
+/// Its record would need a signature of the key that is in it.
+const NO_CIRCLE: &str =
+    "records of scheme S5 must be signed by a key pair in the token, and it makes none that signs";
 
 /// Both halves.
 pub(crate) struct CheckpointSigner(Held);
@@ -67,6 +71,9 @@ impl CheckpointSigner {
                 }
                 Err(error) => return Err(error),
             }
+        }
+        if scheme.needs_endorsement() {
+            return Err(unfit(NO_CIRCLE));
         }
         tracing::warn!(
             "the token makes no key pair that signs; the checkpoint key is in software, sealed by it"
@@ -128,6 +135,7 @@ impl CheckpointSigner {
         let held = match (Pair::find(session, CHECKPOINT_KEY_LABEL)?, sealed) {
             (Some(_), Some(_)) => return Err(unfit("a key pair and a sealed seed are both there")),
             (Some(pair), None) => Held::Token(Box::new(pair)),
+            (None, Some(_)) if scheme.needs_endorsement() => return Err(unfit(NO_CIRCLE)),
             (None, Some(sealed)) => Held::Software(sealed),
             (None, None) => return Ok(None),
         };
@@ -173,6 +181,27 @@ impl CheckpointSigner {
             Held::Token(pair) => Ok(pair.sign(with.session, with.another, text)?),
             Held::Software(sealed) => Ok(sealed.sign(with.session, with.kek, with.arena, text)?.to_vec()),
         }
+    }
+
+    /// The record with this key's signature in it, where its scheme needs one.
+    pub(crate) fn endorse(
+        &self,
+        with: SigningWith<'_>,
+        record: WrappedKey,
+    ) -> Result<WrappedKey, UnwrapError> {
+        let Some(text) = record.to_endorse() else { return Ok(record) };
+        let signature = self.sign(with, &text)?;
+        let endorsed = record.endorsed(&signature).filter(|record| self.endorses(record));
+        let what = "the signature of a record by the checkpoint key is wrong";
+        endorsed.ok_or(TokenError::protocol_violation(Function::Sign, what).into())
+    }
+
+    /// Whether this key signed the record, where its scheme needs that.
+    pub(crate) fn endorses(&self, record: &WrappedKey) -> bool {
+        let Some(text) = record.to_endorse() else { return true };
+        let public = self.public();
+        let signature = record.endorsement(public.signature_len());
+        signature.is_some_and(|signature| public.verify(&text, signature))
     }
 
     /// The public half.

@@ -97,6 +97,10 @@ impl LoggedInToken {
             let worker = Session::open(&module, generation, info.slot)?;
             let place = place(&worker)?;
             let canary = canary::find(&*place.records(&worker), &kek)?;
+            let checkpoint_signer = checkpoint_signer(holder, prepared, &place, &kek, canary.header.scheme)?;
+            if !checkpoint_signer.endorses(&canary) {
+                return Err(CanaryError::Unendorsed.into());
+            }
             canary::open(&worker, kek.handle, &canary, slot)?;
             let session_kek = match canary::open(&worker, session_kek, &canary, slot) {
                 Ok(()) => session_kek,
@@ -108,7 +112,6 @@ impl LoggedInToken {
                 }
                 Err(error) => return Err(error.into()),
             };
-            let checkpoint_signer = checkpoint_signer(holder, prepared, &place, &kek, canary.header.scheme)?;
             Ok((kek, session_kek, place, canary, checkpoint_signer))
         };
         match build(&holder) {

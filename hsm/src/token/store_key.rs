@@ -10,7 +10,9 @@ use hmac::digest::Key;
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 
-use crate::arena::{ArenaError, SecretMemoryPolicy, SecretPage, Slot};
+use super::checkpoint_key::CheckpointSigner;
+use super::init_records::InitRecords;
+use crate::arena::{Arena, ArenaError, SecretMemoryPolicy, SecretPage, Slot};
 use crate::error::OpenError;
 use crate::key::{KeyId, StoredName};
 use crate::labels::STORE_KEY_LABEL;
@@ -109,13 +111,8 @@ pub(crate) fn exists(records: &dyn Records) -> Result<bool, RecordsError> {
 }
 
 /// Makes the key and the installation id. The caller has made sure that there is none.
-pub(crate) fn create(
-    session: &Session,
-    records: &dyn Records,
-    kek: &Kek,
-    scheme: Scheme,
-    slot: &mut Slot,
-) -> Result<(), OpenError> {
+pub(crate) fn create(with: &InitRecords<'_>, arena: &mut Arena) -> Result<(), OpenError> {
+    let InitRecords { session, kek, scheme, .. } = *with;
     let header = Header {
         scheme,
         kek: kek.id,
@@ -126,17 +123,14 @@ pub(crate) fn create(
         created: crate::clock::unix_seconds(),
         payload: Payload::StoreKey,
     };
-    let mut fresh = UnwrappedScalar::random_key(session, slot).map_err(|error| match error {
+    let mut fresh = UnwrappedScalar::random_key(session, arena.parts().0).map_err(|error| match error {
         GenerateError::Token(error) => OpenError::from(error),
         GenerateError::Random(error) => error.into(),
         GenerateError::Exhausted => unfit("no key could be drawn"),
     })?;
     let sealed = wrap::seal(session, kek.handle, header, &mut fresh);
-    let record = sealed.map_err(|error| match error.into_token_error() {
-        Ok(error) => OpenError::from(error),
-        Err(error) => error.into(),
-    })?;
-    Ok(wrap::store(records, STORE_KEY_LABEL, &record)?)
+    drop(fresh);
+    with.store(STORE_KEY_LABEL, sealed, arena).map(drop)
 }
 
 /// Finds the one record of this key-encryption key and brings the key into a page of its own.
@@ -145,12 +139,16 @@ pub(crate) fn open(
     records: &dyn Records,
     kek: &Kek,
     scheme: Scheme,
+    signer: &CheckpointSigner,
     slot: &mut Slot,
     memory: SecretMemoryPolicy,
 ) -> Result<StoreKey, OpenError> {
     let record = find(records, kek)?;
     if record.header.scheme != scheme {
         return Err(unfit("its record has another wrapping scheme than the canary"));
+    }
+    if !signer.endorses(&record) {
+        return Err(unfit("its record is not signed by the checkpoint key"));
     }
     let unwrapped = wrap::open(session, kek.handle, &record, slot).map_err(|error| match error {
         UnwrapError::Token(TokenError { cause, .. }) => unfit(&format!("it does not decrypt ({cause})")),

@@ -187,11 +187,12 @@ fn other_object(session: &Session, handle: ObjectHandle) -> Result<Option<Found<
         return Ok(Some(Found::Incomplete));
     };
     let own = match *class {
-        ObjectClass::SECRET_KEY => KEK_LABEL,
-        ObjectClass::PRIVATE_KEY | ObjectClass::PUBLIC_KEY => CHECKPOINT_KEY_LABEL,
+        ObjectClass::SECRET_KEY => &[KEK_LABEL][..],
+        ObjectClass::PRIVATE_KEY | ObjectClass::PUBLIC_KEY => &[CHECKPOINT_KEY_LABEL, KEK_LABEL],
         _ => return Ok(Some(Found::Foreign)),
     };
-    let labelled = matches!(rest, [Attribute::Label(label)] if label == own.as_bytes());
+    let is_own = |label: &[u8]| own.iter().any(|own| label == own.as_bytes());
+    let labelled = matches!(rest, [Attribute::Label(label)] if is_own(label));
     Ok((!labelled).then_some(Found::Foreign))
 }
 

@@ -5,7 +5,8 @@ use sha2::{Digest, Sha256};
 
 /// What the administrator should make.
 pub(super) const WANTED: &str = "let the HSM's administrator make another: private, sensitive, never extractable; \
-    AES-256 that encrypts and decrypts, or a generic secret of 32 bytes that signs; nothing else allowed";
+    AES-256 that encrypts and decrypts, a generic secret of 32 bytes that signs, or RSA with 3072 bits that decrypts; \
+    nothing else allowed";
 
 /// Sixteen bytes that name the key in records: of its label and its `CKA_ID`, which may be absent or of any length.
 ///

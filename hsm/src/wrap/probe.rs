@@ -154,7 +154,12 @@ pub(crate) fn probe_session_key(
 ) -> Result<Scheme, NoScheme> {
     let mut owner = None;
     let mut made: Vec<(KekKind, ObjectHandle)> = Vec::new();
+    // Once a session key was refused, a later kind that has one would be taken before an earlier one in the token.
+    let mut blamed = None;
     let found = first(schemes, |scheme| {
+        if let Some(error) = blamed {
+            return Err(ProbeError::NoSessionKey(error));
+        }
         let kind = scheme.kek_kind();
         let owner = match &owner {
             Some(owner) => owner,
@@ -163,12 +168,21 @@ pub(crate) fn probe_session_key(
         let key = match made.iter().find(|(of, _)| *of == kind) {
             Some((_, key)) => *key,
             None => {
-                let key = kind.generate(owner, Lifetime::Session).map_err(ProbeError::NoSessionKey)?;
+                let key = kind.generate(owner, Lifetime::Session).map_err(|error| {
+                    blamed = Some(error);
+                    ProbeError::NoSessionKey(error)
+                })?;
                 made.push((kind, key));
                 key
             }
         };
-        probe(scheme, &session, key, slot)
+        let probed = probe(scheme, &session, key, slot);
+        if let Err(ProbeError::Token(error)) = &probed
+            && error.is_unknown_handle()
+        {
+            blamed = Some(*error);
+        }
+        probed
     });
     if let Some(owner) = owner {
         for (_, key) in made {

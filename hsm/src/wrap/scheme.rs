@@ -2,14 +2,17 @@
 //!
 //! A new scheme is a variant here, with a sibling of `gcm` that `sealing` calls.
 
+use super::endorsement::ENDORSEMENT_LEN;
 use super::kek::KekKind;
-use crate::pkcs11::{Function, GcmMechanism, IV_LEN, KeyWrap, TAG_LEN, TokenError};
+use crate::pkcs11::{Function, GcmMechanism, IV_LEN, KeyWrap, OaepHash, TAG_LEN, TokenError};
 use crate::settings::SchemeChoice;
 
 /// Length of what is wrapped, bytes.
 pub(crate) const PLAIN_LEN: usize = 32;
 /// Length of the salt of S6, bytes.
 pub(super) const SALT_LEN: usize = 32;
+/// Length of the modulus of S5 and of its ciphertext, bytes.
+pub(super) const RSA_LEN: usize = 384;
 /// The longest output of any scheme, bytes.
 pub(super) const SEALED_MAX: usize = 1024;
 
@@ -20,6 +23,9 @@ pub(crate) enum Scheme {
     S1(IvPolicy),
     /// AES key wrap of scalar and digest of the header, by C_Encrypt and C_Decrypt.
     S2(KeyWrap),
+    /// RSA-OAEP of scalar and digest of the header, sealed with the public key in guarded memory, opened by C_Decrypt; the
+    /// checkpoint key endorses the record.
+    S5(OaepHash),
     /// AES-256-GCM in guarded memory, under a key of the record that the token derives by HMAC-SHA-256.
     S6,
 }
@@ -62,6 +68,8 @@ impl Scheme {
         Self::S6,
         Self::S2(KeyWrap::Rfc3394),
         Self::S2(KeyWrap::Rfc5649),
+        Self::S5(OaepHash::Sha256),
+        Self::S5(OaepHash::Sha1),
     ];
 
     /// Those of them that the settings allow, in the same order.
@@ -75,6 +83,7 @@ impl Scheme {
             SchemeChoice::Auto => true,
             SchemeChoice::S1 => matches!(self, Self::S1(_)),
             SchemeChoice::S2 => matches!(self, Self::S2(_)),
+            SchemeChoice::S5 => matches!(self, Self::S5(_)),
             SchemeChoice::S6 => self == Self::S6,
         }
     }
@@ -85,6 +94,8 @@ impl Scheme {
             Self::S1(policy) => [1, policy.number()],
             Self::S2(KeyWrap::Rfc3394) => [2, 1],
             Self::S2(KeyWrap::Rfc5649) => [2, 2],
+            Self::S5(OaepHash::Sha256) => [5, 1],
+            Self::S5(OaepHash::Sha1) => [5, 2],
             Self::S6 => [6, 1],
         }
     }
@@ -98,8 +109,14 @@ impl Scheme {
     pub(crate) const fn kek_kind(self) -> KekKind {
         match self {
             Self::S1(_) | Self::S2(_) => KekKind::Aes,
+            Self::S5(_) => KekKind::Rsa,
             Self::S6 => KekKind::Mac,
         }
+    }
+
+    /// Whether everyone can seal, so that the checkpoint key must sign each record.
+    pub(crate) const fn needs_endorsement(self) -> bool {
+        matches!(self, Self::S5(_))
     }
 
     /// Its name in diagnostics and documents.
@@ -107,6 +124,7 @@ impl Scheme {
         match self {
             Self::S1(_) => "S1",
             Self::S2(_) => "S2",
+            Self::S5(_) => "S5",
             Self::S6 => "S6",
         }
     }
@@ -117,11 +135,13 @@ impl Scheme {
             Self::S1(policy) => policy.name(),
             Self::S2(KeyWrap::Rfc3394) => "kw",
             Self::S2(KeyWrap::Rfc5649) => "kwp",
+            Self::S5(OaepHash::Sha256) => "oaep-sha256",
+            Self::S5(OaepHash::Sha1) => "oaep-sha1",
             Self::S6 => "hmac-sha256",
         }
     }
 
-    /// Whether two records may not have the same IV. S2 has none.
+    /// Whether two records may not have the same IV. S2 and S5 have none.
     pub(crate) const fn has_iv(self) -> bool {
         self.iv_len() > 0
     }
@@ -133,7 +153,7 @@ impl Scheme {
                 IvPlace::Appended => 16,
                 IvPlace::Given | IvPlace::WrittenBack | IvPlace::InFront => IV_LEN,
             },
-            Self::S2(_) => 0,
+            Self::S2(_) | Self::S5(_) => 0,
             Self::S6 => SALT_LEN,
         }
     }
@@ -145,6 +165,8 @@ impl Scheme {
             Self::S1(_) | Self::S6 => PLAIN_LEN + TAG_LEN,
             // Scalar and digest, and one block of check.
             Self::S2(_) => PLAIN_LEN + 32 + 8,
+            // Ciphertext and endorsement.
+            Self::S5(_) => RSA_LEN + ENDORSEMENT_LEN,
         }
     }
 }

@@ -5,7 +5,7 @@ use cryptoki::object::ObjectHandle;
 use super::record::{Header, WrappedKey};
 use super::scalar::UnwrappedScalar;
 use super::scheme::{PLAIN_LEN, Scheme, SealError, UnwrapError};
-use super::{derived, gcm, key_wrap};
+use super::{derived, gcm, key_wrap, oaep};
 use crate::arena::Slot;
 use crate::pkcs11::Session;
 
@@ -19,6 +19,7 @@ pub(crate) fn seal(
     match header.scheme {
         Scheme::S1(policy) => gcm::seal(session, kek, header, policy, scalar.plain()),
         Scheme::S2(mechanism) => key_wrap::seal(session, kek, header, mechanism, scalar.slot()),
+        Scheme::S5(hash) => oaep::seal(session, kek, header, hash, scalar.slot()),
         Scheme::S6 => derived::seal(session, kek, header, scalar.slot()),
     }
 }
@@ -47,6 +48,7 @@ pub(crate) fn open<'slot>(
     let length = match record.header.scheme {
         Scheme::S1(policy) => gcm::open(session, kek, record, policy, unwrapped.page())?,
         Scheme::S2(mechanism) => key_wrap::open(session, kek, record, mechanism, unwrapped.slot())?,
+        Scheme::S5(hash) => oaep::open(session, kek, record, hash, unwrapped.slot())?,
         Scheme::S6 => derived::open(session, kek, record, unwrapped.slot()).map(|()| PLAIN_LEN)?,
     };
     if length != PLAIN_LEN {

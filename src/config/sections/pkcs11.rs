@@ -40,15 +40,15 @@ section! {
         slot_id: Option<u64> = "", Optional(Number(0..=u64::MAX));
         /// Label of a secret key that the HSM's administrator made to wrap keys, for an HSM that lets no
         /// user generate keys. `init` checks it, uses it and never destroys it. It must be private, sensitive,
-        /// never extractable: AES-256 for encryption and decryption, or a generic secret of 32 bytes for
-        /// signing, and allowed nothing else. Empty: `init` makes the key. It cannot change after `init`.
+        /// never extractable: AES-256 for encryption and decryption, a generic secret of 32 bytes for
+        /// signing, or RSA with 3072 bits for decryption, and allowed nothing else. Empty: `init` makes the key. It cannot change after `init`.
         kek_label: Option<String> = "", Optional(KEY_LABEL);
         /// Label of a key pair that the HSM's administrator made to sign checkpoints of the audit log:
         /// Ed25519, P-256 or RSA with 3072 bits, sensitive, not extractable, for signing. Empty: `init`
         /// makes it.
         checkpoint_key_label: Option<String> = "", Optional(KEY_LABEL);
-        /// Wrapping scheme. With `auto`, `init` takes the first that works with the token, of S1, S6 and
-        /// S2, and the service keeps to it. Any other value refuses a token with another scheme.
+        /// Wrapping scheme. With `auto`, `init` takes the first that works with the token, of S1, S6, S2
+        /// and S5, and the service keeps to it. Any other value refuses a token with another scheme.
         scheme: Scheme = "auto", Choice(SCHEMES);
         /// File with the user PIN of the token. Its mode must be 0600 or stricter, its owner the
         /// user of the service. A file of root may be readable for a group of the service: 0440, as
@@ -72,10 +72,12 @@ pub enum Scheme {
     S2,
     /// AES-GCM in guarded memory, under a key that the token derives by HMAC.
     S6,
+    /// RSA-OAEP: sealed in guarded memory, opened by the token.
+    S5,
 }
 
 const SCHEMES: &[(&str, Scheme)] =
-    &[("auto", Scheme::Auto), ("S1", Scheme::S1), ("S6", Scheme::S6), ("S2", Scheme::S2)];
+    &[("auto", Scheme::Auto), ("S1", Scheme::S1), ("S6", Scheme::S6), ("S2", Scheme::S2), ("S5", Scheme::S5)];
 
 impl Pkcs11 {
     /// Puts values in the place of defaults that follow from other settings, and checks them.

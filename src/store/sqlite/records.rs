@@ -16,7 +16,7 @@ use crate::store::error::StoreError;
 pub(super) const RECORDS: &str = "
     CREATE TABLE wrapped_record (
         label TEXT PRIMARY KEY CHECK (length(label) <= 64),
-        value BLOB NOT NULL CHECK (length(value) <= 1024)
+        value BLOB NOT NULL CHECK (length(value) <= 1280)
     ) STRICT, WITHOUT ROWID;
 ";
 

@@ -180,6 +180,12 @@ fn no_scalar_and_no_derived_key_is_left_in_readable_memory_under_s6() {
 }
 
 #[test]
+fn no_scalar_is_left_in_readable_memory_under_s5() {
+    let name = "no_scalar_is_left_in_readable_memory_under_s5";
+    nothing_is_left(name, SchemeChoice::S5, Checkpoints::ByToken);
+}
+
+#[test]
 fn no_seed_of_a_checkpoint_key_is_left_in_readable_memory() {
     let name = "no_seed_of_a_checkpoint_key_is_left_in_readable_memory";
     nothing_is_left(name, SchemeChoice::S1, Checkpoints::BySoftware);

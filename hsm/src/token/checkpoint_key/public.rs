@@ -22,6 +22,14 @@ pub enum CheckpointKey {
 }
 
 impl CheckpointKey {
+    /// Length of its signatures, bytes.
+    pub(super) const fn signature_len(&self) -> usize {
+        match self {
+            Self::Ed25519(_) | Self::P256(_) => 64,
+            Self::Rsa3072(_) => RSA_LEN,
+        }
+    }
+
     /// Whether its private half signed the text: by Ed25519, by ECDSA as r ‖ s over SHA-256, or by RSA-PSS with SHA-256,
     /// MGF1 with SHA-256 and 32 bytes of salt.
     pub(crate) fn verify(&self, text: &[u8], signature: &[u8]) -> bool {

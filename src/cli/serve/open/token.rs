@@ -25,6 +25,7 @@ pub(in crate::cli) fn enclave_settings(
             Scheme::Auto => hsm::SchemeChoice::Auto,
             Scheme::S1 => hsm::SchemeChoice::S1,
             Scheme::S2 => hsm::SchemeChoice::S2,
+            Scheme::S5 => hsm::SchemeChoice::S5,
             Scheme::S6 => hsm::SchemeChoice::S6,
         },
         location: match configuration.keys.location {
