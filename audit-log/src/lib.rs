@@ -16,15 +16,16 @@
 //! | change | the files alone: `verify` | + public key: their signatures | + the copy in an HSM, at start | + a checkpoint or receipt kept elsewhere | shown by |
 //! |---|---|---|---|---|---|
 //! | a flipped bit, a dropped, swapped, doubled or inserted record | located | located | refused, in the newest segment | located | `log tamper::` |
-//! | the same with all checksums, hashes and roots recomputed | – | seen | seen | seen | `log checkpoint::` |
-//! | the tail cut off cleanly, back to the newest checkpoint | – | – | – | seen, with a receipt | `log checkpoint::` |
-//! | the tail cut off behind the newest checkpoint | seen | seen | seen | seen | `log rewritten::` |
-//! | the same, and all checkpoints deleted | missing: named | refused | seen, past the copy; refused without one | seen | `log rewritten::`, `service rewritten_log::` |
+//! | the same with all checksums, hashes and roots recomputed | – | seen | seen | seen | `log checkpoints::proofs::` |
+//! | the tail cut off cleanly, back to the newest checkpoint | – | – | – | seen, with a receipt | `log checkpoints::proofs::` |
+//! | the tail cut off behind the newest checkpoint | seen | seen | seen | seen | `log checkpoints::rewritten::` |
+//! | the same, and all checkpoints deleted | missing: named | refused | seen, past the copy; refused without one | seen | `log checkpoints::rewritten::`, `service rewritten_log::` |
 //! | an older copy of the whole directory, checkpoint included | – | – | seen, past the copy (5 minutes) | seen | `service checkpoints::` |
 //! | the same, and the copy in the HSM deleted | – | – | refused without one | seen | `service rewritten_log::` |
-//! | an older copy of the whole disk, SoftHSM's token included | – | – | – (SoftHSM only) | seen | `log checkpoint::` |
-//! | two histories for two readers | – | – | – | seen | `log checkpoint::` |
-//! | a new history signed with another key | – | seen | seen | seen | `log checkpoint::` |
+//! | an older copy of the whole disk, SoftHSM's token included | – | – | – (SoftHSM only) | seen | `log checkpoints::proofs::` |
+//! | two histories for two readers | – | – | – | seen | `log checkpoints::proofs::` |
+//! | a new history signed with another key | – | seen | seen | seen | `log checkpoints::proofs::` |
+//! | a head past the last change of the checkpoint key, signed with the old key | – | seen | seen | seen | `log checkpoints::key_change::` |
 //! | a segment moved away | named as absent | named as absent | – | named as absent | `log compress::` |
 //!
 //! An attacker who is root while the service runs has its token session too: they can have it sign,
@@ -62,6 +63,7 @@ pub use checkpoint::rollback::RollbackDetected;
 pub use checkpoint::signed::{CheckpointError, CheckpointSigner, SignedCheckpoint};
 pub use checkpoint::sink::{CheckpointSink, SinkError};
 pub use checkpoint::statement::StatementKind;
+pub use checkpoint::statement::key_change::KeyChange;
 pub use error::{AuditError, OpenError};
 pub use format::corruption::{Corruption, CorruptionKind, ReadError};
 pub use format::head::{Head, Receipt};

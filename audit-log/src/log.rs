@@ -13,12 +13,14 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use crate::checkpoint::key::VerifierKey;
 use crate::checkpoint::proof::{ConsistencyProof, InclusionProof, ProofError};
 use crate::checkpoint::publish_error::PublishError;
 use crate::checkpoint::publisher::Publisher;
 use crate::checkpoint::publisher_settings::PublisherSettings;
 use crate::checkpoint::rollback::RollbackDetected;
 use crate::checkpoint::signed::{CheckpointSigner, SignedCheckpoint};
+use crate::checkpoint::statement::key_change::{KeyChange, KeyHistory};
 use crate::checkpoint::{first, kept};
 use crate::durable_head::DurableHead;
 use crate::error::{AuditError, OpenError};
@@ -62,6 +64,31 @@ impl AuditLog {
         signer: &dyn CheckpointSigner,
     ) -> Result<SignedCheckpoint, PublishError> {
         first::sign_first(&settings.directory, signer)
+    }
+
+    /// Signs the checkpoint of the records that are durable now and keeps it beside the log, durably. For a log whose
+    /// checkpoints are not published in this process.
+    ///
+    /// # Errors
+    /// When the signer does not sign, or the disk refuses.
+    pub fn sign_now(&self, signer: &dyn CheckpointSigner) -> Result<SignedCheckpoint, PublishError> {
+        first::sign_head(&self.0.directory, &self.head(), signer)
+    }
+
+    /// Adds a change of the checkpoint key, durably: from here on only the new key signs.
+    ///
+    /// # Errors
+    /// When it does not continue the change before, or the disk refuses.
+    pub fn change_key(&self, change: &KeyChange) -> Result<(), PublishError> {
+        Ok(KeyHistory::append(&self.0.directory, change)?)
+    }
+
+    /// Whether another key has followed this one.
+    ///
+    /// # Errors
+    /// When the changes cannot be read.
+    pub fn is_replaced(&self, key: &VerifierKey) -> Result<bool, PublishError> {
+        Ok(KeyHistory::read(&self.0.directory)?.successor(key).is_some())
     }
 
     /// Opens the log: takes its lock, recovers what a crash left, writes the start record and

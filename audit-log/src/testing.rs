@@ -14,4 +14,5 @@ mod record_tests;
 mod rsa_pss_tests;
 pub(crate) mod schedule_sync;
 mod simulation;
+pub(crate) mod soft_signer;
 mod world;

@@ -1,5 +1,5 @@
-//! The first checkpoint of a log, signed when the log is created: from then on a log without any
-//! checkpoint has been tampered with.
+//! Checkpoints without a publisher: the first of a log, signed when the log is created (from then on a log without any
+//! checkpoint has been tampered with), and the last of a key.
 
 use std::path::Path;
 
@@ -28,7 +28,16 @@ pub(crate) fn sign_first(
         ));
     }
     let head = Head { log, size: 0, record_hash: [0; 32], root: Frontier::default().root() };
-    let checkpoint = SignedCheckpoint::sign(&log.origin(), &head, signer)?;
+    sign_head(directory, &head, signer)
+}
+
+/// Signs the checkpoint of a head and keeps it beside the log, durably.
+pub(crate) fn sign_head(
+    directory: &Path,
+    head: &Head,
+    signer: &dyn CheckpointSigner,
+) -> Result<SignedCheckpoint, PublishError> {
+    let checkpoint = SignedCheckpoint::sign(&head.log.origin(), head, signer)?;
     let path = directory.join(CHECKPOINT);
     write_atomically(&path, checkpoint.note().as_bytes(), PUBLIC)
         .map_err(|source| PublishError::Write { path, source })?;

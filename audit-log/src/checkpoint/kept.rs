@@ -11,6 +11,7 @@ use crate::checkpoint::publisher_settings::PublisherSettings;
 use crate::checkpoint::rollback::{self, KnownCheckpoint, RollbackDetected};
 use crate::checkpoint::segment_checkpoint::segment_checkpoint_path;
 use crate::checkpoint::signed::CheckpointError;
+use crate::checkpoint::statement::key_change::{KeyHistory, TrustedKeys};
 use crate::format::corruption::{ReadError, io_error};
 use crate::format::head::Head;
 use crate::format::names::CHECKPOINT;
@@ -65,6 +66,11 @@ fn compare(
     (requires_checkpoint, requires_anchor): (bool, bool),
 ) -> Result<Vec<RollbackDetected>, PublishError> {
     let source = Source::open(directory)?;
+    let history = KeyHistory::read(directory)?;
+    if let Some(new) = history.successor(key) {
+        return Err(PublishError::KeyReplaced { new: new.to_string() });
+    }
+    let keys = TrustedKeys::new(&history, std::slice::from_ref(key));
     let mut claims = Vec::new();
     for (kept_in, path) in std::iter::once((LOG_DIRECTORY.to_owned(), directory.join(CHECKPOINT)))
         .chain(files.iter().map(|path| (path.display().to_string(), path.clone())))
@@ -78,7 +84,7 @@ fn compare(
         return Ok(vec![RollbackDetected::nothing_kept(head)]);
     }
     claims.extend(segment_claims(directory, &source)?);
-    let mut detected = rollback::detect(&source, head, key, &claims)?;
+    let mut detected = rollback::detect(&source, head, &keys, &claims)?;
     if requires_anchor && anchors.is_empty() {
         detected.push(RollbackDetected::no_anchor(head));
     }

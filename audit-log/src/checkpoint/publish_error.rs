@@ -29,6 +29,15 @@ pub enum PublishError {
         /// The error of the system.
         source: std::io::Error,
     },
+    /// This key signed the log's checkpoints until another followed it.
+    #[error(
+        "this installation was moved: its checkpoints are signed by the key {new} now. Start with the configuration of \
+         the token that it was moved to"
+    )]
+    KeyReplaced {
+        /// The key that followed.
+        new: String,
+    },
     /// A thread.
     #[error("cannot start a thread of the publisher")]
     Thread(#[source] std::io::Error),

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use signed_note::Note;
 use tlog_tiles::Checkpoint;
 
-use crate::checkpoint::key::VerifierKey;
+use crate::checkpoint::statement::key_change::TrustedKeys;
 use crate::format::corruption::{CorruptionKind, ReadError};
 use crate::format::head::Head;
 use crate::format::known_head::KnownHead;
@@ -105,13 +105,13 @@ impl fmt::Display for RollbackDetected {
 pub(crate) fn detect(
     source: &Source,
     head: &Head,
-    key: &VerifierKey,
+    keys: &TrustedKeys,
     kept: &[KnownCheckpoint],
 ) -> Result<Vec<RollbackDetected>, ReadError> {
     let mut detected = Vec::new();
     for KnownCheckpoint { kept_in, note } in kept {
         let kept_in = kept_in.clone();
-        let (known, cause) = match key.open(note) {
+        let (known, cause) = match keys.open(note) {
             Ok(checkpoint) => {
                 let known = KnownHead { size: checkpoint.size(), root: checkpoint.root() };
                 let missing = |kind| RollbackCause::Missing { kind, records: head.size };

@@ -62,6 +62,14 @@ pub enum CheckpointError {
         /// The name of the key that was expected.
         name: String,
     },
+    /// Signed by a key that another had replaced at a smaller size.
+    #[error("the key {name} was replaced at {size} records and signs no larger checkpoint")]
+    Replaced {
+        /// The old key.
+        name: String,
+        /// The log's size at the change.
+        size: u64,
+    },
     /// Of another log.
     #[error("the checkpoint is of the log {found}, not of {expected}")]
     Origin {

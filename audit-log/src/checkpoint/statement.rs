@@ -3,6 +3,8 @@
 //! The first line says the kind. It has spaces; a checkpoint begins with its origin, which has none. So no signature
 //! of one kind can be shown as one of another. Not for: checkpoints (`signed`), what follows from a statement.
 
+pub(crate) mod key_change;
+
 use signed_note::{Note, VerifierList};
 
 use crate::checkpoint::key::VerifierKey;
@@ -70,31 +72,11 @@ impl StatementKind {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a failing test should panic")]
 
-    use ed25519_dalek::{Signer as _, SigningKey};
-
     use super::*;
-    use crate::checkpoint::key::PublicKey;
     use crate::checkpoint::signed::SignedCheckpoint;
     use crate::format::head::Head;
     use crate::format::log_id::LogId;
-
-    struct SoftSigner(SigningKey);
-
-    impl SoftSigner {
-        fn new(seed: u8) -> Self {
-            Self(SigningKey::from_bytes(&[seed; 32]))
-        }
-    }
-
-    impl CheckpointSigner for SoftSigner {
-        fn public_key(&self) -> PublicKey {
-            PublicKey::Ed25519(self.0.verifying_key().to_bytes())
-        }
-
-        fn sign(&self, text: &[u8]) -> Result<Vec<u8>, Box<dyn std::error::Error + Send + Sync>> {
-            Ok(self.0.sign(text).to_bytes().to_vec())
-        }
-    }
+    use crate::testing::soft_signer::SoftSigner;
 
     const NAME: &str = "avs-kms/00000000000000000000000000000000";
 

@@ -4,6 +4,8 @@
 pub(crate) const CHECKPOINT: &str = "checkpoint";
 /// Extension of the signed checkpoint of one completed segment, beside it.
 pub(crate) const SEGMENT_CHECKPOINT: &str = "checkpoint";
+/// The changes of the checkpoint key, one JSON string in a line each.
+pub(crate) const KEY_CHANGES: &str = "key-changes";
 /// The stored Merkle hashes.
 pub(crate) const HASHES: &str = "hashes";
 /// The number of the next record for the JSON lines file.

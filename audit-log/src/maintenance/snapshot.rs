@@ -8,7 +8,7 @@ use std::io;
 use std::path::Path;
 
 use crate::format::corruption::{ReadError, io_error};
-use crate::format::names::CHECKPOINT;
+use crate::format::names::{CHECKPOINT, KEY_CHANGES};
 use crate::read::chain::Chain;
 use crate::read::cursor::step_with_retry;
 use crate::read::frame_reader::{FrameEvent, FrameReader};
@@ -53,7 +53,9 @@ pub fn snapshot(directory: &Path) -> Result<Snapshot, ReadError> {
     // Checkpoints first: no segment that is copied after them can lack what they cover.
     let mut files = Vec::new();
     let names = names_in(directory).map_err(|error| io_error("the directory", error))?;
-    for name in names.iter().filter(|name| *name == CHECKPOINT || name.ends_with(".checkpoint")) {
+    let signed =
+        |name: &&String| *name == CHECKPOINT || *name == KEY_CHANGES || name.ends_with(".checkpoint");
+    for name in names.iter().filter(signed) {
         files.extend(open(name)?.map(|file| whole(name.clone(), file)).transpose()?);
     }
     let source = Source::open(directory)?;

@@ -8,6 +8,7 @@ use super::kept::{KeptCheckpoint, Place};
 use super::report::{Comparison, Verdict};
 use super::verifier::{Progress, verify_against};
 use crate::checkpoint::segment_checkpoint::segment_checkpoint_path;
+use crate::checkpoint::statement::key_change::{KeyHistory, TrustedKeys};
 use crate::format::corruption::ReadError;
 use crate::format::names::{self, CHECKPOINT};
 use crate::read::source::Source;
@@ -36,7 +37,8 @@ impl VerifyOptions {
         let Self { directory, .. } = self;
         let unreadable =
             |error: ReadError| VerifyError::new("cannot read the audit log", directory)(error.into());
-        let keys = self.public_keys.iter().map(|file| public_key_in(file)).collect::<Result<Vec<_>, _>>()?;
+        let known = self.public_keys.iter().map(|file| public_key_in(file)).collect::<Result<Vec<_>, _>>()?;
+        let keys = TrustedKeys::new(&KeyHistory::read(directory).map_err(unreadable)?, &known);
         // Checkpoints first: no log that is read after them can lack what they cover.
         let (mut kept, mut missing) = (Vec::new(), Vec::new());
         for file in &self.checkpoints {

@@ -6,9 +6,9 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::files::{VerifyError, read, read_own};
-use crate::checkpoint::key::VerifierKey;
 use crate::checkpoint::rollback::unsigned;
 use crate::checkpoint::signed::CheckpointError;
+use crate::checkpoint::statement::key_change::TrustedKeys;
 use crate::format::known_head::KnownHead;
 
 /// Where a checkpoint was found.
@@ -34,7 +34,7 @@ pub(super) struct KeptCheckpoint {
 impl KeptCheckpoint {
     /// Reads a checkpoint; without a key its signature is not checked. A signed note, or the answer of
     /// `GET /v1/audit/checkpoint` with one in it.
-    pub(super) fn read(place: Place, file: &Path, keys: &[VerifierKey]) -> Result<Self, VerifyError> {
+    pub(super) fn read(place: Place, file: &Path, keys: &TrustedKeys) -> Result<Self, VerifyError> {
         let text = match place {
             Place::Given(_) => read(file)?,
             Place::Log | Place::Segment | Place::Copy(_) => read_own(file)?,
@@ -46,14 +46,7 @@ impl KeptCheckpoint {
         let head = if keys.is_empty() {
             unsigned(note.as_bytes()).map(|(_, head)| head).ok_or(CheckpointError::Form)
         } else {
-            let mut opened = Err(CheckpointError::Form);
-            for key in keys {
-                opened = key.open(note.as_bytes()).map(|one| one.known_head());
-                if opened.is_ok() {
-                    break;
-                }
-            }
-            opened
+            keys.open(note.as_bytes()).map(|one| one.known_head())
         };
         let head = head.map_err(|error| VerifyError::new("cannot use", file)(error.into()))?;
         Ok(Self { place, head })

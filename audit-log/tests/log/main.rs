@@ -12,7 +12,7 @@
     reason = "a failing test should panic; a child of the tests talks to its parent by printing"
 )]
 
-mod checkpoint;
+mod checkpoints;
 mod compress;
 mod crash;
 mod disk;
@@ -22,7 +22,5 @@ mod golden;
 mod kill;
 mod open_record_close;
 mod read;
-mod rewritten;
-mod sinks;
 mod support;
 mod tamper;

@@ -3,18 +3,9 @@
 use std::fs;
 use std::time::Duration;
 
-use crate::support::kit::{self, Log, Multiply, boot, runtime};
+use crate::support::kit::{self, Log, Multiply, boot, fill, runtime};
 use crate::support::signer::publishing;
 use audit_log::{Actor, AuditLog, CheckpointSink, Event, Outcome, PublisherSettings, lines};
-
-fn fill(log: &AuditLog, count: u8) {
-    runtime().block_on(async {
-        for n in 0..count {
-            let recorded = log.record(Multiply(n)).await.unwrap();
-            recorded.consume().1.record_outcome_durable(Outcome::ok(1)).await.unwrap();
-        }
-    });
-}
 
 #[test]
 fn recent_pages_through_the_records_of_one_account_only() {

@@ -52,6 +52,16 @@ pub fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
 }
 
+/// Records this many signatures.
+pub fn fill(log: &AuditLog, count: u8) {
+    runtime().block_on(async {
+        for n in 0..count {
+            let recorded = log.record(Multiply(n)).await.unwrap();
+            recorded.consume().1.record_outcome_durable(Outcome::ok(1)).await.unwrap();
+        }
+    });
+}
+
 /// A log in a directory of its own.
 pub struct Log {
     root: Arc<tempfile::TempDir>,

@@ -4,18 +4,9 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use crate::support::kit::{Log, Multiply, boot, runtime};
+use crate::support::kit::{Log, boot, fill};
 use crate::support::signer::{ORIGIN, Software, key, publishing};
-use audit_log::{AuditLog, CheckpointSigner, Outcome, PublishError, PublisherSettings, VerifierKey};
-
-fn fill(log: &AuditLog, count: u8) {
-    runtime().block_on(async {
-        for n in 0..count {
-            let recorded = log.record(Multiply(n)).await.unwrap();
-            recorded.consume().1.record_outcome_durable(Outcome::ok(1)).await.unwrap();
-        }
-    });
-}
+use audit_log::{AuditLog, CheckpointSigner, PublishError, PublisherSettings, VerifierKey};
 
 /// A log of at least this many segments, with its checkpoints.
 fn checkpointed(segments: usize) -> Log {
@@ -31,7 +22,7 @@ fn checkpointed(segments: usize) -> Log {
 }
 
 /// Exit status and words of the stand-alone verifier.
-fn verifier(log: &Log, more: &[&str]) -> (i32, String) {
+pub fn verifier(log: &Log, more: &[&str]) -> (i32, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_avs-kms-audit-verify"));
     let output = command.arg("--log").arg(log.directory()).args(more).output().unwrap();
     let said = [output.stdout, output.stderr].concat();

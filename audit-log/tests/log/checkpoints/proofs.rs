@@ -3,21 +3,12 @@
 use std::fs;
 use std::time::Duration;
 
-use crate::support::kit::{Log, Multiply, boot, runtime};
+use crate::support::kit::{Log, Multiply, boot, fill, runtime};
 use crate::support::signer::{Software, key, publishing};
 use audit_log::{
-    AuditLog, CheckpointSigner as _, CorruptionKind, InclusionProof, Outcome, ProofError, PublishError,
+    AuditLog, CheckpointSigner as _, CorruptionKind, InclusionProof, ProofError, PublishError,
     PublisherSettings, SignedCheckpoint, VerifierKey, lines, verify_against,
 };
-
-fn fill(log: &AuditLog, count: u8) {
-    runtime().block_on(async {
-        for n in 0..count {
-            let recorded = log.record(Multiply(n)).await.unwrap();
-            recorded.consume().1.record_outcome_durable(Outcome::ok(1)).await.unwrap();
-        }
-    });
-}
 
 /// Runs the service once more over a log; the last checkpoint.
 fn live(log: &Log, count: u8) -> SignedCheckpoint {
