@@ -24,6 +24,6 @@ pub use credentials::signed_request::{
 pub use credentials::token::{AccessToken, AccessTokenHash, AccessTokenId, AccessTokenRecord, Subject};
 pub use installation::{InstallationId, ParseInstallationError};
 pub use network::{Networks, ParseNetworkError};
-pub use policy::{ParseSignatureKindError, Policy, SignatureKind, SignatureKinds};
+pub use policy::{ParseSignatureKindError, Policy, PolicyChange, SignatureKind, SignatureKinds};
 pub use principal::{Caller, Forbidden, Unauthenticated, authenticate, authenticate_signed};
 pub use scope::{ParseScopeError, Scope, Scopes};

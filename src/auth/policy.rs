@@ -125,6 +125,28 @@ pub struct Policy {
     pub per_minute: Option<NonZeroU32>,
 }
 
+/// A change of a policy: what it does not name stays.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PolicyChange {
+    /// The kinds of signing.
+    pub signing: Option<SignatureKinds>,
+    /// From where it may be used.
+    pub networks: Option<Networks>,
+    /// How many signatures a minute, at most; the inner `None` removes the limit.
+    pub per_minute: Option<Option<NonZeroU32>>,
+}
+
+impl PolicyChange {
+    /// The policy after the change.
+    pub fn of(self, policy: &Policy) -> Policy {
+        Policy {
+            signing: self.signing.unwrap_or(policy.signing),
+            networks: self.networks.unwrap_or_else(|| policy.networks.clone()),
+            per_minute: self.per_minute.unwrap_or(policy.per_minute),
+        }
+    }
+}
+
 /// What holds for a key of which nothing was said: everything its owner's tokens allow.
 impl Default for Policy {
     fn default() -> Self {

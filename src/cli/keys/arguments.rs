@@ -21,6 +21,11 @@ impl KeyRef {
         (self.eoa, self.name.clone())
     }
 
+    /// Name and owner, for questions.
+    pub(super) fn label(&self) -> String {
+        format!("{} of {}", self.name, self.eoa)
+    }
+
     /// The members of a request that name the key.
     pub(super) fn body(&self) -> Value {
         json!({"eoa": self.eoa.to_string(), "name": self.name.as_str()})

@@ -7,7 +7,7 @@ use super::arguments::{Binding, KeyRef, Reason, put};
 use super::print::details;
 use crate::cli::admin::local_socket::{LocalRequest, left_to_next_start, send, send_or_record};
 use crate::cli::error::CliError;
-use crate::cli::output::{Output, member};
+use crate::cli::output::{Output, confirm, list, member};
 use crate::config::Configuration;
 use crate::key::{KeyVersionNumber, VersionSelector};
 use crate::service::TakeAway;
@@ -36,7 +36,13 @@ pub(in crate::cli) enum Command {
     Activate(VersionRef),
     /// Retire a version that is no longer current: it signs nothing until it is unretired
     #[command(after_help = "Example:\n  avs-kms keys retire --eoa 0x… --version 1")]
-    Retire(VersionRef),
+    Retire {
+        #[command(flatten)]
+        version: VersionRef,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
     /// Make a retired version retiring again: it signs when asked for by number
     #[command(after_help = "Example:\n  avs-kms keys unretire --eoa 0x… --version 1")]
     Unretire(NamedVersion),
@@ -56,6 +62,9 @@ pub(in crate::cli) enum Command {
         /// Days until it is destroyed, at least 7
         #[arg(long, default_value_t = crate::service::GRACE_DAYS)]
         after_days: u32,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
     },
     /// Cancel the destruction of a version before its date
     #[command(after_help = "Example:\n  avs-kms keys restore --eoa 0x… --version 1")]
@@ -134,11 +143,31 @@ pub(super) fn run(command: &Command, configuration: &Configuration, output: Outp
             ("rotate", body)
         }
         Command::Activate(version) => ("activate", version.body()),
-        Command::Retire(version) => ("retire", version.body()),
+        Command::Retire { version, yes } => {
+            let since = retiring_since(configuration, &version.key)?;
+            let question = format!(
+                "retire stops the signatures of {} of the key {} at once; {since}. Operator tables may name it for \
+                 weeks. Does no client need it any more?",
+                version
+                    .version
+                    .as_ref()
+                    .map_or_else(|| "the retiring version".to_owned(), |v| format!("version {v}")),
+                version.key.label(),
+            );
+            confirm(&question, *yes)?;
+            ("retire", version.body())
+        }
         Command::Unretire(version) => ("unretire", version.body()),
         Command::Disable(version) => ("disable", version.body()),
         Command::Enable(version) => ("enable", version.body()),
-        Command::Destroy { version, after_days } => {
+        Command::Destroy { version, after_days, yes } => {
+            let question = format!(
+                "destroy stops the signatures of version {} of the key {} at once and destroys its scalar after \
+                 {after_days} days, for ever: no backup of a hardware HSM brings it back. Is that what you want?",
+                version.version,
+                version.key.label(),
+            );
+            confirm(&question, *yes)?;
             let mut body = version.body();
             put(&mut body, "after_days", Some(*after_days));
             ("destroy", body)
@@ -155,11 +184,63 @@ pub(super) fn run(command: &Command, configuration: &Configuration, output: Outp
         if let Some(left) = left_to_next_start(&response) {
             return left;
         }
-        let changed = ["/changed", "/created"].iter().any(|pointer| member(&response, pointer) == "true");
+        let changed = is_changed(&response);
         let warning =
             response.get("warning").map(|_| format!("warning: {}\n", member(&response, "/warning")));
-        let what = if changed { "done" } else { "nothing changed: the version is in this state already" };
+        let what = if changed { next_step(command, &response) } else { unchanged(&response) };
         format!("{}{what}\n{}", warning.unwrap_or_default(), details(&response))
     });
-    Ok(())
+    // Nothing was scheduled, so nothing was cancelled: the version does what it did before.
+    match command {
+        Command::Restore(_) if !is_changed(&response) => {
+            Err(CliError::new("its destruction was not scheduled: nothing was restored"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn is_changed(response: &Value) -> bool {
+    ["/changed", "/created"].iter().any(|pointer| member(response, pointer) == "true")
+}
+
+/// Since when each retiring version is no longer current.
+fn retiring_since(configuration: &Configuration, key: &KeyRef) -> Result<String, CliError> {
+    let (eoa, name) = key.owner_and_name();
+    let shown =
+        send(configuration, LocalRequest::list(format!("/v1/keys/{eoa}/{name}?limit=1000"), "versions"))?;
+    let retiring = list(&shown, "versions").iter().filter(|version| member(version, "/state") == "retiring");
+    let since: Vec<_> = retiring
+        .map(|version| {
+            format!(
+                "version {} is retiring since {}",
+                member(version, "/version"),
+                member(version, "/retiring_at")
+            )
+        })
+        .collect();
+    Ok(if since.is_empty() { "no version is retiring".to_owned() } else { since.join(", ") })
+}
+
+/// What happened, and what to do next.
+fn next_step(command: &Command, response: &Value) -> String {
+    let (version, state) = (member(response, "/version"), member(response, "/state"));
+    let now = format!("version {version} is {state}");
+    match command {
+        Command::Rotate { .. } => {
+            format!("{now}. Next: register it on the chain, then `avs-kms keys activate --version {version}`")
+        }
+        Command::Activate(_) => format!("{now}: clients that name no version sign with it from now on"),
+        Command::Retire { .. } => format!("{now}: it signs nothing. `avs-kms keys unretire` takes that back"),
+        Command::Unretire(_) | Command::Enable(_) => format!("{now}: it signs again"),
+        Command::Disable(_) => format!("{now}: it signs nothing. `avs-kms keys enable` takes that back"),
+        Command::Destroy { .. } => format!(
+            "{now}: it signs nothing. Until {} `avs-kms keys restore --version {version}` takes that back",
+            member(response, "/destroy_at")
+        ),
+        Command::Restore(_) => format!("{now}: its destruction is cancelled"),
+    }
+}
+
+fn unchanged(response: &Value) -> String {
+    format!("nothing changed: version {} is {}", member(response, "/version"), member(response, "/state"))
 }

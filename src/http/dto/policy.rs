@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use super::list::{List, NetworkList};
 use super::values::{PerMinute, SignatureKindName};
-use crate::auth::{Networks, Policy};
+use crate::auth::{Networks, Policy, PolicyChange, SignatureKinds};
 
 /// What a key allows; an absent member restricts nothing.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -29,6 +29,29 @@ impl From<PolicyBody> for Policy {
         policy.networks = body.networks.map_or_else(Networks::default, |NetworkList(networks)| networks);
         policy.per_minute = body.per_minute.and_then(|PerMinute(number)| NonZeroU32::new(number));
         policy
+    }
+}
+
+/// A change of what a key allows; an absent member stays as it is.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a JSON object")]
+pub(crate) struct PolicyChangeBody {
+    signing: Option<List<SignatureKindName>>,
+    networks: Option<NetworkList>,
+    /// 0: no limit.
+    per_minute: Option<u32>,
+}
+
+impl From<PolicyChangeBody> for PolicyChange {
+    fn from(body: PolicyChangeBody) -> Self {
+        let kinds = |List(kinds): List<SignatureKindName>| {
+            kinds.into_iter().map(|SignatureKindName(kind)| kind).collect::<SignatureKinds>()
+        };
+        Self {
+            signing: body.signing.map(kinds),
+            networks: body.networks.map(|NetworkList(networks)| networks),
+            per_minute: body.per_minute.map(NonZeroU32::new),
+        }
     }
 }
 

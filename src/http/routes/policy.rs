@@ -1,11 +1,11 @@
-//! `/local/keys/policy`: sets what a key allows, on the local socket only.
+//! `/local/keys/policy`: changes what a key allows, on the local socket only.
 
 use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 
-use crate::http::dto::policy::{PolicyBody, PolicyRecord};
+use crate::http::dto::policy::{PolicyChangeBody, PolicyRecord};
 use crate::http::dto::values::{Address, Name};
 use crate::http::endpoint::Endpoint;
 use crate::http::extract::authenticated::AuthenticatedRequest;
@@ -23,13 +23,13 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
 pub(crate) struct SetPolicyBody {
     eoa: Address,
     name: Option<Name>,
-    policy: PolicyBody,
+    policy: PolicyChangeBody,
 }
 
 impl From<SetPolicyBody> for SetPolicy {
     fn from(body: SetPolicyBody) -> Self {
         let SetPolicyBody { eoa: Address(eoa), name, policy } = body;
-        Self { eoa, name: name_or_default(name), policy: policy.into() }
+        Self { eoa, name: name_or_default(name), change: policy.into() }
     }
 }
 
@@ -40,7 +40,6 @@ struct PolicySet {
 
 async fn set(call: AuthenticatedRequest, request: Request) -> Result<Response, ServiceError> {
     let set = call.parse(request, |body: SetPolicyBody| Ok(SetPolicy::from(body))).await?;
-    let policy = PolicyRecord::from(&set.policy);
-    call.services().policies.set(call.context().clone(), set).await?;
-    Ok(json(StatusCode::OK, &PolicySet { policy }))
+    let policy = call.services().policies.set(call.context().clone(), set).await?;
+    Ok(json(StatusCode::OK, &PolicySet { policy: PolicyRecord::from(&policy) }))
 }

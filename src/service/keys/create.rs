@@ -60,7 +60,7 @@ impl KeyAdmin {
             }
             if policy.is_some_and(|policy| policy != *self.store.policy(&eoa, &name)) {
                 let message = "the key exists with another policy; change it on the service's host: \
-                               avs-kms keys policy";
+                               avs-kms keys policy set";
                 return Err(refuse(ServiceError::new(ErrorCode::InvalidKeyState, message).field("policy")));
             }
             self.recorder.note(&KEYS_CREATE, &context, AuditSubject::version(&version), "ok");

@@ -43,9 +43,9 @@ fn a_key_signs_what_its_policy_allows_from_its_creation_on_and_over_restarts() {
     service.kill();
     let service = installation.serve();
     assert_eq!(try_all(&service, &token, "typed"), [403, 403, 200]);
-    installation.must(&["keys", "policy", "--eoa", EOA, "--name", "typed", "--allow", "point"]);
+    installation.must(&["keys", "policy", "set", "--eoa", EOA, "--name", "typed", "--allow", "point"]);
     assert_eq!(try_all(&service, &token, "typed"), [200, 403, 403]);
-    installation.must(&["keys", "policy", "--eoa", EOA, "--name", "typed"]);
+    installation.must(&["keys", "policy", "clear", "--eoa", EOA, "--name", "typed", "--yes"]);
     assert_eq!(try_all(&service, &token, "typed"), [200, 200, 200]);
     service.stop();
     let records = installation.records_of("keys.set_policy");
@@ -53,6 +53,44 @@ fn a_key_signs_what_its_policy_allows_from_its_creation_on_and_over_restarts() {
     assert_eq!(records[0]["input"]["fields"]["signing"], "point");
     let denied = installation.records_of("scalar_mul");
     assert!(denied.iter().any(|record| record["code"] == "forbidden"), "{denied:?}");
+}
+
+#[test]
+fn a_command_that_only_looks_changes_nothing_and_set_changes_what_it_names() {
+    let installation = Installation::new();
+    let token = installation.token(EOA);
+    let service = installation.serve();
+    let policy = json!({"signing": ["digest", "typed"], "networks": ["127.0.0.0/8"], "per_minute": 9});
+    create(&service, &token, "k", &policy);
+    let key = ["--eoa", EOA, "--name", "k"];
+    let run = |arguments: &[&str]| installation.run(&[&["--json", "keys", "policy"], arguments].concat());
+    let now = || {
+        let shown = run(&[&["show"][..], &key].concat());
+        serde_json::from_slice::<Value>(&shown.stdout).unwrap()["policy"].clone()
+    };
+    // What was typed to look, and what names no change.
+    for looking in [&key[..], &[&["set"][..], &key].concat(), &[&["clear"][..], &key].concat(), &[]] {
+        assert_eq!(run(looking).status.code(), Some(2), "{looking:?}");
+        assert_eq!(now(), policy, "{looking:?}");
+    }
+    for (option, value, member, expected) in [
+        ("--allow", "point", "signing", json!(["point"])),
+        ("--network", "10.0.0.0/8", "networks", json!(["10.0.0.0/8"])),
+        ("--per-minute", "4", "per_minute", json!(4)),
+        ("--per-minute", "0", "per_minute", Value::Null),
+    ] {
+        let mut before = now();
+        assert!(run(&[&["set", option, value][..], &key].concat()).status.success());
+        before[member] = expected;
+        if before[member].is_null() {
+            before.as_object_mut().unwrap().remove(member);
+        }
+        assert_eq!(now(), before, "{option} {value}");
+    }
+    assert!(run(&[&["clear", "--yes"][..], &key].concat()).status.success());
+    assert_eq!(now(), json!({"signing": ["digest", "point", "typed"], "networks": []}));
+    let shown = installation.must(&["keys", "show", "--eoa", EOA, "--name", "k"]);
+    assert!(shown.starts_with("allows       digest, point, typed\n"), "{shown}");
 }
 
 #[test]

@@ -12,7 +12,7 @@ fn scheduled() -> Installation {
     let installation = Installation::new();
     installation.must(&["keys", "create", "--eoa", EOA]);
     installation.must(&["keys", "rotate", "--eoa", EOA]);
-    installation.must(&["keys", "destroy", "--version", "2", "--eoa", EOA]);
+    installation.must(&["keys", "destroy", "--yes", "--version", "2", "--eoa", EOA]);
     installation
 }
 
@@ -54,7 +54,7 @@ fn what_no_record_asked_for_is_not_destroyed_until_it_is_asked_for_again() {
         assert!(installation.records_of("keys.destroy_due").is_empty(), "{by}");
 
         installation.must(&["keys", "restore", "--version", "2", "--eoa", EOA]);
-        installation.must(&["keys", "destroy", "--version", "2", "--eoa", EOA]);
+        installation.must(&["keys", "destroy", "--yes", "--version", "2", "--eoa", EOA]);
         with_store(&installation.data(), "destruction is due", "");
         let service = serve(&installation);
         said(&service, "scheduled change");
@@ -76,7 +76,7 @@ fn a_record_whose_segment_was_moved_away_is_believed() {
         names.sort();
         names
     };
-    installation.must(&["keys", "destroy", "--version", "2", "--eoa", EOA]);
+    installation.must(&["keys", "destroy", "--yes", "--version", "2", "--eoa", EOA]);
     let token = installation.token(EOA);
     let service = serve(&installation);
     let body = serde_json::json!({"eoa": EOA, "digest": "07".repeat(32)});

@@ -136,15 +136,15 @@ fn only_the_machines_own_operator_or_a_signed_request_destroys() {
     };
     let refused = |arguments: &[&str]| crate::support::text(&run(arguments).stderr);
     assert!(
-        refused(&["destroy", "--version", "2", "--after-days", "6"])
+        refused(&["destroy", "--yes", "--version", "2", "--after-days", "6"])
             .contains("after_days: expected a whole number from 7 to 3653")
     );
     assert!(refused(&["destroy"]).contains("version"));
     assert!(
-        refused(&["destroy", "--version", "1"]).contains("invalid_key_state"),
+        refused(&["destroy", "--yes", "--version", "1"]).contains("invalid_key_state"),
         "the current version was taken"
     );
-    let destroying = said(&["destroy", "--version", "2", "--reason", "not needed"]);
+    let destroying = said(&["destroy", "--yes", "--version", "2", "--reason", "not needed"]);
     assert_eq!(destroying["state"], "destroy_scheduled");
     let days = (destroying["destroy_at_unix"].as_i64().unwrap()
         - destroying["created_at_unix"].as_i64().unwrap())
@@ -152,10 +152,14 @@ fn only_the_machines_own_operator_or_a_signed_request_destroys() {
     assert_eq!(days, 30);
     assert_eq!(sign(&service, &token, json!(2)), (409, "key_destroyed".into(), Value::Null));
     assert_eq!(
-        said(&["destroy", "--version", "2", "--after-days", "7"])["destroy_at"],
+        said(&["destroy", "--yes", "--version", "2", "--after-days", "7"])["destroy_at"],
         destroying["destroy_at"]
     );
+    assert!(refused(&["destroy", "--version", "2"]).contains("pass --yes"), "there is no terminal to ask on");
     assert_eq!(said(&["restore", "--version", "2"])["state"], "pending");
+    let again = run(&["restore", "--version", "2"]);
+    assert_eq!(again.status.code(), Some(1), "nothing was scheduled, so nothing was restored");
+    assert!(crate::support::text(&again.stderr).contains("was not scheduled"), "{again:?}");
     assert_eq!(sign(&service, &token, json!(2)).0, 200);
     service.stop();
     // The same commands work without the service.

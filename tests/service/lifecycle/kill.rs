@@ -339,7 +339,7 @@ fn schedule_of_a_destruction() {
     let directory = tempfile::tempdir().unwrap();
     let change = Change {
         operation: "keys.destroy",
-        arguments: &["keys", "destroy", "--version", "2", "--eoa", EOA],
+        arguments: &["keys", "destroy", "--yes", "--version", "2", "--eoa", EOA],
         before: &["pending", "active"],
         after: &["destroy_scheduled", "active"],
     };
@@ -363,7 +363,7 @@ fn destruction_in_the_store() {
 fn destruction_in(location: &str) {
     let directory = tempfile::tempdir().unwrap();
     let made: [&[&str]; 3] =
-        [&["keys", "create"], &["keys", "rotate"], &["keys", "destroy", "--version", "2"]];
+        [&["keys", "create"], &["keys", "rotate"], &["keys", "destroy", "--yes", "--version", "2"]];
     let base = installation_in(location, directory.path(), &made);
     // Its date has come.
     with_store(&base, "destruction is due", "");

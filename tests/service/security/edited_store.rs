@@ -173,11 +173,11 @@ impl Edited {
         }
         run(&["keys", "rotate", "--name", "two"]);
         run(&["keys", "activate", "--name", "two", "--version", "2"]);
-        run(&["keys", "retire", "--name", "two", "--version", "1"]);
+        run(&["keys", "retire", "--yes", "--name", "two", "--version", "1"]);
         run(&["keys", "disable", "--name", "off", "--version", "1"]);
         run(&["keys", "rotate", "--name", "gone"]);
-        run(&["keys", "destroy", "--name", "gone", "--version", "2"]);
-        run(&["keys", "policy", "--allow", "typed", "--per-minute", "9"]);
+        run(&["keys", "destroy", "--yes", "--name", "gone", "--version", "2"]);
+        run(&["keys", "policy", "set", "--allow", "typed", "--per-minute", "9"]);
         run(&["keys", "schedule", "set", "--every-days", "90"]);
         run(&["access-token", "revoke"]);
         let token = {
