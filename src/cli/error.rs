@@ -75,7 +75,7 @@ impl CliError {
     }
 
     /// Adds what to do.
-    pub(super) fn with_hint(mut self, hint: &str) -> Self {
+    pub(in crate::cli) fn with_hint(mut self, hint: &str) -> Self {
         self.message.push_str("; ");
         self.message.push_str(hint);
         self

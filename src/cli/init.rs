@@ -2,6 +2,8 @@
 //!
 //! The store comes last: `serve` refuses a data directory without one, so an interrupted init is seen.
 
+pub(super) mod remains;
+
 use std::fs;
 use std::os::unix::fs::DirBuilderExt;
 use std::sync::Arc;
@@ -10,6 +12,7 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::json;
 
+use self::remains::Remains;
 use super::error::CliError;
 use super::output::Output;
 use super::serve::data_lock::DataLock;
@@ -130,27 +133,7 @@ fn refuse_what_exists(configuration: &Configuration) -> Result<(), CliError> {
         )));
     }
     // The replaced process finds its own directory, with lock files that hold no data.
-    let entries = match fs::read_dir(directory) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => {
-            return Err(CliError::context(format!("cannot read {}", directory.display()), &error));
-        }
-    };
-    let ours = ["lock", "token.lock", "pin-refused", "lost+found"];
-    // The administrator stores the PIN of an HSM before init.
-    let pin = configuration.pkcs11.softhsm_conf.is_none().then_some(&configuration.pkcs11.pin_file);
-    let foreign = entries
-        .filter_map(Result::ok)
-        .filter(|entry| pin.is_none_or(|pin| entry.path() != *pin))
-        .find(|entry| ours.iter().all(|name| entry.file_name() != *name));
-    match foreign {
-        None => Ok(()),
-        Some(entry) => Err(CliError::new(format!(
-            "{} is not empty (it has {}); nothing was changed; if an earlier init was interrupted and no key \
-             was ever created, remove the directory and run init again",
-            directory.display(),
-            entry.file_name().to_string_lossy(),
-        ))),
-    }
+    let remains = Remains::of(configuration)
+        .map_err(|error| CliError::context(format!("cannot read {}", directory.display()), &error))?;
+    remains.refusal(directory).map_or(Ok(()), |refusal| Err(CliError::new(refusal)))
 }

@@ -35,6 +35,7 @@ use self::sandbox::sandbox;
 use self::signals::Signals;
 use self::start_report::{frozen, next_steps, report};
 use super::error::CliError;
+use super::init::remains::explain_missing;
 use crate::config::{self, ConfigErrors, Configuration, Section};
 use crate::http::{Listener, health_router, local_router, public_router, serve};
 use crate::metrics::Metrics;
@@ -84,8 +85,8 @@ pub(super) fn run(
             return Err(CliError::new(format!("a restore into {directory} was interrupted"))
                 .with_hint("repeat it: it removes what it left"));
         }
-        return Err(CliError::new(format!("{directory} is not a data directory"))
-            .with_hint(&format!("create it with `avs-kms --data {directory} init`")));
+        let failed = CliError::new(format!("{directory} is not a data directory"));
+        return Err(explain_missing(&configuration, failed));
     }
     with_module_environment(&configuration)?;
     let _lock = DataLock::acquire(data)?.map_err(|held| held.error(data))?;

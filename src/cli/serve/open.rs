@@ -25,6 +25,7 @@ use super::limits;
 use super::sandbox::{drop_privileges, profile};
 use super::stamps::{self, StoreHeadChain};
 use crate::cli::error::CliError;
+use crate::cli::init::remains::explain_missing;
 
 /// What a command needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,10 +133,7 @@ fn store_file(configuration: &Configuration, runtime: &Runtime) -> Result<Sqlite
             .map_err(|error| CliError::context(format!("cannot remove {}", journal.display()), &error))?;
     }
     runtime.block_on(SqliteFile::open(&path)).map_err(|error| {
-        let failed = store_error(configuration, &error);
-        if !path.exists() {
-            return failed.with_hint("is this a data directory? `avs-kms init` creates one");
-        }
+        let failed = explain_missing(configuration, store_error(configuration, &error));
         // As for a forged row, the log tells when it was found.
         match error
             .is_tampering()

@@ -46,6 +46,28 @@ fn init_into_a_directory_with_other_files_refuses() {
 }
 
 #[test]
+fn a_lost_store_is_never_answered_by_advice_that_costs_the_keys() {
+    let installation = Installation::new();
+    let token = installation.token(EOA);
+    installation.serve().create(&token, EOA, "default");
+    let store = installation.data().join("store.sqlite");
+    let aside = installation.data().with_file_name("aside");
+    fs::rename(&store, &aside).unwrap();
+    for name in ["store.sqlite-wal", "store.sqlite-shm"] {
+        let _ = fs::remove_file(installation.data().join(name));
+    }
+    for arguments in [&["serve"][..], &["init"], &["init", "--resume"], &["keys", "list"]] {
+        let output = installation.run(arguments);
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {said}");
+        assert!(said.contains("audit") && said.contains("token") && said.contains("newest backup"), "{said}");
+        assert!(!said.contains("remove") && !said.contains("create it"), "{arguments:?}: {said}");
+    }
+    fs::rename(&aside, &store).unwrap();
+    assert_eq!(installation.serve().create(&token, EOA, "default")["created"], false);
+}
+
+#[test]
 fn what_init_makes_is_for_its_owner_alone() {
     let installation = Installation::new();
     let mode =

@@ -76,7 +76,9 @@ fn a_destroyed_record_leaves_no_copy_in_the_files_and_one_that_is_put_back_does_
     let installation = Installation::in_store();
     let data = installation.data();
     let store = data.join("store.sqlite");
-    for arguments in [&["keys", "create"][..], &["keys", "rotate"], &["keys", "destroy", "--version", "2"]] {
+    for arguments in
+        [&["keys", "create"][..], &["keys", "rotate"], &["keys", "destroy", "--yes", "--version", "2"]]
+    {
         installation.must(&[arguments, &["--eoa", EOA]].concat());
     }
     let (label, value): (String, Vec<u8>) = {
