@@ -127,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parts_of_an_installation_are_told_from_locks_and_from_files_of_others() {
+    fn locks_parts_of_an_installation_and_files_of_others_are_three_things() {
         let root = tempfile::tempdir().unwrap();
         let directory = root.path().join("var");
         let pin = directory.join("pin");

@@ -233,9 +233,9 @@ mod tests {
                 assert_eq!(opened.is_ok(), believed, "known {known}, key {seed}, size {size}");
             }
         }
-        let stranger = TrustedKeys::new(&history, &[key(4)]);
-        stranger.open(checkpoint(4, 5).note().as_bytes()).unwrap();
-        stranger.open(checkpoint(3, 5).note().as_bytes()).unwrap_err();
+        let other = TrustedKeys::new(&history, &[key(4)]);
+        other.open(checkpoint(4, 5).note().as_bytes()).unwrap();
+        other.open(checkpoint(3, 5).note().as_bytes()).unwrap_err();
         assert!(TrustedKeys::new(&history, &[]).is_empty());
         assert_eq!(history.successor(&key(1)).unwrap().to_string(), key(2).to_string());
         assert!(history.successor(&key(3)).is_none());

@@ -72,7 +72,7 @@ fn moved_twice() -> (Log, Head) {
 }
 
 #[test]
-fn an_auditor_with_any_of_the_keys_follows_the_changes_and_a_stranger_does_not() {
+fn an_auditor_with_any_of_the_keys_follows_the_changes_and_one_with_another_key_does_not() {
     let (log, _) = moved_twice();
     for seed in [1, 2, 3] {
         let (status, said) = verifier(&log, &["--public-key", &key_file(&log, seed)]);
