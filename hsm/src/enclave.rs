@@ -99,7 +99,7 @@ impl Enclave {
     ) -> Result<G1Point, EnclaveError> {
         let shared = &self.running.shared;
         let entry = shared.index.find(id)?;
-        shared.connection()?;
+        shared.check_connected()?;
         if shared.circuit_open.load(Ordering::Acquire) {
             return Err(state::unavailable(Some(Instant::now()), None));
         }
@@ -138,7 +138,7 @@ impl Enclave {
     /// # Errors
     /// [`EnclaveError::TokenUnavailable`] while the token is away.
     pub fn checkpoint_key(&self) -> Result<CheckpointKey, EnclaveError> {
-        Ok(self.running.shared.connection()?.checkpoint_signer.public())
+        Ok(self.running.shared.connection(Instant::now())?.checkpoint_signer.public())
     }
 
     /// Signs the text of a checkpoint. Blocks; not for async threads.
@@ -200,7 +200,7 @@ impl Enclave {
 
     /// Refuses at once while a call of the administration thread hangs.
     fn check_admin(&self) -> Result<(), EnclaveError> {
-        self.running.shared.connection()?;
+        self.running.shared.check_connected()?;
         match self.running.shared.admin.is_stuck() {
             true => Err(state::unavailable(Some(Instant::now()), None)),
             false => Ok(()),

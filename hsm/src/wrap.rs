@@ -4,7 +4,6 @@
 //! A clear scalar exists only as an [`UnwrappedScalar`] guard on a slot; dropping it wipes the slot.
 
 mod derived;
-mod endorsement;
 mod gcm;
 mod kek;
 mod key_wrap;
@@ -21,12 +20,12 @@ mod stored;
 
 #[cfg(test)]
 pub(crate) use derived::key_for_test;
-pub use endorsement::RECORD_CONTEXT;
 #[cfg(test)]
 pub(crate) use kek::KekKind;
 pub(crate) use kek::{Kek, KekError};
 pub(crate) use object::{Template, TokenRecords, data_value, destroy, find_data};
 pub(crate) use probe::{NoScheme, ProbeError, probe, probe_key, probe_session_key};
+pub use record::endorsement::RECORD_CONTEXT;
 pub(crate) use record::{Header, Payload, RecordError, WrappedKey};
 pub(crate) use scalar::{Fingerprint, GenerateError, UnwrappedScalar, UseError};
 pub(crate) use scheme::{PLAIN_LEN, Scheme, SealError, UnwrapError};

@@ -114,6 +114,57 @@ fn keys_of_the_administrator_are_used_where_a_user_may_make_none() {
     });
 }
 
+/// An RSA pair whose private half decrypts and does nothing else.
+fn rsa(session: &Session, label: &str) {
+    let public = [
+        Attribute::Token(true),
+        Attribute::ModulusBits(3072.into()),
+        Attribute::PublicExponent(vec![1, 0, 1]),
+        Attribute::Label(label.into()),
+    ];
+    let private = [
+        Attribute::Token(true),
+        Attribute::Private(true),
+        Attribute::Sensitive(true),
+        Attribute::Extractable(false),
+        Attribute::Decrypt(true),
+        Attribute::Unwrap(false),
+        Attribute::Derive(false),
+        Attribute::Sign(false),
+        Attribute::Label(label.into()),
+    ];
+    session.generate_key_pair(&Mechanism::RsaPkcsKeyPairGen, &public, &private).unwrap();
+}
+
+#[test]
+fn an_hsm_with_oaep_alone_and_without_data_objects_serves_by_keys_of_its_administrator() {
+    let name = "an_hsm_with_oaep_alone_and_without_data_objects_serves_by_keys_of_its_administrator";
+    isolated(name, |fixture| {
+        make_softhsm_token(&fixture.plan()).unwrap();
+        as_administrator(&fixture, |session| {
+            rsa(session, KEK);
+            p256(session, CHECKPOINT);
+        });
+        // NetHSM: no user makes a key or an object.
+        let rules = "device:nethsm slow\ndata_objects_refused slow\nC_GenerateKey rv=0x54\nC_GenerateKeyPair rv=0x54\n";
+        fs::write(fixture.directory.join("rules"), rules).unwrap();
+        let module = test_report::fault_injection_module(&fixture.directory);
+        let records = Directory::new(fixture.directory.join("records"));
+        let settings = Settings { module, records: Some(records), ..prepared(&fixture) };
+        let report = Enclave::initialise(&settings).unwrap().report;
+        assert_eq!((report.kek_label.as_str(), report.scheme, report.location), (KEK, "S5", "store"));
+        let key = new_key(1);
+        let enclave = Enclave::open(settings.clone()).unwrap();
+        let public = create(&enclave, key);
+        enclave.close();
+        let enclave = Enclave::open(settings.clone()).unwrap();
+        assert!(signs(&enclave, key.id, &public));
+        enclave.close();
+        assert!(Enclave::examine(&settings).unwrap().is_fit());
+        assert_eq!(as_administrator(&fixture, keys_of), 4, "init made or destroyed a key");
+    });
+}
+
 #[test]
 fn an_unfit_or_missing_key_of_the_administrator_is_refused_with_the_cure_and_left_alone() {
     let name = "an_unfit_or_missing_key_of_the_administrator_is_refused_with_the_cure_and_left_alone";

@@ -121,8 +121,7 @@ pub(crate) const ROWS: &[Row] = &[
         recipe: Recipe::Nss,
         scheme: "S1/caller",
         settings: "`pkcs11.initialize_string`, `sandbox.extra_paths`",
-        limits: "no data objects",
-        known_failure: Some("C_CreateObject answered CKR_ATTRIBUTE_VALUE_INVALID"),
+        limits: "no data objects: the records are in the store",
         ..TESTED
     },
     Row {
@@ -147,24 +146,36 @@ pub(crate) const ROWS: &[Row] = &[
     },
     Row {
         settings: "`pkcs11.softhsm_conf = \"\"`",
-        limits: "the token chooses the IV; not emulated: it has no data objects",
-        ..emulated("aws_cloudhsm", "AWS CloudHSM", "S1/token", "device:aws_cloudhsm slow", AWS)
+        limits: "the token chooses the IV; no data objects: the records are in the store",
+        ..emulated(
+            "aws_cloudhsm",
+            "AWS CloudHSM",
+            "S1/token",
+            "device:aws_cloudhsm slow\ndata_objects_refused slow",
+            AWS,
+        )
     },
     Row {
         settings: "`pkcs11.softhsm_conf = \"\"`",
-        limits: "the token chooses the IV; not emulated: it has no data objects",
+        limits: "the token chooses the IV; no data objects: the records are in the store",
         ..emulated(
             "aws_cloudhsm_vendor",
             "AWS CloudHSM, its own mechanism alone",
             "S1/cloudhsm",
-            "device:aws_cloudhsm_vendor slow",
+            "device:aws_cloudhsm_vendor slow\ndata_objects_refused slow",
             AWS,
         )
     },
     Row {
         settings: "`pkcs11.environment`",
-        limits: "the token chooses the IV; not emulated: it has no data objects",
-        ..emulated("kmsp11", "Google Cloud KMS (kmsp11)", "S1/cloudkms", "device:kmsp11 slow", KMSP11)
+        limits: "the token chooses the IV; no data objects: the records are in the store",
+        ..emulated(
+            "kmsp11",
+            "Google Cloud KMS (kmsp11)",
+            "S1/cloudkms",
+            "device:kmsp11 slow\ndata_objects_refused rv=0x54",
+            KMSP11,
+        )
     },
     Row {
         settings: "`sandbox.extra_paths`",
@@ -194,13 +205,19 @@ pub(crate) const ROWS: &[Row] = &[
     },
     Row {
         settings: "`pkcs11.environment`",
-        limits: "no AES-GCM, session keys, copies; not emulated: no private data objects",
+        limits: "no AES-GCM, session keys, copies; data objects are public",
         ..emulated("yubihsm2", "YubiHSM 2", "S6/hmac-sha256", "device:yubihsm2 slow", YUBIHSM)
     },
     Row {
         settings: "none",
-        limits: "RSA-OAEP alone; not emulated: its users make no keys, it has no data objects",
-        ..emulated("nethsm", "Nitrokey NetHSM", "S5/oaep-sha1", "device:nethsm slow", NETHSM)
+        limits: "RSA-OAEP alone; no data objects: the records are in the store; not emulated: its users make no keys",
+        ..emulated(
+            "nethsm",
+            "Nitrokey NetHSM",
+            "S5/oaep-sha1",
+            "device:nethsm slow\ndata_objects_refused slow",
+            NETHSM,
+        )
     },
     Row {
         settings: "none",

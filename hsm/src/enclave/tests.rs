@@ -21,6 +21,7 @@ mod checkpoint_seed;
 mod residue;
 mod scanner;
 mod schemes;
+mod watched;
 
 #[path = "../../tests/support/token.rs"]
 mod support;

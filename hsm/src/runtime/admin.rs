@@ -155,7 +155,7 @@ impl Admin {
     /// because there were none when it began.
     fn clean_up(&mut self, id: KeyId) {
         let cleaned = || {
-            let connection = self.worker.shared.connection().ok()?;
+            let connection = self.worker.shared.connection(Instant::now()).ok()?;
             let session = connection.session().ok()?;
             connection.records(&session).remove(&wrap::key_label(id)).ok()?;
             sync(self.sync_directory.as_deref()).ok()

@@ -35,7 +35,7 @@ impl SessionWorker {
     ) -> Result<R, EnclaveError> {
         let mut number = 1;
         loop {
-            let connection = self.shared.connection()?;
+            let connection = self.shared.connection(deadline)?;
             let kept = self.session.is_some();
             let trouble = match self.attempt(&connection, &mut operation) {
                 Ok(result) => return Ok(result),

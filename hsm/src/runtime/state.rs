@@ -111,12 +111,33 @@ impl Shared {
         self.changed.notify_all();
     }
 
-    /// The connection to work on, or the answer to give while there is none.
-    pub(crate) fn connection(&self) -> Result<Arc<TokenConnection>, EnclaveError> {
+    /// The connection to work on, or the answer to give while there is none. An attempt to recover that has just begun is
+    /// waited for: a dropped login is renewed in milliseconds.
+    pub(crate) fn connection(&self, deadline: Instant) -> Result<Arc<TokenConnection>, EnclaveError> {
+        let mut status = self.lock();
+        loop {
+            match &*status {
+                Status::Ready(connection) => return Ok(Arc::clone(connection)),
+                Status::Stopped { .. } => return Err(unavailable(None, None)),
+                Status::Recovering { next_try, .. } => {
+                    let left = attempt_left(*next_try, deadline);
+                    let Some(left) = left else { return Err(unavailable(Some(*next_try), None)) };
+                    let waited = self.changed.wait_timeout(status, left);
+                    status = waited.unwrap_or_else(PoisonError::into_inner).0;
+                }
+            }
+        }
+    }
+
+    /// Whether [`connection`](Self::connection) may give one. Does not wait.
+    pub(crate) fn check_connected(&self) -> Result<(), EnclaveError> {
         match &*self.lock() {
-            Status::Ready(connection) => Ok(Arc::clone(connection)),
-            Status::Recovering { next_try, .. } => Err(unavailable(Some(*next_try), None)),
+            Status::Ready(_) => Ok(()),
             Status::Stopped { .. } => Err(unavailable(None, None)),
+            Status::Recovering { next_try, .. } => {
+                let left = attempt_left(*next_try, Instant::now() + RECOVERY_WAIT);
+                left.map(drop).ok_or_else(|| unavailable(Some(*next_try), None))
+            }
         }
     }
 
@@ -188,6 +209,13 @@ impl Shared {
             self.note_success();
         }
     }
+}
+
+/// How long to wait for the attempt to recover that began then; none while the supervisor pauses, or where the attempt
+/// hangs.
+fn attempt_left(began: Instant, deadline: Instant) -> Option<Duration> {
+    let now = Instant::now();
+    deadline.min(began + RECOVERY_WAIT).checked_duration_since(now).filter(|_| began <= now)
 }
 
 /// The answer while the token is away. A stopped enclave asks callers to wait long: only an operator can help.

@@ -12,9 +12,8 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroize;
 
-use super::endorsement::ENDORSEMENT_LEN;
 use super::record::{Header, WrappedKey};
-use super::scheme::{PLAIN_LEN, RSA_LEN, SealError};
+use super::scheme::{ENDORSEMENT_LEN, PLAIN_LEN, RSA_LEN, SealError};
 use crate::arena::{SLOT_LEN, Slot};
 use crate::pkcs11::{Function, OaepHash, Session, TokenError};
 

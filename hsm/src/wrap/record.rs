@@ -7,6 +7,8 @@
 //! Everything before the IV's length is the header. With a prefix it is the AAD of the encryption, so a record copied
 //! over another key's does not decrypt. The hash only tells torn objects apart; the tag is the authority.
 
+pub(super) mod endorsement;
+
 use bn254_ct::{G1Point, G2Point, PointError};
 use sha2::{Digest, Sha256};
 

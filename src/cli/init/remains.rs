@@ -10,10 +10,11 @@ use std::path::Path;
 use crate::cli::error::CliError;
 use crate::config::Configuration;
 
-/// Locks, and what the service remembers of refused PINs: no data.
-const NO_DATA: [&str; 4] = ["lock", "token.lock", "pin-refused", "lost+found"];
+/// Locks, the local socket, and what the service remembers of refused PINs: no data.
+const NO_DATA: [&str; 5] = ["lock", "token.lock", "pin-refused", "admin.sock", "lost+found"];
 /// What an installation is made of beside `store.sqlite`.
-const PARTS: [&str; 6] = ["audit", "token", "backup", "store.sqlite-wal", "store.sqlite-shm", "key-changes"];
+const PARTS: [&str; 6] =
+    ["audit", "token", "backup", "store.sqlite-wal", "store.sqlite-shm", "store.reserve"];
 
 /// What was found.
 #[derive(Debug, PartialEq, Eq)]
@@ -72,7 +73,7 @@ impl Remains {
                 )
             }
             Self::Parts(parts) => format!(
-                "{directory} is not a data directory: store.sqlite is missing, and {} is there: {}",
+                "{directory} is not a data directory: store.sqlite is missing, but here are {}: {}",
                 parts.join(", "),
                 KEEP_AND_RESTORE
             ),

@@ -191,12 +191,10 @@ pub(super) fn run(command: &Command, configuration: &Configuration, output: Outp
         format!("{}{what}\n{}", warning.unwrap_or_default(), details(&response))
     });
     // Nothing was scheduled, so nothing was cancelled: the version does what it did before.
-    match command {
-        Command::Restore(_) if !is_changed(&response) => {
-            Err(CliError::new("its destruction was not scheduled: nothing was restored"))
-        }
-        _ => Ok(()),
+    if matches!(command, Command::Restore(_)) && !is_changed(&response) {
+        return Err(CliError::new("its destruction was not scheduled: nothing was restored"));
     }
+    Ok(())
 }
 
 fn is_changed(response: &Value) -> bool {

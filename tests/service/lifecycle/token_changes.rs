@@ -104,13 +104,15 @@ impl Hsm {
 #[test]
 fn an_init_that_dies_anywhere_in_the_token_can_be_repeated() {
     // The key-encryption key is made by the second C_GenerateKey, the probe by the first; of the objects the
-    // store key is the first, the canary the second.
+    // probe is the first, the store key the second, the canary the third.
     for (rules, adopts) in [
         ("C_GenerateKey kill_post after=1", false),
         ("C_CreateObject kill", false),
         ("C_CreateObject kill_post", false),
         ("C_CreateObject kill after=1", false),
-        ("C_CreateObject kill_post after=1", true),
+        ("C_CreateObject kill_post after=1", false),
+        ("C_CreateObject kill after=2", false),
+        ("C_CreateObject kill_post after=2", true),
     ] {
         let hsm = Hsm { token: Installation::empty(), data: Installation::empty() };
         fs::create_dir(hsm.token.data()).unwrap();

@@ -47,8 +47,10 @@ impl Callers {
             By::Signed => of(self.signed(what, &body)),
             By::Host => {
                 let version = version.to_string();
-                let key = ["--json", "keys", what, "--eoa", EOA, "--name", name, "--version", &version];
-                let answer: Value = serde_json::from_str(&self.installation.must(&key)).unwrap();
+                let mut command =
+                    vec!["--json", "keys", what, "--eoa", EOA, "--name", name, "--version", &version];
+                command.extend(["retire", "destroy"].contains(&what).then_some("--yes"));
+                let answer: Value = serde_json::from_str(&self.installation.must(&command)).unwrap();
                 Ok(answer["state"].as_str().unwrap().to_owned())
             }
         }

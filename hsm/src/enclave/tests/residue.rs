@@ -1,16 +1,16 @@
 //! Nothing left behind: another process searches the enclave's whole readable memory for every scalar and the PIN, after
 //! signatures, under load and in a core file, and the same scanner finds what is planted for it.
 
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::io::Write;
+use std::process::Command;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
 use secrecy::ExposeSecret;
 use test_report::Guarantee;
 
 use super::checkpoint_seed::{initialised_without_key_pairs, seed_of};
 use super::scanner::{DERIVED_KEY, Hits, SEED, Scanner, may_look};
+use super::watched::Watched;
 use super::*;
 use crate::arena::{Arena, SecretMemory};
 
@@ -98,60 +98,6 @@ fn scalars(fixture: &Fixture, from_token: bool) -> Vec<[u8; 32]> {
     });
     std::fs::write(path, found.concat()).unwrap();
     found
-}
-
-struct Watched {
-    child: Child,
-    commands: ChildStdin,
-    answers: BufReader<ChildStdout>,
-}
-
-impl Watched {
-    fn start(name: &str, fixture: &Fixture, role: &str) -> Self {
-        let mut command = support::again(&format!("enclave::tests::residue::{name}"), &fixture.directory);
-        command.env("HSM_VICTIM", role).stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        let (commands, answers) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
-        let mut watched = Self { child, commands, answers };
-        watched.wait();
-        watched
-    }
-
-    fn wait(&mut self) {
-        let mut line = String::new();
-        while !line.ends_with("done\n") {
-            line.clear();
-            assert_ne!(self.answers.read_line(&mut line).unwrap(), 0, "the victim died");
-        }
-    }
-
-    fn tell(&mut self, command: &str) {
-        writeln!(self.commands, "{command}").unwrap();
-        self.wait();
-    }
-
-    /// A snapshot of the stopped process.
-    fn search(&self, scanner: &Scanner, everything: bool) -> (Hits, usize) {
-        self.signal(Signal::STOP);
-        let stat = format!("/proc/{}/stat", self.child.id());
-        while !std::fs::read_to_string(&stat).unwrap().contains(") T ") {
-            std::thread::yield_now();
-        }
-        let found = scanner.process(self.child.id(), everything);
-        self.signal(Signal::CONT);
-        found
-    }
-
-    fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.child), signal).unwrap();
-    }
-}
-
-impl Drop for Watched {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 fn snapshots() -> usize {

@@ -3,10 +3,8 @@
 
 use sha2::{Digest, Sha256};
 
-use super::record::WrappedKey;
-
-/// Length of the longest signature, bytes; a shorter one is followed by zeros.
-pub(super) const ENDORSEMENT_LEN: usize = 384;
+use super::WrappedKey;
+use crate::wrap::scheme::ENDORSEMENT_LEN;
 
 /// The first line of what is signed: no checkpoint and no other statement begins so.
 pub const RECORD_CONTEXT: &str = "avs-kms wrapped record v1";
