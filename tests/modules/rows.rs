@@ -41,6 +41,8 @@ pub(crate) struct Row {
     pub(crate) flaky: bool,
     /// Seconds that one call takes at least, and whether the token takes one call at a time.
     pub(crate) slow: Option<Slow>,
+    /// The token has no data objects, so `init` must choose the store.
+    pub(crate) records_in_store: bool,
     /// Only with `LONG=1`.
     pub(crate) long: bool,
 }
@@ -62,6 +64,7 @@ const TESTED: Row = Row {
     known_failure: None,
     flaky: false,
     slow: None,
+    records_in_store: false,
     long: false,
 };
 
@@ -122,6 +125,7 @@ pub(crate) const ROWS: &[Row] = &[
         scheme: "S1/caller",
         settings: "`pkcs11.initialize_string`, `sandbox.extra_paths`",
         limits: "no data objects: the records are in the store",
+        records_in_store: true,
         ..TESTED
     },
     Row {
@@ -147,6 +151,7 @@ pub(crate) const ROWS: &[Row] = &[
     Row {
         settings: "`pkcs11.softhsm_conf = \"\"`",
         limits: "the token chooses the IV; no data objects: the records are in the store",
+        records_in_store: true,
         ..emulated(
             "aws_cloudhsm",
             "AWS CloudHSM",
@@ -158,6 +163,7 @@ pub(crate) const ROWS: &[Row] = &[
     Row {
         settings: "`pkcs11.softhsm_conf = \"\"`",
         limits: "the token chooses the IV; no data objects: the records are in the store",
+        records_in_store: true,
         ..emulated(
             "aws_cloudhsm_vendor",
             "AWS CloudHSM, its own mechanism alone",
@@ -169,6 +175,7 @@ pub(crate) const ROWS: &[Row] = &[
     Row {
         settings: "`pkcs11.environment`",
         limits: "the token chooses the IV; no data objects: the records are in the store",
+        records_in_store: true,
         ..emulated(
             "kmsp11",
             "Google Cloud KMS (kmsp11)",
@@ -211,6 +218,7 @@ pub(crate) const ROWS: &[Row] = &[
     Row {
         settings: "none",
         limits: "RSA-OAEP alone; no data objects: the records are in the store; not emulated: its users make no keys",
+        records_in_store: true,
         ..emulated(
             "nethsm",
             "Nitrokey NetHSM",

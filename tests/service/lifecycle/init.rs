@@ -49,13 +49,12 @@ fn init_into_a_directory_with_other_files_refuses() {
 fn a_lost_store_is_never_answered_by_advice_that_costs_the_keys() {
     let installation = Installation::new();
     let token = installation.token(EOA);
-    installation.serve().create(&token, EOA, "default");
+    let service = installation.serve();
+    service.create(&token, EOA, "default");
+    assert_eq!(service.stop(), Some(0));
     let store = installation.data().join("store.sqlite");
     let aside = installation.data().with_file_name("aside");
     fs::rename(&store, &aside).unwrap();
-    for name in ["store.sqlite-wal", "store.sqlite-shm"] {
-        let _ = fs::remove_file(installation.data().join(name));
-    }
     for arguments in [&["serve"][..], &["init"], &["init", "--resume"], &["keys", "list"]] {
         let output = installation.run(arguments);
         let said = text(&output.stderr);
