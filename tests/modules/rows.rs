@@ -262,8 +262,7 @@ pub(crate) const ROWS: &[Row] = &[
     },
     Row {
         settings: "none",
-        limits: "a session idle for 2 s is closed without notice: `hsm_unavailable` while one logs in",
-        flaky: true,
+        limits: "a session idle for 2 s is closed without notice: the next request waits for a new login",
         ..emulated(
             "idle_sessions",
             "a token that drops idle sessions",
