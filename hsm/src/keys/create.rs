@@ -56,7 +56,10 @@ impl<'a> Creation<'a> {
             // Something of that name was there before: do not delete it.
             return Err(EnclaveError::KeyUnreadable.into());
         }
-        records.remove(&label)?;
+        // Removing searches once more, which a new key need not wait for.
+        if !found.is_empty() {
+            records.remove(&label)?;
+        }
         self.make(attempt, &label)
     }
 
@@ -68,10 +71,7 @@ impl<'a> Creation<'a> {
     ) -> Result<Option<Entry>, AttemptError> {
         let Ok(record) = record else { return Ok(None) };
         let connection = attempt.connection;
-        if record.header.key != self.key.id || record.header.kek != connection.kek.id {
-            return Ok(None);
-        }
-        if record.header.scheme != connection.scheme || !connection.checkpoint_signer.endorses(record) {
+        if connection.admits(self.key.id, record).is_err() {
             return Ok(None);
         }
         let Some(entry) = Entry::new(record.clone()) else { return Ok(None) };

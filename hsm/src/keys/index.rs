@@ -228,13 +228,8 @@ fn authentic(
     record: &WrappedKey,
     slot: &mut Slot,
 ) -> Result<bool, TokenError> {
-    if record.header.key != id || record.header.kek != connection.kek.id {
-        tracing::error!(key = %id, "a record is another key's");
-        return Ok(false);
-    }
-    // A record under another scheme than the canary's was not made by this service: nothing is downgraded.
-    if record.header.scheme != connection.scheme || !connection.checkpoint_signer.endorses(record) {
-        tracing::error!(key = %id, "a record has another scheme than the canary, or no signature that its scheme needs");
+    if let Err(problem) = connection.admits(id, record) {
+        tracing::error!(key = %id, "{problem}");
         return Ok(false);
     }
     let Err(problem) = wrap::open(session, connection.session_kek, record, slot).map(drop) else {

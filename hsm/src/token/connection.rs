@@ -14,6 +14,7 @@ use super::place::{Place, Reached};
 use super::selection::select;
 use crate::arena::Slot;
 use crate::error::OpenError;
+use crate::key::KeyId;
 use crate::labels::CHECKPOINT_KEY_LABEL;
 use crate::pkcs11::{Cause, Function, Generation, Module, ReturnCode, Session, TokenError, TokenInfo};
 use crate::settings::{PreparedKeys, TokenSelector};
@@ -141,6 +142,18 @@ impl LoggedInToken {
 }
 
 impl TokenConnection {
+    /// Whether the record can be this key's, before it is opened; else what is wrong with it. A record under another
+    /// scheme than the canary's was not made by this service: nothing is downgraded.
+    pub(crate) fn admits(&self, id: KeyId, record: &WrappedKey) -> Result<(), &'static str> {
+        if record.header.key != id || record.header.kek != self.kek.id {
+            return Err("a record is another key's");
+        }
+        if record.header.scheme != self.scheme || !self.checkpoint_signer.endorses(record) {
+            return Err("a record has another scheme than the canary, or no signature that its scheme needs");
+        }
+        Ok(())
+    }
+
     /// A session of this login for one thread.
     pub(crate) fn session(&self) -> Result<Session, TokenError> {
         Session::open(&self.module, self.generation, self.info.slot)
