@@ -20,6 +20,7 @@ pub(crate) use error::{AEAD_DECRYPT_FAILED, OPERATION_CANCEL_FAILED, TOKEN_RESOU
 pub use error::{Cause, Function, ReturnCode, TokenError};
 pub(crate) use kinds::{KeyWrap, Role};
 pub(crate) use module::{Generation, Module, TokenInfo};
+pub(crate) use objects::{RSA_EXPONENT, RSA_LEN, RsaModulus};
 pub(crate) use secret::{GcmMechanism, IV_LEN, TAG_LEN};
 pub(crate) use session::Session;
 pub(crate) use timing::expecting_refusal;

@@ -6,16 +6,16 @@
 
 mod padding;
 
-use cryptoki::object::{Attribute, AttributeType, ObjectHandle};
+use cryptoki::object::ObjectHandle;
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroize;
 
 use super::record::{Header, WrappedKey};
-use super::scheme::{ENDORSEMENT_LEN, PLAIN_LEN, RSA_LEN, SealError};
+use super::scheme::{ENDORSEMENT_LEN, PLAIN_LEN, SealError};
 use crate::arena::{SLOT_LEN, Slot};
-use crate::pkcs11::{Function, OaepHash, Session, TokenError};
+use crate::pkcs11::{Function, OaepHash, RSA_LEN, RsaModulus, Session, TokenError};
 
 const DIGEST_LEN: usize = 32;
 /// Where the seed of the padding is in the page.
@@ -65,25 +65,13 @@ pub(super) fn open(
     }
 }
 
-/// The modulus, which the standard has on both halves; the exponent must be 65537.
 fn modulus(session: &Session, kek: ObjectHandle) -> Result<[u8; RSA_LEN], TokenError> {
-    let unfit = |what| TokenError::protocol_violation(Function::GetAttributeValue, what);
-    let read = |kind| Ok::<_, TokenError>(session.read(kek, &[kind])?.pop());
-    match read(AttributeType::PublicExponent)? {
-        Some(Attribute::PublicExponent(exponent)) if without_zeros(&exponent) == [1, 0, 1] => {}
-        _ => return Err(unfit("the exponent of its RSA key is not 65537")),
+    let unfit = |what| Err(TokenError::protocol_violation(Function::GetAttributeValue, what));
+    match session.rsa_modulus(kek)? {
+        RsaModulus::Fit(modulus) => Ok(modulus),
+        RsaModulus::Hidden => unfit("its RSA key shows no modulus"),
+        RsaModulus::Unfit(what) => unfit(what),
     }
-    let modulus = match read(AttributeType::Modulus)? {
-        Some(Attribute::Modulus(modulus)) => <[u8; RSA_LEN]>::try_from(without_zeros(&modulus)).ok(),
-        _ => None,
-    };
-    let fits = |modulus: &[u8; RSA_LEN]| matches!(modulus, [0x80..=0xff, .., last] if last & 1 == 1);
-    modulus.filter(fits).ok_or(unfit("its RSA key has not 3072 bits"))
-}
-
-fn without_zeros(number: &[u8]) -> &[u8] {
-    let zeros = number.iter().take_while(|byte| **byte == 0).count();
-    number.get(zeros..).unwrap_or_default()
 }
 
 /// The ciphertext of the text in the page, padded with the seed behind it. On the guarded stack alone.

@@ -3,15 +3,13 @@
 //! A new scheme is a variant here, with a sibling of `gcm` that `sealing` calls.
 
 use super::kek::KekKind;
-use crate::pkcs11::{Function, GcmMechanism, IV_LEN, KeyWrap, OaepHash, TAG_LEN, TokenError};
+use crate::pkcs11::{Function, GcmMechanism, IV_LEN, KeyWrap, OaepHash, RSA_LEN, TAG_LEN, TokenError};
 use crate::settings::SchemeChoice;
 
 /// Length of what is wrapped, bytes.
 pub(crate) const PLAIN_LEN: usize = 32;
 /// Length of the salt of S6, bytes.
 pub(super) const SALT_LEN: usize = 32;
-/// Length of the modulus of S5 and of its ciphertext, bytes.
-pub(super) const RSA_LEN: usize = 384;
 /// Length of the longest signature on a record of S5, bytes; a shorter one is followed by zeros.
 pub(super) const ENDORSEMENT_LEN: usize = 384;
 /// The longest output of any scheme, bytes.

@@ -11,9 +11,9 @@ use cryptoki::types::Ulong;
 use sha2::{Digest, Sha256};
 
 use super::error::{CheckpointKeyError, unfit};
-use super::public::{CheckpointKey, RSA_EXPONENT, RSA_LEN};
+use super::public::CheckpointKey;
 use crate::labels::CHECKPOINT_KEY_LABEL;
-use crate::pkcs11::{Session, TokenError};
+use crate::pkcs11::{RSA_EXPONENT, RSA_LEN, RsaModulus, Session, TokenError};
 
 /// The object identifiers of the curves in DER (RFC 8410, RFC 5480).
 const ED25519: &[u8] = &[0x06, 0x03, 0x2b, 0x65, 0x70];
@@ -157,8 +157,7 @@ impl Pair {
 
 /// The public half as the token shows it.
 fn public_half(session: &Session, public: ObjectHandle) -> Result<CheckpointKey, CheckpointKeyError> {
-    let read = |kind| Ok::<_, TokenError>(session.read(public, &[kind])?.pop());
-    if let Some(Attribute::EcPoint(point)) = read(AttributeType::EcPoint)? {
+    if let Some(Attribute::EcPoint(point)) = session.read(public, &[AttributeType::EcPoint])?.pop() {
         // A DER octet string by the standard; some tokens leave the wrapping out.
         let point = match &point[..] {
             [0x04, 0x20, point @ ..] | [0x04, 0x41, point @ ..] => point,
@@ -172,24 +171,11 @@ fn public_half(session: &Session, public: ObjectHandle) -> Result<CheckpointKey,
             Err(unfit(format!("its CKA_EC_POINT has {} bytes", point.len())))
         };
     }
-    let (Some(Attribute::Modulus(modulus)), Some(Attribute::PublicExponent(exponent))) =
-        (read(AttributeType::Modulus)?, read(AttributeType::PublicExponent)?)
-    else {
-        return Err(unfit("its public half shows neither CKA_EC_POINT nor CKA_MODULUS"));
-    };
-    if without_zeros(&exponent) != RSA_EXPONENT {
-        return Err(unfit("its CKA_PUBLIC_EXPONENT must be 65537"));
+    match session.rsa_modulus(public)? {
+        RsaModulus::Fit(modulus) => Ok(CheckpointKey::Rsa3072(modulus)),
+        RsaModulus::Hidden => Err(unfit("its public half shows neither CKA_EC_POINT nor CKA_MODULUS")),
+        RsaModulus::Unfit(problem) => Err(unfit(problem)),
     }
-    match <[u8; RSA_LEN]>::try_from(without_zeros(&modulus)) {
-        Ok(modulus @ [0x80..=0xff, ..]) => Ok(CheckpointKey::Rsa3072(modulus)),
-        Ok(_) | Err(_) => Err(unfit("its CKA_MODULUS must have 3072 bits")),
-    }
-}
-
-/// A number without the zeros in front, which some tokens put there.
-fn without_zeros(number: &[u8]) -> &[u8] {
-    let zeros = number.iter().take_while(|byte| **byte == 0).count();
-    number.get(zeros..).unwrap_or_default()
 }
 
 fn one(

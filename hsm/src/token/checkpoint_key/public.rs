@@ -4,10 +4,7 @@ use ring::signature::{
     ECDSA_P256_SHA256_FIXED, ED25519, RSA_PSS_2048_8192_SHA256, RsaPublicKeyComponents, UnparsedPublicKey,
 };
 
-/// Length of the modulus and of a signature of RSA, bytes.
-pub(super) const RSA_LEN: usize = 384;
-/// The exponent of RSA: 65537.
-pub(super) const RSA_EXPONENT: [u8; 3] = [1, 0, 1];
+use crate::pkcs11::{RSA_EXPONENT, RSA_LEN};
 
 /// The public half.
 #[expect(clippy::large_enum_variant, reason = "few exist, and all are Copy")]

@@ -4,7 +4,7 @@ use cryptoki::mechanism::Mechanism;
 use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle};
 use cryptoki::types::Ulong;
 
-use crate::pkcs11::{Session, TokenError};
+use crate::pkcs11::{RSA_EXPONENT, RSA_LEN, Session, TokenError};
 
 /// What a key-encryption key is made of and may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -180,8 +180,8 @@ fn public_half(mut lifetime: Vec<Attribute>) -> Vec<Attribute> {
     lifetime.extend([
         Attribute::Class(ObjectClass::PUBLIC_KEY),
         Attribute::KeyType(KeyType::RSA),
-        Attribute::ModulusBits(Ulong::new(3072)),
-        Attribute::PublicExponent(vec![1, 0, 1]),
+        Attribute::ModulusBits(Ulong::new(8 * RSA_LEN as u64)),
+        Attribute::PublicExponent(RSA_EXPONENT.into()),
     ]);
     lifetime
 }
