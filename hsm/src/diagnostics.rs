@@ -141,21 +141,13 @@ fn with_login(
             );
             let canary = canary.unwrap_or(Err(CanaryError::Count(0)));
             let copied = copied(login, &kek, canary.as_ref().ok(), arena.parts().0);
-            let (canary, missing) = match canary {
-                Ok(canary) => (Some(canary), None),
-                Err(error) => (None, Some(error)),
-            };
-            let opened = match (&canary, missing) {
-                (Some(record), _) => canary::open(&session, kek.handle, record, arena.parts().0),
-                (None, error) => Err(error.unwrap_or(CanaryError::Count(0))),
-            };
-            check(
-                "the canary record is well",
-                true,
-                opened.map(|()| "decrypted".into()).map_err(|error| error.to_string()),
-            );
+            let opened = canary.as_ref().map_err(ToString::to_string).and_then(|record| {
+                let opened = canary::open(&session, kek.handle, record, arena.parts().0);
+                opened.map_err(|error| error.to_string())
+            });
+            check("the canary record is well", true, opened.map(|()| "decrypted".into()));
             check("the key-encryption key can be copied into a session", false, copied);
-            if let Some(canary) = canary {
+            if let Ok(canary) = canary {
                 let signer = signing(login, (&settings.prepared_keys, &place), &kek, &canary, arena);
                 checkpoint_key = signer.as_ref().ok().map(CheckpointSigner::public);
                 let found = signer.map(|signer| signer.describe().to_owned());

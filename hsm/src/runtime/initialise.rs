@@ -7,15 +7,13 @@ use crate::labels::{ANCHOR_LABEL, CANARY_LABEL, KEK_LABEL};
 use crate::pkcs11::Session;
 use crate::records::{Records, RecordsError};
 use crate::settings::{SchemeChoice, Settings};
+use crate::token::anchor;
+use crate::token::canary::{self, CanaryError};
 use crate::token::checkpoint_key::{CheckpointSigner, checkpoint_signer};
 use crate::token::connection::{LoggedInToken, finalise};
 use crate::token::init_records::InitRecords;
 use crate::token::place::Place;
 use crate::token::store_key::{self, StoreKey};
-use crate::token::{
-    anchor,
-    canary::{self, CanaryError},
-};
 use crate::wrap::{self, EntryKind, Kek, KekError, NoScheme, Scheme};
 
 /// What `init` made in the token.
@@ -54,10 +52,9 @@ pub struct Initialised {
 pub(crate) fn initialise(settings: &Settings, adopt: bool) -> Result<Initialised, OpenError> {
     let Prepared { lock: _lock, memory, credential, mut arena, module } = prepare(settings)?;
     let login = LoggedInToken::new(&module, &settings.token, None, &credential)?;
-    let made = make_kek(&login, &mut arena, settings, adopt).and_then(|(kek, scheme, place)| {
+    let made = make_keys(&login, &mut arena, settings, adopt).and_then(|(kek, scheme, place, signer)| {
         let session = login.session()?;
         let records = place.records(&session);
-        let signer = checkpoint_signer(&session, &settings.prepared_keys, &place, &kek, scheme)?;
         let store_key = store_key::open(&session, &*records, &kek, scheme, &signer, arena.parts().0, memory)?;
         Ok((kek, scheme, place.name(), signer.describe(), store_key))
     });
@@ -80,12 +77,12 @@ pub(crate) fn initialise(settings: &Settings, adopt: bool) -> Result<Initialised
 
 /// Key-encryption key, checkpoint key, store key, canary, in this order, once the place of the records is known. What an
 /// interrupted init has made is kept, as long as there is no wrapped key. The canary marks the end of init.
-fn make_kek(
+fn make_keys(
     login: &LoggedInToken,
     arena: &mut Arena,
     settings: &Settings,
     adopt: bool,
-) -> Result<(Kek, Scheme, Place), OpenError> {
+) -> Result<(Kek, Scheme, Place, CheckpointSigner), OpenError> {
     let session = login.session()?;
     let prepared = &settings.prepared_keys;
     let place = Place::choose(&session, settings)?;
@@ -149,7 +146,7 @@ fn make_kek(
         let synced = std::fs::File::open(directory).and_then(|opened| Ok(rustix::fs::syncfs(&opened)?));
         synced.map_err(|source| OpenError::Host { what: "the token directory was not synced", source })?;
     }
-    Ok((kek, scheme, place))
+    Ok((kek, scheme, place, signer))
 }
 
 fn keys(records: &dyn Records) -> Result<usize, RecordsError> {

@@ -4,6 +4,7 @@ use cryptoki::object::ObjectHandle;
 
 use super::init_records::InitRecords;
 use crate::arena::{Arena, Slot};
+use crate::clock::unix_seconds;
 use crate::error::OpenError;
 use crate::key::{KeyId, StoredName};
 use crate::labels::CANARY_LABEL;
@@ -36,16 +37,8 @@ pub(crate) enum CanaryError {
 /// Makes the canary record of a new key-encryption key.
 pub(crate) fn create(with: &InitRecords<'_>, arena: &mut Arena) -> Result<(), OpenError> {
     let InitRecords { session, records, kek, scheme, .. } = *with;
-    let header = Header {
-        scheme,
-        kek: kek.id,
-        key: KeyId::from_bytes([0; 16]),
-        owner: [0; 20],
-        version: 0,
-        name: StoredName::CANARY,
-        created: crate::clock::unix_seconds(),
-        payload: Payload::Canary,
-    };
+    let named = (KeyId::from_bytes([0; 16]), StoredName::CANARY);
+    let header = Header::internal((scheme, kek.id), named, Payload::Canary, unix_seconds());
     let sealed = wrap::seal_known(session, kek.handle, header, CANARY_PLAINTEXT, arena.parts().0);
     let record = with.store(CANARY_LABEL, sealed, arena)?;
     let found = find(records, kek)?;

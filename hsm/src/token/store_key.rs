@@ -13,6 +13,7 @@ use sha2::Sha256;
 use super::checkpoint_key::CheckpointSigner;
 use super::init_records::InitRecords;
 use crate::arena::{Arena, ArenaError, SecretMemoryPolicy, SecretPage, Slot};
+use crate::clock::unix_seconds;
 use crate::error::OpenError;
 use crate::key::{KeyId, StoredName};
 use crate::labels::STORE_KEY_LABEL;
@@ -113,16 +114,8 @@ pub(crate) fn exists(records: &dyn Records) -> Result<bool, RecordsError> {
 /// Makes the key and the installation id. The caller has made sure that there is none.
 pub(crate) fn create(with: &InitRecords<'_>, arena: &mut Arena) -> Result<(), OpenError> {
     let InitRecords { session, kek, scheme, .. } = *with;
-    let header = Header {
-        scheme,
-        kek: kek.id,
-        key: KeyId::random()?,
-        owner: [0; 20],
-        version: 0,
-        name: StoredName::STORE_KEY,
-        created: crate::clock::unix_seconds(),
-        payload: Payload::StoreKey,
-    };
+    let named = (KeyId::random()?, StoredName::STORE_KEY);
+    let header = Header::internal((scheme, kek.id), named, Payload::StoreKey, unix_seconds());
     let mut fresh = UnwrappedScalar::random_key(session, arena.parts().0).map_err(|error| match error {
         GenerateError::Token(error) => OpenError::from(error),
         GenerateError::Random(error) => error.into(),

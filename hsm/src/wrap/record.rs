@@ -79,6 +79,16 @@ pub(crate) enum RecordError {
 }
 
 impl Header {
+    /// Of a record that belongs to the installation itself, and to no operator.
+    pub(crate) fn internal(
+        (scheme, kek): (Scheme, [u8; 16]),
+        (key, name): (KeyId, StoredName),
+        payload: Payload,
+        created: u64,
+    ) -> Self {
+        Self { scheme, kek, key, owner: [0; 20], version: 0, name, created, payload }
+    }
+
     /// Context and header: what the encryption authenticates.
     pub(crate) fn aad(&self) -> Vec<u8> {
         let public = match self.payload {

@@ -7,6 +7,7 @@ use cryptoki::object::ObjectHandle;
 
 use super::error::{CheckpointKeyError, unfit};
 use crate::arena::Arena;
+use crate::clock::unix_seconds;
 use crate::key::{KeyId, StoredName};
 use crate::labels::CHECKPOINT_SEED_LABEL;
 use crate::pkcs11::{Function, Session, TokenError};
@@ -30,16 +31,9 @@ impl SealedKey {
     ) -> Result<(), CheckpointKeyError> {
         let (slot, stack) = arena.parts();
         let mut seed = UnwrappedScalar::random_key(session, slot)?;
-        let header = Header {
-            scheme,
-            kek: kek.id,
-            key: KeyId::from_bytes([0; 16]),
-            owner: [0; 20],
-            version: 0,
-            name: StoredName::CHECKPOINT_KEY,
-            created: crate::clock::unix_seconds(),
-            payload: Payload::CheckpointKey(seed.ed25519_public(stack)),
-        };
+        let payload = Payload::CheckpointKey(seed.ed25519_public(stack));
+        let named = (KeyId::from_bytes([0; 16]), StoredName::CHECKPOINT_KEY);
+        let header = Header::internal((scheme, kek.id), named, payload, unix_seconds());
         let record = wrap::seal(session, kek.handle, header, &mut seed)?;
         Ok(wrap::store(records, CHECKPOINT_SEED_LABEL, &record)?)
     }
