@@ -100,7 +100,7 @@ impl backup::Restore for Believed<'_> {
     fn believe(&self, manifest: &Manifest, signature: Option<&Signature>) -> Result<(), BackupError> {
         let refused = |text: &str| Err(BackupError::Signature(text.to_owned()));
         match signature {
-            Some(signature) if self.keys.iter().any(|key| key.to_string() == signature.key.to_string()) => {
+            Some(signature) if self.keys.contains(&signature.key) => {
                 return Ok(());
             }
             Some(signature) if !self.keys.is_empty() => {

@@ -116,6 +116,13 @@ impl VerifierKey {
     }
 }
 
+/// The same key for the same log.
+impl PartialEq for VerifierKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name && self.public == other.public
+    }
+}
+
 impl PublicKey {
     /// The type byte and the key as it is encoded for its type.
     fn typed(&self) -> Vec<u8> {

@@ -95,11 +95,6 @@ impl KeyChange {
     pub fn note(&self) -> &str {
         &self.note
     }
-
-    /// The key that signs from now on.
-    pub const fn new_key(&self) -> &VerifierKey {
-        &self.new
-    }
 }
 
 impl KeyHistory {
@@ -120,7 +115,7 @@ impl KeyHistory {
 
     fn push(&mut self, change: KeyChange) -> Result<(), &'static str> {
         if let Some(last) = self.0.last()
-            && (last.new.to_string() != change.old.to_string() || last.size > change.size)
+            && (last.new != change.old || last.size > change.size)
         {
             return Err("a change of the checkpoint key does not continue the one before");
         }
@@ -143,15 +138,12 @@ impl KeyHistory {
 
     /// The key that follows this one.
     pub(crate) fn successor(&self, key: &VerifierKey) -> Option<&VerifierKey> {
-        let key = key.to_string();
-        self.0.iter().find(|change| change.old.to_string() == key).map(|change| &change.new)
+        self.0.iter().find(|change| change.old == *key).map(|change| &change.new)
     }
 
     /// The keys that one who believes `known` believes.
     fn chain_of(&self, known: &VerifierKey) -> Vec<(VerifierKey, Option<u64>)> {
-        let text = known.to_string();
-        let of_chain =
-            |change: &KeyChange| [&change.old, &change.new].iter().any(|key| key.to_string() == text);
+        let of_chain = |change: &KeyChange| [&change.old, &change.new].contains(&known);
         let Some(last) = self.0.last().filter(|_| self.0.iter().any(of_chain)) else {
             return vec![(known.clone(), None)];
         };
