@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::Value;
 
-use self::process::{Outcome, Place};
+use self::process::Place;
 use self::report::{failed_checks, is_fit, print};
 use super::error::CliError;
 use super::output::Output;
@@ -78,36 +78,26 @@ pub(super) fn run(
 /// Inside the sandbox; if the token does not work there, also outside, to tell which of the two is at fault.
 fn examine(configuration: &Configuration) -> Result<Value, CliError> {
     let limit = PATIENCE * configuration.enclave.stall_timeout;
-    let examine = |place| {
-        let outcome = process::examine(place, limit)?;
-        if let Outcome::PinRefused(error) = outcome { Err(CliError::pin_refused(error)) } else { Ok(outcome) }
-    };
+    let examine = |place| process::examine(place, limit);
     let profile = profile(configuration);
     if profile == Profile::Off {
-        return match examine(Place::Outside)? {
-            Outcome::Report(report) => Ok(report),
-            Outcome::Failed(error) | Outcome::PinRefused(error) => Err(CliError::new(error)),
-        };
+        return examine(Place::Outside)?.map_err(CliError::new);
     }
-    let inside = examine(Place::Inside)?;
-    if let Outcome::Report(mut report) = inside {
-        if is_fit(&report) {
+    match examine(Place::Inside)? {
+        Ok(mut report) if is_fit(&report) => {
             report::add(&mut report, &[in_sandbox(Ok(format!("profile {}", profile.name())))]);
-            return Ok(report);
+            Ok(report)
         }
-        return Ok(match examine(Place::Outside)? {
-            Outcome::Report(outside) if is_fit(&outside) => {
+        Ok(report) => Ok(match examine(Place::Outside)? {
+            Ok(outside) if is_fit(&outside) => {
                 in_the_way(configuration, outside, &failed_checks(&report).join("; "))
             }
-            Outcome::Report(_) | Outcome::Failed(_) | Outcome::PinRefused(_) => report,
-        });
-    }
-    let (Outcome::Failed(error) | Outcome::PinRefused(error)) = inside else {
-        return Err(CliError::new("the examination gave no report"));
-    };
-    match examine(Place::Outside)? {
-        Outcome::Report(outside) => Ok(in_the_way(configuration, outside, &error)),
-        Outcome::Failed(_) | Outcome::PinRefused(_) => Err(CliError::new(error)),
+            Ok(_) | Err(_) => report,
+        }),
+        Err(error) => match examine(Place::Outside)? {
+            Ok(outside) => Ok(in_the_way(configuration, outside, &error)),
+            Err(_) => Err(CliError::new(error)),
+        },
     }
 }
 

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::cli::error::CliError;
+use crate::cli::serve::open::environment::this_program;
 
 /// Where the examination runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -24,21 +25,13 @@ pub(in crate::cli) enum Place {
 /// How long the output of a process that has ended may take to arrive.
 const PIPE_PATIENCE: Duration = Duration::from_secs(5);
 
-/// What came of it.
-pub(super) enum Outcome {
-    /// It came to an end.
-    Report(Value),
-    /// The token could not be examined, or its process died.
-    Failed(String),
-    /// The token refused the PIN: it must not be presented again.
-    PinRefused(String),
-}
+/// What came of it: the report, or why the token could not be examined.
+pub(super) type Outcome = Result<Value, String>;
 
-/// Runs this program again with the same arguments and the place. It is killed after `limit`.
+/// Runs this program again with the same arguments and the place. It is killed after `limit`. A refused PIN is an error
+/// of the command: it must not be presented again.
 pub(super) fn examine(place: Place, limit: Duration) -> Result<Outcome, CliError> {
-    let program = std::env::current_exe()
-        .map_err(|error| CliError::context("cannot find this program's file", &error))?;
-    let mut command = Command::new(program);
+    let mut command = Command::new(this_program()?);
     command.args(std::env::args_os().skip(1)).arg("--examine").arg(match place {
         Place::Inside => "inside",
         Place::Outside => "outside",
@@ -51,21 +44,21 @@ pub(super) fn examine(place: Place, limit: Duration) -> Result<Outcome, CliError
     let lines = std::iter::from_fn(|| lines.recv_timeout(PIPE_PATIENCE).ok());
     let objects = lines.filter_map(|line| serde_json::from_str::<Value>(&line).ok()).filter(Value::is_object);
     let answer = objects.last();
-    Ok(match (answer, status) {
+    match (answer, status) {
         (Some(answer), _) => outcome(answer),
-        (None, None) => Outcome::Failed(format!(
+        (None, None) => Ok(Err(format!(
             "the module has not returned from a call for {limit:?}: check the HSM, its network and the vendor's daemon"
-        )),
-        (None, Some(status)) => Outcome::Failed(died(status)),
-    })
+        ))),
+        (None, Some(status)) => Ok(Err(died(status))),
+    }
 }
 
-fn outcome(answer: Value) -> Outcome {
+fn outcome(answer: Value) -> Result<Outcome, CliError> {
     let text = |name: &str| answer.get(name).and_then(Value::as_str).map(str::to_owned);
     match (text("error"), answer.get("pin_refused").and_then(Value::as_bool)) {
-        (Some(error), Some(true)) => Outcome::PinRefused(error),
-        (Some(error), _) => Outcome::Failed(error),
-        (None, _) => Outcome::Report(answer),
+        (Some(error), Some(true)) => Err(CliError::pin_refused(error)),
+        (Some(error), _) => Ok(Err(error)),
+        (None, _) => Ok(Ok(answer)),
     }
 }
 

@@ -30,33 +30,25 @@ impl Remains {
     /// Looks into the data directory of this configuration; one that does not exist holds nothing.
     pub(in crate::cli) fn of(configuration: &Configuration) -> io::Result<Self> {
         // The administrator stores the PIN of an HSM before init; that of SoftHSM is made with its token.
-        let pin = &configuration.pkcs11.pin_file;
-        let is_part = configuration.pkcs11.softhsm_conf.is_some();
-        let mut found = Self::in_directory(&configuration.data.directory, pin)?;
-        if is_part && pin.starts_with(&configuration.data.directory) && pin.exists() {
-            let name = pin.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            match &mut found {
-                Self::Parts(parts) => parts.push(name),
-                Self::Nothing => found = Self::Parts(vec![name]),
-                Self::Foreign(_) => {}
-            }
-        }
-        Ok(found)
+        let is_made = configuration.pkcs11.softhsm_conf.is_some();
+        Self::in_directory(&configuration.data.directory, (&configuration.pkcs11.pin_file, is_made))
     }
 
-    fn in_directory(directory: &Path, pin: &Path) -> io::Result<Self> {
+    fn in_directory(directory: &Path, (pin, is_made): (&Path, bool)) -> io::Result<Self> {
         let entries = match fs::read_dir(directory) {
             Ok(entries) => entries,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::Nothing),
             Err(error) => return Err(error),
         };
         let mut parts = Vec::new();
-        for entry in entries.filter_map(Result::ok).filter(|entry| entry.path() != pin) {
+        for entry in entries.filter_map(Result::ok) {
             let name = entry.file_name().to_string_lossy().into_owned();
-            match name.as_str() {
-                name if NO_DATA.contains(&name) => {}
-                name if PARTS.contains(&name) => parts.push(name.to_owned()),
-                _ => return Ok(Self::Foreign(name)),
+            if entry.path() == pin {
+                parts.extend(is_made.then_some(name));
+            } else if PARTS.contains(&name.as_str()) {
+                parts.push(name);
+            } else if !NO_DATA.contains(&name.as_str()) {
+                return Ok(Self::Foreign(name));
             }
         }
         parts.sort();
@@ -132,7 +124,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let directory = root.path().join("var");
         let pin = directory.join("pin");
-        let found = || Remains::in_directory(&directory, &pin).unwrap();
+        let found = || Remains::in_directory(&directory, (&pin, false)).unwrap();
         assert_eq!(found(), Remains::Nothing);
         fs::create_dir(&directory).unwrap();
         for name in ["lock", "token.lock", "pin"] {

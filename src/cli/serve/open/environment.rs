@@ -20,15 +20,18 @@ pub(in crate::cli) fn with_module_environment(configuration: &Configuration) -> 
     if wanted.iter().all(|(name, value)| std::env::var_os(name).as_ref() == Some(value)) {
         return harden();
     }
-    let program = std::env::current_exe()
-        .map_err(|error| CliError::context("cannot find this program's file", &error))?;
     let mut arguments = std::env::args_os();
-    let mut command = std::process::Command::new(program);
+    let mut command = std::process::Command::new(this_program()?);
     if let Some(name) = arguments.next() {
         command.arg0(name);
     }
     let error = command.args(arguments).envs(wanted).exec();
     Err(CliError::context("cannot start this program again with the module's environment", &error))
+}
+
+/// The file of this program, to start it again.
+pub(in crate::cli) fn this_program() -> Result<PathBuf, CliError> {
+    std::env::current_exe().map_err(|error| CliError::context("cannot find this program's file", &error))
 }
 
 /// Those of `pkcs11.environment`, and where SoftHSM finds its tokens.
