@@ -3,6 +3,7 @@
 pub(crate) mod client;
 mod enclave_settings;
 pub(crate) mod process;
+pub(crate) mod store_file;
 pub(crate) mod wallet;
 pub(crate) mod with_store;
 

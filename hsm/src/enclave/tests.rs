@@ -10,14 +10,12 @@ use super::*;
 use crate::arena::SecretMemoryPolicy;
 use crate::labels::{CANARY_LABEL, KEK_LABEL};
 use crate::make_softhsm_token;
-use crate::pkcs11::{Module, Session};
-use crate::records::Records;
+use crate::pkcs11::Session;
 use crate::settings::SchemeChoice;
-use crate::token::connection::{LoggedInToken, finalise};
-use crate::token::login::Credential;
-use crate::wrap::{self, Kek, Template, TokenRecords, WrappedKey};
+use crate::wrap::{self, Kek, WrappedKey};
 
 mod checkpoint_seed;
+mod meddling;
 mod residue;
 mod scanner;
 mod schemes;
@@ -25,79 +23,14 @@ mod watched;
 
 #[path = "../../tests/support/token.rs"]
 mod support;
+use meddling::{
+    HEADER_LEN, meddle, meddle_by, meddle_with_sessions, put, record, rehashed, replace, take_canary,
+    with_records,
+};
 use support::{Fixture, create, new_key, run, signs, soon};
 
 fn isolated(name: &str, body: impl FnOnce(Fixture)) {
     support::isolated(&format!("enclave::tests::{name}"), body);
-}
-
-/// Does something to the token while no enclave is open.
-fn meddle<R>(fixture: &Fixture, with: impl FnOnce(&Session) -> R) -> R {
-    meddle_with_sessions(fixture, |open_session| with(&open_session()))
-}
-
-/// As [`meddle`], with any number of sessions.
-fn meddle_with_sessions<R>(fixture: &Fixture, with: impl FnOnce(&dyn Fn() -> Session) -> R) -> R {
-    meddle_by(&fixture.settings(), with)
-}
-
-fn meddle_by<R>(settings: &Settings, with: impl FnOnce(&dyn Fn() -> Session) -> R) -> R {
-    let module = Module::load(&settings.module, None).unwrap();
-    let credential = Credential::read(settings, SecretMemoryPolicy::PreferSecret).unwrap();
-    let login = LoggedInToken::new(&module, &settings.token, None, &credential).unwrap();
-    let result = with(&|| login.session().unwrap());
-    finalise(&module);
-    result
-}
-
-/// Does something with the records of the token.
-fn with_records<R>(session: &Session, with: impl FnOnce(&dyn Records) -> R) -> R {
-    with(&TokenRecords { session, template: &Template::default() })
-}
-
-/// Replaces the value of a key's record.
-fn replace(session: &Session, id: KeyId, value: &[u8]) {
-    with_records(session, |records| records.remove(&wrap::key_label(id)).unwrap());
-    put(session, &wrap::key_label(id), "avs-kms/1", value);
-}
-
-fn put(session: &Session, label: &str, application: &str, value: &[u8]) {
-    let template = [
-        Attribute::Class(ObjectClass::DATA),
-        Attribute::Token(true),
-        Attribute::Private(true),
-        Attribute::Label(label.into()),
-        Attribute::Application(application.into()),
-        Attribute::Value(value.into()),
-    ];
-    session.create(&template).unwrap();
-}
-
-fn record(session: &Session, id: KeyId) -> WrappedKey {
-    let mut found =
-        with_records(session, |records| wrap::find_labelled(records, &wrap::key_label(id)).unwrap());
-    assert_eq!(found.len(), 1);
-    found.pop().unwrap().unwrap()
-}
-
-/// Takes the canary record out of the token.
-fn take_canary(session: &Session) -> Vec<u8> {
-    with_records(session, |records| {
-        let mut found = records.find(CANARY_LABEL).unwrap();
-        records.remove(CANARY_LABEL).unwrap();
-        found.pop().unwrap()
-    })
-}
-
-/// Length of the header of a record whose key has the name `default`.
-const HEADER_LEN: usize = 277;
-
-fn rehashed(mut bytes: Vec<u8>) -> Vec<u8> {
-    use sha2::{Digest, Sha256};
-    let body = bytes.len() - 32;
-    let hash = Sha256::digest(&bytes[..body]);
-    bytes[body..].copy_from_slice(&hash);
-    bytes
 }
 
 /// Two keys; the record of the first is replaced by what `forge` makes of both records.

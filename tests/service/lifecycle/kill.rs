@@ -284,18 +284,15 @@ fn installation_in(location: &str, directory: &Path, made: &[&[&str]]) -> PathBu
 
 #[test]
 fn creation() {
-    let directory = tempfile::tempdir().unwrap();
-    let change = Change {
-        operation: "keys.create",
-        arguments: &["keys", "create", "--eoa", EOA],
-        before: &[],
-        after: &["active"],
-    };
-    sweep(&change, &installation(directory.path(), &[]), directory.path());
+    creation_in("token");
 }
 
 #[test]
 fn creation_in_the_store() {
+    creation_in("store");
+}
+
+fn creation_in(location: &str) {
     let directory = tempfile::tempdir().unwrap();
     let change = Change {
         operation: "keys.create",
@@ -303,7 +300,7 @@ fn creation_in_the_store() {
         before: &[],
         after: &["active"],
     };
-    sweep(&change, &installation_in("store", directory.path(), &[]), directory.path());
+    sweep(&change, &installation_in(location, directory.path(), &[]), directory.path());
 }
 
 #[test]

@@ -1,12 +1,12 @@
 //! An intruder who can write `store.sqlite` edits the wrapped records in it: no key is exchanged, none signs that may not.
 
-use std::fs;
 use std::path::Path;
 
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use crate::support::client::Answer;
+use crate::support::store_file::{put_back, settle};
 use crate::support::{EOA, Installation, Running, text};
 
 /// Edits that a start refuses, and what it says.
@@ -79,23 +79,6 @@ const TAKEN: &[(&str, &str, &[&str])] = &[
 
 fn apply(store: &Path, edit: &str) {
     Connection::open(store).unwrap().execute_batch(edit).unwrap();
-}
-
-/// Everything in the file itself, nothing in its journal.
-fn settle(store: &Path) -> Vec<u8> {
-    let connection = Connection::open(store).unwrap();
-    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
-    drop(connection);
-    fs::read(store).unwrap()
-}
-
-fn put_back(store: &Path, content: &[u8]) {
-    for suffix in ["-wal", "-shm"] {
-        let mut path = store.as_os_str().to_owned();
-        path.push(suffix);
-        let _ = fs::remove_file(path);
-    }
-    fs::write(store, content).unwrap();
 }
 
 fn sign(service: &Running, token: &str, name: &str) -> Answer {

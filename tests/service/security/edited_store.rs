@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::support::client::Answer;
+use crate::support::store_file::{put_back, settle};
 use crate::support::wallet::Wallet;
 use crate::support::{EOA, Installation, OTHER_EOA, Running, text};
 
@@ -123,23 +124,6 @@ fn apply(store: &Path, edit: &str) {
     let connection = Connection::open(store).unwrap();
     connection.execute_batch("PRAGMA foreign_keys = OFF").unwrap();
     connection.execute_batch(&edit.replace("$HASH", &format!("unhex('{hash}')"))).unwrap();
-}
-
-/// Everything in the file itself, nothing in its journal.
-fn settle(store: &Path) -> Vec<u8> {
-    let connection = Connection::open(store).unwrap();
-    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
-    drop(connection);
-    fs::read(store).unwrap()
-}
-
-fn put_back(store: &Path, content: &[u8]) {
-    for suffix in ["-wal", "-shm"] {
-        let mut path = store.as_os_str().to_owned();
-        path.push(suffix);
-        let _ = fs::remove_file(path);
-    }
-    fs::write(store, content).unwrap();
 }
 
 fn sign(service: &Running, token: &str, name: &str, version: &Value) -> Answer {

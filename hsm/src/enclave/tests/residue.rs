@@ -9,6 +9,7 @@ use secrecy::ExposeSecret;
 use test_report::Guarantee;
 
 use super::checkpoint_seed::{initialised_without_key_pairs, seed_of};
+use super::meddling::each_record;
 use super::scanner::{DERIVED_KEY, Hits, SEED, Scanner, may_look};
 use super::watched::Watched;
 use super::*;
@@ -84,16 +85,10 @@ fn scalars(fixture: &Fixture, from_token: bool) -> Vec<[u8; 32]> {
         let kek = Kek::find(session).unwrap();
         let mut arena = Arena::new(SecretMemoryPolicy::PreferSecret).unwrap();
         let mut found = Vec::new();
-        let template = Template::default();
-        let records = TokenRecords { session, template: &template };
-        wrap::scan(&records, |entry| {
-            if let wrap::EntryKind::Key(_, record) = entry {
-                let unlocked =
-                    wrap::open(session, kek.handle, record.as_ref().as_ref().unwrap(), arena.parts().0);
-                found.push(unlocked.unwrap().plain_for_test());
-            }
-        })
-        .unwrap();
+        each_record(session, |record| {
+            let unlocked = wrap::open(session, kek.handle, record, arena.parts().0);
+            found.push(unlocked.unwrap().plain_for_test());
+        });
         found
     });
     std::fs::write(path, found.concat()).unwrap();
@@ -150,15 +145,9 @@ fn derived_keys(fixture: &Fixture) -> Vec<[u8; 32]> {
         let kek = Kek::find(session).unwrap();
         let mut arena = Arena::new(SecretMemoryPolicy::PreferSecret).unwrap();
         let mut found = Vec::new();
-        let template = Template::default();
-        let records = TokenRecords { session, template: &template };
-        wrap::scan(&records, |entry| {
-            if let wrap::EntryKind::Key(_, record) = entry {
-                let record = record.as_ref().as_ref().unwrap();
-                found.push(wrap::key_for_test(session, kek.handle, record, arena.parts().0));
-            }
-        })
-        .unwrap();
+        each_record(session, |record| {
+            found.push(wrap::key_for_test(session, kek.handle, record, arena.parts().0));
+        });
         found
     })
 }
