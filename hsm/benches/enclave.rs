@@ -50,7 +50,7 @@ fn figures(fixture: &Fixture) {
         .collect();
     println!("create, synced: p50 {:?}, worst of 20 {:?}", percentile(&mut times, 0.5), times[19]);
     enclave.close();
-    let unsynced = Settings { sync_directory: None, ..fixture.settings() };
+    let unsynced = Settings { softhsm: None, ..fixture.settings() };
     let enclave = Enclave::open(unsynced).unwrap();
     (0..980).for_each(|_| {
         create(&enclave, new_key(1));

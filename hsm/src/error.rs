@@ -91,8 +91,11 @@ pub enum OpenError {
         #[source]
         source: io::Error,
     },
-    /// The token has no key-encryption key; `init` makes one.
-    #[error("the token holds no key-encryption key {label:?}; run init")]
+    /// The token has no key-encryption key. It held one when `init` ended, so nothing may be made again.
+    #[error(
+        "the token holds no key-encryption key {label:?}: another token answers, or this one lost its objects; check the \
+         slot and the HSM, else restore the token from its backup"
+    )]
     KekMissing {
         /// Label that was looked for.
         label: String,

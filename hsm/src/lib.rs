@@ -36,6 +36,7 @@ mod records;
 mod runtime;
 mod settings;
 mod softhsm;
+mod softhsm_layout;
 mod telemetry;
 mod token;
 mod wrap;
@@ -56,6 +57,7 @@ pub use softhsm::{
     MakeTokenError, SOFTHSM_MODULE, SofthsmToken, TokenMade, TokenObject, configure_softhsm,
     make_softhsm_token, restore_softhsm_token, softhsm_token_objects,
 };
+pub use softhsm_layout::SofthsmLayout;
 pub use telemetry::describe as describe_metrics;
 pub use token::checkpoint_key::CheckpointKey;
 pub use token::store_key::StoreKey;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use bn254_ct::FaultCheck;
 
 use crate::records::Records;
+use crate::softhsm_layout::SofthsmLayout;
 
 /// How the token is found: it has everything that is given here, and no other token has. A slot number alone names none:
 /// modules renumber at will.
@@ -116,8 +117,9 @@ pub struct Settings {
     pub pin_use: PinUse,
     /// File that is locked while a process uses the token.
     pub lock_file: PathBuf,
-    /// SoftHSM's token directory: synced before a creation is reported, because SoftHSM itself never syncs.
-    pub sync_directory: Option<PathBuf>,
+    /// SoftHSM's files: its tokens are synced before a creation is reported, because SoftHSM itself never syncs. None for
+    /// other modules.
+    pub softhsm: Option<SofthsmLayout>,
     /// Worker threads, each with a session of its own; at least one.
     pub workers: usize,
     /// Operations that may wait for a worker; one more is answered `Overloaded`.

@@ -46,8 +46,8 @@ impl Drop for Disk {
 fn victim(fixture: &Fixture) {
     let sync = std::env::var_os("HSM_NO_SYNC").is_none();
     let settings = fixture.settings();
-    let sync_directory = settings.sync_directory.clone().filter(|_| sync);
-    let enclave = Enclave::open(Settings { sync_directory, ..settings }).unwrap();
+    let softhsm = settings.softhsm.clone().filter(|_| sync);
+    let enclave = Enclave::open(Settings { softhsm, ..settings }).unwrap();
     loop {
         let key = new_key(1);
         create(&enclave, key);

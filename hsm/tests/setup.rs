@@ -60,7 +60,7 @@ fn a_missing_module_and_a_wrong_label_are_named() {
             other => panic!("{other}"),
         }
         // By serial it is found, and a wrong serial is not.
-        let serial = softhsm_token_objects(&fixture.directory).unwrap()[0].serial.clone();
+        let serial = softhsm_token_objects(&fixture.plan().layout).unwrap()[0].serial.clone();
         Enclave::open(Settings { token: TokenSelector::serial(serial), ..fixture.settings() })
             .unwrap()
             .close();
@@ -173,7 +173,7 @@ fn making_a_token_twice_finds_the_first_and_checks_its_pin() {
         assert_eq!(second, TokenMade { created: false, ..first });
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
         assert_eq!(mode(&plan.pin_file), 0o600);
-        assert_eq!(mode(&plan.tokens()), 0o700);
+        assert_eq!(mode(&plan.layout.tokens), 0o700);
         assert_eq!(fs::read_to_string(&plan.pin_file).unwrap().trim().len(), 32);
         fs::write(&plan.pin_file, "another pin entirely\n").unwrap();
         let error = make_softhsm_token(&plan).unwrap_err();
@@ -201,11 +201,11 @@ fn incomplete_tokens_are_refused_and_left_as_they_are() {
         fs::write(&token, b"").unwrap();
         assert!(incomplete().contains("holds no readable token"));
         fs::write(&token, whole).unwrap();
-        let elsewhere = fs::read_to_string(plan.configuration_file()).unwrap().replace("tokens", "other");
-        let right = fs::read(plan.configuration_file()).unwrap();
-        fs::write(plan.configuration_file(), elsewhere).unwrap();
-        assert!(incomplete().contains("another token directory"));
-        fs::write(plan.configuration_file(), right).unwrap();
+        // As after a move of the whole directory.
+        let right = fs::read_to_string(&plan.layout.configuration).unwrap();
+        fs::write(&plan.layout.configuration, right.replace("tokens", "other")).unwrap();
+        assert!(!make_softhsm_token(&plan).unwrap().created);
+        assert_eq!(fs::read_to_string(&plan.layout.configuration).unwrap(), right);
         assert!(!make_softhsm_token(&plan).unwrap().created);
     });
 }
@@ -222,10 +222,10 @@ fn an_emptied_token_object_is_noticed_and_its_copy_brings_the_keys_back() {
         // What a kill during C_Login leaves behind.
         fs::write(&token, b"").unwrap();
         assert!(matches!(refused(fixture.settings()), OpenError::TokenNotFound { .. }));
-        assert!(softhsm_token_objects(&fixture.directory).unwrap()[0].damaged);
+        assert!(softhsm_token_objects(&fixture.plan().layout).unwrap()[0].damaged);
         let restored = restore_softhsm_token(&fixture.plan()).unwrap();
         assert_eq!(restored.len(), 1);
-        assert!(!softhsm_token_objects(&fixture.directory).unwrap()[0].damaged);
+        assert!(!softhsm_token_objects(&fixture.plan().layout).unwrap()[0].damaged);
         assert!(signs(&fixture.open(), key.id, &public));
         assert_eq!(restore_softhsm_token(&fixture.plan()).unwrap(), Vec::<String>::new());
     });
@@ -341,7 +341,7 @@ fn of_two_tokens_of_one_label_none_is_taken_until_its_serial_is_named() {
     use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
     isolated("of_two_tokens_of_one_label_none_is_taken_until_its_serial_is_named", |fixture| {
         fixture.initialised();
-        let first = softhsm_token_objects(&fixture.directory).unwrap()[0].serial.clone();
+        let first = softhsm_token_objects(&fixture.plan().layout).unwrap()[0].serial.clone();
         let module = Pkcs11::new(SOFTHSM_MODULE).unwrap();
         module.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK)).unwrap();
         let free = *module.get_all_slots().unwrap().last().unwrap();

@@ -1,7 +1,7 @@
 //! `avs-kms backup` and `avs-kms restore`. Not for: the content of the archive (`backup`).
 
 use std::os::unix::fs::DirBuilderExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use audit_log::{VerifierKey, public_key_in};
 use clap::Args;
@@ -12,7 +12,7 @@ use super::error::CliError;
 use super::output::{Output, confirm, member, say};
 use super::serve::data_lock::DataLock;
 use super::serve::open::environment::with_module_environment;
-use super::serve::open::token::softhsm_token;
+use super::serve::open::token::softhsm_layout;
 use crate::backup::{self, BackupError, BackupPaths, Manifest, Signature};
 use crate::clock::Clock;
 use crate::config::Configuration;
@@ -47,17 +47,23 @@ pub(super) fn run(
     output: Output,
 ) -> Result<(), CliError> {
     with_module_environment(configuration)?;
-    let places = places(configuration)?;
-    refuse_damaged_token(&places)?;
+    let places = places(configuration);
+    refuse_damaged_token(configuration)?;
     let created_at = Clock::system().now().to_string();
     let sign = |manifest| sign(configuration, manifest);
     let (manifest, signature) = backup::write(&places, &arguments.archive, created_at, sign)
         .map_err(|error| CliError::context("no backup was written", &error))?;
     // A login during the copy may have rewritten the file, so that the archive has part of it.
-    refuse_damaged_token(&places).inspect_err(|_| {
+    refuse_damaged_token(configuration).inspect_err(|_| {
         let _ = std::fs::remove_file(&arguments.archive);
     })?;
     note_files(configuration, Maintenance::Backup, &arguments.archive, versions(&manifest));
+    if let Some(layout) = softhsm_layout(configuration).filter(|layout| layout.shared) {
+        say(&format!(
+            "the archive does not hold the token: SoftHSM keeps it in {}, with those of other programs; save it, too",
+            layout.tokens.display()
+        ));
+    }
     output.print(&printed(&manifest, signature.as_ref()), || {
         format!(
             "{}: {}, {}. It does not hold the PIN: keep a copy of {} elsewhere",
@@ -119,8 +125,7 @@ impl backup::Restore for Believed<'_> {
     }
 
     fn prepare(&self) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-        let plan = softhsm_token(self.configuration).map_err(|error| error.message().to_owned())?;
-        plan.map_or(Ok(()), |plan| Ok(hsm::configure_softhsm(&plan)?))
+        softhsm_layout(self.configuration).map_or(Ok(()), |layout| Ok(hsm::configure_softhsm(&layout)?))
     }
 }
 
@@ -130,7 +135,7 @@ pub(super) fn restore(
     configuration: &Configuration,
     output: Output,
 ) -> Result<(), CliError> {
-    let (places, archive) = (places(configuration)?, &arguments.backup.archive);
+    let (places, archive) = (places(configuration), &arguments.backup.archive);
     let data = &configuration.data.directory;
     let keys = arguments.public_key.iter().map(|file| public_key_in(file)).collect::<Result<Vec<_>, _>>();
     let keys = keys.map_err(|error| CliError::new(error.message()))?;
@@ -200,19 +205,24 @@ fn contents(manifest: &Manifest) -> String {
     )
 }
 
-fn places(configuration: &Configuration) -> Result<BackupPaths, CliError> {
-    Ok(BackupPaths {
+fn places(configuration: &Configuration) -> BackupPaths {
+    BackupPaths {
         store: configuration.data.store(),
         snapshot: store::snapshot,
         newest_change: store::newest_change,
         audit: configuration.audit.directory.clone(),
-        token: softhsm_token(configuration)?.map(|plan| plan.directory),
-    })
+        token: softhsm_layout(configuration).filter(|layout| !layout.shared).and_then(own_directory),
+    }
 }
 
-fn refuse_damaged_token(places: &BackupPaths) -> Result<(), CliError> {
-    let Some(directory) = &places.token else { return Ok(()) };
-    let objects = hsm::softhsm_token_objects(directory)
+/// The directory of tokens and copies.
+fn own_directory(layout: hsm::SofthsmLayout) -> Option<PathBuf> {
+    layout.tokens.parent().map(Path::to_owned)
+}
+
+fn refuse_damaged_token(configuration: &Configuration) -> Result<(), CliError> {
+    let Some(layout) = softhsm_layout(configuration) else { return Ok(()) };
+    let objects = hsm::softhsm_token_objects(&layout)
         .map_err(|error| CliError::context("cannot read SoftHSM's files", &error))?;
     match objects.iter().find(|object| object.damaged) {
         None => Ok(()),

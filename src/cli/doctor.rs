@@ -132,7 +132,7 @@ fn in_sandbox(found: Result<String, String>) -> hsm::DiagnosticCheck {
 
 fn refuse_damaged_token(configuration: &Configuration) -> Result<(), CliError> {
     let Some(plan) = softhsm_token(configuration)? else { return Ok(()) };
-    let objects = hsm::softhsm_token_objects(&plan.directory)
+    let objects = hsm::softhsm_token_objects(&plan.layout)
         .map_err(|error| CliError::context("cannot read SoftHSM's files", &error))?;
     let Some(damaged) = objects.iter().find(|object| object.damaged) else { return Ok(()) };
     let hint = match damaged.copy {

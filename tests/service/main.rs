@@ -42,6 +42,7 @@ mod lifecycle {
     mod records_in_store;
     mod refused_pin;
     mod reload;
+    mod softhsm_layout;
     mod start_stop;
     mod take_away;
     mod token_changes;

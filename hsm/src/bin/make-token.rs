@@ -5,7 +5,7 @@ use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
-use hsm::{SofthsmToken, TokenMade, make_softhsm_token};
+use hsm::{SofthsmLayout, SofthsmToken, TokenMade, make_softhsm_token};
 
 const USAGE: &str = "usage: make-token --dir DIR --label LABEL --pin-file FILE [--module FILE]";
 
@@ -14,7 +14,7 @@ fn main() -> ExitCode {
         eprintln!("{USAGE}");
         return ExitCode::from(2);
     };
-    let configuration = plan.configuration_file();
+    let configuration = plan.layout.configuration.clone();
     if std::env::var_os("SOFTHSM2_CONF").is_none_or(|set| set != configuration) {
         // SoftHSM reads the variable when it is loaded: start again with it set.
         let program = std::env::current_exe().unwrap_or_else(|_| "make-token".into());
@@ -28,7 +28,7 @@ fn main() -> ExitCode {
     match make_softhsm_token(&plan) {
         Ok(TokenMade { serial, created }) => {
             let what = if created { "made" } else { "there already, and the PIN works" };
-            println!("token {:?} (serial {serial}) is {what}: {}", plan.label, plan.directory.display());
+            println!("token {:?} (serial {serial}) is {what}: {}", plan.label, plan.layout.tokens.display());
             ExitCode::SUCCESS
         }
         Err(error) => {
@@ -59,5 +59,6 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Option<SofthsmToken> {
     }
     let directory = directory?;
     let lock_file = directory.join("lock");
-    Some(SofthsmToken { module, directory, label: label?, pin_file: pin_file?, lock_file })
+    let layout = SofthsmLayout::own(&directory);
+    Some(SofthsmToken { module, layout, label: label?, pin_file: pin_file?, lock_file })
 }

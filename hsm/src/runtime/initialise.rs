@@ -142,8 +142,8 @@ fn make_keys(
     } else {
         canary::create(&with, arena)?;
     }
-    if let Some(directory) = &settings.sync_directory {
-        let synced = std::fs::File::open(directory).and_then(|opened| Ok(rustix::fs::syncfs(&opened)?));
+    if let Some(layout) = &settings.softhsm {
+        let synced = std::fs::File::open(&layout.tokens).and_then(|opened| Ok(rustix::fs::syncfs(&opened)?));
         synced.map_err(|source| OpenError::Host { what: "the token directory was not synced", source })?;
     }
     Ok((kek, scheme, place, signer))

@@ -125,9 +125,9 @@ pub(crate) fn open(settings: Settings) -> Result<Running, OpenError> {
         Ok(((index, findings), Arc::new(store_key), connection.place.keeps_anchors(&session)?))
     });
     let ((index, findings), store_key, keeps_anchors) = loaded.inspect_err(|_| connection.disconnect())?;
-    if let Some(tokens) = &settings.sync_directory {
+    if let Some(layout) = &settings.softhsm {
         // The login worked and the canary opened: what the file holds now is what the PIN opens.
-        match softhsm::files::renew_copy(tokens, &connection.info.serial) {
+        match softhsm::files::renew_copy(layout, &connection.info.serial) {
             Ok(true) => tracing::info!("token.object has changed (a new PIN?); a new copy of it was taken"),
             Ok(false) => {}
             Err(error) => tracing::warn!(%error, "no copy of token.object could be taken"),
@@ -159,7 +159,11 @@ pub(crate) fn open(settings: Settings) -> Result<Running, OpenError> {
         let prepared = settings.prepared_keys;
         let supervisor = Supervisor { shared, arena, selector, prepared, credential, interval, retest };
         threads.supervisor = Some(spawn("hsm-supervisor".into(), move || supervisor.run(&notices))?);
-        let admin = Admin::new(Arc::clone(&running.shared), admin_arenas, settings.sync_directory);
+        let admin = Admin::new(
+            Arc::clone(&running.shared),
+            admin_arenas,
+            settings.softhsm.map(|layout| layout.tokens),
+        );
         threads.admin = Some(spawn("hsm-admin".into(), move || admin.run(&command_inbox))?);
         for (number, arena) in arenas.into_iter().enumerate() {
             let (shared, inbox) = (Arc::clone(&running.shared), job_inbox.clone());

@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use trusted_files::write_atomically;
 use zeroize::Zeroizing;
 
-use super::plan::{MakeTokenError, SofthsmToken};
+use super::plan::MakeTokenError;
+use crate::softhsm_layout::SofthsmLayout;
 
-const TEMPLATE: &str = include_str!("../../../softhsm-config/softhsm2.conf");
 /// Characters of a PIN that is made here: 190 bits. SoftHSM never locks a PIN, so it must not be guessable.
 const PIN_LEN: usize = 32;
 const PIN_ALPHABET: &[u8; 64] = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_";
@@ -33,23 +33,27 @@ fn file_error(path: &Path) -> impl FnOnce(io::Error) -> MakeTokenError {
     move |source| MakeTokenError::File { path: path.to_owned(), source }
 }
 
-/// Directories and configuration.
-pub(crate) fn prepare(plan: &SofthsmToken) -> Result<(), MakeTokenError> {
-    let tokens = plan.tokens();
-    DirBuilder::new().recursive(true).mode(0o700).create(&tokens).map_err(file_error(&tokens))?;
-    fs::set_permissions(&tokens, Permissions::from_mode(0o700)).map_err(file_error(&tokens))?;
-    let path = plan.configuration_file();
-    let wanted = TEMPLATE.replace("@TOKENS@", &tokens.to_string_lossy());
-    match fs::read_to_string(&path) {
-        Ok(found) if found.lines().any(|line| wanted.lines().nth(1) == Some(line)) => Ok(()),
-        Ok(_) => Err(MakeTokenError::Incomplete {
-            what: format!("{} names another token directory", path.display()),
-        }),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            write_atomically(&path, wanted.as_bytes(), 0o644).map_err(file_error(&path))
-        }
-        Err(error) => Err(file_error(&path)(error)),
+/// Directories and configuration. Those of another owner are left as they are.
+pub(crate) fn prepare(layout: &SofthsmLayout) -> Result<(), MakeTokenError> {
+    if layout.shared {
+        return Ok(());
     }
+    let unfit = || MakeTokenError::Path { path: layout.tokens.clone() };
+    let wanted = layout.text().ok_or_else(unfit)?;
+    let tokens = &layout.tokens;
+    DirBuilder::new().recursive(true).mode(0o700).create(tokens).map_err(file_error(tokens))?;
+    fs::set_permissions(tokens, Permissions::from_mode(0o700)).map_err(file_error(tokens))?;
+    let path = &layout.configuration;
+    match fs::read_to_string(path) {
+        Ok(found) if layout.is_said_by(&found) => return Ok(()),
+        // It was moved or copied with its tokens and would send this process to the tokens of the original.
+        Ok(_) => {
+            tracing::info!(configuration = %path.display(), "SoftHSM's configuration names the tokens beside it again")
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(file_error(path)(error)),
+    }
+    write_atomically(path, wanted.as_bytes(), 0o644).map_err(file_error(path))
 }
 
 /// Writes a random PIN where there is no PIN file.
@@ -72,9 +76,9 @@ pub(crate) fn random_pin(path: &Path) -> Result<Zeroizing<Vec<u8>>, MakeTokenErr
     Ok(pin)
 }
 
-/// Every token directory below `tokens`. SoftHSM takes the serial from the tail of the directory's UUID.
-pub(crate) fn objects(tokens: &Path) -> Result<Vec<TokenObject>, MakeTokenError> {
-    let backup = tokens.with_file_name("backup");
+/// Every token directory. SoftHSM takes the serial from the tail of the directory's UUID.
+pub(crate) fn objects(layout: &SofthsmLayout) -> Result<Vec<TokenObject>, MakeTokenError> {
+    let SofthsmLayout { tokens, copies, .. } = layout;
     let mut found = Vec::new();
     for entry in fs::read_dir(tokens).map_err(file_error(tokens))? {
         let directory = entry.map_err(file_error(tokens))?.path();
@@ -84,9 +88,12 @@ pub(crate) fn objects(tokens: &Path) -> Result<Vec<TokenObject>, MakeTokenError>
         let name = directory.file_name().unwrap_or_default().to_string_lossy().replace('-', "");
         let serial = name.get(16..).unwrap_or_default().to_owned();
         let path = directory.join("token.object");
-        let copy = Some(backup.join(format!("{serial}.token.object"))).filter(|copy| copy.exists());
+        let copy = Some(copies.join(format!("{serial}.token.object"))).filter(|copy| copy.exists());
         let length = |path: &Path| fs::metadata(path).map_or(0, |found| found.len());
-        let damaged = length(&path) == 0 || copy.as_deref().is_some_and(|copy| length(&path) < length(copy));
+        // Beside ours in a shared directory are those of other users, which this process need not be able to read.
+        let is_ours = !layout.shared || copy.is_some();
+        let damaged =
+            is_ours && length(&path) == 0 || copy.as_deref().is_some_and(|copy| length(&path) < length(copy));
         found.push(TokenObject { path, serial, copy, damaged });
     }
     found.sort_by(|a, b| a.path.cmp(&b.path));
@@ -95,16 +102,16 @@ pub(crate) fn objects(tokens: &Path) -> Result<Vec<TokenObject>, MakeTokenError>
 
 /// Takes the copy of a token that was just seen to work, and makes the original read-only: a service that is not root
 /// then cannot empty it by dying in C_Login.
-pub(crate) fn protect(plan: &SofthsmToken, serial: &str) -> Result<(), MakeTokenError> {
-    let objects = objects(&plan.tokens())?;
+pub(crate) fn protect(layout: &SofthsmLayout, serial: &str) -> Result<(), MakeTokenError> {
+    let objects = objects(layout)?;
     let Some(object) = objects.iter().find(|object| object.serial == serial) else {
         return Err(MakeTokenError::Incomplete { what: format!("no directory belongs to token {serial}") });
     };
     let content = fs::read(&object.path).map_err(file_error(&object.path))?;
     fs::set_permissions(&object.path, Permissions::from_mode(0o400)).map_err(file_error(&object.path))?;
-    let backup = plan.directory.join("backup");
-    DirBuilder::new().recursive(true).mode(0o700).create(&backup).map_err(file_error(&backup))?;
-    let copy = backup.join(format!("{serial}.token.object"));
+    let SofthsmLayout { tokens, copies, .. } = layout;
+    DirBuilder::new().recursive(true).mode(0o700).create(copies).map_err(file_error(copies))?;
+    let copy = copies.join(format!("{serial}.token.object"));
     if object.copy.is_none() || object.damaged {
         write_atomically(&copy, &content, 0o400).map_err(file_error(&copy))?;
         if fs::read(&copy).map_err(file_error(&copy))? != content {
@@ -113,14 +120,18 @@ pub(crate) fn protect(plan: &SofthsmToken, serial: &str) -> Result<(), MakeToken
             });
         }
     }
-    let synced = File::open(&plan.directory).and_then(|opened| Ok(rustix::fs::syncfs(&opened)?));
-    synced.map_err(file_error(&plan.directory))
+    let sync = |directory: &Path| {
+        let synced = File::open(directory).and_then(|opened| Ok(rustix::fs::syncfs(&opened)?));
+        synced.map_err(file_error(directory))
+    };
+    sync(tokens)?;
+    sync(copies)
 }
 
 /// After a login that worked: makes the file read-only, and takes a new copy where the old one is not what it holds now, as
 /// after a change of the PIN. The old one is kept beside it as `.previous`. Gives whether a copy was taken.
-pub(crate) fn renew_copy(tokens: &Path, serial: &str) -> Result<bool, MakeTokenError> {
-    let objects = objects(tokens)?;
+pub(crate) fn renew_copy(layout: &SofthsmLayout, serial: &str) -> Result<bool, MakeTokenError> {
+    let objects = objects(layout)?;
     let Some(object) = objects.iter().find(|object| object.serial == serial && !object.damaged) else {
         return Err(MakeTokenError::Incomplete {
             what: format!("no sound directory belongs to token {serial}"),
@@ -132,8 +143,8 @@ pub(crate) fn renew_copy(tokens: &Path, serial: &str) -> Result<bool, MakeTokenE
         fs::set_permissions(path, Permissions::from_mode(0o400)).map_err(file_error(path))?;
     }
     let content = fs::read(path).map_err(file_error(path))?;
-    let backup = tokens.with_file_name("backup");
-    let copy = backup.join(format!("{serial}.token.object"));
+    let copies = &layout.copies;
+    let copy = copies.join(format!("{serial}.token.object"));
     if object.copy.is_some() {
         let old = fs::read(&copy).map_err(file_error(&copy))?;
         if old == content {
@@ -142,7 +153,7 @@ pub(crate) fn renew_copy(tokens: &Path, serial: &str) -> Result<bool, MakeTokenE
         let previous = copy.with_extension("object.previous");
         write_atomically(&previous, &old, 0o400).map_err(file_error(&previous))?;
     }
-    DirBuilder::new().recursive(true).mode(0o700).create(&backup).map_err(file_error(&backup))?;
+    DirBuilder::new().recursive(true).mode(0o700).create(copies).map_err(file_error(copies))?;
     write_atomically(&copy, &content, 0o400).map_err(file_error(&copy))?;
     let read = |path: &Path| fs::read(path).map_err(file_error(path));
     if read(&copy)? != content || read(path)? != content {
@@ -152,9 +163,9 @@ pub(crate) fn renew_copy(tokens: &Path, serial: &str) -> Result<bool, MakeTokenE
 }
 
 /// Puts copies back where the original is damaged; gives their serials.
-pub(crate) fn restore(plan: &SofthsmToken) -> Result<Vec<String>, MakeTokenError> {
+pub(crate) fn restore(layout: &SofthsmLayout) -> Result<Vec<String>, MakeTokenError> {
     let mut restored = Vec::new();
-    for object in objects(&plan.tokens())?.into_iter().filter(|object| object.damaged) {
+    for object in objects(layout)?.into_iter().filter(|object| object.damaged) {
         let Some(copy) = object.copy else {
             let what = format!("{} is damaged and there is no copy of it", object.path.display());
             return Err(MakeTokenError::Incomplete { what });

@@ -1,7 +1,5 @@
 //! Making a SoftHSM token by label: idempotent, and it refuses an incomplete token.
 
-use std::path::Path;
-
 use secrecy::ExposeSecret;
 
 use super::files::{self, TokenObject};
@@ -11,6 +9,7 @@ use crate::error::OpenError;
 use crate::keys::lock::TokenLock;
 use crate::pkcs11::{Generation, Module, Role, Session, TokenInfo};
 use crate::settings::TokenSelector;
+use crate::softhsm_layout::SofthsmLayout;
 use crate::token::connection::{LoggedInToken, finalise};
 use crate::token::login::Credential;
 use crate::token::pin;
@@ -36,11 +35,11 @@ pub fn make_softhsm_token(plan: &SofthsmToken) -> Result<TokenMade, MakeTokenErr
     if plan.label.is_empty() || plan.label.len() > 32 {
         return Err(MakeTokenError::Label);
     }
-    let wanted = plan.configuration_file();
-    if std::env::var_os("SOFTHSM2_CONF").is_none_or(|set| set != wanted) {
-        return Err(MakeTokenError::Environment { wanted });
+    let wanted = &plan.layout.configuration;
+    if std::env::var_os("SOFTHSM2_CONF").is_none_or(|set| set != *wanted) {
+        return Err(MakeTokenError::Environment { wanted: wanted.clone() });
     }
-    files::prepare(plan)?;
+    files::prepare(&plan.layout)?;
     let _lock = TokenLock::take(&plan.lock_file)?;
     let module = Module::load(&plan.module, None)
         .map_err(|source| OpenError::ModuleMissing { path: plan.module.clone(), source })?;
@@ -59,16 +58,16 @@ pub fn make_softhsm_token(plan: &SofthsmToken) -> Result<TokenMade, MakeTokenErr
     let serial = login.info.serial.clone();
     drop(login);
     finalise(&module);
-    files::protect(plan, &serial)?;
+    files::protect(&plan.layout, &serial)?;
     Ok(TokenMade { serial, created })
 }
 
-/// Writes SoftHSM's configuration for a token that was copied here. Idempotent.
+/// Writes SoftHSM's configuration where there is none, or where it was moved with its tokens. Idempotent.
 ///
 /// # Errors
-/// When a directory or file cannot be made, or the configuration that is there names other tokens.
-pub fn configure_softhsm(plan: &SofthsmToken) -> Result<(), MakeTokenError> {
-    files::prepare(plan)
+/// When a directory or file cannot be made, or the file cannot name the directory.
+pub fn configure_softhsm(layout: &SofthsmLayout) -> Result<(), MakeTokenError> {
+    files::prepare(layout)
 }
 
 /// The token of the label, if it is there and whole.
@@ -80,8 +79,9 @@ fn look(
     let incomplete = |what: String| Err(MakeTokenError::Incomplete { what });
     let tokens = module.tokens(generation)?;
     let mut ready: Vec<_> = tokens.into_iter().filter(|seen| seen.info.token_initialized()).collect();
-    for TokenObject { path, serial, .. } in files::objects(&plan.tokens())? {
-        if !ready.iter().any(|seen| seen.serial == serial) {
+    for TokenObject { path, serial, copy, .. } in files::objects(&plan.layout)? {
+        let is_ours = !plan.layout.shared || copy.is_some();
+        if is_ours && !ready.iter().any(|seen| seen.serial == serial) {
             return incomplete(format!("{} holds no readable token", path.display()));
         }
     }
@@ -127,8 +127,8 @@ fn create(
 ///
 /// # Errors
 /// Where the directory cannot be read.
-pub fn softhsm_token_objects(directory: &Path) -> Result<Vec<TokenObject>, MakeTokenError> {
-    files::objects(&directory.join("tokens"))
+pub fn softhsm_token_objects(layout: &SofthsmLayout) -> Result<Vec<TokenObject>, MakeTokenError> {
+    files::objects(layout)
 }
 
 /// Puts the copy of `token.object` back where the file is gone or cut short; gives the serials of what was restored. The
@@ -138,5 +138,5 @@ pub fn softhsm_token_objects(directory: &Path) -> Result<Vec<TokenObject>, MakeT
 /// [`MakeTokenError::Token`] with [`OpenError::AlreadyRunning`] while the token is in use, and what the disk says.
 pub fn restore_softhsm_token(plan: &SofthsmToken) -> Result<Vec<String>, MakeTokenError> {
     let _lock = TokenLock::take(&plan.lock_file)?;
-    files::restore(plan)
+    files::restore(&plan.layout)
 }

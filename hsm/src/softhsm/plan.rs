@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use crate::error::OpenError;
 use crate::pkcs11::TokenError;
+use crate::softhsm_layout::SofthsmLayout;
 
 /// Where Debian's package `softhsm2` puts the module.
 pub const SOFTHSM_MODULE: &str = "/usr/lib/softhsm/libsofthsm2.so";
@@ -14,28 +15,14 @@ pub const SOFTHSM_MODULE: &str = "/usr/lib/softhsm/libsofthsm2.so";
 pub struct SofthsmToken {
     /// The module, usually [`SOFTHSM_MODULE`].
     pub module: PathBuf,
-    /// Absolute; gets `softhsm2.conf`, `tokens/` and `backup/`.
-    pub directory: PathBuf,
+    /// Its files.
+    pub layout: SofthsmLayout,
     /// Label of the token, at most 32 bytes.
     pub label: String,
     /// The user PIN; made with a random one where it is missing.
     pub pin_file: PathBuf,
     /// The same lock as [`crate::Settings::lock_file`]: a second process logging in can destroy the token.
     pub lock_file: PathBuf,
-}
-
-impl SofthsmToken {
-    /// What the environment variable `SOFTHSM2_CONF` must say before the module is first used by the process.
-    #[must_use]
-    pub fn configuration_file(&self) -> PathBuf {
-        self.directory.join("softhsm2.conf")
-    }
-
-    /// SoftHSM's token directory: [`crate::Settings::sync_directory`].
-    #[must_use]
-    pub fn tokens(&self) -> PathBuf {
-        self.directory.join("tokens")
-    }
 }
 
 /// Why there is no token.
@@ -54,10 +41,22 @@ pub enum MakeTokenError {
         wanted: PathBuf,
     },
     /// An earlier attempt, or a crash, left something that must be looked at.
-    #[error("{what}; nothing was changed: restore it or remove it by hand")]
+    #[error(
+        "{what}; nothing was changed, and keys may be in it: restore the newest backup into a new directory, or name \
+         another token or directory"
+    )]
     Incomplete {
         /// What was found.
         what: String,
+    },
+    /// SoftHSM's configuration cannot name the directory of the tokens.
+    #[error(
+        "SoftHSM's configuration file cannot name {}: its syntax gives # and = a meaning, and ends at a line break; move \
+         the directory to a path without them", path.display()
+    )]
+    Path {
+        /// The directory.
+        path: PathBuf,
     },
     /// Not 1 to 32 bytes.
     #[error("a token label has 1 to 32 bytes")]

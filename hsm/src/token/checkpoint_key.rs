@@ -116,7 +116,8 @@ impl CheckpointSigner {
         kek: &Kek,
         scheme: Scheme,
     ) -> Result<Self, CheckpointKeyError> {
-        Self::look(session, place, kek, scheme)?.ok_or_else(|| unfit("the token does not hold it; run init"))
+        Self::look(session, place, kek, scheme)?
+            .ok_or_else(|| unfit("the token does not hold it: restore the token from its backup"))
     }
 
     /// The one key pair that the administrator of the HSM made under this label.

@@ -157,7 +157,9 @@ pub(crate) fn find(records: &dyn Records, kek: &Kek) -> Result<WrappedKey, OpenE
     let mut found = wrap::find_labelled(records, STORE_KEY_LABEL)?;
     let record = match (found.pop(), found.len()) {
         (Some(record), 0) => record.map_err(|error| unfit(&error.to_string()))?,
-        (None, _) => return Err(unfit("it is not beside the canary record; run init with a new token")),
+        (None, _) => {
+            return Err(unfit("its record is gone; restore the token and the store from one backup"));
+        }
         (Some(_), more) => return Err(unfit(&format!("{} records carry its label", more + 1))),
     };
     let header = &record.header;

@@ -53,7 +53,7 @@ impl Fixture {
     pub fn plan(&self) -> SofthsmToken {
         SofthsmToken {
             module: SOFTHSM_MODULE.into(),
-            directory: self.directory.clone(),
+            layout: SofthsmLayout::own(&self.directory),
             label: LABEL.into(),
             pin_file: self.directory.join("pin"),
             lock_file: self.directory.join("lock"),
@@ -73,7 +73,7 @@ impl Fixture {
             refused_pins: None,
             pin_use: PinUse::Careful,
             lock_file: self.directory.join("lock"),
-            sync_directory: Some(self.directory.join("tokens")),
+            softhsm: Some(SofthsmLayout::own(&self.directory)),
             workers: 2,
             queue: 64,
             require_secret_memory: false,

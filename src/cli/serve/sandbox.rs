@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::open::token::softhsm_layout;
 use crate::cli::error::CliError;
 use crate::config::{Configuration, SandboxMode};
 use crate::sandbox::{self, Profile, Sandbox};
@@ -13,11 +14,17 @@ pub(in crate::cli) fn sandbox(configuration: &Configuration) -> Sandbox {
     let above = |path: &Path| path.parent().filter(|it| !it.as_os_str().is_empty()).map(Path::to_owned);
     let beside = |path: &Path| above(path).unwrap_or_else(|| PathBuf::from("."));
     let mut write = vec![data.directory.clone(), audit.directory.clone()];
-    write.extend(pkcs11.softhsm_conf.as_deref().map(beside));
+    let softhsm = softhsm_layout(configuration);
+    // Copies beside a shared directory of tokens are in the data directory.
+    write.extend(softhsm.iter().map(|layout| match layout.shared {
+        true => layout.tokens.clone(),
+        false => beside(&layout.configuration),
+    }));
     // The service creates and renames these files, so the rule is for their directory.
     write.extend(audit.checkpoint_file.iter().chain(&audit.jsonl_file).map(|path| beside(path)));
     write.extend(configuration.sandbox.extra_paths.iter().cloned());
     let mut read = vec![pkcs11.module.clone(), pkcs11.pin_file.clone()];
+    read.extend(softhsm.map(|layout| layout.configuration));
     // Configuration files of the module; what it writes is in `extra_paths`.
     let values = pkcs11.environment.iter().map(|(_, value)| PathBuf::from(value));
     read.extend(values.filter(|value| value.is_absolute()));

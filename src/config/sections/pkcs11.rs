@@ -1,6 +1,6 @@
 //! `[pkcs11]`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::config::kinds::{
     ANY, Choice, KEY_LABEL, LABEL, List, MODULE_TEXT, Number, Optional, PATH, SERIAL, VARIABLE,
@@ -55,8 +55,9 @@ section! {
         /// systemd and Kubernetes have it. The service tries the PIN once at each start and each
         /// reconnection. After a refusal it does not reconnect.
         pin_file: PathBuf = "<data>/pin", PATH;
-        /// Configuration file of SoftHSM, whose tokens are in the directory `tokens` beside it.
-        /// Set it to `""` for every other module.
+        /// Configuration file of SoftHSM. `init` makes it, with the directory `tokens` beside it. Where
+        /// the file is there and names another directory, as /etc/softhsm/softhsm2.conf does, the tokens
+        /// are used there, and a backup does not hold them. Set it to `""` for every other module.
         softhsm_conf: Option<PathBuf> = "<data>/token/softhsm2.conf", Optional(PATH);
     }
 }
@@ -134,10 +135,5 @@ impl Pkcs11 {
     /// Whether the module is SoftHSM's, by its file name.
     pub fn is_softhsm(&self) -> bool {
         self.module.file_name().is_some_and(|name| name.to_string_lossy().contains("softhsm"))
-    }
-
-    /// Where SoftHSM keeps its tokens: `tokens` beside its configuration.
-    pub fn softhsm_directory(&self) -> Option<PathBuf> {
-        self.softhsm_conf.as_deref().and_then(Path::parent).map(|directory| directory.join("tokens"))
     }
 }

@@ -14,7 +14,7 @@ pub(crate) const CRATES: [Layers; 6] = [
         name: "hsm",
         source: "hsm/src",
         order: &[
-            &["arena", "clock", "curve", "harden", "labels", "telemetry"],
+            &["arena", "clock", "curve", "harden", "labels", "softhsm_layout", "telemetry"],
             &["key", "pkcs11"],
             &["records"],
             &["settings"],

@@ -118,7 +118,7 @@ fn an_init_that_dies_anywhere_in_the_token_can_be_repeated() {
         fs::create_dir(hsm.token.data()).unwrap();
         let plan = hsm::SofthsmToken {
             module: MODULE.into(),
-            directory: hsm.token.data().join("token"),
+            layout: hsm::SofthsmLayout::own(&hsm.token.data().join("token")),
             label: "avs-kms".into(),
             pin_file: hsm.token.data().join("pin"),
             lock_file: hsm.token.data().join("token.lock"),
@@ -147,8 +147,8 @@ fn an_init_that_dies_anywhere_in_the_token_can_be_repeated() {
 fn make_token(plan: &hsm::SofthsmToken) {
     process::run_child(
         process::child(module_path!(), "make_the_token")
-            .env("TOKEN_DIRECTORY", &plan.directory)
-            .env("SOFTHSM2_CONF", plan.configuration_file()),
+            .env("TOKEN_DIRECTORY", plan.layout.tokens.parent().unwrap())
+            .env("SOFTHSM2_CONF", &plan.layout.configuration),
     );
 }
 
@@ -162,7 +162,7 @@ fn make_the_token() {
         label: "avs-kms".into(),
         pin_file: data.join("pin"),
         lock_file: data.join("token.lock"),
-        directory,
+        layout: hsm::SofthsmLayout::own(&directory),
     })
     .unwrap();
 }

@@ -16,7 +16,7 @@ pub(crate) fn softhsm(data: &Path) -> hsm::Settings {
         refused_pins: None,
         pin_use: hsm::PinUse::Careful,
         lock_file: data.join("token.lock"),
-        sync_directory: Some(data.join("token/tokens")),
+        softhsm: Some(hsm::SofthsmLayout::own(&data.join("token"))),
         workers: 1,
         queue: 16,
         require_secret_memory: false,

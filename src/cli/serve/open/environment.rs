@@ -5,10 +5,11 @@
 
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use trusted_files::Readers;
 
+use super::token::softhsm_layout;
 use crate::cli::error::CliError;
 use crate::config::Configuration;
 
@@ -39,26 +40,30 @@ fn variables(configuration: &Configuration) -> Result<Vec<(OsString, OsString)>,
     let pkcs11 = &configuration.pkcs11;
     let given = pkcs11.environment.iter().map(|(name, value)| (name.into(), value.into()));
     let mut variables: Vec<(OsString, OsString)> = given.collect();
-    if let Some(conf) = &pkcs11.softhsm_conf {
-        variables.push(("SOFTHSM2_CONF".into(), trusted_softhsm_conf(conf)?.into()));
+    if let Some(layout) = softhsm_layout(configuration) {
+        variables.push(("SOFTHSM2_CONF".into(), trusted_softhsm_conf(&layout)?.into()));
     }
     Ok(variables)
 }
 
-/// SoftHSM's configuration, absolute, where no other user can change it or the tokens beside it.
-fn trusted_softhsm_conf(path: &Path) -> Result<PathBuf, CliError> {
-    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    // It names the directory of the tokens. `init` makes it.
-    if path.exists() {
-        trusted_files::open(&path, Readers::Everyone)
+/// SoftHSM's configuration, where no other user can change it or the tokens.
+fn trusted_softhsm_conf(layout: &hsm::SofthsmLayout) -> Result<PathBuf, CliError> {
+    let path = &layout.configuration;
+    let exists = path.exists();
+    if exists {
+        trusted_files::open(path, Readers::Everyone)
             .map_err(|error| CliError::context("cannot use pkcs11.softhsm_conf", &error))?;
     }
-    let tokens = path.with_file_name("tokens");
-    if tokens.exists() {
-        trusted_files::check_directory(&tokens)
+    if layout.tokens.exists() {
+        trusted_files::check_directory(&layout.tokens)
             .map_err(|error| CliError::context("cannot use the tokens", &error))?;
+        // A data directory that was moved or copied would use the tokens of the original. `init` makes a new one.
+        if exists {
+            hsm::configure_softhsm(layout)
+                .map_err(|error| CliError::context("cannot use pkcs11.softhsm_conf", &error))?;
+        }
     }
-    Ok(path)
+    Ok(path.clone())
 }
 
 /// Forbids core files and debuggers: the process will hold a PIN and, briefly, scalars.

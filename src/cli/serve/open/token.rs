@@ -1,5 +1,6 @@
 //! The token of the configuration, as plain values for `hsm`.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::cli::error::CliError;
@@ -38,7 +39,7 @@ pub(in crate::cli) fn enclave_settings(
         refused_pins: Some(configuration.data.refused_pins()),
         pin_use: hsm::PinUse::Careful,
         lock_file: configuration.data.token_lock(),
-        sync_directory: pkcs11.softhsm_directory(),
+        softhsm: softhsm_layout(configuration),
         workers: enclave.workers,
         queue: enclave.queue_size,
         require_secret_memory: enclave.require_secret_memory,
@@ -51,22 +52,27 @@ pub(in crate::cli) fn enclave_settings(
     }
 }
 
+/// Where SoftHSM's tokens are; none where another module is configured.
+pub(in crate::cli) fn softhsm_layout(configuration: &Configuration) -> Option<hsm::SofthsmLayout> {
+    let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let conf = absolute(configuration.pkcs11.softhsm_conf.as_deref()?);
+    Some(hsm::SofthsmLayout::of(&conf, &absolute(&configuration.data.directory.join("backup"))))
+}
+
 /// The SoftHSM token of the configuration; none where another module is configured.
 pub(in crate::cli) fn softhsm_token(
     configuration: &Configuration,
 ) -> Result<Option<hsm::SofthsmToken>, CliError> {
     let pkcs11 = &configuration.pkcs11;
-    let Some(conf) = &pkcs11.softhsm_conf else { return Ok(None) };
+    let Some(layout) = softhsm_layout(configuration) else { return Ok(None) };
     let Some(label) = pkcs11.selector().label else {
         return Err(CliError::usage(
             "a SoftHSM token is found by its label: set pkcs11.label, not pkcs11.serial",
         ));
     };
-    let directory = std::path::absolute(conf.parent().unwrap_or(&configuration.data.directory))
-        .map_err(|error| CliError::context("cannot resolve the token directory", &error))?;
     Ok(Some(hsm::SofthsmToken {
         module: pkcs11.module.clone(),
-        directory,
+        layout,
         label,
         pin_file: pkcs11.pin_file.clone(),
         lock_file: configuration.data.token_lock(),
