@@ -13,13 +13,13 @@ use crate::service::{Quotas, Services};
 const HEALTH_CONNECTIONS: u32 = 32;
 
 /// The limits that a reload applies.
-pub(in crate::cli) const fn reloadable(configuration: &Configuration) -> ReloadableLimits {
+pub(in crate::cli) fn reloadable(configuration: &Configuration) -> ReloadableLimits {
     let limits = &configuration.limits;
     ReloadableLimits {
         admission: AdmissionSettings {
             max_concurrent: limits.max_concurrent_requests,
             max_queued: limits.max_queued_requests,
-            queue_timeout: limits.queue_timeout,
+            queue_timeout: limits.queue_timeout(configuration.server.request_deadline),
         },
         rates: RateSettings {
             requests_per_address: limits.requests_per_address,

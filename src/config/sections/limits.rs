@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::config::kinds::{Number, PER_MINUTE, PER_SECOND, TIME};
+use crate::config::kinds::{Number, Optional, PER_MINUTE, PER_SECOND, TIME};
 use crate::config::section_macro::section;
 
 /// Requests that one processor core works on at a time by default.
@@ -28,11 +28,12 @@ section! {
         requests_per_access_token: u32 = "10000/s", PER_SECOND, reloads;
         /// Requests that the service works on at a time; 0: 32 per processor core.
         max_concurrent_requests: usize = "0", Number(0..=65_536), reloads;
-        /// Requests that may wait for one of those, in the order of their arrival. Further ones fail
-        /// with `overloaded`.
+        /// Requests that may wait for one of those. Clients take turns, by access token, EOA or address.
+        /// Above it the client with most waiting requests loses its newest: it fails with `overloaded`.
         max_queued_requests: usize = "4096", Number(0..=1_000_000), reloads;
-        /// Longest time that a request may wait. After it the request fails with `overloaded`.
-        queue_timeout: Duration = "1s", TIME, reloads;
+        /// Longest time that a request may wait. After it the request fails with `overloaded`. Empty: a
+        /// quarter of `server.request_deadline`, which is also the most.
+        queue_timeout: Option<Duration> = "", Optional(TIME), reloads;
         /// Keys of one EOA. The command line on the host is exempt from this quota and the next four.
         keys_per_eoa: usize = "100", Number(1..=1_000_000);
         /// Versions of one key that are not destroyed.
@@ -52,5 +53,10 @@ impl Limits {
         if self.max_concurrent_requests == 0 {
             self.max_concurrent_requests = cores * REQUESTS_PER_CORE;
         }
+    }
+
+    /// The longest wait of a request that must end within this time.
+    pub fn queue_timeout(&self, deadline: Duration) -> Duration {
+        self.queue_timeout.unwrap_or(deadline / 4).min(deadline)
     }
 }

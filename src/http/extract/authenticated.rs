@@ -65,7 +65,7 @@ impl FromRequestParts<App> for AuthenticatedRequest {
         let ticket = parts.extensions.get::<Arc<Ticket>>().map(Arc::clone).ok_or_else(missing)?;
         // No body is waited for.
         if parts.method == Method::GET {
-            ticket.admit().await?;
+            ticket.admit(&context).await?;
         }
         Ok(Self { app: app.clone(), operation, context, deadline, ticket })
     }
@@ -101,7 +101,7 @@ impl AuthenticatedRequest {
     ) -> Result<T, ServiceError> {
         let body = body::read(request, &self.app).await;
         let parsed = self.checked(body.and_then(convert))?;
-        self.ticket.admit_caller(self.context.caller().and_then(Caller::eoa)).await?;
+        self.ticket.admit_caller(&self.context).await?;
         Ok(parsed)
     }
 

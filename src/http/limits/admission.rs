@@ -1,22 +1,24 @@
-//! Admission control: a concurrency limit with a bounded FIFO wait queue for each lane of operations.
+//! Admission control: a concurrency limit with a bounded, fair wait queue for each lane of operations.
 //!
 //! More requests at work than the cores can serve make every response later and none earlier. A short queue absorbs
 //! bursts and fills the audit log's batches; its length and the time in it are bounded, so that overload ends in a
 //! refusal and not in memory. A refused request has used no key. Under overload refusals are most of the work, so
 //! they leave no audit record. Unauthenticated clients have lanes of their own: whatever they ask for, keys are used.
 
+mod queue;
+
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, timeout_at};
+use tokio::sync::OnceCell;
+use tokio::time::Instant;
 
+use self::queue::{Client, Limit};
 use super::take_away::{TakeAwayPlace, TakeAwayPlaces};
-use crate::key::Eoa;
+use crate::auth::Caller;
 use crate::service::operation::Lane;
-use crate::service::{ErrorCode, ServiceError};
+use crate::service::{Context, ErrorCode, Peer, ServiceError};
 
 /// Searches and proofs of the audit log at a time: they take threads from the requests that write to it.
 const MAX_SEARCHES: usize = 2;
@@ -26,6 +28,9 @@ const MAX_KEY_CHANGES: usize = 2;
 
 /// Requests of a lane that wait, for each that it serves, in the lanes that use no key.
 const QUEUED_PER_PERMIT: usize = 16;
+
+/// Refusals end 200 ms after an overload: a longer wait of the client would only be a loss to it.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// The settings of admission control.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,20 +62,11 @@ struct Lanes {
     take_away: TakeAwayPlaces,
 }
 
-/// A concurrency limit and its queue.
-#[derive(Debug)]
-struct Limit {
-    /// A tokio semaphore is fair: permits are given in the order in which they were asked for.
-    permits: Arc<Semaphore>,
-    queued: AtomicUsize,
-    max_queued: usize,
-}
-
 /// The right to be served; released when dropped.
 #[derive(Debug)]
 pub(crate) enum Permit {
     /// Of a lane.
-    Lane { _request: OwnedSemaphorePermit, _key_change: Option<OwnedSemaphorePermit> },
+    Lane { _request: queue::Permit, _key_change: Option<queue::Permit> },
     /// Of the places of one EOA.
     TakeAway { _place: TakeAwayPlace },
 }
@@ -90,30 +86,44 @@ impl Ticket {
     }
 
     /// Waits for a permit of the lane. To be asked for once nothing is waited for that the client does.
-    pub(crate) async fn admit(&self) -> Result<(), ServiceError> {
+    pub(crate) async fn admit(&self, context: &Context) -> Result<(), ServiceError> {
         if self.lane != Lane::Exempt {
-            let acquired = self.permit.get_or_try_init(|| self.admission.acquire(self.lane)).await;
+            let acquire = || self.admission.acquire(self.lane, client(context));
+            let acquired = self.permit.get_or_try_init(acquire).await;
             acquired.map_err(ServiceError::unrecorded)?;
         }
         Ok(())
     }
 
-    /// The same for the caller of this EOA: what only takes away has a place at once.
-    pub(crate) async fn admit_caller(&self, eoa: Option<Eoa>) -> Result<(), ServiceError> {
+    /// The same, once the caller is known: what only takes away has a place at once.
+    pub(crate) async fn admit_caller(&self, context: &Context) -> Result<(), ServiceError> {
         if self.lane == Lane::TakeAway
-            && let Some(place) = self.admission.0.load().take_away.take(eoa)
+            && let Some(place) =
+                self.admission.0.load().take_away.take(context.caller().and_then(Caller::eoa))
         {
             // Only a second body would find it set, and calls have one.
             let _ = self.permit.set(Permit::TakeAway { _place: place });
             return Ok(());
         }
-        self.admit().await
+        self.admit(context).await
     }
 
     /// Whether the request may be served.
     pub(crate) fn is_admitted(&self) -> bool {
         self.lane == Lane::Exempt || self.permit.initialized()
     }
+}
+
+/// Whose turn of a queue a request takes.
+fn client(context: &Context) -> Client {
+    let named = context.caller().and_then(|caller| {
+        let token = caller.token_id().cloned().map(Client::Token);
+        token.or_else(|| caller.eoa().map(Client::Operator))
+    });
+    named.unwrap_or_else(|| match context.peer() {
+        Peer::Local(_) => Client::Local,
+        Peer::Tcp(address) => Client::Network(address.ip().into()),
+    })
 }
 
 impl AdmissionControl {
@@ -132,38 +142,37 @@ impl AdmissionControl {
     pub(crate) fn check_capacity(&self, lane: Lane) -> Result<(), ServiceError> {
         let lanes = self.0.load();
         match lanes.limit(lane) {
-            Some(limit) if limit.permits.available_permits() == 0 && limit.is_queue_full() => {
-                Err(lanes.overloaded())
-            }
+            Some(limit) if limit.is_full() => Err(lanes.overloaded()),
             Some(_) | None => Ok(()),
         }
     }
 
     /// A permit for a request of this lane.
-    async fn acquire(&self, lane: Lane) -> Result<Permit, ServiceError> {
+    async fn acquire(&self, lane: Lane, client: Client) -> Result<Permit, ServiceError> {
         let lanes = self.0.load_full();
         let give_up_at = Instant::now() + lanes.settings.queue_timeout;
         let overloaded = || lanes.overloaded();
         let key_change = if lane == Lane::Change {
-            Some(lanes.key_changes.acquire(give_up_at).await.ok_or_else(overloaded)?)
+            Some(lanes.key_changes.acquire(client.clone(), give_up_at).await.ok_or_else(overloaded)?)
         } else {
             None
         };
         let limit = lanes.limit(lane).ok_or_else(|| ServiceError::internal("a lane without a limit"))?;
-        let request = limit.acquire(give_up_at).await.ok_or_else(overloaded)?;
+        let request = limit.acquire(client, give_up_at).await.ok_or_else(overloaded)?;
         Ok(Permit::Lane { _request: request, _key_change: key_change })
     }
 }
 
 impl Lanes {
     fn new(settings: AdmissionSettings) -> Self {
-        let AdmissionSettings { max_concurrent, max_queued, .. } = settings;
-        let side = |permits: usize| Limit::new(permits, max_queued.min(permits * QUEUED_PER_PERMIT));
+        let AdmissionSettings { max_concurrent, max_queued, queue_timeout } = settings;
+        let side =
+            |permits: usize| Limit::new(permits, max_queued.min(permits * QUEUED_PER_PERMIT), queue_timeout);
         let quarter = max_concurrent.div_ceil(4);
         Self {
             settings,
-            using: Limit::new(max_concurrent, max_queued),
-            key_changes: Limit::new(MAX_KEY_CHANGES, max_queued),
+            using: Limit::new(max_concurrent, max_queued, queue_timeout),
+            key_changes: Limit::new(MAX_KEY_CHANGES, max_queued, queue_timeout),
             reads: side(quarter),
             searches: side(MAX_SEARCHES),
             proofs: side(MAX_SEARCHES),
@@ -190,43 +199,7 @@ impl Lanes {
     fn overloaded(&self) -> ServiceError {
         let message = "the service is overloaded; nothing was signed";
         ServiceError::new(ErrorCode::Overloaded, message)
-            .retry_after(self.settings.queue_timeout.max(Duration::from_millis(1)))
-    }
-}
-
-impl Limit {
-    fn new(permits: usize, max_queued: usize) -> Self {
-        Self { permits: Arc::new(Semaphore::new(permits)), queued: AtomicUsize::new(0), max_queued }
-    }
-
-    fn is_queue_full(&self) -> bool {
-        self.queued.load(Ordering::Relaxed) >= self.max_queued
-    }
-
-    /// A permit; none where the queue is full or the time has passed.
-    async fn acquire(&self, give_up_at: Instant) -> Option<OwnedSemaphorePermit> {
-        if let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() {
-            return Some(permit);
-        }
-        let _slot = QueueSlot::take(self)?;
-        timeout_at(give_up_at, Arc::clone(&self.permits).acquire_owned()).await.ok()?.ok()
-    }
-}
-
-/// A place in the queue; given back when dropped.
-struct QueueSlot<'a>(&'a AtomicUsize);
-
-impl<'a> QueueSlot<'a> {
-    fn take(limit: &'a Limit) -> Option<Self> {
-        let one_more = |queued| (queued < limit.max_queued).then_some(queued + 1);
-        limit.queued.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).ok()?;
-        Some(Self(&limit.queued))
-    }
-}
-
-impl Drop for QueueSlot<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+            .retry_after(self.settings.queue_timeout.clamp(Duration::from_millis(1), MAX_RETRY_AFTER))
     }
 }
 

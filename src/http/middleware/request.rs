@@ -188,14 +188,14 @@ async fn run_request(
     extensions.insert(Arc::clone(&ticket));
     let response = if is_method_known(request.method()) {
         let at_once = is_admitted_at_once(operation, request.method());
-        let admitted = Arc::clone(&ticket);
+        let (admitted, asking) = (Arc::clone(&ticket), context.clone());
         let lists = request
             .extensions_mut()
             .remove::<ListTurn>()
             .filter(|_| matches!(lane, Lane::Read | Lane::Search));
         let serve = async move {
             if at_once {
-                admitted.admit().await?;
+                admitted.admit(&asking).await?;
             }
             let turn = match lists {
                 Some(ListTurn(turn)) => {

@@ -147,7 +147,7 @@ async fn challenge(
         None => context,
     };
     let body: RequestChallengeBody = body::read(request, &app).await?;
-    ticket.admit().await?;
+    ticket.admit(&context).await?;
     let made = app.services.logins.challenge(&context, body.into())?;
     let expires_at = made.challenge.expires_at();
     let body = Challenge {
@@ -172,7 +172,7 @@ async fn verify(
 ) -> Result<Response, ServiceError> {
     let VerifyChallengeBody { challenge_id, signature: SignatureBytes(signature) } =
         body::read(request, &app).await?;
-    ticket.admit().await?;
+    ticket.admit(&context).await?;
     let logins = &app.services.logins;
     let claimed = logins.claimed_eoa(&challenge_id);
     let from = context.address().map(|address| address.ip());

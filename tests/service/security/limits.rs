@@ -300,8 +300,8 @@ fn a_full_queue_is_overloaded_and_says_when_to_come_back() {
     assert!(!refused.is_empty() && refused.len() < answers.len());
     for answer in refused {
         assert_eq!(answer.code(), (503, "overloaded"));
-        assert_eq!(answer.body["retry_after_ms"], 2_000);
-        assert!(answer.head.to_lowercase().contains("retry-after: 2\r\n"), "{}", answer.head);
+        assert_eq!(answer.body["retry_after_ms"], 1_000);
+        assert!(answer.head.to_lowercase().contains("retry-after: 1\r\n"), "{}", answer.head);
     }
     service.stop();
 }
