@@ -1,12 +1,14 @@
 //! PKCS#11: the module, its sessions and objects. Not for what the objects mean.
 //!
-//! Everything that carries no secret goes through the crate `cryptoki`. What carries one (PINs, clear scalars, random
-//! bytes) goes through [`secret`], straight between the module and guarded memory: `cryptoki` would copy it to the heap.
+//! The module is called through its function list in three files: [`library`], [`functions`], and for what carries a
+//! secret (PINs, clear scalars, random bytes) [`secret`], straight between the module and guarded memory.
 
 mod advice;
 mod cipher;
 mod error;
+mod functions;
 mod kinds;
+mod library;
 mod module;
 mod objects;
 mod secret;

@@ -106,8 +106,8 @@ impl Session {
         plain: &[u8],
         out: &mut [u8],
     ) -> Result<usize, TokenError> {
-        self.secret(Function::EncryptInit, |list, session| list.encrypt_init(session, key, &mut cipher))?;
-        self.secret(Function::Encrypt, |list, session| list.encrypt(session, plain, out))
+        self.call(Function::EncryptInit, |library, session| library.encrypt_init(session, key, &mut cipher))?;
+        self.call(Function::Encrypt, |library, session| library.encrypt(session, plain, out))
     }
 
     fn decrypt_by(
@@ -117,8 +117,8 @@ impl Session {
         sealed: &[u8],
         out: &mut [u8],
     ) -> Result<usize, TokenError> {
-        self.secret(Function::DecryptInit, |list, session| list.decrypt_init(session, key, &mut cipher))?;
-        self.secret(Function::Decrypt, |list, session| list.decrypt(session, sealed, out))
+        self.call(Function::DecryptInit, |library, session| library.decrypt_init(session, key, &mut cipher))?;
+        self.call(Function::Decrypt, |library, session| library.decrypt(session, sealed, out))
     }
 
     /// HMAC-SHA-256 of a public text under `key`, straight into `out`; gives the length that the module claims. The MAC
@@ -129,12 +129,12 @@ impl Session {
         text: &[u8],
         out: &mut [u8],
     ) -> Result<usize, TokenError> {
-        self.secret(Function::SignInit, |list, session| list.mac_init(session, key))?;
-        self.secret(Function::Sign, |list, session| list.mac(session, text, out))
+        self.call(Function::SignInit, |library, session| library.mac_init(session, key))?;
+        self.call(Function::Sign, |library, session| library.mac(session, text, out))
     }
 
     /// Fills `out` from the token's generator.
     pub(crate) fn random(&self, out: &mut [u8]) -> Result<(), TokenError> {
-        self.secret(Function::GenerateRandom, |list, session| list.generate_random(session, out))
+        self.call(Function::GenerateRandom, |library, session| library.generate_random(session, out))
     }
 }

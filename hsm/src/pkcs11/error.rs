@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use cryptoki::error::{Error, RvError};
+use cryptoki::error::RvError;
 
 /// A call of the module that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -43,24 +43,14 @@ macro_rules! functions {
         /// The functions of PKCS#11 that are used, by the standard's name without `C_`.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[allow(missing_docs)] // the names are the standard's
-        pub enum Function { $($name,)* Other }
+        pub enum Function { $($name,)* }
 
         impl Function {
-            pub(crate) const ALL: &[Self] = &[$(Self::$name,)* Self::Other];
+            pub(crate) const ALL: &[Self] = &[$(Self::$name,)*];
 
             /// The standard's name.
             pub(crate) const fn name(self) -> &'static str {
-                match self { $(Self::$name => $text,)* Self::Other => "other" }
-            }
-        }
-
-        impl From<cryptoki::context::Function> for Function {
-            #[allow(clippy::wildcard_enum_match_arm)] // the standard has more functions than are used
-            fn from(function: cryptoki::context::Function) -> Self {
-                match function {
-                    $(cryptoki::context::Function::$name => Self::$name,)*
-                    _ => Self::Other,
-                }
+                match self { $(Self::$name => $text,)* }
             }
         }
     };
@@ -90,25 +80,9 @@ impl TokenError {
         Self { function, cause: Cause::ProtocolViolation(what) }
     }
 
-    /// An error of `cryptoki` met in `function`; one with a return code names its own function.
-    pub(super) fn from_cryptoki(function: Function, error: Error) -> Self {
-        match error {
-            Error::Pkcs11(code, function) => {
-                Self { function: function.into(), cause: Cause::Refused(ReturnCode(code)) }
-            }
-            Error::NullFunctionPointer | Error::MissingSymbol(_) => {
-                Self { function, cause: Cause::Unsupported }
-            }
-            Error::LibraryLoading(_)
-            | Error::NotSupported
-            | Error::TryFromInt(_)
-            | Error::TryFromSlice(_)
-            | Error::ParseInt(_)
-            | Error::Utf8(_)
-            | Error::NulError(_)
-            | Error::InvalidValue
-            | Error::PinNotSet => Self::protocol_violation(function, "the value has no form of the standard"),
-        }
+    /// What the module answered has no form of the standard.
+    pub(super) const fn nonstandard(function: Function) -> Self {
+        Self::protocol_violation(function, "the value has no form of the standard")
     }
 
     /// Whether the module does not know the object: also said where only another session may use it.

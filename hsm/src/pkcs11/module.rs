@@ -6,13 +6,12 @@ use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard, TryLockError};
 use std::time::{Duration, Instant};
 
-use cryptoki::context::Pkcs11;
-use cryptoki::error::{Error, RvError};
+use cryptoki::error::RvError;
 use cryptoki::mechanism::{MechanismInfo, MechanismType};
 use cryptoki::slot::Slot;
 
 use super::error::{Cause, Function, TokenError};
-use super::secret::SecretFunctions;
+use super::library::Library;
 use super::timing;
 
 /// Number of a C_Initialize; sessions remember theirs.
@@ -27,10 +26,9 @@ struct Lifecycle {
     leftover: bool,
 }
 
-/// A loaded module. Never unloaded: libraries leave exit handlers and thread-local destructors behind.
+/// A loaded module.
 pub(crate) struct Module {
-    pkcs11: Pkcs11,
-    pub(super) secret: SecretFunctions,
+    library: Library,
     /// What C_Initialize gives the module in `pReserved`.
     initialize_string: Option<CString>,
     lifecycle: RwLock<Lifecycle>,
@@ -57,40 +55,25 @@ impl Module {
         let initialize_string = initialize_string.map(CString::new).transpose()?;
         let path = &std::path::absolute(path)?;
         trusted_files::open(path, trusted_files::Readers::Everyone)?;
-        let pkcs11 = Pkcs11::new(path)?;
-        // One clone is never dropped, so the library stays loaded until the process ends.
-        std::mem::forget(pkcs11.clone());
-        let secret = SecretFunctions::load(path)?;
+        let library = Library::load(path)?;
         let lifecycle =
             RwLock::new(Lifecycle { generation: Generation(0), initialised: false, leftover: false });
-        Ok(Arc::new(Self { pkcs11, secret, initialize_string, lifecycle }))
+        Ok(Arc::new(Self { library, initialize_string, lifecycle }))
     }
 
-    /// Runs a call of `cryptoki` if `generation` is the current one.
+    /// Runs `body` if `generation` is the current one, and keeps C_Finalize out meanwhile.
     pub(super) fn call<R>(
         &self,
         generation: Generation,
         function: Function,
-        body: impl FnOnce(&Pkcs11) -> Result<R, Error>,
-    ) -> Result<R, TokenError> {
-        self.guarded(generation, function, || {
-            body(&self.pkcs11).map_err(|error| TokenError::from_cryptoki(function, error))
-        })
-    }
-
-    /// Runs `body` if `generation` is the current one, and keeps C_Finalize out meanwhile.
-    pub(super) fn guarded<R>(
-        &self,
-        generation: Generation,
-        function: Function,
-        body: impl FnOnce() -> Result<R, TokenError>,
+        body: impl FnOnce(&Library) -> Result<R, TokenError>,
     ) -> Result<R, TokenError> {
         let lifecycle = self.lifecycle.read().unwrap_or_else(PoisonError::into_inner);
         if !lifecycle.initialised || lifecycle.generation != generation {
             return Err(TokenError { function, cause: Cause::Stale });
         }
         let begun = Instant::now();
-        let result = body();
+        let result = body(&self.library);
         timing::ended(function, &result, begun);
         result
     }
@@ -98,7 +81,7 @@ impl Module {
     /// C_Initialize.
     pub(crate) fn initialise(&self) -> Result<Generation, TokenError> {
         let mut lifecycle = self.exclusive(Function::Initialize, Duration::ZERO)?;
-        let initialise = || self.secret.initialize(self.initialize_string.as_deref());
+        let initialise = || self.library.initialize(self.initialize_string.as_deref());
         let already = |error: &TokenError| error.code() == Some(RvError::CryptokiAlreadyInitialized);
         match initialise() {
             Err(error) if lifecycle.leftover && already(&error) => {
@@ -125,8 +108,7 @@ impl Module {
 
     /// Both callers hold the write half of the lifecycle: no other thread is in the module.
     fn finalise_exclusive(&self) -> Result<(), TokenError> {
-        let finalised = self.pkcs11.clone().finalize();
-        finalised.map_err(|error| TokenError::from_cryptoki(Function::Finalize, error))
+        self.library.finalize()
     }
 
     /// The lifecycle with no thread inside the module. A call that hangs holds it, so waiting has an end.
@@ -150,14 +132,14 @@ impl Module {
 
     /// Every slot that holds a token, with what it says of it.
     pub(crate) fn tokens(&self, generation: Generation) -> Result<Vec<TokenInfo>, TokenError> {
-        let slots = self.call(generation, Function::GetSlotList, Pkcs11::get_slots_with_token)?;
+        let slots = self.call(generation, Function::GetSlotList, Library::slots)?;
         // A slot whose token cannot be read is skipped: another token's trouble must not hide this one.
         Ok(slots.into_iter().filter_map(|slot| self.token_info(generation, slot).ok()).collect())
     }
 
     /// What the slot says of its token now.
     pub(crate) fn token_info(&self, generation: Generation, slot: Slot) -> Result<TokenInfo, TokenError> {
-        let info = self.guarded(generation, Function::GetTokenInfo, || self.secret.token_info(slot))?;
+        let info = self.call(generation, Function::GetTokenInfo, |library| library.token_info(slot))?;
         let (label, serial) = (padded(info.label()), padded(info.serial_number()));
         let (manufacturer, model) = (padded(info.manufacturer_id()), padded(info.model()));
         Ok(TokenInfo { slot, label, serial, manufacturer, model, info })
@@ -165,7 +147,7 @@ impl Module {
 
     /// Name and version of the module, and the version of the standard that it claims.
     pub(crate) fn description(&self, generation: Generation) -> Result<String, TokenError> {
-        let info = self.call(generation, Function::GetInfo, Pkcs11::get_library_info)?;
+        let info = self.call(generation, Function::GetInfo, Library::info)?;
         let (name, own) = (padded(info.library_description()), info.library_version());
         Ok(format!("{name} {own}, PKCS#11 {}", info.cryptoki_version()))
     }
@@ -178,7 +160,7 @@ impl Module {
         so_pin: &[u8],
         label: &[u8; 32],
     ) -> Result<(), TokenError> {
-        self.guarded(generation, Function::InitToken, || self.secret.init_token(slot, so_pin, label))
+        self.call(generation, Function::InitToken, |library| library.init_token(slot, so_pin, label))
     }
 
     /// What the module claims of a mechanism.
@@ -188,7 +170,7 @@ impl Module {
         slot: Slot,
         mechanism: MechanismType,
     ) -> Result<MechanismInfo, TokenError> {
-        self.call(generation, Function::GetMechanismInfo, |pkcs11| pkcs11.get_mechanism_info(slot, mechanism))
+        self.call(generation, Function::GetMechanismInfo, |library| library.mechanism_info(slot, mechanism))
     }
 }
 

@@ -1,16 +1,10 @@
 //! Objects: generate, create, copy, find, read, destroy. Only public bytes pass here; a secret value is never read.
 
-use std::num::NonZeroUsize;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
 use cryptoki::mechanism::Mechanism;
-use cryptoki::object::{Attribute, AttributeInfo, AttributeType, ObjectHandle};
+use cryptoki::object::{Attribute, AttributeType, ObjectHandle};
 
 use super::error::{Function, TokenError};
 use super::session::Session;
-
-/// Handles asked for in one call of C_FindObjects.
-const BATCH: NonZeroUsize = NonZeroUsize::MIN.saturating_add(255);
 
 /// Length of the modulus of the RSA keys of this program, bytes: 3072 bits.
 pub(crate) const RSA_LEN: usize = 384;
@@ -31,16 +25,7 @@ pub(crate) enum RsaModulus {
 impl Session {
     /// Every object that has all of `template`, at most `limit`. The search is ended on every path.
     pub(crate) fn find(&self, template: &[Attribute], limit: usize) -> Result<Vec<ObjectHandle>, TokenError> {
-        let search = || {
-            self.call(Function::FindObjects, |session| {
-                session.iter_objects_with_cache_size(template, BATCH)?.take(limit).collect()
-            })
-        };
-        // `cryptoki` panics on a module that reports more handles than its buffer holds.
-        catch_unwind(AssertUnwindSafe(search)).unwrap_or(Err(TokenError::protocol_violation(
-            Function::FindObjects,
-            "it reported more objects than the buffer holds",
-        )))
+        self.call(Function::FindObjects, |library, session| library.find(session, template, limit))
     }
 
     /// Reads public attributes. One that the object lacks, or that the module hides, is left out.
@@ -49,11 +34,7 @@ impl Session {
         object: ObjectHandle,
         attributes: &[AttributeType],
     ) -> Result<Vec<Attribute>, TokenError> {
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "the one place that reads; its callers name public attributes"
-        )]
-        self.call(Function::GetAttributeValue, |session| session.get_attributes(object, attributes))
+        self.call(Function::GetAttributeValue, |library, session| library.read(session, object, attributes))
     }
 
     /// The modulus of an RSA key, which the standard has on both halves.
@@ -75,9 +56,7 @@ impl Session {
 
     /// Whether the module refuses to show an attribute. Asks for its length only, so no secret can come.
     pub(crate) fn hides(&self, object: ObjectHandle, kind: AttributeType) -> Result<bool, TokenError> {
-        let info =
-            self.call(Function::GetAttributeValue, |session| session.get_attribute_info(object, &[kind]))?;
-        Ok(info.iter().all(|info| !matches!(info, AttributeInfo::Available(_))))
+        self.call(Function::GetAttributeValue, |library, session| library.hides(session, object, kind))
     }
 
     /// C_GenerateKey.
@@ -86,12 +65,14 @@ impl Session {
         mechanism: &Mechanism<'_>,
         template: &[Attribute],
     ) -> Result<ObjectHandle, TokenError> {
-        self.call(Function::GenerateKey, |session| session.generate_key(mechanism, template))
+        self.call(Function::GenerateKey, |library, session| {
+            library.generate_key(session, mechanism, template)
+        })
     }
 
     /// C_CreateObject.
     pub(crate) fn create(&self, template: &[Attribute]) -> Result<ObjectHandle, TokenError> {
-        self.call(Function::CreateObject, |session| session.create_object(template))
+        self.call(Function::CreateObject, |library, session| library.create(session, template))
     }
 
     /// C_CopyObject with the changes of `template`.
@@ -100,12 +81,12 @@ impl Session {
         object: ObjectHandle,
         template: &[Attribute],
     ) -> Result<ObjectHandle, TokenError> {
-        self.call(Function::CopyObject, |session| session.copy_object(object, template))
+        self.call(Function::CopyObject, |library, session| library.copy(session, object, template))
     }
 
     /// C_DestroyObject.
     pub(crate) fn destroy(&self, object: ObjectHandle) -> Result<(), TokenError> {
-        self.call(Function::DestroyObject, |session| session.destroy_object(object))
+        self.call(Function::DestroyObject, |library, session| library.destroy(session, object))
     }
 }
 

@@ -1,21 +1,19 @@
 //! The module's functions that carry a secret: login, PINs, ciphers, MACs and random bytes, straight between the module and the
-//! caller's guarded memory. No copy is made on this side. Not for anything that `cryptoki` can do without a secret.
+//! caller's guarded memory. No copy is made on this side. Not for what carries no secret: `functions`.
 //!
 //! One function of the standard each; `Session` and `Module` call them under the check of the generation.
-#![allow(unsafe_code)] // the foreign function interface; the only file of the crate that calls the module itself
+#![allow(unsafe_code)] // the foreign function interface
 
 use std::marker::PhantomData;
-use std::path::Path;
 
-use cryptoki::context::{CInitializeArgs, CInitializeFlags};
-use cryptoki::error::Rv;
 use cryptoki::mechanism::Mechanism;
 use cryptoki::object::ObjectHandle;
-use cryptoki::slot::{Slot, TokenInfo};
+use cryptoki::slot::Slot;
 use cryptoki_sys::*;
 
-use super::error::{Cause, Function, ReturnCode, TokenError};
+use super::error::{Function, TokenError};
 use super::kinds::{KeyWrap, Role};
+use super::library::{Library, checked, checked_length};
 
 /// Length of the tag, bytes.
 pub(crate) const TAG_LEN: usize = 16;
@@ -63,36 +61,6 @@ impl Cipher<'_> {
     }
 }
 
-/// The module's functions that carry a secret.
-pub(super) struct SecretFunctions {
-    list: CK_FUNCTION_LIST,
-}
-
-impl SecretFunctions {
-    /// The function list of the module that `cryptoki` has loaded from `path`; the loader gives the same library.
-    pub(super) fn load(path: &Path) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
-        // SAFETY: loading runs the library's constructors; which library is the operator's decision.
-        let loaded = unsafe { Pkcs11::new(path) }?;
-        let mut list: *mut CK_FUNCTION_LIST = std::ptr::null_mut();
-        let answer = match &loaded.C_GetFunctionList {
-            // SAFETY: the symbol has this signature by the standard, and `list` outlives the call.
-            Ok(get) => unsafe { get(&raw mut list) },
-            Err(_) => return Err("it exports no C_GetFunctionList".into()),
-        };
-        if let Rv::Error(code) = Rv::from(answer) {
-            return Err(format!("C_GetFunctionList answered {}", ReturnCode(code)).into());
-        }
-        if list.is_null() {
-            return Err("C_GetFunctionList gave no list".into());
-        }
-        // SAFETY: not null, and by the standard it points to a list that lives as long as the module.
-        let list = unsafe { list.read_unaligned() };
-        // Never unloaded, as in `Module`.
-        std::mem::forget(loaded);
-        Ok(Self { list })
-    }
-}
-
 /// One AES-GCM operation (PKCS#11 2.40 errata layout, with `ulIvBits`). It borrows IV and AAD, and must live until the
 /// operation has ended: kmsp11 writes the IV during C_Encrypt.
 pub(super) struct Gcm<'a> {
@@ -133,28 +101,7 @@ impl<'a> Gcm<'a> {
     }
 }
 
-impl SecretFunctions {
-    /// C_Initialize with the module's own locking, and the text that configures the module, where it wants one.
-    pub(super) fn initialize(&self, text: Option<&std::ffi::CStr>) -> Result<(), TokenError> {
-        let text = text.map_or(std::ptr::null_mut(), |text| text.as_ptr().cast_mut());
-        let locking = CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK).into();
-        let mut arguments = CK_C_INITIALIZE_ARGS { pReserved: text.cast(), ..locking };
-        // SAFETY: the arguments outlive the call, and the module only reads the text.
-        let rv = self.list.C_Initialize.map(|f| unsafe { f((&raw mut arguments).cast()) });
-        checked(Function::Initialize, rv)
-    }
-
-    /// C_GetTokenInfo without the token's clock: `cryptoki` refuses a token whose clock is in another form than the
-    /// standard's, as that of opencryptoki 3.8.1 is.
-    pub(super) fn token_info(&self, slot: Slot) -> Result<TokenInfo, TokenError> {
-        let mut info = CK_TOKEN_INFO::default();
-        // SAFETY: the module fills the structure, which outlives the call.
-        let rv = self.list.C_GetTokenInfo.map(|f| unsafe { f(slot.into(), &raw mut info) });
-        checked(Function::GetTokenInfo, rv)?;
-        info.flags &= !CKF_CLOCK_ON_TOKEN;
-        TokenInfo::try_from(info).map_err(|error| TokenError::from_cryptoki(Function::GetTokenInfo, error))
-    }
-
+impl Library {
     /// C_InitToken: destroys everything in the slot's token and names it.
     pub(super) fn init_token(&self, slot: Slot, so_pin: &[u8], label: &[u8; 32]) -> Result<(), TokenError> {
         let (pin, length, label) = (so_pin.as_ptr().cast_mut(), so_pin.len() as CK_ULONG, label.as_ptr());
@@ -240,6 +187,19 @@ impl SecretFunctions {
         transform(Function::Sign, self.list.C_Sign, session, text, out)
     }
 
+    /// C_SignInit and C_Sign of a public text, into `out`; gives the length of the signature.
+    pub(super) fn sign(
+        &self,
+        session: CK_SESSION_HANDLE,
+        mechanism: &Mechanism<'_>,
+        key: ObjectHandle,
+        text: &[u8],
+        out: &mut [u8],
+    ) -> Result<usize, TokenError> {
+        begin(Function::SignInit, self.list.C_SignInit, session, mechanism.into(), key)?;
+        transform(Function::Sign, self.list.C_Sign, session, text, out)
+    }
+
     /// C_GenerateRandom.
     pub(super) fn generate_random(
         &self,
@@ -281,19 +241,4 @@ fn transform(
     let rv = call.map(|f| unsafe { f(session, data, size, out.as_mut_ptr(), &raw mut length) });
     checked(function, rv)?;
     checked_length(function, length, out.len())
-}
-
-/// What the module answered; none where it has no such function.
-fn checked(function: Function, rv: Option<CK_RV>) -> Result<(), TokenError> {
-    match rv.map(Rv::from) {
-        Some(Rv::Ok) => Ok(()),
-        Some(Rv::Error(code)) => Err(TokenError { function, cause: Cause::Refused(ReturnCode(code)) }),
-        None => Err(TokenError { function, cause: Cause::Unsupported }),
-    }
-}
-
-/// The length that the module reports, which must fit the buffer that it was given.
-fn checked_length(function: Function, length: CK_ULONG, size: usize) -> Result<usize, TokenError> {
-    let length = usize::try_from(length).ok().filter(|length| *length <= size);
-    length.ok_or(TokenError::protocol_violation(function, "its output is longer than the buffer"))
 }

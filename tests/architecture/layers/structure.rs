@@ -11,8 +11,9 @@ use crate::walk;
 /// Binaries and module roots that may use everything of their crate.
 const ROOTS: [&str; 3] = ["lib", "main", "bin"];
 
-/// The one file of `hsm` with raw PKCS#11 calls.
-const RAW_CALLS: &str = "hsm/src/pkcs11/secret.rs";
+/// The files of `hsm` with raw PKCS#11 calls.
+const RAW_CALLS: [&str; 3] =
+    ["hsm/src/pkcs11/functions.rs", "hsm/src/pkcs11/library.rs", "hsm/src/pkcs11/secret.rs"];
 
 const MOST_LINES: usize = 300;
 const MOST_FILES: usize = 14;
@@ -145,11 +146,11 @@ fn raw_calls(root: &Path) -> Vec<String> {
     let mut offences = Vec::new();
     for (file, text) in read(root, "hsm/src") {
         let name = format!("hsm/src/{file}");
-        if name == RAW_CALLS || name.contains("/tests") {
+        if RAW_CALLS.contains(&&*name) || name.contains("/tests") {
             continue;
         }
         if let Some(token) = tokens(&text).iter().find(|token| is_raw(&token.kind)) {
-            offences.push(format!("raw: {name}:{}: only {RAW_CALLS} names cryptoki_sys", token.line));
+            offences.push(format!("raw: {name}:{}: only {RAW_CALLS:?} name cryptoki_sys", token.line));
         }
     }
     offences
