@@ -246,7 +246,8 @@ modules:
 	$(call need,{ PATH=$$PATH:/usr/sbin command -v pkcsslotd && command -v unshare && command -v setpriv; },opencryptoki util-linux)
 	$(call need,{ command -v certutil && test -e $(LIBRARIES)/libsoftokn3.so; },libnss3 libnss3-tools)
 
-# Two more, from the crate registry. Their sources never come near ours.
+# More: two from the crate registry, whose sources never come near ours; a TPM in software; a newer Debian, whose modules
+# need a newer C library than this machine's.
 define MODULES_LONG
 [package]
 name = "modules"
@@ -262,8 +263,16 @@ craton-hsm = "=0.10.6"
 endef
 export MODULES_LONG
 
+# One that was interrupted is laid again.
+NEWER_DEBIAN = { rm -rf '$(TARGET)/modules/sid' && mkdir -p '$(TARGET)/modules' && \
+	debootstrap --variant=minbase --include=opencryptoki,p11-kit,p11-kit-modules,softhsm2,opensc,util-linux \
+		sid '$(abspath $(TARGET))/modules/sid' >'$(TARGET)/modules/sid.log' && touch '$(TARGET)/modules/sid/complete'; }
+
 .PHONY: modules-long
 modules-long: compiler
+	$(call need,{ command -v swtpm && command -v tpm2-abrmd && command -v tpm2_ptool && command -v tpm2_getrandom && command -v dbus-daemon && test -e $(LIBRARIES)/libtpm2_pkcs11.so.1 && test -e $(LIBRARIES)/libtss2-tcti-swtpm.so.0 && test -e $(LIBRARIES)/libtss2-tcti-tabrmd.so.0; },swtpm libtpm2-pkcs11-1 libtpm2-pkcs11-tools tpm2-tools tpm2-abrmd dbus-daemon libtss2-tcti-swtpm0 libtss2-tcti-tabrmd0)
+	$(call need,command -v debootstrap,debootstrap)
+	test -e '$(TARGET)/modules/sid/complete' || $(NEWER_DEBIAN)
 	$(call need,{ pkg-config --exists openssl sqlite3 && test -e /usr/lib/llvm-14/lib/libclang-14.so.1; },pkg-config libssl-dev libsqlite3-dev libclang1-14 libclang-common-14-dev)
 	@mkdir -p '$(TARGET)/modules/src'
 	@touch '$(TARGET)/modules/src/lib.rs'

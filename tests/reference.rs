@@ -15,6 +15,9 @@ mod modules;
 #[path = "reference/return_codes.rs"]
 mod return_codes;
 #[allow(dead_code, reason = "the suite uses more of it")]
+#[path = "modules/row.rs"]
+mod row;
+#[allow(dead_code, reason = "the suite uses more of it")]
 #[path = "modules/rows.rs"]
 mod rows;
 #[path = "reference/transitions.rs"]

@@ -16,7 +16,7 @@ use ark_ff::{BigInteger, PrimeField};
 use hsm::G1Point;
 use serde_json::json;
 
-use crate::rows::{Recipe, Row};
+use crate::row::{Recipe, Row, WORKERS};
 use crate::support::client::{self, Answer};
 use crate::support::{EOA, Installation, Running, g1, point, process, text};
 use crate::token::Token;
@@ -66,10 +66,10 @@ impl Bench {
     }
 
     fn configure(&self, command: &mut Command) {
-        let workers = if self.row.slow.is_some() { "16" } else { "2" };
+        let workers = if self.row.slow.is_some() { WORKERS } else { 2 };
         command
             .envs(self.token.settings.iter().cloned())
-            .env("AVS_KMS__ENCLAVE__WORKERS", workers)
+            .env("AVS_KMS__ENCLAVE__WORKERS", workers.to_string())
             .env("AVS_KMS__LIMITS__KEYS_PER_EOA", "100000");
         if self.token.rules.is_some() {
             self.observe(command);

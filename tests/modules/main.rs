@@ -8,10 +8,12 @@
 mod bench;
 mod load;
 mod page;
+mod row;
 mod rows;
 mod slow;
 mod token;
 mod walk;
+mod world;
 
 #[allow(dead_code, unused_imports, reason = "the tests of the service use more of it")]
 #[path = "../service"]
@@ -24,7 +26,8 @@ use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::time::Instant;
 
-use rows::{ROWS, Row};
+use row::Row;
+use rows::ROWS;
 use support::text;
 
 const MEASURED: &str = "measured: ";
@@ -49,12 +52,13 @@ fn one(row: &'static Row) {
         return;
     }
     let measured = walk::walk(row);
-    println!("{MEASURED}{} {}", measured.rate, measured.calls);
+    let share = measured.share.map(|share| share.to_string()).unwrap_or_default();
+    println!("{MEASURED}{} {} {share}", measured.rate, measured.calls);
 }
 
 /// What became of a row.
 enum End {
-    Passed { rate: f64, calls: f64 },
+    Passed { rate: f64, calls: f64, share: Option<f64> },
     Skipped,
     Known,
     Failed(String),
@@ -82,15 +86,15 @@ fn all() -> ExitCode {
         let end = run(row, softhsm);
         let seconds = started.elapsed().as_secs();
         match end {
-            End::Passed { rate, calls } => {
+            End::Passed { rate, calls, share } => {
                 passed += 1;
                 let ratio = rate / *softhsm.get_or_insert(rate);
                 println!(
                     "test {} ... ok, {seconds} s: {}, {rate:.0} signatures/s, {ratio:.2} of SoftHSM's, {calls} calls each",
                     row.name, row.scheme
                 );
-                figures
-                    .insert(row.device.to_owned(), [format!("{ratio:.2}"), calls.to_string(), day.clone()]);
+                let ratio = share.map_or(format!("{ratio:.2}"), |share| format!("{share:.2} of its pace"));
+                figures.insert(row.device.to_owned(), [ratio, calls.to_string(), day.clone()]);
             }
             End::Skipped => {
                 passed += 1;
@@ -130,13 +134,13 @@ fn all() -> ExitCode {
 fn run(row: &Row, softhsm: Option<f64>) -> End {
     let program = std::env::current_exe().unwrap();
     let arguments = ["--row", row.name];
-    let mut command =
-        token::lacks(row).is_none().then(|| token::in_its_own_world(row, &program, &arguments)).flatten();
-    let command = command.get_or_insert_with(|| {
+    let mut command = if token::lacks(row).is_none() && world::is_needed(row) {
+        world::command(row, &program, &arguments)
+    } else {
         let mut command = Command::new(&program);
         command.args(arguments);
         command
-    });
+    };
     if let Some(rate) = softhsm {
         command.env(slow::SOFTHSM_RATE, rate.to_string());
     }
@@ -147,8 +151,10 @@ fn run(row: &Row, softhsm: Option<f64>) -> End {
     match (output.status.success(), row.known_failure) {
         (true, _) if line(SKIPPED).is_some() => End::Skipped,
         (true, None) => {
-            let (rate, calls) = line(MEASURED).expect("what it measured").split_once(' ').unwrap();
-            End::Passed { rate: rate.parse().unwrap(), calls: calls.parse().unwrap() }
+            let measured = line(MEASURED).expect("what it measured");
+            let mut measured = measured.split_whitespace().map(|number| number.parse().unwrap());
+            let (rate, calls) = (measured.next().unwrap(), measured.next().unwrap());
+            End::Passed { rate, calls, share: measured.next() }
         }
         (true, Some(known)) => {
             End::Failed(format!("it passes now: take {known:?} out of tests/modules/rows.rs"))

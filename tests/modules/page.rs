@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::rows::{ROWS, Recipe, Row};
+use crate::row::{Recipe, Row};
+use crate::rows::ROWS;
 
 pub(crate) const PATH: &str = "docs/reference/modules.md";
 
@@ -23,8 +24,11 @@ the public document of the device says; no such device was at hand. The guides o
 [here](../guides/hsm/README.md).
 
 Signatures per second are those of four clients on this machine, divided by what SoftHSM did in the
-same run. The calls are those into the module for one signature: behind a network, each costs one
-round trip. [Schemes](../guides/hardware-hsm.md#wrapping-schemes).
+same run. For a token with a pace they are those of 32 clients and 16 workers, divided by what its pace
+grants: workers, or one where it takes one call at a time, divided by calls and their time.
+
+The calls are those into the module for one signature: behind a network, each costs one round trip.
+[Schemes](../guides/hardware-hsm.md#wrapping-schemes).
 
 | device | how | scheme | settings | limits | signatures | calls | day |
 |---|---|---|---|---|---|---|---|

@@ -1,83 +1,7 @@
-//! The rows of the matrix: each module or emulated device, what it takes and what must come out. Not for how a token is
-//! made (`token`) and what is done with it (`walk`).
+//! The rows of the matrix, each module or emulated device. Not for what a row is (`row`), how a token is made (`token`)
+//! and what is done with it (`walk`).
 
-/// How a token comes about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Recipe {
-    /// SoftHSM as `init` makes it.
-    Softhsm,
-    /// `p11-kit server` over SoftHSM.
-    P11Kit,
-    /// opencryptoki's token in software, with a daemon of its own.
-    Opencryptoki,
-    /// NSS's database of keys.
-    Nss,
-    /// Modules that `make modules-long` builds.
-    Kryoptic,
-    Craton,
-    /// The fault-injecting module over SoftHSM under these rules.
-    Emulated {
-        rules: &'static str,
-        after: &'static str,
-    },
-}
-
-/// One module or device.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Row {
-    /// Of the test, and for `ROWS=`.
-    pub(crate) name: &'static str,
-    /// With its version, as the page names it.
-    pub(crate) device: &'static str,
-    pub(crate) recipe: Recipe,
-    /// What `init` must choose.
-    pub(crate) scheme: &'static str,
-    /// What the configuration needs beside module, label and PIN.
-    pub(crate) settings: &'static str,
-    pub(crate) limits: &'static str,
-    /// A part of what the suite says about a row that cannot pass yet. The row fails once it passes.
-    pub(crate) known_failure: Option<&'static str>,
-    /// Calls may fail now and then: a client repeats a refused request.
-    pub(crate) flaky: bool,
-    /// Seconds that one call takes at least, and whether the token takes one call at a time.
-    pub(crate) slow: Option<Slow>,
-    /// The token has no data objects, so `init` must choose the store.
-    pub(crate) records_in_store: bool,
-    /// Only with `LONG=1`.
-    pub(crate) long: bool,
-}
-
-/// The pace of a slow token.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Slow {
-    pub(crate) call: f64,
-    pub(crate) serial: bool,
-}
-
-const TESTED: Row = Row {
-    name: "",
-    device: "",
-    recipe: Recipe::Softhsm,
-    scheme: "",
-    settings: "",
-    limits: "",
-    known_failure: None,
-    flaky: false,
-    slow: None,
-    records_in_store: false,
-    long: false,
-};
-
-/// A device that is not at hand.
-const fn emulated(
-    name: &'static str,
-    device: &'static str,
-    scheme: &'static str,
-    rules: &'static str,
-    after: &'static str,
-) -> Row {
-    Row { name, device, scheme, recipe: Recipe::Emulated { rules, after }, ..TESTED }
-}
+use crate::row::{Recipe, Row, Slow, TESTED, emulated};
 
 const AWS: &str = "https://docs.aws.amazon.com/cloudhsm/latest/userguide/pkcs11-mechanisms.html";
 const KMSP11: &str = "https://github.com/GoogleCloudPlatform/kms-integrations/blob/master/kmsp11/kmsp11.h";
@@ -105,8 +29,7 @@ pub(crate) const ROWS: &[Row] = &[
         recipe: Recipe::P11Kit,
         scheme: "S6/hmac-sha256",
         settings: "`pkcs11.environment`",
-        limits: "two function lists of the client are two connections: a login is not seen",
-        known_failure: Some("CKR_CRYPTOKI_NOT_INITIALIZED"),
+        limits: "no AES-GCM and no Ed25519 over its wire",
         ..TESTED
     },
     Row {
@@ -144,8 +67,41 @@ pub(crate) const ROWS: &[Row] = &[
         recipe: Recipe::Craton,
         scheme: "S1/caller",
         settings: "`pkcs11.environment`, `sandbox.extra_paths`",
-        limits: "for tests alone",
+        limits: "for tests alone; behind the suite's fault injection a start finds an object gone",
+        known_failure: Some("C_GetAttributeValue answered CKR_OBJECT_HANDLE_INVALID"),
         long: true,
+        ..TESTED
+    },
+    Row {
+        name: "tpm2",
+        device: "tpm2-pkcs11 1.9 on swtpm 0.7.1",
+        recipe: Recipe::Tpm2,
+        scheme: "S6/hmac-sha256",
+        settings: "`pkcs11.environment`, `sandbox.extra_paths`, `pkcs11.kek_label`, `pkcs11.checkpoint_key_label`",
+        limits: "no AES-GCM; an administrator makes the keys",
+        long: true,
+        ..TESTED
+    },
+    Row {
+        name: "opencryptoki_sid",
+        device: "opencryptoki 3.27, soft token (Debian sid)",
+        recipe: Recipe::Opencryptoki,
+        scheme: "S1/caller",
+        settings: "`sandbox.extra_paths`, the group `pkcs11`",
+        limits: "none",
+        long: true,
+        newer_debian: true,
+        ..TESTED
+    },
+    Row {
+        name: "p11_kit_sid",
+        device: "p11-kit 0.26 remote, over SoftHSM (Debian sid)",
+        recipe: Recipe::P11Kit,
+        scheme: "S1/caller",
+        settings: "`pkcs11.environment`",
+        limits: "no Ed25519 over its wire",
+        long: true,
+        newer_debian: true,
         ..TESTED
     },
     Row {

@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::rows::{Recipe, Row};
+use crate::row::{Recipe, Row};
 use crate::support::{MODULE, process, text};
+use crate::world::{self, built};
 
 pub(crate) const LABEL: &str = "avs";
 /// opencryptoki takes no longer one.
@@ -28,6 +29,7 @@ pub(crate) struct Token {
     /// What the module reads itself: for the tools in their environment, for the service in `pkcs11.environment`.
     variables: Vec<(String, String)>,
     pub(crate) pin_file: PathBuf,
+    place: PathBuf,
     daemons: Vec<Child>,
 }
 
@@ -49,6 +51,7 @@ impl Token {
             settings: Vec::new(),
             variables: Vec::new(),
             pin_file: place.join("pin"),
+            place: place.to_owned(),
             daemons: Vec::new(),
         };
         match row.recipe {
@@ -68,6 +71,7 @@ impl Token {
             Recipe::Nss => made.nss(place),
             Recipe::Kryoptic => made.kryoptic(place),
             Recipe::Craton => made.craton(place),
+            Recipe::Tpm2 => made.tpm2(place),
         }
         write_secret(&made.pin_file, PIN);
         made.set("AVS_KMS__PKCS11__MODULE", made.module.clone());
@@ -93,7 +97,9 @@ impl Token {
 
     fn command(&self, program: &str, arguments: &[&str]) -> Command {
         let mut command = Command::new(program);
-        command.args(arguments).envs(self.variables.iter().cloned()).stdin(Stdio::null());
+        // craton-hsm has its token below the working directory, which is this one for the service too.
+        command.args(arguments).current_dir(&self.place).stdin(Stdio::null());
+        command.envs(self.variables.iter().cloned());
         command
     }
 
@@ -124,15 +130,13 @@ impl Token {
         let token = format!("pkcs11:token={LABEL}");
         let arguments =
             ["server", "--foreground", "--provider", MODULE, "--name", socket.to_str().unwrap(), &token];
-        let daemon = self.command("p11-kit", &arguments).stdout(Stdio::null()).spawn().unwrap();
-        self.daemons.push(daemon);
-        appears(&socket);
+        self.daemon("p11-kit", &arguments, &socket);
         self.variables.clear();
         self.variable("P11_KIT_SERVER_ADDRESS", format!("unix:path={}", socket.display()));
         self.module = "/usr/lib/x86_64-linux-gnu/pkcs11/p11-kit-client.so".into();
     }
 
-    /// In the directories that the library knows; [`in_its_own_world`] has made them this row's own.
+    /// In the directories that the library knows; [`crate::world`] has made them this row's own.
     fn opencryptoki(&mut self, place: &Path) {
         let daemon = self.command("pkcsslotd", &[]).stdout(Stdio::null()).stderr(Stdio::null()).status();
         assert!(daemon.unwrap().success(), "pkcsslotd does not start");
@@ -157,7 +161,7 @@ impl Token {
             format!("[[slots]]\nslot = 0\ndbtype = \"sqlite\"\ndbargs = \"{}\"\n", database.display());
         fs::write(&conf, lines).unwrap();
         self.variable("KRYOPTIC_CONF", conf.display());
-        self.module = built("libkryoptic_pkcs11.so");
+        self.copy_module("libkryoptic_pkcs11.so");
         self.initialise_by_pkcs11_tool(place);
     }
 
@@ -168,8 +172,56 @@ impl Token {
         fs::write(&conf, lines).unwrap();
         self.variable("CRATON_HSM_CONFIG", conf.display());
         self.variable("CRATON_HSM_INTEGRITY_BYPASS", "unsafe-dev-only");
-        self.module = built("libcraton_hsm.so");
+        self.copy_module("libcraton_hsm.so");
         self.initialise_by_pkcs11_tool(place);
+    }
+
+    /// A TPM in software behind a resource manager, on a bus of their own. An administrator makes the two keys.
+    fn tpm2(&mut self, place: &Path) {
+        let at = |name: &str| place.join(name).display().to_string();
+        fs::create_dir(place.join("tpm")).unwrap();
+        fs::create_dir(place.join("store")).unwrap();
+        let (state, server) = (format!("dir={}", at("tpm")), format!("type=unixio,path={}", at("swtpm")));
+        let (control, flags) = (format!("{server}.ctrl"), "not-need-init,startup-clear");
+        let swtpm = ["socket", "--tpm2", "--tpmstate", &state, "--server", &server, "--ctrl", &control];
+        self.daemon("swtpm", &[&swtpm[..], &["--flags", flags]].concat(), &place.join("swtpm"));
+        let bus = format!("unix:path={}", at("bus"));
+        self.daemon("dbus-daemon", &["--session", "--nofork", "--address", &bus], &place.join("bus"));
+        self.variable("DBUS_SESSION_BUS_ADDRESS", &bus);
+        let device = format!("swtpm:path={}", at("swtpm"));
+        self.daemon("tpm2-abrmd", &["--session", "--allow-root", "--tcti", &device], place);
+        self.variable("TPM2TOOLS_TCTI", "tabrmd:bus_type=session");
+        self.variable("TPM2_PKCS11_TCTI", "tabrmd:bus_type=session");
+        self.variable("TPM2_PKCS11_STORE", at("store"));
+        let end = Instant::now() + Duration::from_secs(20);
+        while !process::output(&mut self.command("tpm2_getrandom", &["8"])).status.success() {
+            assert!(Instant::now() < end, "tpm2-abrmd does not answer");
+        }
+        let store = at("store");
+        let tool = |arguments: &[&str]| self.must("tpm2_ptool", &[arguments, &["--path", &store]].concat());
+        tool(&["init"]);
+        let label = ["--label", LABEL, "--userpin", PIN];
+        tool(&[&["addtoken", "--pid", "1", "--sopin", SO_PIN], &label[..]].concat());
+        for (algorithm, name) in [("hmac:sha256", "kek"), ("ecc256", "checkpoint")] {
+            tool(&[&["addkey", "--algorithm", algorithm, "--key-label", name], &label[..]].concat());
+        }
+        self.module = "/usr/lib/x86_64-linux-gnu/libtpm2_pkcs11.so.1".into();
+        self.set("AVS_KMS__PKCS11__KEK_LABEL", "kek");
+        self.set("AVS_KMS__PKCS11__CHECKPOINT_KEY_LABEL", "checkpoint");
+        self.set("AVS_KMS__SANDBOX__EXTRA_PATHS", place);
+    }
+
+    /// Runs until this token is dropped, and makes this file.
+    fn daemon(&mut self, program: &str, arguments: &[&str], file: &Path) {
+        let started = self.command(program, arguments).stdout(Stdio::null()).spawn();
+        self.daemons.push(started.unwrap_or_else(|error| panic!("{program}: {error}")));
+        appears(file);
+    }
+
+    /// Where the sandbox lets the fault-injecting module load it.
+    fn copy_module(&mut self, name: &str) {
+        self.module = self.place.join(name);
+        fs::copy(built("release").join(name), &self.module).unwrap();
     }
 
     fn initialise_by_pkcs11_tool(&mut self, place: &Path) {
@@ -221,57 +273,10 @@ impl Token {
     }
 }
 
-/// The command that runs this program in directories, processes and shared memory of its own, where the module knows
-/// no others; `None` for modules that can be pointed at a directory.
-pub(crate) fn in_its_own_world(row: &Row, program: &Path, arguments: &[&str]) -> Option<Command> {
-    if row.recipe != Recipe::Opencryptoki {
-        return None;
-    }
-    let mut command = Command::new("unshare");
-    command
-        .args([
-            "--mount",
-            "--ipc",
-            "--pid",
-            "--fork",
-            "--kill-child",
-            "--mount-proc",
-            "sh",
-            "-euc",
-            OPENCRYPTOKI,
-        ])
-        .arg("sh")
-        .arg(program)
-        .args(arguments);
-    Some(command)
-}
-
-/// Only this process and what it starts sees these directories. They are gone with it.
-const OPENCRYPTOKI: &str = r#"
-for directory in /run /var/lib/opencryptoki /etc/opencryptoki /dev/shm; do
-    mount -t tmpfs -o mode=0755 tmpfs "$directory"
-done
-chmod 1777 /dev/shm
-mkdir -p /run/lock/opencryptoki/swtok /var/lib/opencryptoki/swtok/TOK_OBJ
-chown -R root:pkcs11 /run/lock/opencryptoki /var/lib/opencryptoki
-chmod -R 0770 /run/lock/opencryptoki /var/lib/opencryptoki
-printf 'version opencryptoki-3.1\n\nslot 3\n{\nstdll = libpkcs11_sw.so\n}\n' >/etc/opencryptoki/opencryptoki.conf
-exec setpriv --groups "0,$(getent group pkcs11 | cut -d: -f3)" "$@"
-"#;
-
 /// What this machine lacks for the row, if it lacks something that no package brings.
 pub(crate) fn lacks(row: &Row) -> Option<&'static str> {
     let is_root = rustix::process::geteuid().is_root();
-    (row.recipe == Recipe::Opencryptoki && !is_root).then_some("opencryptoki's directories need root")
-}
-
-/// A module that `make modules-long` has built beside this program.
-fn built(name: &str) -> PathBuf {
-    let target = std::env::current_exe().unwrap();
-    let target = target.ancestors().nth(3).unwrap();
-    let path = target.join("modules/release").join(name);
-    assert!(path.exists(), "{} is not there: make test-modules LONG=1 builds it", path.display());
-    path
+    (world::is_needed(row) && !is_root).then_some("its directories need root")
 }
 
 pub(crate) fn write_secret(path: &Path, secret: &str) {

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::bench::Bench;
 use crate::load::{kill_while_creating, kill_while_signing, sign_for};
-use crate::rows::{Recipe, Row};
+use crate::row::{Recipe, Row};
 use crate::slow;
 use crate::support::{Installation, text};
 use crate::token::write_secret;
@@ -20,6 +20,8 @@ pub(crate) struct Measured {
     pub(crate) rate: f64,
     /// Calls into the module for one signature.
     pub(crate) calls: f64,
+    /// Of what a slow token grants 16 workers.
+    pub(crate) share: Option<f64>,
 }
 
 /// Signatures of the first key.
@@ -37,9 +39,8 @@ pub(crate) fn walk(row: &'static Row) -> Measured {
     });
     let calls = step(row, "sign 200 times", || sign(bench));
     let rate = step(row, "sign with many clients", || rate(bench));
-    if let Some(pace) = row.slow {
-        step(row, "keep the pace of a slow token", || slow::check(bench, pace, calls));
-    }
+    let keep_pace = |pace| step(row, "keep the pace of a slow token", || slow::check(bench, pace, calls));
+    let share = row.slow.map(keep_pace);
     if row.name == "idle_sessions" {
         step(row, "sign after idle sessions were closed", || slow::after_idle(bench));
     }
@@ -61,7 +62,7 @@ pub(crate) fn walk(row: &'static Row) -> Measured {
     if row.recipe == Recipe::Softhsm {
         step(row, "backup and restore", || backup(bench));
     }
-    Measured { rate, calls }
+    Measured { rate, calls, share }
 }
 
 fn step<R>(row: &Row, name: &str, work: impl FnOnce() -> R) -> R {
