@@ -15,7 +15,7 @@ mod keys;
 mod output;
 mod serve;
 mod signer;
-mod softhsm;
+mod token;
 mod values;
 
 use std::path::{Path, PathBuf};
@@ -26,6 +26,7 @@ use self::admin::{access_token, freeze};
 use self::error::CliError;
 use self::output::{Output, say};
 use self::signer::{login, sign_request};
+use self::token::{rewrap, softhsm};
 use crate::config::{self, Configuration};
 
 pub use self::exit::ExitStatus;
@@ -101,6 +102,14 @@ enum Command {
     /// Repair a SoftHSM token
     #[command(subcommand)]
     Softhsm(softhsm::Command),
+    /// Move all keys to another token, scheme or key-encryption key; stop the service first
+    ///
+    /// Every key is sealed again and proven on the new side before the old side is destroyed. Interrupted at any point,
+    /// it continues where it was when it is repeated.
+    #[command(
+        after_help = "Example:\n  systemctl stop avs-kms\n  sudo -u avs-kms avs-kms --config /etc/avs-kms/avs-kms.toml rewrap --to-config /etc/avs-kms/hsm.toml"
+    )]
+    Rewrap(rewrap::Arguments),
     /// Check whether the running service is ready
     #[command(
         after_help = "Example:\n  avs-kms health || logger -p daemon.err 'avs-kms is not ready'\n\nDo not restart on failure: a restart repairs no HSM."
@@ -163,7 +172,8 @@ fn dispatch(cli: Cli) -> Result<(), CliError> {
     if let Command::Serve(serve::Arguments { listen: Some(address), .. }) = &cli.command {
         overrides.push(("server.listen", address.clone()));
     }
-    let load = || config::load(cli.config.as_deref(), &overrides);
+    let load_file = |file: Option<&Path>| config::load(file, &overrides);
+    let load = || load_file(cli.config.as_deref());
     let configuration = || -> Result<Configuration, CliError> {
         if cli.config.is_none() && Path::new(UNNAMED).exists() {
             say(&format!("{UNNAMED} in the working directory is not read: name it with --config"));
@@ -182,6 +192,7 @@ fn dispatch(cli: Cli) -> Result<(), CliError> {
         Command::Health => health::run(&configuration()?, output),
         Command::Backup(arguments) => backup::run(&arguments, &configuration()?, output),
         Command::Restore(arguments) => backup::restore(&arguments, &configuration()?, output),
+        Command::Rewrap(arguments) => rewrap::run(&arguments, &configuration()?, &load_file, output),
         Command::Softhsm(command) => softhsm::run(&command, &configuration()?, output),
         Command::Init(arguments) => init::run(&arguments, &configuration()?, output),
         Command::Serve(arguments) => serve::run(configuration()?, &load, arguments.accepted),

@@ -38,7 +38,7 @@ use recorder::Recorder;
 use recovery::Recovery;
 use signing::registry_check::RegistryCheck;
 
-pub use audit::checkpoint_publisher::{Checkpoints, Publish, compare_log, sign_first};
+pub use audit::checkpoint_publisher::{Checkpoints, Publish, anchor_of, compare_log, sign_first};
 pub use audit::maintenance::{Maintenance, MaintenanceRecords, NoteMaintenance, SignedManifest};
 pub use audit::reads::{AuditReads, Consistency, ReadEvents, ReadRecords};
 pub use auth::access_tokens::{AccessTokens, IssueAccessToken, Issued, Rejected, RevokeAccessTokens};

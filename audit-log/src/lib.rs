@@ -63,7 +63,7 @@ pub use checkpoint::rollback::RollbackDetected;
 pub use checkpoint::signed::{CheckpointError, CheckpointSigner, SignedCheckpoint};
 pub use checkpoint::sink::{CheckpointSink, SinkError};
 pub use checkpoint::statement::StatementKind;
-pub use checkpoint::statement::key_change::KeyChange;
+pub use checkpoint::statement::key_change::{KeyChange, checkpoint_keys};
 pub use error::{AuditError, OpenError};
 pub use format::corruption::{Corruption, CorruptionKind, ReadError};
 pub use format::head::{Head, Receipt};

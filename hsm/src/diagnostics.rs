@@ -105,7 +105,7 @@ fn with_login(
         check(what, false, claim);
     }
     let kek = Kek::find_labelled(&session, settings.prepared_keys.kek.as_deref());
-    let found = Place::find(&session, settings);
+    let found = Place::find(&session, settings, kek.as_ref().ok().map(|kek| kek.id));
     let location = found.as_ref().ok().map(Place::name);
     match &found {
         Ok(place) => check(PLACE, true, Ok(format!("in the {}", place.name()))),

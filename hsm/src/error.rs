@@ -221,6 +221,12 @@ pub enum OpenError {
     Settings(&'static str),
 }
 
+impl From<getrandom::Error> for OpenError {
+    fn from(error: getrandom::Error) -> Self {
+        Self::Host { what: "the kernel's generator failed", source: io::Error::other(error) }
+    }
+}
+
 /// The tokens that a module shows, or what it means that there is none.
 fn listed(seen: &[String]) -> String {
     match seen {

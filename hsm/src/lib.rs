@@ -12,6 +12,7 @@
 //! - [`softhsm`]: making and protecting SoftHSM's tokens;
 //! - [`runtime`]: workers, administration, supervisor, watchdog;
 //! - [`diagnostics`]: what `doctor` reports;
+//! - [`rewrap`]: the move of all keys to another key-encryption key;
 //! - [`enclave`]: the handle, the only way in.
 //!
 //! No exported type can hold a scalar: the interface takes ids and public points and gives public points. [`StoreKey`]
@@ -33,6 +34,7 @@ mod keys;
 mod labels;
 mod pkcs11;
 mod records;
+mod rewrap;
 mod runtime;
 mod settings;
 mod softhsm;
@@ -51,6 +53,7 @@ pub use health::{CanaryReport, Findings, Health, TokenState};
 pub use key::{KeyEntry, KeyId, KeyIdError, NewKey, PublicKey, StoredName, StoredNameError};
 pub use pkcs11::{Advice, Cause, Function, ReturnCode, TokenError, return_codes};
 pub use records::{Found, RECORD_MAX, Records, RecordsError};
+pub use rewrap::{Copied, Progress, Rewrap, RewrapError, RewrapReport, RewrapSide};
 pub use runtime::initialise::{InitReport, Initialised};
 pub use settings::{LocationChoice, PinUse, PreparedKeys, SchemeChoice, Settings, TokenSelector};
 pub use softhsm::{

@@ -30,7 +30,8 @@ pub enum Found<'a> {
 
 /// A place of wrapped records. Every call blocks; after a success what it changed is durable.
 pub trait Records {
-    /// The values under this label. More than one only where another program wrote them.
+    /// The values under this label. More than one only where another program wrote them, or while keys move from one
+    /// key-encryption key to another.
     ///
     /// # Errors
     /// When the place cannot be read.
@@ -42,17 +43,25 @@ pub trait Records {
     /// When the place cannot be read.
     fn scan(&self, each: &mut dyn FnMut(Found<'_>)) -> Result<(), RecordsError>;
 
-    /// Stores a value under a label that has none.
+    /// Stores a value under a label that has none of the same key-encryption key.
     ///
     /// # Errors
     /// When it was not stored. A token may have stored it all the same.
     fn insert(&self, label: &str, value: &[u8]) -> Result<(), RecordsError>;
 
-    /// Removes every value under this label.
+    /// Removes this value under this label; nothing where it is not there.
+    ///
+    /// # Errors
+    /// When it may still be there.
+    fn remove_value(&self, label: &str, value: &[u8]) -> Result<(), RecordsError>;
+
+    /// Removes every value under this label that [`find`](Self::find) gives.
     ///
     /// # Errors
     /// When some may still be there.
-    fn remove(&self, label: &str) -> Result<(), RecordsError>;
+    fn remove(&self, label: &str) -> Result<(), RecordsError> {
+        self.find(label)?.iter().try_for_each(|value| self.remove_value(label, value))
+    }
 }
 
 impl fmt::Debug for dyn Records + Send + Sync {

@@ -26,7 +26,7 @@ pub(crate) use kek::{Kek, KekError};
 pub(crate) use object::{Template, TokenRecords, data_value, destroy, find_data};
 pub(crate) use probe::{NoScheme, ProbeError, probe, probe_key, probe_session_key};
 pub use record::endorsement::RECORD_CONTEXT;
-pub(crate) use record::{Header, Payload, RecordError, WrappedKey};
+pub(crate) use record::{Header, Payload, RecordError, WrappedKey, kek_named_in};
 pub(crate) use scalar::{Fingerprint, GenerateError, UnwrappedScalar, UseError};
 pub(crate) use scheme::{PLAIN_LEN, Scheme, SealError, UnwrapError};
 pub(crate) use sealing::{open, seal, seal_known};

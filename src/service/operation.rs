@@ -215,6 +215,8 @@ operations! {
     RESTORE = OperationInfo::local("restore");
     /// The command line compressed completed segments of the log.
     AUDIT_COMPRESS = OperationInfo::local("audit.compress");
+    /// The command line moves all keys to another key-encryption key.
+    REWRAP = OperationInfo::local("rewrap");
     /// A start refused the store: it was changed from outside the service.
     STORE_REFUSED = OperationInfo::internal("store.refused");
     /// Go on from an older copy of the store.

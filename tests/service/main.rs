@@ -38,10 +38,12 @@ mod lifecycle {
     pub(crate) mod kill;
     mod kill_first_start;
     mod kill_restore;
+    mod kill_rewrap;
     mod module_settings;
     mod records_in_store;
     mod refused_pin;
     mod reload;
+    mod rewrap;
     mod softhsm_layout;
     mod start_stop;
     mod take_away;

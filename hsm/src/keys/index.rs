@@ -189,6 +189,14 @@ impl Index {
         self.find(id).ok().map(|entry| entry.describe())
     }
 
+    /// Every record, by id.
+    pub(crate) fn entries(&self) -> Vec<Arc<Entry>> {
+        let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
+        let mut all: Vec<_> = entries.values().cloned().collect();
+        all.sort_by_key(|entry| entry.record.header.key);
+        all
+    }
+
     /// Every usable key, by id.
     pub(crate) fn list(&self) -> Vec<KeyEntry> {
         let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);

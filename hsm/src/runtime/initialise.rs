@@ -156,7 +156,7 @@ fn keys(records: &dyn Records) -> Result<usize, RecordsError> {
 }
 
 /// The schemes that a key-encryption key of an earlier init may have: that of its records, where it made any.
-fn schemes_of(
+pub(crate) fn schemes_of(
     records: &dyn Records,
     kek: &Kek,
     planted: bool,
@@ -181,7 +181,7 @@ fn schemes_of(
 
 /// A key-encryption key of the kind that the first working scheme needs. Where session keys cannot be probed with, the
 /// key is made first, and destroyed again if nothing works with it.
-fn new_kek(
+pub(crate) fn new_kek(
     login: &LoggedInToken,
     session: &Session,
     choice: SchemeChoice,

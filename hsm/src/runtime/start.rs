@@ -27,7 +27,7 @@ use crate::token::connection::{LoggedInToken, finalise};
 use crate::token::login::Credential;
 use crate::token::place::Place;
 use crate::token::store_key::{self, StoreKey};
-use crate::wrap;
+use crate::wrap::{self, Kek};
 
 /// Creations and destructions that may wait.
 const COMMANDS: usize = 256;
@@ -98,7 +98,7 @@ pub(crate) fn open(settings: Settings) -> Result<Running, OpenError> {
     let mut digest_key = [0; 32];
     getrandom::fill(&mut digest_key)?;
     let login = LoggedInToken::new(&module, &settings.token, None, &credential)?;
-    let place = |session: &_| Place::find(session, &settings);
+    let place = |session: &_, kek: &Kek| Place::find(session, &settings, Some(kek.id));
     let connection = login.connect(1, &settings.prepared_keys, place, arena.parts().0)?;
     let connection = Arc::new(connection);
     if !connection.scheme.is_admitted(settings.scheme) {

@@ -5,15 +5,17 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
+use cryptoki::error::RvError;
 
 use super::recovery_request::{RecoveryAction, SupervisorEvent};
 use super::state::{Shared, Status};
 use crate::arena::{self, Arena};
 use crate::error::OpenError;
 use crate::keys::retest::Retest;
+use crate::pkcs11::{Cause, Function, ReturnCode, TokenError};
 use crate::settings::{PreparedKeys, TokenSelector};
 use crate::telemetry;
-use crate::token::connection::{LoggedInToken, TokenConnection, may_pass};
+use crate::token::connection::{LoggedInToken, TokenConnection};
 use crate::token::login::Credential;
 
 /// Pauses between two tries to get the token back.
@@ -144,7 +146,7 @@ impl Supervisor {
     ) -> Result<TokenConnection, OpenError> {
         let (slot, _) = self.arena.parts();
         let (epoch, prepared) = (last.epoch + 1, &self.prepared);
-        let same_place = |_: &_| Ok(last.place.clone());
+        let same_place = |_: &_, _: &_| Ok(last.place.clone());
         if action == RecoveryAction::LogIn {
             let renewed = last
                 .renew(&self.credential)
@@ -159,6 +161,46 @@ impl Supervisor {
         let serial = Some(last.info.serial.as_str());
         let login = LoggedInToken::new(&last.module, &self.selector, serial, &self.credential)?;
         login.connect(epoch, prepared, same_place, slot)
+    }
+}
+
+/// Whether a recovery may try again. Only what concerns the PIN may not: a token in trouble says everything else.
+fn may_pass(error: &OpenError) -> bool {
+    match error {
+        OpenError::WrongPin
+        | OpenError::PinLocked
+        | OpenError::PinFinalTry
+        | OpenError::PinRefusedBefore { .. } => false,
+        OpenError::Token(TokenError { function: Function::Login, cause }) => {
+            *cause != Cause::Refused(ReturnCode(RvError::UserPinNotInitialized))
+        }
+        OpenError::ModuleMissing { .. }
+        | OpenError::TokenNotFound { .. }
+        | OpenError::TokenAmbiguous { .. }
+        | OpenError::KekDuplicate { .. }
+        | OpenError::KekAttributes { .. }
+        | OpenError::PinFile { .. }
+        | OpenError::AlreadyRunning { .. }
+        | OpenError::LockFile { .. }
+        | OpenError::KekMissing { .. }
+        | OpenError::PreparedKekMissing { .. }
+        | OpenError::AlreadyInitialised { .. }
+        | OpenError::CheckpointKey { .. }
+        | OpenError::StoreKey { .. }
+        | OpenError::CanaryMissing { .. }
+        | OpenError::CanaryFailed { .. }
+        | OpenError::RecordFormat
+        | OpenError::TokenUnfit { .. }
+        | OpenError::TooFewSessions { .. }
+        | OpenError::SchemeRefused { .. }
+        | OpenError::TwoPlaces
+        | OpenError::LocationRefused(_)
+        | OpenError::NoDataObjects { .. }
+        | OpenError::Records(_)
+        | OpenError::Memory(_)
+        | OpenError::Token(_)
+        | OpenError::Host { .. }
+        | OpenError::Settings(_) => true,
     }
 }
 

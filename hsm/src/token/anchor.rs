@@ -10,9 +10,14 @@ use crate::wrap::{Template, data_value, find_data};
 /// The longest anchor, bytes.
 pub(crate) const ANCHOR_MAX: usize = 1024;
 
+/// The objects of the anchors that the token holds.
+pub(crate) fn find(session: &Session) -> Result<Vec<ObjectHandle>, TokenError> {
+    find_data(session, ANCHOR_LABEL)
+}
+
 /// Every anchor that the token holds.
 pub(crate) fn read(session: &Session) -> Result<Vec<Vec<u8>>, TokenError> {
-    find_data(session, ANCHOR_LABEL)?.into_iter().map(|handle| data_value(session, handle)).collect()
+    find(session)?.into_iter().map(|handle| data_value(session, handle)).collect()
 }
 
 /// Makes the new anchor and proves that it can be read; gives the others, to be destroyed once it is on the disk.
@@ -21,7 +26,7 @@ pub(crate) fn store(
     template: &Template,
     anchor: &[u8],
 ) -> Result<Vec<ObjectHandle>, TokenError> {
-    let old = find_data(session, ANCHOR_LABEL)?;
+    let old = find(session)?;
     let new = template.create(session, ANCHOR_LABEL, anchor)?;
     if data_value(session, new)? != anchor {
         let what = "the new anchor reads differently";

@@ -4,7 +4,6 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use cryptoki::error::RvError;
 use cryptoki::object::ObjectHandle;
 
 use super::canary::{self, CanaryError};
@@ -16,7 +15,7 @@ use crate::arena::Slot;
 use crate::error::OpenError;
 use crate::key::KeyId;
 use crate::labels::CHECKPOINT_KEY_LABEL;
-use crate::pkcs11::{Cause, Function, Generation, Module, ReturnCode, Session, TokenError, TokenInfo};
+use crate::pkcs11::{Function, Generation, Module, Session, TokenError, TokenInfo};
 use crate::settings::{PreparedKeys, TokenSelector};
 use crate::wrap::{Kek, KekError, NoScheme, ProbeError, Scheme, WrappedKey};
 
@@ -64,13 +63,21 @@ impl LoggedInToken {
         credential: &Credential,
     ) -> Result<Self, OpenError> {
         let generation = module.initialise()?;
-        let login = || {
-            let info = select(module.tokens(generation)?, selector, serial)?;
-            let holder = Session::open(module, generation, info.slot)?;
-            credential.log_in(&holder, &info)?;
-            Ok(Self { module: Arc::clone(module), generation, info, holder })
-        };
-        login().inspect_err(|_| finalise(module))
+        let login = Self::within((module, generation), selector, serial, credential);
+        login.inspect_err(|_| finalise(module))
+    }
+
+    /// The same in an initialisation that another login made.
+    pub(crate) fn within(
+        (module, generation): (&Arc<Module>, Generation),
+        selector: &TokenSelector,
+        serial: Option<&str>,
+        credential: &Credential,
+    ) -> Result<Self, OpenError> {
+        let info = select(module.tokens(generation)?, selector, serial)?;
+        let holder = Session::open(module, generation, info.slot)?;
+        credential.log_in(&holder, &info)?;
+        Ok(Self { module: Arc::clone(module), generation, info, holder })
     }
 
     /// A further session of the same login.
@@ -78,16 +85,28 @@ impl LoggedInToken {
         Session::open(&self.module, self.generation, self.info.slot)
     }
 
-    /// Finds and checks key-encryption key and canary; `place` tells where that is.
+    /// Finds and checks key-encryption key and canary; `place` tells where that is. After an error the module is finalized.
     pub(crate) fn connect(
         self,
         epoch: u64,
         prepared: &PreparedKeys,
-        place: impl FnOnce(&Session) -> Result<Place, OpenError>,
+        place: impl FnOnce(&Session, &Kek) -> Result<Place, OpenError>,
+        slot: &mut Slot,
+    ) -> Result<TokenConnection, OpenError> {
+        let module = Arc::clone(&self.module);
+        self.connect_within(epoch, prepared, place, slot).inspect_err(|_| finalise(&module))
+    }
+
+    /// The same; the module stays initialised, for the other login that it has.
+    pub(crate) fn connect_within(
+        self,
+        epoch: u64,
+        prepared: &PreparedKeys,
+        place: impl FnOnce(&Session, &Kek) -> Result<Place, OpenError>,
         slot: &mut Slot,
     ) -> Result<TokenConnection, OpenError> {
         let Self { module, generation, info, holder } = self;
-        let build = |holder: &Session| {
+        let build = |holder: &Session| -> Result<_, OpenError> {
             let kek = Kek::find_labelled(holder, prepared.kek.as_deref())?;
             if !kek.made_here {
                 tracing::warn!(
@@ -96,7 +115,7 @@ impl LoggedInToken {
             }
             let session_kek = kek.session_copy(holder)?;
             let worker = Session::open(&module, generation, info.slot)?;
-            let place = place(&worker)?;
+            let place = place(&worker, &kek)?;
             let canary = canary::find(&*place.records(&worker), &kek)?;
             let checkpoint_signer = checkpoint_signer(holder, prepared, &place, &kek, canary.header.scheme)?;
             if !checkpoint_signer.endorses(&canary) {
@@ -115,29 +134,21 @@ impl LoggedInToken {
             };
             Ok((kek, session_kek, place, canary, checkpoint_signer))
         };
-        match build(&holder) {
-            Ok((kek, session_kek, place, canary, checkpoint_signer)) => {
-                let holder = Mutex::new(Some(holder));
-                Ok(TokenConnection {
-                    epoch,
-                    module,
-                    generation,
-                    info,
-                    kek,
-                    session_kek,
-                    scheme: canary.header.scheme,
-                    canary,
-                    place,
-                    checkpoint_signer,
-                    holder,
-                })
-            }
-            Err(error) => {
-                drop(holder);
-                finalise(&module);
-                Err(error)
-            }
-        }
+        let (kek, session_kek, place, canary, checkpoint_signer) = build(&holder)?;
+        let (scheme, holder) = (canary.header.scheme, Mutex::new(Some(holder)));
+        Ok(TokenConnection {
+            epoch,
+            module,
+            generation,
+            info,
+            kek,
+            session_kek,
+            canary,
+            place,
+            scheme,
+            checkpoint_signer,
+            holder,
+        })
     }
 }
 
@@ -247,51 +258,5 @@ impl From<ProbeError> for OpenError {
 impl From<NoScheme> for OpenError {
     fn from(error: NoScheme) -> Self {
         Self::TokenUnfit { problem: error.to_string() }
-    }
-}
-
-impl From<getrandom::Error> for OpenError {
-    fn from(error: getrandom::Error) -> Self {
-        Self::Host { what: "the kernel's generator failed", source: std::io::Error::other(error) }
-    }
-}
-
-/// Whether a recovery may try again. Only what concerns the PIN may not: a token in trouble says everything else.
-pub(crate) fn may_pass(error: &OpenError) -> bool {
-    match error {
-        OpenError::WrongPin
-        | OpenError::PinLocked
-        | OpenError::PinFinalTry
-        | OpenError::PinRefusedBefore { .. } => false,
-        OpenError::Token(TokenError { function: Function::Login, cause }) => {
-            *cause != Cause::Refused(ReturnCode(RvError::UserPinNotInitialized))
-        }
-        OpenError::ModuleMissing { .. }
-        | OpenError::TokenNotFound { .. }
-        | OpenError::TokenAmbiguous { .. }
-        | OpenError::KekDuplicate { .. }
-        | OpenError::KekAttributes { .. }
-        | OpenError::PinFile { .. }
-        | OpenError::AlreadyRunning { .. }
-        | OpenError::LockFile { .. }
-        | OpenError::KekMissing { .. }
-        | OpenError::PreparedKekMissing { .. }
-        | OpenError::AlreadyInitialised { .. }
-        | OpenError::CheckpointKey { .. }
-        | OpenError::StoreKey { .. }
-        | OpenError::CanaryMissing { .. }
-        | OpenError::CanaryFailed { .. }
-        | OpenError::RecordFormat
-        | OpenError::TokenUnfit { .. }
-        | OpenError::TooFewSessions { .. }
-        | OpenError::SchemeRefused { .. }
-        | OpenError::TwoPlaces
-        | OpenError::LocationRefused(_)
-        | OpenError::NoDataObjects { .. }
-        | OpenError::Records(_)
-        | OpenError::Memory(_)
-        | OpenError::Token(_)
-        | OpenError::Host { .. }
-        | OpenError::Settings(_) => true,
     }
 }

@@ -42,7 +42,7 @@ impl Credential {
         }
         use RvError as R;
         let Err(error) = holder.log_in(Role::User, self.pin.expose_secret()) else {
-            self.refused.forget();
+            self.refused.forget(&seen.serial);
             return Ok(());
         };
         match error.code() {

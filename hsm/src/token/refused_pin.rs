@@ -60,10 +60,18 @@ impl RefusedPins {
         }
     }
 
-    /// The token took a PIN: what it refused before is of no interest.
-    pub(crate) fn forget(&self) {
+    /// This token took a PIN: what it refused before is of no interest. What another refused still counts.
+    pub(crate) fn forget(&self, serial: &str) {
         let Some(path) = &self.path else { return };
-        match std::fs::remove_file(path) {
+        let mut others = read(path);
+        others.retain(|line| line.serial != hex::encode(serial));
+        let forgotten = if others.is_empty() {
+            std::fs::remove_file(path)
+        } else {
+            let text: String = others.iter().map(Line::to_text).collect();
+            trusted_files::write_atomically(path, text.as_bytes(), 0o600).map_err(io::Error::other)
+        };
+        match forgotten {
             Ok(()) => {
                 tracing::info!(path = %path.display(), "the token accepted the PIN; refused ones are forgotten")
             }
@@ -153,10 +161,13 @@ mod tests {
         assert!(!text.contains("1234") && text.lines().count() == 1, "{text}");
         refused.remember("serial", &pin("1235"));
         assert!(refused.check("serial", &pin("1234")).is_err(), "the first is remembered beside the second");
-        refused.forget();
-        assert!(!path.exists());
+        refused.remember("other", &pin("1234"));
+        refused.forget("serial");
         refused.check("serial", &pin("1234")).unwrap();
-        refused.forget();
+        assert!(refused.check("other", &pin("1234")).is_err(), "another token refused it");
+        refused.forget("other");
+        assert!(!path.exists());
+        refused.forget("serial");
     }
 
     #[test]

@@ -100,8 +100,13 @@ impl Records for TokenRecords<'_> {
         Ok(())
     }
 
-    fn remove(&self, label: &str) -> Result<(), RecordsError> {
-        Ok(destroy(self.session, find_data(self.session, label)?)?)
+    fn remove_value(&self, label: &str, value: &[u8]) -> Result<(), RecordsError> {
+        for object in find_data(self.session, label)? {
+            if data_value(self.session, object)? == value {
+                self.session.destroy(object)?;
+            }
+        }
+        Ok(())
     }
 }
 

@@ -234,6 +234,14 @@ impl WrappedKey {
     }
 }
 
+/// The `CKA_ID` of the key-encryption key that a value names; none where it is no record of this format.
+pub(crate) fn kek_named_in(value: &[u8]) -> Option<[u8; 16]> {
+    let mut reader = Reader(value);
+    let begins = reader.array::<4>().is_ok_and(|magic| &magic == MAGIC) && reader.byte() == Ok(FORMAT);
+    reader.array::<2>().ok().filter(|_| begins)?;
+    reader.array().ok()
+}
+
 fn unknown_scheme([scheme, variant]: [u8; 2]) -> RecordError {
     match Scheme::ALL.iter().any(|known| known.numbers()[0] == scheme) {
         true => RecordError::Unknown("variant", variant),

@@ -142,7 +142,7 @@ impl Records for Directory {
         std::fs::rename(new, self.file(label)).map_err(outside)
     }
 
-    fn remove(&self, label: &str) -> Result<(), RecordsError> {
+    fn remove_value(&self, label: &str, _: &[u8]) -> Result<(), RecordsError> {
         match std::fs::remove_file(self.file(label)) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(outside(error)),
             _ => Ok(()),

@@ -14,7 +14,7 @@ use crate::key::{AddressError, Eoa};
 use crate::outbound::Outbound;
 use crate::sandbox::Profile;
 use crate::service::operation::STORE_REFUSED;
-use crate::service::{AllowedOperators, Custody, LoginRules, ServiceParts, Services};
+use crate::service::{AllowedOperators, Custody, LoginRules, ServiceParts, Services, public_key_of};
 use crate::store::{SqliteBackend, SqliteFile, SqliteRecords, Store, StoreError};
 use audit_log::{Actor, AuditLog, BuildInfo, Event, Input, OpenIntent, Value};
 use hsm::StoreKey;
@@ -81,9 +81,13 @@ pub(in crate::cli) fn open(
             let enclave = hsm::Enclave::open(settings).map_err(|error| {
                 // Its lock is free when this returns: the command may record something without the token.
                 let _ = audit.clone().close();
-                let failed = CliError::token("cannot open the token", &error);
+                let mut failed = CliError::token("cannot open the token", &error);
+                if was_moved(configuration, &error) {
+                    failed = failed.with_hint(MOVED_HINT);
+                }
                 if may_miss_files(configuration, &error) { failed.with_hint(SANDBOX_HINT) } else { failed }
             })?;
+            refuse_moved(configuration, &enclave).inspect_err(|_| drop(audit.clone().close()))?;
             let key = enclave.store_key();
             let installation = InstallationId::new(key.installation());
             let store = runtime.block_on(Store::over(Box::new(SqliteBackend::new(file, key))));
@@ -112,6 +116,34 @@ pub(in crate::cli) fn open(
 const SANDBOX_HINT: &str =
     "if the sandbox hides files of the module, `avs-kms doctor` tells which to name in sandbox.extra_paths";
 
+const MOVED_HINT: &str = "the keys of this installation were moved by `avs-kms rewrap`: start with the configuration that \
+                          was given to it as --to-config";
+
+/// Whether the token lacks what a move to another one destroys, and there was such a move.
+fn was_moved(configuration: &Configuration, error: &hsm::OpenError) -> bool {
+    let lacks = matches!(
+        error,
+        hsm::OpenError::KekMissing { .. }
+            | hsm::OpenError::CanaryMissing { .. }
+            | hsm::OpenError::CheckpointKey { .. }
+            | hsm::OpenError::StoreKey { .. }
+    );
+    lacks && audit_log::checkpoint_keys(&configuration.audit.directory).is_ok_and(|keys| !keys.is_empty())
+}
+
+/// Refuses the side that all keys were moved from, as long as it is there: what is made in it would be lost.
+fn refuse_moved(configuration: &Configuration, enclave: &hsm::Enclave) -> Result<(), CliError> {
+    let keys = audit_log::checkpoint_keys(&configuration.audit.directory)
+        .map_err(|error| CliError::context("cannot read the audit log", &error))?;
+    let Some((_, replaced)) = keys.split_last() else { return Ok(()) };
+    let key = enclave.checkpoint_key().map_err(|error| CliError::context("cannot read its key", &error))?;
+    let key = public_key_of(key);
+    match replaced.iter().any(|old| old.public_key() == key) {
+        true => Err(CliError::new("this token is the old side of a move").with_hint(MOVED_HINT)),
+        false => Ok(()),
+    }
+}
+
 /// Whether the error may come of the sandbox: the module loads no library, reads no configuration, sees no token.
 fn may_miss_files(configuration: &Configuration, error: &hsm::OpenError) -> bool {
     let of_files = matches!(
@@ -124,7 +156,10 @@ fn may_miss_files(configuration: &Configuration, error: &hsm::OpenError) -> bool
 }
 
 /// The file of the store. What can be wrong with it is said before the token is asked.
-fn store_file(configuration: &Configuration, runtime: &Runtime) -> Result<SqliteFile, CliError> {
+pub(in crate::cli) fn store_file(
+    configuration: &Configuration,
+    runtime: &Runtime,
+) -> Result<SqliteFile, CliError> {
     let path = configuration.data.store();
     // With a store in place the restore was complete. A later one must not take this installation for its own.
     let journal = configuration.data.directory.join(JOURNAL);
@@ -145,7 +180,7 @@ fn store_file(configuration: &Configuration, runtime: &Runtime) -> Result<Sqlite
     })
 }
 
-fn boot(configuration: &Configuration, installation: Option<InstallationId>) -> BuildInfo {
+pub(in crate::cli) fn boot(configuration: &Configuration, installation: Option<InstallationId>) -> BuildInfo {
     BuildInfo {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         config_digest: configuration.digest,

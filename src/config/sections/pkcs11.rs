@@ -41,7 +41,8 @@ section! {
         /// Label of a secret key that the HSM's administrator made to wrap keys, for an HSM that lets no
         /// user generate keys. `init` checks it, uses it and never destroys it. It must be private, sensitive,
         /// never extractable: AES-256 for encryption and decryption, a generic secret of 32 bytes for
-        /// signing, or RSA with 3072 bits for decryption, and allowed nothing else. Empty: `init` makes the key. It cannot change after `init`.
+        /// signing, or RSA with 3072 bits for decryption, and allowed nothing else. Empty: `init` makes the key. After `init`
+        /// it changes by `avs-kms rewrap` alone.
         kek_label: Option<String> = "", Optional(KEY_LABEL);
         /// Label of a key pair that the HSM's administrator made to sign checkpoints of the audit log:
         /// Ed25519, P-256 or RSA with 3072 bits, sensitive, not extractable, for signing. Empty: `init`

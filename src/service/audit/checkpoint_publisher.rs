@@ -195,10 +195,13 @@ fn anchor_sink(anchor: TokenAnchor, every: Duration, clock: Clock) -> Checkpoint
     CheckpointSink::new("the token", every, move |checkpoint| keep(&anchor, checkpoint, &clock))
 }
 
-/// The token signed the note, which names origin, size and root.
 fn keep(anchor: &TokenAnchor, checkpoint: &SignedCheckpoint, clock: &Clock) -> Result<(), SinkError> {
-    let text = json!({"time": clock.now().to_string(), "checkpoint": checkpoint.note()}).to_string();
-    Ok(anchor.replace(text.into_bytes())?)
+    Ok(anchor.replace(anchor_of(checkpoint, clock))?)
+}
+
+/// A checkpoint as a token keeps it. The token signed the note, which names origin, size and root.
+pub fn anchor_of(checkpoint: &SignedCheckpoint, clock: &Clock) -> Vec<u8> {
+    json!({"time": clock.now().to_string(), "checkpoint": checkpoint.note()}).to_string().into_bytes()
 }
 
 /// The note in an anchor. Anything else is passed on as it is, and is not accepted as a note.

@@ -13,11 +13,15 @@ use super::reserve::SharedFile;
 use crate::store::error::StoreError;
 
 /// The table. A start has checked the lengths of its rows before anything reads them.
+///
+/// Bytes 8 to 23 of a record are the id of its key-encryption key. While keys move from one to another (`avs-kms rewrap`)
+/// a label has a record of each.
 pub(super) const RECORDS: &str = "
     CREATE TABLE wrapped_record (
-        label TEXT PRIMARY KEY CHECK (length(label) <= 64),
+        label TEXT NOT NULL CHECK (length(label) <= 64),
         value BLOB NOT NULL CHECK (length(value) <= 1280)
-    ) STRICT, WITHOUT ROWID;
+    ) STRICT;
+    CREATE UNIQUE INDEX one_record_of_each_kek ON wrapped_record (label, substr(value, 8, 16));
 ";
 
 /// Records that interrupted creations may have left without a key version.
@@ -89,11 +93,12 @@ impl Records for SqliteRecords {
     }
 
     /// On a full disk it takes the reserve, as every change that only takes away.
-    fn remove(&self, label: &str) -> Result<(), RecordsError> {
+    fn remove_value(&self, label: &str, value: &[u8]) -> Result<(), RecordsError> {
         let mut file = self.0.lock();
+        // As `find` gives it: what another program wrote may be longer.
+        let sql = "DELETE FROM wrapped_record WHERE label = ?1 AND substr(value, 1, ?3) = ?2";
         loop {
-            let removed =
-                file.connection.execute("DELETE FROM wrapped_record WHERE label = ?1", params![label]);
+            let removed = file.connection.execute(sql, params![label, value, hsm::RECORD_MAX + 1]);
             match removed.map_err(StoreError::from) {
                 Err(error) if error.is_disk_full() && file.reserve.give() => {}
                 Err(error) => return Err(outside(error)),
@@ -106,9 +111,10 @@ impl Records for SqliteRecords {
     }
 }
 
-/// A start reads each record, and each has a key version, whatever became of that. More of them are not this program's.
+/// A start reads each record, and each has a key version, whatever became of that; two have the same one while keys move.
+/// More of them are not this program's.
 pub(super) fn check_number(connection: &Connection) -> Result<(), StoreError> {
-    let sql = "SELECT (SELECT count(*) FROM wrapped_record) > (SELECT count(*) FROM key_version) + ?1";
+    let sql = "SELECT (SELECT count(*) FROM wrapped_record) > 2 * (SELECT count(*) FROM key_version) + ?1";
     if connection.query_row(sql, [UNCLAIMED_MOST], |row| row.get(0))? {
         return Err(StoreError::Forged(
             "the table wrapped_record, which has more rows than there are keys,".into(),
@@ -173,6 +179,19 @@ mod tests {
         records.remove("a").unwrap();
         records.remove("a").unwrap();
         assert_eq!((labels(&records), records.find("a").unwrap().len()), (vec!["b".into()], 0));
+    }
+
+    #[test]
+    fn a_label_has_one_record_of_each_key_encryption_key_and_each_is_removed_alone() {
+        let records = SqliteRecords::in_memory().unwrap();
+        let value = |kek: u8, rest: u8| [&b"AVSK\x02\x01\x01"[..], &[kek; 16], &[rest; 300]].concat();
+        records.insert("a", &value(1, 7)).unwrap();
+        records.insert("a", &value(2, 7)).unwrap();
+        assert!(records.insert("a", &value(2, 8)).is_err());
+        records.remove_value("a", &value(1, 8)).unwrap();
+        assert_eq!(records.find("a").unwrap().len(), 2);
+        records.remove_value("a", &value(1, 7)).unwrap();
+        assert_eq!(records.find("a").unwrap(), [value(2, 7)]);
     }
 
     #[test]

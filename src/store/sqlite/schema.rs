@@ -11,7 +11,7 @@ use crate::store::authentic::{Head, Rows};
 use crate::store::error::StoreError;
 
 /// The `user_version` of a file that this program reads; 1 to 4 are files of avs-kms 0.1.
-pub(super) const VERSION: i64 = 8;
+pub(super) const VERSION: i64 = 9;
 
 /// A version without points is reserved: its creation was begun and is not complete. `state` is the state of the
 /// lifecycle; a version that is to be destroyed has a `destroy_at`, one whose record is gone a `destroyed_at`.

@@ -63,7 +63,7 @@ struct Change {
     after: &'static [&'static str],
 }
 
-fn program(data: &Path, arguments: &[&str]) -> Command {
+pub(super) fn program(data: &Path, arguments: &[&str]) -> Command {
     let mut command = process::program(data);
     command
         .args(arguments)
@@ -78,7 +78,7 @@ fn run(data: &Path, arguments: &[&str]) -> Output {
     process::output(&mut program(data, arguments))
 }
 
-fn must(data: &Path, arguments: &[&str]) -> String {
+pub(super) fn must(data: &Path, arguments: &[&str]) -> String {
     let output = run(data, arguments);
     assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
@@ -178,7 +178,7 @@ fn destroyed(data: &Path) -> bool {
 }
 
 /// A copy of an installation, with nothing of what runs over it.
-fn copy(from: &Path, to: &Path) {
+pub(super) fn copy(from: &Path, to: &Path) {
     assert!(Command::new("cp").arg("-a").arg(from).arg(to).status().unwrap().success());
     // SoftHSM's configuration names its directory.
     let conf = to.join("token/softhsm2.conf");

@@ -97,6 +97,17 @@ impl KeyChange {
     }
 }
 
+/// The checkpoint keys of a log whose key has changed, oldest first: the last one signs now. Empty where none followed the
+/// first.
+///
+/// # Errors
+/// When the changes cannot be read.
+pub fn checkpoint_keys(directory: &Path) -> Result<Vec<VerifierKey>, ReadError> {
+    let KeyHistory(changes) = KeyHistory::read(directory)?;
+    let first = changes.first().map(|change| change.old.clone());
+    Ok(first.into_iter().chain(changes.into_iter().map(|change| change.new)).collect())
+}
+
 impl KeyHistory {
     /// The changes that the directory of a log holds; none where there is no file of them.
     pub(crate) fn read(directory: &Path) -> Result<Self, ReadError> {
@@ -118,6 +129,9 @@ impl KeyHistory {
             && (last.new != change.old || last.size > change.size)
         {
             return Err("a change of the checkpoint key does not continue the one before");
+        }
+        if self.0.iter().any(|before| before.old == change.new) {
+            return Err("a checkpoint key that was replaced cannot follow");
         }
         self.0.push(change);
         Ok(())
@@ -231,6 +245,7 @@ mod tests {
         assert!(TrustedKeys::new(&history, &[]).is_empty());
         assert_eq!(history.successor(&key(1)).unwrap().to_string(), key(2).to_string());
         assert!(history.successor(&key(3)).is_none());
+        assert_eq!(checkpoint_keys(directory.path()).unwrap(), [key(1), key(2), key(3)]);
     }
 
     #[test]
@@ -251,7 +266,7 @@ mod tests {
         }
         let directory = tempfile::tempdir().unwrap();
         KeyHistory::append(directory.path(), &good).unwrap();
-        for wrong in [change(11, 1, 3), change(11, 3, 4), change(9, 2, 3)] {
+        for wrong in [change(11, 1, 3), change(11, 3, 4), change(9, 2, 3), change(11, 2, 1)] {
             KeyHistory::append(directory.path(), &wrong).unwrap_err();
         }
         assert_eq!(KeyHistory::read(directory.path()).unwrap().0.len(), 1);

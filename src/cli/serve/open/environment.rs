@@ -16,7 +16,32 @@ use crate::config::Configuration;
 /// Hardens this process. Where a variable of the module is not set, it first replaces the process by one
 /// with all of them.
 pub(in crate::cli) fn with_module_environment(configuration: &Configuration) -> Result<(), CliError> {
-    let wanted = variables(configuration)?;
+    with(variables(configuration)?)
+}
+
+/// The same for the modules of two configurations.
+pub(in crate::cli) fn with_module_environments(
+    one: &Configuration,
+    other: &Configuration,
+) -> Result<(), CliError> {
+    let mut wanted = variables(one)?;
+    for (name, value) in variables(other)? {
+        match wanted.iter().find(|(known, _)| *known == name) {
+            None => wanted.push((name, value)),
+            Some((_, known)) if *known == value => {}
+            Some(_) => {
+                return Err(CliError::usage(format!(
+                    "the PKCS#11 modules of both configurations need {} with different values, and a process has one: \
+                     move by way of a token of another module",
+                    name.display()
+                )));
+            }
+        }
+    }
+    with(wanted)
+}
+
+fn with(wanted: Vec<(OsString, OsString)>) -> Result<(), CliError> {
     // Names are distinct, so the new process has them all and does not come here again.
     if wanted.iter().all(|(name, value)| std::env::var_os(name).as_ref() == Some(value)) {
         return harden();

@@ -6,14 +6,14 @@
 use clap::Subcommand;
 use serde_json::json;
 
-use super::error::CliError;
-use super::output::Output;
-use super::serve::data_lock::DataLock;
-use super::serve::open::token::softhsm_token;
+use crate::cli::error::CliError;
+use crate::cli::output::Output;
+use crate::cli::serve::data_lock::DataLock;
+use crate::cli::serve::open::token::softhsm_token;
 use crate::config::Configuration;
 
 #[derive(Debug, Subcommand)]
-pub(super) enum Command {
+pub(in crate::cli) enum Command {
     /// Put back the copy of a token file that a kill during login destroyed; stop the service first
     #[command(
         after_help = "Example:\n  systemctl stop avs-kms\n  sudo -u avs-kms avs-kms --config /etc/avs-kms/avs-kms.toml softhsm restore"
@@ -21,7 +21,11 @@ pub(super) enum Command {
     Restore,
 }
 
-pub(super) fn run(command: &Command, configuration: &Configuration, output: Output) -> Result<(), CliError> {
+pub(in crate::cli) fn run(
+    command: &Command,
+    configuration: &Configuration,
+    output: Output,
+) -> Result<(), CliError> {
     let Command::Restore = command;
     let _lock = DataLock::acquire(&configuration.data)?.map_err(|held| held.error(&configuration.data))?;
     let plan = softhsm_token(configuration)?
