@@ -53,7 +53,7 @@ pub use health::{CanaryReport, Findings, Health, TokenState};
 pub use key::{KeyEntry, KeyId, KeyIdError, NewKey, PublicKey, StoredName, StoredNameError};
 pub use pkcs11::{Advice, Cause, Function, ReturnCode, TokenError, return_codes};
 pub use records::{Found, RECORD_MAX, Records, RecordsError};
-pub use rewrap::{Copied, Progress, Rewrap, RewrapError, RewrapReport, RewrapSide};
+pub use rewrap::{Copied, Rewrap, RewrapCaller, RewrapError, RewrapReport, RewrapSide};
 pub use runtime::initialise::{InitReport, Initialised};
 pub use settings::{LocationChoice, PinUse, PreparedKeys, SchemeChoice, Settings, TokenSelector};
 pub use softhsm::{

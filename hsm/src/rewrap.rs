@@ -12,19 +12,21 @@ mod old_side;
 mod side;
 
 use std::fmt;
+use std::sync::Arc;
 
-use crate::arena::{Arena, SecretMemoryPolicy};
+use crate::arena::Arena;
 use crate::error::OpenError;
-use crate::pkcs11::Module;
+use crate::pkcs11::{Generation, Module};
 use crate::runtime::start::{Prepared, prepare};
 use crate::settings::Settings;
 use crate::token::checkpoint_key::CheckpointKey;
 use crate::token::connection::{LoggedInToken, finalise};
 use crate::token::login::Credential;
+use crate::token::selection::select;
 
 pub use copied::{Copied, RewrapReport, RewrapSide};
 pub use error::RewrapError;
-pub use side::Progress;
+pub use new_side::RewrapCaller;
 use side::{Side, Sides};
 
 /// What to do where one process cannot have both sides.
@@ -46,10 +48,23 @@ impl Rewrap {
         if same_module && old.initialize_string != new.initialize_string {
             return Err(RewrapError::Refused(ONE_MODULE.to_owned()));
         }
-        let login = LoggedInToken::new(&module, &old.token, None, &credential)?;
-        let old = Side::new(old, login);
-        let second = second_login(&old, same_module, new, memory).inspect_err(|_| finalise(&module))?;
-        Ok(Self(Sides { old, new: Side::new(new, second), memory, _lock: lock }))
+        let generation = module.initialise()?;
+        let other = second_module(new, same_module.then_some((&module, generation)));
+        let (other, other_generation) = other.inspect_err(|_| finalise(&module))?;
+        let log_in = || {
+            let second = Credential::read(new, memory)?;
+            // Before any login: SoftHSM shows nothing of a token afterwards whose file the login could not rewrite.
+            let found = select(module.tokens(generation)?, &old.token, None)?;
+            let other_found = select(other.tokens(other_generation)?, &new.token, None)?;
+            let login = LoggedInToken::of((&module, generation), found, &credential)?;
+            let second = LoggedInToken::of((&other, other_generation), other_found, &second)?;
+            Ok::<_, OpenError>((Side::new(old, login), Side::new(new, second)))
+        };
+        let (old, new) = log_in().inspect_err(|_| {
+            finalise(&other);
+            finalise(&module);
+        })?;
+        Ok(Self(Sides { old, new, memory, _lock: lock }))
     }
 
     /// The checkpoint key of a new side that an earlier attempt has completed: the audit log tells by it how far that
@@ -70,19 +85,13 @@ impl Rewrap {
     /// the other, the canary record last. Each is found again, opened and compared with its public key; so is what an
     /// earlier attempt left. What the old side no longer has is removed. Nothing on the old side changes.
     ///
-    /// `fit` may refuse the new checkpoint key before any key is sealed.
-    ///
     /// # Errors
     /// When a key cannot be moved, and what opening can meet. Nothing is final: repeat it.
-    pub fn copy(
-        self,
-        fit: &dyn Fn(&CheckpointKey) -> Result<(), String>,
-        progress: Progress<'_>,
-    ) -> Result<Copied, RewrapError> {
+    pub fn copy(self, caller: &dyn RewrapCaller) -> Result<Copied, RewrapError> {
         let Self(sides) = self;
         let (mut first, mut second) = (Arena::new(sides.memory)?, Arena::new(sides.memory)?);
         let old = sides.old.connect(&mut first)?;
-        let moved = carry::copy(&sides, &old, (fit, progress), (&mut first, &mut second))?;
+        let moved = carry::copy(&sides, &old, caller, (&mut first, &mut second))?;
         let new = sides.new.connect(&mut first)?;
         Copied::compared(sides, (old, new), moved, first)
     }
@@ -92,7 +101,7 @@ impl Rewrap {
     ///
     /// # Errors
     /// When the token refuses a call. Some may be destroyed then: repeat it.
-    pub fn destroy_old(&self, progress: Progress<'_>) -> Result<usize, RewrapError> {
+    pub fn destroy_old(&self, progress: &dyn Fn(usize, usize)) -> Result<usize, RewrapError> {
         old_side::destroy(&self.0, progress)
     }
 }
@@ -108,17 +117,16 @@ fn is_one_file(old: &Settings, new: &Settings) -> bool {
     old.module == new.module || real(old).is_some_and(|old| real(new) == Some(old))
 }
 
-fn second_login(
-    old: &Side,
-    same_module: bool,
+/// The module of the new side, initialised: that of the old side where it is the same.
+fn second_module(
     new: &Settings,
-    memory: SecretMemoryPolicy,
-) -> Result<LoggedInToken, OpenError> {
-    let credential = Credential::read(new, memory)?;
-    if same_module {
-        return LoggedInToken::within((&old.module, old.generation), &new.token, None, &credential);
+    same: Option<(&Arc<Module>, Generation)>,
+) -> Result<(Arc<Module>, Generation), OpenError> {
+    if let Some((module, generation)) = same {
+        return Ok((Arc::clone(module), generation));
     }
     let module = Module::load(&new.module, new.initialize_string.as_deref())
         .map_err(|source| OpenError::ModuleMissing { path: new.module.clone(), source })?;
-    LoggedInToken::new(&module, &new.token, None, &credential)
+    let generation = module.initialise()?;
+    Ok((module, generation))
 }

@@ -5,8 +5,8 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::error::RewrapError;
-use super::new_side::{Fit, NewSide};
-use super::side::{Progress, Sides};
+use super::new_side::{NewSide, RewrapCaller};
+use super::side::Sides;
 use crate::arena::Arena;
 use crate::key::KeyId;
 use crate::keys::entry::Entry;
@@ -25,24 +25,26 @@ const UNREADABLE: &str = "its record cannot be read, so it cannot be moved: put 
 const DUPLICATED: &str = "it has two records: remove the wrong one by the vendor's tools";
 const ANOTHER_SCALAR: &str = "its record opens to another key than it names; nothing was moved";
 const NOT_AS_STORED: &str = "the new token does not give back what was just stored: do not use this token";
+const LOST: &str = "the old side has lost its record, and the new side has one: put the old record back from a backup, so that \
+                    no copy is destroyed that may be the last";
 
 /// Carries everything over; gives how many keys.
 pub(super) fn copy(
     Sides { old: old_side, new: side, .. }: &Sides,
     old: &TokenConnection,
-    (fit, progress): (Fit<'_>, Progress<'_>),
+    caller: &dyn RewrapCaller,
     (arena, second): (&mut Arena, &mut Arena),
 ) -> Result<usize, RewrapError> {
     let keys = keys(old, arena)?;
     let session = old.session()?;
     let store_key = store_key::find(&*old.records(&session), &old.kek)?;
-    let mut new = NewSide::make((old_side, side), old, store_key.header.key, fit, arena)?;
+    let mut new = NewSide::make((old_side, side), old, store_key.header.key, caller, arena)?;
     new.move_store_key((&session, old), &store_key, arena, second)?;
     for (done, entry) in keys.iter().enumerate() {
         new.move_key((&session, old), entry, arena, second)?;
-        progress(done + 1, keys.len());
+        caller.progress(done + 1, keys.len());
     }
-    new.remove_others(&keys)?;
+    new.remove_others(&keys, caller)?;
     new.plant_canary(arena)?;
     side.sync()?;
     Ok(keys.len())
@@ -153,8 +155,9 @@ impl NewSide<'_> {
         Ok(belongs.then_some(made))
     }
 
-    /// Destroys records of keys that the old side does not have: they were destroyed there after an interrupted move.
-    fn remove_others(&self, keys: &[Arc<Entry>]) -> Result<(), RewrapError> {
+    /// Destroys records of keys that were destroyed on the old side after an interrupted move. One that the old side has
+    /// lost may have its last copy here.
+    fn remove_others(&self, keys: &[Arc<Entry>], caller: &dyn RewrapCaller) -> Result<(), RewrapError> {
         let known: HashSet<KeyId> = keys.iter().map(|entry| entry.record.header.key).collect();
         let (records, mut others) = (&*self.place.records(&self.session), HashSet::new());
         wrap::scan(records, |found| {
@@ -164,6 +167,9 @@ impl NewSide<'_> {
                 others.insert(id);
             }
         })?;
+        if let Some(key) = others.iter().find(|id| !caller.is_gone(**id)) {
+            return Err(RewrapError::Key { key: *key, problem: LOST });
+        }
         Ok(others.into_iter().try_for_each(|id| records.remove(&wrap::key_label(id)))?)
     }
 

@@ -22,8 +22,20 @@ const SAME_KEK: &str = "both configurations name one key-encryption key, so ther
 const SAME_CHECKPOINT_KEY: &str = "both configurations name one checkpoint key, and the old one must sign the new one: name \
                                    in pkcs11.checkpoint_key_label another key pair that the HSM's administrator made";
 
-/// What the caller may say against the new checkpoint key.
-pub(super) type Fit<'a> = &'a dyn Fn(&CheckpointKey) -> Result<(), String>;
+/// What a move asks its caller.
+pub trait RewrapCaller {
+    /// Whether the checkpoint key of the new side may sign; asked before any key is sealed.
+    ///
+    /// # Errors
+    /// Why not, and what to do: nothing is moved.
+    fn accept_key(&self, key: &CheckpointKey) -> Result<(), String>;
+
+    /// Whether a key may be destroyed on the new side that an earlier attempt brought there and the old side lacks.
+    fn is_gone(&self, key: KeyId) -> bool;
+
+    /// Takes how many of how many keys are done.
+    fn progress(&self, done: usize, all: usize);
+}
 
 /// The keys of the new side, and how its records are stored.
 pub(super) struct NewSide<'a> {
@@ -43,7 +55,7 @@ impl<'a> NewSide<'a> {
         (old_side, side): (&Side, &'a Side),
         old: &TokenConnection,
         installation: KeyId,
-        fit: Fit<'_>,
+        caller: &dyn RewrapCaller,
         arena: &mut Arena,
     ) -> Result<Self, RewrapError> {
         let (session, settings) = (side.session()?, &side.settings);
@@ -55,20 +67,17 @@ impl<'a> NewSide<'a> {
             Err(KekError::Missing { prepared: false, .. }) => None,
             Err(error) => return Err(error.into()),
         };
+        let place_of = |kek: &Kek| Place::choose_for(&session, settings, kek.id);
+        let found = found.map(|kek| Ok::<_, OpenError>((kek, place_of(&kek)?))).transpose()?;
         let is_ours = match &found {
-            Some(kek) => {
-                let place = Place::choose_for(&session, settings, kek.id)?;
-                Self::is_of((&session, &place), kek, installation)?
-            }
+            Some((kek, place)) => is_of((&session, place), kek, installation)?,
             None => false,
         };
         if !one_token && !is_ours {
             refuse_what_exists(&session)?;
         }
-        let login = side.login()?;
         let (kek, scheme, place) = match found {
-            Some(kek) => {
-                let place = Place::choose_for(&session, settings, kek.id)?;
+            Some((kek, place)) => {
                 let records = &*place.records(&session);
                 let planted = canary::exists(records)?;
                 let schemes = schemes_of(records, &kek, planted, settings.scheme)?;
@@ -78,8 +87,9 @@ impl<'a> NewSide<'a> {
                 (kek, scheme, place)
             }
             None => {
-                let (kek, scheme) = new_kek(&login, &session, settings.scheme, arena.parts().0)?;
-                let place = Place::choose_for(&session, settings, kek.id)?;
+                let slot = arena.parts().0;
+                let (kek, scheme) = new_kek(&side.login()?, &session, settings.scheme, slot)?;
+                let place = place_of(&kek)?;
                 (kek, scheme, place)
             }
         };
@@ -89,36 +99,34 @@ impl<'a> NewSide<'a> {
             signer.prove(&another, &kek, arena)?;
             signer
         } else {
+            // An empty token, or one that this installation began to use: nothing else has made a half.
+            CheckpointSigner::remove_half(&session)?;
             CheckpointSigner::find_or_make(&another, &place, &kek, scheme, arena)?
         };
         if signer.public() == old.checkpoint_signer.public() {
             return Err(refused(SAME_CHECKPOINT_KEY));
         }
-        fit(&signer.public()).map_err(RewrapError::Refused)?;
+        caller.accept_key(&signer.public()).map_err(RewrapError::Refused)?;
         side.sync()?;
         Ok(Self { side, session, kek, scheme, place, signer, ivs: HashSet::new() })
     }
+}
 
-    /// Whether the store key that is there under this key-encryption key is of this installation.
-    fn is_of(
-        (session, place): (&Session, &Place),
-        kek: &Kek,
-        installation: KeyId,
-    ) -> Result<bool, RewrapError> {
-        let records = &*place.records(session);
-        if !store_key::exists(records)? {
-            return Ok(false);
-        }
-        let header = store_key::find(records, kek)?.header;
-        if header.key == installation {
-            return Ok(true);
-        }
-        Err(RewrapError::Refused(format!(
-            "the new key-encryption key belongs to the installation {}: name a token without one, or another \
-             pkcs11.kek_label",
-            header.key
-        )))
+/// Whether the store key that is there under this key-encryption key is of this installation.
+fn is_of((session, place): (&Session, &Place), kek: &Kek, installation: KeyId) -> Result<bool, RewrapError> {
+    let records = &*place.records(session);
+    if !store_key::exists(records)? {
+        return Ok(false);
     }
+    let header = store_key::find(records, kek)?.header;
+    if header.key == installation {
+        return Ok(true);
+    }
+    Err(RewrapError::Refused(format!(
+        "the new key-encryption key belongs to the installation {}: name a token without one, or another \
+         pkcs11.kek_label",
+        header.key
+    )))
 }
 
 fn refused(why: &str) -> RewrapError {

@@ -4,7 +4,7 @@
 use cryptoki::object::{Attribute, ObjectClass};
 
 use super::error::RewrapError;
-use super::side::{Progress, Side, Sides};
+use super::side::{Side, Sides};
 use crate::labels::{CANARY_LABEL, CHECKPOINT_KEY_LABEL, CHECKPOINT_SEED_LABEL, KEK_LABEL, STORE_KEY_LABEL};
 use crate::pkcs11::Session;
 use crate::records::Records;
@@ -13,7 +13,10 @@ use crate::token::place::Place;
 use crate::wrap::{self, EntryKind, Kek, KekError};
 
 /// Gives how many keys' records were destroyed.
-pub(super) fn destroy(Sides { old, new, .. }: &Sides, progress: Progress<'_>) -> Result<usize, RewrapError> {
+pub(super) fn destroy(
+    Sides { old, new, .. }: &Sides,
+    progress: &dyn Fn(usize, usize),
+) -> Result<usize, RewrapError> {
     let session = old.session()?;
     let prepared = &old.settings.prepared_keys;
     let kek = match Kek::find_labelled(&session, prepared.kek.as_deref()) {

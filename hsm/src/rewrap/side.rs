@@ -11,9 +11,6 @@ use crate::token::connection::{LoggedInToken, TokenConnection, finalise};
 use crate::token::place::Place;
 use crate::wrap::Kek;
 
-/// Called with how many of how many keys are done.
-pub type Progress<'a> = &'a mut dyn FnMut(usize, usize);
-
 /// Both sides of a move; no other process uses them meanwhile.
 pub(super) struct Sides {
     pub(super) old: Side,

@@ -109,6 +109,11 @@ impl CheckpointSigner {
         })
     }
 
+    /// Destroys half of a pair that an attempt to make one left. The caller knows that no other program made it.
+    pub(crate) fn remove_half(session: &Session) -> Result<(), TokenError> {
+        Pair::remove_half(session, CHECKPOINT_KEY_LABEL)
+    }
+
     /// The one key that the token holds, or that is sealed in the place of the records.
     pub(crate) fn find(
         session: &Session,

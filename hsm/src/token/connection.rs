@@ -63,18 +63,18 @@ impl LoggedInToken {
         credential: &Credential,
     ) -> Result<Self, OpenError> {
         let generation = module.initialise()?;
-        let login = Self::within((module, generation), selector, serial, credential);
-        login.inspect_err(|_| finalise(module))
+        let login = || {
+            Self::of((module, generation), select(module.tokens(generation)?, selector, serial)?, credential)
+        };
+        login().inspect_err(|_| finalise(module))
     }
 
-    /// The same in an initialisation that another login made.
-    pub(crate) fn within(
+    /// The login to a token that was selected, in an initialisation that is there.
+    pub(crate) fn of(
         (module, generation): (&Arc<Module>, Generation),
-        selector: &TokenSelector,
-        serial: Option<&str>,
+        info: TokenInfo,
         credential: &Credential,
     ) -> Result<Self, OpenError> {
-        let info = select(module.tokens(generation)?, selector, serial)?;
         let holder = Session::open(module, generation, info.slot)?;
         credential.log_in(&holder, &info)?;
         Ok(Self { module: Arc::clone(module), generation, info, holder })

@@ -191,7 +191,7 @@ impl Records for Reached<'_> {
     fn scan(&self, each: &mut dyn FnMut(Found<'_>)) -> Result<(), RecordsError> {
         self.all().scan(&mut |found| match found {
             Found::Value { value, .. } if !self.counts(value) => each(Found::Foreign),
-            found => each(found),
+            found @ (Found::Value { .. } | Found::Incomplete | Found::Foreign) => each(found),
         })
     }
 

@@ -7,6 +7,8 @@
 mod last_step;
 mod two_sides;
 
+use std::cell::Cell;
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,7 +20,7 @@ use self::two_sides::{TwoSides, failed};
 use crate::cli::error::CliError;
 use crate::cli::output::{Output, say};
 use crate::config::{ConfigErrors, Configuration};
-use hsm::{RewrapReport, RewrapSide};
+use hsm::{CheckpointKey, KeyId, RewrapCaller, RewrapReport, RewrapSide};
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Arguments {
@@ -43,16 +45,11 @@ pub(in crate::cli) fn run(
         say("the keys were moved before; what is left of the old side is destroyed now");
         None
     } else {
-        sides.start(old)?;
-        let copied = sides
-            .open()?
-            .copy(
-                &|key| last_step::refuse_replaced(old, key),
-                &mut progress("sealed for the new side and proven"),
-            )
-            .map_err(|error| {
-                failed("the keys were not moved; the old configuration serves as before", &error)
-            })?;
+        let alive = sides.start(old)?;
+        let progress = Progress::new("sealed for the new side and proven");
+        let copied = sides.open()?.copy(&Caller { old, alive, progress }).map_err(|error| {
+            failed("the keys were not moved; the old configuration serves as before", &error)
+        })?;
         let copied = Arc::new(copied);
         let reports = [RewrapSide::Old, RewrapSide::New].map(|side| copied.report(side));
         last_step::make_final(&sides, &copied)?;
@@ -60,10 +57,12 @@ pub(in crate::cli) fn run(
     };
     // Proves that the new side serves, before anything is destroyed.
     sides.start(&new).map_err(|error| error.with_hint(FINAL))?;
-    let destroyed =
-        sides.open()?.destroy_old(&mut progress("destroyed on the old side")).map_err(|error| {
-            failed("the keys are moved, and something of the old side is left", &error).with_hint(FINAL)
-        })?;
+    let progress = Progress::new("destroyed on the old side");
+    let destroyed = sides
+        .open()?
+        .destroy_old(&|done, all| progress.say(done, all))
+        .map_err(|error| failed("the keys are moved, and something of the old side is left", &error))
+        .map_err(|error| error.with_hint(FINAL))?;
     report(moved, destroyed, (old, file), output);
     Ok(())
 }
@@ -71,13 +70,42 @@ pub(in crate::cli) fn run(
 /// Of errors after the move is final.
 const FINAL: &str = "the move itself is final: repeat the command to destroy the old side";
 
-/// Says how many of how many are done, now and then and at the end.
-fn progress(done: &'static str) -> impl FnMut(usize, usize) {
-    let mut last = Instant::now();
-    move |count, all| {
-        if count == all || last.elapsed() >= SAID_EVERY {
-            last = Instant::now();
-            say(&format!("{count} of {all} keys {done}"));
+/// What the move asks while it copies.
+struct Caller<'a> {
+    old: &'a Configuration,
+    alive: HashSet<KeyId>,
+    progress: Progress,
+}
+
+impl RewrapCaller for Caller<'_> {
+    fn accept_key(&self, key: &CheckpointKey) -> Result<(), String> {
+        last_step::refuse_replaced(self.old, key)
+    }
+
+    fn is_gone(&self, key: KeyId) -> bool {
+        !self.alive.contains(&key)
+    }
+
+    fn progress(&self, done: usize, all: usize) {
+        self.progress.say(done, all);
+    }
+}
+
+/// Says how many of how many keys are done, now and then and at the end.
+struct Progress {
+    what: &'static str,
+    last: Cell<Instant>,
+}
+
+impl Progress {
+    fn new(what: &'static str) -> Self {
+        Self { what, last: Cell::new(Instant::now()) }
+    }
+
+    fn say(&self, done: usize, all: usize) {
+        if done == all || self.last.get().elapsed() >= SAID_EVERY {
+            self.last.set(Instant::now());
+            say(&format!("{done} of {all} keys {}", self.what));
         }
     }
 }

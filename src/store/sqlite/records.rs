@@ -21,7 +21,7 @@ pub(super) const RECORDS: &str = "
         label TEXT NOT NULL CHECK (length(label) <= 64),
         value BLOB NOT NULL CHECK (length(value) <= 1280)
     ) STRICT;
-    CREATE UNIQUE INDEX one_record_of_each_kek ON wrapped_record (label, substr(value, 8, 16));
+    CREATE UNIQUE INDEX wrapped_record_of_each_kek ON wrapped_record (label, substr(value, 8, 16));
 ";
 
 /// Records that interrupted creations may have left without a key version.

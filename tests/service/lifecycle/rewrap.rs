@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 
 use crate::support::{EOA, Installation, process, text};
 
-/// Objects of the new token's and the old one's directories, but the token itself.
-fn objects(data: &Path, label: &str) -> Vec<String> {
+/// The files of a token's objects, but the token itself.
+pub(super) fn objects(data: &Path, label: &str) -> Vec<String> {
     let tokens = fs::read_dir(data.join("token/tokens")).unwrap().map(|entry| entry.unwrap().path());
     let of_label = |token: &PathBuf| {
         let object = fs::read(token.join("token.object")).unwrap();
@@ -141,7 +141,7 @@ fn walk(location: &str, to: &str, expected: &Value) -> (Installation, PathBuf) {
     assert!(verified.contains("sound"), "{verified}");
     let records = installation.records_of("rewrap");
     assert_eq!(records.len(), 1, "{records:?}");
-    assert_eq!(records[0]["input"]["to_checkpoint_key"], after[2], "{records:?}");
+    assert_eq!(records[0]["input"]["fields"]["to_checkpoint_key"], after[2], "{records:?}");
     let keks = keks_in_store(&data);
     let in_store = said["to"]["location"] == "store";
     assert_eq!(keks.len(), usize::from(in_store), "records of the old side are left: {keks:?}");

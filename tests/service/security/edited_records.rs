@@ -151,6 +151,12 @@ fn a_canary_record_in_both_places_is_refused() {
         other.display()
     );
     apply(&store, &edit);
+    assert_eq!(
+        installation.serve().stop(),
+        Some(0),
+        "another key-encryption key's records are of no use here"
+    );
+    apply(&store, "DELETE FROM wrapped_record; INSERT INTO wrapped_record VALUES ('bn254-canary/1', x'00')");
     let refused = installation.run(&["serve"]);
     assert!(text(&refused.stderr).contains("both the token and the store"), "{refused:?}");
     apply(&store, "DELETE FROM wrapped_record");

@@ -110,6 +110,15 @@ impl Pair {
         Ok(Some(Self { private, public: public_half(session, public)?, over_digest: AtomicBool::new(false) }))
     }
 
+    /// Destroys a half that is alone: the process died while the token made the pair.
+    pub(super) fn remove_half(session: &Session, label: &str) -> Result<(), TokenError> {
+        let find = |class| session.find(&[Attribute::Class(class), Attribute::Label(label.into())], 2);
+        match (&find(ObjectClass::PRIVATE_KEY)?[..], &find(ObjectClass::PUBLIC_KEY)?[..]) {
+            ([half], []) | ([], [half]) => session.destroy(*half),
+            _ => Ok(()),
+        }
+    }
+
     /// The signature in the form that [`CheckpointKey::verify`] has. `another` opens a session for a second call, because a
     /// refusal may spoil one.
     pub(super) fn sign(

@@ -1,6 +1,7 @@
 //! What a move works on: two configurations over one data directory, locked, with the service stopped. Not for the order
 //! of the steps.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use tokio::runtime::Runtime;
@@ -15,9 +16,10 @@ use crate::cli::serve::open::token::{enclave_settings, softhsm_token};
 use crate::cli::serve::open::{Needs, Opened, open, store_file};
 use crate::cli::serve::sandbox::drop_privileges;
 use crate::config::Configuration;
+use crate::key::{KeyVersion, LifecycleState};
 use crate::service::{Publish, public_key_of};
 use crate::store::SqliteRecords;
-use hsm::Rewrap;
+use hsm::{KeyId, Rewrap};
 
 /// Both sides and their locks.
 pub(super) struct TwoSides<'a> {
@@ -78,8 +80,8 @@ impl<'a> TwoSides<'a> {
     }
 
     /// Starts the service of one side as `serve` does, and stops it: it compares store, log and token, finishes what the
-    /// last run left open, and signs a checkpoint.
-    pub(super) fn start(&self, configuration: &Configuration) -> Result<(), CliError> {
+    /// last run left open, and signs a checkpoint. Gives the versions that are not destroyed.
+    pub(super) fn start(&self, configuration: &Configuration) -> Result<HashSet<KeyId>, CliError> {
         let Opened { services, open_intents } = open(configuration, Needs::Token, &[], &self.runtime)?;
         let audit = &configuration.audit;
         let publish = Publish {
@@ -95,6 +97,7 @@ impl<'a> TwoSides<'a> {
                 Ok(()) => services.recover(open_intents).await,
                 Err(failure) => Err(failure),
             };
+            let versions = services.store().all_versions();
             let closed = services.close().await;
             let recovered = started.map_err(|failure| CliError::new(failure.cause_or_message()))?;
             closed.map_err(|error| CliError::context("cannot close the audit log", &error))?;
@@ -102,7 +105,8 @@ impl<'a> TwoSides<'a> {
                 let missing = recovered.missing.join(", ");
                 say(&format!("the token does not hold these versions, which the store knows: {missing}"));
             }
-            Ok(())
+            let is_alive = |version: &KeyVersion| version.status.lifecycle != LifecycleState::Destroyed;
+            Ok(versions.iter().filter(|version| is_alive(version)).map(|version| version.id).collect())
         })
     }
 }
