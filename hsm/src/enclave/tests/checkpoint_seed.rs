@@ -86,7 +86,11 @@ fn a_token_with_a_pair_and_a_sealed_seed_is_refused() {
         let tokens = fixture.directory.join("tokens");
         std::fs::remove_dir_all(tokens).unwrap();
         fixture.initialised();
-        meddle(&fixture, |session| put(session, CHECKPOINT_SEED_LABEL, "avs-kms/1", &sound));
+        meddle(&fixture, |session| {
+            let mut of_this_kek = sound;
+            of_this_kek[7..23].copy_from_slice(&Kek::find(session).unwrap().id);
+            put(session, CHECKPOINT_SEED_LABEL, "avs-kms/1", &rehashed(of_this_kek));
+        });
         refused(&fixture, "both");
     });
 }
