@@ -116,8 +116,8 @@ pub(in crate::cli) fn open(
 const SANDBOX_HINT: &str =
     "if the sandbox hides files of the module, `avs-kms doctor` tells which to name in sandbox.extra_paths";
 
-const MOVED_HINT: &str = "the keys of this installation were moved by `avs-kms rewrap`: start with the configuration that \
-                          was given to it as --to-config";
+const MOVED_HINT: &str = "the keys of this installation were moved by `avs-kms rewrap`: if this is the configuration of before, \
+                          start with the one that was given to it as --to-config";
 
 /// Whether the token lacks what a move to another one destroys, and there was such a move.
 fn was_moved(configuration: &Configuration, error: &hsm::OpenError) -> bool {
@@ -125,6 +125,7 @@ fn was_moved(configuration: &Configuration, error: &hsm::OpenError) -> bool {
         error,
         hsm::OpenError::KekMissing { .. }
             | hsm::OpenError::CanaryMissing { .. }
+            | hsm::OpenError::CanaryFailed { .. }
             | hsm::OpenError::CheckpointKey { .. }
             | hsm::OpenError::StoreKey { .. }
     );
