@@ -10,9 +10,8 @@
 //! - [`token`]: what one token holds: login, canary, checkpoint key, store key, anchor; the recovery table;
 //! - [`keys`]: index and creation of keys, and the lock that keeps a second process out;
 //! - [`softhsm`]: making and protecting SoftHSM's tokens;
-//! - [`runtime`]: workers, administration, supervisor, watchdog;
+//! - [`runtime`]: workers, administration, supervisor, watchdog; `init` and the move of all keys;
 //! - [`diagnostics`]: what `doctor` reports;
-//! - [`rewrap`]: the move of all keys to another key-encryption key;
 //! - [`enclave`]: the handle, the only way in.
 //!
 //! No exported type can hold a scalar: the interface takes ids and public points and gives public points. [`StoreKey`]
@@ -34,7 +33,6 @@ mod keys;
 mod labels;
 mod pkcs11;
 mod records;
-mod rewrap;
 mod runtime;
 mod settings;
 mod softhsm;
@@ -53,8 +51,8 @@ pub use health::{CanaryReport, Findings, Health, TokenState};
 pub use key::{KeyEntry, KeyId, KeyIdError, NewKey, PublicKey, StoredName, StoredNameError};
 pub use pkcs11::{Advice, Cause, Function, ReturnCode, TokenError, return_codes};
 pub use records::{Found, RECORD_MAX, Records, RecordsError};
-pub use rewrap::{Copied, Rewrap, RewrapCaller, RewrapError, RewrapReport, RewrapSide};
 pub use runtime::initialise::{InitReport, Initialised};
+pub use runtime::rewrap::{Copied, Rewrap, RewrapCaller, RewrapError, RewrapReport, RewrapSide};
 pub use settings::{LocationChoice, PinUse, PreparedKeys, SchemeChoice, Settings, TokenSelector};
 pub use softhsm::{
     MakeTokenError, SOFTHSM_MODULE, SofthsmToken, TokenMade, TokenObject, configure_softhsm,

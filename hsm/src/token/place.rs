@@ -14,7 +14,7 @@ use crate::wrap::{Template, TokenRecords, kek_named_in};
 
 /// The place of the records, and how the token takes data objects.
 ///
-/// While keys move (`crate::rewrap`) one place may have records of two key-encryption keys under the same labels.
+/// While keys move (`runtime::rewrap`) one place may have records of two key-encryption keys under the same labels.
 #[derive(Clone, Debug)]
 pub(crate) struct Place {
     pub(crate) template: Arc<Template>,

@@ -23,7 +23,7 @@ pub(crate) const CRATES: [Layers; 6] = [
             &["keys"],
             &["softhsm"],
             &["runtime"],
-            &["diagnostics", "rewrap"],
+            &["diagnostics"],
             &["enclave"],
         ],
     },

@@ -34,7 +34,7 @@ fn make_the_second_token() {
     let Some(data) = std::env::var_os("DATA_OF_THIS_TEST").map(std::path::PathBuf::from) else { return };
     let plan = hsm::SofthsmToken {
         module: MODULE.into(),
-        directory: data.join("token"),
+        layout: hsm::SofthsmLayout::own(&data.join("token")),
         label: "second".into(),
         pin_file: data.join("pin-second"),
         lock_file: data.join("token.lock"),

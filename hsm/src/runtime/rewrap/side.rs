@@ -66,8 +66,8 @@ impl Side {
 
     /// SoftHSM never syncs: what was made must be on the disk before something is built on it.
     pub(super) fn sync(&self) -> Result<(), OpenError> {
-        let Some(directory) = &self.settings.sync_directory else { return Ok(()) };
-        let synced = std::fs::File::open(directory).and_then(|opened| Ok(rustix::fs::syncfs(&opened)?));
+        let Some(layout) = &self.settings.softhsm else { return Ok(()) };
+        let synced = std::fs::File::open(&layout.tokens).and_then(|opened| Ok(rustix::fs::syncfs(&opened)?));
         synced.map_err(|source| OpenError::Host { what: "the token directory was not synced", source })
     }
 }
