@@ -215,3 +215,66 @@ fn a_missing_checkpoint_key_of_the_administrator_is_named() {
         assert_eq!(still, 1);
     });
 }
+
+/// A caller of a move that has nothing against it.
+struct Willing;
+
+impl RewrapCaller for Willing {
+    fn accept_key(&self, _: &CheckpointKey) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn is_gone(&self, _: KeyId) -> bool {
+        false
+    }
+
+    fn progress(&self, _: usize, _: usize) {}
+}
+
+#[test]
+fn all_keys_move_to_keys_of_the_administrator_in_the_same_token() {
+    isolated("all_keys_move_to_keys_of_the_administrator_in_the_same_token", |fixture| {
+        fixture.initialised();
+        as_administrator(&fixture, |session| {
+            aes(session, KEK, &[]);
+            p256(session, CHECKPOINT);
+        });
+        let (from, to) = (fixture.settings(), prepared(&fixture));
+        let enclave = fixture.open();
+        let keys = [1, 2, 3].map(|owner| {
+            let key = new_key(owner);
+            (key.id, create(&enclave, key))
+        });
+        enclave.close();
+        let serves = |settings: &Settings| {
+            let enclave = Enclave::open(settings.clone()).unwrap();
+            assert!(keys.iter().all(|(id, public)| signs(&enclave, *id, public)));
+            assert_eq!(enclave.keys().len(), 3);
+            enclave.close();
+        };
+        let copy = |to: &Settings| Rewrap::open(&from, to).unwrap().copy(&Willing);
+        for (kek, words) in [(None, "one key-encryption key"), (Some(KEK.into()), "one checkpoint key")] {
+            let prepared_keys = PreparedKeys { kek, checkpoint_key: None };
+            let refused = copy(&Settings { prepared_keys, ..from.clone() }).unwrap_err().to_string();
+            assert!(refused.contains(words), "{refused}");
+        }
+        // Twice: the second attempt proves what the first one made.
+        for _ in 0..2 {
+            let copied = copy(&to).unwrap();
+            assert_eq!(copied.keys(), 3);
+            let keys = [RewrapSide::Old, RewrapSide::New].map(|side| copied.checkpoint_key(side));
+            assert_ne!(keys[0], keys[1]);
+            assert!(copied.sign(RewrapSide::New, b"a text").is_ok());
+        }
+        // Each side finds its records, though both have the same labels.
+        serves(&from);
+        serves(&to);
+        for expected in [3, 0] {
+            let destroyed = Rewrap::open(&from, &to).unwrap().destroy_old(&|_, _| {}).unwrap();
+            assert_eq!(destroyed, expected);
+            serves(&to);
+        }
+        assert!(matches!(Enclave::open(from).unwrap_err(), OpenError::KekMissing { .. }));
+        assert_eq!(as_administrator(&fixture, keys_of), 3, "the administrator's keys alone are left");
+    });
+}
