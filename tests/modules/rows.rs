@@ -67,8 +67,7 @@ pub(crate) const ROWS: &[Row] = &[
         recipe: Recipe::Craton,
         scheme: "S1/caller",
         settings: "`pkcs11.environment`, `sandbox.extra_paths`",
-        limits: "for tests alone; behind the suite's fault injection a start finds an object gone",
-        known_failure: Some("C_GetAttributeValue answered CKR_OBJECT_HANDLE_INVALID"),
+        limits: "for tests alone",
         long: true,
         ..TESTED
     },

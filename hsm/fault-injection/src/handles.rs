@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use cryptoki_sys::CK_OBJECT_HANDLE;
 
-/// Wider than the handles of any real module of the tests.
+/// Wider than the handles of the modules that are renumbered. craton-hsm's have 64 bits.
 const STEP: u64 = 1 << 32;
 /// Valid nowhere.
 const INVALID: CK_OBJECT_HANDLE = CK_OBJECT_HANDLE::MAX;
@@ -23,8 +23,9 @@ pub(crate) fn outward(handle: CK_OBJECT_HANDLE) -> CK_OBJECT_HANDLE {
 
 /// The caller's handle, as the real module knows it.
 pub(crate) fn inward(handle: CK_OBJECT_HANDLE) -> CK_OBJECT_HANDLE {
-    match handle.checked_sub(SHIFT.load(Ordering::SeqCst)) {
-        Some(real) if real < STEP => real,
+    let shift = SHIFT.load(Ordering::SeqCst);
+    match handle.checked_sub(shift) {
+        Some(real) if real < STEP || shift == 0 => real,
         _ => INVALID,
     }
 }
