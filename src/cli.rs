@@ -188,7 +188,7 @@ fn dispatch(cli: Cli) -> Result<(), CliError> {
             });
             Ok(())
         }
-        Command::Doctor(arguments) => doctor::run(&arguments, &configuration()?, output),
+        Command::Doctor(arguments) => doctor::run(&arguments, configuration()?, output),
         Command::Health => health::run(&configuration()?, output),
         Command::Backup(arguments) => backup::run(&arguments, &configuration()?, output),
         Command::Restore(arguments) => backup::restore(&arguments, &configuration()?, output),

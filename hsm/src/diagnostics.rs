@@ -2,11 +2,13 @@
 
 mod check;
 mod host;
+mod rehearsal;
+mod report;
+mod token;
 
 use cryptoki::mechanism::{MechanismInfo, MechanismType};
-use cryptoki::slot::{Limit, TokenInfo};
 
-use crate::arena::{Arena, SecretMemory, Slot};
+use crate::arena::{Arena, Slot};
 use crate::error::OpenError;
 use crate::health::Findings;
 use crate::pkcs11::Module;
@@ -14,60 +16,19 @@ use crate::runtime::start::{self, Prepared};
 use crate::settings::{PreparedKeys, SchemeChoice, Settings};
 use crate::token::anchor;
 use crate::token::canary::{self, CanaryError};
-use crate::token::checkpoint_key::{CheckpointKey, CheckpointSigner, checkpoint_signer};
+use crate::token::checkpoint_key::{CheckpointSigner, checkpoint_signer};
 use crate::token::connection::{LoggedInToken, finalise};
 use crate::token::place::Place;
 use crate::wrap::{self, EntryKind, Kek, NoScheme, Scheme, WrappedKey};
 
 pub use check::DiagnosticCheck;
 use host::host;
-
-/// The report.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Diagnostics {
-    /// Description and version of the module, and the version of the standard that it claims.
-    pub library: String,
-    /// Label of the token.
-    pub token_label: String,
-    /// Serial number of the token.
-    pub token_serial: String,
-    /// `ok`, `count low`, `final try`, `locked` or `not set`: the user PIN, before the login.
-    pub pin: &'static str,
-    /// Sessions in all and read-write ones, as the token counts them: open, and how many there may be.
-    pub sessions: String,
-    /// The scheme that new records get, where the probe found one that works, for example `S1`.
-    pub scheme: Option<&'static str>,
-    /// Its variant; for S1 who chooses the initialisation vector.
-    pub variant: Option<&'static str>,
-    /// Where the wrapped records are, `token` or `store`; none before `init`.
-    pub location: Option<&'static str>,
-    /// Kind of memory for scalars.
-    pub secret_memory: SecretMemory,
-    /// Sound records, authenticity not checked.
-    pub keys: usize,
-    /// Other objects.
-    pub findings: Findings,
-    /// What the token remembers of the audit log ([`crate::Enclave::audit_anchors`]).
-    pub audit_anchors: Vec<Vec<u8>>,
-    /// The public half of the key that signs checkpoints, where there is one fit.
-    pub checkpoint_key: Option<CheckpointKey>,
-    /// Everything that was checked, in order.
-    pub checks: Vec<DiagnosticCheck>,
-}
-
-impl Diagnostics {
-    /// Whether the enclave would open and be safe to use.
-    #[must_use]
-    pub fn is_fit(&self) -> bool {
-        self.checks.iter().all(|check| check.passed || !check.fatal)
-    }
-}
+pub(crate) use rehearsal::rehearse;
+pub use report::Diagnostics;
+use report::NO_ANCHOR;
+use token::{pin_state, sessions};
 
 const PLACE: &str = "the wrapped records are in one place, and keys.location allows it";
-
-/// What a token without data objects costs.
-const NO_ANCHOR: &str = "it keeps none: an audit log that was put back to an earlier state is noticed only by a checkpoint \
-                         that is kept elsewhere (audit.checkpoint_file, audit.checkpoint_webhook_url)";
 
 /// See [`crate::Enclave::examine`].
 pub(crate) fn examine(settings: &Settings) -> Result<Diagnostics, OpenError> {
@@ -127,7 +88,7 @@ fn with_login(
             Err(error) => Err(error.to_string()),
         },
     );
-    let mut checkpoint_key = None;
+    let (mut checkpoint_key, mut checkpoint_key_kind) = (None, None);
     match kek {
         Ok(kek) => {
             check("there is one fit key-encryption key", true, Ok(hex::encode(kek.id)));
@@ -150,6 +111,7 @@ fn with_login(
             if let Ok(canary) = canary {
                 let signer = signing(login, (&settings.prepared_keys, &place), &kek, &canary, arena);
                 checkpoint_key = signer.as_ref().ok().map(CheckpointSigner::public);
+                checkpoint_key_kind = signer.as_ref().ok().map(CheckpointSigner::describe);
                 let found = signer.map(|signer| signer.describe().to_owned());
                 check("the checkpoint key signs", true, found.map_err(|error| error.to_string()));
             }
@@ -196,6 +158,7 @@ fn with_login(
         findings,
         audit_anchors,
         checkpoint_key,
+        checkpoint_key_kind,
         checks,
     })
 }
@@ -251,35 +214,4 @@ fn copied(
         Ok(()) => Ok("each use costs no file access".into()),
         Err(error) => Err(format!("no other session can use it ({error}); the token's own object is used")),
     }
-}
-
-/// Looked at while the holder's and one more session are open.
-fn sessions(module: &Module, login: &LoggedInToken) -> String {
-    let info = match module.token_info(login.generation, login.info.slot) {
-        Ok(seen) => seen.info,
-        Err(error) => return format!("unknown ({error})"),
-    };
-    let open = |count: Option<u64>| known(count).map_or("unknown".to_owned(), |count| count.to_string());
-    let most = |most: Limit| match most {
-        Limit::Infinite => "any number".to_owned(),
-        Limit::Max(most) => open(Some(most)),
-        Limit::Unavailable => open(None),
-    };
-    let all = format!("{} open of {}", open(info.session_count()), most(info.max_session_count()));
-    let rw = format!("{} open of {}", open(info.rw_session_count()), most(info.max_rw_session_count()));
-    format!("{all}; read-write {rw}")
-}
-
-/// A number that a token can count to: opencryptoki says -2 where it does not know.
-fn known(count: Option<u64>) -> Option<u64> {
-    count.filter(|count| u32::try_from(*count).is_ok())
-}
-
-fn pin_state(info: &TokenInfo) -> &'static str {
-    let states = [
-        (info.user_pin_locked(), "locked"),
-        (info.user_pin_final_try(), "final try"),
-        (info.user_pin_count_low(), "count low"),
-    ];
-    states.iter().find(|(flag, _)| *flag).map_or("ok", |(_, state)| state)
 }

@@ -14,7 +14,7 @@ use crate::error::{EnclaveError, OpenError};
 use crate::health::{CanaryReport, Findings, Health, TokenState};
 use crate::key::{KeyEntry, KeyId, NewKey, PublicKey};
 use crate::runtime::admin::{AdminCommand, AnchorCommand};
-use crate::runtime::initialise::{Initialised, initialise};
+use crate::runtime::initialise::{InitAttempt, Initialised, initialise, undo};
 use crate::runtime::start::{self, Running};
 use crate::runtime::state::{self, Status};
 use crate::runtime::worker::{Job, Multiply};
@@ -39,13 +39,12 @@ impl fmt::Debug for Enclave {
 }
 
 impl Enclave {
-    /// Makes the key-encryption key, the other keys and the canary record in an existing token.
+    /// Makes the keys and the canary record in an existing token. After an error nothing of that is there.
     ///
     /// # Errors
-    /// [`OpenError::AlreadyInitialised`] where the canary or a wrapped key exists, and all that opening can meet. What an
-    /// interrupted attempt left is no error: `init` continues from there.
+    /// [`OpenError::AlreadyInitialised`], [`OpenError::Unfinished`], and all that opening can meet.
     pub fn initialise(settings: &Settings) -> Result<Initialised, OpenError> {
-        initialise(settings, false)
+        initialise(settings, InitAttempt { installation: KeyId::random()?, adopt: false })
     }
 
     /// As [`Enclave::initialise`], and takes over a token that is initialised and holds no key yet.
@@ -53,7 +52,33 @@ impl Enclave {
     /// # Errors
     /// [`OpenError::AlreadyInitialised`] where a wrapped key exists.
     pub fn adopt(settings: &Settings) -> Result<Initialised, OpenError> {
-        initialise(settings, true)
+        initialise(settings, InitAttempt { installation: KeyId::random()?, adopt: true })
+    }
+
+    /// As [`Enclave::initialise`], of a command that may be repeated: what an attempt of the same installation id left
+    /// is destroyed first.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn initialise_as(settings: &Settings, attempt: InitAttempt) -> Result<Initialised, OpenError> {
+        initialise(settings, attempt)
+    }
+
+    /// Destroys what the attempt made in the token, and nothing else; gives the number of objects.
+    ///
+    /// # Errors
+    /// As there; something of it may then be left.
+    pub fn undo_init(settings: &Settings, attempt: InitAttempt) -> Result<usize, OpenError> {
+        undo(settings, attempt)
+    }
+
+    /// Tries all that [`Enclave::initialise`] needs, under labels of its own, and destroys what it made. `own` is the
+    /// installation id of an attempt that was interrupted.
+    ///
+    /// # Errors
+    /// As for [`Enclave::examine`].
+    pub fn rehearse(settings: &Settings, own: Option<KeyId>) -> Result<Diagnostics, OpenError> {
+        diagnostics::rehearse(settings, own)
     }
 
     /// Locks the token for this process, logs in once, checks key-encryption key and canary, indexes and

@@ -128,6 +128,23 @@ pub enum OpenError {
         /// Label that was found.
         found: String,
     },
+    /// `init` failed, and what it made in the token could not be destroyed.
+    #[error(
+        "init failed, and objects that it made are still in the token ({kept}): repair it and run init again"
+    )]
+    Unfinished {
+        /// Why it failed.
+        #[source]
+        failed: Box<OpenError>,
+        /// Why they are still there.
+        kept: String,
+    },
+    /// The token reports objects as destroyed and still shows them.
+    #[error("the token still shows {count} objects that it has destroyed")]
+    LeftBehind {
+        /// How many.
+        count: usize,
+    },
     /// The key that signs the audit log's checkpoints is missing or unfit.
     #[error("the audit log's signing key {label:?}: {problem}")]
     CheckpointKey {
@@ -225,6 +242,24 @@ impl From<getrandom::Error> for OpenError {
     fn from(error: getrandom::Error) -> Self {
         Self::Host { what: "the kernel's generator failed", source: io::Error::other(error) }
     }
+}
+
+/// An error with all its causes, and the cure of a return code.
+pub(crate) fn explained(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let cause = error.to_string();
+        if !text.contains(&cause) {
+            text.push_str(": ");
+            text.push_str(&cause);
+        }
+        if let Some(advice) = error.downcast_ref::<TokenError>().and_then(TokenError::advice) {
+            text.push_str(&format!(" ({}); {}", advice.cause, advice.cure));
+        }
+        next = error.source();
+    }
+    text
 }
 
 /// The tokens that a module shows, or what it means that there is none.

@@ -1,9 +1,13 @@
 //! Names and public descriptions of keys. Not for anything secret: no type here can hold a scalar.
 
+mod init_ids;
+
 use std::fmt;
 use std::str::FromStr;
 
 use bn254_ct::{G1Point, G2Point};
+
+pub(crate) use init_ids::InitIds;
 
 /// Random id of one key, 16 bytes; written as 32 lower-case hex digits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -18,6 +18,30 @@ pub(crate) const STORE_KEY_LABEL: &str = "store-key/1";
 pub(crate) const KEY_PREFIX: &str = "bn254/";
 /// Label of the data object by which `init` finds out whether the token takes data objects. It is destroyed at once.
 pub(crate) const PROBE_LABEL: &str = "record-probe/1";
+/// Begins every label of what a rehearsal of `init` makes. All of it is destroyed when the rehearsal ends, or by the next.
+const REHEARSAL: &str = "rehearsal/";
+/// Labels of the keys of an installation.
+pub(crate) const KEYS: [&str; 2] = [KEK_LABEL, CHECKPOINT_KEY_LABEL];
 /// Every label of a data object that is no key's.
 pub(crate) const INTERNAL: [&str; 5] =
     [CANARY_LABEL, ANCHOR_LABEL, STORE_KEY_LABEL, CHECKPOINT_SEED_LABEL, PROBE_LABEL];
+
+/// Whose objects are meant.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Naming {
+    /// Those of an installation.
+    #[default]
+    Installation,
+    /// Those of a rehearsal of `init`.
+    Rehearsal,
+}
+
+impl Naming {
+    /// The label by which the object is found.
+    pub(crate) fn label(self, label: &str) -> String {
+        match self {
+            Self::Installation => label.to_owned(),
+            Self::Rehearsal => format!("{REHEARSAL}{label}"),
+        }
+    }
+}

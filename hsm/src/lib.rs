@@ -49,9 +49,11 @@ pub use error::{EnclaveError, OpenError, PinFileProblem};
 pub use harden::{end_process, harden_process};
 pub use health::{CanaryReport, Findings, Health, TokenState};
 pub use key::{KeyEntry, KeyId, KeyIdError, NewKey, PublicKey, StoredName, StoredNameError};
-pub use pkcs11::{Advice, Cause, Function, ReturnCode, TokenError, return_codes};
+pub use pkcs11::{
+    Advice, Cause, Function, ReturnCode, TokenError, call_in_progress, return_codes, watch_calls,
+};
 pub use records::{Found, RECORD_MAX, Records, RecordsError};
-pub use runtime::initialise::{InitReport, Initialised};
+pub use runtime::initialise::{InitAttempt, InitReport, Initialised};
 pub use runtime::rewrap::{Copied, Rewrap, RewrapCaller, RewrapError, RewrapReport, RewrapSide};
 pub use settings::{LocationChoice, PinUse, PreparedKeys, SchemeChoice, Settings, TokenSelector};
 pub use softhsm::{

@@ -26,3 +26,4 @@ pub(crate) use objects::{RSA_EXPONENT, RSA_LEN, RsaModulus};
 pub(crate) use secret::{GcmMechanism, IV_LEN, TAG_LEN};
 pub(crate) use session::Session;
 pub(crate) use timing::expecting_refusal;
+pub use timing::{call_in_progress, watch_calls};

@@ -6,6 +6,7 @@
 
 use std::error::Error;
 use std::fmt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::pkcs11::TokenError;
 
@@ -79,4 +80,36 @@ pub enum RecordsError {
     /// The place outside the token failed; nothing was changed there.
     #[error("the wrapped records cannot be read or written")]
     Outside(#[source] Box<dyn Error + Send + Sync>),
+}
+
+/// A place that is gone with the process: for rehearsals of `init`.
+#[derive(Default)]
+pub(crate) struct InMemory(Mutex<Vec<(String, Vec<u8>)>>);
+
+impl InMemory {
+    fn values(&self) -> MutexGuard<'_, Vec<(String, Vec<u8>)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Records for InMemory {
+    fn find(&self, label: &str) -> Result<Vec<Vec<u8>>, RecordsError> {
+        let values = self.values();
+        Ok(values.iter().filter(|(other, _)| other == label).map(|(_, value)| value.clone()).collect())
+    }
+
+    fn scan(&self, each: &mut dyn FnMut(Found<'_>)) -> Result<(), RecordsError> {
+        self.values().iter().for_each(|(label, value)| each(Found::Value { label, value }));
+        Ok(())
+    }
+
+    fn insert(&self, label: &str, value: &[u8]) -> Result<(), RecordsError> {
+        self.values().push((label.to_owned(), value.to_owned()));
+        Ok(())
+    }
+
+    fn remove_value(&self, label: &str, value: &[u8]) -> Result<(), RecordsError> {
+        self.values().retain(|(other, found)| other != label || found != value);
+        Ok(())
+    }
 }

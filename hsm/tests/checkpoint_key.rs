@@ -151,8 +151,9 @@ fn a_pair_that_neither_signs_nor_can_be_destroyed_ends_the_init_with_the_cure() 
     isolated(name, |fixture| {
         let settings = behind(&fixture, "ec_signs_nothing slow\nC_DestroyObject rv=0x1B after=2");
         match Enclave::initialise(&settings) {
-            Err(OpenError::CheckpointKey { problem, .. }) => {
-                assert!(problem.contains("destroy it by the vendor's tools"), "{problem}");
+            Err(OpenError::Unfinished { failed, kept }) => {
+                assert!(failed.to_string().contains("destroy it by the vendor's tools"), "{failed}");
+                assert!(kept.contains("C_DestroyObject"), "{kept}");
             }
             other => panic!("{other:?}"),
         }

@@ -1,8 +1,9 @@
-//! `avs-kms doctor`: what the configured token and this host can do.
+//! `avs-kms doctor`: what the configured token and this host can do. Before `init` it tries what that needs.
 //!
 //! The token is examined by another process inside the sandbox of `serve`; if that fails, by one more
 //! outside.
 
+mod before_init;
 mod examination;
 mod process;
 mod report;
@@ -17,6 +18,7 @@ use serde_json::Value;
 use self::process::Place;
 use self::report::{failed_checks, is_fit, print};
 use super::error::CliError;
+use super::init::footprint::Footprint;
 use super::output::Output;
 use super::serve::data_lock::DataLock;
 use super::serve::open::token::softhsm_token;
@@ -25,7 +27,8 @@ use crate::config::Configuration;
 use crate::sandbox::{self as confinement, Landlock, Profile};
 
 const HELP: &str = "\
-Each check is ok, WARN or FAIL.
+Each check is ok, WARN or FAIL. Before `init` it tries all that `init` needs, says what `init` would
+choose, and destroys what it made for that.
 
 Exit status:
   0  every check passed
@@ -54,7 +57,7 @@ const PATIENCE: u32 = 300;
 /// Checks the token and the host. Needs the token for itself: the service must not run.
 pub(super) fn run(
     arguments: &Arguments,
-    configuration: &Configuration,
+    configuration: Configuration,
     output: Output,
 ) -> Result<(), CliError> {
     if let Some(place) = arguments.examine {
@@ -62,16 +65,45 @@ pub(super) fn run(
         Output { json: true }.print(&examined, String::new);
         return Ok(());
     }
+    let configuration = &configuration;
     let data = &configuration.data;
+    if !data.store().exists() {
+        return before_init(configuration, output);
+    }
     let _lock = DataLock::acquire(data)?.map_err(|held| held.error(data))?;
     refuse_damaged_token(configuration)?;
     let mut report = examine(configuration)?;
     report::add(&mut report, &sandbox_checks(profile(configuration)));
+    end(report, output, "the service cannot run with this token on this host: see FAIL")
+}
+
+/// Tries what `init` needs, and leaves nothing behind.
+fn before_init(configuration: &Configuration, output: Output) -> Result<(), CliError> {
+    let data = &configuration.data;
+    let footprint = Footprint::make(data)?;
+    let _lock = DataLock::acquire(data)?.map_err(|held| held.error(data))?;
+    let rehearse = || {
+        let checks = before_init::checks(configuration)
+            .map_err(|error| CliError::context("cannot read the data directory", &error))?;
+        let mut report = examine(configuration)?;
+        report::add(&mut report, &checks);
+        Ok(report)
+    };
+    let report = rehearse();
+    let clean = before_init::clean_up(configuration);
+    footprint.remove();
+    let mut report = report?;
+    clean?;
+    report::add(&mut report, &sandbox_checks(profile(configuration)));
+    end(report, output, "`avs-kms init` would fail, or the service could not run: see FAIL")
+}
+
+fn end(mut report: Value, output: Output, failed: &str) -> Result<(), CliError> {
     print(&mut report, output);
     match (is_fit(&report), failed_checks(&report).len()) {
         (true, 0) => Ok(()),
         (true, count) => Err(CliError::doubtful(format!("{count} check(s) gave a warning: see WARN"))),
-        (false, _) => Err(CliError::new("the service cannot run with this token on this host: see FAIL")),
+        (false, _) => Err(CliError::new(failed)),
     }
 }
 

@@ -1,22 +1,26 @@
 //! `avs-kms init`: creates what `serve` needs, and refuses a directory that is in use.
 //!
-//! The store comes last: `serve` refuses a data directory without one, so an interrupted init is seen.
+//! The store comes last: `serve` refuses a data directory without one, so an interrupted init is seen. A failure leaves
+//! nothing; after a kill the next `init` removes what was left (`attempt`).
 
+pub(super) mod attempt;
+pub(super) mod footprint;
 pub(super) mod remains;
 
-use std::fs;
-use std::os::unix::fs::DirBuilderExt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use serde_json::json;
+use serde_json::{Value, json};
 
+use self::attempt::Attempt;
+use self::footprint::Footprint;
 use self::remains::Remains;
 use super::error::CliError;
-use super::output::Output;
+use super::output::{Output, member, say};
 use super::serve::data_lock::DataLock;
 use super::serve::open::environment::with_module_environment;
+use super::serve::open::stall::CallWatch;
 use super::serve::open::token::{enclave_settings, softhsm_token};
 use super::serve::open::{audit_settings, create_store};
 use super::serve::sandbox::drop_privileges;
@@ -29,7 +33,7 @@ use audit_log::AuditLog;
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  avs-kms --data /var/lib/avs-kms init")]
 pub(super) struct Arguments {
-    /// Resume an interrupted init; refused if the token already holds a key
+    /// Take over a token whose init was interrupted and whose data directory is lost; refused if it holds a key
     #[arg(long)]
     resume: bool,
 }
@@ -39,15 +43,43 @@ pub(super) fn run(
     configuration: &Configuration,
     output: Output,
 ) -> Result<(), CliError> {
-    let directory = &configuration.data.directory;
     refuse_what_exists(configuration)?;
     with_module_environment(configuration)?;
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(|error| {
-        CliError::context(format!("cannot create {}", directory.display()), &error)
-            .with_hint("name a directory that you may create with --data")
-    })?;
+    let footprint = Footprint::make(&configuration.data)?;
     let _lock = DataLock::acquire(&configuration.data)?.map_err(|held| held.error(&configuration.data))?;
+    let _watch = CallWatch::begin(configuration, say)?;
+    let made =
+        Attempt::begin(configuration, arguments.resume).and_then(|attempt| make(attempt, configuration));
+    match made {
+        Ok(fields) => {
+            output.print(&fields, || sentence(&fields));
+            Ok(())
+        }
+        Err(failed) => {
+            footprint.remove();
+            Err(failed)
+        }
+    }
+}
 
+/// Makes everything; a failure leaves nothing of it.
+fn make(attempt: Attempt, configuration: &Configuration) -> Result<Value, CliError> {
+    let mut in_token = false;
+    match make_all(&attempt, configuration, &mut in_token) {
+        Ok(fields) => {
+            attempt.end();
+            Ok(fields)
+        }
+        Err(failed) => Err(attempt.undo(configuration, in_token, failed)),
+    }
+}
+
+/// `in_token` tells when objects were made in the token that are not yet destroyed.
+fn make_all(
+    attempt: &Attempt,
+    configuration: &Configuration,
+    in_token: &mut bool,
+) -> Result<Value, CliError> {
     if let Some(plan) = softhsm_token(configuration)? {
         hsm::make_softhsm_token(&plan)
             .map_err(|error| CliError::context("cannot create the SoftHSM token", &error))?;
@@ -59,25 +91,19 @@ pub(super) fn run(
     // The file of the store comes last: until then its records are in memory.
     let records = Arc::new(in_memory);
     let settings = enclave_settings(configuration, Some(Arc::clone(&records)));
-    let initialised =
-        if arguments.resume { hsm::Enclave::adopt(&settings) } else { hsm::Enclave::initialise(&settings) };
-    let hsm::Initialised { report, store_key } = initialised.map_err(|error| {
-        let interrupted = matches!(error, hsm::OpenError::AlreadyInitialised { .. }) && !arguments.resume;
-        let failed = CliError::token("cannot initialise the token", &error);
-        match interrupted {
-            true => {
-                failed.with_hint("if an earlier init was interrupted, `avs-kms init --resume` completes it")
-            }
-            false => failed,
-        }
-    })?;
+    let hsm::Initialised { report, store_key } = hsm::Enclave::initialise_as(&settings, attempt.in_token()?)
+        .map_err(|error| {
+            *in_token = matches!(error, hsm::OpenError::Unfinished { .. });
+            initialise_error(attempt, &error)
+        })?;
+    *in_token = true;
     let audit = audit_settings(configuration);
     AuditLog::create(&audit).map_err(|error| CliError::context("cannot create the audit log", &error))?;
     first_checkpoint(&audit, settings, configuration.enclave.canary_interval)?;
     create_store(configuration, store_key, &records)
         .map_err(|error| CliError::context("cannot create the store", &error))?;
-    let fields = json!({
-        "data": directory,
+    Ok(json!({
+        "data": configuration.data.directory,
         "installation": report.installation,
         "token_label": report.token_label,
         "token_serial": report.token_serial,
@@ -87,24 +113,36 @@ pub(super) fn run(
         "checkpoint_key": report.checkpoint_key,
         "location": report.location,
         "pin_file": configuration.pkcs11.pin_file,
-    });
-    output.print(&fields, || {
-        format!(
-            "created {}: installation {}, token {} (serial {}), PIN in {}, wrapping key {}, scheme {}/{}, \
-             checkpoint key {}, wrapped records in the {}, audit log, store",
-            directory.display(),
-            report.installation,
-            report.token_label,
-            report.token_serial,
-            configuration.pkcs11.pin_file.display(),
-            report.kek_label,
-            report.scheme,
-            report.variant,
-            report.checkpoint_key,
-            report.location,
-        )
-    });
-    Ok(())
+    }))
+}
+
+fn initialise_error(attempt: &Attempt, error: &hsm::OpenError) -> CliError {
+    let failed = CliError::token("cannot initialise the token", error);
+    match (error, attempt.adopts()) {
+        (hsm::OpenError::AlreadyInitialised { .. }, false) => failed.with_hint(
+            "use another token, or restore the data directory of its installation; \
+             `avs-kms init --resume` takes over a token that holds no key yet",
+        ),
+        _ => failed,
+    }
+}
+
+fn sentence(fields: &Value) -> String {
+    let text = |name: &str| member(fields, &format!("/{name}"));
+    format!(
+        "created {}: installation {}, token {} (serial {}), PIN in {}, wrapping key {}, scheme {}/{}, \
+         checkpoint key {}, wrapped records in the {}, audit log, store",
+        text("data"),
+        text("installation"),
+        text("token_label"),
+        text("token_serial"),
+        text("pin_file"),
+        text("kek_label"),
+        text("scheme"),
+        text("variant"),
+        text("checkpoint_key"),
+        text("location"),
+    )
 }
 
 /// Signs the first checkpoint: from now on a log without one has been tampered with.

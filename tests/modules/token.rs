@@ -259,6 +259,21 @@ impl Token {
         fs::rename(file, &self.pin_file).unwrap();
     }
 
+    /// What the token holds, as an administrator's tool lists it.
+    pub(crate) fn objects(&self, row: &Row, place: &Path) -> String {
+        let mut tool = if row.recipe == Recipe::Nss {
+            let database = format!("sql:{}", place.join("nss").display());
+            // It has no data objects; without a key the tool fails with a sentence.
+            self.command("certutil", &["-K", "-d", &database, "-f", self.pin_file.to_str().unwrap()])
+        } else {
+            let login = ["--module", self.module.to_str().unwrap(), "--token-label", LABEL, "--login"];
+            self.command("pkcs11-tool", &[&login[..], &["--pin", PIN, "--list-objects"]].concat())
+        };
+        let output = process::output(&mut tool);
+        assert!(row.recipe == Recipe::Nss || output.status.success(), "{}", text(&output.stderr));
+        format!("{}{}", text(&output.stdout), text(&output.stderr))
+    }
+
     fn nss(&mut self, place: &Path) {
         let database = place.join("nss");
         fs::create_dir(&database).unwrap();

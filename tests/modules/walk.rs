@@ -73,12 +73,22 @@ fn step<R>(row: &Row, name: &str, work: impl FnOnce() -> R) -> R {
     result
 }
 
-/// It examines and leaves nothing: the `init` that follows finds an empty directory.
+/// It tries what `init` needs, names what `init` chooses, and leaves nothing on the disk or in the token.
 fn doctor_before_init(bench: &Bench) {
+    let row = bench.row;
+    // `init` makes the token of this row, and the rehearsal one of its own.
+    let objects = || (row.recipe != Recipe::Softhsm).then(|| bench.token.objects(row, &bench.place()));
+    let before = objects();
     let output = bench.run(&["doctor"]);
     let said = format!("{}{}", text(&output.stdout), text(&output.stderr));
     println!("{said}");
-    assert!(matches!(output.status.code(), Some(0 | 1 | 3)), "{:?}: {said}", output.status);
+    assert!(matches!(output.status.code(), Some(0 | 3)), "{:?}: {said}", output.status);
+    let place = if row.records_in_store { "store" } else { "token" };
+    let verdict = "verdict  fit for `avs-kms init`: it would choose scheme";
+    let verdict = format!("{verdict} {}, wrapped records in the {place},", row.scheme);
+    assert!(said.contains(&verdict), "{said}");
+    assert_eq!(objects(), before, "it changed the objects of the token");
+    assert!(!bench.installation.data().exists(), "it left a data directory");
 }
 
 fn init(bench: &Bench) {

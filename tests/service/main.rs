@@ -33,6 +33,7 @@ mod auth {
 mod lifecycle {
     mod checkpoint_keys;
     mod destroy_intent;
+    mod hanging_module;
     mod init;
     pub(crate) mod key_lifecycle;
     pub(crate) mod kill;

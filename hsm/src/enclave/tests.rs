@@ -297,7 +297,9 @@ fn a_key_encryption_key_that_could_leave_the_token_is_refused() {
 fn a_second_key_encryption_key_is_refused() {
     isolated("a_second_key_encryption_key_is_refused", |fixture| {
         fixture.initialised();
-        let error = meddle(&fixture, |session| Kek::generate(session, wrap::KekKind::Aes).unwrap_err());
+        let error = meddle(&fixture, |session| {
+            Kek::generate(session, wrap::KekKind::Aes, KEK_LABEL, [7; 16]).unwrap_err()
+        });
         assert!(matches!(error, wrap::KekError::Duplicate { count: 2, .. }), "{error}");
         let error = Enclave::open(fixture.settings()).unwrap_err();
         assert!(matches!(error, OpenError::KekDuplicate { count: 2, .. }), "{error}");

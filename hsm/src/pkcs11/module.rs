@@ -12,7 +12,7 @@ use cryptoki::slot::Slot;
 
 use super::error::{Cause, Function, TokenError};
 use super::library::Library;
-use super::timing;
+use super::timing::{self, Noted};
 
 /// Number of a C_Initialize; sessions remember theirs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +55,8 @@ impl Module {
         let initialize_string = initialize_string.map(CString::new).transpose()?;
         let path = &std::path::absolute(path)?;
         trusted_files::open(path, trusted_files::Readers::Everyone)?;
+        // A constructor of the library runs in it, too.
+        let _noted = Noted::begin(Function::GetFunctionList);
         let library = Library::load(path)?;
         let lifecycle =
             RwLock::new(Lifecycle { generation: Generation(0), initialised: false, leftover: false });
@@ -73,7 +75,9 @@ impl Module {
             return Err(TokenError { function, cause: Cause::Stale });
         }
         let begun = Instant::now();
+        let noted = Noted::begin(function);
         let result = body(&self.library);
+        drop(noted);
         timing::ended(function, &result, begun);
         result
     }
@@ -81,7 +85,10 @@ impl Module {
     /// C_Initialize.
     pub(crate) fn initialise(&self) -> Result<Generation, TokenError> {
         let mut lifecycle = self.exclusive(Function::Initialize, Duration::ZERO)?;
-        let initialise = || self.library.initialize(self.initialize_string.as_deref());
+        let initialise = || {
+            let _noted = Noted::begin(Function::Initialize);
+            self.library.initialize(self.initialize_string.as_deref())
+        };
         let already = |error: &TokenError| error.code() == Some(RvError::CryptokiAlreadyInitialized);
         match initialise() {
             Err(error) if lifecycle.leftover && already(&error) => {
@@ -108,6 +115,7 @@ impl Module {
 
     /// Both callers hold the write half of the lifecycle: no other thread is in the module.
     fn finalise_exclusive(&self) -> Result<(), TokenError> {
+        let _noted = Noted::begin(Function::Finalize);
         self.library.finalize()
     }
 

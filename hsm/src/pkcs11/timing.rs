@@ -1,8 +1,9 @@
-//! Durations and errors of calls, by function.
+//! Durations and errors of calls, by function, and the call that runs during a start.
 
 use std::cell::Cell;
-use std::sync::OnceLock;
-use std::time::Instant;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use metrics::Histogram;
 
@@ -20,6 +21,44 @@ pub(crate) fn expecting_refusal<R>(calls: impl FnOnce() -> R) -> R {
     let result = calls();
     REFUSAL_EXPECTED.set(before);
     result
+}
+
+/// The call that runs, while a start is watched; only one thread makes calls then.
+static RUNNING: Mutex<Option<(Function, Instant)>> = Mutex::new(None);
+static WATCHED: AtomicBool = AtomicBool::new(false);
+
+/// Notes the call that runs, as long as it lasts.
+pub(super) struct Noted(bool);
+
+impl Noted {
+    /// Costs nothing where no start is watched.
+    pub(super) fn begin(function: Function) -> Self {
+        let watched = WATCHED.load(Ordering::Relaxed);
+        if watched {
+            *RUNNING.lock().unwrap_or_else(PoisonError::into_inner) = Some((function, Instant::now()));
+        }
+        Self(watched)
+    }
+}
+
+impl Drop for Noted {
+    fn drop(&mut self) {
+        if self.0 {
+            *RUNNING.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        }
+    }
+}
+
+/// Begins or ends noting the call that runs, for [`call_in_progress`]: while one thread makes calls, at a start.
+pub fn watch_calls(watched: bool) {
+    WATCHED.store(watched, Ordering::Relaxed);
+}
+
+/// The call of the module that runs, and for how long.
+#[must_use]
+pub fn call_in_progress() -> Option<(Function, Duration)> {
+    let running = *RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
+    running.map(|(function, since)| (function, since.elapsed()))
 }
 
 /// A call of the module has ended.

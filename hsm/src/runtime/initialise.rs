@@ -1,20 +1,24 @@
-//! Initialising a token: what `init` makes in it, and in which order.
+//! Initialising a token: what `init` makes in it, in which order, and that a failure leaves nothing of it. A rehearsal
+//! does the same under labels of its own.
 
+pub(crate) mod before;
+pub(crate) mod keys;
+pub(crate) mod made;
+pub(crate) mod progress;
+pub(crate) mod rehearsal;
+
+use self::before::look;
+use self::keys::{InstallationKeys, make_keys};
+use self::made::Anchors;
+use self::progress::Progress;
 use super::start::{Prepared, prepare};
-use crate::arena::{Arena, Slot};
+use crate::arena::Arena;
 use crate::error::OpenError;
-use crate::labels::{ANCHOR_LABEL, CANARY_LABEL, KEK_LABEL};
-use crate::pkcs11::Session;
-use crate::records::{Records, RecordsError};
-use crate::settings::{SchemeChoice, Settings};
-use crate::token::anchor;
-use crate::token::canary::{self, CanaryError};
-use crate::token::checkpoint_key::{CheckpointSigner, checkpoint_signer};
+use crate::key::{InitIds, KeyId};
+use crate::labels::KEK_LABEL;
+use crate::settings::Settings;
 use crate::token::connection::{LoggedInToken, finalise};
-use crate::token::init_records::InitRecords;
-use crate::token::place::Place;
 use crate::token::store_key::{self, StoreKey};
-use crate::wrap::{self, EntryKind, Kek, KekError, NoScheme, Scheme};
 
 /// What `init` made in the token.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,169 +52,84 @@ pub struct Initialised {
     pub store_key: StoreKey,
 }
 
-/// See [`crate::Enclave::initialise`] and [`crate::Enclave::adopt`].
-pub(crate) fn initialise(settings: &Settings, adopt: bool) -> Result<Initialised, OpenError> {
+/// One attempt at an `init`, that of a command which may be repeated.
+#[derive(Clone, Copy, Debug)]
+pub struct InitAttempt {
+    /// The id that the installation gets. All that the attempt makes carries it, so that a repetition finds what an
+    /// attempt left that was killed.
+    pub installation: KeyId,
+    /// Take over a token that is initialised and holds no key yet.
+    pub adopt: bool,
+}
+
+impl InitAttempt {
+    /// What becomes of anchors when it is undone: a token that was taken over may have had some.
+    const fn anchors(self) -> Anchors {
+        if self.adopt { Anchors::Keep } else { Anchors::Destroy }
+    }
+}
+
+/// See [`crate::Enclave::initialise`].
+pub(crate) fn initialise(settings: &Settings, attempt: InitAttempt) -> Result<Initialised, OpenError> {
     let Prepared { lock: _lock, memory, credential, mut arena, module } = prepare(settings)?;
+    let ids = InitIds::of(attempt.installation);
     let login = LoggedInToken::new(&module, &settings.token, None, &credential)?;
-    let made = make_keys(&login, &mut arena, settings, adopt).and_then(|(kek, scheme, place, signer)| {
-        let session = login.session()?;
-        let records = place.records(&session);
-        let store_key = store_key::open(&session, &*records, &kek, scheme, &signer, arena.parts().0, memory)?;
-        Ok((kek, scheme, place.name(), signer.describe(), store_key))
+    let made = in_token(&login, &mut arena, settings, attempt, ids).and_then(|keys| {
+        let mut open = || {
+            let session = login.session()?;
+            let records = keys.place.records(&session);
+            let (slot, signer) = (arena.parts().0, &keys.signer);
+            store_key::open(&session, &*records, &keys.kek, keys.scheme, signer, slot, memory)
+        };
+        let opened = open().map_err(|error| made::after_failure(&login, settings, ids, error));
+        opened.map(|store_key| (keys.kek.id, keys.describe(), store_key))
     });
     drop(login.holder);
     finalise(&module);
-    let (kek, scheme, location, checkpoint_key, store_key) = made?;
+    let (kek_id, described, store_key) = made?;
     let report = InitReport {
         token_label: login.info.label,
         token_serial: login.info.serial,
         kek_label: settings.prepared_keys.kek.clone().unwrap_or_else(|| KEK_LABEL.to_owned()),
-        kek_id: hex::encode(kek.id),
-        scheme: scheme.name(),
-        variant: scheme.variant(),
-        checkpoint_key,
-        location,
+        kek_id: hex::encode(kek_id),
+        scheme: described.scheme,
+        variant: described.variant,
+        checkpoint_key: described.checkpoint_key,
+        location: described.location,
         installation: hex::encode(store_key.installation()),
     };
     Ok(Initialised { report, store_key })
 }
 
-/// Key-encryption key, checkpoint key, store key, canary, in this order, once the place of the records is known. What an
-/// interrupted init has made is kept, as long as there is no wrapped key. The canary marks the end of init.
-fn make_keys(
+/// Makes the keys. A failure destroys what was made.
+fn in_token(
     login: &LoggedInToken,
     arena: &mut Arena,
     settings: &Settings,
-    adopt: bool,
-) -> Result<(Kek, Scheme, Place, CheckpointSigner), OpenError> {
+    attempt: InitAttempt,
+    ids: InitIds,
+) -> Result<InstallationKeys, OpenError> {
     let session = login.session()?;
-    let prepared = &settings.prepared_keys;
-    let place = Place::choose(&session, settings)?;
-    let records = &*place.records(&session);
-    let found = match Kek::find_labelled(&session, prepared.kek.as_deref()) {
-        Ok(kek) => Some(kek),
-        Err(KekError::Missing { prepared: false, .. }) => None,
-        Err(error) => return Err(error.into()),
-    };
-    let already = |found: &str| Err(OpenError::AlreadyInitialised { found: found.to_owned() });
-    let planted = canary::exists(records)?;
-    if planted && !(adopt && found.is_some()) {
-        return already(CANARY_LABEL);
+    made::remove_rehearsal(&session)?;
+    if made::destroy(&session, settings, ids, attempt.anchors())? > 0 {
+        tracing::warn!("an earlier init of this installation was interrupted; what it left is destroyed");
     }
-    // The records of another installation may be in its store: its key-encryption key is not taken unasked.
-    if !planted && !adopt && found.is_some() && prepared.kek.is_none() && !place.is_token() {
-        return already(KEK_LABEL);
-    }
-    if !planted && !adopt && !anchor::read(&session)?.is_empty() {
-        return already(ANCHOR_LABEL);
-    }
-    match keys(records)? {
-        0 => {}
-        count => return already(&format!("{count} wrapped keys")),
-    }
-    let slot = arena.parts().0;
-    let (kek, scheme) = match found {
-        Some(kek) => {
-            match prepared.kek {
-                Some(_) => tracing::info!("the HSM's administrator made the key-encryption key"),
-                None => tracing::warn!("continuing with what an earlier init left in the token"),
-            }
-            let schemes = schemes_of(records, &kek, planted, settings.scheme)?;
-            (kek, wrap::probe_key(&schemes, || login.session(), kek.handle, slot)?)
-        }
-        None => new_kek(login, &session, settings.scheme, slot)?,
-    };
-    let another = || login.session();
-    let signer = if prepared.checkpoint_key.is_some() {
-        let signer = checkpoint_signer(&session, prepared, &place, &kek, scheme)?;
-        signer.prove(&another, &kek, arena)?;
-        signer
-    } else {
-        CheckpointSigner::find_or_make(&another, &place, &kek, scheme, arena)?
-    };
-    let with =
-        InitRecords { session: &session, another: &another, records, kek: &kek, scheme, signer: &signer };
-    if !store_key::exists(records)? {
-        store_key::create(&with, arena)?;
-    }
-    if planted {
-        let record = canary::find(records, &kek)?;
-        canary::open(&session, kek.handle, &record, arena.parts().0)?;
-        if !signer.endorses(&record) {
-            return Err(CanaryError::Unendorsed.into());
-        }
-    } else {
-        canary::create(&with, arena)?;
-    }
-    if let Some(layout) = &settings.softhsm {
-        let synced = std::fs::File::open(&layout.tokens).and_then(|opened| Ok(rustix::fs::syncfs(&opened)?));
-        synced.map_err(|source| OpenError::Host { what: "the token directory was not synced", source })?;
-    }
-    Ok((kek, scheme, place, signer))
+    let before = look(&session, settings, attempt.adopt)?;
+    drop(session);
+    make_keys(login, arena, settings, before, ids, &mut Progress::default())
+        .map_err(|error| made::after_failure(login, settings, ids, error))
 }
 
-fn keys(records: &dyn Records) -> Result<usize, RecordsError> {
-    let mut count = 0;
-    wrap::scan(records, |entry| count += usize::from(matches!(entry, EntryKind::Key(..))))?;
-    Ok(count)
-}
-
-/// The schemes that a key-encryption key of an earlier init may have: that of its records, where it made any.
-pub(crate) fn schemes_of(
-    records: &dyn Records,
-    kek: &Kek,
-    planted: bool,
-    choice: SchemeChoice,
-) -> Result<Vec<Scheme>, OpenError> {
-    let made = if planted {
-        Some(canary::find(records, kek)?.header.scheme)
-    } else if store_key::exists(records)? {
-        Some(store_key::find(records, kek)?.header.scheme)
-    } else {
-        None
+/// See [`crate::Enclave::undo_init`].
+pub(crate) fn undo(settings: &Settings, attempt: InitAttempt) -> Result<usize, OpenError> {
+    let Prepared { lock: _lock, credential, module, .. } = prepare(settings)?;
+    let login = LoggedInToken::new(&module, &settings.token, None, &credential)?;
+    let undo = || {
+        let session = login.session()?;
+        made::destroy(&session, settings, InitIds::of(attempt.installation), attempt.anchors())
     };
-    match made {
-        Some(scheme) if scheme.is_admitted(choice) => Ok(vec![scheme]),
-        Some(scheme) => Err(OpenError::SchemeRefused { found: scheme.to_string() }),
-        None => {
-            let of_its_kind = |scheme: &Scheme| scheme.kek_kind() == kek.kind;
-            Ok(Scheme::admitted(choice).into_iter().filter(of_its_kind).collect())
-        }
-    }
-}
-
-/// A key-encryption key of the kind that the first working scheme needs. Where session keys cannot be probed with, the
-/// key is made first, and destroyed again if nothing works with it.
-pub(crate) fn new_kek(
-    login: &LoggedInToken,
-    session: &Session,
-    choice: SchemeChoice,
-    slot: &mut Slot,
-) -> Result<(Kek, Scheme), OpenError> {
-    let all = Scheme::admitted(choice);
-    let mut refused = match wrap::probe_session_key(&all, || login.session(), slot) {
-        Ok(scheme) => return Ok((Kek::generate(session, scheme.kek_kind())?, scheme)),
-        Err(refused) if !refused.blames_session_keys() => return Err(refused.into()),
-        Err(refused) => refused,
-    };
-    tracing::info!("session keys cannot be probed with; the key-encryption key itself is");
-    for schemes in all.chunk_by(|one, next| one.kek_kind() == next.kek_kind()) {
-        let Some(first) = schemes.first() else { continue };
-        let kek = match Kek::generate(session, first.kek_kind()) {
-            Ok(kek) => kek,
-            Err(KekError::Token(error)) => {
-                refused = refused.and(NoScheme::no_key(*first, error));
-                continue;
-            }
-            Err(error) => return Err(error.into()),
-        };
-        match wrap::probe_key(schemes, || login.session(), kek.handle, slot) {
-            Ok(scheme) => return Ok((kek, scheme)),
-            Err(also) => {
-                session.destroy(kek.handle)?;
-                refused = refused.and(also);
-            }
-        }
-    }
-    Err(refused.into())
+    let destroyed = undo();
+    drop(login.holder);
+    finalise(&module);
+    destroyed
 }

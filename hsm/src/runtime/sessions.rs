@@ -4,16 +4,19 @@
 use cryptoki::error::RvError;
 
 use crate::error::OpenError;
-use crate::token::connection::TokenConnection;
+use crate::pkcs11::{Session, TokenError};
 
 /// Sessions beside those of the workers: administration, canary, recovery. The one that keeps the login is open already.
 const OTHERS: usize = 3;
 
 /// The workers to start, of those wanted. Fewer where the token grants fewer sessions; at least one, or none starts.
-pub(crate) fn workers_granted(connection: &TokenConnection, wanted: usize) -> Result<usize, OpenError> {
+pub(crate) fn workers_granted(
+    session: impl Fn() -> Result<Session, TokenError>,
+    wanted: usize,
+) -> Result<usize, OpenError> {
     let mut open = Vec::new();
     while open.len() < wanted + OTHERS {
-        match connection.session() {
+        match session() {
             Ok(session) => open.push(session),
             Err(error) if error.code() == Some(RvError::SessionCount) => break,
             Err(error) => return Err(error.into()),

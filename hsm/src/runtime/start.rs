@@ -105,9 +105,9 @@ pub(crate) fn open(settings: Settings) -> Result<Running, OpenError> {
         connection.disconnect();
         return Err(OpenError::SchemeRefused { found: connection.scheme.to_string() });
     }
-    let workers = workers_granted(&connection, settings.workers).inspect_err(|_| connection.disconnect())?;
-    arenas.truncate(workers);
     let session = || connection.session();
+    let workers = workers_granted(session, settings.workers).inspect_err(|_| connection.disconnect())?;
+    arenas.truncate(workers);
     let proven = connection.checkpoint_signer.prove_sealed(&session, &connection.kek, &mut arena);
     let slot = arena.parts().0;
     let probed = proven

@@ -185,6 +185,8 @@ fn may_pass(error: &OpenError) -> bool {
         | OpenError::KekMissing { .. }
         | OpenError::PreparedKekMissing { .. }
         | OpenError::AlreadyInitialised { .. }
+        | OpenError::Unfinished { .. }
+        | OpenError::LeftBehind { .. }
         | OpenError::CheckpointKey { .. }
         | OpenError::StoreKey { .. }
         | OpenError::CanaryMissing { .. }

@@ -6,7 +6,7 @@ use super::init_records::InitRecords;
 use crate::arena::{Arena, Slot};
 use crate::clock::unix_seconds;
 use crate::error::OpenError;
-use crate::key::{KeyId, StoredName};
+use crate::key::StoredName;
 use crate::labels::CANARY_LABEL;
 use crate::pkcs11::{Function, Session, TokenError};
 use crate::records::{Records, RecordsError};
@@ -36,8 +36,8 @@ pub(crate) enum CanaryError {
 
 /// Makes the canary record of a new key-encryption key.
 pub(crate) fn create(with: &InitRecords<'_>, arena: &mut Arena) -> Result<(), OpenError> {
-    let InitRecords { session, records, kek, scheme, .. } = *with;
-    let named = (KeyId::from_bytes([0; 16]), StoredName::CANARY);
+    let InitRecords { session, records, kek, scheme, ids, .. } = *with;
+    let named = (ids.installation, StoredName::CANARY);
     let header = Header::internal((scheme, kek.id), named, Payload::Canary, unix_seconds());
     let sealed = wrap::seal_known(session, kek.handle, header, CANARY_PLAINTEXT, arena.parts().0);
     let record = with.store(CANARY_LABEL, sealed, arena)?;

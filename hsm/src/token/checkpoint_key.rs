@@ -13,6 +13,7 @@ use cryptoki::object::ObjectHandle;
 use super::place::Place;
 use crate::arena::Arena;
 use crate::error::OpenError;
+use crate::key::InitIds;
 use crate::labels::CHECKPOINT_KEY_LABEL;
 use crate::pkcs11::{Function, Session, TokenError};
 use crate::settings::PreparedKeys;
@@ -57,6 +58,7 @@ impl CheckpointSigner {
         place: &Place,
         kek: &Kek,
         scheme: Scheme,
+        ids: InitIds,
         arena: &mut Arena,
     ) -> Result<Self, CheckpointKeyError> {
         if let Some(found) = Self::look(&session()?, place, kek, scheme)? {
@@ -64,7 +66,7 @@ impl CheckpointSigner {
             return Ok(found);
         }
         for kind in PairKind::ALL {
-            match Self::make_pair(kind, session, (place, kek, scheme), arena) {
+            match Self::make_pair((kind, ids.pair), session, (place, kek, scheme), arena) {
                 Ok(made) => return Ok(made),
                 Err(error) if error.is_of_this_kind() => {
                     tracing::info!(?kind, %error, "the token has no checkpoint key of this kind");
@@ -79,7 +81,7 @@ impl CheckpointSigner {
             "the token makes no key pair that signs; the checkpoint key is in software, sealed by it"
         );
         let storing = session()?;
-        SealedKey::create(&storing, &*place.records(&storing), kek, scheme, arena)?;
+        SealedKey::create(&storing, &*place.records(&storing), kek, scheme, ids.installation, arena)?;
         let made = Self::find(&session()?, place, kek, scheme)?;
         made.prove(session, kek, arena)?;
         Ok(made)
@@ -87,12 +89,12 @@ impl CheckpointSigner {
 
     /// A new pair that has signed; one that does not sign is destroyed.
     fn make_pair(
-        kind: PairKind,
+        (kind, id): (PairKind, [u8; 16]),
         session: &dyn Fn() -> Result<Session, TokenError>,
         (place, kek, scheme): (&Place, &Kek, Scheme),
         arena: &mut Arena,
     ) -> Result<Self, CheckpointKeyError> {
-        let handles = kind.make(&session()?)?;
+        let handles = kind.make(&session()?, &place.naming.label(CHECKPOINT_KEY_LABEL), id)?;
         let proven = Self::find(&session()?, place, kek, scheme)
             .and_then(|made| made.prove(session, kek, arena).map(|()| made));
         proven.map_err(|error| {
@@ -138,7 +140,7 @@ impl CheckpointSigner {
         scheme: Scheme,
     ) -> Result<Option<Self>, CheckpointKeyError> {
         let sealed = SealedKey::find(&*place.records(session), kek, scheme)?;
-        let held = match (Pair::find(session, CHECKPOINT_KEY_LABEL)?, sealed) {
+        let held = match (Pair::find(session, &place.naming.label(CHECKPOINT_KEY_LABEL))?, sealed) {
             (Some(_), Some(_)) => return Err(unfit("a key pair and a sealed seed are both there")),
             (Some(pair), None) => Held::Token(Box::new(pair)),
             (None, Some(_)) if scheme.needs_endorsement() => return Err(unfit(NO_CIRCLE)),

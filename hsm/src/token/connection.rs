@@ -241,7 +241,6 @@ impl From<KekError> for OpenError {
             KekError::Duplicate { label, count } => Self::KekDuplicate { label, count },
             KekError::Unfit(problem) => Self::KekAttributes { problem },
             KekError::Token(error) => error.into(),
-            KekError::Random(error) => error.into(),
         }
     }
 }

@@ -3,6 +3,7 @@
 use super::checkpoint_key::{CheckpointSigner, SigningWith};
 use crate::arena::Arena;
 use crate::error::OpenError;
+use crate::key::InitIds;
 use crate::pkcs11::{Session, TokenError};
 use crate::records::Records;
 use crate::wrap::{self, Kek, Scheme, SealError, UnwrapError, WrappedKey};
@@ -15,6 +16,7 @@ pub(crate) struct InitRecords<'a> {
     pub(crate) records: &'a dyn Records,
     pub(crate) kek: &'a Kek,
     pub(crate) scheme: Scheme,
+    pub(crate) ids: InitIds,
     pub(crate) signer: &'a CheckpointSigner,
 }
 

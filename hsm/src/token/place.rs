@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use super::anchor;
 use crate::error::OpenError;
-use crate::labels::CANARY_LABEL;
+use crate::labels::{CANARY_LABEL, Naming};
 use crate::pkcs11::{Session, TokenError};
-use crate::records::{Found, Records, RecordsError};
+use crate::records::{Found, InMemory, Records, RecordsError};
 use crate::settings::{LocationChoice, Settings};
 use crate::wrap::{Template, TokenRecords, kek_named_in};
 
@@ -22,6 +22,8 @@ pub(crate) struct Place {
     outside: Option<Arc<dyn Records + Send + Sync>>,
     /// The key-encryption key whose records count; none: all do.
     kek: Option<[u8; 16]>,
+    /// Whose objects are looked for and made.
+    pub(crate) naming: Naming,
 }
 
 impl Place {
@@ -112,15 +114,21 @@ impl Place {
 
     /// The token, whether its records are there or not.
     pub(crate) fn in_token() -> Self {
-        Self { template: Arc::default(), outside: None, kek: None }
+        Self { template: Arc::default(), outside: None, kek: None, naming: Naming::Installation }
     }
 
     fn outside(records: Arc<dyn Records + Send + Sync>) -> Self {
-        Self { template: Arc::default(), outside: Some(records), kek: None }
+        Self { outside: Some(records), ..Self::in_token() }
     }
 
     fn of(self, kek: Option<[u8; 16]>) -> Self {
         Self { kek, ..self }
+    }
+
+    /// The same place for a rehearsal, with nothing in it.
+    pub(crate) fn rehearsing(self) -> Self {
+        let outside = self.outside.map(|_| Arc::new(InMemory::default()) as _);
+        Self { outside, naming: Naming::Rehearsal, ..self }
     }
 
     /// Whether the records are data objects of the token.
@@ -136,7 +144,7 @@ impl Place {
     /// The records, for as long as the session may be used.
     pub(crate) fn records<'a>(&'a self, session: &'a Session) -> Reached<'a> {
         let place = match &self.outside {
-            None => Where::Token(TokenRecords { session, template: &self.template }),
+            None => Where::Token(TokenRecords { session, template: &self.template, naming: self.naming }),
             Some(outside) => Where::Outside(&**outside),
         };
         Reached { place, kek: self.kek }

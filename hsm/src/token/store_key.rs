@@ -15,7 +15,7 @@ use super::init_records::InitRecords;
 use crate::arena::{Arena, ArenaError, SecretMemoryPolicy, SecretPage, Slot};
 use crate::clock::unix_seconds;
 use crate::error::OpenError;
-use crate::key::{KeyId, StoredName};
+use crate::key::StoredName;
 use crate::labels::STORE_KEY_LABEL;
 use crate::pkcs11::{Session, TokenError};
 use crate::records::{Records, RecordsError};
@@ -113,8 +113,8 @@ pub(crate) fn exists(records: &dyn Records) -> Result<bool, RecordsError> {
 
 /// Makes the key and the installation id. The caller has made sure that there is none.
 pub(crate) fn create(with: &InitRecords<'_>, arena: &mut Arena) -> Result<(), OpenError> {
-    let InitRecords { session, kek, scheme, .. } = *with;
-    let named = (KeyId::random()?, StoredName::STORE_KEY);
+    let InitRecords { session, kek, scheme, ids, .. } = *with;
+    let named = (ids.installation, StoredName::STORE_KEY);
     let header = Header::internal((scheme, kek.id), named, Payload::StoreKey, unix_seconds());
     let mut fresh = UnwrappedScalar::random_key(session, arena.parts().0).map_err(|error| match error {
         GenerateError::Token(error) => OpenError::from(error),

@@ -32,8 +32,6 @@ pub(crate) enum KekError {
     Duplicate { label: String, count: usize },
     #[error("{0}")]
     Unfit(String),
-    #[error("the kernel's generator failed")]
-    Random(#[from] getrandom::Error),
     #[error(transparent)]
     Token(#[from] TokenError),
 }
@@ -45,12 +43,15 @@ const REQUIRED_IF_PRESENT: [(Attribute, &str); 2] = [
 ];
 
 impl Kek {
-    /// Makes the key in the token. The caller has made sure that there is none.
-    pub(crate) fn generate(session: &Session, kind: KekKind) -> Result<Self, KekError> {
-        let mut id = [0; 16];
-        getrandom::fill(&mut id)?;
-        let made = kind.generate(session, Lifetime::Token { label: KEK_LABEL, id })?;
-        match Self::find(session) {
+    /// Makes the key in the token, with this `CKA_ID`. The caller has made sure that there is none of the label.
+    pub(crate) fn generate(
+        session: &Session,
+        kind: KekKind,
+        label: &str,
+        id: [u8; 16],
+    ) -> Result<Self, KekError> {
+        let made = kind.generate(session, Lifetime::Token { label, id })?;
+        match Self::locate(session, label, false) {
             Ok(kek) if kek.id == id => Ok(kek),
             Ok(_) => Err(KekError::Unfit("it is not the one that was just made".into())),
             Err(KekError::Unfit(problem)) => {
@@ -63,13 +64,17 @@ impl Kek {
     }
 
     /// Finds the one key that `init` made and checks what it is.
+    #[cfg(test)]
     pub(crate) fn find(session: &Session) -> Result<Self, KekError> {
         Self::find_labelled(session, None)
     }
 
-    /// The same, or the one key of the label that the administrator of the HSM gave it.
+    /// Finds the one key that `init` made, or the one of the label that the administrator of the HSM gave it.
     pub(crate) fn find_labelled(session: &Session, prepared: Option<&str>) -> Result<Self, KekError> {
-        let label = prepared.unwrap_or(KEK_LABEL);
+        Self::locate(session, prepared.unwrap_or(KEK_LABEL), prepared.is_some())
+    }
+
+    fn locate(session: &Session, label: &str, prepared: bool) -> Result<Self, KekError> {
         let mut found = Vec::new();
         for class in [ObjectClass::SECRET_KEY, ObjectClass::PRIVATE_KEY] {
             let template = [
@@ -83,12 +88,12 @@ impl Kek {
         let [handle] = found[..] else {
             let label = label.to_owned();
             return Err(match found.len() {
-                0 => KekError::Missing { label, prepared: prepared.is_some() },
+                0 => KekError::Missing { label, prepared },
                 count => KekError::Duplicate { label, count },
             });
         };
-        let kind = check(session, handle, prepared.is_some()).map_err(|error| {
-            if let (KekError::Unfit(problem), Some(label)) = (&error, prepared) {
+        let kind = check(session, handle, prepared).map_err(|error| {
+            if let (KekError::Unfit(problem), true) = (&error, prepared) {
                 KekError::Unfit(format!("{label:?}: {problem}; {}", prepared::WANTED))
             } else {
                 error
@@ -99,8 +104,8 @@ impl Kek {
             _ => Vec::new(),
         };
         let id = match prepared {
-            Some(label) => prepared::id(label, &cka_id),
-            None => {
+            true => prepared::id(label, &cka_id),
+            false => {
                 <[u8; 16]>::try_from(cka_id).map_err(|_| KekError::Unfit("CKA_ID is not 16 bytes".into()))?
             }
         };

@@ -8,7 +8,7 @@ use cryptoki::error::RvError;
 use cryptoki::object::{Attribute, AttributeType, ObjectClass, ObjectHandle};
 
 use super::stored::key_of;
-use crate::labels::{APPLICATION, CHECKPOINT_KEY_LABEL, INTERNAL, KEK_LABEL, PROBE_LABEL};
+use crate::labels::{APPLICATION, CHECKPOINT_KEY_LABEL, INTERNAL, KEK_LABEL, Naming, PROBE_LABEL};
 use crate::pkcs11::{Cause, Function, Session, TokenError};
 use crate::records::{Found, RECORD_MAX, Records, RecordsError};
 
@@ -83,11 +83,12 @@ impl Template {
 pub(crate) struct TokenRecords<'a> {
     pub(crate) session: &'a Session,
     pub(crate) template: &'a Template,
+    pub(crate) naming: Naming,
 }
 
 impl Records for TokenRecords<'_> {
     fn find(&self, label: &str) -> Result<Vec<Vec<u8>>, RecordsError> {
-        let found = find_data(self.session, label)?.into_iter();
+        let found = find_data(self.session, &self.naming.label(label))?.into_iter();
         Ok(found.map(|object| data_value(self.session, object)).collect::<Result<_, _>>()?)
     }
 
@@ -96,12 +97,12 @@ impl Records for TokenRecords<'_> {
     }
 
     fn insert(&self, label: &str, value: &[u8]) -> Result<(), RecordsError> {
-        self.template.create(self.session, label, value)?;
+        self.template.create(self.session, &self.naming.label(label), value)?;
         Ok(())
     }
 
     fn remove_value(&self, label: &str, value: &[u8]) -> Result<(), RecordsError> {
-        for object in find_data(self.session, label)? {
+        for object in find_data(self.session, &self.naming.label(label))? {
             if data_value(self.session, object)? == value {
                 self.session.destroy(object)?;
             }

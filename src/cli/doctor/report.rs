@@ -45,16 +45,18 @@ fn lines(report: &Value, fit: bool) -> Vec<String> {
         format!("sessions {}", text("sessions")),
         match report["scheme"].is_null() {
             false => format!("scheme   {}, {}", text("scheme"), text("variant")),
-            true => "scheme   none works".to_owned(),
+            true => "scheme   none".to_owned(),
         },
-        format!(
-            "records  {} keys in the {}, {} incomplete, {} of other applications",
+    ];
+    let place = if report["location"] == "store" { "store" } else { "token" };
+    if report["initialised"] == true {
+        lines.push(format!(
+            "records  {} keys in the {place}, {} incomplete, {} of other applications",
             text("keys"),
-            if report["location"] == "store" { "store" } else { "token" },
             text("incomplete"),
             text("foreign")
-        ),
-    ];
+        ));
+    }
     lines.extend(list(report, "checks").iter().map(|check| {
         let mark = match (check["passed"] == true, check["fatal"] == true) {
             (true, _) => "ok  ",
@@ -63,6 +65,17 @@ fn lines(report: &Value, fit: bool) -> Vec<String> {
         };
         format!("{mark}     {}: {}", member(check, "/what"), member(check, "/found"))
     }));
-    lines.push(format!("verdict  {}", if fit { "fit" } else { "not fit: see FAIL" }));
+    lines.push(match (fit, report["initialised"] == true) {
+        (true, true) => "verdict  fit".to_owned(),
+        (false, true) => "verdict  not fit: see FAIL".to_owned(),
+        (true, false) => format!(
+            "verdict  fit for `avs-kms init`: it would choose scheme {}/{}, wrapped records in the {place}, checkpoint \
+             key {}",
+            text("scheme"),
+            text("variant"),
+            text("checkpoint_key")
+        ),
+        (false, false) => "verdict  not fit for `avs-kms init`: see FAIL".to_owned(),
+    });
     lines
 }

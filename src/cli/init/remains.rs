@@ -10,8 +10,12 @@ use std::path::Path;
 use crate::cli::error::CliError;
 use crate::config::Configuration;
 
+/// The journal of an `init` (`attempt`).
+pub(in crate::cli) const JOURNAL: &str = "init.json";
 /// Locks, the local socket, and what the service remembers of refused PINs: no data.
-const NO_DATA: [&str; 5] = ["lock", "token.lock", "pin-refused", "admin.sock", "lost+found"];
+const NO_DATA: [&str; 6] = ["lock", "token.lock", "pin-refused", "admin.sock", "lost+found", REHEARSAL];
+/// The token of a rehearsal of `init`, which `doctor` makes and removes.
+pub(in crate::cli) const REHEARSAL: &str = "rehearsal";
 /// What an installation is made of beside `store.sqlite`.
 const PARTS: [&str; 6] =
     ["audit", "token", "backup", "store.sqlite-wal", "store.sqlite-shm", "store.reserve"];
@@ -20,6 +24,8 @@ const PARTS: [&str; 6] =
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::cli) enum Remains {
     Nothing,
+    /// What an `init` left that was interrupted, with its journal.
+    Interrupted,
     /// Names of parts of an installation, sorted.
     Parts(Vec<String>),
     /// The name of a file that is none of ours.
@@ -40,6 +46,9 @@ impl Remains {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::Nothing),
             Err(error) => return Err(error),
         };
+        if directory.join(JOURNAL).symlink_metadata().is_ok() {
+            return Ok(Self::Interrupted);
+        }
         let mut parts = Vec::new();
         for entry in entries.filter_map(Result::ok) {
             let name = entry.file_name().to_string_lossy().into_owned();
@@ -47,7 +56,7 @@ impl Remains {
                 parts.extend(is_made.then_some(name));
             } else if PARTS.contains(&name.as_str()) {
                 parts.push(name);
-            } else if !NO_DATA.contains(&name.as_str()) {
+            } else if !NO_DATA.contains(&name.as_str()) && !is_transient(&name) {
                 return Ok(Self::Foreign(name));
             }
         }
@@ -64,6 +73,10 @@ impl Remains {
                     "{directory} is not a data directory; create it with `avs-kms --data {directory} init`"
                 )
             }
+            Self::Interrupted => format!(
+                "{directory} is not a data directory: an init of it was interrupted. Run `avs-kms init` again: it removes \
+                 what that one left"
+            ),
             Self::Parts(parts) => format!(
                 "{directory} is not a data directory: store.sqlite is missing, but here are {}: {}",
                 parts.join(", "),
@@ -79,7 +92,7 @@ impl Remains {
     pub(in crate::cli) fn refusal(&self, directory: &Path) -> Option<String> {
         let shown = directory.display();
         match self {
-            Self::Nothing => None,
+            Self::Nothing | Self::Interrupted => None,
             Self::Parts(parts) => Some(format!(
                 "{shown} holds parts of an installation ({}) and no store.sqlite; nothing was changed: {}. Where an \
                  earlier init was interrupted, move the directory aside and run init again",
@@ -91,6 +104,15 @@ impl Remains {
             )),
         }
     }
+}
+
+/// Whether a file of this name was about to get its name when the process died.
+pub(super) fn is_transient(name: &str) -> bool {
+    // As `trusted_files::AtomicFile` names them, and what SQLite has beside one.
+    let Some((_, random)) = name.split_once(".new").and_then(|(begin, _)| begin.rsplit_once('.')) else {
+        return false;
+    };
+    random.len() == 16 && random.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 const KEEP_AND_RESTORE: &str = "they may be the only copy of your keys. Keep them, find where store.sqlite went, or \

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{Read, Seek, Write};
+use std::os::unix::fs::MetadataExt;
 
 use crate::cli::error::CliError;
 use crate::config::Data;
@@ -35,6 +36,11 @@ impl DataLock {
                 return Ok(Err(Held { pid: text.trim().parse().ok() }));
             }
             Err(std::fs::TryLockError::Error(cause)) => return Err(error(cause)),
+        }
+        // A command that ends just now may have removed the file that it had made: its lock locks nothing.
+        let place = |found: std::fs::Metadata| (found.dev(), found.ino());
+        if std::fs::metadata(&path).ok().map(place) != file.metadata().ok().map(place) {
+            return Ok(Err(Held { pid: None }));
         }
         // The process id is information only; the kernel holds the lock.
         let write = |file: &mut File| {

@@ -1,6 +1,7 @@
 //! Opening of the service from the configuration: store, audit log, token.
 
 pub(in crate::cli) mod environment;
+pub(in crate::cli) mod stall;
 pub(in crate::cli) mod token;
 
 use std::sync::Arc;
@@ -20,12 +21,15 @@ use audit_log::{Actor, AuditLog, BuildInfo, Event, Input, OpenIntent, Value};
 use hsm::StoreKey;
 use tokio::runtime::Runtime;
 
+use self::stall::CallWatch;
 use self::token::enclave_settings;
 use super::limits;
 use super::sandbox::{drop_privileges, profile};
 use super::stamps::{self, StoreHeadChain};
 use crate::cli::error::CliError;
-use crate::cli::init::remains::explain_missing;
+use crate::cli::init::attempt::forget;
+use crate::cli::init::remains::{JOURNAL as INIT_JOURNAL, explain_missing};
+use crate::cli::output::say;
 
 /// What a command needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,6 +82,7 @@ pub(in crate::cli) fn open(
         Some(file) => {
             drop_privileges(configuration)?;
             let settings = enclave_settings(configuration, Some(Arc::new(file.records())));
+            let watch = CallWatch::begin(configuration, say)?;
             let enclave = hsm::Enclave::open(settings).map_err(|error| {
                 // Its lock is free when this returns: the command may record something without the token.
                 let _ = audit.clone().close();
@@ -87,6 +92,7 @@ pub(in crate::cli) fn open(
                 }
                 if may_miss_files(configuration, &error) { failed.with_hint(SANDBOX_HINT) } else { failed }
             })?;
+            drop(watch);
             refuse_moved(configuration, &enclave).inspect_err(|_| drop(audit.clone().close()))?;
             let key = enclave.store_key();
             let installation = InstallationId::new(key.installation());
@@ -166,6 +172,12 @@ pub(in crate::cli) fn store_file(
     let journal = configuration.data.directory.join(JOURNAL);
     if path.exists() && journal.exists() {
         std::fs::remove_file(&journal)
+            .map_err(|error| CliError::context(format!("cannot remove {}", journal.display()), &error))?;
+    }
+    // So was the init.
+    let journal = configuration.data.directory.join(INIT_JOURNAL);
+    if path.exists() {
+        forget(&journal)
             .map_err(|error| CliError::context(format!("cannot remove {}", journal.display()), &error))?;
     }
     runtime.block_on(SqliteFile::open(&path)).map_err(|error| {

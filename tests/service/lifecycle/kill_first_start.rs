@@ -93,6 +93,9 @@ fn init() {
             let refused = process::output(&mut program(&data, &["serve"]));
             let said = text(&refused.stderr);
             assert!(said.contains("is not a data directory"), "{at}: {said}");
+            let again = process::output(&mut program(&data, &["init"]));
+            assert!(again.status.success(), "{at}: {}", text(&again.stderr));
+            starts(&data, &at);
         }
         fs::remove_dir_all(&data).unwrap();
         !is_killed(output.status)

@@ -75,13 +75,34 @@ fn the_copy_of_the_token_object_follows_a_change_of_the_pin() {
 }
 
 /// A token as an HSM shows it: not made by `init`, and nothing in it can be removed with a directory.
-struct Hsm {
+pub(super) struct Hsm {
     token: Installation,
     data: Installation,
 }
 
 impl Hsm {
-    fn command(&self, arguments: &[&str], rules: &str) -> Command {
+    pub(super) fn new() -> Self {
+        let hsm = Self { token: Installation::empty(), data: Installation::empty() };
+        fs::create_dir(hsm.token.data()).unwrap();
+        make_token(&hsm::SofthsmToken {
+            module: MODULE.into(),
+            layout: hsm::SofthsmLayout::own(&hsm.token.data().join("token")),
+            label: "avs-kms".into(),
+            pin_file: hsm.token.data().join("pin"),
+            lock_file: hsm.token.data().join("token.lock"),
+        });
+        hsm
+    }
+
+    /// How many objects the token holds, by SoftHSM's files.
+    pub(super) fn objects(&self) -> usize {
+        let tokens = fs::read_dir(self.token.data().join("token/tokens")).unwrap();
+        let files = tokens.flat_map(|token| fs::read_dir(token.unwrap().path()).unwrap());
+        let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| name.ends_with(".object") && name != "token.object").count()
+    }
+
+    pub(super) fn command(&self, arguments: &[&str], rules: &str) -> Command {
         let token = self.token.data().join("token");
         let rule_file = self.token.data().join("rules");
         fs::write(&rule_file, rules).unwrap();
@@ -95,7 +116,7 @@ impl Hsm {
         command
     }
 
-    fn init(&self, arguments: &[&str], rules: &str) -> (Option<i32>, String) {
+    pub(super) fn init(&self, arguments: &[&str], rules: &str) -> (Option<i32>, String) {
         let output = process::output(&mut self.command(arguments, rules));
         (output.status.code(), text(&output.stderr))
     }
@@ -104,43 +125,73 @@ impl Hsm {
 #[test]
 fn an_init_that_dies_anywhere_in_the_token_can_be_repeated() {
     // The key-encryption key is made by the second C_GenerateKey, the probe by the first; of the objects the
-    // probe is the first, the store key the second, the canary the third.
-    for (rules, adopts) in [
+    // probe is the first, the store key the second, the canary the third, the anchor the fourth.
+    for (rules, loses_data) in [
         ("C_GenerateKey kill_post after=1", false),
         ("C_CreateObject kill", false),
         ("C_CreateObject kill_post", false),
         ("C_CreateObject kill after=1", false),
         ("C_CreateObject kill_post after=1", false),
         ("C_CreateObject kill after=2", false),
+        ("C_CreateObject kill_post after=2", false),
+        ("C_CreateObject kill_post after=3", false),
         ("C_CreateObject kill_post after=2", true),
     ] {
-        let hsm = Hsm { token: Installation::empty(), data: Installation::empty() };
-        fs::create_dir(hsm.token.data()).unwrap();
-        let plan = hsm::SofthsmToken {
-            module: MODULE.into(),
-            layout: hsm::SofthsmLayout::own(&hsm.token.data().join("token")),
-            label: "avs-kms".into(),
-            pin_file: hsm.token.data().join("pin"),
-            lock_file: hsm.token.data().join("token.lock"),
-        };
-        make_token(&plan);
+        let hsm = Hsm::new();
         let (code, said) = hsm.init(&["init"], rules);
         assert_eq!(code, None, "{rules}: {said}");
-        // The half-made data directory is empty but for its locks; the token is not.
-        let (code, said) = hsm.init(&["init"], "");
-        if adopts {
+        let served = process::output(&mut hsm.command(&["serve"], ""));
+        assert!(text(&served.stderr).contains("Run `avs-kms init` again"), "{}", text(&served.stderr));
+        if loses_data {
+            // Another installation may be using the token: it is not taken over unasked.
+            fs::remove_dir_all(hsm.data.data()).unwrap();
+            let (code, said) = hsm.init(&["init"], "");
             assert_eq!(code, Some(1), "{said}");
             assert!(said.contains("init --resume"), "{said}");
             let (code, said) = hsm.init(&["init", "--resume"], "");
             assert_eq!(code, Some(0), "{said}");
         } else {
+            let doctor = process::output(&mut hsm.command(&["doctor"], ""));
+            assert!(matches!(doctor.status.code(), Some(0 | 3)), "{}", text(&doctor.stdout));
+            let (code, said) = hsm.init(&["init"], "");
             assert_eq!(code, Some(0), "{rules}: {said}");
+            // Nothing of the first: the two halves of one pair, one key, canary, store key and anchor.
+            assert_eq!(hsm.objects(), 6, "{rules}");
         }
         let made = process::output(&mut hsm.command(&["keys", "create", "--eoa", EOA], ""));
         assert!(made.status.success(), "{}", text(&made.stderr));
         let again = hsm.init(&["init", "--resume"], "");
         assert_eq!(again.0, Some(1), "{again:?}");
     }
+}
+
+#[test]
+fn an_init_that_fails_leaves_nothing_on_the_disk_or_in_the_token() {
+    let hsm = Hsm::new();
+    let log = hsm.token.data().join("log");
+    fs::create_dir(&log).unwrap();
+    fs::write(log.join("of another program"), "").unwrap();
+    // Before, in and after the making of the keys: the probe, the canary, the audit log, the anchor.
+    for (rules, elsewhere) in [
+        ("C_CreateObject rv=0x31", false),
+        ("C_CreateObject rv=0x31 after=2", false),
+        ("", true),
+        ("C_CreateObject rv=0x31 after=3", false),
+    ] {
+        let mut command = hsm.command(&["init"], rules);
+        if elsewhere {
+            command.env("AVS_KMS__AUDIT__DIRECTORY", &log);
+        }
+        let output = process::output(&mut command);
+        assert_eq!(output.status.code(), Some(1), "{rules}: {}", text(&output.stderr));
+        assert!(!hsm.data.data().exists(), "{rules}: {}", text(&output.stderr));
+        assert_eq!(hsm.objects(), 0, "{rules}: {}", text(&output.stderr));
+    }
+    assert_eq!(fs::read_dir(&log).unwrap().count(), 1);
+    let (code, said) = hsm.init(&["init"], "");
+    assert_eq!(code, Some(0), "{said}");
+    let made = process::output(&mut hsm.command(&["keys", "create", "--eoa", EOA], ""));
+    assert!(made.status.success(), "{}", text(&made.stderr));
 }
 
 /// In a process of its own.

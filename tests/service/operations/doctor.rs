@@ -82,6 +82,41 @@ fn a_sandbox_that_hides_files_of_the_module_is_named_with_the_cure() {
 }
 
 #[test]
+fn before_init_it_says_what_init_would_choose_and_leaves_nothing() {
+    let installation = Installation::empty();
+    for is_prepared in [false, true] {
+        if is_prepared {
+            fs::create_dir(installation.data()).unwrap();
+            fs::set_permissions(installation.data(), fs::Permissions::from_mode(0o700)).unwrap();
+            // What a doctor that was killed leaves.
+            fs::create_dir(installation.data().join("rehearsal")).unwrap();
+        }
+        let output = run(&installation, &["doctor"], |_| {});
+        let said = said(&output);
+        assert!(matches!(output.status.code(), Some(0 | 3)), "{said}");
+        let verdict = "verdict  fit for `avs-kms init`: it would choose scheme S1/caller, wrapped records in the \
+                       token, checkpoint key Ed25519 in the token";
+        assert!(said.contains(verdict), "{said}");
+        assert_eq!(installation.data().exists(), is_prepared);
+        if is_prepared {
+            assert_eq!(fs::read_dir(installation.data()).unwrap().count(), 0, "{said}");
+        }
+    }
+    let others = installation.data().with_file_name("log");
+    fs::create_dir(&others).unwrap();
+    fs::write(others.join("a file"), "").unwrap();
+    let output = run(&installation, &["doctor"], |command| {
+        command.env("AVS_KMS__AUDIT__DIRECTORY", &others);
+    });
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    assert!(said(&output).contains("not fit for `avs-kms init`"), "{}", said(&output));
+    assert!(said(&output).contains("audit.directory"), "{}", said(&output));
+    installation.must(&["init"]);
+    let output = run(&installation, &["doctor"], |_| {});
+    assert!(is_fit(&output) && !said(&output).contains("for `avs-kms init`"), "{}", said(&output));
+}
+
+#[test]
 fn a_file_that_is_no_module_is_refused_with_the_cure() {
     let installation = Installation::new();
     let directory = tempfile::tempdir().unwrap();

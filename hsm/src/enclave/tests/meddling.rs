@@ -5,7 +5,7 @@ use cryptoki::object::{Attribute, ObjectClass};
 use super::support::Fixture;
 use crate::arena::SecretMemoryPolicy;
 use crate::key::KeyId;
-use crate::labels::CANARY_LABEL;
+use crate::labels::{CANARY_LABEL, Naming};
 use crate::pkcs11::{Module, Session};
 use crate::records::Records;
 use crate::settings::Settings;
@@ -34,7 +34,7 @@ pub(super) fn meddle_by<R>(settings: &Settings, with: impl FnOnce(&dyn Fn() -> S
 
 /// Does something with the records of the token.
 pub(super) fn with_records<R>(session: &Session, with: impl FnOnce(&dyn Records) -> R) -> R {
-    with(&TokenRecords { session, template: &Template::default() })
+    with(&TokenRecords { session, template: &Template::default(), naming: Naming::Installation })
 }
 
 /// Every record of a key, which must all be sound.

@@ -86,8 +86,9 @@ impl NewSide<'_> {
         let sealed = wrap::seal(&self.session, self.kek.handle, header, &mut key);
         drop(key);
         let another = || self.side.session();
-        let (kek, scheme, signer) = (&self.kek, self.scheme, &self.signer);
-        let with = InitRecords { session: &self.session, another: &another, records, kek, scheme, signer };
+        let (kek, scheme, ids, signer) = (&self.kek, self.scheme, self.ids, &self.signer);
+        let with =
+            InitRecords { session: &self.session, another: &another, records, kek, scheme, ids, signer };
         let made = with.store(STORE_KEY_LABEL, sealed, second)?;
         self.take_iv(&made)?;
         let found = store_key::find(&*self.place.records(&self.session), &self.kek)?;
@@ -178,9 +179,9 @@ impl NewSide<'_> {
         let records = &*self.place.records(&self.session);
         if !canary::exists(records)? {
             let another = || self.side.session();
-            let (kek, scheme, signer) = (&self.kek, self.scheme, &self.signer);
+            let (kek, scheme, ids, signer) = (&self.kek, self.scheme, self.ids, &self.signer);
             let with =
-                InitRecords { session: &self.session, another: &another, records, kek, scheme, signer };
+                InitRecords { session: &self.session, another: &another, records, kek, scheme, ids, signer };
             canary::create(&with, arena)?;
         }
         Ok(())

@@ -6,9 +6,10 @@ use super::error::RewrapError;
 use super::side::Side;
 use crate::arena::Arena;
 use crate::error::OpenError;
-use crate::key::KeyId;
+use crate::key::{InitIds, KeyId};
+use crate::labels::KEK_LABEL;
 use crate::pkcs11::Session;
-use crate::runtime::initialise::{new_kek, schemes_of};
+use crate::runtime::initialise::keys::{new_kek, schemes_of};
 use crate::token::anchor;
 use crate::token::canary;
 use crate::token::checkpoint_key::{CheckpointKey, CheckpointSigner, checkpoint_signer};
@@ -45,6 +46,8 @@ pub(super) struct NewSide<'a> {
     pub(super) scheme: Scheme,
     pub(super) place: Place,
     pub(super) signer: CheckpointSigner,
+    /// That new objects carry.
+    pub(super) ids: InitIds,
     /// Initialisation vectors under the new key-encryption key.
     pub(super) ivs: HashSet<Box<[u8]>>,
 }
@@ -59,6 +62,8 @@ impl<'a> NewSide<'a> {
         arena: &mut Arena,
     ) -> Result<Self, RewrapError> {
         let (session, settings) = (side.session()?, &side.settings);
+        // Not those of the installation, which the keys of the old side may have.
+        let ids = InitIds::of(KeyId::random().map_err(OpenError::from)?);
         let prepared = &settings.prepared_keys;
         let one_token = side.is_in_token_of(old_side);
         let found = match Kek::find_labelled(&session, prepared.kek.as_deref()) {
@@ -88,7 +93,8 @@ impl<'a> NewSide<'a> {
             }
             None => {
                 let slot = arena.parts().0;
-                let (kek, scheme) = new_kek(&side.login()?, &session, settings.scheme, slot)?;
+                let named = (KEK_LABEL, ids.kek);
+                let (kek, scheme) = new_kek(&side.login()?, &session, settings.scheme, named, slot)?;
                 let place = place_of(&kek)?;
                 (kek, scheme, place)
             }
@@ -101,14 +107,14 @@ impl<'a> NewSide<'a> {
         } else {
             // An empty token, or one that this installation began to use: nothing else has made a half.
             CheckpointSigner::remove_half(&session)?;
-            CheckpointSigner::find_or_make(&another, &place, &kek, scheme, arena)?
+            CheckpointSigner::find_or_make(&another, &place, &kek, scheme, ids, arena)?
         };
         if signer.public() == old.checkpoint_signer.public() {
             return Err(refused(SAME_CHECKPOINT_KEY));
         }
         caller.accept_key(&signer.public()).map_err(RewrapError::Refused)?;
         side.sync()?;
-        Ok(Self { side, session, kek, scheme, place, signer, ivs: HashSet::new() })
+        Ok(Self { side, session, kek, scheme, place, signer, ids, ivs: HashSet::new() })
     }
 }
 

@@ -12,7 +12,6 @@ use sha2::{Digest, Sha256};
 
 use super::error::{CheckpointKeyError, unfit};
 use super::public::CheckpointKey;
-use crate::labels::CHECKPOINT_KEY_LABEL;
 use crate::pkcs11::{RSA_EXPONENT, RSA_LEN, RsaModulus, Session, TokenError};
 
 /// The object identifiers of the curves in DER (RFC 8410, RFC 5480).
@@ -45,10 +44,13 @@ impl PairKind {
     /// In the order in which they are tried.
     pub(super) const ALL: [Self; 3] = [Self::Ed25519, Self::P256, Self::Rsa3072];
 
-    /// Makes a pair. The caller has made sure that there is none.
-    pub(super) fn make(self, session: &Session) -> Result<[ObjectHandle; 2], CheckpointKeyError> {
-        let mut id = [0; 16];
-        getrandom::fill(&mut id)?;
+    /// Makes a pair. The caller has made sure that there is none of the label.
+    pub(super) fn make(
+        self,
+        session: &Session,
+        label: &str,
+        id: [u8; 16],
+    ) -> Result<[ObjectHandle; 2], TokenError> {
         let (mechanism, key_type) = match self {
             Self::Ed25519 => (Mechanism::EccEdwardsKeyPairGen, KeyType::EC_EDWARDS),
             Self::P256 => (Mechanism::EccKeyPairGen, KeyType::EC),
@@ -57,7 +59,7 @@ impl PairKind {
         let named = [
             Attribute::KeyType(key_type),
             Attribute::Token(true),
-            Attribute::Label(CHECKPOINT_KEY_LABEL.into()),
+            Attribute::Label(label.into()),
             Attribute::Id(id.into()),
         ];
         let mut public = vec![Attribute::Class(ObjectClass::PUBLIC_KEY), Attribute::Verify(true)];
@@ -79,8 +81,7 @@ impl PairKind {
         ];
         public.extend_from_slice(&named);
         private.extend(named);
-        let (public, private) = session.generate_key_pair(&mechanism, &public, &private)?;
-        Ok([public, private])
+        session.generate_key_pair(&mechanism, &public, &private).map(|(public, private)| [public, private])
     }
 }
 

@@ -27,12 +27,13 @@ impl SealedKey {
         records: &dyn Records,
         kek: &Kek,
         scheme: Scheme,
+        installation: KeyId,
         arena: &mut Arena,
     ) -> Result<(), CheckpointKeyError> {
         let (slot, stack) = arena.parts();
         let mut seed = UnwrappedScalar::random_key(session, slot)?;
         let payload = Payload::CheckpointKey(seed.ed25519_public(stack));
-        let named = (KeyId::from_bytes([0; 16]), StoredName::CHECKPOINT_KEY);
+        let named = (installation, StoredName::CHECKPOINT_KEY);
         let header = Header::internal((scheme, kek.id), named, payload, unix_seconds());
         let record = wrap::seal(session, kek.handle, header, &mut seed)?;
         Ok(wrap::store(records, CHECKPOINT_SEED_LABEL, &record)?)

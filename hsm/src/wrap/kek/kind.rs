@@ -118,9 +118,11 @@ impl KekKind {
                 let of_session = make(public_half(vec![Attribute::Token(false)]));
                 let made = of_session.or_else(|error| match lifetime {
                     // A token that keeps no objects for a session.
-                    Lifetime::Token { label, .. } => {
-                        make(public_half(vec![Attribute::Token(true), Attribute::Label(label.into())]))
-                    }
+                    Lifetime::Token { label, id } => make(public_half(vec![
+                        Attribute::Token(true),
+                        Attribute::Label(label.into()),
+                        Attribute::Id(id.into()),
+                    ])),
                     Lifetime::Session => Err(error),
                 });
                 made.map(|(_, private)| private)
