@@ -2,6 +2,7 @@
 
 mod check;
 mod host;
+mod lease;
 mod rehearsal;
 mod report;
 mod token;
@@ -23,6 +24,7 @@ use crate::wrap::{self, EntryKind, Kek, NoScheme, Scheme, WrappedKey};
 
 pub use check::DiagnosticCheck;
 use host::host;
+use lease::leases;
 pub(crate) use rehearsal::rehearse;
 pub use report::Diagnostics;
 use report::NO_ANCHOR;
@@ -32,9 +34,13 @@ const PLACE: &str = "the wrapped records are in one place, and keys.location all
 
 /// See [`crate::Enclave::examine`].
 pub(crate) fn examine(settings: &Settings) -> Result<Diagnostics, OpenError> {
-    let Prepared { lock: _lock, credential, mut arena, module, .. } = start::prepare(settings)?;
+    let Prepared { lock, credential, mut arena, module, .. } = start::prepare(settings)?;
     let login = LoggedInToken::new(&module, &settings.token, None, &credential)?;
-    let examined = with_login(&module, &login, settings, &mut arena);
+    let examined = with_login(&module, &login, settings, &mut arena).and_then(|mut examined| {
+        // Read only: a service that runs elsewhere does not learn of it.
+        examined.checks.push(leases(&login.session()?, (settings, &login.info.serial), &lock)?);
+        Ok(examined)
+    });
     drop(login);
     finalise(&module);
     let mut examined = examined?;

@@ -75,12 +75,24 @@ pub enum OpenError {
     #[error("the token's user PIN is locked; its security officer must set it again")]
     PinLocked,
     /// Another process uses the token.
-    #[error("the token is in use by process {} (lock {})", holder.map_or_else(|| "unknown".into(), |p| p.to_string()), lock.display())]
+    #[error("the token is in use by {} (lock {})", holder.map_or_else(|| "another process".into(), |pid| format!("process {pid}")), lock.display())]
     AlreadyRunning {
         /// The lock file.
         lock: PathBuf,
         /// Process id written in it.
         holder: Option<u32>,
+    },
+    /// A living process has the token's lease.
+    #[error("the token is in use by {holder}, which answered")]
+    TokenInUse {
+        /// What its lease says.
+        holder: String,
+    },
+    /// The token's lease is of another installation.
+    #[error("the token is in use by another installation: {holder}")]
+    TokenOfOtherInstallation {
+        /// What its lease says.
+        holder: String,
     },
     /// The lock file could not be opened or written.
     #[error("the lock file {} cannot be used", lock.display())]

@@ -31,7 +31,16 @@ pub struct CanaryReport {
     pub age: Duration,
 }
 
-/// Objects of the token that are not sound records; none of them is ever deleted by itself.
+/// Other processes whose lease of the token this process removed at its start.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TakeOver {
+    /// What their leases said. Empty: no other lease was there.
+    pub holders: Vec<String>,
+    /// Whether they were asked first, and did not answer.
+    pub is_asked: bool,
+}
+
+/// Objects of the token that are not sound records; none of them but a lease is ever deleted by itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Findings {
     /// Keys whose record does not open: torn, tampered with, not theirs, or the token is at fault. Each is refused and
@@ -43,6 +52,8 @@ pub struct Findings {
     pub foreign: usize,
     /// Objects left by an interrupted creation: no label, no value, or no readable class.
     pub incomplete: usize,
+    /// Leases of other processes, which this one removed at its start.
+    pub taken_over: TakeOver,
 }
 
 /// A snapshot for health checks and `doctor`.

@@ -14,6 +14,8 @@ pub(crate) const CHECKPOINT_SEED_LABEL: &str = "audit-checkpoint-seed/1";
 pub(crate) const ANCHOR_LABEL: &str = "audit-anchor/1";
 /// Label of the wrapped record of the key that authenticates the rows of the store.
 pub(crate) const STORE_KEY_LABEL: &str = "store-key/1";
+/// Label of the lease of the process that uses the token: one object, more while another process asks for the token.
+pub(crate) const LEASE_LABEL: &str = "lease/1";
 /// Begins the label of a key's record; the key's id follows.
 pub(crate) const KEY_PREFIX: &str = "bn254/";
 /// Label of the data object by which `init` finds out whether the token takes data objects. It is destroyed at once.
@@ -23,8 +25,8 @@ const REHEARSAL: &str = "rehearsal/";
 /// Labels of the keys of an installation.
 pub(crate) const KEYS: [&str; 2] = [KEK_LABEL, CHECKPOINT_KEY_LABEL];
 /// Every label of a data object that is no key's.
-pub(crate) const INTERNAL: [&str; 5] =
-    [CANARY_LABEL, ANCHOR_LABEL, STORE_KEY_LABEL, CHECKPOINT_SEED_LABEL, PROBE_LABEL];
+pub(crate) const INTERNAL: [&str; 6] =
+    [CANARY_LABEL, ANCHOR_LABEL, STORE_KEY_LABEL, CHECKPOINT_SEED_LABEL, PROBE_LABEL, LEASE_LABEL];
 
 /// Whose objects are meant.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -47,7 +47,7 @@ pub use diagnostics::{DiagnosticCheck, Diagnostics};
 pub use enclave::Enclave;
 pub use error::{EnclaveError, OpenError, PinFileProblem};
 pub use harden::{end_process, harden_process};
-pub use health::{CanaryReport, Findings, Health, TokenState};
+pub use health::{CanaryReport, Findings, Health, TakeOver, TokenState};
 pub use key::{KeyEntry, KeyId, KeyIdError, NewKey, PublicKey, StoredName, StoredNameError};
 pub use pkcs11::{
     Advice, Cause, Function, ReturnCode, TokenError, call_in_progress, return_codes, watch_calls,
@@ -55,7 +55,9 @@ pub use pkcs11::{
 pub use records::{Found, RECORD_MAX, Records, RecordsError};
 pub use runtime::initialise::{InitAttempt, InitReport, Initialised};
 pub use runtime::rewrap::{Copied, Rewrap, RewrapCaller, RewrapError, RewrapReport, RewrapSide};
-pub use settings::{LocationChoice, PinUse, PreparedKeys, SchemeChoice, Settings, TokenSelector};
+pub use settings::{
+    LeaseSettings, LocationChoice, PinUse, PreparedKeys, SchemeChoice, Settings, TokenSelector,
+};
 pub use softhsm::{
     MakeTokenError, SOFTHSM_MODULE, SofthsmToken, TokenMade, TokenObject, configure_softhsm,
     make_softhsm_token, restore_softhsm_token, softhsm_token_objects,

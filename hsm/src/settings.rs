@@ -92,6 +92,26 @@ pub enum PinUse {
     TryOnce,
 }
 
+/// The lease that names the one process that uses a token with data objects.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeaseSettings {
+    /// Time between two looks at the leases in the token.
+    pub interval: Duration,
+    /// How long a process waits whether the holder of the lease answers; more than twice the interval.
+    pub patience: Duration,
+    /// Take the lease from its holder, also one of another installation.
+    pub take_over: bool,
+    /// Id of this boot of the host. None: the kernel's.
+    pub boot: Option<String>,
+}
+
+impl Default for LeaseSettings {
+    fn default() -> Self {
+        let (interval, patience) = (Duration::from_secs(3), Duration::from_secs(10));
+        Self { interval, patience, take_over: false, boot: None }
+    }
+}
+
 /// Everything [`crate::Enclave::open`] needs to know.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -117,6 +137,8 @@ pub struct Settings {
     pub pin_use: PinUse,
     /// File that is locked while a process uses the token.
     pub lock_file: PathBuf,
+    /// The lease in the token.
+    pub lease: LeaseSettings,
     /// SoftHSM's files: its tokens are synced before a creation is reported, because SoftHSM itself never syncs. None for
     /// other modules.
     pub softhsm: Option<SofthsmLayout>,

@@ -55,6 +55,9 @@ impl CliError {
         if let hsm::OpenError::ModuleMissing { .. } = error {
             return failed.with_hint(MODULE_CURE);
         }
+        if let Some(cure) = lease_cure(error) {
+            return failed.with_hint(cure).with_status(ExitStatus::TokenInUse);
+        }
         let Some(cure) = pin_cure(error) else { return failed };
         failed.with_hint(cure).with_status(ExitStatus::PinRefused)
     }
@@ -114,6 +117,22 @@ const fn pin_cure(error: &hsm::OpenError) -> Option<&'static str> {
     }
 }
 
+/// What to do about a token that another process uses; none for every other error.
+#[allow(clippy::wildcard_enum_match_arm)] // only these say that another process has the token
+const fn lease_cure(error: &hsm::OpenError) -> Option<&'static str> {
+    match error {
+        hsm::OpenError::TokenInUse { .. } | hsm::OpenError::AlreadyRunning { .. } => Some(
+            "one process at a time uses a token: stop that one, then start this one; \
+             if both are wanted, give this one a token and keys of its own",
+        ),
+        hsm::OpenError::TokenOfOtherInstallation { .. } => Some(
+            "give this installation a token of its own; if the other one is gone for good, \
+             repeat `serve` or `init` once with `--take-over-token`; the audit log records it",
+        ),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -138,6 +157,9 @@ mod tests {
         assert_eq!(status(hsm::OpenError::PinFinalTry), 4);
         assert_eq!(status(hsm::OpenError::PinRefusedBefore { record: "pin-refused".into() }), 4);
         assert_eq!(status(hsm::OpenError::KekMissing { label: String::new() }), 1);
+        assert_eq!(status(hsm::OpenError::TokenInUse { holder: String::new() }), 5);
+        assert_eq!(status(hsm::OpenError::AlreadyRunning { lock: "tokens".into(), holder: None }), 5);
+        assert_eq!(status(hsm::OpenError::TokenOfOtherInstallation { holder: String::new() }), 5);
         assert_eq!(CliError::usage("").status().code(), 2);
         assert_eq!(CliError::doubtful("").status().code(), 3);
     }

@@ -13,11 +13,14 @@ pub enum ExitStatus {
     Doubtful,
     /// The token refused the PIN, or would lock it at the next wrong one.
     PinRefused,
+    /// Another process has the token's lease.
+    TokenInUse,
 }
 
 impl ExitStatus {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Done, Self::Failed, Self::Usage, Self::Doubtful, Self::PinRefused];
+    pub const ALL: [Self; 6] =
+        [Self::Done, Self::Failed, Self::Usage, Self::Doubtful, Self::PinRefused, Self::TokenInUse];
 
     /// The number for the shell.
     #[must_use]
@@ -28,6 +31,7 @@ impl ExitStatus {
             Self::Usage => 2,
             Self::Doubtful => 3,
             Self::PinRefused => 4,
+            Self::TokenInUse => 5,
         }
     }
 
@@ -40,6 +44,7 @@ impl ExitStatus {
             Self::Usage => "wrong usage or configuration",
             Self::Doubtful => "examined, and something is missing or doubtful (audit verify, doctor)",
             Self::PinRefused => "the token refused the PIN",
+            Self::TokenInUse => "another process uses the token",
         }
     }
 }
@@ -58,7 +63,7 @@ mod tests {
     #[test]
     fn each_status_has_a_number_of_its_own_and_a_line_in_the_help() {
         let codes = ExitStatus::ALL.map(ExitStatus::code);
-        assert_eq!(codes, [0, 1, 2, 3, 4]);
+        assert_eq!(codes, [0, 1, 2, 3, 4, 5]);
         assert_eq!(help().lines().count(), 1 + codes.len());
     }
 }

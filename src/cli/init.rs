@@ -36,6 +36,9 @@ pub(super) struct Arguments {
     /// Take over a token whose init was interrupted and whose data directory is lost; refused if it holds a key
     #[arg(long)]
     resume: bool,
+    /// Take the token from the process that its lease names, which is gone for good
+    #[arg(long)]
+    take_over_token: bool,
 }
 
 pub(super) fn run(
@@ -48,8 +51,8 @@ pub(super) fn run(
     let footprint = Footprint::make(&configuration.data)?;
     let _lock = DataLock::acquire(&configuration.data)?.map_err(|held| held.error(&configuration.data))?;
     let _watch = CallWatch::begin(configuration, say)?;
-    let made =
-        Attempt::begin(configuration, arguments.resume).and_then(|attempt| make(attempt, configuration));
+    let made = Attempt::begin(configuration, arguments.resume)
+        .and_then(|attempt| make(arguments, attempt, configuration));
     match made {
         Ok(fields) => {
             output.print(&fields, || sentence(&fields));
@@ -63,9 +66,9 @@ pub(super) fn run(
 }
 
 /// Makes everything; a failure leaves nothing of it.
-fn make(attempt: Attempt, configuration: &Configuration) -> Result<Value, CliError> {
+fn make(arguments: &Arguments, attempt: Attempt, configuration: &Configuration) -> Result<Value, CliError> {
     let mut in_token = false;
-    match make_all(&attempt, configuration, &mut in_token) {
+    match make_all(arguments, &attempt, configuration, &mut in_token) {
         Ok(fields) => {
             attempt.end();
             Ok(fields)
@@ -76,6 +79,7 @@ fn make(attempt: Attempt, configuration: &Configuration) -> Result<Value, CliErr
 
 /// `in_token` tells when objects were made in the token that are not yet destroyed.
 fn make_all(
+    arguments: &Arguments,
     attempt: &Attempt,
     configuration: &Configuration,
     in_token: &mut bool,
@@ -90,7 +94,8 @@ fn make_all(
         SqliteRecords::in_memory().map_err(|error| CliError::context("cannot make records", &error))?;
     // The file of the store comes last: until then its records are in memory.
     let records = Arc::new(in_memory);
-    let settings = enclave_settings(configuration, Some(Arc::clone(&records)));
+    let mut settings = enclave_settings(configuration, Some(Arc::clone(&records)));
+    settings.lease.take_over = arguments.take_over_token;
     let hsm::Initialised { report, store_key } = hsm::Enclave::initialise_as(&settings, attempt.in_token()?)
         .map_err(|error| {
             *in_token = matches!(error, hsm::OpenError::Unfinished { .. });

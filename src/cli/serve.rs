@@ -1,6 +1,6 @@
 //! `avs-kms serve`: starts the service, runs it until a signal, and stops it in order.
 
-mod accepted;
+pub(super) mod accepted;
 mod background;
 pub(super) mod data_lock;
 pub(super) mod limits;
@@ -117,8 +117,7 @@ pub(super) fn run(
     let metrics =
         Metrics::start().map_err(|error| CliError::context("cannot start the metrics recorder", &error))?;
     hsm::describe_metrics();
-    let Opened { services, open_intents } =
-        open(&configuration, Needs::Token, &accepted.accept_store_rollback, &runtime)?;
+    let Opened { services, open_intents } = open(&configuration, Needs::Token, &accepted, &runtime)?;
     let opening = Opening { open_intents, accepted, metrics, sockets, confined };
     let ended = runtime.block_on(until_stopped(
         &configuration,

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hsm::{
-    CheckpointKey, Enclave, EnclaveError, G1Point, Health, KeyEntry, KeyId, NewKey, PublicKey, TokenState,
+    CheckpointKey, Enclave, EnclaveError, G1Point, Health, KeyEntry, KeyId, NewKey, PublicKey, TakeOver,
+    TokenState,
 };
 
 use crate::key::KeyVersion;
@@ -171,6 +172,13 @@ impl Custody {
     /// Whether the token is stopped until an operator acts, as after a refused PIN.
     pub fn is_stopped(&self) -> bool {
         self.health().is_some_and(|health| matches!(health.token, TokenState::Stopped { .. }))
+    }
+
+    /// Whose lease of the token the start removed, and why it was allowed to; none where no other had one.
+    pub(in crate::service) fn taken_over(&self) -> Option<(String, &'static str)> {
+        let TakeOver { holders, is_asked } = self.health()?.findings.taken_over;
+        let why = if is_asked { "it did not answer" } else { "--take-over-token" };
+        (!holders.is_empty()).then(|| (holders.join(", "), why))
     }
 
     /// The enclave's state, if there is one.

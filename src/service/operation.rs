@@ -144,8 +144,7 @@ operations! {
     /// Set or end a rotation schedule.
     KEYS_SCHEDULE_SET = OperationInfo::on_key("keys.schedule_set", Scope::KeysRotate);
     /// Read the rotation schedules of an EOA.
-    KEYS_SCHEDULE_GET = OperationInfo::new(
-        "keys.schedule_get", Access::Scope(Scope::KeysRead), Subject::Owner);
+    KEYS_SCHEDULE_GET = OperationInfo::new("keys.schedule_get", Access::Scope(Scope::KeysRead), Subject::Owner);
     /// Show one key with its versions.
     KEYS_SHOW = OperationInfo::on_key("keys.show", Scope::KeysRead);
     /// List the keys of an EOA.
@@ -182,8 +181,7 @@ operations! {
     AUTH_REQUEST = OperationInfo::internal("auth.request");
 
     /// Read audit records that concern the caller.
-    AUDIT_READ = OperationInfo::new(
-        "audit.read", Access::Own(Scope::AuditRead), Subject::None).on_lane(Lane::Search);
+    AUDIT_READ = OperationInfo::new("audit.read", Access::Own(Scope::AuditRead), Subject::None).on_lane(Lane::Search);
     /// Read the newest checkpoint.
     AUDIT_CHECKPOINT = OperationInfo::open("audit.checkpoint");
     /// Read an inclusion or consistency proof.
@@ -221,6 +219,8 @@ operations! {
     STORE_REFUSED = OperationInfo::internal("store.refused");
     /// Go on from an older copy of the store.
     STORE_ROLLBACK_ACCEPTED = OperationInfo::internal("store.rollback_accepted");
+    /// A start took the token from another process.
+    TOKEN_TAKEN_OVER = OperationInfo::internal("hsm.taken_over");
     /// How many refusals of a minute have no record of their own.
     REFUSALS_COUNTED = OperationInfo::internal("refusals.counted");
     /// How many permitted reads of a minute have no record of their own.

@@ -9,7 +9,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use audit_log::{AuditLog, OpenIntent, Outcome};
+use audit_log::{Actor, AuditLog, Event, Input, OpenIntent, Outcome, Value};
 
 use super::context::Context;
 use super::custody::Custody;
@@ -19,6 +19,7 @@ use super::keys::take_away::TakeAway;
 use super::operation::{
     KEYS_ACTIVATE, KEYS_CREATE, KEYS_DESTROY, KEYS_DESTROY_DUE, KEYS_DISABLE, KEYS_ENABLE, KEYS_RESTORE,
     KEYS_RETIRE, KEYS_ROTATE, KEYS_SCHEDULE_SET, KEYS_UNRETIRE, SERVICE_FREEZE, SERVICE_UNFREEZE,
+    TOKEN_TAKEN_OVER,
 };
 use crate::clock::Clock;
 use crate::key::{KeyVersion, LifecycleState, Reservation};
@@ -83,6 +84,7 @@ impl Recovery<'_> {
             self.log.record_recovered(&intent, &Outcome { code, detail, ..Outcome::unknown() }).await?;
             recovered.finished += usize::from(missing.is_none());
         }
+        self.note_take_over().await?;
         // A key that is whole was finished, whichever process finished it.
         let versions = self.store.all_versions();
         let mut ends: Vec<_> =
@@ -118,6 +120,22 @@ impl Recovery<'_> {
         self.store.clear_applied_intents().await.map_err(ServiceError::internal)?;
         self.compare_with_token(&mut recovered);
         Ok(recovered)
+    }
+
+    /// Records whose lease of the token this process removed. If it dies before, only its log says so.
+    async fn note_take_over(&self) -> Result<(), ServiceError> {
+        let Some((holders, why)) = self.custody.taken_over() else { return Ok(()) };
+        let fields = vec![("holder", Value::Text(holders)), ("why", Value::Text(why.to_owned()))];
+        let event = Event {
+            operation: TOKEN_TAKEN_OVER.name,
+            actor: Actor::service(),
+            request: None,
+            key: None,
+            input: Some(Input::Fields(fields)),
+            code: "ok",
+        };
+        self.log.note_durable(event).await?;
+        Ok(())
     }
 
     /// The outcome of an intent; `None` for one that leaves no trace in the store, such as a signature.

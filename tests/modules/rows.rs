@@ -228,7 +228,7 @@ pub(crate) const ROWS: &[Row] = &[
     },
     Row {
         settings: "none",
-        limits: "12 objects: 6 keys, then `hsm_full`",
+        limits: "12 objects: 5 keys, then `hsm_full`",
         ..emulated(
             "twelve_objects",
             "a token with space for 12 objects",

@@ -40,6 +40,7 @@ mod lifecycle {
     mod kill_first_start;
     mod kill_restore;
     mod kill_rewrap;
+    mod lease;
     mod module_settings;
     mod records_in_store;
     mod refused_pin;

@@ -50,4 +50,5 @@ impl Diagnostics {
 
 /// What a token without data objects costs.
 pub(super) const NO_ANCHOR: &str = "it keeps none: an audit log that was put back to an earlier state is noticed only by a checkpoint \
-                         that is kept elsewhere (audit.checkpoint_file, audit.checkpoint_webhook_url)";
+                         that is kept elsewhere (audit.checkpoint_file, audit.checkpoint_webhook_url), and no lease, so \
+                         two services that use it do not notice each other";

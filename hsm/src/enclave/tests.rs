@@ -15,6 +15,7 @@ use crate::settings::SchemeChoice;
 use crate::wrap::{self, Kek, WrappedKey};
 
 mod checkpoint_seed;
+mod lease;
 mod meddling;
 mod residue;
 mod scanner;

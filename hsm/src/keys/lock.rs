@@ -2,6 +2,7 @@
 
 use std::fs::{File, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use crate::error::OpenError;
@@ -45,6 +46,28 @@ impl TokenLock {
         write(&mut file).map_err(unusable)?;
         Ok(Self { file })
     }
+
+    /// The directory of one SoftHSM token: another installation has its lock file elsewhere. A process that SoftHSM keeps
+    /// from rewriting `token.object` sees no lease that others write, and this lock needs no look.
+    pub(crate) fn of_directory(path: &Path) -> Result<Self, OpenError> {
+        let unusable = |source| OpenError::LockFile { lock: path.to_owned(), source };
+        let file = File::open(path).map_err(unusable)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self { file }),
+            Err(TryLockError::WouldBlock) => {
+                Err(OpenError::AlreadyRunning { lock: path.to_owned(), holder: None })
+            }
+            Err(TryLockError::Error(source)) => Err(unusable(source)),
+        }
+    }
+
+    /// Device and inode of the file: while this lock is held, no other process has had it since the boot.
+    pub(crate) fn identity(&self) -> Result<(u64, u64), OpenError> {
+        let found = self.file.metadata();
+        let found =
+            found.map_err(|source| OpenError::Host { what: "the lock file cannot be read", source })?;
+        Ok((found.dev(), found.ino()))
+    }
 }
 
 #[cfg(test)]
@@ -68,6 +91,18 @@ mod tests {
         drop(first);
         TokenLock::take(&path).unwrap();
         drop(child);
+    }
+
+    #[test]
+    fn a_token_directory_is_used_by_one_process() {
+        let directory = tempfile::tempdir().unwrap();
+        let first = TokenLock::of_directory(directory.path()).unwrap();
+        match TokenLock::of_directory(directory.path()).unwrap_err() {
+            OpenError::AlreadyRunning { lock, holder: None } => assert_eq!(lock, directory.path()),
+            other => unreachable!("{other}"),
+        }
+        drop(first);
+        TokenLock::of_directory(directory.path()).unwrap();
     }
 
     #[test]

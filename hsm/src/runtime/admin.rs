@@ -87,7 +87,9 @@ impl Admin {
 
     /// Signs a checkpoint of the audit log.
     fn sign(&mut self, text: &[u8], deadline: Instant) -> Result<Vec<u8>, EnclaveError> {
+        let shared = Arc::clone(&self.worker.shared);
         self.worker.run_with_retry(deadline, None, |Attempt { session, connection, arena }| {
+            shared.check_lease(session, connection)?;
             let (another, kek) = (&|| connection.session(), connection.session_kek);
             let signed =
                 connection.checkpoint_signer.sign(SigningWith { session, another, kek, arena }, text);
@@ -97,9 +99,10 @@ impl Admin {
 
     /// Carries the command out; gives the anchors that are there at its end.
     fn anchor(&mut self, command: &AnchorCommand, deadline: Instant) -> Result<Vec<Vec<u8>>, EnclaveError> {
-        let directory = self.sync_directory.clone();
+        let (directory, shared) = (self.sync_directory.clone(), Arc::clone(&self.worker.shared));
         self.worker.run_with_retry(deadline, None, |Attempt { session, connection, .. }| {
             if let AnchorCommand::Replace(bytes) = command {
+                shared.check_lease(session, connection)?;
                 let old = anchor::store(session, &connection.place.template, bytes)?;
                 // A power cut must not leave a token without any.
                 sync(directory.as_deref())?;

@@ -3,6 +3,8 @@
 /// A message to the supervisor.
 pub(crate) enum SupervisorEvent {
     Recover(RecoveryRequest),
+    /// A thread found that the lease is lost.
+    Look,
     Leave,
 }
 

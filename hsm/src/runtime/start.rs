@@ -24,6 +24,7 @@ use crate::pkcs11::Module;
 use crate::settings::Settings;
 use crate::softhsm;
 use crate::token::connection::{LoggedInToken, finalise};
+use crate::token::lease::{Claim, Lease, boot_id};
 use crate::token::login::Credential;
 use crate::token::place::Place;
 use crate::token::store_key::{self, StoreKey};
@@ -53,7 +54,7 @@ struct Threads {
     supervisor: Option<JoinHandle<()>>,
     /// Ends when the sender is dropped, and gives the spares.
     watchdog: Option<(Sender<()>, JoinHandle<SpareWorkers>)>,
-    lock: Option<TokenLock>,
+    locks: Vec<TokenLock>,
 }
 
 /// What does not concern the token yet.
@@ -101,6 +102,9 @@ pub(crate) fn open(settings: Settings) -> Result<Running, OpenError> {
     let place = |session: &_, kek: &Kek| Place::find(session, &settings, Some(kek.id));
     let connection = login.connect(1, &settings.prepared_keys, place, arena.parts().0)?;
     let connection = Arc::new(connection);
+    let of_token = |layout| softhsm::files::lock(layout, &connection.info.serial).transpose();
+    let of_token = settings.softhsm.as_ref().and_then(of_token).transpose();
+    let of_token = of_token.inspect_err(|_| connection.disconnect())?;
     if !connection.scheme.is_admitted(settings.scheme) {
         connection.disconnect();
         return Err(OpenError::SchemeRefused { found: connection.scheme.to_string() });
@@ -122,9 +126,24 @@ pub(crate) fn open(settings: Settings) -> Result<Running, OpenError> {
         for iv in others.into_iter().chain(connection.checkpoint_signer.record_iv()) {
             index.take_iv(iv);
         }
-        Ok(((index, findings), Arc::new(store_key), connection.place.keeps_anchors(&session)?))
+        let keeps_anchors = connection.place.keeps_anchors(&session)?;
+        // Last: from here on the supervisor looks at it, and what was done so far only reads.
+        let lease = match keeps_anchors && settings.softhsm.is_none() {
+            true => {
+                let boot = boot_id(&settings.lease);
+                let own = Claim::of_this_process(store_key.installation(), boot, lock.identity()?)?;
+                Some(Lease::acquire(&session, &connection.place.template, &settings.lease, own)?)
+            }
+            false => None,
+        };
+        Ok(((index, findings), (Arc::new(store_key), keeps_anchors), lease))
     });
-    let ((index, findings), store_key, keeps_anchors) = loaded.inspect_err(|_| connection.disconnect())?;
+    let ((index, mut findings), (store_key, keeps_anchors), lease) =
+        loaded.inspect_err(|_| connection.disconnect())?;
+    let lease = lease.map(|(lease, taken_over)| {
+        findings.taken_over = taken_over;
+        lease
+    });
     if let Some(layout) = &settings.softhsm {
         // The login worked and the canary opened: what the file holds now is what the PIN opens.
         match softhsm::files::renew_copy(layout, &connection.info.serial) {
@@ -149,11 +168,12 @@ pub(crate) fn open(settings: Settings) -> Result<Running, OpenError> {
     let (commands, command_inbox) = bounded(COMMANDS);
     let (inbox, notices) = unbounded();
     let kind = arena.kind();
-    let shared = Arc::new(Shared::new(connection, index, findings, &settings, digest_key, kind, inbox));
-    let running = Running { shared, jobs, commands, store_key, keeps_anchors, threads: Mutex::default() };
+    let shared = Shared::new(connection, (index, findings), &settings, digest_key, kind, inbox, lease);
+    let (shared, threads) = (Arc::new(shared), Mutex::default());
+    let running = Running { shared, jobs, commands, store_key, keeps_anchors, threads };
     let started = || {
         let mut threads = running.threads.lock().unwrap_or_else(PoisonError::into_inner);
-        threads.lock = Some(lock);
+        threads.locks = std::iter::once(lock).chain(of_token).collect();
         let (selector, interval) = (settings.token, settings.canary_interval);
         let (shared, retest) = (Arc::clone(&running.shared), Retest::default());
         let prepared = settings.prepared_keys;
@@ -197,7 +217,7 @@ impl Running {
     pub(crate) fn shut_down(&self) {
         self.shared.closing.store(true, Ordering::Release);
         let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
-        let Threads { mut workers, admin, supervisor, watchdog, lock } = std::mem::take(&mut *threads);
+        let Threads { mut workers, admin, supervisor, watchdog, locks } = std::mem::take(&mut *threads);
         let until = Instant::now() + SHUTDOWN_TIMEOUT;
         if let Some((stop, watchdog)) = watchdog {
             drop(stop);
@@ -218,7 +238,7 @@ impl Running {
             let _ = self.shared.inbox.send(SupervisorEvent::Leave);
             gone &= ended(supervisor, until);
         }
-        if lock.is_none() {
+        if locks.is_empty() {
             return;
         }
         match self.shared.status() {
@@ -229,7 +249,7 @@ impl Running {
             }
             Status::Stopped { .. } => finalise(&self.shared.module),
         }
-        drop(lock);
+        drop(locks);
     }
 }
 

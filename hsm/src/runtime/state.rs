@@ -16,9 +16,11 @@ use crate::arena::SecretMemory;
 use crate::error::EnclaveError;
 use crate::health::Findings;
 use crate::keys::index::Index;
-use crate::pkcs11::{Module, TokenError};
+use crate::pkcs11::{Module, Session, TokenError};
 use crate::settings::Settings;
+use crate::token::attempt::AttemptError;
 use crate::token::connection::TokenConnection;
+use crate::token::lease::{Lease, Standing};
 
 /// Whether operations can be served.
 #[derive(Clone)]
@@ -60,6 +62,8 @@ pub(crate) struct Shared {
     /// Result of the last canary check and when it ended.
     pub(crate) canary: Mutex<Option<(bool, Instant)>>,
     pub(crate) inbox: Sender<SupervisorEvent>,
+    /// None in a token without data objects, and in SoftHSM, whose directory is locked.
+    pub(crate) lease: Option<Lease>,
     status: Mutex<Status>,
     changed: Condvar,
 }
@@ -70,12 +74,12 @@ const RECOVERY_WAIT: Duration = Duration::from_millis(500);
 impl Shared {
     pub(crate) fn new(
         connection: Arc<TokenConnection>,
-        index: Index,
-        findings: Findings,
+        (index, findings): (Index, Findings),
         settings: &Settings,
         digest_key: [u8; 32],
         secret_memory: SecretMemory,
         inbox: Sender<SupervisorEvent>,
+        lease: Option<Lease>,
     ) -> Self {
         Self {
             index,
@@ -93,6 +97,7 @@ impl Shared {
             circuit_open: AtomicBool::new(false),
             canary: Mutex::new(Some((true, Instant::now()))),
             inbox,
+            lease,
             status: Mutex::new(Status::Ready(connection)),
             changed: Condvar::new(),
         }
@@ -173,6 +178,23 @@ impl Shared {
                     let waited = self.changed.wait_timeout(status, left);
                     status = waited.unwrap_or_else(PoisonError::into_inner).0;
                 }
+            }
+        }
+    }
+
+    /// Whether this process may sign a checkpoint: it held the token a moment ago, or does now.
+    pub(crate) fn check_lease(
+        &self,
+        session: &Session,
+        connection: &TokenConnection,
+    ) -> Result<(), AttemptError> {
+        let Some(lease) = self.lease.as_ref().filter(|lease| !lease.is_fresh()) else { return Ok(()) };
+        match lease.look(session, connection.epoch)? {
+            Standing::Held => Ok(()),
+            Standing::Lost(_) => {
+                // The supervisor looks once more, and stops the enclave.
+                let _ = self.inbox.send(SupervisorEvent::Look);
+                Err(unavailable(Some(Instant::now()), None).into())
             }
         }
     }

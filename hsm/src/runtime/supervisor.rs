@@ -16,11 +16,14 @@ use crate::pkcs11::{Cause, Function, ReturnCode, TokenError};
 use crate::settings::{PreparedKeys, TokenSelector};
 use crate::telemetry;
 use crate::token::connection::{LoggedInToken, TokenConnection};
+use crate::token::lease::Standing;
 use crate::token::login::Credential;
 
 /// Pauses between two tries to get the token back.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// A token without data objects has no leases to look at.
+const NO_LEASE: Duration = Duration::from_secs(3600);
 /// While stopped, only the end of the enclave is awaited.
 const STOPPED_PAUSE: Duration = Duration::from_secs(3600);
 
@@ -40,21 +43,32 @@ impl Supervisor {
     pub(crate) fn run(mut self, inbox: &Receiver<SupervisorEvent>) {
         arena::block_signals();
         let mut next_canary = Instant::now() + self.interval;
+        let mut next_look = self.next_look();
         let mut pause = FIRST_PAUSE;
         loop {
             let due = match self.shared.status() {
-                Status::Ready(_) => next_canary,
+                Status::Ready(_) => next_canary.min(next_look),
                 Status::Recovering { next_try, .. } => next_try,
                 Status::Stopped { .. } => Instant::now() + STOPPED_PAUSE,
             };
             let action = match inbox.recv_deadline(due) {
-                Ok(SupervisorEvent::Leave) | Err(RecvTimeoutError::Disconnected) => return,
+                Ok(SupervisorEvent::Leave) | Err(RecvTimeoutError::Disconnected) => return self.leave(),
                 Ok(SupervisorEvent::Recover(request)) => Some((request.epoch, request.action)),
+                Ok(SupervisorEvent::Look) => {
+                    next_look = Instant::now();
+                    None
+                }
                 Err(RecvTimeoutError::Timeout) => None,
             };
             self.shared.supervisor.begin();
             match (self.shared.status(), action) {
                 (Status::Stopped { .. }, _) => {}
+                (Status::Ready(connection), None) if next_look <= Instant::now() => {
+                    if let Err(cause) = self.look(&connection) {
+                        self.recover(&connection, RecoveryAction::Reinitialise, &cause, &mut pause);
+                    }
+                    next_look = self.next_look();
+                }
                 (Status::Ready(connection), None) => {
                     let checked = self.check(&connection);
                     // From its end: a token that takes one call after the other has time for signatures between.
@@ -76,6 +90,44 @@ impl Supervisor {
                 }
             }
             self.shared.supervisor.end();
+        }
+    }
+
+    /// From now, as for the canary.
+    fn next_look(&self) -> Instant {
+        Instant::now() + self.shared.lease.as_ref().map_or(NO_LEASE, |lease| lease.interval)
+    }
+
+    /// Looks whether this process still has the token's lease, and stops the enclave if not. A token in trouble shows no
+    /// objects: the canary must be good, and the lease be gone at a second look.
+    fn look(&mut self, connection: &TokenConnection) -> Result<(), String> {
+        let shared = Arc::clone(&self.shared);
+        let Some(lease) = &shared.lease else { return Ok(()) };
+        for is_second in [false, true] {
+            let looked = connection.session().and_then(|session| lease.look(&session, connection.epoch));
+            match looked {
+                Ok(Standing::Held) => return Ok(()),
+                Ok(Standing::Lost(why)) if is_second => {
+                    self.stop(why);
+                    return Ok(());
+                }
+                Ok(Standing::Lost(_)) => self.check(connection)?,
+                Err(error) if lease.is_fresh() => {
+                    tracing::debug!(%error, "the leases were not read");
+                    return Ok(());
+                }
+                Err(_) => return self.check(connection),
+            }
+        }
+        Ok(())
+    }
+
+    /// The last thing that this enclave does with the token.
+    fn leave(&self) {
+        if let (Some(lease), Status::Ready(connection)) = (&self.shared.lease, self.shared.status())
+            && let Err(error) = connection.session().and_then(|session| lease.release(&session))
+        {
+            tracing::debug!(%error, "the lease was left in the token");
         }
     }
 
@@ -181,6 +233,8 @@ fn may_pass(error: &OpenError) -> bool {
         | OpenError::KekAttributes { .. }
         | OpenError::PinFile { .. }
         | OpenError::AlreadyRunning { .. }
+        | OpenError::TokenInUse { .. }
+        | OpenError::TokenOfOtherInstallation { .. }
         | OpenError::LockFile { .. }
         | OpenError::KekMissing { .. }
         | OpenError::PreparedKekMissing { .. }

@@ -10,6 +10,8 @@ use trusted_files::write_atomically;
 use zeroize::Zeroizing;
 
 use super::plan::MakeTokenError;
+use crate::error::OpenError;
+use crate::keys::lock::TokenLock;
 use crate::softhsm_layout::SofthsmLayout;
 
 /// Characters of a PIN that is made here: 190 bits. SoftHSM never locks a PIN, so it must not be guessable.
@@ -98,6 +100,16 @@ pub(crate) fn objects(layout: &SofthsmLayout) -> Result<Vec<TokenObject>, MakeTo
     }
     found.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(found)
+}
+
+/// The directory of the token, locked: one process at a time uses it, whatever data directory it has.
+pub(crate) fn lock(layout: &SofthsmLayout, serial: &str) -> Result<Option<TokenLock>, OpenError> {
+    let objects = objects(layout).map_err(|error| OpenError::LockFile {
+        lock: layout.tokens.clone(),
+        source: io::Error::other(error),
+    })?;
+    let own = objects.iter().find(|object| object.serial == serial);
+    own.and_then(|object| object.path.parent()).map(TokenLock::of_directory).transpose()
 }
 
 /// Takes the copy of a token that was just seen to work, and makes the original read-only: a service that is not root

@@ -73,6 +73,8 @@ impl Fixture {
             refused_pins: None,
             pin_use: PinUse::Careful,
             lock_file: self.directory.join("lock"),
+            // One look at the start: the rules of a fault concern the calls that a test makes.
+            lease: LeaseSettings { interval: Duration::from_secs(60), ..LeaseSettings::default() },
             softhsm: Some(SofthsmLayout::own(&self.directory)),
             workers: 2,
             queue: 64,

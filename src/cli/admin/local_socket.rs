@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use super::pages::all_pages;
 use crate::cli::error::CliError;
 use crate::cli::output::say;
+use crate::cli::serve::accepted::Accepted;
 use crate::cli::serve::data_lock::DataLock;
 use crate::cli::serve::limits;
 use crate::cli::serve::open::environment::with_module_environment;
@@ -44,7 +45,7 @@ pub(in crate::cli) fn send_or_record(
     };
     let _lock = DataLock::acquire(&configuration.data)?.map_err(|held| held.error(&configuration.data))?;
     let runtime = runtime()?;
-    let Opened { services, .. } = open(configuration, Needs::Log, &[], &runtime)?;
+    let Opened { services, .. } = open(configuration, Needs::Log, &Accepted::default(), &runtime)?;
     let recorded = runtime.block_on(async {
         let recorded = services.take_away_at_next_start(login(), what, reason).await;
         services.close().await.map_err(|error| CliError::context("cannot close the audit log", &error))?;
@@ -92,7 +93,8 @@ fn send_needing(
     let runtime = runtime()?;
     match lock {
         Ok(_lock) => {
-            let Opened { services, open_intents } = open(configuration, needs, &[], &runtime)?;
+            let Opened { services, open_intents } =
+                open(configuration, needs, &Accepted::default(), &runtime)?;
             runtime.block_on(in_process(configuration, services, open_intents, (request, needs)))
         }
         Err(held) => runtime.block_on(over_socket(configuration, &request)).map_err(|reply| match reply {

@@ -5,7 +5,7 @@ use clap::Args;
 
 use super::stamps::StoreHeadChain;
 
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub(in crate::cli) struct Accepted {
     /// Start although the audit log is older than a known checkpoint, or has none; the log records it
     ///
@@ -22,4 +22,9 @@ pub(in crate::cli) struct Accepted {
     /// For a clock that was ahead by mistake and was corrected. Access tokens that expired by the wrong clock work again.
     #[arg(long)]
     pub(super) accept_clock_set_back: bool,
+    /// Take the token from the process that its lease names, which is gone for good; the log records it
+    ///
+    /// Also from another installation. A process that still runs there stops as soon as it looks.
+    #[arg(long)]
+    pub(super) take_over_token: bool,
 }

@@ -23,9 +23,10 @@ use tokio::runtime::Runtime;
 
 use self::stall::CallWatch;
 use self::token::enclave_settings;
+use super::accepted::Accepted;
 use super::limits;
 use super::sandbox::{drop_privileges, profile};
-use super::stamps::{self, StoreHeadChain};
+use super::stamps;
 use crate::cli::error::CliError;
 use crate::cli::init::attempt::forget;
 use crate::cli::init::remains::{JOURNAL as INIT_JOURNAL, explain_missing};
@@ -59,7 +60,7 @@ pub(in crate::cli) fn create_store(
 pub(in crate::cli) fn open(
     configuration: &Configuration,
     needs: Needs,
-    accepted: &[StoreHeadChain],
+    accepted: &Accepted,
     runtime: &Runtime,
 ) -> Result<Opened, CliError> {
     let file = match needs {
@@ -81,7 +82,8 @@ pub(in crate::cli) fn open(
         }
         Some(file) => {
             drop_privileges(configuration)?;
-            let settings = enclave_settings(configuration, Some(Arc::new(file.records())));
+            let mut settings = enclave_settings(configuration, Some(Arc::new(file.records())));
+            settings.lease.take_over = accepted.take_over_token;
             let watch = CallWatch::begin(configuration, say)?;
             let enclave = hsm::Enclave::open(settings).map_err(|error| {
                 // Its lock is free when this returns: the command may record something without the token.
@@ -98,7 +100,7 @@ pub(in crate::cli) fn open(
             let installation = InstallationId::new(key.installation());
             let store = runtime.block_on(Store::over(Box::new(SqliteBackend::new(file, key))));
             let store = store.and_then(|store| {
-                runtime.block_on(stamps::check(&store, &audit, accepted))?;
+                runtime.block_on(stamps::check(&store, &audit, &accepted.accept_store_rollback))?;
                 Ok(store)
             });
             let store = store.map_err(|error| refused(configuration, runtime, &audit, &error))?;

@@ -22,6 +22,7 @@ pub(crate) fn softhsm(data: &Path) -> hsm::Settings {
         require_secret_memory: false,
         fault_check: hsm::FaultCheck::Linear,
         canary_interval: Duration::from_secs(600),
+        lease: hsm::LeaseSettings::default(),
         stall_timeout: Duration::from_secs(60),
     }
 }

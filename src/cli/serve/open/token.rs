@@ -39,6 +39,7 @@ pub(in crate::cli) fn enclave_settings(
         refused_pins: Some(configuration.data.refused_pins()),
         pin_use: hsm::PinUse::Careful,
         lock_file: configuration.data.token_lock(),
+        lease: hsm::LeaseSettings::default(),
         softhsm: softhsm_layout(configuration),
         workers: enclave.workers,
         queue: enclave.queue_size,

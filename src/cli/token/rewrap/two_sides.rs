@@ -10,6 +10,7 @@ use crate::auth::InstallationId;
 use crate::cli::error::CliError;
 use crate::cli::init::remains::explain_missing;
 use crate::cli::output::say;
+use crate::cli::serve::accepted::Accepted;
 use crate::cli::serve::data_lock::DataLock;
 use crate::cli::serve::open::environment::with_module_environments;
 use crate::cli::serve::open::token::{enclave_settings, softhsm_token};
@@ -82,7 +83,8 @@ impl<'a> TwoSides<'a> {
     /// Starts the service of one side as `serve` does, and stops it: it compares store, log and token, finishes what the
     /// last run left open, and signs a checkpoint. Gives the versions that are not destroyed.
     pub(super) fn start(&self, configuration: &Configuration) -> Result<HashSet<KeyId>, CliError> {
-        let Opened { services, open_intents } = open(configuration, Needs::Token, &[], &self.runtime)?;
+        let Opened { services, open_intents } =
+            open(configuration, Needs::Token, &Accepted::default(), &self.runtime)?;
         let audit = &configuration.audit;
         let publish = Publish {
             files: audit.checkpoint_file.iter().cloned().collect(),
