@@ -120,7 +120,8 @@ fn a_destruction_that_dies_leaves_the_key_whole_or_gone() {
             ("C_DestroyObject kill_post", true),
             ("C_FindObjectsInit kill", false),
             ("C_FindObjectsInit kill after=1", false),
-            ("C_FindObjectsInit kill after=2", true),
+            ("C_FindObjectsInit kill after=2", false),
+            ("C_FindObjectsInit kill after=3", true),
         ] {
             let enclave = fixture.open();
             let key = new_key(1);
