@@ -85,6 +85,11 @@ impl TokenError {
         Self::protocol_violation(function, "the value has no form of the standard")
     }
 
+    /// Whether the module returned `CKR_OK` with an answer that cannot be right.
+    pub(crate) const fn is_protocol_violation(&self) -> bool {
+        matches!(self.cause, Cause::ProtocolViolation(_))
+    }
+
     /// Whether the module does not know the object: also said where only another session may use it.
     pub(crate) const fn is_unknown_handle(&self) -> bool {
         matches!(self.code(), Some(RvError::KeyHandleInvalid | RvError::ObjectHandleInvalid))

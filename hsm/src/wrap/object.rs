@@ -157,7 +157,18 @@ fn data_object(
     each: &mut dyn FnMut(Found<'_>),
 ) -> Result<(), TokenError> {
     let kinds = [AttributeType::Label, AttributeType::Application, AttributeType::Value];
-    let Some(attributes) = unless_incomplete(session.read(handle, &kinds))? else {
+    let [label, application, _] = kinds;
+    let is_violation =
+        |read: &Result<_, TokenError>| matches!(read, Err(error) if error.is_protocol_violation());
+    let whole = session.read(handle, &kinds);
+    // Another application's may be longer than any of ours, and a module may give an impossible length.
+    let is_cut = is_violation(&whole);
+    let read = if is_cut { session.read(handle, &[label, application]) } else { whole };
+    if is_violation(&read) {
+        each(Found::Foreign);
+        return Ok(());
+    }
+    let Some(attributes) = unless_incomplete(read)? else {
         each(Found::Incomplete);
         return Ok(());
     };
@@ -176,7 +187,9 @@ fn data_object(
     let own = application == APPLICATION.as_bytes() || INTERNAL.contains(&text) || key_of(text).is_some();
     each(match own {
         true => Found::Value { label: text, value: &value },
-        false if application.is_empty() && (label.is_empty() || value.is_empty()) => Found::Incomplete,
+        false if !is_cut && application.is_empty() && (label.is_empty() || value.is_empty()) => {
+            Found::Incomplete
+        }
         false => Found::Foreign,
     });
     Ok(())
