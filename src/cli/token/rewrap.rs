@@ -24,7 +24,7 @@ use hsm::{CheckpointKey, KeyId, RewrapCaller, RewrapReport, RewrapSide};
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Arguments {
-    /// Whole configuration of the new side; [pkcs11] and [keys] name it, data and audit directory are the same
+    /// Whole configuration of the new side: its sections pkcs11 and keys differ, data and audit directory are the same
     #[arg(long, value_name = "FILE")]
     to_config: PathBuf,
 }
