@@ -88,7 +88,7 @@ impl Ticket {
     /// Waits for a permit of the lane. To be asked for once nothing is waited for that the client does.
     pub(crate) async fn admit(&self, context: &Context) -> Result<(), ServiceError> {
         if self.lane != Lane::Exempt {
-            let acquire = || self.admission.acquire(self.lane, client(context));
+            let acquire = || self.admission.acquire(self.lane, || client(context));
             let acquired = self.permit.get_or_try_init(acquire).await;
             acquired.map_err(ServiceError::unrecorded)?;
         }
@@ -148,12 +148,12 @@ impl AdmissionControl {
     }
 
     /// A permit for a request of this lane.
-    async fn acquire(&self, lane: Lane, client: Client) -> Result<Permit, ServiceError> {
+    async fn acquire(&self, lane: Lane, client: impl Fn() -> Client) -> Result<Permit, ServiceError> {
         let lanes = self.0.load_full();
         let give_up_at = Instant::now() + lanes.settings.queue_timeout;
         let overloaded = || lanes.overloaded();
         let key_change = if lane == Lane::Change {
-            Some(lanes.key_changes.acquire(client.clone(), give_up_at).await.ok_or_else(overloaded)?)
+            Some(lanes.key_changes.acquire(&client, give_up_at).await.ok_or_else(overloaded)?)
         } else {
             None
         };

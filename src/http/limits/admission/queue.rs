@@ -113,8 +113,17 @@ impl Limit {
         self.0.lock().queued
     }
 
-    /// A permit; none where the queue is full, the time has passed, or the client's queue is overloaded.
-    pub(super) async fn acquire(&self, client: Client, give_up_at: Instant) -> Option<Permit> {
+    /// A permit; none where the queue is full, the time has passed, or the client's queue is overloaded. Whose turn it is
+    /// is asked only where it has to wait.
+    pub(super) async fn acquire(
+        &self,
+        client: impl FnOnce() -> Client,
+        give_up_at: Instant,
+    ) -> Option<Permit> {
+        if self.0.lock().take_free() {
+            return Some(Permit(Some(Arc::clone(&self.0))));
+        }
+        let client = client();
         let arrived = self.0.lock().arrive(&client, self.0.max_queued, Instant::now());
         let (number, granted) = match arrived {
             Arrival::Served => return Some(Permit(Some(Arc::clone(&self.0)))),
@@ -150,9 +159,14 @@ impl Shared {
 }
 
 impl State {
+    fn take_free(&mut self) -> bool {
+        let is_free = self.free > 0;
+        self.free -= usize::from(is_free);
+        is_free
+    }
+
     fn arrive(&mut self, client: &Client, max_queued: usize, now: Instant) -> Arrival {
-        if self.free > 0 {
-            self.free -= 1;
+        if self.take_free() {
             return Arrival::Served;
         }
         if self.queued >= max_queued && !self.drop_for(client) {

@@ -199,7 +199,7 @@ fn after_a_stall_requests_whose_time_has_not_passed_are_served() {
 
 fn arrive(limit: &Limit, number: u8, wait: Duration) -> JoinHandle<Option<Permit>> {
     let limit = limit.clone();
-    tokio::spawn(async move { limit.acquire(client(number), Instant::now() + wait).await })
+    tokio::spawn(async move { limit.acquire(|| client(number), Instant::now() + wait).await })
 }
 
 #[tokio::test]
@@ -219,7 +219,7 @@ async fn a_request_gives_up_when_its_time_has_passed() {
 async fn requests_that_are_cancelled_leave_no_trace_and_no_permit_is_lost() {
     let limit = Limit::new(2, 4_096, TIMEOUT);
     for round in 0..500_u16 {
-        let held = limit.acquire(Client::Local, Instant::now()).await;
+        let held = limit.acquire(|| Client::Local, Instant::now()).await;
         let waiting: Vec<_> = (0..6).map(|number| arrive(&limit, number % 3, TIMEOUT)).collect();
         for (number, task) in waiting.iter().enumerate() {
             if (usize::from(round) >> number) & 1 == 1 {
