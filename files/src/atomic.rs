@@ -108,6 +108,14 @@ pub fn sync_directory(path: &Path) -> io::Result<()> {
     open_directory(path)?.sync_all()
 }
 
+/// Makes everything durable that is in the file system of `path`, a directory.
+///
+/// # Errors
+/// When the disk refuses.
+pub fn sync_file_system(path: &Path) -> io::Result<()> {
+    Ok(rustix::fs::syncfs(File::open(path)?)?)
+}
+
 /// The directory that a path is in.
 fn open_directory(path: &Path) -> io::Result<File> {
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));

@@ -10,7 +10,7 @@ mod open;
 mod trust;
 mod walk;
 
-pub use atomic::{AtomicFile, sync_directory, write_atomically};
+pub use atomic::{AtomicFile, sync_directory, sync_file_system, write_atomically};
 pub use error::{FileError, FileProblem};
 pub use open::{check_directory, open, open_append, open_update, read_secret};
 pub use trust::Readers;

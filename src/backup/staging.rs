@@ -5,7 +5,7 @@
 //! not, all that is at the targets came from the interrupted restore, and the next one removes it. So a process
 //! that dies leaves nothing that is used, or everything. Not for: what is in the archive (`restore`).
 
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Component, Path, PathBuf};
@@ -252,6 +252,5 @@ fn sync_names_beside(path: &Path) -> Result<(), BackupError> {
 
 /// Makes every directory below durable, too.
 fn sync_file_system(path: &Path) -> Result<(), BackupError> {
-    let synced = File::open(path).and_then(|file| Ok(rustix::fs::syncfs(file)?));
-    synced.map_err(BackupError::io(path))
+    trusted_files::sync_file_system(path).map_err(BackupError::io(path))
 }

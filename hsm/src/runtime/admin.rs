@@ -1,7 +1,6 @@
 //! The administration thread: creates and destroys keys one after the other, so that slow searches never run in a
 //! signing session. Not for multiplications.
 
-use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -18,7 +17,7 @@ use crate::key::{KeyId, NewKey, PublicKey};
 use crate::keys::create::Creation;
 use crate::telemetry::{self, OperationKind};
 use crate::token::anchor;
-use crate::token::attempt::Attempt;
+use crate::token::attempt::{Attempt, AttemptError};
 use crate::token::checkpoint_key::SigningWith;
 use crate::wrap::{self, UnwrapError};
 
@@ -103,11 +102,8 @@ impl Admin {
         self.worker.run_with_retry(deadline, None, |Attempt { session, connection, .. }| {
             if let AnchorCommand::Replace(bytes) = command {
                 shared.check_lease(session, connection)?;
-                let old = anchor::store(session, &connection.place.template, bytes)?;
-                // A power cut must not leave a token without any.
-                sync(directory.as_deref())?;
-                wrap::destroy(session, old)?;
-                sync(directory.as_deref())?;
+                let sync = || Ok::<_, AttemptError>(sync(directory.as_deref())?);
+                anchor::replace(session, &connection.place.template, bytes, &sync)?;
             }
             Ok(anchor::read(session)?)
         })
@@ -197,6 +193,6 @@ impl Admin {
 /// SoftHSM never syncs: a key must be on the disk before it is reported.
 fn sync(directory: Option<&std::path::Path>) -> Result<(), EnclaveError> {
     let Some(directory) = directory else { return Ok(()) };
-    let synced = File::open(directory).and_then(|opened| Ok(rustix::fs::syncfs(&opened)?));
-    synced.map_err(|error| EnclaveError::Internal(format!("{} was not synced: {error}", directory.display())))
+    trusted_files::sync_file_system(directory)
+        .map_err(|error| EnclaveError::Internal(format!("{} was not synced: {error}", directory.display())))
 }

@@ -1,12 +1,12 @@
 //! The files around a SoftHSM token: configuration, PIN file, and the copy of `token.object` that outlives SoftHSM's way
 //! of rewriting it in place. Not for PKCS#11.
 
-use std::fs::{self, DirBuilder, File, Permissions};
+use std::fs::{self, DirBuilder, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use trusted_files::write_atomically;
+use trusted_files::{sync_file_system, write_atomically};
 use zeroize::Zeroizing;
 
 use super::plan::MakeTokenError;
@@ -132,10 +132,7 @@ pub(crate) fn protect(layout: &SofthsmLayout, serial: &str) -> Result<(), MakeTo
             });
         }
     }
-    let sync = |directory: &Path| {
-        let synced = File::open(directory).and_then(|opened| Ok(rustix::fs::syncfs(&opened)?));
-        synced.map_err(file_error(directory))
-    };
+    let sync = |directory: &Path| sync_file_system(directory).map_err(file_error(directory));
     sync(tokens)?;
     sync(copies)
 }

@@ -48,7 +48,8 @@ pub(crate) fn look(session: &Session, settings: &Settings, adopt: bool) -> Resul
     Ok(Before { place, kek: found, planted })
 }
 
-fn keys(records: &dyn Records) -> Result<usize, RecordsError> {
+/// How many wrapped keys there are.
+pub(crate) fn keys(records: &dyn Records) -> Result<usize, RecordsError> {
     let mut count = 0;
     wrap::scan(records, |entry| count += usize::from(matches!(entry, EntryKind::Key(..))))?;
     Ok(count)

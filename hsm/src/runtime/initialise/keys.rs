@@ -7,9 +7,9 @@ use crate::arena::{Arena, Slot};
 use crate::error::OpenError;
 use crate::key::InitIds;
 use crate::labels::KEK_LABEL;
-use crate::pkcs11::Session;
+use crate::pkcs11::{Session, TokenError};
 use crate::records::Records;
-use crate::settings::{SchemeChoice, Settings};
+use crate::settings::{PreparedKeys, SchemeChoice, Settings};
 use crate::token::canary::{self, CanaryError};
 use crate::token::checkpoint_key::{CheckpointSigner, checkpoint_signer};
 use crate::token::connection::LoggedInToken;
@@ -79,13 +79,7 @@ pub(crate) fn make_keys(
     progress.end(scheme.to_string());
     progress.begin("a checkpoint key signs");
     let another = || login.session();
-    let signer = if prepared.checkpoint_key.is_some() {
-        let signer = checkpoint_signer(&session, prepared, &place, &kek, scheme)?;
-        signer.prove(&another, &kek, arena)?;
-        signer
-    } else {
-        CheckpointSigner::find_or_make(&another, &place, &kek, scheme, ids, arena)?
-    };
+    let signer = proven_signer(&another, prepared, (&place, &kek, scheme), ids, arena)?;
     progress.end(signer.describe());
     progress.begin("the store key and the canary record are stored and open again");
     let with = InitRecords {
@@ -109,12 +103,32 @@ pub(crate) fn make_keys(
     } else {
         canary::create(&with, arena)?;
     }
-    if let Some(layout) = &settings.softhsm {
-        let synced = std::fs::File::open(&layout.tokens).and_then(|opened| Ok(rustix::fs::syncfs(&opened)?));
-        synced.map_err(|source| OpenError::Host { what: "the token directory was not synced", source })?;
-    }
+    sync_token(settings)?;
     progress.end(format!("in the {}", place.name()));
     Ok(InstallationKeys { kek, scheme, place, signer })
+}
+
+/// SoftHSM never syncs: what was made must be on the disk before something is built on it.
+pub(crate) fn sync_token(settings: &Settings) -> Result<(), OpenError> {
+    let Some(layout) = &settings.softhsm else { return Ok(()) };
+    let synced = trusted_files::sync_file_system(&layout.tokens);
+    synced.map_err(|source| OpenError::Host { what: "the token directory was not synced", source })
+}
+
+/// The checkpoint key that the settings name, else the one that is there, else a new one; it has signed.
+pub(crate) fn proven_signer(
+    another: &dyn Fn() -> Result<Session, TokenError>,
+    prepared: &PreparedKeys,
+    (place, kek, scheme): (&Place, &Kek, Scheme),
+    ids: InitIds,
+    arena: &mut Arena,
+) -> Result<CheckpointSigner, OpenError> {
+    if prepared.checkpoint_key.is_none() {
+        return Ok(CheckpointSigner::find_or_make(another, place, kek, scheme, ids, arena)?);
+    }
+    let signer = checkpoint_signer(&another()?, prepared, place, kek, scheme)?;
+    signer.prove(another, kek, arena)?;
+    Ok(signer)
 }
 
 /// The schemes that a key-encryption key of an earlier init may have: that of its records, where it made any.

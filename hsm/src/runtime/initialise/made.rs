@@ -121,7 +121,11 @@ fn find(session: &Session, ids: InitIds, anchors: Anchors) -> Result<Vec<ObjectH
 }
 
 /// Keys in the token with this label, and with this `CKA_ID`.
-fn keys(session: &Session, label: &str, id: Option<[u8; 16]>) -> Result<Vec<ObjectHandle>, TokenError> {
+pub(crate) fn keys(
+    session: &Session,
+    label: &str,
+    id: Option<[u8; 16]>,
+) -> Result<Vec<ObjectHandle>, TokenError> {
     let mut found = Vec::new();
     for class in CLASSES {
         let mut template =

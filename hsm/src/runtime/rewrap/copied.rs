@@ -128,10 +128,7 @@ impl Copied {
         if !self.new.place.keeps_anchors(&session)? {
             return Ok(());
         }
-        let others = anchor::store(&session, &self.new.place.template, anchor)?;
-        side.sync()?;
-        wrap::destroy(&session, others)?;
-        side.sync()
+        anchor::replace(&session, &self.new.place.template, anchor, &|| side.sync())
     }
 }
 

@@ -9,14 +9,15 @@ use crate::error::OpenError;
 use crate::key::{InitIds, KeyId};
 use crate::labels::KEK_LABEL;
 use crate::pkcs11::Session;
-use crate::runtime::initialise::keys::{new_kek, schemes_of};
+use crate::runtime::initialise::before::keys;
+use crate::runtime::initialise::keys::{new_kek, proven_signer, schemes_of};
 use crate::token::anchor;
 use crate::token::canary;
-use crate::token::checkpoint_key::{CheckpointKey, CheckpointSigner, checkpoint_signer};
+use crate::token::checkpoint_key::{CheckpointKey, CheckpointSigner};
 use crate::token::connection::TokenConnection;
 use crate::token::place::Place;
 use crate::token::store_key;
-use crate::wrap::{self, EntryKind, Kek, KekError, Scheme};
+use crate::wrap::{self, Kek, KekError, Scheme};
 
 const SAME_KEK: &str = "both configurations name one key-encryption key, so there is nothing to move: name another token, or \
                         in pkcs11.kek_label another key that the HSM's administrator made in this one";
@@ -100,15 +101,11 @@ impl<'a> NewSide<'a> {
             }
         };
         let another = || side.session();
-        let signer = if prepared.checkpoint_key.is_some() {
-            let signer = checkpoint_signer(&session, prepared, &place, &kek, scheme)?;
-            signer.prove(&another, &kek, arena)?;
-            signer
-        } else {
+        if prepared.checkpoint_key.is_none() {
             // An empty token, or one that this installation began to use: nothing else has made a half.
             CheckpointSigner::remove_half(&session)?;
-            CheckpointSigner::find_or_make(&another, &place, &kek, scheme, ids, arena)?
-        };
+        }
+        let signer = proven_signer(&another, prepared, (&place, &kek, scheme), ids, arena)?;
         if signer.public() == old.checkpoint_signer.public() {
             return Err(refused(SAME_CHECKPOINT_KEY));
         }
@@ -143,11 +140,9 @@ fn refused(why: &str) -> RewrapError {
 fn refuse_what_exists(session: &Session) -> Result<(), RewrapError> {
     let place = Place::in_token();
     let records = &*place.records(session);
-    let mut keys = 0_usize;
-    wrap::scan(records, |entry| keys += usize::from(matches!(entry, EntryKind::Key(..))))?;
     let exists =
         canary::exists(records)? || store_key::exists(records)? || !anchor::read(session)?.is_empty();
-    if keys == 0 && !exists {
+    if keys(records)? == 0 && !exists {
         return Ok(());
     }
     Err(refused(

@@ -1,13 +1,11 @@
 //! The end of the old side of a move: everything that is worth a key goes, the key-encryption key last, so that its
 //! presence says that something may be left. Not for tokens themselves: their administrators erase them.
 
-use cryptoki::object::{Attribute, ObjectClass};
-
 use super::error::RewrapError;
 use super::side::{Side, Sides};
 use crate::labels::{CANARY_LABEL, CHECKPOINT_KEY_LABEL, CHECKPOINT_SEED_LABEL, KEK_LABEL, STORE_KEY_LABEL};
-use crate::pkcs11::Session;
 use crate::records::Records;
+use crate::runtime::initialise::made::keys as keys_of;
 use crate::token::anchor;
 use crate::token::place::Place;
 use crate::wrap::{self, EntryKind, Kek, KekError};
@@ -55,10 +53,10 @@ pub(super) fn destroy(
     if prepared.checkpoint_key.is_none()
         && !(one_token && new.settings.prepared_keys.checkpoint_key.is_none())
     {
-        destroy_key(&session, CHECKPOINT_KEY_LABEL)?;
+        wrap::destroy(&session, keys_of(&session, CHECKPOINT_KEY_LABEL, None)?)?;
     }
     if prepared.kek.is_none() {
-        destroy_key(&session, KEK_LABEL)?;
+        wrap::destroy(&session, keys_of(&session, KEK_LABEL, None)?)?;
     }
     old.sync()?;
     Ok(keys)
@@ -68,13 +66,4 @@ pub(super) fn destroy(
 fn is_used_by(new: &Side, kek: &Kek) -> Result<bool, RewrapError> {
     let label = new.settings.prepared_keys.kek.as_deref();
     Ok(Kek::find_labelled(&new.session()?, label)?.id == kek.id)
-}
-
-/// Destroys every half of a key that this program made.
-fn destroy_key(session: &Session, label: &str) -> Result<(), RewrapError> {
-    for class in [ObjectClass::SECRET_KEY, ObjectClass::PRIVATE_KEY, ObjectClass::PUBLIC_KEY] {
-        let template = [Attribute::Class(class), Attribute::Label(label.into()), Attribute::Token(true)];
-        wrap::destroy(session, session.find(&template, 16)?)?;
-    }
-    Ok(())
 }

@@ -6,6 +6,7 @@ use crate::arena::{Arena, SecretMemoryPolicy};
 use crate::error::OpenError;
 use crate::keys::lock::TokenLock;
 use crate::pkcs11::{Generation, Module, Session, TokenError, TokenInfo};
+use crate::runtime::initialise::keys::sync_token;
 use crate::settings::Settings;
 use crate::token::connection::{LoggedInToken, TokenConnection, finalise};
 use crate::token::place::Place;
@@ -64,10 +65,8 @@ impl Side {
         Arc::ptr_eq(&self.module, &other.module) && self.info.slot == other.info.slot
     }
 
-    /// SoftHSM never syncs: what was made must be on the disk before something is built on it.
+    /// What was made is on the disk afterwards.
     pub(super) fn sync(&self) -> Result<(), OpenError> {
-        let Some(layout) = &self.settings.softhsm else { return Ok(()) };
-        let synced = std::fs::File::open(&layout.tokens).and_then(|opened| Ok(rustix::fs::syncfs(&opened)?));
-        synced.map_err(|source| OpenError::Host { what: "the token directory was not synced", source })
+        sync_token(&self.settings)
     }
 }
